@@ -1,0 +1,1 @@
+"""Convert, optimise and quantise checkpoints to verified ONNX bundles."""

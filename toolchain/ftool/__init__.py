@@ -1,0 +1,1 @@
+"""Fine-tune, export, prove and time text models."""
