@@ -1,0 +1,59 @@
+# What CI calls and what the README names. Every target sets up what it needs; a second call installs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RUNTIME_VENV := .venv-runtime
+RUNTIME_PACKAGES := onnxruntime numpy tokenizers
+
+.PHONY: demo test test-all test-runtime check format bench dist install clean
+.DEFAULT_GOAL := test
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ftool needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable "runtime[cpu]" --editable ".[dev]"
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/ftool demo
+
+test: $(INSTALLED)
+	$(BIN)/pytest -m "not slow"
+	@$(MAKE) --no-print-directory test-runtime
+
+test-all: $(INSTALLED)
+	$(BIN)/pytest
+	@$(MAKE) --no-print-directory test-runtime
+
+# tests/runtime in an environment made from the wheel that holds onnxruntime, numpy and tokenizers alone.
+test-runtime: $(INSTALLED)
+	rm -rf $(RUNTIME_VENV) && $(PYTHON) -m venv $(RUNTIME_VENV)
+	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime
+	$(RUNTIME_VENV)/bin/pip install --quiet --no-deps --constraint constraints.txt $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
+	$(RUNTIME_VENV)/bin/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis
+	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest tests/runtime
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_layers.py
+	$(BIN)/python -m ftool.cli.reference --check docs/cli.md
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.banking77
+
+dist: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist runtime
+
+clean:
+	rm -rf $(VENV) $(RUNTIME_VENV) dist .mypy_cache .ruff_cache .pytest_cache

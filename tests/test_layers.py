@@ -1,0 +1,51 @@
+"""Imports run downwards only: ftool -> ftool_export -> ftool_runtime -> onnxruntime, numpy, tokenizers."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SOURCES = {
+    "ftool": REPOSITORY / "toolchain" / "ftool",
+    "ftool_export": REPOSITORY / "export" / "ftool_export",
+    "ftool_runtime": REPOSITORY / "runtime" / "ftool_runtime",
+}
+FORBIDDEN = {"ftool": set(), "ftool_export": {"ftool"}, "ftool_runtime": {"ftool", "ftool_export"}}
+RUNTIME_MAY_IMPORT = {"ftool_runtime", "numpy", "onnxruntime", "tokenizers"} | sys.stdlib_module_names
+
+
+def imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and top-level package of every absolute import in a file, those inside functions included."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.lineno, node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("package", SOURCES)
+def test_no_package_imports_from_above(package: str) -> None:
+    upward = [
+        f"{file.relative_to(REPOSITORY)}:{line} imports {name}"
+        for file in SOURCES[package].rglob("*.py")
+        for line, name in imports(file)
+        if name in FORBIDDEN[package]
+    ]
+    assert not upward
+
+
+def test_the_runtime_imports_its_three_packages_and_the_standard_library_alone() -> None:
+    foreign = [
+        f"{file.relative_to(REPOSITORY)}:{line} imports {name}"
+        for file in SOURCES["ftool_runtime"].rglob("*.py")
+        for line, name in imports(file)
+        if name not in RUNTIME_MAY_IMPORT
+    ]
+    assert not foreign
+
+
+def test_every_package_holds_files_to_check() -> None:
+    assert all(list(folder.rglob("*.py")) for folder in SOURCES.values())
