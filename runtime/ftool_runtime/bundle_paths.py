@@ -1,0 +1,37 @@
+"""Where a bundle's files lie, and that a name from a manifest can't point outside the bundle."""
+
+import re
+from pathlib import Path
+
+from ftool_runtime.errors import BundleError
+
+MANIFEST_FILE = "ftool.json"
+MODEL_FILE = "onnx/model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+GOLDEN_FILE = "golden.json"
+
+# On Windows a colon is a drive or a data stream, and a backslash separates.
+_FORBIDDEN = re.compile(r"[\\:\x00-\x1f]")
+
+
+def check_relative(name: str) -> str:
+    """`name` itself, if it is a plain relative POSIX path on every system. Raises BundleError otherwise."""
+    parts = name.split("/")
+    if not name or _FORBIDDEN.search(name) or any(part in ("", ".", "..") for part in parts):
+        raise BundleError(
+            f"the manifest names the file {name!r}, which is not a plain path inside the bundle"
+        )
+    return name
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """The path of the bundle file `name` in `folder`.
+
+    Raises BundleError where the name, or a symbolic link on the way, leads out of the bundle.
+    """
+    path = folder.joinpath(*check_relative(name).split("/"))
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(
+            f"{path} is a symbolic link that leads out of the bundle; copy the bundle with its links followed"
+        )
+    return path
