@@ -65,8 +65,8 @@ class InputContract:
 class Precision:
     """How the graph computes.
 
-    `rows_share_scale` says that the texts of one run share a quantisation scale, so that a text must run alone
-    for its answer not to depend on its company. `left_out` names the layers that were not quantised.
+    `rows_share_scale` says that the texts of one run share a quantisation scale, so that a text must run
+    alone for its answer not to depend on its company. `left_out` names the layers that were not quantised.
     """
 
     name: str = "fp32"
@@ -123,7 +123,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path | str) -> "Manifest":
-        """The manifest of the bundle in `folder`. Raises BundleError if that is no bundle or a damaged one."""
+        """The manifest of the bundle in `folder`. Raises BundleError if that is none or damaged."""
         path = Path(folder) / MANIFEST_FILE
         try:
             text = path.read_text(encoding="utf-8")
