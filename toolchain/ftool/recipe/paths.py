@@ -1,0 +1,53 @@
+"""Paths in a recipe file are relative to the file, so that a model folder can be moved with its data."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .settings import Recipe
+
+_DATA_PATHS = ("path", "validation", "test", "label_names")
+
+
+def anchored(recipe: "Recipe", folder: Path) -> "Recipe":
+    """The recipe as read from a file in `folder`, its local paths made relative to the working directory."""
+    return _with_paths(recipe, lambda value: _anchor(value, folder))
+
+
+def relative_to(recipe: "Recipe", folder: Path) -> "Recipe":
+    """The recipe as it stands in a file in `folder`; absolute paths stay absolute."""
+    return _with_paths(recipe, lambda value: _relative(value, folder))
+
+
+def looks_like_path(value: str) -> bool:
+    """Whether a value that is nothing on disk was meant as a path, not as a hub id or a shipped name."""
+    return bool(
+        re.search(r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt)(\.gz)?$", value, re.IGNORECASE)
+    )
+
+
+def _with_paths(recipe: "Recipe", change: Callable[[str], str]) -> "Recipe":
+    changed: dict[str, Any] = {
+        name: change(value) for name in _DATA_PATHS if (value := getattr(recipe.data, name)) is not None
+    }
+    return dataclasses.replace(
+        recipe, base=change(recipe.base), data=dataclasses.replace(recipe.data, **changed)
+    )
+
+
+def _anchor(value: str, folder: Path) -> str:
+    here = folder / value
+    return str(here) if here.exists() or (looks_like_path(value) and not Path(value).is_absolute()) else value
+
+
+def _relative(value: str, folder: Path) -> str:
+    if Path(value).is_absolute() or not Path(value).exists():
+        return value
+    try:
+        return Path(os.path.relpath(value, folder)).as_posix()
+    except ValueError:  # Windows: on another drive
+        return str(Path(value).resolve())
