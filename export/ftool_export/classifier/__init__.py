@@ -1,0 +1,22 @@
+"""The classifier in torch: what is trained, what run/ holds, and a bundle's reference."""
+
+from ftool_export.classifier.checkpoint import (
+    LoadedClassifier,
+    create_classifier,
+    load_classifier,
+    save_classifier,
+)
+from ftool_export.classifier.inference import compute_features, compute_logits
+from ftool_export.classifier.network import SequenceClassifier
+from ftool_export.classifier.sentence_layout import CheckpointError
+
+__all__ = [
+    "CheckpointError",
+    "LoadedClassifier",
+    "SequenceClassifier",
+    "compute_features",
+    "compute_logits",
+    "create_classifier",
+    "load_classifier",
+    "save_classifier",
+]

@@ -1,0 +1,258 @@
+"""A classifier with all it needs: made from a base model, written to run/, read from any checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from ftool_export.classifier.network import Pooling, SequenceClassifier
+from ftool_export.classifier.pretrained import (
+    quiet_transformers,
+    read_config,
+    read_licence,
+    read_tokenizer,
+    read_weights,
+)
+from ftool_export.classifier.sentence_layout import (
+    CheckpointError,
+    SentenceLayout,
+    read_head,
+    read_layout,
+    write_layout,
+)
+
+_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
+_MULTI_LABEL = "multi_label_classification"
+_SINGLE_LABEL = "single_label_classification"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedClassifier:
+    """A network in evaluation mode with its tokenizer and what else run/ records."""
+
+    model: SequenceClassifier
+    tokenizer: Any  # a fast Hugging Face tokenizer
+    max_length: int  # tokens, special ones included; longer texts are cut
+    prefix: str = ""  # goes before every text
+    thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
+    base: str = ""  # what it was trained from
+    licence: str | None = None  # of the base model
+    training_sha256: str | None = None
+    training_examples: int | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the logits."""
+        return self.model.labels
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text has any number of labels instead of one."""
+        return self.model.multi_label
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that the tokenizer makes and the network takes."""
+        return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids and masks, int64 (texts, sequence), cut at max_length, padded on the right."""
+        encoded = self.tokenizer(
+            [self.prefix + text for text in texts],
+            truncation=True,
+            max_length=self.max_length,
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+        )
+        return {name: encoded[name] for name in self.input_names}
+
+
+def create_classifier(
+    base: str,
+    labels: Sequence[str],
+    *,
+    multi_label: bool,
+    pooling: Pooling | Literal["auto"] = "auto",
+    max_length: int | None = None,
+    base_name: str | None = None,
+) -> LoadedClassifier:
+    """A classifier for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
+
+    `pooling` "auto" takes what the checkpoint was trained with: what sentence-transformers files say, its own
+    head where it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take;
+    `base_name` is recorded in place of `base`. Raises CheckpointError.
+    """
+    config, layout = read_config(base), read_layout(base)
+    chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
+    _describe_labels(config, labels, multi_label)
+    normalize = chosen != "pooler" and layout is not None and layout.normalize
+    if chosen == "pooler":
+        encoder, _ = read_weights(
+            AutoModelForSequenceClassification, base, config, ignore_mismatched_sizes=True
+        )
+        head = None
+    else:
+        encoder, _ = read_weights(AutoModel, base, config)
+        head = _zero_head(_hidden_size(config), len(labels))
+    model = _assemble(encoder, head, config, chosen, normalize)
+    tokenizer = read_tokenizer(base, config)
+    longest = _longest_input(encoder, tokenizer, layout)
+    return LoadedClassifier(
+        model=model,
+        tokenizer=tokenizer,
+        max_length=longest if max_length is None else min(max_length, longest),
+        prefix="" if layout is None else layout.prefix,
+        base=base_name or base,
+        licence=read_licence(base),
+    )
+
+
+def load_classifier(source: str | Path) -> LoadedClassifier:
+    """The classifier in a run/ folder or in any Hugging Face sequence classifier, a folder or a hub id.
+
+    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    """
+    source = str(source)
+    config, layout = read_config(source), read_layout(source)
+    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
+    if layout is not None and layout.dense and "pooling" in facts:
+        encoder, _ = read_weights(AutoModel, source, config)
+        model = _assemble(
+            encoder, read_head(source, layout.dense[-1]), config, facts["pooling"], layout.normalize
+        )
+    else:
+        model = _load_own_head(source, config)
+    tokenizer = read_tokenizer(source, config)
+    thresholds, training = facts.get("thresholds"), facts.get("training_data") or {}
+    return LoadedClassifier(
+        model=model,
+        tokenizer=tokenizer,
+        max_length=facts.get("max_length") or _longest_input(model.encoder, tokenizer, layout),
+        prefix=facts.get("prefix", "" if layout is None else layout.prefix),
+        thresholds=None if thresholds is None else tuple(thresholds),
+        base=facts.get("base", source),
+        licence=facts["licence"] if "licence" in facts else read_licence(source),
+        training_sha256=training.get("sha256"),
+        training_examples=training.get("examples"),
+    )
+
+
+def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
+    """Write `loaded` into the existing, empty `folder`, so that it loads without ftool.
+
+    The encoder and tokenizer stand at the root for AutoModel, pooling and head beside them as
+    sentence-transformers modules; with the checkpoint's own head the whole loads by
+    AutoModelForSequenceClassification. `config.json` holds the rest under "ftool".
+    """
+    model = loaded.model
+    _describe_labels(model.config, model.labels, model.multi_label)
+    setattr(model.config, _FACTS, _facts(loaded))
+    with quiet_transformers():
+        model.encoder.save_pretrained(folder)  # type: ignore[operator]
+    loaded.tokenizer.model_max_length = loaded.max_length
+    loaded.tokenizer.backend_tokenizer.no_truncation()
+    loaded.tokenizer.backend_tokenizer.no_padding()
+    loaded.tokenizer.save_pretrained(folder)
+    if model.pooled_head is not None:
+        write_layout(
+            folder,
+            model.pooled_head,
+            pooling=model.pooling,
+            normalize=model.normalize,
+            max_length=loaded.max_length,
+            prefix=loaded.prefix,
+        )
+
+
+def _facts(loaded: LoadedClassifier) -> dict[str, Any]:
+    return {
+        "pooling": loaded.model.pooling,
+        "max_length": loaded.max_length,
+        "prefix": loaded.prefix,
+        "thresholds": None if loaded.thresholds is None else list(loaded.thresholds),
+        "base": loaded.base,
+        "licence": loaded.licence,
+        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
+    }
+
+
+def _load_own_head(source: str, config: Any) -> SequenceClassifier:
+    encoder, fresh = read_weights(AutoModelForSequenceClassification, source, config)
+    if fresh:
+        raise CheckpointError(
+            f"{source} has no trained classification head ({', '.join(fresh[:3])} missing); "
+            "train one on it: ftool train FOLDER --base …"
+        )
+    if config.num_labels < 2:
+        raise CheckpointError(
+            f"{source} gives one number, not labels; text classification needs at least two labels"
+        )
+    return _assemble(encoder, None, config, "pooler", normalize=False)
+
+
+def _assemble(
+    encoder: nn.Module, head: nn.Linear | None, config: Any, pooling: Pooling, normalize: bool
+) -> SequenceClassifier:
+    if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
+        # Kept in the file, for AutoModel expects it; out of training, for nothing reads it.
+        encoder.pooler.requires_grad_(False)
+    model = SequenceClassifier(
+        encoder,
+        head,
+        labels=[config.id2label[index] for index in range(config.num_labels)],
+        multi_label=config.problem_type == _MULTI_LABEL,
+        pooling=pooling,
+        normalize=normalize,
+    )
+    return model.eval()
+
+
+def _describe_labels(config: Any, labels: Sequence[str], multi_label: bool) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    config.problem_type = _MULTI_LABEL if multi_label else _SINGLE_LABEL
+
+
+def _zero_head(hidden: int, labels: int) -> nn.Linear:
+    """A head that gives every label the same score, and needs no random numbers."""
+    head = nn.Linear(hidden, labels)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def _choose_pooling(base: str, config: Any, layout: SentenceLayout | None) -> Pooling:
+    if layout is not None:
+        for known in ("mean", "cls"):
+            if layout.pooling == known:
+                return known
+        raise CheckpointError(f"{base} pools by {layout.pooling!r}; set train.pooling to mean, cls or pooler")
+    own_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    return "pooler" if own_head else "mean"
+
+
+def _hidden_size(config: Any) -> int:
+    return int(getattr(config, "hidden_size", None) or config.dim)
+
+
+def _longest_input(encoder: nn.Module, tokenizer: Any, layout: SentenceLayout | None) -> int:
+    """Tokens at most, by the tokenizer, the position table and the sentence-transformers files."""
+    limits = [int(tokenizer.model_max_length)]  # 1e30 where unknown
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if positions:
+        limits.append(int(positions) - _first_position(encoder))
+    if layout is not None and layout.max_length:
+        limits.append(layout.max_length)
+    return min(limits)
+
+
+def _first_position(encoder: nn.Module) -> int:
+    """Where positions start: RoBERTa's count from one past the padding id, which shortens its table."""
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0

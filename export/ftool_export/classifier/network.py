@@ -1,0 +1,114 @@
+"""The network that classifies: an encoder, how its token vectors become one vector, and a linear head."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+Pooling = Literal["mean", "cls", "pooler"]
+
+
+class SequenceClassifier(nn.Module):
+    """Token ids to one logit per label, for two kinds of checkpoint behind one interface.
+
+    - `pooling` "mean" or "cls": `encoder` is an `AutoModel`; its token vectors are pooled, scaled to length 1
+      where `normalize` says so, and a linear head of ours follows.
+    - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` that brings its own head.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Linear | None,
+        *,
+        labels: Sequence[str],
+        multi_label: bool,
+        pooling: Pooling,
+        normalize: bool = False,
+    ) -> None:
+        super().__init__()
+        assert (head is None) == (pooling == "pooler"), "a checkpoint with its own head takes no second one"
+        self.encoder = encoder
+        self.pooled_head = head
+        self.labels = tuple(labels)
+        self.multi_label = multi_label
+        self.pooling = pooling
+        self.normalize = normalize
+
+    @property
+    def config(self) -> Any:
+        """The encoder's Hugging Face configuration."""
+        return self.encoder.config
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last linear layer, whose output is the logits: weight (labels, hidden) float32."""
+        if self.pooled_head is not None:
+            return self.pooled_head
+        return _last_linear(self.encoder, len(self.labels))
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What `forward` can pass on, in its order: token_type_ids only where the encoder takes them."""
+        accepted = inspect.signature(self.encoder.forward).parameters
+        return tuple(n for n in ("input_ids", "attention_mask", "token_type_ids") if n in accepted)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Logits float32 (batch, labels) of int64 (batch, sequence) inputs; the mask is 0 on padding."""
+        if self.pooled_head is not None:
+            logits: Tensor = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
+            return logits
+        own: Tensor = self._encode(input_ids, attention_mask, token_type_ids).logits
+        return own
+
+    def features(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """What the head takes, float32 (batch, hidden); the arguments are `forward`'s."""
+        if self.pooled_head is None:
+            return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
+        hidden = self._encode(input_ids, attention_mask, token_type_ids).last_hidden_state
+        vectors = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, attention_mask)
+        return F.normalize(vectors, p=2.0, dim=1) if self.normalize else vectors
+
+    def _encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        return self.encoder(**inputs)
+
+    def _features_of_own_head(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> Tensor:
+        seen: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[0]))
+        try:
+            self._encode(input_ids, attention_mask, token_type_ids)
+        finally:
+            hook.remove()
+        features = seen[-1]
+        if features.dim() == 2:
+            return features
+        # Decoders score every position, and their logits are the last token's.
+        last = attention_mask.sum(dim=1) - 1  # (batch,); padding is on the right
+        return features[torch.arange(features.shape[0], device=features.device), last]
+
+
+def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """The mean over tokens, padding left out, of `hidden` (batch, sequence, hidden): (batch, hidden)."""
+    weights = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, sequence, 1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+
+def _last_linear(network: nn.Module, width: int) -> nn.Linear:
+    found = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == width]
+    if not found:
+        raise TypeError(
+            f"{type(network).__name__} has no linear layer of {width} outputs to serve as its head"
+        )
+    return found[-1]
