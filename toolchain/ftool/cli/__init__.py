@@ -1,0 +1,5 @@
+"""The `ftool` command."""
+
+from .group import main
+
+__all__ = ["main"]

@@ -1,0 +1,73 @@
+"""What flags say about a recipe: the recipe of a model folder as one call wants it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ftool.model_folder import ModelFolder
+from ftool.recipe import DataSettings, Recipe, RecipeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFlags:
+    """The flags that say where data is and how to read it; None is a flag that was not given."""
+
+    path: str | None = None
+    text: str | None = None
+    label: str | None = None
+    columns: tuple[str, ...] | None = None
+    label_names: str | None = None
+    label_separator: str | None = None
+    multi_label: bool | None = None
+
+    def apply(self, settings: DataSettings | None) -> DataSettings:
+        """`settings` with the flags put over them. With other data, none of its separate split files stay.
+
+        Raises RecipeError where neither says where the data is.
+        """
+        given = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        if settings is None:
+            if self.path is None:
+                raise RecipeError(
+                    "no data: name it with --data (a file, a folder, a hub id, or builtin:intents)"
+                )
+            return DataSettings(**given)
+        if self.path is not None:
+            settings = replace(settings, validation=None, test=None)
+        return replace(settings, **given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeFlags:
+    """The flags that stand for a recipe, or override one for one call."""
+
+    task: str | None = None
+    base: str | None = None
+    data: DataFlags = DataFlags()
+    assignments: tuple[str, ...] = ()
+
+    def apply(self, recipe: Recipe | None) -> Recipe:
+        """`recipe` with the flags put over it, or the recipe that the flags alone describe."""
+        data = self.data.apply(recipe.data if recipe else None)
+        given: dict[str, Any] = {
+            name: value for name in ("task", "base") if (value := getattr(self, name)) is not None
+        }
+        changed = replace(recipe, data=data, **given) if recipe else Recipe(data=data, **given)
+        return changed.with_overrides(self.assignments)
+
+
+def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
+    """The recipe in a model folder with the flags over it; where there is none, the flags' own, now written.
+
+    Raises RecipeError for a wrong recipe or flag, or where neither names any data.
+    """
+    path = ModelFolder(folder).recipe
+    if path.exists():
+        return flags.apply(Recipe.read(path))
+    if flags.data.path is None:
+        raise RecipeError(
+            f"{path}: there is no such recipe; `ftool new` writes one, as do --base and --data here"
+        )
+    recipe = flags.apply(None)
+    recipe.write(path)
+    return recipe

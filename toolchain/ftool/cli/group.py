@@ -1,0 +1,142 @@
+"""The group of ftool's commands: a command's module is imported when it is called, and not before."""
+
+import difflib
+import importlib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+
+from ftool_runtime.errors import FtoolError
+
+from .logs import debugging, logging_options
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """Where a command stands, as `module:name`, and the line that `ftool --help` says of it."""
+
+    target: str
+    summary: str
+
+
+COMMANDS = {
+    "new": CommandEntry("ftool.cli.new:new", "Start a model folder: write its recipe."),
+    "train": CommandEntry("ftool.cli.train:train", "Fine-tune the base model on the data."),
+    "evaluate": CommandEntry("ftool.cli.evaluate:evaluate", "Measure a trained model or its bundle."),
+    "export": CommandEntry(
+        "ftool.cli.export:export", "Turn a checkpoint into a bundle that runs without torch."
+    ),
+    "parity": CommandEntry("ftool.cli.parity:parity", "Prove the bundle equal to its torch reference."),
+    "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle, beside torch."),
+    "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model from one example."),
+    "predict": CommandEntry("ftool.cli.predict:predict", "Label texts with a bundle."),
+    "demo": CommandEntry("ftool.cli.demo:demo", "Go the whole way on data that ships with ftool."),
+    "doctor": CommandEntry(
+        "ftool.cli.doctor:doctor", "Say what is installed, what is missing, and the remedy."
+    ),
+}
+
+
+class Failure(click.ClickException):
+    """A wrong call or bad input: one line on standard error, `Error: …`."""
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
+
+
+class Interrupted(Failure):
+    """Ctrl-C, with the exit status that shells give it."""
+
+    exit_code = 130
+
+
+class CommandGroup(click.Group):
+    """A group that reads its commands from `COMMANDS`, and turns errors into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in the order in which a model is made."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command called `cmd_name`, imported now; None where there is none."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, naming the nearest command for one that does not exist."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {remedy}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with errors in one line."""
+        with _errors_in_one_line(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for, with errors in one line."""
+        with _errors_in_one_line(ctx):
+            return super().invoke(ctx)
+
+
+def load_command(name: str) -> click.Command:
+    """Import a command of the table; it takes `--verbose` and `--debug` besides its own options."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    assert isinstance(command, click.Command)
+    command.short_help = COMMANDS[name].summary
+    taken = {parameter.name for parameter in command.params}
+    command.params += [option for option in logging_options() if option.name not in taken]
+    return command
+
+
+@contextmanager
+def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else ctx.command_path
+        raise Failure(f"{error.format_message().rstrip('.')} (see {path} --help)") from error
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted") from error
+    except FtoolError as error:
+        _fail(ctx, str(error), error)
+    except BrokenPipeError:
+        raise  # whoever read our output has seen enough: click ends quietly
+    except OSError as error:
+        if error.errno is None:
+            raise
+        _fail(ctx, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror), error)
+
+
+def _fail(ctx: click.Context, message: str, error: Exception) -> NoReturn:
+    if debugging(ctx):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    raise Failure(message) from error
+
+
+@click.command(
+    cls=CommandGroup, params=logging_options(), context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="ftool", prog_name="ftool")
+def main() -> None:
+    """Fine-tune, export, prove and time text models.
+
+    Every command takes a model folder, the current one by default, and --json.
+    """

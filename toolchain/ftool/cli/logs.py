@@ -1,0 +1,69 @@
+"""Logs go to standard error: what is being done by default, everything with --verbose."""
+
+import logging
+import os
+from typing import Any
+
+import click
+
+OUR_LOGGERS = ("ftool", "ftool_export", "ftool_runtime")
+
+
+class _StandardError(logging.Handler):
+    """Writes a line through click, so that it reaches whatever standard error is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
+
+class _LevelFormatter(logging.Formatter):
+    """A bare line for what goes well, the level before what does not."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return line if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: {line}"
+
+
+def configure_logging(*, verbose: bool) -> None:
+    """Send progress to standard error, and with `verbose` the details and other libraries' logs too."""
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _StandardError)]:
+        root.removeHandler(handler)
+    handler = _StandardError()
+    handler.setFormatter(_LevelFormatter("%(message)s"))
+    root.addHandler(handler)
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.ERROR)
+    if not verbose:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def logging_options() -> list[click.Parameter]:
+    """`--verbose` and `--debug`, which work before the command's name and after it."""
+    return [
+        click.Option(
+            ["-v", "--verbose"], is_flag=True, expose_value=False, is_eager=True, callback=_verbose,
+            help="Say more on standard error.",
+        ),
+        click.Option(
+            ["--debug"], is_flag=True, expose_value=False, is_eager=True, callback=_debug,
+            help="Show the traceback of an error.",
+        ),
+    ]  # fmt: skip
+
+
+def debugging(ctx: click.Context) -> bool:
+    """Whether `--debug` was given."""
+    return bool(ctx.meta.get("ftool.debug"))
+
+
+def _verbose(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+    verbose = ctx.meta["ftool.verbose"] = bool(value) or bool(ctx.meta.get("ftool.verbose"))
+    configure_logging(verbose=verbose)
+
+
+def _debug(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+    ctx.meta["ftool.debug"] = bool(value) or debugging(ctx)

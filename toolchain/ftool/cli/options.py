@@ -1,0 +1,94 @@
+"""Arguments and options that commands share, each defined once.
+
+`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`, and
+`@data_options` `data: DataFlags`.
+"""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from .flags import DataFlags, RecipeFlags
+
+folder_argument = click.argument(
+    "folder", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+
+
+def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in value.split(",")) if value is not None else None
+
+
+_DATA_OPTIONS = (
+    click.option(
+        "--data", "path", metavar="PATH", help="A file, a folder, a hub data set id, or builtin:NAME."
+    ),
+    click.option("--text-column", "text", metavar="NAME", help="The column of the texts."),
+    click.option("--label-column", "label", metavar="NAME", help="The column of the labels."),
+    click.option(
+        "--columns",
+        metavar="NAME,…",
+        callback=_comma_separated,
+        help="The columns' names, for files without a header.",
+    ),
+    click.option("--label-names", metavar="FILE", help="One label a line, where the data has numbers."),
+    click.option("--label-separator", metavar="TEXT", help="Stands between the labels of one cell."),
+    click.option("--multi-label/--single-label", default=None, help="Several labels a text, or one."),
+)
+_RECIPE_OPTIONS = (
+    click.option("--task", metavar="TASK", help="What the model does, such as text-classification."),
+    click.option("--base", metavar="MODEL", help="A hub id, a checkpoint folder, or a name such as minilm."),
+)
+_SET_OPTION = click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Replace one setting of the recipe for this call, such as train.epochs=2.",
+)
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where data is and how to read it, handed to the command as `data: DataFlags`."""
+
+    @wraps(command)
+    def with_flags(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, data=_take_data_flags(kwargs), **kwargs)
+
+    return _decorate(with_flags, _DATA_OPTIONS)
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that stand for a recipe or override it, handed to the command as `flags: RecipeFlags`."""
+
+    @wraps(command)
+    def with_flags(*args: Any, **kwargs: Any) -> Any:
+        flags = RecipeFlags(
+            task=kwargs.pop("task"),
+            base=kwargs.pop("base"),
+            assignments=kwargs.pop("assignments"),
+            data=_take_data_flags(kwargs),
+        )
+        return command(*args, flags=flags, **kwargs)
+
+    return _decorate(with_flags, (*_RECIPE_OPTIONS, *_DATA_OPTIONS, _SET_OPTION))
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON object on standard output, readable and with keys in the order given."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _take_data_flags(kwargs: dict[str, Any]) -> DataFlags:
+    return DataFlags(**{name: kwargs.pop(name) for name in DataFlags.__slots__})
+
+
+def _decorate(command: Any, options: tuple[Callable[[Any], Any], ...]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return cast(Callable[..., Any], command)
