@@ -1,7 +1,7 @@
 """Arguments and options that commands share, each defined once.
 
-`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`, and
-`@data_options` `data: DataFlags`.
+`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`,
+and `@data_options` `data: DataFlags`.
 """
 
 import json

@@ -1,0 +1,6 @@
+"""Labelled texts from files, folders, the hub and the wheel, checked and split."""
+
+from .load import load_dataset, load_split, load_texts
+from .types import ClassificationData, DataError, Split
+
+__all__ = ["ClassificationData", "DataError", "Split", "load_dataset", "load_split", "load_texts"]

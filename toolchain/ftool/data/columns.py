@@ -1,0 +1,43 @@
+"""Which columns hold the texts and the labels."""
+
+from .table import Table
+from .types import DataError
+
+TEXT_COLUMNS = (
+    "text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message", "comment",
+    "post", "headline", "title", "description", "document", "body", "input",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
+    "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
+)  # fmt: skip
+
+
+def text_column(table: Table, name: str | None) -> int:
+    """Where the column `name`, or the one that usually holds texts, stands. Raises DataError for neither."""
+    return _find(table, name, TEXT_COLUMNS, "texts", "--text-column")
+
+
+def label_column(table: Table, name: str | None) -> int:
+    """Where the column `name`, or the one that usually holds labels, stands. Raises DataError for neither."""
+    return _find(table, name, LABEL_COLUMNS, "labels", "--label-column")
+
+
+def _find(table: Table, name: str | None, usual: tuple[str, ...], content: str, flag: str) -> int:
+    if name is not None:
+        if table.columns.count(name) == 1:
+            return table.columns.index(name)
+        problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
+        raise DataError(f"{table.source}: {problem}; the columns are {_listed(table)}")
+    lowered = [column.lower() for column in table.columns]
+    for candidate in usual:
+        if candidate in lowered:
+            return lowered.index(candidate)
+    raise DataError(
+        f"{table.source}: no column is known to hold the {content}; the columns are {_listed(table)}: "
+        f"name one with {flag}, or all with --columns where the file has no header"
+    )
+
+
+def _listed(table: Table) -> str:
+    return ", ".join(repr(column[:40]) for column in table.columns[:20]) or "none"

@@ -1,0 +1,71 @@
+"""Texts with the names of their labels: what a table holds once every cell of it is checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .table import Cell
+from .types import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Checked texts and the names of their labels, before the labels have numbers.
+
+    Attributes:
+        labels: the names of each text's labels; one a text, or any number where the data is multi-label.
+    """
+
+    source: str
+    texts: list[str]
+    labels: list[tuple[str, ...]]
+    rows: list[int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, positions: Sequence[int]) -> "Examples":
+        """The examples at `positions`, in that order."""
+        return Examples(
+            self.source,
+            [self.texts[position] for position in positions],
+            [self.labels[position] for position in positions],
+            [self.rows[position] for position in positions],
+        )
+
+
+def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell]) -> list[str]:
+    """The cells as texts. Raises DataError naming the rows of those that are no text, or an unusable one."""
+    for what, is_bad in _PROBLEMS:
+        bad = [row for row, cell in zip(rows, cells, strict=True) if is_bad(cell)]
+        if bad:
+            raise DataError(
+                f"{source}: {listed_rows(bad)} {what}; correct or remove {'them' if bad[1:] else 'it'}"
+            )
+    return [str(cell) for cell in cells]
+
+
+def listed_rows(rows: Sequence[int]) -> str:
+    """`row 5`, or `rows 5, 7 and 9`, the first few by number."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    shown, more = rows[:5], len(rows) - 5
+    if more > 0:
+        return f"rows {', '.join(map(str, shown))} and {more} more"
+    return f"rows {', '.join(map(str, shown[:-1]))} and {shown[-1]}"
+
+
+def _is_missing(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _is_unencodable(cell: str) -> bool:
+    return not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell)
+
+
+# In this order, so that each may rely on those before it.
+_PROBLEMS = (
+    ("without a text", _is_missing),
+    ("with a text that is no string", lambda cell: not isinstance(cell, str)),
+    ("with a NUL byte in the text", lambda cell: "\0" in cell),
+    ("with half a surrogate pair in the text", _is_unencodable),
+)

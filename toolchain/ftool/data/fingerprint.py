@@ -1,0 +1,18 @@
+"""A hash that says which examples a model was trained on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from .examples import Examples
+
+
+def fingerprint(examples: Examples, label_names: Sequence[str]) -> str:
+    """The sha256, in hexadecimal, of the label names and then each text with its labels, as lines of JSON.
+
+    The file's format, its name and other columns do not count.
+    """
+    digest = hashlib.sha256()
+    for line in (list(label_names), *zip(examples.texts, examples.labels, strict=True)):
+        digest.update(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()

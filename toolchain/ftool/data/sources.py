@@ -1,0 +1,120 @@
+"""From what a recipe calls its data to one table a split."""
+
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ftool.recipe import DataSettings
+from ftool.recipe.paths import looks_like_path
+
+from .delimited import read_csv, read_tsv
+from .files import bare_stem, bare_suffix
+from .hub import is_hub_id, read_hub, read_saved
+from .json_files import read_json, read_jsonl
+from .parquet import read_parquet
+from .split_names import is_shard, split_called
+from .table import Table
+from .types import DataError
+
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+_BUILTIN = "builtin:"
+
+
+def find_tables(settings: DataSettings) -> dict[str, Table]:
+    """The tables of the data by split: `train`, and `validation` and `test` where the data has them.
+
+    Data that names no split is all under `train`. Raises DataError for no data, or none for training.
+    """
+    tables = read_tables(settings.path, settings.columns)
+    if "all" in tables:
+        tables["train"] = tables.pop("all")
+    for split, path in (("validation", settings.validation), ("test", settings.test)):
+        if path is not None:
+            tables[split] = only_table(read_tables(path, settings.columns), split, path)
+    if "train" not in tables:
+        raise DataError(
+            f"{settings.path}: has no train split, only {', '.join(tables) or 'splits of other names'}"
+        )
+    return tables
+
+
+def read_tables(path: str, columns: Sequence[str] | None) -> dict[str, Table]:
+    """The tables of a file, a folder, a shipped data set or a hub id, by split; `all` where none is named."""
+    if path.startswith(_BUILTIN):
+        return _read_folder(_builtin_folder(path.removeprefix(_BUILTIN)), columns)
+    local = Path(path).expanduser()
+    if local.is_dir():
+        return _read_folder(local, columns)
+    if local.exists() or looks_like_path(path) or not is_hub_id(path):
+        return read_file(local, columns)
+    return read_hub(path)
+
+
+def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
+    """The table of `split`, or the only one there is. Raises DataError where neither holds."""
+    if split in tables:
+        return tables[split]
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    raise DataError(f"{path}: has no {split} split, only {', '.join(tables)}")
+
+
+def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
+    """The tables of one file, by its suffix."""
+    match bare_suffix(path):
+        case ".csv":
+            return {"all": read_csv(path, columns)}
+        case ".tsv":
+            return {"all": read_tsv(path, columns)}
+        case ".jsonl" | ".ndjson":
+            return {"all": read_jsonl(path, columns)}
+        case ".json":
+            return read_json(path, columns)
+        case ".parquet":
+            return {"all": read_parquet(path)}
+        case suffix:
+            known = ", ".join(SUFFIXES)
+            raise DataError(
+                f"{path}: a file of no known kind ({suffix or 'no suffix'}); known are {known}, each also .gz"
+            )
+
+
+def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table]:
+    if (folder / "dataset_dict.json").is_file():
+        return read_saved(folder)
+    files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a folder more
+    by_split: dict[str, list[Path]] = {}
+    for path in files:
+        if split := split_called(bare_stem(path)):
+            by_split.setdefault(split, []).append(path)
+    if "train" not in by_split and "test" not in by_split:
+        names = ", ".join(path.name for path in files[:8]) or "no data file"
+        raise DataError(
+            f"{folder}: has no train, validation or test file, such as train.csv; it holds {names}"
+        )
+    return {split: _read_shards(paths, columns) for split, paths in by_split.items()}
+
+
+def _data_files(folder: Path) -> list[Path]:
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if path.is_file() and bare_suffix(path) in SUFFIXES)
+
+
+def _read_shards(paths: list[Path], columns: Sequence[str] | None) -> Table:
+    if len(paths) > 1 and not all(is_shard(bare_stem(path)) for path in paths):
+        raise DataError(f"{paths[0].parent}: which is meant, {' or '.join(path.name for path in paths)}?")
+    tables = [only_table(read_file(path, columns), "all", str(path)) for path in paths]
+    if any(table.columns != tables[0].columns for table in tables):
+        raise DataError(
+            f"{paths[0].parent}: the shards {', '.join(path.name for path in paths)} differ in columns"
+        )
+    return replace(tables[0], rows=[row for table in tables for row in table.rows])
+
+
+def _builtin_folder(name: str) -> Path:
+    root = Path(str(importlib.resources.files("ftool") / "builtin"))
+    names = sorted(folder.name for folder in root.iterdir() if (folder / "train.csv").is_file())
+    if name not in names:
+        raise DataError(f"builtin:{name}: no such data set ships with ftool; there are {', '.join(names)}")
+    return root / name

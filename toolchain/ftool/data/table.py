@@ -1,0 +1,34 @@
+"""Rows of named cells: what every source is read into before texts and labels are taken from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Cell = Any  # a string from CSV and TSV; whatever JSON, Parquet and the hub hold
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: where it stands in its source, and its cells in the order of the table's columns."""
+
+    number: (
+        int  # the line at which it starts, a header being 1; where there are no lines, its position from 1
+    )
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under named columns.
+
+    Attributes:
+        source: the file, or the data set and split, for messages.
+        columns: the names of the cells of a row.
+        rows: in the order of the source.
+        class_names: the names behind a column's numbers, where the source itself says so.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
