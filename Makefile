@@ -49,6 +49,8 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.banking77
+	$(BIN)/python -m benchmarks.goemotions
+	$(BIN)/python -m benchmarks.startup
 
 dist: $(INSTALLED)
 	rm -rf dist

@@ -1,0 +1,69 @@
+"""The whole way on banking77: train, export, parity and bench, as an engineer would type it.
+
+    python -m benchmarks.banking77 [--work FOLDER] [--data FOLDER] [--methods head full]
+
+Each method's checkpoint is exported as int8 and as w8; each bundle is held against torch on the whole test split.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from benchmarks.commands import DATA, ftool, write_result
+
+PRECISIONS = ("w8", "int8")
+
+
+def run(method: str, work: Path, data: Path) -> dict[str, Any]:
+    """One method from data to timed bundles."""
+    folder = work / method
+    shutil.rmtree(folder, ignore_errors=True)
+    ftool(
+        "new", folder, "--task", "text-classification", "--base", "minilm", "--data", data,
+        "--set", f"train.method={method}",
+    )  # fmt: skip
+    result: dict[str, Any] = {"train": ftool("train", folder), "test": ftool("evaluate", folder)}
+    for precision in PRECISIONS:
+        result[precision] = {
+            "export": ftool("export", folder, "--precision", precision),
+            "test": ftool("evaluate", folder, "--on", "bundle"),
+            "parity": ftool("parity", folder, expect=(0, 1)),
+            "bench": ftool("bench", folder),
+        }
+    return result
+
+
+def show(method: str, result: dict[str, Any]) -> None:
+    """The figures that the project promises, in a few lines."""
+    torch = result["test"]["metrics"]["accuracy"]
+    print(f"{method}: torch fp32 accuracy {torch:.4f}, trained in {result['train']['wall_seconds']:.0f} s")
+    for precision in PRECISIONS:
+        one = result[precision]
+        accuracy = one["test"]["metrics"]["accuracy"]
+        ratio = one["bench"]["ratios"]["torch-fp32"]
+        print(
+            f"  {precision}: accuracy {accuracy:.4f} ({accuracy - torch:+.4f}), "
+            f"agreement {one['parity']['agreement']:.4f}, "
+            f"batch effect {one['parity']['batch_effect']}, parity exit {one['parity']['exit_status']}, "
+            f"{one['export']['bytes'] / 1e6:.1f} MB, p50 {ratio['latency_p50']:.2f}x and throughput "
+            f"{ratio['throughput']:.2f}x torch"
+        )
+
+
+def main() -> None:
+    """Run every method and write benchmarks/results/banking77.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("models/banking77"))
+    parser.add_argument("--data", type=Path, default=DATA / "banking77")
+    parser.add_argument("--methods", nargs="+", default=["head", "full"])
+    options = parser.parse_args()
+    results = {}
+    for method in options.methods:
+        results[method] = run(method, options.work, options.data)
+        show(method, results[method])
+    write_result("banking77", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Runs ftool commands as a user would, timed, and keeps what they printed."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+DATA = REPOSITORY.parent / "shared" / "data"
+FTOOL = Path(sys.executable).with_name("ftool")
+
+
+def ftool(*arguments: str | Path, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    """What a command prints with --json, with its wall time in seconds and exit status added."""
+    command = [str(FTOOL), *map(str, arguments), "--json"]
+    print("$ ftool " + " ".join(map(str, arguments)), flush=True)
+    start = time.perf_counter()
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if run.returncode not in expect:
+        sys.exit(f"exit status {run.returncode}")
+    return {"wall_seconds": round(seconds, 2), "exit_status": run.returncode, **json.loads(run.stdout)}
+
+
+def write_result(name: str, result: dict[str, Any]) -> None:
+    """Keep a result under benchmarks/results."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path.relative_to(REPOSITORY)}")

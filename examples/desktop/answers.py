@@ -1,0 +1,74 @@
+"""Answers off the UI thread: one worker, and only the newest text waits for it.
+
+A person types faster than any queue should grow. So there is no queue: a text that has not been taken up when the
+next one comes is dropped, and an answer whose text has been typed over since is not delivered.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ftool_runtime import Classification, TextClassifier
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model made of a text, or the error that it raised."""
+
+    text: str
+    result: Classification | None
+    error: Exception | None = None
+
+
+class Answers:
+    """Runs a model on the newest text. `deliver` is called on the worker's thread, never on the caller's."""
+
+    def __init__(self, model: TextClassifier, deliver: Callable[[Answer], None], top_k: int = 3) -> None:
+        self._model, self._deliver, self._top_k = model, deliver, top_k
+        self._changed = threading.Condition()
+        self._wanted: str | None = None
+        self._newest = 0
+        self._closed = False
+        self._worker = threading.Thread(target=self._run, name="answers", daemon=True)
+        self._worker.start()
+
+    def ask(self, text: str) -> None:
+        """Ask about a text, in place of any text still waiting. Returns at once."""
+        with self._changed:
+            self._wanted = text
+            self._newest += 1
+            self._changed.notify()
+
+    def cancel(self) -> None:
+        """Forget the waiting text and whatever is being worked out: nothing is delivered for either."""
+        with self._changed:
+            self._wanted = None
+            self._newest += 1
+
+    def close(self) -> None:
+        """Finish the text in work, deliver nothing more, and end the worker."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._worker.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._wanted is not None)
+                if self._closed:
+                    return
+                text, number = self._wanted, self._newest
+                self._wanted = None
+            assert text is not None
+            answer = self._answer(text)
+            with self._changed:
+                current = number == self._newest and not self._closed
+            if current:
+                self._deliver(answer)
+
+    def _answer(self, text: str) -> Answer:
+        try:
+            return Answer(text, self._model(text, top_k=self._top_k))
+        except Exception as error:  # noqa: BLE001  whatever it is belongs on the screen, not in a dead thread
+            return Answer(text, None, error)

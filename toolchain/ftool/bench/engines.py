@@ -1,0 +1,146 @@
+"""An engine under test, as its parent sees it: a child process that answers requests."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from ftool_runtime.errors import FtoolError
+
+
+class BenchError(FtoolError):
+    """An engine that could not be started or timed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What is timed: a name for the report and how a worker process loads it."""
+
+    name: str
+    kind: str  # "bundle" or "torch"
+    folder: Path
+    files: tuple[Path, ...]  # what an app would ship of it, for its size
+    threads: int
+    device: str = "cpu"
+    profile: str = "desktop"
+
+    @property
+    def size_mb(self) -> float:
+        """Size of its files in MB (10^6 bytes)."""
+        return sum(file.stat().st_size for file in self.files) / 1e6
+
+    def spec(self, first_text: str) -> str:
+        """The worker's argument."""
+        return json.dumps(
+            {
+                "engine": self.kind,
+                "folder": str(self.folder),
+                "threads": self.threads,
+                "device": self.device,
+                "profile": self.profile,
+                "first_text": first_text,
+            }
+        )
+
+
+class EngineProcess:
+    """A started engine. `cold_start_ms` is the time from starting the process to its first answer."""
+
+    def __init__(self, engine: Engine, first_text: str) -> None:
+        self.engine = engine
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        start = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ftool.bench.worker", engine.spec(first_text)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+        )
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+        self.cold_start_ms = (time.perf_counter() - start) * 1e3
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def latencies_ms(self, texts: list[str]) -> list[float]:
+        """Milliseconds per text, one text at a time."""
+        reply: list[float] = self._ask({"do": "latency", "texts": texts})["latencies_ms"]
+        return reply
+
+    def seconds(self, texts: list[str]) -> float:
+        """Seconds that all texts take in one call."""
+        return float(self._ask({"do": "throughput", "texts": texts})["seconds"])
+
+    def describe(self) -> dict[str, Any]:
+        """Peak memory in MB and the versions that the process loaded."""
+        return self._ask({"do": "describe"})
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the process has used since it started."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._errors.close()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended: reading says why
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            self._errors.seek(0)
+            said = self._errors.read().decode("utf-8", errors="replace").strip().splitlines()
+            raise BenchError(
+                f"engine {self.engine.name} ended with exit status {code}: {said[-1] if said else 'it said nothing'}"
+            )
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+
+@contextmanager
+def started(engines: list[Engine], first_text: str) -> Iterator[dict[str, EngineProcess]]:
+    """All engines, started one after another; all ended on leaving."""
+    running: dict[str, EngineProcess] = {}
+    try:
+        for engine in engines:
+            running[engine.name] = EngineProcess(engine, first_text)
+        yield running
+    finally:
+        for process in running.values():
+            process.close()

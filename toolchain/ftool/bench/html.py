@@ -1,0 +1,116 @@
+"""The benchmark report as one HTML file that needs nothing else: a table, the ratios, and two charts as SVG."""
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from ftool.bench.measure import Timings
+from ftool.bench.report import BenchReport, sentences, table
+from ftool_runtime.atomic import replacing
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
+  table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .3rem .9rem; border-bottom: 1px solid #d8dee4 }
+  td:not(:first-child), th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums }
+  svg { max-width: 100%; height: auto } .small { color: #57606a; font-size: .9rem }
+</style>
+<h1>$title</h1>
+<p>$examples texts of the $split split, one at a time and together, tokenising included. Each engine ran in a process of
+its own, $rounds alternating rounds; ratios are medians over the rounds.</p>
+$table
+$sentences
+<h2>Latency, one text at a time</h2>
+$distribution
+<h2>Median latency by round</h2>
+$by_round
+<h2>Where and with what</h2>
+$circumstances
+</html>
+""")
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as an HTML table, the first row as its head."""
+    head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    lines = ["<tr><th>" + "</th><th>".join(head) + "</th></tr>"]
+    lines += ["<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in body]
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def svg(figure: Figure) -> str:
+    """A figure as inline SVG, its letters as text."""
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", bbox_inches="tight")
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def distribution_chart(timings: Mapping[str, Timings]) -> str:
+    """Cumulative share of texts answered within a latency, a line an engine."""
+    figure = Figure(figsize=(8, 3.5))
+    axes = figure.subplots()
+    for name, one in timings.items():
+        pooled = np.sort(np.concatenate([np.asarray(latencies) for latencies in one.latencies_ms]))
+        axes.step(pooled, np.arange(1, len(pooled) + 1) / len(pooled) * 100, where="post", label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel("latency (ms, logarithmic)")
+    axes.set_ylabel("texts answered (%)")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    return svg(figure)
+
+
+def rounds_chart(timings: Mapping[str, Timings]) -> str:
+    """Median latency of each round, which shows how steady the machine was."""
+    figure = Figure(figsize=(8, 2.8))
+    axes = figure.subplots()
+    for name, one in timings.items():
+        medians = one.round_p50_ms()
+        axes.plot(range(1, len(medians) + 1), medians, marker="o", label=name)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("round")
+    axes.set_ylabel("p50 (ms)")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    return svg(figure)
+
+
+def flat(value: Any) -> str:
+    """A JSON value as one line for a table cell."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {flat(one)}" for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(flat(one) for one in value)
+    return str(value)
+
+
+def write_html(report: BenchReport, path: Path) -> None:
+    """Write the report to a file, whole or not at all."""
+    data = report.to_json()
+    circumstances = [["what", "value"], *([key, flat(value)] for key, value in data["machine"].items())]
+    circumstances += [[f"versions in {name}", flat(one["versions"])] for name, one in data["engines"].items()]
+    circumstances += [[f"threads in {name}", str(one["threads"])] for name, one in data["engines"].items()]
+    page = PAGE.substitute(
+        title=html.escape(f"ftool bench: {report.subject}"),
+        examples=report.examples,
+        split=html.escape(report.split),
+        rounds=report.settings.rounds,
+        table=html_table(table(data)),
+        sentences="\n".join(f"<p>{html.escape(one)}</p>" for one in sentences(data)),
+        distribution=distribution_chart(report.timings),
+        by_round=rounds_chart(report.timings),
+        circumstances=html_table(circumstances),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(page)

@@ -1,0 +1,112 @@
+"""Alternating rounds over engines that each live in a process of their own.
+
+Two engines in one process spoil each other: their thread pools spin on the same cores, threefold slower in what was
+seen here. So each has a process; within a round they take turns on the same texts, the order turning round every
+second time, so that a machine that slows down or speeds up meets all of them alike. A ratio is taken within each
+round and its median over the rounds is what counts. That the waiting engines kept still is measured, not assumed.
+"""
+
+import logging
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ftool.bench.engines import Engine, EngineProcess, started
+
+logger = logging.getLogger(__name__)
+
+PERCENTILES = (50, 90, 95, 99)
+SETTLE_S = 0.25  # for the last engine's threads to stop spinning before the next one's turn
+WARM_UP_TEXTS = 10  # uncounted calls at the start of each turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """How a benchmark goes."""
+
+    rounds: int = 5  # turns of each engine at latency
+    texts_per_round: int = 200  # texts of the split in one turn, others in the next
+    throughput_rounds: int = 3  # turns of each engine over the whole split
+    cold_starts: int = 3  # process starts of each engine
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "texts_per_round", "throughput_rounds", "cold_starts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(kw_only=True)
+class Timings:
+    """Everything measured of one engine, a list entry a round."""
+
+    engine: Engine
+    latencies_ms: list[list[float]] = field(default_factory=list)
+    throughput_per_s: list[float] = field(default_factory=list)
+    cold_start_ms: list[float] = field(default_factory=list)
+    waiting_cpu: list[float] = field(default_factory=list)  # cores used while others had their turn
+    peak_memory_mb: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def percentiles_ms(self) -> dict[str, float]:
+        """Latency percentiles over all rounds."""
+        pooled = np.concatenate([np.asarray(one) for one in self.latencies_ms])
+        return {f"p{p}": float(np.percentile(pooled, p)) for p in PERCENTILES}
+
+    def round_p50_ms(self) -> list[float]:
+        """Median latency of each round."""
+        return [statistics.median(one) for one in self.latencies_ms]
+
+
+def measure(engines: Sequence[Engine], texts: Sequence[str], settings: BenchSettings) -> dict[str, Timings]:
+    """Time every engine on the same texts. Raises BenchError where an engine cannot be started."""
+    timings = {engine.name: Timings(engine=engine) for engine in engines}
+    for _ in range(settings.cold_starts):
+        for engine in engines:
+            with EngineProcess(engine, texts[0]) as process:
+                timings[engine.name].cold_start_ms.append(process.cold_start_ms)
+    with started(list(engines), texts[0]) as running:
+        for number in range(settings.rounds):
+            chunk = texts_of_round(texts, number, settings.texts_per_round)
+            logger.info("latency, round %d of %d", number + 1, settings.rounds)
+            for name in turns(running, timings, number, chunk):
+                timings[name].latencies_ms.append(running[name].latencies_ms(chunk))
+        for number in range(settings.throughput_rounds):
+            logger.info("throughput, round %d of %d", number + 1, settings.throughput_rounds)
+            for name in turns(running, timings, number, list(texts)):
+                seconds = running[name].seconds(list(texts))
+                timings[name].throughput_per_s.append(len(texts) / seconds)
+        for name, process in running.items():
+            description = process.describe()
+            timings[name].peak_memory_mb = description["peak_memory_mb"]
+            timings[name].versions = description["versions"]
+    return timings
+
+
+def turns(
+    running: dict[str, EngineProcess], timings: dict[str, Timings], number: int, texts: list[str]
+) -> Iterator[str]:
+    """Names in this round's order, each after the machine has settled and the engine has warmed up.
+
+    What the waiting engines use of the processor during each turn is added to their timings.
+    """
+    names = list(running) if number % 2 == 0 else list(reversed(running))
+    for name in names:
+        time.sleep(SETTLE_S)
+        running[name].latencies_ms(texts[:WARM_UP_TEXTS])
+        waiting = {other: running[other].cpu_seconds() for other in names if other != name}
+        start = time.perf_counter()
+        yield name
+        elapsed = time.perf_counter() - start
+        for other, before in waiting.items():
+            timings[other].waiting_cpu.append((running[other].cpu_seconds() - before) / elapsed)
+
+
+def texts_of_round(texts: Sequence[str], number: int, count: int) -> list[str]:
+    """Texts spread evenly over the split, shifted by one place each round so that rounds differ."""
+    if len(texts) <= count:
+        return list(texts)
+    step = len(texts) / count
+    return [texts[(int(i * step) + number) % len(texts)] for i in range(count)]

@@ -1,0 +1,118 @@
+"""From timings to the report: engines, ratios against the bundle, and the circumstances."""
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ftool.bench.measure import BenchSettings, Timings
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """What `ftool bench` found. `to_json` gives the shape that `--json` prints and reports/bench.json holds."""
+
+    subject: str  # the bundle's engine: ratios say how many times better it is than each other
+    timings: Mapping[str, Timings]
+    machine: Mapping[str, Any]
+    settings: BenchSettings
+    task: str
+    split: str
+    examples: int
+
+    def ratio(self, other: str) -> dict[str, Any]:
+        """How many times better the bundle is than another engine: above 1 it is faster, or smaller.
+
+        Latency and throughput: median of the ratios within each round, with their range.
+        """
+        mine, theirs = self.timings[self.subject], self.timings[other]
+        latency = [b / a for a, b in zip(mine.round_p50_ms(), theirs.round_p50_ms(), strict=True)]
+        throughput = [a / b for a, b in zip(mine.throughput_per_s, theirs.throughput_per_s, strict=True)]
+        cold = [b / a for a, b in zip(mine.cold_start_ms, theirs.cold_start_ms, strict=True)]
+        return {
+            "latency_p50": statistics.median(latency),
+            "latency_p50_range": [min(latency), max(latency)],
+            "throughput": statistics.median(throughput),
+            "throughput_range": [min(throughput), max(throughput)],
+            "cold_start": statistics.median(cold),
+            "peak_memory": theirs.peak_memory_mb / mine.peak_memory_mb,
+            "size": theirs.engine.size_mb / mine.engine.size_mb,
+        }
+
+    def ratios(self) -> dict[str, dict[str, Any]]:
+        """`ratio` for every engine but the bundle's own."""
+        return {name: self.ratio(name) for name in self.timings if name != self.subject}
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON object: machine, settings, engines by name and ratios by name."""
+        return {
+            "task": self.task,
+            "split": self.split,
+            "examples": self.examples,
+            "subject": self.subject,
+            "machine": dict(self.machine),
+            "settings": asdict(self.settings),
+            "engines": {name: engine_json(timings) for name, timings in self.timings.items()},
+            "ratios": self.ratios(),
+        }
+
+
+def engine_json(timings: Timings) -> dict[str, Any]:
+    """One engine's figures: milliseconds, texts a second, MB (10^6 bytes)."""
+    return {
+        "latency_ms": timings.percentiles_ms(),
+        "throughput_per_s": statistics.median(timings.throughput_per_s),
+        "cold_start_ms": statistics.median(timings.cold_start_ms),
+        "peak_memory_mb": timings.peak_memory_mb,
+        "size_mb": timings.engine.size_mb,
+        "threads": timings.engine.threads,
+        "device": timings.engine.device,
+        "profile": timings.engine.profile if timings.engine.kind == "bundle" else None,
+        "waiting_cpu": max(timings.waiting_cpu, default=0.0),
+        "rounds": {
+            "latency_p50_ms": timings.round_p50_ms(),
+            "throughput_per_s": timings.throughput_per_s,
+            "cold_start_ms": timings.cold_start_ms,
+        },
+        "versions": timings.versions,
+    }
+
+
+Figure = Callable[[Mapping[str, Any]], float]
+
+ROWS: tuple[tuple[str, str, Figure], ...] = (
+    ("latency p50", "ms", lambda e: e["latency_ms"]["p50"]),
+    ("latency p90", "ms", lambda e: e["latency_ms"]["p90"]),
+    ("latency p95", "ms", lambda e: e["latency_ms"]["p95"]),
+    ("latency p99", "ms", lambda e: e["latency_ms"]["p99"]),
+    ("throughput", "texts/s", lambda e: e["throughput_per_s"]),
+    ("cold start", "ms", lambda e: e["cold_start_ms"]),
+    ("peak memory", "MB", lambda e: e["peak_memory_mb"]),
+    ("size", "MB", lambda e: e["size_mb"]),
+)
+
+
+def table(report: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of text for a report's JSON: a header, then a row a figure, engines as columns."""
+    engines = report["engines"]
+    rows = [["", *engines]]
+    for title, unit, figure in ROWS:
+        rows.append([f"{title} ({unit})", *(f"{figure(engine):,.1f}" for engine in engines.values())])
+    return rows
+
+
+def sentences(report: Mapping[str, Any]) -> list[str]:
+    """The ratios in words, and a warning where an engine did not keep still while it waited."""
+    said = [
+        f"{report['subject']} against {name}: latency p50 {ratio['latency_p50']:.2f}x faster "
+        f"({ratio['latency_p50_range'][0]:.2f} to {ratio['latency_p50_range'][1]:.2f} over the rounds), "
+        f"throughput {ratio['throughput']:.2f}x, cold start {ratio['cold_start']:.1f}x, "
+        f"memory {ratio['peak_memory']:.1f}x less, size {ratio['size']:.1f}x smaller"
+        for name, ratio in report["ratios"].items()
+    ]
+    busy = [name for name, engine in report["engines"].items() if engine["waiting_cpu"] > 0.05]
+    if busy:
+        said.append(
+            f"warning: {', '.join(busy)} used the processor while others were timed; figures are disturbed"
+        )
+    return said

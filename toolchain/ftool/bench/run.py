@@ -1,0 +1,99 @@
+"""A benchmark of a model folder: its bundle, and torch or other bundles beside it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftool.bench.engines import BenchError, Engine
+from ftool.bench.measure import BenchSettings, measure
+from ftool.bench.report import BenchReport
+from ftool.machine import describe_machine
+from ftool.model_folder import ModelFolder
+from ftool_runtime.atomic import replacing
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.threads import resolve_threads
+
+TORCH = "torch"
+RUN_FILES = ("*.safetensors", "*.json", "*/*.safetensors", "*/config.json", "vocab.txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where and how engines run."""
+
+    threads: int | None = None  # None: the physical cores that the process may use
+    device: str = "cpu"
+    profile: str = "desktop"
+
+
+def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ()) -> Engine:
+    """A bundle as an engine, named by its precision: ftool-int8. A name that is taken gets the folder's before it."""
+    manifest = Manifest.read(folder)
+    name = f"ftool-{manifest.precision.name}"
+    if name in taken:
+        name = f"{folder.resolve().parent.name}/{folder.name}-{manifest.precision.name}"
+    return Engine(
+        name=name,
+        kind="bundle",
+        folder=folder,
+        files=tuple(folder / path for path in manifest.files),
+        threads=resolve_threads(placement.threads),
+        device=placement.device,
+        profile=placement.profile,
+    )
+
+
+def torch_engine(run: Path, placement: Placement) -> Engine:
+    """The checkpoint in PyTorch fp32 on the CPU."""
+    files = tuple(file for pattern in RUN_FILES for file in sorted(run.glob(pattern)))
+    return Engine(
+        name="torch-fp32", kind=TORCH, folder=run, files=files, threads=resolve_threads(placement.threads)
+    )
+
+
+def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement) -> list[Engine]:
+    """The folder's bundle first, then each of `against`: "torch", or the path of another bundle."""
+    engines = [bundle_engine(folder.require_bundle(), placement)]
+    for other in against:
+        if other == TORCH:
+            engines.append(torch_engine(folder.require_run(), placement))
+        else:
+            engines.append(bundle_engine(Path(other), placement, [engine.name for engine in engines]))
+    names = [engine.name for engine in engines]
+    if len(set(names)) < len(names):
+        raise BenchError(f"the same engine is named twice: {', '.join(names)}")
+    return engines
+
+
+def bench(
+    engines: Sequence[Engine],
+    texts: Sequence[str],
+    settings: BenchSettings,
+    *,
+    task: str,
+    split: str,
+) -> BenchReport:
+    """Time the engines on the texts; ratios are of the first against each other.
+
+    Raises BenchError where an engine can't be started, or where there is no text.
+    """
+    if not texts:
+        raise BenchError("there is no text to time the bundle on")
+    return BenchReport(
+        subject=engines[0].name,
+        timings=measure(engines, texts, settings),
+        machine=describe_machine(),
+        settings=settings,
+        task=task,
+        split=split,
+        examples=len(texts),
+    )
+
+
+def write_json(report: dict[str, Any], path: Path) -> None:
+    """Keep a report, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        json.dump(report, file, indent=1, ensure_ascii=False)

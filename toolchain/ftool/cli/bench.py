@@ -1,0 +1,91 @@
+"""`ftool bench`: time the bundle, beside torch."""
+
+from pathlib import Path
+
+import click
+
+from .flags import RecipeFlags, recipe_for
+from .options import echo_json, folder_argument, json_option, recipe_options
+
+
+@click.command()
+@folder_argument
+@click.option(
+    "--against",
+    multiple=True,
+    default=("torch",),
+    show_default=True,
+    metavar="torch|BUNDLE|none",
+    help="What to time beside the bundle; can be given more than once.",
+)
+@click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
+              help="Where the HTML report goes; reports/report.html in the model folder by default.")  # fmt: skip
+@click.option("--threads", type=int, help="Threads of each engine; the physical cores by default.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Where the bundles run; torch runs on the CPU.")  # fmt: skip
+@click.option("--profile", type=click.Choice(["desktop", "throughput"]), default="desktop", show_default=True,
+              help="Whether the bundle's idle threads sleep at once or spin.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
+@click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
+              help="Texts a round, one at a time; 200 by default.")  # fmt: skip
+@click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
+              help="The split whose texts are used.")  # fmt: skip
+@click.option("--min-speedup", type=float, metavar="RATIO",
+              help="Exit with status 1 where the bundle's p50 is not this many times faster.")  # fmt: skip
+@recipe_options
+@json_option
+def bench(
+    folder: Path,
+    against: tuple[str, ...],
+    report_file: Path | None,
+    threads: int | None,
+    device: str,
+    profile: str,
+    rounds: int | None,
+    texts_per_round: int | None,
+    split: str,
+    min_speedup: float | None,
+    flags: RecipeFlags,
+    as_json: bool,
+) -> None:
+    """Time FOLDER's bundle on its own test texts: latency, throughput, start-up, memory.
+
+    Each engine runs in a process of its own, in alternating rounds; a ratio above 1 says how many times better the
+    bundle is. The report goes to reports/bench.json and reports/report.html.
+    """
+    from ftool.bench.html import write_html
+    from ftool.bench.measure import BenchSettings
+    from ftool.bench.report import sentences, table
+    from ftool.bench.run import Placement, engines_of, write_json
+    from ftool.bench.run import bench as run_bench
+    from ftool.data import load_dataset
+    from ftool.model_folder import ModelFolder
+    from ftool.tables import format_table
+
+    model = ModelFolder(folder)
+    placement = Placement(threads=threads, device=device, profile=profile)
+    engines = engines_of(model, [other for other in against if other != "none"], placement)
+    recipe = recipe_for(folder, flags)
+    given = {"rounds": rounds, "texts_per_round": texts_per_round}
+    report = run_bench(
+        engines,
+        load_dataset(recipe.data, recipe.task).split(split).texts,
+        BenchSettings(**{name: value for name, value in given.items() if value is not None}),
+        task=recipe.task,
+        split=split,
+    )
+    data = report.to_json()
+    write_json(data, model.reports / "bench.json")
+    page = report_file or model.reports / "report.html"
+    write_html(report, page)
+    slow = [n for n, ratio in data["ratios"].items() if min_speedup and ratio["latency_p50"] < min_speedup]
+    if as_json:
+        echo_json(data)
+    else:
+        click.echo(format_table(table(data)))
+        for sentence in sentences(data):
+            click.echo(sentence)
+        click.echo(f"report: {page}")
+    if slow:
+        click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
+        raise SystemExit(1)

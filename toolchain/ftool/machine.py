@@ -1,0 +1,51 @@
+"""What machine this is, as far as it decides how fast a model runs."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ftool_runtime.threads import usable_threads
+
+# What onnxruntime's kernels choose by; in the order in which they were introduced.
+CPU_FEATURES = (
+    "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16",
+    "amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "bf16",
+)  # fmt: skip
+
+
+def cpu_features() -> list[str]:
+    """The features of `CPU_FEATURES` that the processor has, by Linux's names; empty where the system does not say."""
+    flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
+    return [feature for feature in CPU_FEATURES if feature in flags]
+
+
+def cpu_name() -> str:
+    """The processor's name, as the system gives it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, memory in GB (10^9 bytes), system and Python."""
+    return {
+        "cpu": cpu_name(),
+        "cpu_features": cpu_features(),
+        "logical_cpus": os.cpu_count(),
+        "usable_threads": usable_threads(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": platform.platform(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def _cpuinfo(key: str) -> str:
+    """The first entry under a key of Linux's /proc/cpuinfo; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    found = (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key)
+    return next(found, "")
