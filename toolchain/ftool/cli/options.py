@@ -1,6 +1,6 @@
 """Arguments and options that commands share, each defined once.
 
-`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`,
+`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`
 and `@data_options` `data: DataFlags`.
 """
 

@@ -48,6 +48,6 @@ def _relative(value: str, folder: Path) -> str:
     if Path(value).is_absolute() or not Path(value).exists():
         return value
     try:
-        return Path(os.path.relpath(value, folder)).as_posix()
+        return Path(os.path.relpath(Path(value).resolve(), folder.resolve())).as_posix()
     except ValueError:  # Windows: on another drive
         return str(Path(value).resolve())

@@ -60,6 +60,7 @@ class TrainSettings:
     batch_size: Annotated[int, "examples a step on each device"] = 32
     gradient_accumulation: Annotated[int, "steps whose gradients make one update"] = 1
     learning_rate: Annotated[float, "peak, after warm-up"] = 5e-5
+    head_learning_rate: Annotated[float, "of the head on frozen features, with single samples"] = 1e-3
     weight_decay: Annotated[float, "decoupled, on matrices only"] = 0.01
     warmup_ratio: Annotated[float, "share of all updates over which the learning rate rises"] = 0.1
     schedule: Annotated[Schedule, "linear, cosine or constant: the learning rate after warm-up"] = "linear"
@@ -69,6 +70,7 @@ class TrainSettings:
         Literal["none", "balanced"] | Mapping[str, float],
         "none, balanced (the rarer, the heavier), or a table: label = weight",
     ] = "none"
+    evaluations_per_epoch: Annotated[int, "on validation, each with a checkpoint to resume from"] = 2
     early_stopping_patience: Annotated[int, "evaluations without a gain before training stops; 0: never"] = 3
     bf16: Annotated[Literal["auto"] | bool, "bfloat16 arithmetic; auto: where the hardware has it"] = "auto"
     lora_rank: Annotated[int, "rank of an adapter's two matrices"] = 16
@@ -78,9 +80,9 @@ class TrainSettings:
     seed: Annotated[int, "of shuffling, dropout and new weights"] = 13
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "lora_alpha"):
+        for name in ("epochs", "learning_rate", "head_learning_rate", "lora_alpha"):
             _require(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("batch_size", "gradient_accumulation", "lora_rank"):
+        for name in ("batch_size", "gradient_accumulation", "evaluations_per_epoch", "lora_rank"):
             _require(getattr(self, name) >= 1, f"train.{name}", "1 or more", getattr(self, name))
         for name in ("weight_decay", "max_grad_norm", "early_stopping_patience", "seed"):
             _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))

