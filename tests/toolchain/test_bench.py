@@ -1,0 +1,144 @@
+"""What the benchmark makes of timings, and how an engine that can't start is reported."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from ftool.bench.engines import BenchError, Engine, EngineProcess
+from ftool.bench.html import write_html
+from ftool.bench.measure import BenchSettings, Timings, texts_of_round
+from ftool.bench.report import BenchReport, sentences, table
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:
+    file = folder / f"{name}.bin"
+    file.write_bytes(b"0" * (2_000_000 if name == "quick" else 8_000_000))
+    return Engine(name=name, kind=kind, folder=folder, files=(file,), threads=1)
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> BenchReport:
+    """The quick engine is 4, 5 and 6 times faster in three rounds, on a machine that slows down threefold."""
+    timings = {
+        "quick": Timings(
+            engine=engine("quick", tmp_path),
+            latencies_ms=[[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [3.0, 3.0, 9.0]],
+            throughput_per_s=[300.0, 200.0, 100.0],
+            cold_start_ms=[100.0, 200.0],
+            waiting_cpu=[0.0, 0.01],
+            peak_memory_mb=50.0,
+        ),
+        "<slow>": Timings(
+            engine=engine("<slow>", tmp_path),
+            latencies_ms=[[4.0, 4.0, 4.0], [10.0, 10.0, 10.0], [18.0, 18.0, 18.0]],
+            throughput_per_s=[100.0, 100.0, 100.0],
+            cold_start_ms=[1000.0, 4000.0],
+            waiting_cpu=[0.0],
+            peak_memory_mb=500.0,
+        ),
+    }
+    return BenchReport(
+        subject="quick",
+        timings=timings,
+        machine={"cpu": "Some & Other", "cpu_features": ["avx2"]},
+        settings=BenchSettings(rounds=3, texts_per_round=3),
+        task="text-classification",
+        split="test",
+        examples=3,
+    )
+
+
+def test_ratios_are_medians_of_the_ratios_within_rounds(report: BenchReport) -> None:
+    ratio = report.ratio("<slow>")
+    assert ratio["latency_p50"] == 5.0  # the ratio of the pooled medians would be 10 / 2 = 5 as well,
+    assert ratio["latency_p50_range"] == [4.0, 6.0]  # its range would not be there
+    assert ratio["throughput"] == 2.0
+    assert ratio["cold_start"] == 15.0  # of 10 and 20
+    assert ratio["peak_memory"] == 10.0
+    assert ratio["size"] == 4.0
+
+
+def test_the_json_has_the_promised_keys(report: BenchReport) -> None:
+    data = json.loads(json.dumps(report.to_json()))
+    assert data["machine"]["cpu"] == "Some & Other"
+    for one in data["engines"].values():
+        assert set(one["latency_ms"]) == {"p50", "p90", "p95", "p99"}
+        assert {"throughput_per_s", "cold_start_ms", "peak_memory_mb"} <= set(one)
+    assert {"latency_p50", "throughput"} <= set(data["ratios"]["<slow>"])
+    assert "quick" not in data["ratios"]
+
+
+def test_an_engine_that_did_not_keep_still_is_named(report: BenchReport) -> None:
+    assert not any("disturbed" in sentence for sentence in sentences(report.to_json()))
+    report.timings["<slow>"].waiting_cpu.append(0.4)
+    assert any("<slow> used the processor" in sentence for sentence in sentences(report.to_json()))
+
+
+def test_the_table_has_a_column_an_engine(report: BenchReport) -> None:
+    rows = table(report.to_json())
+    assert rows[0] == ["", "quick", "<slow>"]
+    assert rows[1] == ["latency p50 (ms)", "2.0", "10.0"]
+    assert all(len(row) == 3 for row in rows)
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "path", "use", "rect", "line"):
+            self.open.append(tag)
+        self.links += [
+            value or "" for name, value in attrs if name in ("src", "href") or tag in ("script", "link")
+        ]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_the_html_report_stands_alone_and_escapes_names(report: BenchReport, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_html(report, path)
+    text = path.read_text(encoding="utf-8")
+    page = _Tags()
+    page.feed(text)
+    assert "<slow>" in "".join(page.words)
+    assert "<slow>" not in text
+    assert "Some & Other" in "".join(page.words)
+    assert text.count("<svg") == 2
+    assert not [link for link in page.links if "#" not in link], "the page refers to something outside itself"
+
+
+@given(st.integers(1, 400), st.integers(1, 100), st.integers(0, 20))
+def test_a_round_takes_the_asked_number_of_texts_spread_over_the_split(
+    size: int, count: int, number: int
+) -> None:
+    texts = [str(i) for i in range(size)]
+    chosen = texts_of_round(texts, number, count)
+    assert len(chosen) == min(size, count)
+    assert len(set(chosen)) == len(chosen)
+    assert set(chosen) <= set(texts)
+    if count < size:
+        assert chosen != texts_of_round(texts, number + 1, count)
+
+
+@pytest.mark.parametrize("name", ["rounds", "texts_per_round", "throughput_rounds", "cold_starts"])
+def test_settings_that_measure_nothing_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        BenchSettings(**{name: 0})
+
+
+def test_an_engine_that_can_not_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"engine ghost ended with exit status 1: .*BundleError"):
+        EngineProcess(Engine(name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1), "text")
