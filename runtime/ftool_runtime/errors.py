@@ -40,5 +40,5 @@ class ClosedError(FtoolError):
     """A model was called after `close()`."""
 
 
-class ForkedError(FtoolError):
-    """A model that was loaded before a fork was called in the child, where its threads do not exist."""
+class OtherProcessError(FtoolError):
+    """A loaded model was carried into another process, by fork or by pickling; it must be loaded there."""

@@ -1,17 +1,22 @@
 """Text classification: logits to probabilities, probabilities to labels."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ftool_runtime.engine import Engine, Logits
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.model_info import describe
 
 DEFAULT_THRESHOLD = 0.5  # multi-label, where nothing was tuned: more likely than not
 
-Thresholds = float | Mapping[str, float] | Sequence[float]
+Thresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,134 @@ class Classification:
     scores: tuple[float, ...]
     top: tuple[LabelScore, ...]
     truncated: bool = False
+
+    def to_json(self, text: str) -> dict[str, Any]:
+        """The answer to `text` as `predict` prints it: JSON values."""
+        return {
+            "text": text,
+            "label": self.label,
+            "score": self.score,
+            "labels": list(self.labels),
+            "top": [{"label": one.label, "score": one.score} for one in self.top],
+            "truncated": self.truncated,
+        }
+
+
+class TextClassifier:
+    """A loaded classifier. Call it on one text or on many; several threads may do so at once.
+
+    `ftool_runtime.load` makes one. It is a context manager; `close` lets go of the graph and its threads.
+    """
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        """Wrap the engine of the bundle in `folder`."""
+        self._folder = folder
+        self._engine = engine
+        self._thresholds = engine.manifest.thresholds
+        self.labels = engine.manifest.labels
+        self.multi_label = engine.manifest.multi_label
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is Iterable[str] too, and the first overload wins
+        self, texts: str, *, top_k: int | None = None, thresholds: Thresholds | None = None
+    ) -> Classification: ...
+
+    @overload
+    def __call__(
+        self, texts: Iterable[str], *, top_k: int | None = None, thresholds: Thresholds | None = None
+    ) -> list[Classification]: ...
+
+    def __call__(
+        self, texts: str | Iterable[str], *, top_k: int | None = None, thresholds: Thresholds | None = None
+    ) -> Classification | list[Classification]:
+        """Classify one text, or many in one call.
+
+        Args:
+            texts: a string, or strings; an answer does not depend on the others.
+            top_k: how many labels `Classification.top` holds; None: those that apply.
+            thresholds: multi-label only: the probability from which a label applies, one for all labels,
+                one a label, or a mapping that changes some; None: the bundle's own.
+
+        Returns:
+            One answer for a string; for strings a list of answers in the same order.
+
+        Raises:
+            InputError: a text is no string, blank or not Unicode (`row` tells which), or an option is wrong.
+            ClosedError: after `close()`.
+            OtherProcessError: in a child of the process that loaded the model.
+        """
+        if isinstance(texts, str):
+            return self._answers(self._engine.logits([texts]), top_k, thresholds)[0]
+        return self._answers(self._engine.logits(_listed(texts)), top_k, thresholds)
+
+    def predict_iter(
+        self,
+        texts: Iterable[str],
+        *,
+        batch_size: int = 64,
+        top_k: int | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> Iterator[Classification]:
+        """Classify a stream of texts, in order, with at most `batch_size` of them in memory.
+
+        Texts are taken from `texts` only as answers are asked for. Raises InputError at once where an option
+        is wrong, and as `__call__` does on the way; a text's `row` counts from the start of the stream.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+        check_top_k(top_k)
+        _refuse_scalar(texts)
+        return self._stream(iter(texts), batch_size, top_k, thresholds)
+
+    def logits(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """The graph's own output, float32 (texts, labels), no softmax or sigmoid. Raises as `__call__`."""
+        return self._engine.logits(_listed(texts)).values
+
+    def info(self) -> dict[str, Any]:
+        """What was loaded and how it runs: JSON values, for people and logs."""
+        return describe(self._folder, self._engine)
+
+    def close(self) -> None:
+        """Let go of the graph and its threads. Calls under way finish; later ones raise ClosedError."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _stream(
+        self, texts: Iterator[str], batch_size: int, top_k: int | None, thresholds: Thresholds | None
+    ) -> Iterator[Classification]:
+        first_row = 0
+        while batch := list(itertools.islice(texts, batch_size)):
+            yield from self._answers(self._engine.logits(batch, first_row), top_k, thresholds)
+            first_row += len(batch)
+
+    def _answers(
+        self, logits: Logits, top_k: int | None, thresholds: Thresholds | None
+    ) -> list[Classification]:
+        if self.multi_label:
+            thresholds = resolve_thresholds(thresholds, self.labels, self._thresholds)
+        return classify(
+            logits.values,
+            self.labels,
+            multi_label=self.multi_label,
+            thresholds=thresholds,
+            top_k=top_k,
+            truncated=logits.truncated,
+        )
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    _refuse_scalar(texts)
+    return list(texts)
+
+
+def _refuse_scalar(texts: object) -> None:
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        raise InputError(f"texts must be strings in a list or the like, got {type(texts).__name__}")
 
 
 def probabilities(logits: ArrayLike, *, multi_label: bool) -> NDArray[np.float64]:

@@ -1,0 +1,8 @@
+"""`python -m ftool_runtime`."""
+
+import sys
+
+from ftool_runtime.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

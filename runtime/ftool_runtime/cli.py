@@ -1,0 +1,226 @@
+"""`python -m ftool_runtime`: predict, verify, bench and info on the device, without the toolchain."""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from ftool_runtime.atomic import replacing
+from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.loading import load
+from ftool_runtime.onnx_session import DEVICES, PROFILES
+from ftool_runtime.tasks import TextClassifier
+from ftool_runtime.text_files import read_texts
+
+DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 a check failed, 2 a wrong call or bad input."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Windows would write its code page
+            stream.reconfigure(encoding="utf-8")
+    try:
+        options = _parse(arguments)
+        status: int = options.command(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _drop_output()
+        return BROKEN_PIPE
+    except (FtoolError, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        _drop_output()
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        return WRONG_CALL
+    except KeyboardInterrupt:
+        print("Error: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+
+
+def write_answers(
+    model: TextClassifier, texts: Iterable[str], out: TextIO, *, batch_size: int = 64, **options: Any
+) -> int:
+    """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
+
+    `options` are `top_k` and `thresholds` of `TextClassifier.predict_iter`.
+    """
+    kept, asked = itertools.tee(texts)
+    truncated = 0
+    for text, answer in zip(kept, model.predict_iter(asked, batch_size=batch_size, **options), strict=True):
+        out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
+        truncated += answer.truncated
+    return truncated
+
+
+def _predict(options: argparse.Namespace) -> int:
+    if options.text and options.input:
+        raise InputError("give texts as arguments or --input, not both")
+    texts = iter(options.text) if options.text else read_texts(options.input, options.column)
+    with _load(options) as model, _output(options.output) as out:
+        truncated = write_answers(
+            model,
+            texts,
+            out,
+            batch_size=options.batch_size,
+            top_k=options.top_k,
+            thresholds=options.threshold,
+        )
+        out.flush()
+    if truncated:
+        longest = model.info()["max_length"]
+        print(f"{truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
+    return DONE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from ftool_runtime.verifying import verify
+
+    report = verify(options.bundle, device=options.device, threads=options.threads)
+    lines = [f"{name} {problem}" for name, problem in report.altered.items()]
+    lines += [report.failure] if report.failure else []
+    if report.replay is not None:
+        replay = report.replay
+        lines.append(
+            f"{replay.examples} golden texts ({replay.source}): largest difference of a logit "
+            f"{replay.max_difference:.2g}, tolerance {replay.tolerance:.2g}; "
+            f"{replay.same_label} with the same label"
+        )
+    lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))
+    _show(options, report.to_json(), lines)
+    return DONE if report.passed else GATE_SAID_NO
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from ftool_runtime.timing import bench
+
+    report = bench(
+        options.bundle,
+        list(read_texts(options.input, options.column)) if options.input else None,
+        device=options.device,
+        threads=options.threads,
+        profile=options.profile,
+        calls=options.calls,
+        cold_starts=options.cold_starts,
+    )
+    latency = report.latency_ms
+    memory = "unknown" if report.peak_memory_mb is None else f"{report.peak_memory_mb:.0f} MB"
+    lines = [
+        f"latency, one text    p50 {latency.p50:.2f} ms   p90 {latency.p90:.2f} ms   "
+        f"p95 {latency.p95:.2f} ms   p99 {latency.p99:.2f} ms",
+        f"throughput           {report.throughput_per_s:.0f} texts/s",
+        f"cold start           {report.cold_start_ms:.0f} ms, of which load {report.load_ms:.0f} ms",
+        f"peak memory          {memory}",
+        f"{report.texts} texts, {report.calls} calls, {report.info['device']}, "
+        f"{report.info['threads']} threads, profile {report.info['profile']}",
+    ]
+    _show(options, report.to_json(), lines)
+    return DONE
+
+
+def _info(options: argparse.Namespace) -> int:
+    with _load(options) as model:
+        info = model.info()
+    _show(options, info, [f"{key:<13}{_plain(value)}" for key, value in info.items()])
+    return DONE
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)}: " + ", ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
+def _load(options: argparse.Namespace) -> TextClassifier:
+    return load(options.bundle, device=options.device, threads=options.threads, profile=options.profile)
+
+
+def _show(options: argparse.Namespace, values: dict[str, Any], lines: Iterable[str]) -> None:
+    text = json.dumps(values, ensure_ascii=False) if options.json else "\n".join(lines)
+    sys.stdout.write(text + "\n")
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+    else:
+        with replacing(path) as file:
+            yield file
+
+
+def _drop_output() -> None:
+    """Let what is still buffered for a broken standard output go nowhere, or the interpreter complains at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser, commands = _parsers()
+    if arguments and arguments[0] in commands:  # a subparser alone refuses `BUNDLE --top-k 2 TEXT`
+        return commands[arguments[0]].parse_intermixed_args(arguments[1:])
+    return parser.parse_args(arguments)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    parser = _Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    predict = _command(commands, "predict", _predict, "answer texts, as JSON lines")
+    predict.add_argument(
+        "text", nargs="*", metavar="TEXT", help="texts to answer; without any, --input or stdin"
+    )
+    predict.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of standard output")
+    predict.add_argument("--top-k", type=int, metavar="N", help="how many labels to give, best first")
+    predict.add_argument(
+        "--threshold", type=float, help="multi-label: probability from which a label applies"
+    )
+    predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
+    _add_input(predict)
+
+    _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
+
+    bench = _command(commands, "bench", _bench, "time latency, throughput, cold start and memory")
+    bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
+    bench.add_argument("--cold-starts", type=int, default=3, help="fresh processes to start (default 3)")
+    _add_input(bench)
+
+    _command(commands, "info", _info, "what the bundle is and how it runs here")
+    return parser, commands.choices
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=run)
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="default cpu")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: what this process may use)")
+    parser.add_argument("--profile", choices=PROFILES, default="desktop", help="default desktop")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object (predict always prints JSON)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", type=Path, metavar="FILE", help="lines, .jsonl, .csv or .tsv of texts")
+    parser.add_argument("--column", default="text", help="key or column that holds the text (default text)")

@@ -1,0 +1,51 @@
+"""`load`: from a bundle's folder to a model that answers."""
+
+from pathlib import Path
+
+from ftool_runtime.bundle_paths import MODEL_FILE, TOKENIZER_FILE
+from ftool_runtime.engine import Engine
+from ftool_runtime.errors import BundleError
+from ftool_runtime.integrity import check_sizes
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.onnx_session import Device, Profile, SessionSettings
+from ftool_runtime.tasks import TASKS, TextClassifier
+from ftool_runtime.threads import resolve_threads
+
+
+def load(
+    folder: Path | str,
+    *,
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> TextClassifier:
+    """Load the bundle in `folder`. Nothing is fetched: all that a model needs is in its bundle.
+
+    Args:
+        folder: the bundle, a folder with an `ftool.json`.
+        device: "cpu"; "cuda", which fails where there is no usable NVIDIA GPU; or "auto", which takes CUDA
+            where it is to be had and the bundle was made for it, and the CPU otherwise. `info()` says which.
+        threads: CPU threads to use; None: the least of the CPUs this process may run on, its CPU quota and
+            the physical cores.
+        profile: "desktop" for programs that answer now and then: no CPU time is used between calls.
+            "throughput" for programs that answer without a pause: threads spin for the next call.
+
+    Returns:
+        A model, complete and checked. Use it as a context manager, or call `close()`.
+
+    Raises:
+        BundleError: the folder is no bundle, a damaged one, or from a newer ftool.
+        DeviceError: the device is not there, or the bundle was not made for it.
+        InputError: an unknown device or profile, or a number of threads that makes no sense.
+        RuntimeMissingError: onnxruntime is not installed.
+    """
+    settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    if manifest.task not in TASKS:
+        raise BundleError(
+            f"{folder} is for the task {manifest.task!r}, and this runtime knows {', '.join(TASKS)}; "
+            "upgrade ftool-runtime"
+        )
+    check_sizes(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
+    return TASKS[manifest.task](folder, Engine(folder, manifest, settings))

@@ -1,0 +1,186 @@
+"""One graph loaded into onnxruntime, on the device and with the threads that were asked for."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.errors import BundleError, DeviceError, InputError, RuntimeMissingError
+
+logger = logging.getLogger(__name__)
+
+Device = Literal["cpu", "cuda", "auto"]
+Profile = Literal["desktop", "throughput"]
+
+DEVICES: Final = ("cpu", "cuda", "auto")
+PROFILES: Final = ("desktop", "throughput")
+
+_CUDA: Final = "CUDAExecutionProvider"
+_CPU: Final = "CPUExecutionProvider"
+_ERRORS_ONLY: Final = 3  # onnxruntime's log severities: 2 warning, 3 error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How a graph is run.
+
+    Attributes:
+        device: "auto" takes CUDA where it is to be had.
+        threads: threads that share the work of one operator.
+        profile: "desktop" lets idle threads sleep as soon as a run ends, "throughput" keeps them spinning
+            in wait for the next run.
+    """
+
+    device: Device
+    threads: int
+    profile: Profile
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise InputError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        if self.profile not in PROFILES:
+            raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {self.profile!r}")
+
+
+def import_onnxruntime() -> Any:
+    """The onnxruntime module, telemetry off. Raises RuntimeMissingError, which says what to install."""
+    # From 1.29 on it sends telemetry by default, and a forked child that only imported it hangs at exit.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            raise
+        raise RuntimeMissingError(
+            "onnxruntime is not installed: `pip install ftool-runtime[cpu]`, "
+            "or `ftool-runtime[gpu]` for NVIDIA GPUs (one of the two, never both)"
+        ) from error
+    except ImportError as error:
+        raise RuntimeMissingError(f"onnxruntime is installed but can't be loaded: {error}") from error
+    return onnxruntime
+
+
+class OnnxSession:
+    """A loaded graph. Safe to call from several threads at once."""
+
+    def __init__(self, path: Path, settings: SessionSettings, allowed_devices: tuple[str, ...]) -> None:
+        """Load the graph at `path`.
+
+        Args:
+            path: the ONNX file; it may have external weights beside it.
+            settings: device, threads and profile.
+            allowed_devices: the devices that the graph was made for, from the manifest.
+
+        Raises:
+            DeviceError: the device is not there, or the graph was not made for it.
+            BundleError: onnxruntime can't load the graph.
+            RuntimeMissingError: there is no onnxruntime.
+        """
+        self._onnxruntime = import_onnxruntime()
+        self._errors = _error_types(self._onnxruntime)
+        self.settings = settings
+        self.device = _choose_device(self._onnxruntime, settings.device, allowed_devices)
+        self._session = self._open(path)
+        self.input_names = tuple(node.name for node in self._session.get_inputs())
+        self.output_names = tuple(node.name for node in self._session.get_outputs())
+
+    def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        """The graph's `output` for `feeds`, shapes and types as the manifest says.
+
+        Raises BundleError where the graph fails on them, DeviceError where the device is what failed.
+        """
+        try:
+            result: NDArray[np.float32] = self._session.run((output,), feeds)[0]
+        except self._errors as error:
+            if self.device == "cuda":
+                raise DeviceError(f"the run on the GPU failed: {_first_line(error)}") from error
+            raise BundleError(
+                f"the model's graph failed: {_first_line(error)}; run `verify` on it"
+            ) from error
+        return result
+
+    def _open(self, path: Path) -> Any:
+        try:
+            return self._open_on_device(path)
+        except DeviceError as error:
+            if self.settings.device != "auto":
+                raise
+            logger.warning("device='auto' runs on the CPU: %s", error)
+            self.device = "cpu"
+            return self._open_on_device(path)
+
+    def _open_on_device(self, path: Path) -> Any:
+        providers = [_CUDA, _CPU] if self.device == "cuda" else [_CPU]
+        try:
+            session = self._onnxruntime.InferenceSession(
+                str(path), _options(self._onnxruntime, self.settings), providers=providers
+            )
+        except self._errors as error:
+            if self.device == "cuda":
+                raise DeviceError(f"CUDA can't run this model: {_first_line(error)}") from error
+            raise BundleError(f"onnxruntime can't load {path}: {_first_line(error)}; run `verify`") from error
+        if (
+            session.get_providers()[0] != providers[0]
+        ):  # onnxruntime falls back to the CPU with a mere warning
+            raise DeviceError(
+                "onnxruntime has CUDA support but could not start it: driver, CUDA or cuDNN are missing "
+                "or of another version; its log on standard error says which"
+            )
+        session.disable_fallback()
+        return session
+
+
+def _choose_device(onnxruntime: Any, device: Device, allowed: tuple[str, ...]) -> Literal["cpu", "cuda"]:
+    if device == "cpu":
+        return "cpu"
+    missing = _why_no_cuda(onnxruntime, allowed)
+    if missing is None:
+        with contextlib.redirect_stdout(sys.stderr):  # it prints what it can't find
+            onnxruntime.preload_dlls()
+        return "cuda"
+    if device == "cuda":
+        raise DeviceError(missing)
+    logger.info("device='auto' runs on the CPU: %s", missing)
+    return "cpu"
+
+
+def _why_no_cuda(onnxruntime: Any, allowed: tuple[str, ...]) -> str | None:
+    if "cuda" not in allowed:
+        return (
+            f"this bundle was exported for {', '.join(allowed)} and not for cuda; "
+            "export it with `--device cuda --precision fp32`"
+        )
+    if _CUDA not in onnxruntime.get_available_providers():
+        return (
+            "the installed onnxruntime has no CUDA support: uninstall onnxruntime, "
+            "then `pip install ftool-runtime[gpu]`"
+        )
+    return None
+
+
+def _options(onnxruntime: Any, settings: SessionSettings) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    if settings.profile == "desktop":
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _error_types(onnxruntime: Any) -> tuple[type[Exception], ...]:
+    """What onnxruntime raises. Its classes share no base, so they are collected from its module."""
+    state = vars(onnxruntime.capi.onnxruntime_pybind11_state)
+    own = [kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,40 @@
+"""The most memory this process ever had resident, on every system."""
+
+import sys
+
+
+def peak_memory_mb() -> float | None:
+    """Peak resident memory of this process in MB (10**6 bytes); None where the system doesn't tell."""
+    if sys.platform == "win32":
+        peak = _windows_peak_bytes()
+    else:
+        import resource
+
+        kibibytes = sys.platform != "darwin"  # macOS counts bytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if kibibytes else 1)
+    return None if peak is None else round(peak / 1e6, 1)
+
+
+def _windows_peak_bytes() -> int | None:
+    import ctypes
+
+    class Counters(ctypes.Structure):  # PROCESS_MEMORY_COUNTERS of psapi.h
+        _fields_ = (
+            ("cb", ctypes.c_ulong),
+            ("PageFaultCount", ctypes.c_ulong),
+            ("PeakWorkingSetSize", ctypes.c_size_t),
+            ("WorkingSetSize", ctypes.c_size_t),
+            ("QuotaPeakPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaPeakNonPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaNonPagedPoolUsage", ctypes.c_size_t),
+            ("PagefileUsage", ctypes.c_size_t),
+            ("PeakPagefileUsage", ctypes.c_size_t),
+        )
+
+    counters = Counters(cb=ctypes.sizeof(Counters))
+    kernel32 = getattr(ctypes, "windll").kernel32  # noqa: B009  absent elsewhere
+    kernel32.GetCurrentProcess.restype = ctypes.c_void_p
+    process = ctypes.c_void_p(kernel32.GetCurrentProcess())
+    done = kernel32.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb)
+    return counters.PeakWorkingSetSize if done else None

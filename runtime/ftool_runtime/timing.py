@@ -1,0 +1,164 @@
+"""`bench`: how fast a bundle answers on this machine, and what it costs."""
+
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.golden import Golden
+from ftool_runtime.loading import load
+from ftool_runtime.onnx_session import Device, Profile
+from ftool_runtime.peak_memory import peak_memory_mb
+from ftool_runtime.tasks import TextClassifier
+
+_WARM_UP_CALLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of the time that one call takes on one text, tokenising included, in milliseconds."""
+
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, latencies_ms: Sequence[float]) -> "Latency":
+        """The percentiles of measured times, in milliseconds."""
+        return cls(*(round(float(value), 4) for value in np.percentile(latencies_ms, (50, 90, 95, 99))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    """What `bench` measured; times in milliseconds, memory in MB (10**6 bytes).
+
+    Attributes:
+        latency_ms: one text a call.
+        throughput_per_s: texts a second when all go in one call.
+        cold_start_ms: start of a fresh process to its first answer, median.
+        load_ms: `load` alone, in this process, onnxruntime's import included if it was not imported yet.
+        peak_memory_mb: the most resident memory this process ever had; None where the system doesn't say.
+        texts: how many different texts were timed.
+        calls: how many timed calls the latency stands on.
+        info: the model's `info()`.
+    """
+
+    latency_ms: Latency
+    throughput_per_s: float
+    cold_start_ms: float
+    load_ms: float
+    peak_memory_mb: float | None
+    texts: int
+    calls: int
+    info: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+def bench(
+    folder: Path | str,
+    texts: Sequence[str] | None = None,
+    *,
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+    calls: int = 500,
+    cold_starts: int = 3,
+) -> BenchReport:
+    """Time the bundle in `folder` on this machine.
+
+    Args:
+        folder: the bundle.
+        texts: what to answer; None: the bundle's golden texts.
+        device: as for `load`; so are `threads` and `profile`.
+        threads: see `device`.
+        profile: see `device`.
+        calls: how many single calls to time at least; every text is timed at least once.
+        cold_starts: how many fresh processes to start.
+
+    Raises:
+        InputError: no texts, or fewer than one call or cold start.
+        FtoolError: as `load` and the model do.
+    """
+    if min(calls, cold_starts) < 1:
+        raise InputError(f"calls and cold_starts must be at least 1, got {calls} and {cold_starts}")
+    folder = Path(folder)
+    started = time.perf_counter()
+    model = load(folder, device=device, threads=threads, profile=profile)
+    load_ms = (time.perf_counter() - started) * 1e3
+    with model:
+        texts = list(texts) if texts is not None else list(Golden.read(folder).texts)
+        latencies = time_single_calls(model, texts, calls)
+        throughput = time_throughput(model, texts)
+        info = model.info()
+    return BenchReport(
+        latency_ms=Latency.of(latencies),
+        throughput_per_s=round(throughput, 2),
+        cold_start_ms=float(np.median([time_cold_start(folder, texts[0], info) for _ in range(cold_starts)])),
+        load_ms=round(load_ms, 2),
+        peak_memory_mb=peak_memory_mb(),
+        texts=len(texts),
+        calls=len(latencies),
+        info=info,
+    )
+
+
+def time_single_calls(model: TextClassifier, texts: Sequence[str], calls: int) -> list[float]:
+    """Milliseconds of each of at least `calls` calls on one text; the texts go round. Warms up first."""
+    if not texts:
+        raise InputError("no texts to time")
+    for text in itertools.islice(itertools.cycle(texts), _WARM_UP_CALLS):
+        model(text)
+    latencies = []
+    for text in itertools.islice(itertools.cycle(texts), max(calls, len(texts))):
+        started = time.perf_counter_ns()
+        model(text)
+        latencies.append((time.perf_counter_ns() - started) / 1e6)
+    return latencies
+
+
+def time_throughput(model: TextClassifier, texts: Sequence[str], at_least_s: float = 1.0) -> float:
+    """Texts a second when all of `texts` go in one call; repeated until `at_least_s` seconds are timed."""
+    model(texts[:_WARM_UP_CALLS])
+    answered, elapsed = 0, 0.0
+    while elapsed < at_least_s:
+        started = time.perf_counter()
+        model(texts)
+        elapsed += time.perf_counter() - started
+        answered += len(texts)
+    return answered / elapsed
+
+
+def time_cold_start(folder: Path, text: str, info: dict[str, Any]) -> float:
+    """Milliseconds from starting a fresh Python to its first answer on standard output.
+
+    Args:
+        folder: the bundle.
+        text: what to answer.
+        info: a model's `info()`: the fresh process loads with the same device, threads and profile.
+
+    Raises FtoolError where the process fails, with what it said.
+    """
+    options = [f"--{name}={info[name]}" for name in ("device", "threads", "profile")]
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(folder), *options, "--", text]
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        answer = process.stdout.readline()
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        _, complaint = process.communicate()
+    if not answer or process.returncode:
+        raise FtoolError(f"a fresh process failed to answer: {complaint.decode(errors='replace').strip()}")
+    return round(elapsed_ms, 2)

@@ -1,0 +1,67 @@
+"""Texts to token ids, with the bundle's own tokenizer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.manifest import InputContract
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One text as the graph takes it: token ids and type ids of equal length, special tokens included."""
+
+    ids: list[int]
+    type_ids: list[int] | None  # None where the graph takes none
+    truncated: bool
+
+
+class TokenEncoder:
+    """The tokenizer of a bundle, cutting at the manifest's maximum length. Thread-safe."""
+
+    def __init__(self, path: Path, contract: InputContract) -> None:
+        """Read `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
+        from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
+
+        try:
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+        special = tokenizer.num_special_tokens_to_add(False)
+        if contract.max_length <= special:  # tokenizers would silently not cut at all
+            raise BundleError(
+                f"input.max_length is {contract.max_length}, and the special tokens alone take {special}"
+            )
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(contract.max_length)
+        self._tokenizer = tokenizer
+        self._max_length = contract.max_length
+        self._prefix = contract.prefix
+        self._with_type_ids = "token_type_ids" in contract.names
+
+    def encode(self, text: str, row: int) -> Tokens:
+        """The tokens of `text`, which stands at position `row` of the call.
+
+        Raises InputError, naming the row, on what is no string, empty or blank, or not Unicode text.
+        """
+        problem = text_problem(text)
+        if problem:
+            raise InputError(f"text {row} {problem}", row=row)
+        try:
+            encoding = self._tokenizer.encode(self._prefix + text)
+        except TypeError as error:
+            raise InputError(
+                f"text {row} is not valid Unicode: it holds a lone surrogate", row=row
+            ) from error
+        ids: list[int] = encoding.ids
+        if not ids:
+            raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
+        truncated = len(ids) >= self._max_length and bool(encoding.overflowing)
+        return Tokens(ids, encoding.type_ids if self._with_type_ids else None, truncated)
+
+
+def text_problem(text: object) -> str | None:
+    """What keeps `text` from being a text to answer, as the end of a sentence; None where nothing does."""
+    if not isinstance(text, str):
+        return f"must be a string, got {type(text).__name__}"
+    return "is empty" if not text or text.isspace() else None

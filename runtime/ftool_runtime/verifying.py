@@ -1,0 +1,110 @@
+"""`verify`: prove that a bundle is what was exported and computes here what it computed there."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftool_runtime.bundle_paths import GOLDEN_FILE
+from ftool_runtime.errors import BundleError
+from ftool_runtime.golden import Golden
+from ftool_runtime.integrity import altered_files
+from ftool_runtime.loading import load
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.onnx_session import Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How the golden texts came out here.
+
+    `max_difference` and `tolerance` are absolute, on logits; `same_label` counts texts whose best label is the same.
+    """
+
+    source: str
+    examples: int
+    same_label: int
+    max_difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no logit differs by more than the tolerance."""
+        return self.max_difference <= self.tolerance  # False for NaN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Attributes:
+        bundle: the folder.
+        files: how many files the manifest lists.
+        altered: what is wrong with each file that is not as listed, by its name.
+        failure: why the replay could not be run; None where it ran, or where files are altered (it is not tried).
+        replay: how the golden texts came out; None where they were not replayed.
+    """
+
+    bundle: str
+    files: int
+    altered: Mapping[str, str]
+    failure: str | None
+    replay: Replay | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every file is as listed and every golden text gave its logits."""
+        return not self.altered and self.replay is not None and self.replay.passed
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        replay = None if self.replay is None else {"passed": self.replay.passed, **asdict(self.replay)}
+        return {**asdict(self), "passed": self.passed, "replay": replay}
+
+
+def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = None) -> VerifyReport:
+    """Check every file's hash, then replay the golden texts one at a time.
+
+    Args:
+        folder: the bundle.
+        device: as for `load`.
+        threads: as for `load`.
+
+    Raises:
+        BundleError: the folder is no bundle, or its manifest is damaged.
+        DeviceError, InputError, RuntimeMissingError: as for `load`.
+    """
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    altered = altered_files(folder, manifest)
+    replay, failure = None, None
+    if not altered:
+        try:
+            replay = _replay(folder, manifest, device, threads)
+        except BundleError as error:
+            failure = str(error)
+    return VerifyReport(
+        bundle=str(folder), files=len(manifest.files), altered=altered, failure=failure, replay=replay
+    )
+
+
+def _replay(folder: Path, manifest: Manifest, device: Device, threads: int | None) -> Replay:
+    if GOLDEN_FILE not in manifest.files:
+        raise BundleError(f"the manifest lists no {GOLDEN_FILE}: nothing to replay")
+    golden = Golden.read(folder)
+    expected = np.array(golden.logits)  # (texts, labels)
+    if expected.shape[1] != len(manifest.labels):
+        raise BundleError(
+            f"{GOLDEN_FILE} has {expected.shape[1]} logits a text for {len(manifest.labels)} labels"
+        )
+    with load(folder, device=device, threads=threads) as model:
+        got = np.concatenate([model.logits([text]) for text in golden.texts])
+    return Replay(
+        source=golden.source,
+        examples=len(golden.texts),
+        same_label=int((got.argmax(axis=1) == expected.argmax(axis=1)).sum()),
+        max_difference=float(np.abs(got - expected).max()),
+        tolerance=golden.tolerance,
+    )
