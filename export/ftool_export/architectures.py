@@ -1,0 +1,65 @@
+"""What is known of an architecture before it is captured: its layers, its task name, what can't be exported."""
+
+import logging
+
+from optimum.exporters.tasks import TasksManager
+from optimum.utils import NormalizedConfigManager
+from transformers import PretrainedConfig
+
+from ftool_export.errors import ExportError
+
+log = logging.getLogger(__name__)
+
+TASKS = ("text-classification",)
+
+
+def canonical_task(name: str) -> str:
+    """Hugging Face's name of a task, from that name or a synonym such as "sequence-classification".
+
+    Raises:
+        ExportError: it is no task that ftool exports.
+    """
+    task = str(TasksManager.map_from_synonym(name))
+    if task not in TASKS:
+        raise ExportError(f"can't export the task {name!r}; ftool exports {', '.join(TASKS)}")
+    return task
+
+
+def attention_layers(config: PretrainedConfig) -> int | None:
+    """How many times a forward pass attends: its layers. None where optimum does not know the architecture."""
+    try:
+        normalized = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
+        return int(normalized.num_layers)
+    except (KeyError, AttributeError):
+        log.debug("optimum knows no layer count for %s", config.model_type)
+        return None
+
+
+def check_exportable(config: PretrainedConfig) -> None:
+    """Refuse what would be exported wrongly.
+
+    Raises:
+        ExportError: an encoder-decoder, or a decoder without a padding token, which could not tell a text's end.
+    """
+    if config.is_encoder_decoder:
+        raise ExportError(
+            f"{config.model_type} is an encoder-decoder; as a text classifier ftool exports encoders and decoders, "
+            "so fine-tune one of these"
+        )
+    if getattr(config, "pad_token_id", None) is None and _reads_the_last_token(config):
+        raise ExportError(
+            f"this {config.model_type} checkpoint names no padding token, so a padded text's last token can't be "
+            "found; set pad_token_id in its config.json"
+        )
+
+
+def _reads_the_last_token(config: PretrainedConfig) -> bool:
+    names = config.architectures or []
+    return any(name.endswith("ForSequenceClassification") for name in names) and _is_decoder(config)
+
+
+def _is_decoder(config: PretrainedConfig) -> bool:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    return config.model_type in CAUSAL and config.model_type not in MASKED

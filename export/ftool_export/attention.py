@@ -1,0 +1,134 @@
+"""Attention emitted at its source: ONNX Runtime's own operator in place of matmul, softmax and matmul.
+
+transformers routes attention through its attention interface in nearly every architecture. While a model is being
+captured, an implementation registered there emits one `com.microsoft::MultiHeadAttention` node a layer, so the graph
+comes out fused by construction, and no pattern has to be found again in what the exporter made of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import (
+    AttentionMaskInterface,
+    bidirectional_mask_function,
+    causal_mask_function,
+    sdpa_mask,
+)
+
+OPERATOR: Final = "com.microsoft::MultiHeadAttention"
+OPERATOR_VERSION: Final = 1
+IMPLEMENTATION: Final = "ftool_onnxruntime"
+
+# Patterns that the operator knows by itself, from the padding mask and its `unidirectional` attribute.
+_PATTERNS_OF_THE_OPERATOR = (bidirectional_mask_function, causal_mask_function)
+
+
+@dataclass(slots=True)
+class EmittedAttention:
+    """What happened inside `attention_at_the_source`."""
+
+    nodes: int = 0  # attention operators emitted so far
+
+
+@contextmanager
+def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
+    """Let `model`'s attention emit the fused operator within the block; outside it the model is as it was.
+
+    The model can be captured within the block but not run: the emitted operator exists in ONNX Runtime alone.
+    Sub-models that do not use the attention interface keep their own attention, and emit nothing.
+
+    Yields:
+        A count of the operators emitted; 0 after a capture means that the plain path was taken.
+    """
+    emitted = EmittedAttention()
+
+    def emit(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        emitted.nodes += 1
+        return _multi_head_attention(module, *args, **kwargs), None
+
+    models = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    before = [(part, part.config._attn_implementation) for part in models]
+    AttentionInterface.register(IMPLEMENTATION, emit)
+    AttentionMaskInterface.register(IMPLEMENTATION, _mask)
+    try:
+        for part in models:
+            if part._can_set_attn_implementation():
+                part.set_attn_implementation(IMPLEMENTATION)
+        yield emitted
+    finally:
+        for part, implementation in before:
+            if part.config._attn_implementation != implementation:
+                part.set_attn_implementation(implementation)
+        # there is no public way back, and masks are looked up in this mapping alone
+        del AttentionInterface._global_mapping[IMPLEMENTATION]
+        del AttentionMaskInterface._global_mapping[IMPLEMENTATION]
+
+
+def _multi_head_attention(
+    module: nn.Module,
+    query: Tensor,  # (batch, heads, time, head_dim)
+    key: Tensor,  # (batch, key_value_heads, time, head_dim)
+    value: Tensor,  # (batch, key_value_heads, time, head_dim)
+    attention_mask: Tensor | None,  # int32 (batch, time), or float (batch, 1, time, time); see `_mask`
+    *,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **_: Any,
+) -> Tensor:  # (batch, time, heads, head_dim)
+    batch, heads, time, head_dim = query.shape
+    groups = heads // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    causal = bool(getattr(module, "is_causal", False)) if is_causal is None else is_causal
+    padding, bias = (attention_mask, None) if _is_padding(attention_mask) else (None, attention_mask)
+    packed = [
+        tensor.transpose(1, 2).flatten(2) for tensor in (query, key, value)
+    ]  # (batch, time, heads * dim)
+    attended: Tensor = torch.onnx.ops.symbolic(
+        OPERATOR,
+        (*packed, None, padding, bias),
+        attrs={
+            "num_heads": heads,
+            "scale": float(head_dim**-0.5 if scaling is None else scaling),
+            "unidirectional": int(causal and bias is None),
+        },
+        dtype=query.dtype,
+        shape=packed[2].shape,
+        version=OPERATOR_VERSION,
+    )
+    return attended.view(batch, time, heads, -1)
+
+
+def _is_padding(mask: Tensor | None) -> bool:
+    return mask is not None and mask.dim() == 2
+
+
+def _mask(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    q_offset: int = 0,
+    kv_offset: int = 0,
+    mask_function: Any = causal_mask_function,
+    attention_mask: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+    **kwargs: Any,
+) -> Tensor:
+    """The mask as the operator takes it.
+
+    Returns:
+        int32 (batch, time), the padding alone, where every other restriction is one the operator knows;
+        otherwise (a sliding window, say) all of it as an additive float (batch, 1, time, time).
+    """
+    if attention_mask is not None and mask_function in _PATTERNS_OF_THE_OPERATOR:
+        return attention_mask.to(torch.int32)
+    kwargs |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    allowed = sdpa_mask(
+        batch_size, q_length, kv_length, q_offset, kv_offset, mask_function, attention_mask, **kwargs
+    )
+    return torch.where(allowed, 0.0, torch.finfo(dtype).min).to(dtype)

@@ -1,0 +1,86 @@
+"""Writing a bundle: every file into a folder beside, checked there, then put in place in one step."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import onnx_ir as ir
+
+from ftool_export.classifier import LoadedClassifier
+from ftool_export.errors import ExportError
+from ftool_export.folder_swap import replacing_folder
+from ftool_export.graph_session import model_bytes
+from ftool_runtime.bundle_paths import MANIFEST_FILE, MODEL_FILE
+from ftool_runtime.integrity import file_record
+from ftool_runtime.manifest import FileRecord
+
+_WEIGHTS_BESIDE: Final = 100_000_000  # bytes from which weights stand in a file of their own
+_ALIGNMENT: Final = 4096  # bytes; so that the weights can be mapped into memory
+_WEIGHTS_FILE: Final = "model.onnx_data"
+_CARD_FILE: Final = "MODEL_CARD.md"
+
+
+@contextmanager
+def new_bundle(path: Path) -> Iterator[Path]:
+    """An empty folder that becomes the bundle at `path` when the block ends well.
+
+    Raises:
+        ExportError: `path` holds something that is no bundle, or the disk is full; what was there is untouched.
+    """
+    if path.exists() and not (path / MANIFEST_FILE).is_file() and not _is_empty_folder(path):
+        raise ExportError(
+            f"{path} exists and is no bundle, so it is not replaced: move it or name another folder"
+        )
+    try:
+        with replacing_folder(path) as folder:
+            yield folder
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ExportError(
+            f"no space left on the disk of {path.absolute().parent}; what was there is untouched: free some and "
+            "export again"
+        ) from error
+
+
+def write_model(model: ir.Model, folder: Path) -> None:
+    """Write `onnx/model.onnx`, with weights past 100 MB aligned in `onnx/model.onnx_data`. Raises OSError."""
+    path = folder / MODEL_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if model_bytes(model) <= _WEIGHTS_BESIDE:
+        ir.save(model, path)
+    else:
+        ir.save(model, path, external_data=_WEIGHTS_FILE, alignment=_ALIGNMENT, align_threshold=0)
+
+
+def write_tokenizer_and_config(loaded: LoadedClassifier, folder: Path) -> None:
+    """Write Hugging Face's files: `tokenizer.json`, `tokenizer_config.json`, `config.json`. Raises OSError."""
+    backend = loaded.tokenizer.backend_tokenizer
+    backend.no_truncation()  # cutting and padding are the runtime's, by the manifest
+    backend.no_padding()
+    loaded.tokenizer.model_max_length = loaded.max_length
+    loaded.tokenizer.save_pretrained(folder)
+    config: Any = loaded.model.config
+    config.id2label = dict(enumerate(loaded.labels))
+    config.label2id = {label: index for index, label in enumerate(loaded.labels)}
+    config.problem_type = (
+        "multi_label_classification" if loaded.multi_label else "single_label_classification"
+    )
+    config.save_pretrained(folder)
+
+
+def write_card(text: str, folder: Path) -> None:
+    """Write `MODEL_CARD.md`. Raises OSError."""
+    (folder / _CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def file_records(folder: Path) -> dict[str, FileRecord]:
+    """Every file of a bundle but its manifest, by its POSIX path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    return {path.relative_to(folder).as_posix(): file_record(path) for path in paths}
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

@@ -1,0 +1,26 @@
+"""Errors of the export layer."""
+
+from ftool_runtime.errors import FtoolError
+
+
+class ExportError(FtoolError):
+    """A checkpoint can't be exported as asked; the text says why and what can be done."""
+
+
+class GuardError(ExportError):
+    """A stage of the export can't show that it did what was asked, so no bundle is written.
+
+    Attributes:
+        stage: the stage that failed its check, such as "capture" or "quantize_matmul".
+    """
+
+    def __init__(self, stage: str, message: str) -> None:
+        super().__init__(f"export stopped after {stage}: {message}")
+        self.stage = stage
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _guard_error, (self.stage, str(self))
+
+
+def _guard_error(stage: str, text: str) -> GuardError:
+    return GuardError(stage, text.removeprefix(f"export stopped after {stage}: "))

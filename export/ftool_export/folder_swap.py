@@ -1,0 +1,98 @@
+"""Putting a whole folder in another's place, so that a kill at any time leaves the old one or the new."""
+
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+_AT_FDCWD: Final = -100  # "relative to the working directory", on Linux
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE on Linux and RENAME_SWAP on macOS have the same value
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` that takes its place when the block ends well.
+
+    Otherwise, be it an error, a full disk or Ctrl-C, it is removed and `path` stays as it was. What a killed process
+    left behind is removed as well.
+
+    Raises:
+        OSError: as making, writing and renaming do.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        _flush(partial)
+        _put(partial, path)
+    finally:
+        # after an exchange this holds the old folder
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+    elif not _exchange(new, path):
+        # No exchange on this system: for a moment, between the two renames, the old folder has another name.
+        aside = path.with_name(f".{path.name}.{os.getpid()}.old.partial")
+        path.rename(aside)
+        try:
+            new.rename(path)
+        except OSError:
+            aside.rename(path)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    _flush_entry(path.parent)
+
+
+def _exchange(left: Path, right: Path) -> bool:
+    """Swap two folders in one step. False where the system or the file system has no such step."""
+    if sys.platform == "win32":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(left), os.fsencode(right)
+    try:
+        if sys.platform == "darwin":
+            return bool(library.renamex_np(*names, ctypes.c_uint(_EXCHANGE)) == 0)
+        places = _AT_FDCWD, names[0], _AT_FDCWD, names[1]
+        return bool(library.renameat2(*places, ctypes.c_uint(_EXCHANGE)) == 0)
+    except AttributeError:  # an older C library
+        return False
+
+
+def _flush(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir():
+            _flush_entry(path)
+
+
+def _flush_entry(folder: Path) -> None:
+    """Make a folder's list of names durable, where the system opens folders."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
+        owner = partial.name.removeprefix(f".{path.name}.").split(".")[0]
+        if owner.isdigit() and int(owner) != os.getpid() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(partial, ignore_errors=True)

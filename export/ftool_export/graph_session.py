@@ -1,0 +1,78 @@
+"""Running a graph that is still being made, in ONNX Runtime, on the CPU."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ftool_export.classifier import LoadedClassifier
+from ftool_export.errors import ExportError
+from ftool_runtime.threads import usable_threads
+
+_TOKENS_PER_RUN: Final = 2048  # padding included
+_IN_ONE_FILE: Final = 1_500_000_000  # bytes; protobuf ends at two gigabytes
+
+
+class GraphSession:
+    """A graph, loaded.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph; the text is its reason.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._session = _load(model)
+        self._names = tuple(entry.name for entry in self._session.get_inputs())
+
+    def run(self, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Logits float32 (batch, labels) of int64 (batch, sequence) inputs."""
+        logits: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
+        return logits
+
+    def logits(
+        self, loaded: LoadedClassifier, texts: Sequence[str], *, one_by_one: bool
+    ) -> NDArray[np.float32]:
+        """Logits float32 (texts, labels) in the order of `texts`.
+
+        Args:
+            loaded: the classifier whose tokenizer the graph goes with.
+            texts: any number of texts.
+            one_by_one: run every text alone, as graphs need whose rows share a quantisation scale.
+        """
+        results = np.empty((len(texts), len(loaded.labels)), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        step = 1 if one_by_one else max(1, _TOKENS_PER_RUN // loaded.max_length)
+        for start in range(0, len(order), step):
+            rows = order[start : start + step]
+            inputs = loaded.tokenize([texts[row] for row in rows])
+            results[rows] = self.run({name: inputs[name].numpy() for name in self._names})
+        return results
+
+
+def model_bytes(model: ir.Model) -> int:
+    """The size of the constants, in bytes: nearly that of the file."""
+    constants = (value.const_value for value in model.graph.initializers.values())
+    return sum(constant.nbytes for constant in constants if constant is not None)
+
+
+def _load(model: ir.Model) -> Any:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = usable_threads()
+    options.log_severity_level = 3  # errors alone: what fails here arrives as an exception
+    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="model.data" if model_bytes(model) > _IN_ONE_FILE else None)
+        try:
+            return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented) as error:
+            reason = " ".join(str(error).split())
+            raise ExportError(f"ONNX Runtime refuses the graph: {reason}") from error

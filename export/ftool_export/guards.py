@@ -1,0 +1,151 @@
+"""What every stage of an export must show before the next begins. A stage that can't show it fails the export."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from ftool_export.capture import OUTPUT
+from ftool_export.errors import ExportError, GuardError
+from ftool_export.graph_session import GraphSession
+from ftool_export.passes.matching import constant_matmuls, layers
+from ftool_export.probes import Probe
+
+FP32_TOLERANCE: Final = 1e-4  # on a logit; sums in another order differ by 1e-6 or so a layer
+# Of the logits' length. Quantisation noise is a few percent; a wrong scale or a swapped axis is at 1 and beyond.
+QUANTIZED_TOLERANCE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What holds of the graph at every stage.
+
+    Attributes:
+        input_names: the inputs, all with dynamic batch and length.
+        labels: how many logits a row has.
+        attention_nodes: how many fused attention operators there are; 0 on the plain path.
+    """
+
+    input_names: tuple[str, ...]
+    labels: int
+    attention_nodes: int
+
+
+def check_structure(stage: str, model: ir.Model, expected: Expectation) -> None:
+    """Raise GuardError unless the graph has nodes, its inputs, dynamic axes, its output and its fused operators."""
+    graph = model.graph
+    if graph.num_nodes() == 0:
+        raise GuardError(stage, "the graph is empty")
+    names = tuple(value.name for value in graph.inputs)
+    if names != expected.input_names:
+        raise GuardError(
+            stage, f"the graph takes {_listed(names)} instead of {_listed(expected.input_names)}"
+        )
+    for value in graph.inputs:
+        _check_dynamic(stage, value, axes=(0, 1))
+        if not list(value.uses()):
+            raise GuardError(stage, f"nothing reads the input {value.name}")
+    _check_output(stage, graph, expected.labels)
+    found = count_operators(model)["MultiHeadAttention"]
+    if found != expected.attention_nodes:
+        raise GuardError(stage, f"{found} fused attentions where {expected.attention_nodes} were emitted")
+
+
+def check_answers(stage: str, model: ir.Model, probes: Sequence[Probe], *, quantized: bool) -> float:
+    """Load the graph, run every probe, and compare with torch.
+
+    Returns:
+        The largest difference of a logit from torch's, over all probes.
+
+    Raises:
+        GuardError: the graph does not load or run, or differs from torch by more than the tolerance.
+    """
+    try:
+        session = GraphSession(model)
+    except ExportError as error:
+        raise GuardError(stage, str(error)) from error
+    largest = 0.0
+    for probe in probes:
+        logits = _run(stage, session, probe)
+        difference = float(np.abs(logits - probe.logits).max())
+        largest = max(largest, difference)
+        _check_difference(stage, probe, logits, difference, quantized)
+    return largest
+
+
+def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> None:
+    """Raise GuardError unless as many products became `operator` as were wanted."""
+    found = count_operators(model)[operator]
+    if found != wanted:
+        raise GuardError(stage, f"{found} products became {operator}, {wanted} were to")
+
+
+def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: frozenset[str]) -> None:
+    """Raise GuardError where a product with a constant weight of size is in fp32 and was not to be left out."""
+    products = [*constant_matmuls(model, smallest), *constant_matmuls(model, smallest, operator="Gemm")]
+    missed = [layer for layer in layers(products) if layer not in left_out]
+    if missed:
+        raise GuardError(stage, f"still in fp32: {_listed(missed)}")
+
+
+def count_operators(model: ir.Model) -> Counter[str]:
+    """How often each operator stands in the graph."""
+    return Counter(node.op_type for node in model.graph)
+
+
+def _check_dynamic(stage: str, value: ir.Value, axes: Sequence[int]) -> None:
+    for axis in axes:
+        if value.shape is None or isinstance(value.shape[axis], int):
+            raise GuardError(
+                stage, f"axis {axis} of {value.name} is fixed ({value.shape}); it must be dynamic"
+            )
+
+
+def _check_output(stage: str, graph: ir.Graph, labels: int) -> None:
+    names = tuple(value.name for value in graph.outputs)
+    if names != (OUTPUT,):
+        raise GuardError(stage, f"the graph gives {_listed(names)} instead of {OUTPUT}")
+    output = graph.outputs[0]
+    _check_dynamic(stage, output, axes=(0,))
+    if output.shape is None or len(output.shape) != 2 or output.shape[1] != labels:
+        raise GuardError(stage, f"the output's shape is {output.shape} instead of (batch, {labels})")
+
+
+def _run(stage: str, session: GraphSession, probe: Probe) -> np.ndarray:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        logits = session.run(probe.feeds)
+    except (state.Fail, state.InvalidArgument, state.RuntimeException, state.NotImplemented) as error:
+        reason = " ".join(str(error).split())
+        raise GuardError(stage, f"the graph can't run {probe.name}: {reason}") from error
+    if logits.shape != probe.logits.shape or not np.isfinite(logits).all():
+        raise GuardError(stage, f"{probe.name}: the logits are not finite numbers {probe.logits.shape}")
+    return logits
+
+
+def _check_difference(
+    stage: str, probe: Probe, logits: np.ndarray, difference: float, quantized: bool
+) -> None:
+    if not quantized:
+        if difference > FP32_TOLERANCE:
+            raise GuardError(
+                stage,
+                f"{probe.name}: logits differ from torch by {difference:.1e}, allowed {FP32_TOLERANCE:.0e}",
+            )
+        return
+    if not probe.texts:
+        return  # what a network says of random tokens need not survive quantisation
+    error = float(np.linalg.norm(logits - probe.logits)) / max(float(np.linalg.norm(probe.logits)), 1e-12)
+    if error > QUANTIZED_TOLERANCE:
+        raise GuardError(
+            stage,
+            f"{probe.name}: logits are off by {error:.0%} of their size, allowed {QUANTIZED_TOLERANCE:.0%}",
+        )
+
+
+def _listed(names: Sequence[str | None]) -> str:
+    return ", ".join(str(name) for name in names) or "nothing"

@@ -1,0 +1,51 @@
+"""Graph passes: one rewrite a file, all of one shape.
+
+`apply(model, settings) -> PassResult(model, changed)` rewrites the model it is given, in place, and says in how many
+places. A pass keeps what the graph computes, up to floating-point order, or up to quantisation where that is its job.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import onnx_ir as ir
+
+from ftool_export.errors import ExportError
+
+MICROSOFT: Final = "com.microsoft"
+MICROSOFT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """The rewritten model, and in how many places it was rewritten."""
+
+    model: ir.Model
+    changed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassSettings:
+    """What the passes leave alone, and how fine they quantise."""
+
+    left_out: frozenset[str] = frozenset()  # layers, by name, that stay in fp32
+    smallest: int = 65_536  # weights with fewer elements stay in fp32: nothing to gain
+    block_size: int = 32  # elements that share a scale in 8-bit blocks
+
+    def __post_init__(self) -> None:
+        if self.smallest < 1:
+            raise ExportError(f"smallest must be at least 1 element, got {self.smallest}")
+        if self.block_size < 16 or self.block_size & (self.block_size - 1):
+            raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
+
+
+class GraphPass(Protocol):
+    """A module of this package."""
+
+    def apply(self, model: ir.Model, settings: PassSettings) -> PassResult:
+        """Rewrite `model`."""
+        ...
+
+
+def use_microsoft_operators(model: ir.Model) -> None:
+    """Declare that the graph uses ONNX Runtime's own operators."""
+    model.graph.opset_imports.setdefault(MICROSOFT, MICROSOFT_VERSION)

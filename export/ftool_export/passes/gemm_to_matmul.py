@@ -1,0 +1,51 @@
+"""Spell Gemm with a constant weight as MatMul and Add, so that later passes know one form of a linear layer.
+
+A linear layer over (batch, width), and GPT-2's Conv1D over any shape, arrive as Gemm.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from ftool_export.passes import PassResult, PassSettings
+from ftool_export.passes.matching import LAYER, constant, drop_unused, initializer, layer_of, replace
+
+
+def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
+    """Rewrite every Gemm whose weight is constant and whose factors are 1."""
+    changed = 0
+    for node in list(model.graph):
+        weight = constant(node.inputs[1]) if node.op_type == "Gemm" and _is_plain(node) else None
+        if weight is None:
+            continue
+        replace(model.graph, [node], _spelled_out(model.graph, node, weight))
+        changed += 1
+    if changed:
+        drop_unused(model)
+    return PassResult(model, changed)
+
+
+def _is_plain(node: ir.Node) -> bool:
+    attributes = node.attributes
+    return (
+        attributes.get_float("alpha", 1.0) == 1.0
+        and attributes.get_float("beta", 1.0) == 1.0
+        and not attributes.get_int("transA", 0)
+    )
+
+
+def _spelled_out(graph: ir.Graph, gemm: ir.Node, weight: np.ndarray) -> list[ir.Node]:
+    right = gemm.inputs[1]
+    if gemm.attributes.get_int("transB", 0):
+        right = initializer(graph, f"{layer_of(gemm)}.weight.transposed", weight.T)
+    notes = {LAYER: layer_of(gemm)}
+    matmul = ir.node("MatMul", [gemm.inputs[0], right], name=f"{layer_of(gemm)}/MatMul", metadata_props=notes)
+    product = matmul.outputs[0]
+    product.name, product.dtype, product.shape = (
+        f"{gemm.outputs[0].name}_product",
+        ir.DataType.FLOAT,
+        gemm.outputs[0].shape,
+    )
+    if len(gemm.inputs) < 3 or gemm.inputs[2] is None:
+        return [matmul]
+    add = ir.node("Add", [product, gemm.inputs[2]], name=f"{layer_of(gemm)}/Add", metadata_props=dict(notes))
+    return [matmul, add]

@@ -1,0 +1,82 @@
+"""What the passes ask of a graph: constants, producers, consumers; and how they put nodes in others' place."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+LAYER: Final = "layer"  # the key of a node's metadata that holds its layer's name
+
+
+def layer_of(node: ir.Node) -> str:
+    """The name of the layer that the node came from; the node's own name where that is not known."""
+    return node.metadata_props.get(LAYER) or node.name or node.op_type
+
+
+def layers(nodes: Iterable[ir.Node]) -> list[str]:
+    """The layer names of `nodes`, each once, in their order."""
+    return list(dict.fromkeys(map(layer_of, nodes)))
+
+
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """The content of an initializer, None for anything that is computed or fed."""
+    if value is None or value.const_value is None or not value.is_initializer():
+        return None
+    return value.const_value.numpy()
+
+
+def constant_shape(value: ir.Value | None) -> tuple[int, ...] | None:
+    """The shape of an initializer without reading its content, None for anything else."""
+    if value is None or value.const_value is None or not value.is_initializer():
+        return None
+    return tuple(int(size) for size in value.const_value.shape.numpy())
+
+
+def only_consumer(value: ir.Value) -> ir.Node | None:
+    """The node that alone reads `value`; None where several do, none does, or it is the graph's output."""
+    uses = list(value.uses())
+    return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
+
+
+def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "MatMul") -> list[ir.Node]:
+    """The products with a constant two-dimensional weight of at least `smallest` elements, in graph order."""
+    found = []
+    for node in model.graph:
+        matches = node.op_type == operator and node.domain == ""
+        shape = constant_shape(node.inputs[1]) if matches else None
+        if shape is not None and len(shape) == 2 and shape[0] * shape[1] >= smallest:
+            found.append(node)
+    return found
+
+
+def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
+    """The Add of a constant vector that alone reads `node`'s output, with that vector; None where there is none."""
+    add = only_consumer(node.outputs[0])
+    if add is None or add.op_type != "Add" or add.domain != "":
+        return None
+    bias = add.inputs[0] if add.inputs[1] is node.outputs[0] else add.inputs[1]
+    shape = constant_shape(bias)
+    return (add, bias) if bias is not None and shape is not None and len(shape) == 1 else None
+
+
+def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    """A new initializer, under `name` or the first free name after it."""
+    free, number = name, 1
+    while free in graph.initializers:
+        free, number = f"{name}_{number}", number + 1
+    value = ir.val(free, const_value=ir.tensor(np.ascontiguousarray(array), name=free))
+    graph.register_initializer(value)
+    return value
+
+
+def replace(graph: ir.Graph, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
+    """Put `new` where `old` stood; the last node's outputs take over the names and readers of the old last node's."""
+    ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)
+
+
+def drop_unused(model: ir.Model) -> None:
+    """Remove nodes and initializers that nothing reads."""
+    RemoveUnusedNodesPass()(model)

@@ -1,0 +1,63 @@
+"""Give nodes and weights the names of the PyTorch modules they came from, and drop the exporter's notes.
+
+The notes hold stack traces with the exporting machine's paths. The names are what `left_out` refers to.
+"""
+
+import ast
+from collections import Counter
+
+import onnx_ir as ir
+
+from ftool_export.passes import PassResult, PassSettings
+from ftool_export.passes.matching import LAYER, constant_matmuls, layer_of
+
+_SCOPES = (
+    "pkg.torch.onnx.name_scopes"  # torch's key: a Python list, outermost module first, then the operation
+)
+
+
+def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
+    """Name every node `layer/operator` and every MatMul's constant weight `layer.weight`."""
+    changed, taken = 0, Counter[str]()
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    for node in model.graph:
+        layer = _innermost_module(node.metadata_props.get(_SCOPES))
+        changed += _SCOPES in node.metadata_props
+        _forget(node)
+        if layer:
+            node.metadata_props[LAYER] = layer
+        name = f"{layer}/{node.op_type}" if layer else node.op_type
+        taken[name] += 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+    _name_weights(model)
+    return PassResult(model, changed)
+
+
+def _innermost_module(scopes: str | None) -> str | None:
+    if scopes is None:
+        return None
+    modules = [name for name in ast.literal_eval(scopes)[:-1] if name and not name.startswith("_empty")]
+    return str(modules[-1]) if modules else None
+
+
+def _forget(node: ir.Node) -> None:
+    node.metadata_props.clear()
+    node.doc_string = None
+    for output in node.outputs:
+        output.metadata_props.clear()
+
+
+def _name_weights(model: ir.Model) -> None:
+    for node in constant_matmuls(model):
+        weight = node.inputs[1]
+        name = f"{layer_of(node)}.weight"
+        if (
+            weight is not None
+            and weight.name
+            and weight.name.startswith("val_")
+            and name not in model.graph.initializers
+        ):
+            del model.graph.initializers[weight.name]
+            weight.name = name
+            model.graph.register_initializer(weight)

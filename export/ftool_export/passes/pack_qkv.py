@@ -1,0 +1,138 @@
+"""Compute query, key and value with one matrix product in place of three.
+
+The three read the same input; side by side their weights make one wider product, which is quantised once and keeps
+more cores busy, and Split cuts its result into the three again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ftool_export.passes import PassResult, PassSettings
+from ftool_export.passes.matching import (
+    LAYER,
+    constant,
+    constant_shape,
+    drop_unused,
+    following_bias,
+    initializer,
+    layer_of,
+    only_consumer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Projection:
+    matmul: ir.Node
+    bias: ir.Value | None
+    result: ir.Value
+
+
+def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
+    """Pack the projections of every MultiHeadAttention whose three share an input."""
+    packed: dict[tuple[ir.Value, ...], ir.Value] = {}  # weights shared between layers are packed once
+    changed = 0
+    for node in list(model.graph):
+        projections = _projections(node) if node.op_type == "MultiHeadAttention" else None
+        if projections is None:
+            continue
+        _pack(model.graph, node, projections, packed)
+        changed += 1
+    if changed:
+        drop_unused(model)
+    return PassResult(model, changed)
+
+
+def _projections(attention: ir.Node) -> list[_Projection] | None:
+    found = [_projection(value) for value in attention.inputs[:3]]
+    known = [projection for projection in found if projection is not None]
+    if len(known) < 3 or len({id(p.matmul) for p in known}) < 3:
+        return None
+    one_source = len({id(p.matmul.inputs[0]) for p in known}) == 1
+    one_form = len({p.bias is None for p in known}) == 1
+    return known if one_source and one_form else None
+
+
+def _projection(value: ir.Value | None) -> _Projection | None:
+    if value is None or only_consumer(value) is None:
+        return None
+    last = value.producer()
+    if last is not None and last.op_type == "Add":
+        for candidate in last.inputs:
+            matmul = candidate.producer() if candidate is not None else None
+            biased = following_bias(matmul) if matmul is not None and _is_linear(matmul) else None
+            if matmul is not None and biased is not None and biased[0] is last:
+                return _Projection(matmul, biased[1], value)
+    return _Projection(last, None, value) if last is not None and _is_linear(last) else None
+
+
+def _is_linear(node: ir.Node) -> bool:
+    shape = constant_shape(node.inputs[1]) if node.op_type == "MatMul" else None
+    return shape is not None and len(shape) == 2
+
+
+def _pack(
+    graph: ir.Graph,
+    attention: ir.Node,
+    projections: list[_Projection],
+    packed: dict[tuple[ir.Value, ...], ir.Value],
+) -> None:
+    layer = _joint_name([layer_of(p.matmul) for p in projections])
+    notes = {LAYER: layer}
+    source = projections[0].matmul.inputs[0]
+    weight = _joined(graph, [p.matmul.inputs[1] for p in projections], f"{layer}.weight", packed)
+    matmul = ir.node("MatMul", [source, weight], name=f"{layer}/MatMul", metadata_props=notes)
+    nodes = [matmul]
+    _describe(matmul.outputs[0], projections, f"{attention.name}.packed")
+    if projections[0].bias is not None:
+        bias = _joined(graph, [p.bias for p in projections], f"{layer}.bias", packed)
+        nodes.append(
+            ir.node("Add", [matmul.outputs[0], bias], name=f"{layer}/Add", metadata_props=dict(notes))
+        )
+        _describe(nodes[-1].outputs[0], projections, f"{attention.name}.packed.biased")
+    split = ir.node("Split", [nodes[-1].outputs[0], _sizes(graph, projections)], {"axis": -1}, num_outputs=3)
+    split.name = f"{layer}/Split"
+    for output, projection in zip(split.outputs, projections, strict=True):
+        output.name, output.shape, output.type = (
+            f"{projection.result.name}.part",
+            projection.result.shape,
+            projection.result.type,
+        )
+    first = min((p.matmul for p in projections), key=graph.index)
+    graph.insert_before(first, [*nodes, split])
+    ir.convenience.replace_all_uses_with([p.result for p in projections], split.outputs)
+
+
+def _joint_name(names: list[str]) -> str:
+    """`self.query`, `self.key`, `self.value` -> `self.query+key+value`."""
+    parents = {name.rpartition(".")[0] for name in names}
+    if len(parents) > 1:
+        return "+".join(names)
+    parent = parents.pop()
+    joined = "+".join(dict.fromkeys(name.rpartition(".")[2] for name in names))
+    return f"{parent}.{joined}" if parent else joined
+
+
+def _joined(
+    graph: ir.Graph, parts: list[ir.Value | None], name: str, packed: dict[tuple[ir.Value, ...], ir.Value]
+) -> ir.Value:
+    key = tuple(part for part in parts if part is not None)
+    if key not in packed:
+        arrays = [array for array in map(constant, key) if array is not None]
+        assert len(arrays) == 3
+        packed[key] = initializer(graph, name, np.concatenate(arrays, axis=-1))
+    return packed[key]
+
+
+def _sizes(graph: ir.Graph, projections: list[_Projection]) -> ir.Value:
+    widths = [shape[1] for p in projections if (shape := constant_shape(p.matmul.inputs[1])) is not None]
+    name = "split." + "+".join(map(str, widths))
+    return graph.initializers.get(name) or initializer(graph, name, np.array(widths, dtype=np.int64))
+
+
+def _describe(value: ir.Value, projections: list[_Projection], name: str) -> None:
+    shape = projections[0].result.shape
+    width = sum(size[1] for p in projections if (size := constant_shape(p.matmul.inputs[1])) is not None)
+    value.name, value.dtype = name, ir.DataType.FLOAT
+    value.shape = ir.Shape([*shape[:-1], width]) if shape is not None else None

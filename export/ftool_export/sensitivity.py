@@ -1,0 +1,85 @@
+"""Which layers to leave in fp32 where quantising all of them costs too much: the worst first, as few as do."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from ftool_export.candidate import Candidate
+from ftool_export.classifier import LoadedClassifier
+from ftool_export.graph_session import GraphSession
+from ftool_export.passes import PassSettings
+from ftool_export.precision import PrecisionPlan, quantizable_layers
+
+log = logging.getLogger(__name__)
+
+_TEXTS: Final = 64  # that layers are compared on
+_MOST: Final = 0.5  # share of the layers; past it another precision is the better choice
+
+Trial = Callable[[Sequence[str]], Candidate]  # makes and judges the graph that leaves these layers out
+
+
+def rank_layers(
+    model: ir.Model,
+    plan: PrecisionPlan,
+    settings: PassSettings,
+    loaded: LoadedClassifier,
+    texts: Sequence[str],
+) -> list[str]:
+    """The quantisable layers, the one first whose quantisation alone moves the logits most.
+
+    Args:
+        model: the fp32 graph.
+        plan: the precision.
+        settings: of the passes; layers left out there are not ranked.
+        loaded: whose tokenizer the graph goes with.
+        texts: at least one; the first 64 are used.
+    """
+    assert plan.quantize_products is not None
+    sample, one_by_one = texts[:_TEXTS], plan.rows_share_scale
+    exact = GraphSession(model).logits(loaded, sample, one_by_one=one_by_one)
+    names = [name for name in quantizable_layers(model, settings) if name not in settings.left_out]
+    errors = {}
+    for name in names:
+        others = settings.left_out | frozenset(names) - {name}
+        alone = PassSettings(left_out=others, smallest=settings.smallest, block_size=settings.block_size)
+        quantized = plan.quantize_products.apply(model.clone(), alone).model
+        logits = GraphSession(quantized).logits(loaded, sample, one_by_one=one_by_one)
+        errors[name] = float(np.square(logits - exact).mean())
+        log.info("%s alone: mean squared difference %.2e", name, errors[name])
+    return sorted(names, key=lambda name: -errors[name])
+
+
+def fewest_left_out(ranked: Sequence[str], trial: Trial) -> Candidate | None:
+    """Leave out ever more layers, worst first, until the gate passes; then as few as still pass.
+
+    Args:
+        ranked: layers, worst first.
+        trial: makes and judges the graph that leaves the given layers out.
+
+    Returns:
+        The candidate, or None where even half of the layers left out is not enough.
+    """
+    failed, found = 0, None
+    for count in _doubling(int(len(ranked) * _MOST)):
+        candidate = trial(ranked[:count])
+        if candidate.verdict.passed:
+            found = candidate
+            break
+        failed = count
+    while found is not None and len(found.left_out) - failed > 1:
+        middle = (failed + len(found.left_out)) // 2
+        candidate = trial(ranked[:middle])
+        if candidate.verdict.passed:
+            found = candidate
+        else:
+            failed = middle
+    return found
+
+
+def _doubling(most: int) -> list[int]:
+    """1, 2, 4, … and `most` itself, if that is at least 1."""
+    counts = [1 << power for power in range(most.bit_length()) if 1 << power < most]
+    return [*counts, most] if most else []

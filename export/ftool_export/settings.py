@@ -1,0 +1,50 @@
+"""What one export is to make."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftool_export.architectures import canonical_task
+from ftool_export.errors import ExportError
+from ftool_export.precision import PrecisionPlan, precision_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """One checkpoint to one bundle. Constructing it checks it; ExportError says what is wrong.
+
+    Attributes:
+        checkpoint: a folder, or a hub id (owner/name).
+        bundle: the folder to write; a bundle that is there is replaced.
+        name: what the model is called; the bundle's folder, or the one around it, where None.
+        task: Hugging Face's name of the task, or a synonym.
+        precision: "fp32", "int8" or "w8".
+        max_drop: absolute loss of the main metric that the gate allows.
+        device: where the bundle must run, "cpu" or "cuda".
+    """
+
+    checkpoint: str
+    bundle: Path
+    name: str | None = None
+    task: str = "text-classification"
+    precision: str = "int8"
+    max_drop: float = 0.01
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop <= 1:
+            raise ExportError(f"max_drop must be from 0 to 1, got {self.max_drop}")
+        object.__setattr__(self, "task", canonical_task(self.task))
+        precision_plan(self.precision, self.device)
+
+    @property
+    def plan(self) -> PrecisionPlan:
+        """How the precision is made."""
+        return precision_plan(self.precision, self.device)
+
+    @property
+    def model_name(self) -> str:
+        """What the model is called."""
+        if self.name:
+            return self.name
+        folder = self.bundle.absolute()
+        return folder.parent.name if folder.name == "bundle" else folder.name

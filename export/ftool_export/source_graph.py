@@ -1,0 +1,73 @@
+"""The fp32 graph that every precision starts from, shown to answer as torch does."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ftool_export.architectures import attention_layers
+from ftool_export.capture import Attention, Capture, capture
+from ftool_export.classifier import LoadedClassifier
+from ftool_export.errors import GuardError
+from ftool_export.graph_inputs import graph_inputs
+from ftool_export.guards import Expectation, check_answers, check_structure
+from ftool_export.precision import tidy
+from ftool_export.probes import Probe, make_probes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGraph:
+    """A captured and tidied classifier.
+
+    Attributes:
+        loaded: the torch reference.
+        model: the graph, in fp32.
+        attention: "fused" or "plain".
+        expected: what holds of the graph at every stage.
+        probes: torch's answers, which every stage is held against.
+        difference: the largest difference of a logit from torch's, over all probes.
+    """
+
+    loaded: LoadedClassifier
+    model: ir.Model
+    attention: Attention
+    expected: Expectation
+    probes: tuple[Probe, ...]
+    difference: float
+
+
+def capture_source(loaded: LoadedClassifier, texts: Sequence[str]) -> SourceGraph:
+    """Capture and tidy `loaded`, each stage checked.
+
+    Args:
+        loaded: in eval mode; it is left as it was.
+        texts: some texts of its kind, at least one.
+
+    Raises:
+        ExportError: it can't be captured, or a stage failed its guard.
+    """
+    names = graph_inputs(loaded)
+    probes = make_probes(loaded, texts, names)
+    captured = capture(loaded.model, names, len(loaded.tokenizer))
+    expected = Expectation(names, len(loaded.labels), captured.attention_nodes)
+    _check_attention(captured, loaded)
+    check_structure("capture", captured.model, expected)
+    check_answers("capture", captured.model, probes, quantized=False)
+    model, difference = tidy(captured.model, expected, probes)
+    return SourceGraph(loaded, model, captured.attention, expected, tuple(probes), difference)
+
+
+def _check_attention(captured: Capture, loaded: LoadedClassifier) -> None:
+    layers = attention_layers(loaded.model.config)
+    if captured.attention == "plain":
+        log.warning(
+            "%s has an attention of its own, outside transformers' interface: exported as it is, not fused",
+            loaded.model.config.model_type,
+        )
+    elif layers is not None and captured.attention_nodes != layers:
+        raise GuardError(
+            "capture", f"{captured.attention_nodes} fused attentions in a network of {layers} layers"
+        )
