@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftool.recipe import DataSettings
-from ftool.recipe.paths import looks_like_path
+from ftool.recipe.paths import BUILTIN, looks_like_path
 
 from .delimited import read_csv, read_tsv
 from .files import bare_stem, bare_suffix
@@ -18,7 +18,6 @@ from .table import Table
 from .types import DataError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
-_BUILTIN = "builtin:"
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
@@ -41,8 +40,8 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
 
 def read_tables(path: str, columns: Sequence[str] | None) -> dict[str, Table]:
     """The tables of a file, a folder, a shipped data set or a hub id, by split; `all` where none is named."""
-    if path.startswith(_BUILTIN):
-        return _read_folder(_builtin_folder(path.removeprefix(_BUILTIN)), columns)
+    if path.startswith(BUILTIN):
+        return _read_folder(_builtin_folder(path.removeprefix(BUILTIN)), columns)
     local = Path(path).expanduser()
     if local.is_dir():
         return _read_folder(local, columns)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .settings import Recipe
 
+BUILTIN = "builtin:"  # before the name of a data set that ships with ftool
 _DATA_PATHS = ("path", "validation", "test", "label_names")
 
 
@@ -40,6 +41,8 @@ def _with_paths(recipe: "Recipe", change: Callable[[str], str]) -> "Recipe":
 
 
 def _anchor(value: str, folder: Path) -> str:
+    if value.startswith(BUILTIN):
+        return value
     here = folder / value
     return str(here) if here.exists() or (looks_like_path(value) and not Path(value).is_absolute()) else value
 

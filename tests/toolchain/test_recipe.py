@@ -1,0 +1,214 @@
+"""Recipes: what they refuse, what they keep through a file, and how one call overrides them."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ftool.recipe import DataSettings, ExportRecipe, Recipe, RecipeError, TrainSettings
+from ftool.recipe.schema import explanation, field_types
+from ftool.recipe.shipped import shipped_recipe, shipped_recipes
+
+MINIMAL = '[data]\npath = "builtin:intents"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
+    recipe = Recipe.read(write(tmp_path, MINIMAL))
+    assert recipe == Recipe(data=DataSettings(path="builtin:intents"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "data is missing"),
+        ("[data]\n", "data.path is missing"),
+        (MINIMAL + "[train]\nlearning_rat = 1e-5\n", "did you mean train.learning_rate?"),
+        (MINIMAL + "[train]\nlr = 1e-5\n", "train.lr is no setting; known are method, samples"),
+        (MINIMAL + "[trian]\nepochs = 1\n", "trian is no setting; did you mean train?"),
+        (MINIMAL + 'column = "x"\n', "data.column is no setting; did you mean data.columns?"),
+        (MINIMAL + '[train]\nepochs = "3"\n', 'train.epochs must be a number, got "3"'),
+        (MINIMAL + "[train]\nbatch_size = 1.5\n", "train.batch_size must be a whole number, got 1.5"),
+        (MINIMAL + "[train]\nbatch_size = true\n", "train.batch_size must be a whole number, got true"),
+        (MINIMAL + "[train]\nlearning_rate = nan\n", "train.learning_rate must be a number"),
+        (MINIMAL + '[train]\nmethod = "heads"\n', 'did you mean "head"?'),
+        (MINIMAL + "[train]\nbf16 = 1\n", 'train.bf16 must be "auto" or true or false, got 1'),
+        (MINIMAL + 'columns = "text,label"\n', "data.columns must be a list of strings"),
+        (MINIMAL + "columns = []\n", "data.columns must be names that differ"),
+        (MINIMAL + "[train.class_weights]\nyes = 'heavy'\n", "train.class_weights must be"),
+        (MINIMAL + "[train.class_weights]\nyes = 0\n", "train.class_weights.yes must be above 0, got 0"),
+        (MINIMAL + "[export]\nmax_drop = 1.5\n", "export.max_drop must be from 0 to 1, got 1.5"),
+        (MINIMAL + "validation_fraction = 0.5\n", "data.validation_fraction must be above 0, below 0.5"),
+        ("train = 3\n" + MINIMAL, "train must be a table"),
+        ('task = "text-classification\n', "is no TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_file_key_and_remedy(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(RecipeError) as refused:
+        Recipe.read(path)
+    assert str(path) in str(refused.value)
+    assert message in str(refused.value)
+
+
+def test_a_missing_recipe_names_the_command_that_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="ftool new"):
+        Recipe.read(tmp_path / "recipe.toml")
+
+
+def test_a_recipe_in_another_encoding_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes('# für\n[data]\npath = "x"\n'.encode("latin-1"))
+    with pytest.raises(RecipeError, match="byte 0xfc at offset 3"):
+        Recipe.read(path)
+
+
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=_NAMES.filter(str.strip),
+    columns=st.none() | st.lists(_NAMES, min_size=1, max_size=4, unique=True).map(tuple),
+    separator=st.none() | _NAMES,
+    multi_label=st.sampled_from([None, True, False]),
+    learning_rate=st.floats(min_value=1e-9, max_value=1.0),
+    class_weights=st.sampled_from(["none", "balanced"])
+    | st.dictionaries(_NAMES, st.floats(min_value=0.01, max_value=100), max_size=3),
+)
+def test_a_recipe_survives_its_file(
+    tmp_path: Path,  # one file for all examples: a recipe is written over another
+    path: str,
+    columns: tuple[str, ...] | None,
+    separator: str | None,
+    multi_label: bool | None,
+    learning_rate: float,
+    class_weights: Any,
+) -> None:
+    recipe = Recipe(
+        data=DataSettings(
+            path=f"builtin:{path}", columns=columns, label_separator=separator, multi_label=multi_label
+        ),
+        train=TrainSettings(learning_rate=learning_rate, class_weights=class_weights, bf16=False),
+        export=ExportRecipe(precision="w8"),
+    )
+    file = tmp_path / "recipe.toml"
+    recipe.write(file)
+    assert Recipe.read(file) == recipe
+
+
+def test_every_setting_is_explained_and_stands_in_a_written_recipe(tmp_path: Path) -> None:
+    recipe = Recipe(data=DataSettings(path="builtin:intents"))
+    recipe.write(tmp_path / "recipe.toml")
+    text = (tmp_path / "recipe.toml").read_text(encoding="utf-8")
+    for kind in (DataSettings, TrainSettings, ExportRecipe):
+        for name in field_types(kind):
+            assert explanation(kind, name)
+            assert f"\n{name} = " in text or f"\n# {name} = (unset)" in text
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainSettings().epochs = 4  # type: ignore[misc]
+
+
+def test_paths_in_a_recipe_are_relative_to_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text("text,label\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "models" / "mine" / "recipe.toml"
+    Recipe(data=DataSettings(path=str(Path("data", "train.csv")))).write(file)
+    assert 'path = "../../data/train.csv"' in file.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "models")
+    assert Path(Recipe.read(Path("mine/recipe.toml")).data.path).samefile(tmp_path / "data" / "train.csv")
+
+
+def test_a_relative_path_that_leads_nowhere_is_still_seen_from_the_file(tmp_path: Path) -> None:
+    recipe = Recipe.read(write(tmp_path, '[data]\npath = "gone.csv"\n'))
+    assert recipe.data.path == str(tmp_path / "gone.csv")
+
+
+@pytest.mark.parametrize("path", ["owner/name", "imdb", "builtin:intents", "owner/name:subset"])
+def test_hub_ids_and_shipped_names_are_no_paths(tmp_path: Path, path: str) -> None:
+    assert Recipe.read(write(tmp_path, f'[data]\npath = "{path}"\n')).data.path == path
+
+
+def test_the_file_stays_as_it_was_where_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, MINIMAL)
+
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(RecipeError, match="No space left on device"):
+        Recipe(data=DataSettings(path="builtin:other")).write(path)
+    assert path.read_text(encoding="utf-8") == MINIMAL
+    assert [file.name for file in tmp_path.iterdir()] == ["recipe.toml"]
+
+
+BASE = Recipe(data=DataSettings(path="builtin:intents", text="body"))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        ("train.learning_rate=3e-5", "learning_rate", 3e-5),
+        ("train.epochs=2", "epochs", 2.0),
+        ("train.method=head", "method", "head"),
+        ('train.method="head"', "method", "head"),
+        ("train.bf16=false", "bf16", False),
+        ("train.bf16=auto", "bf16", "auto"),
+        ("train.threads=2", "threads", 2),
+        ("train.threads=", "threads", None),
+        ("train.class_weights={yes = 2.0}", "class_weights", {"yes": 2.0}),
+    ],
+)
+def test_one_setting_is_replaced_for_one_call(assignment: str, key: str, value: object) -> None:
+    changed = BASE.with_overrides([assignment])
+    assert getattr(changed.train, key) == value
+    assert changed.data == BASE.data
+
+
+def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
+    assert BASE.with_overrides(["data.text=2024"]).data.text == "2024"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.epochs", "key=value"),
+        ("train.epoch=1", "did you mean train.epochs"),
+        ("epochs=1", "epochs is no setting"),
+        ("train=1", "train is a table"),
+        ("train.epochs.x=1", "train.epochs is no table"),
+        ("train.epochs=many", "train.epochs must be a number"),
+        ("train.epochs=", "train.epochs must be a number"),
+        ("train.epochs=-1", "train.epochs must be above 0"),
+    ],
+)
+def test_a_wrong_override_is_refused(assignment: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message.replace(".", r"\.")):
+        BASE.with_overrides([assignment])
+
+
+def test_the_shipped_recipes_are_valid() -> None:
+    recipes = shipped_recipes()
+    assert "intents" in recipes
+    for path in recipes.values():
+        Recipe.read(path)
+
+
+def test_an_unknown_shipped_recipe_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="did you mean intents"):
+        shipped_recipe("intent")
