@@ -1,6 +1,5 @@
 """Where a bundle's files lie, and that a name from a manifest can't point outside the bundle."""
 
-import re
 from pathlib import Path
 
 from ftool_runtime.errors import BundleError
@@ -10,14 +9,13 @@ MODEL_FILE = "onnx/model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 GOLDEN_FILE = "golden.json"
 
-# On Windows a colon is a drive or a data stream, and a backslash separates.
-_FORBIDDEN = re.compile(r"[\\:\x00-\x1f]")
+_FORBIDDEN = frozenset("\\:")  # on Windows a backslash separates, and a colon is a drive or a data stream
 
 
 def check_relative(name: str) -> str:
     """`name` itself, if it is a plain relative POSIX path on every system. Raises BundleError otherwise."""
     parts = name.split("/")
-    if not name or _FORBIDDEN.search(name) or any(part in ("", ".", "..") for part in parts):
+    if not name.isprintable() or _FORBIDDEN & set(name) or any(part in ("", ".", "..") for part in parts):
         raise BundleError(
             f"the manifest names the file {name!r}, which is not a plain path inside the bundle"
         )

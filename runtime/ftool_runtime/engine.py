@@ -4,10 +4,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ from ftool_runtime.token_encoder import TokenEncoder, Tokens
 TOKEN_BUDGET = 2048  # tokens in one run, padding included; measured in runtime/README.md
 
 
-@dataclass(frozen=True, slots=True)
-class Logits:
+class Logits(NamedTuple):
     """What the graph says of some texts.
 
     Attributes:
@@ -143,6 +141,8 @@ class Engine:
                     waiting.clear()  # the call fails: the other workers need not go on
                     raise
                 truncated[position] = tokens.truncated
+
+        from concurrent.futures import ThreadPoolExecutor  # kept from `import ftool_runtime`
 
         workers = min(self.settings.threads, len(texts))
         if workers == 1:

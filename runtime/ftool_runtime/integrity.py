@@ -1,6 +1,5 @@
 """Whether a bundle's files are those that its manifest lists: by size to load, by hash to verify."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from ftool_runtime.manifest import FileRecord, Manifest
 
 def file_record(path: Path) -> FileRecord:
     """Size and hash of the file at `path`, as a manifest lists them. Raises OSError as reading does."""
+    import hashlib  # brings OpenSSL, which loading a model does not need
+
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileRecord(bytes=path.stat().st_size, sha256=digest)

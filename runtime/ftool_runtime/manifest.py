@@ -1,7 +1,6 @@
 """`ftool.json`, the bundle's manifest: what the model is, what it takes, and every file's size and hash."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ PRECISIONS: Final = ("fp32", "int8", "w8")
 DEVICES: Final = ("cpu", "cuda")
 ATTENTIONS: Final = ("fused", "plain")
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ class FileRecord:
     def __post_init__(self) -> None:
         if self.bytes < 0:
             raise BundleError(f"a file's size must not be negative, got {self.bytes}")
-        if not _SHA256.fullmatch(self.sha256):
+        if len(self.sha256) != 64 or not _HEX_DIGITS.issuperset(self.sha256):
             raise BundleError(f"a sha256 is 64 lower-case hexadecimal digits, got {self.sha256!r}")
 
 

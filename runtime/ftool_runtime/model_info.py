@@ -1,6 +1,5 @@
 """What a loaded model tells about itself."""
 
-import importlib.metadata
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,10 @@ def describe(folder: Path, engine: Engine) -> dict[str, Any]:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that do the work; onnxruntime's once it is imported."""
+    """Versions of Python and of the packages that do the work, as far as they are imported."""
     versions = {"python": sys.version.split()[0]}
-    for package in ("ftool-runtime", "numpy", "tokenizers"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # an app's freezer may leave the metadata out
-            continue
-    onnxruntime = sys.modules.get("onnxruntime")
-    if onnxruntime is not None:
-        versions["onnxruntime"] = onnxruntime.__version__
+    for package in ("ftool_runtime", "onnxruntime", "numpy", "tokenizers"):
+        module = sys.modules.get(package)  # the modules' own word: an app's freezer may leave metadata out
+        if module is not None:
+            versions[package.replace("_", "-")] = module.__version__
     return versions

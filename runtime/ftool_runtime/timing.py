@@ -1,7 +1,6 @@
 """`bench`: how fast a bundle answers on this machine, and what it costs."""
 
 import itertools
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -149,6 +148,8 @@ def time_cold_start(folder: Path, text: str, info: dict[str, Any]) -> float:
 
     Raises FtoolError where the process fails, with what it said.
     """
+    import subprocess  # kept from `import ftool_runtime`, which does not need it
+
     options = [f"--{name}={info[name]}" for name in ("device", "threads", "profile")]
     command = [sys.executable, "-m", "ftool_runtime", "predict", str(folder), *options, "--", text]
     started = time.perf_counter()

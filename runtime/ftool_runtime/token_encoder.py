@@ -1,14 +1,13 @@
 """Texts to token ids, with the bundle's own tokenizer."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.manifest import InputContract
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """One text as the graph takes it: token ids and type ids of equal length, special tokens included."""
 
     ids: list[int]

@@ -1,6 +1,5 @@
 """Text classification: logits to probabilities, probabilities to labels."""
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -314,6 +313,8 @@ def _number(threshold: object) -> float:
 def _index(label: str, labels: Sequence[str]) -> int:
     if label in labels:
         return labels.index(label)
+    import difflib
+
     near = difflib.get_close_matches(str(label), labels, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"thresholds: the model has no label {label!r}{hint}")
