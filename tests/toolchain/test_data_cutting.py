@@ -1,0 +1,108 @@
+"""Splits that are cut off: stratified, the same everywhere, and the same text on one side."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from ftool.data import DataError, load_dataset
+from ftool.data.cutting import cut_off, same_text
+from ftool.data.examples import Examples
+from ftool.recipe import DataSettings
+
+
+def examples(labels: list[tuple[str, ...]], texts: list[str] | None = None) -> Examples:
+    texts = texts or [f"text {row}" for row in range(len(labels))]
+    return Examples("a file", texts, labels, list(range(2, len(labels) + 2)))
+
+
+PINNED = ["text 4", "text 24", "text 25", "text 33", "text 54", "text 55"]
+LABELLED = st.lists(
+    st.tuples(st.integers(0, 40), st.lists(st.sampled_from("abcd"), max_size=3, unique=True).map(tuple)),
+    min_size=1,
+    max_size=120,
+)
+
+
+@settings(deadline=None)
+@given(rows=LABELLED, fraction=st.floats(0.05, 0.49), seed=st.integers(0, 3))
+def test_whatever_the_rows_a_cut_keeps_its_promises(
+    rows: list[tuple[int, tuple[str, ...]]], fraction: float, seed: int
+) -> None:
+    whole = examples([labels for _, labels in rows], [f"text {number}" for number, _ in rows])
+    try:
+        kept, cut = cut_off(whole, fraction, seed, "test")
+    except DataError:
+        assume(False)
+    assert sorted(kept.rows + cut.rows) == whole.rows
+    assert kept.rows == sorted(kept.rows)
+    assert cut.rows == sorted(cut.rows)
+    assert not {same_text(text) for text in kept.texts} & {same_text(text) for text in cut.texts}
+    assert {label for labels in cut.labels for label in labels} <= {
+        label for labels in kept.labels for label in labels
+    }
+
+
+@settings(deadline=None)
+@given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=6), fraction=st.sampled_from([0.1, 0.2, 0.33]))
+def test_each_label_loses_its_share(sizes: list[int], fraction: float) -> None:
+    labels = [(str(label),) for label, size in enumerate(sizes) for _ in range(size)]
+    assume(fraction * len(labels) >= 1)
+    _, cut = cut_off(examples(labels), fraction, 13, "test")
+    taken = Counter(label for (label,) in cut.labels)
+    for label, size in enumerate(sizes):
+        # a label with a single row loses none, and its share is made up for by the next
+        assert abs(taken[str(label)] - fraction * size) <= 1 + fraction * sizes.count(1)
+    assert abs(len(cut) - fraction * len(labels)) <= 1 + fraction * sizes.count(1)
+
+
+def test_the_cut_is_the_same_on_every_machine() -> None:
+    labels = [("a",), ("b",)] * 30
+    _, cut = cut_off(examples(labels), 0.1, 13, "test")
+    # computed once; another Python, machine or order of rows must give these
+    assert cut.texts == PINNED
+    _, reversed_cut = cut_off(
+        examples(labels[::-1], [f"text {row}" for row in range(60)][::-1]), 0.1, 13, "test"
+    )
+    assert sorted(reversed_cut.texts) == sorted(PINNED)
+
+
+def test_another_seed_cuts_other_rows() -> None:
+    labels = [("a",), ("b",)] * 30
+    assert (
+        cut_off(examples(labels), 0.1, 13, "test")[1].texts
+        != cut_off(examples(labels), 0.1, 14, "test")[1].texts
+    )
+
+
+def test_texts_that_differ_in_case_spaces_or_form_are_the_same() -> None:
+    assert same_text(" Ｃafé  au\tLAIT ") == same_text("cafe\u0301 au lait")
+
+
+def test_missing_splits_are_cut_off_and_said(tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(200))
+    (tmp_path / "d.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    data = load_dataset(DataSettings(path=str(tmp_path / "d.csv"), test_fraction=0.2, seed=7))
+    assert (len(data.train), len(data.validation), len(data.test)) == (140, 20, 40)
+    assert Counter(data.test.single_labels) == {0: 20, 1: 20}
+    assert any(
+        "test: 40 examples" in note and "20%, stratified by label, seed 7" in note for note in data.notes
+    )
+    assert data.train.rows[0] >= 2
+    assert [f"text {row - 2}" for row in data.test.rows] == data.test.texts
+
+
+def test_splits_that_are_there_are_not_cut(tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.csv").write_text(f"text,label\n{name} 1,a\n{name} 2,b\n", encoding="utf-8")
+    data = load_dataset(DataSettings(path=str(tmp_path)))
+    assert (len(data.train), len(data.validation), len(data.test)) == (2, 2, 2)
+    assert not any("cut off" in note for note in data.notes)
+
+
+def test_too_few_rows_to_cut_from_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match="2 rows are too few to cut a test split off"):
+        load_dataset(DataSettings(path=str(tmp_path / "d.csv")))

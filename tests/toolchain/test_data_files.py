@@ -1,0 +1,308 @@
+"""Data files of every kind are read alike, and what is wrong in one is named with its row."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from ftool.data import DataError, load_dataset
+from ftool.data.hub import read_hub
+from ftool.data.sources import find_tables, read_file
+from ftool.recipe import DataSettings
+
+ROWS = [
+    ("how are you, friend?", "greet"),
+    ('say "hi"', "greet"),
+    ("turn it\noff", "off"),
+    ("aus — dort", "off"),
+]
+
+
+def settings(path: Path, **changes: object) -> DataSettings:
+    return DataSettings(path=str(path), **changes)  # type: ignore[arg-type]
+
+
+def as_csv(path: Path) -> None:
+    quoted = ['"{}",{}'.format(text.replace('"', '""'), label) for text, label in ROWS]
+    path.write_text("text,label\n" + "\n".join(quoted) + "\n", encoding="utf-8")
+
+
+def as_semicolons(path: Path) -> None:
+    quoted = ['"{}";{}'.format(text.replace('"', '""'), label) for text, label in ROWS]
+    path.write_text("text;label\r\n" + "\r\n".join(quoted), encoding="utf-8-sig", newline="")
+
+
+def as_jsonl(path: Path) -> None:
+    lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
+    path.write_text("\n".join(lines) + "\n\n", encoding="utf-8")
+
+
+def as_json_list(path: Path) -> None:
+    path.write_text(json.dumps([{"label": label, "text": text} for text, label in ROWS]), encoding="utf-8")
+
+
+def as_json_data(path: Path) -> None:
+    path.write_text(
+        json.dumps({"data": [{"text": text, "label": label} for text, label in ROWS]}), encoding="utf-8"
+    )
+
+
+def as_json_columns(path: Path) -> None:
+    columns = {"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS]}
+    path.write_text(json.dumps(columns), encoding="utf-8")
+
+
+def as_parquet(path: Path) -> None:
+    texts, labels = zip(*ROWS, strict=True)
+    pyarrow.parquet.write_table(pyarrow.table({"text": list(texts), "label": list(labels)}), path)
+
+
+def gzipped(write: Callable[[Path], None]) -> Callable[[Path], None]:
+    def write_gzipped(path: Path) -> None:
+        write(path)
+        path.write_bytes(gzip.compress(path.read_bytes()))
+
+    return write_gzipped
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("data.csv", as_csv),
+        ("data.CSV", as_csv),
+        ("data.csv", as_semicolons),
+        ("data.csv.gz", gzipped(as_csv)),
+        ("data.jsonl", as_jsonl),
+        ("data.ndjson.gz", gzipped(as_jsonl)),
+        ("data.json", as_json_list),
+        ("data.json", as_json_data),
+        ("data.json", as_json_columns),
+        ("data.parquet", as_parquet),
+    ],
+)
+def test_every_kind_of_file_gives_the_same_rows(
+    tmp_path: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    write(tmp_path / name)
+    table = find_tables(settings(tmp_path / name))["train"]
+    at = [table.columns.index(column) for column in ("text", "label")]
+    assert [tuple(row.cells[position] for position in at) for row in table.rows] == ROWS
+
+
+def test_tsv_takes_quotation_marks_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text('tweet\tlabel\n"Well" he said\tcalm\r\n"half\tangry\n', encoding="utf-8")
+    rows = find_tables(settings(path))["train"].rows
+    assert [row.cells for row in rows] == [('"Well" he said', "calm"), ('"half', "angry")]
+
+
+def test_rows_are_counted_as_an_editor_counts_lines(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text('text,label\none,a\n\n"two\nlines",b\nthree,a\n', encoding="utf-8")
+    assert [row.number for row in find_tables(settings(path))["train"].rows] == [2, 4, 6]
+
+
+def test_a_separator_that_python_takes_for_a_line_break_breaks_no_json_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"text": "a\u2028b", "label": "x"}\n', encoding="utf-8")
+    assert len(find_tables(settings(path))["train"].rows) == 1
+
+
+def test_a_file_without_a_header_takes_its_columns_from_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("7,hello,greet\n8,bye,leave\n", encoding="utf-8")
+    table = find_tables(settings(path, columns=("id", "text", "label")))["train"]
+    assert (table.columns, [row.number for row in table.rows]) == (("id", "text", "label"), [1, 2])
+
+
+def test_columns_that_repeat_the_header_do_not_make_it_an_example(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\nhello,greet\n", encoding="utf-8")
+    assert len(find_tables(settings(path, columns=("text", "label")))["train"].rows) == 1
+
+
+def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        load_dataset(settings(tmp_path / name))
+    assert str(tmp_path / name) in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("d.csv", b"", "the file is empty"),
+        ("d.csv", b" \n\n", "the file is empty"),
+        ("d.csv.gz", gzip.compress(b""), "the file is empty"),
+        ("d.csv", b"text,label\n", "holds no examples"),
+        ("d.csv", "text,label\nok,a\nfür,b\n".encode("latin-1"), "byte 0xfc at offset 17, row 3"),
+        ("d.csv", "text,label\nok,a\n".encode("utf-16"), "not UTF-8: byte 0xff at offset 0, row 1"),
+        ("d.csv", b"text,label\nok,a\nn\0l,b\n", "row 3 holds a NUL byte"),
+        ("d.csv", b'text,label\nok,a\n"open,b\n', "row 3 is not CSV"),
+        ("d.csv", b"text,label\nok,a\nwell, yes,b\n", "row 3 has 3 cells, not 2 (text, label)"),
+        ("d.csv", b"text,label\nok\n", "row 2 has 1 cell, not 2"),
+        ("d.tsv", b"text\tlabel\na\tb\tc\n", "row 2 has 3 cells, not 2"),
+        ("d.csv.gz", gzip.compress(b"text,label\nok,a\n" * 50)[:-12], "damaged or cut short"),
+        ("d.jsonl", b'{"text": "ok", "label": "a"}\n{"text": \n', "row 2 is not JSON"),
+        ("d.jsonl", b'{"text": "ok", "label": "a"}\n"bare"\n', "row 2 is no object"),
+        ("d.jsonl", b'["ok", "a"]\n', "name its columns with --columns"),
+        ("d.json", b'[{"text": "ok"},,]', "not JSON: "),
+        ("d.json", b'{"text": "ok"}', "neither a list of examples nor an object"),
+        ("d.json", b'{"text": ["ok"], "label": ["a", "b"]}', "not equally long"),
+        ("d.jsonl", b'{"text": "a\\u0000b", "label": "a"}\n', "row 1 with a NUL byte in the text"),
+        ("d.jsonl", b'{"text": "\\ud83d", "label": "a"}\n', "row 1 with half a surrogate pair"),
+        ("d.jsonl", b'{"text": 5, "label": "a"}\n', "row 1 with a text that is no string"),
+        ("d.csv", b"text,label\nok,a\n  ,b\nok,b\n,a\n", "rows 3 and 5 without a text"),
+        ("d.csv", b"text,label\nok,a\nno,\n", "row 3 has no label"),
+        ("d.csv", b"body text,mood\nok,a\n", "the columns are 'body text', 'mood'"),
+        ("d.csv", b"text,mood\nok,a\n", "no column is known to hold the labels"),
+        ("d.csv", b"text,label\nok,a\nno,a\n", "only one label, 'a'"),
+        ("d.parquet", b"PAR1 and then nothing", "not a Parquet file"),
+        ("d.xlsx", b"PK", "a file of no known kind (.xlsx)"),
+        ("data", b"text,label\n", "a file of no known kind (no suffix)"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_name_row_and_remedy(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    assert message in bad_file(tmp_path, name, content)
+
+
+def test_many_bad_rows_are_named_by_the_first_few(tmp_path: Path) -> None:
+    content = b"text,label\n" + b",a\n" * 9
+    assert "rows 2, 3, 4, 5, 6 and 4 more without a text" in bad_file(tmp_path, "d.csv", content)
+
+
+def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
+    as_csv(tmp_path / "train.csv")
+    with pytest.raises(DataError, match=r"trian\.csv: there is no such file; did you mean train\.csv\?"):
+        load_dataset(settings(tmp_path / "trian.csv"))
+
+
+def test_a_named_column_that_is_missing_lists_those_there_are(tmp_path: Path) -> None:
+    as_csv(tmp_path / "d.csv")
+    with pytest.raises(DataError, match="no column 'intent'; the columns are 'text', 'label'"):
+        load_dataset(settings(tmp_path / "d.csv", label="intent"))
+
+
+def test_a_column_that_stands_twice_is_not_guessed(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("text,text,label\na,b,c\n", encoding="utf-8")
+    with pytest.raises(DataError, match="several columns 'text'"):
+        load_dataset(settings(tmp_path / "d.csv", text="text"))
+
+
+def test_a_text_of_any_length_is_read(tmp_path: Path) -> None:
+    long = "word " * 100_000  # past the csv module's own limit of 131,072 characters
+    (tmp_path / "d.csv").write_text(f"text,label\n{long},a\n", encoding="utf-8")
+    assert find_tables(settings(tmp_path / "d.csv"))["train"].rows[0].cells[0] == long
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["train.csv"], {"train"}),
+        (["train.csv", "test.csv"], {"train", "test"}),
+        (["training.csv", "dev.csv", "test.csv", "notes.txt"], {"train", "validation", "test"}),
+        (["Train.csv", "valid.csv.gz"], {"train", "validation"}),
+        (["data/train-00000-of-00002.csv", "data/train-00001-of-00002.csv"], {"train"}),
+    ],
+)
+def test_a_folder_gives_its_splits(tmp_path: Path, names: list[str], splits: set[str]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        as_csv(tmp_path / name)
+    tables = find_tables(settings(tmp_path))
+    assert set(tables) == splits
+    assert len(tables["train"].rows) == len(ROWS) * sum("train" in name.lower() for name in names)
+
+
+def test_a_folder_without_a_training_file_lists_what_it_holds(tmp_path: Path) -> None:
+    as_csv(tmp_path / "rows.csv")
+    with pytest.raises(DataError, match=r"has no train, validation or test file.*rows\.csv"):
+        load_dataset(settings(tmp_path))
+
+
+def test_two_files_of_one_split_are_not_guessed_between(tmp_path: Path) -> None:
+    as_csv(tmp_path / "train.csv")
+    as_jsonl(tmp_path / "train.jsonl")
+    with pytest.raises(DataError, match=r"which is meant, train\.csv or train\.jsonl"):
+        load_dataset(settings(tmp_path))
+
+
+def test_separate_files_stand_for_validation_and_test(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        as_csv(tmp_path / name)
+    tables = find_tables(
+        settings(tmp_path / "a.csv", validation=str(tmp_path / "b.csv"), test=str(tmp_path / "c.csv"))
+    )
+    assert {split: Path(table.source).name for split, table in tables.items()} == {
+        "train": "a.csv",
+        "validation": "b.csv",
+        "test": "c.csv",
+    }
+
+
+def test_a_json_object_of_splits_gives_them(tmp_path: Path) -> None:
+    value = {"train": [["a", "x"]], "val": [["b", "y"]], "test": [["c", "x"]], "oos_test": [["d", "z"]]}
+    (tmp_path / "d.json").write_text(json.dumps(value), encoding="utf-8")
+    tables = read_file(tmp_path / "d.json", ("text", "label"))
+    assert set(tables) == {"train", "validation", "test"}
+
+
+def test_an_unknown_shipped_data_set_lists_those_there_are() -> None:
+    with pytest.raises(
+        DataError, match="builtin:intent: no such data set ships with ftool; there are intents"
+    ):
+        load_dataset(DataSettings(path="builtin:intent"))
+
+
+def test_a_folder_that_datasets_saved_is_read_with_its_label_names(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["off", "on"])}
+    )
+    rows = {"text": [f"text {number}" for number in range(20)], "label": [0, 1] * 10}
+    saved = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)})
+    saved.save_to_disk(str(tmp_path / "saved"))
+    data = load_dataset(settings(tmp_path / "saved"))
+    assert data.label_names == ("off", "on")
+    assert data.train.label_sets[0] in ([0], [1])
+
+
+def test_parquet_of_the_hub_is_read_with_its_label_names(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "labels": datasets.List(datasets.ClassLabel(names=["joy", "fear"])),
+        }
+    )
+    rows = {"text": [f"text {number}" for number in range(30)], "labels": [[0], [1], [0, 1]] * 10}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "train.parquet"))
+    data = load_dataset(settings(tmp_path / "train.parquet"))
+    assert (data.label_names, data.multi_label) == (("joy", "fear"), True)
+
+
+def test_the_hubs_own_loader_reads_a_repository_laid_out_as_on_the_hub(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("hub-cache"))
+    as_csv(tmp_path / "train.csv")
+    as_csv(tmp_path / "test.csv")
+    tables = read_hub(str(tmp_path))
+    assert set(tables) == {"train", "test"}
+    assert [row.cells for row in tables["test"].rows] == ROWS
+
+
+def test_a_hub_data_set_that_cannot_be_reached_says_so() -> None:
+    with pytest.raises(DataError, match=r"no-such-owner/no-such-set"):
+        load_dataset(DataSettings(path="no-such-owner/no-such-set"))
