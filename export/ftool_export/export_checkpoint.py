@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-from ftool_export.answers import applying_labels
 from ftool_export.architectures import check_exportable
 from ftool_export.bundle import write_bundle
 from ftool_export.candidate import Candidate
@@ -78,14 +77,7 @@ def find_candidate(
         leaving = PassSettings(left_out=frozenset(left_out))
         graph = quantize(source.model, plan, leaving, source.expected, source.probes)
         logits = GraphSession(graph).logits(source.loaded, texts, one_by_one=plan.rows_share_scale)
-        verdict = judge_logits(
-            reference,
-            logits,
-            judge=judge,
-            max_drop=settings.max_drop,
-            answers=lambda values: applying_labels(source.loaded, values),
-            multi_label=source.loaded.multi_label,
-        )
+        verdict = judge_logits(source.loaded, reference, logits, judge=judge, max_drop=settings.max_drop)
         log.info("left in fp32: %s; %s", ", ".join(left_out) or "nothing", verdict)
         return Candidate(graph, tuple(left_out), verdict)
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_export.answers import agreement, probability_distance
+from ftool_export.classifier import LoadedClassifier
 from ftool_export.errors import ExportError
-from ftool_runtime.tasks.text_classification import probabilities
 
 _ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
 
@@ -44,7 +45,7 @@ class Verdict:
         bundle: the graph's score.
         max_drop: how far the second may lie below the first.
         examples: texts compared.
-        agreement: share of texts on which both give the same labels.
+        agreement: share of answers that are the same, see `answers.agreement`.
         largest_difference: of a probability, over all texts and labels.
     """
 
@@ -69,28 +70,22 @@ class Verdict:
 
 
 def judge_logits(
+    loaded: LoadedClassifier,
     reference: NDArray[np.float32],
     candidate: NDArray[np.float32],
     *,
     judge: Judge | None,
     max_drop: float,
-    answers: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
-    multi_label: bool,
 ) -> Verdict:
     """Compare a graph's logits with torch's on the same texts.
 
     Args:
+        loaded: the reference, which knows what logits stand for.
         reference: torch's, float32 (texts, labels).
         candidate: the graph's, likewise.
         judge: how to score them; None where there are no labels.
         max_drop: absolute loss of the metric that is allowed.
-        answers: logits to which labels apply, bool (texts, labels).
-        multi_label: how logits become probabilities.
     """
-    same = (answers(reference) == answers(candidate)).all(axis=1)
-    distance = np.abs(
-        probabilities(reference, multi_label=multi_label) - probabilities(candidate, multi_label=multi_label)
-    )
     scores = (judge.score(reference), judge.score(candidate)) if judge else None
     return Verdict(
         passed=scores is None or scores[0] - scores[1] <= max_drop + _ROUNDING,
@@ -100,6 +95,6 @@ def judge_logits(
         bundle=scores[1] if scores else None,
         max_drop=max_drop,
         examples=len(reference),
-        agreement=float(same.mean()),
-        largest_difference=float(distance.max()),
+        agreement=agreement(loaded, reference, candidate),
+        largest_difference=float(probability_distance(loaded, reference, candidate).max()),
     )

@@ -19,14 +19,14 @@ _IN_ONE_FILE: Final = 1_500_000_000  # bytes; protobuf ends at two gigabytes
 
 
 class GraphSession:
-    """A graph, loaded.
+    """A graph, loaded: one that is being made, or the file of one.
 
     Raises:
         ExportError: ONNX Runtime refuses the graph; the text is its reason.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self._session = _load(model)
+    def __init__(self, model: ir.Model | Path) -> None:
+        self._session = _open(model) if isinstance(model, Path) else _load(model)
         self._names = tuple(entry.name for entry in self._session.get_inputs())
 
     def run(self, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
@@ -61,6 +61,13 @@ def model_bytes(model: ir.Model) -> int:
 
 
 def _load(model: ir.Model) -> Any:
+    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="model.data" if model_bytes(model) > _IN_ONE_FILE else None)
+        return _open(path)
+
+
+def _open(path: Path) -> Any:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -68,11 +75,8 @@ def _load(model: ir.Model) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = usable_threads()
     options.log_severity_level = 3  # errors alone: what fails here arrives as an exception
-    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "model.onnx"
-        ir.save(model, path, external_data="model.data" if model_bytes(model) > _IN_ONE_FILE else None)
-        try:
-            return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented) as error:
-            reason = " ".join(str(error).split())
-            raise ExportError(f"ONNX Runtime refuses the graph: {reason}") from error
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented) as error:
+        reason = " ".join(str(error).split())
+        raise ExportError(f"ONNX Runtime refuses the graph: {reason}") from error
