@@ -6,7 +6,7 @@ from ftool_export.classifier.checkpoint import (
     load_classifier,
     save_classifier,
 )
-from ftool_export.classifier.inference import compute_features, compute_logits
+from ftool_export.classifier.inference import compute_features, compute_logits, count_truncated
 from ftool_export.classifier.network import SequenceClassifier
 from ftool_export.classifier.sentence_layout import CheckpointError
 
@@ -16,6 +16,7 @@ __all__ = [
     "SequenceClassifier",
     "compute_features",
     "compute_logits",
+    "count_truncated",
     "create_classifier",
     "load_classifier",
     "save_classifier",

@@ -67,3 +67,11 @@ def count_tokens(loaded: LoadedClassifier, texts: Sequence[str]) -> list[int]:
         [loaded.prefix + text for text in texts], truncation=True, max_length=loaded.max_length, padding=False
     )
     return [len(ids) for ids in encoded["input_ids"]]
+
+
+def count_truncated(loaded: LoadedClassifier, texts: Sequence[str]) -> int:
+    """How many texts have more tokens than max_length, special ones included, so that their end is not read."""
+    if not texts:
+        return 0
+    encoded = loaded.tokenizer([loaded.prefix + text for text in texts], truncation=False, verbose=False)
+    return sum(len(ids) > loaded.max_length for ids in encoded["input_ids"])

@@ -81,7 +81,7 @@ def read_licence(source: str) -> str | None:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keeps transformers' bars and its report of missing weights off standard error: the caller judges them."""
+    """Keeps the loading bars and the report of missing weights off standard error: the caller judges them."""
     verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()

@@ -1,0 +1,38 @@
+"""`ftool evaluate`: the task's metrics of run/ or bundle/."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from ftool.model_folder import ModelFolder
+from ftool.recipe import Recipe
+
+from .flags import DataFlags
+from .options import data_options, echo_json, folder_argument, json_option
+
+
+@click.command()
+@folder_argument
+@click.option(
+    "--on", type=click.Choice(["run", "bundle"]), default="run", show_default=True, help="What to measure."
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="test",
+    show_default=True,
+    help="The split to measure on.",
+)
+@data_options
+@json_option
+def evaluate(folder: Path, on: Literal["run", "bundle"], split: str, data: DataFlags, as_json: bool) -> None:
+    """Measure the checkpoint or the bundle, on the recipe's own data or on --data."""
+    settings = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
+    from ftool import evaluation
+
+    report = evaluation.evaluate(folder, on=on, data=settings, split=split)
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(report.table())

@@ -1,0 +1,32 @@
+"""`ftool train`: recipe to run/."""
+
+from pathlib import Path
+
+import click
+
+from .flags import RecipeFlags, recipe_for
+from .options import echo_json, folder_argument, json_option, recipe_options
+
+
+@click.command()
+@folder_argument
+@recipe_options
+@click.option("--resume", is_flag=True, help="Go on with a run that was cut off.")
+@json_option
+def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None:
+    """Fine-tune the base model on the data, as the recipe says, and measure it.
+
+    What comes out stands in run/: the checkpoint in Hugging Face's layout and metrics.json. A run/ from before
+    stays until the new one is whole. Without a recipe, --base and --data describe one, which is written.
+    """
+    recipe = recipe_for(folder, flags)
+    from ftool import training
+    from ftool.training.distributed import is_main_process
+
+    report = training.train(recipe, folder, resume=resume)
+    if not is_main_process():
+        return
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(report.table())

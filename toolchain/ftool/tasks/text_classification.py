@@ -1,0 +1,229 @@
+"""Text classification: from a recipe to run/, and the metrics of run/ or a bundle on labelled texts."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import set_seed
+
+import ftool_runtime
+from ftool.bases import BASES, resolve_base
+from ftool.data import ClassificationData, DataError, Split, load_dataset, load_split
+from ftool.metrics import classification_metrics
+from ftool.model_folder import ModelFolder
+from ftool.recipe import DataSettings, Recipe
+from ftool.results import Evaluation, TrainReport
+from ftool.training import checkpoints
+from ftool.training.distributed import is_main_process, main_process_first, process_count
+from ftool.training.hardware import device_name, use_threads
+from ftool.training.losses import encode_targets
+from ftool.training.objective import Objective
+from ftool.training.stages import train_head, train_weights
+from ftool_export.classifier import (
+    LoadedClassifier,
+    compute_logits,
+    count_truncated,
+    create_classifier,
+    load_classifier,
+    save_classifier,
+)
+from ftool_export.folder_swap import replacing_folder
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.peak_memory import peak_memory_mb
+
+log = logging.getLogger(__name__)
+
+NAME = "text-classification"
+METRICS_FILE = "metrics.json"
+
+
+def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
+    """Train a classifier as `recipe` says and put it in the model folder's run/, with metrics.json.
+
+    Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
+    """
+    began = time.monotonic()
+    use_threads(recipe.train.threads)
+    set_seed(recipe.train.seed)
+    data = load_dataset(recipe.data, recipe.task)
+    objective = Objective(data, recipe.train)
+    partial = folder / "run.partial"
+    resume_from = _open_partial(partial, _identity(recipe, data), resume=resume)
+    loaded = _new_classifier(recipe, data)
+    training = _run_stages(loaded, objective, partial, resume_from)
+    logits = compute_logits(loaded, data.validation.texts)
+    loaded = replace(loaded, thresholds=objective.thresholds(logits))
+    report = TrainReport(
+        validation=_judge(loaded, logits, data.validation, "validation"),
+        test=_judge(loaded, compute_logits(loaded, data.test.texts), data.test, "test"),
+        training=training | _effort(time.monotonic() - began),
+        recipe=asdict(recipe),
+        data=_describe(loaded, data),
+    )
+    if is_main_process():
+        with replacing_folder(ModelFolder(folder).run) as run:
+            save_classifier(loaded, run)
+            write_metrics(run, report.to_json())
+        checkpoints.discard(partial)
+    return report
+
+
+def evaluate(
+    recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
+) -> Evaluation:
+    """The metrics of the model folder's run/ or bundle/ on a split of `data`, or of the recipe's own.
+
+    Raises FtoolError where either is missing or a label is one that the model does not know.
+    """
+    if on == "bundle":
+        return _evaluate_bundle(recipe, ModelFolder(folder).require_bundle(), data, split)
+    loaded = load_classifier(ModelFolder(folder).require_run())
+    examples = labelled_examples(recipe, data, split, loaded.labels, multi_label=loaded.multi_label)
+    return _judge(loaded, compute_logits(loaded, examples.texts), examples, split)
+
+
+def labelled_examples(
+    recipe: Recipe, data: DataSettings | None, split: str, labels: Sequence[str], *, multi_label: bool
+) -> Split:
+    """A split of `data`, or of the recipe's own, with its labels numbered as the model numbers them.
+
+    Raises DataError where the model does not know a label.
+    """
+    if data is not None:
+        return load_split(data, labels, multi_label=multi_label, split=split)
+    own = load_dataset(recipe.data, recipe.task)
+    if own.label_names != tuple(labels) or own.multi_label != multi_label:
+        raise DataError(
+            f"{recipe.data.path}: its labels are not those that the model was trained for; "
+            "train it again, or name other data with --data"
+        )
+    return own.split(split)
+
+
+def write_metrics(run: Path, report: dict[str, Any]) -> None:
+    """Write metrics.json into the checkpoint folder `run`."""
+    text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
+    (run / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, split: str) -> Evaluation:
+    manifest = Manifest.read(bundle)
+    examples = labelled_examples(recipe, data, split, manifest.labels, multi_label=manifest.multi_label)
+    with ftool_runtime.load(bundle, profile="throughput") as model:
+        logits = model.logits(examples.texts)
+    targets = encode_targets(examples.labels, len(manifest.labels), multi_label=manifest.multi_label)
+    metrics = classification_metrics(
+        logits,
+        targets.numpy(),
+        manifest.labels,
+        multi_label=manifest.multi_label,
+        thresholds=manifest.thresholds,
+    )
+    return Evaluation(task=NAME, on="bundle", split=split, examples=len(examples), metrics=metrics)
+
+
+def _judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
+    targets = encode_targets(examples.labels, len(loaded.labels), multi_label=loaded.multi_label)
+    metrics = classification_metrics(
+        logits, targets.numpy(), loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds
+    )
+    return Evaluation(task=NAME, on="run", split=split, examples=len(examples), metrics=metrics)
+
+
+def _open_partial(partial: Path, identity: dict[str, Any], *, resume: bool) -> Path | None:
+    """Where checkpoints go, emptied for a new run; the checkpoint to resume from, if any."""
+    with main_process_first():
+        if resume:
+            return checkpoints.resume(partial, identity)
+        if is_main_process():
+            checkpoints.begin(partial, identity)
+    return None
+
+
+def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
+    """What must be the same for a run to be resumed."""
+    settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
+    return {
+        "task": recipe.task,
+        "base": recipe.base,
+        "training data": data.sha256,
+        "processes": process_count(),
+        **{f"train.{name}": value for name, value in settings.items()},
+    }
+
+
+def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifier:
+    loaded = create_classifier(
+        resolve_base(recipe.base),
+        data.label_names,
+        multi_label=data.multi_label,
+        pooling=recipe.train.pooling,
+        max_length=recipe.train.max_length,
+        base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
+    )
+    return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
+
+
+def _run_stages(
+    loaded: LoadedClassifier, objective: Objective, partial: Path, resume_from: Path | None
+) -> dict[str, Any]:
+    """Train; what happened, as plain JSON."""
+    began = time.monotonic()
+    settings = objective.settings
+    head = train_head(loaded, objective)
+    done: dict[str, Any] = {"method": settings.method, "samples": settings.samples, "head": head}
+    if settings.method == "head":
+        seconds = time.monotonic() - began
+        return done | {"kept": "the head on the frozen encoder", **_speed(len(objective.data.train), seconds)}
+    began = time.monotonic()
+    tuned = train_weights(loaded, objective, partial, resume_from)
+    kept = f"update {tuned['best_step']} of {tuned['updates']}"
+    if tuned["best_step"] == 0:
+        kept = "the head on the frozen encoder, which fine-tuning did not beat"
+    return done | {
+        "fine_tuning": tuned,
+        "kept": kept,
+        **_speed(tuned["examples_seen"], time.monotonic() - began),
+    }
+
+
+def _speed(examples: int, seconds: float) -> dict[str, float]:
+    return {"examples_per_second": examples / max(seconds, 1e-9)}
+
+
+def _effort(seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": seconds,  # of this call, features and evaluation included
+        "peak_memory_mb": peak_memory_mb(),
+        "device": device_name(),
+        "threads": torch.get_num_threads(),
+        "processes": process_count(),
+        "versions": {name: version(name) for name in ("ftool", "torch", "transformers")},
+    }
+
+
+def _describe(loaded: LoadedClassifier, data: ClassificationData) -> dict[str, Any]:
+    """The data as plain JSON; says too how many texts are longer than the network reads."""
+    cut = count_truncated(loaded, data.train.texts)
+    if cut:
+        log.warning(
+            "%d of %d training texts have more than %d tokens and were cut; train.max_length sets how many",
+            cut,
+            len(data.train),
+            loaded.max_length,
+        )
+    return {
+        "sha256": data.sha256,
+        "examples": {name: len(data.split(name)) for name in ("train", "validation", "test")},
+        "texts_cut": cut,
+        "notes": list(data.notes),
+        "warnings": list(data.warnings),
+    }

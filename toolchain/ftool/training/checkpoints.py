@@ -1,0 +1,91 @@
+"""Trainer's checkpoints of a run that is under way, and which of them it can go on from."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerState, TrainingArguments
+
+from .errors import TrainingError
+
+log = logging.getLogger(__name__)
+
+_COMPLETE = "complete"  # written last, so that a kill while saving leaves no checkpoint that looks whole
+_SETTINGS = "settings.json"
+
+
+class MarkComplete(TrainerCallback):  # type: ignore[misc]
+    """Marks each checkpoint once all of it is written."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        """Called by Trainer after a checkpoint."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
+
+
+def begin(folder: Path, settings: dict[str, Any]) -> None:
+    """Empty `folder` for a new run made with `settings`."""
+    if any(folder.glob(f"checkpoint-*/{_COMPLETE}")):
+        log.warning("%s: an interrupted run is given up; --resume would have gone on with it", folder)
+    discard(folder)
+    folder.mkdir(parents=True)
+    (folder / _SETTINGS).write_text(_dump(settings), encoding="utf-8")
+
+
+def discard(folder: Path) -> None:
+    """Remove what a finished run needed while it was under way."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def resume(folder: Path, settings: dict[str, Any]) -> Path | None:
+    """The checkpoint to go on from, or None where the run was cut off before the first.
+
+    Raises TrainingError where there is no such run, or it was made with other settings.
+    """
+    try:
+        before = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TrainingError(f"{folder}: no interrupted run to resume; start one without --resume") from None
+    except ValueError:
+        raise TrainingError(f"{folder / _SETTINGS} is damaged; start again without --resume") from None
+    now = json.loads(_dump(settings))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if changed:
+        name = changed[0]
+        raise TrainingError(
+            f"{folder}: the interrupted run had {name} = {before.get(name)!r}, now it is {now.get(name)!r}; "
+            "put it back, or start again without --resume"
+        )
+    return _latest(folder)
+
+
+def _latest(folder: Path) -> Path | None:
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{_COMPLETE}")]
+    if not whole:
+        return None
+    latest = max(whole, key=_step)
+    for path in folder.glob("checkpoint-*"):
+        if path not in whole:
+            shutil.rmtree(path)
+    _follow_move(latest)
+    return latest
+
+
+def _follow_move(checkpoint: Path) -> None:
+    """Point a checkpoint's state at the best one beside it, wherever the model folder now stands."""
+    path = checkpoint / "trainer_state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    best = state.get("best_model_checkpoint")
+    if best:
+        state["best_model_checkpoint"] = str(checkpoint.parent / Path(best).name)
+        path.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _dump(settings: dict[str, Any]) -> str:
+    return json.dumps(settings, indent=2, sort_keys=True) + "\n"

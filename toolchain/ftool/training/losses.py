@@ -1,0 +1,87 @@
+"""What training minimises: cross-entropy over labels or for each label, weighted and smoothed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+from .errors import TrainingError
+
+ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationLoss:
+    """Logits and targets to one number; the mean over examples, each weighted by its class.
+
+    - one label a text: softmax cross-entropy, targets int64 (batch,), `weights` one per class;
+    - several: binary cross-entropy summed over labels, targets float32 (batch, labels), `weights` on positives.
+    """
+
+    multi_label: bool
+    weights: Tensor | None = None  # float32 (labels,)
+    smoothing: float = 0.0  # share of the target spread over all labels (Szegedy et al. 2016)
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The batch's mean loss, float32 ()."""
+        return self.sum(logits, targets) / self.weight_of(targets)
+
+    def sum(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The batch's weighted loss, not divided: batches of an epoch add up."""
+        weights = None if self.weights is None else self.weights.to(logits.device)
+        if self.multi_label:
+            smooth = targets * (1 - self.smoothing) + 0.5 * self.smoothing
+            return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="sum")
+        return F.cross_entropy(
+            logits, targets, weight=weights, label_smoothing=self.smoothing, reduction="sum"
+        )
+
+    def weight_of(self, targets: Tensor) -> float:
+        """What `sum` is divided by for a mean: the batch's examples, each counting as its class weighs."""
+        if self.multi_label or self.weights is None:
+            return float(len(targets))
+        return float(self.weights.to(targets.device)[targets].sum())
+
+
+def encode_targets(labels: Sequence[Any], count: int, *, multi_label: bool) -> Tensor:
+    """Label indices as targets: int64 (examples,), or with several a text 0 and 1, float32 (examples, count)."""
+    if not multi_label:
+        return torch.tensor(labels, dtype=torch.int64)
+    targets = torch.zeros(len(labels), count)
+    for row, indices in enumerate(labels):
+        targets[row, indices] = 1.0
+    return targets
+
+
+def class_weights(setting: ClassWeights, targets: Tensor, labels: Sequence[str]) -> Tensor | None:
+    """The weight of each class, float32 (labels,), or None for equal ones.
+
+    "balanced" is n / (classes x count) with one label a text, so that the mean weight of an example is 1; with
+    several it is the square root of negatives / positives: the full ratio reaches hundreds for rare labels, and
+    drowns the rest. A table gives some labels' weights, the others keep 1. Raises TrainingError for an unknown
+    label.
+    """
+    if setting == "none":
+        return None
+    if isinstance(setting, Mapping):
+        return _given_weights(setting, labels)
+    if targets.dim() == 1:
+        counts = np.bincount(targets.numpy(), minlength=len(labels)).clip(min=1)
+        weights = len(targets) / (len(labels) * counts)
+    else:
+        positives = targets.sum(dim=0).numpy().clip(min=1)
+        weights = np.sqrt((len(targets) - positives) / positives)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _given_weights(table: Mapping[str, float], labels: Sequence[str]) -> Tensor:
+    unknown = sorted(set(table) - set(labels))
+    if unknown:
+        raise TrainingError(
+            f"train.class_weights names {unknown[0]!r}, which is no label; labels are {', '.join(labels)}"
+        )
+    return torch.tensor([table.get(label, 1.0) for label in labels], dtype=torch.float32)

@@ -1,0 +1,57 @@
+"""What a classifier is trained for on one data set: targets, loss, and the score that decides."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ftool.calibration import tune_thresholds
+from ftool.data import ClassificationData
+from ftool.metrics import main_score
+from ftool.recipe import TrainSettings
+from ftool_runtime.tasks.text_classification import probabilities
+
+from .losses import ClassificationLoss, class_weights, encode_targets
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss that training minimises, and the main metric on validation that chooses between outcomes."""
+
+    data: ClassificationData
+    settings: TrainSettings
+
+    def targets(self, split: str) -> Tensor:
+        """The split's labels: int64 (examples,), or float32 (examples, labels) of 0 and 1 with several a text."""
+        labels = self.data.split(split).labels
+        return encode_targets(labels, len(self.data.label_names), multi_label=self.data.multi_label)
+
+    @cached_property
+    def loss(self) -> ClassificationLoss:
+        """Cross-entropy with the settings' class weights and label smoothing."""
+        weights = class_weights(self.settings.class_weights, self.targets("train"), self.data.label_names)
+        return ClassificationLoss(
+            multi_label=self.data.multi_label, weights=weights, smoothing=self.settings.label_smoothing
+        )
+
+    def thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...] | None:
+        """The thresholds that suit validation's `logits` (examples, labels) best; None with one label a text."""
+        if not self.data.multi_label:
+            return None
+        return tune_thresholds(probabilities(logits, multi_label=True), self._validation > 0)
+
+    def score(self, logits: NDArray[np.float32]) -> float:
+        """The main metric of validation's `logits` (examples, labels), with the thresholds that suit them best."""
+        return main_score(
+            logits,
+            self._validation,
+            multi_label=self.data.multi_label,
+            thresholds=self.thresholds(logits),
+        )
+
+    @cached_property
+    def _validation(self) -> NDArray[np.float32] | NDArray[np.int64]:
+        targets: NDArray[np.float32] | NDArray[np.int64] = self.targets("validation").numpy()
+        return targets

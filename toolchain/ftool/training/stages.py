@@ -1,0 +1,77 @@
+"""The stages of training a classifier: the head on frozen features, then the weights below it."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ftool_export.classifier import LoadedClassifier
+
+from .distributed import main_process_first
+from .examples import TokenizedTexts
+from .features import cached_features
+from .finetune import TrainedNetwork, finetune
+from .hardware import device_name
+from .head import LabelledFeatures, fit_head
+from .lora import add_adapters, merge_adapters
+from .objective import Objective
+from .online import fit_head_online
+
+log = logging.getLogger(__name__)
+
+
+def train_head(loaded: LoadedClassifier, objective: Objective) -> dict[str, Any]:
+    """Train the head in place on the encoder's frozen features; what happened, as plain JSON."""
+    with main_process_first():
+        train, validation = (
+            _labelled_features(loaded, objective, split) for split in ("train", "validation")
+        )
+    settings, head = objective.settings, loaded.model.head
+    if settings.samples == "single":
+        result = fit_head_online(head, train, validation, objective.loss, objective.score, settings)
+    else:
+        result = fit_head(head, train, validation, objective.loss, objective.score)
+    return asdict(result)
+
+
+def train_weights(
+    loaded: LoadedClassifier, objective: Objective, folder: Path, resume_from: Path | None
+) -> dict[str, Any]:
+    """Fine-tune all weights, or LoRA adapters that are merged afterwards; what happened, as plain JSON.
+
+    Checkpoints go to `folder`.
+    """
+    settings, model = objective.settings, loaded.model
+    train, validation = (_tokenized(loaded, objective, split) for split in ("train", "validation"))
+    if settings.method == "lora":
+        add_adapters(model, settings)
+    network = TrainedNetwork(model, objective.loss)
+    result = asdict(
+        finetune(
+            network,
+            train,
+            validation,
+            settings,
+            score=objective.score,
+            folder=folder,
+            resume_from=resume_from,
+        )
+    )
+    model.eval()
+    if settings.method == "lora":
+        sample = loaded.tokenize(objective.data.validation.texts[:8])
+        device = next(model.parameters()).device
+        result["merge_difference"] = merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
+    return result
+
+
+def _labelled_features(loaded: LoadedClassifier, objective: Objective, split: str) -> LabelledFeatures:
+    texts = objective.data.split(split).texts
+    loaded.model.to(device_name())
+    features = cached_features(loaded, texts)
+    loaded.model.to("cpu")
+    return LabelledFeatures(features=features, targets=objective.targets(split))
+
+
+def _tokenized(loaded: LoadedClassifier, objective: Objective, split: str) -> TokenizedTexts:
+    return TokenizedTexts(loaded, objective.data.split(split).texts, objective.targets(split))
