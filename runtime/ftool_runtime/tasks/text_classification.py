@@ -102,9 +102,10 @@ class TextClassifier:
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
+        limits = self._limits(top_k, thresholds)
         if isinstance(texts, str):
-            return self._answers(self._engine.logits([texts]), top_k, thresholds)[0]
-        return self._answers(self._engine.logits(_listed(texts)), top_k, thresholds)
+            return self._answers(self._engine.logits([texts]), top_k, limits)[0]
+        return self._answers(self._engine.logits(_listed(texts)), top_k, limits)
 
     def predict_iter(
         self,
@@ -121,9 +122,9 @@ class TextClassifier:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-        check_top_k(top_k)
+        limits = self._limits(top_k, thresholds)
         _refuse_scalar(texts)
-        return self._stream(iter(texts), batch_size, top_k, thresholds)
+        return self._stream(iter(texts), batch_size, top_k, limits)
 
     def logits(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The graph's own output, float32 (texts, labels), no softmax or sigmoid. Raises as `__call__`."""
@@ -143,24 +144,27 @@ class TextClassifier:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _limits(self, top_k: int | None, thresholds: Thresholds | None) -> NDArray[np.float64] | None:
+        """Check the options before any text is read; the threshold of every label where several may apply."""
+        _check_options(top_k, thresholds, self.multi_label)
+        return resolve_thresholds(thresholds, self.labels, self._thresholds) if self.multi_label else None
+
     def _stream(
-        self, texts: Iterator[str], batch_size: int, top_k: int | None, thresholds: Thresholds | None
+        self, texts: Iterator[str], batch_size: int, top_k: int | None, limits: NDArray[np.float64] | None
     ) -> Iterator[Classification]:
         first_row = 0
         while batch := list(itertools.islice(texts, batch_size)):
-            yield from self._answers(self._engine.logits(batch, first_row), top_k, thresholds)
+            yield from self._answers(self._engine.logits(batch, first_row), top_k, limits)
             first_row += len(batch)
 
     def _answers(
-        self, logits: Logits, top_k: int | None, thresholds: Thresholds | None
+        self, logits: Logits, top_k: int | None, limits: NDArray[np.float64] | None
     ) -> list[Classification]:
-        if self.multi_label:
-            thresholds = resolve_thresholds(thresholds, self.labels, self._thresholds)
         return classify(
             logits.values,
             self.labels,
             multi_label=self.multi_label,
-            thresholds=thresholds,
+            thresholds=limits,
             top_k=top_k,
             truncated=logits.truncated,
         )
@@ -229,10 +233,8 @@ def classify(
         raise BundleError(
             f"the model's answer to text {row} is not a number; run `ftool parity` on its checkpoint"
         )
-    check_top_k(top_k)
+    _check_options(top_k, thresholds, multi_label)
     limits = resolve_thresholds(thresholds, labels) if multi_label else None
-    if thresholds is not None and not multi_label:
-        raise InputError("thresholds are for multi-label models; this one gives every text exactly one label")
     scores = probabilities(values, multi_label=multi_label)
     cut = truncated if truncated is not None else [False] * len(values)
     return [_answer(*row, labels, limits, top_k) for row in zip(values, scores, cut, strict=True)]
@@ -268,10 +270,11 @@ def _answer(
     )
 
 
-def check_top_k(top_k: int | None) -> None:
-    """Raise InputError unless `top_k` is None or a whole number of at least 1."""
+def _check_options(top_k: int | None, thresholds: Thresholds | None, multi_label: bool) -> None:
     if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
         raise InputError(f"top_k must be a whole number of at least 1, got {top_k!r}")
+    if thresholds is not None and not multi_label:
+        raise InputError("thresholds are for multi-label models; this one gives every text exactly one label")
 
 
 def resolve_thresholds(
