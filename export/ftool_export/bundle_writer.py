@@ -22,6 +22,14 @@ _WEIGHTS_FILE: Final = "model.onnx_data"
 _CARD_FILE: Final = "MODEL_CARD.md"
 
 
+def check_place(path: Path) -> None:
+    """Raise ExportError where `path` holds something that is no bundle, which an export would replace."""
+    if path.exists() and not (path / MANIFEST_FILE).is_file() and not _is_empty_folder(path):
+        raise ExportError(
+            f"{path} exists and is no bundle, so it is not replaced: move it or name another folder"
+        )
+
+
 @contextmanager
 def new_bundle(path: Path) -> Iterator[Path]:
     """An empty folder that becomes the bundle at `path` when the block ends well.
@@ -29,10 +37,7 @@ def new_bundle(path: Path) -> Iterator[Path]:
     Raises:
         ExportError: `path` holds something that is no bundle, or the disk is full; what was there is untouched.
     """
-    if path.exists() and not (path / MANIFEST_FILE).is_file() and not _is_empty_folder(path):
-        raise ExportError(
-            f"{path} exists and is no bundle, so it is not replaced: move it or name another folder"
-        )
+    check_place(path)
     try:
         with replacing_folder(path) as folder:
             yield folder

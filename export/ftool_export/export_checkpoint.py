@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from ftool_export.architectures import check_exportable
 from ftool_export.bundle import write_bundle
+from ftool_export.bundle_writer import check_place
 from ftool_export.candidate import Candidate
-from ftool_export.classifier import compute_logits, load_classifier
+from ftool_export.classifier import LoadedClassifier, compute_logits, load_classifier
 from ftool_export.gate import Judge, judge_logits
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes import PassSettings
@@ -21,12 +22,17 @@ log = logging.getLogger(__name__)
 
 
 def export_checkpoint(
-    settings: ExportSettings, *, judge: Judge | None = None, texts: Sequence[str] = ()
+    settings: ExportSettings,
+    *,
+    loaded: LoadedClassifier | None = None,
+    judge: Judge | None = None,
+    texts: Sequence[str] = (),
 ) -> ExportReport:
     """Export a checkpoint to a bundle that runs without torch.
 
     Args:
         settings: what to export, where to, and how exact.
+        loaded: the checkpoint, where the caller has read it already.
         judge: labelled validation texts for the gate; without them accuracy is not judged, and the report says so.
         texts: texts of the model's kind, for golden answers and where there is no judge; samples where empty.
 
@@ -38,7 +44,8 @@ def export_checkpoint(
         ExportError: it can't be exported as asked, or a stage failed its guard.
         OSError: the bundle can't be written; what was there is untouched.
     """
-    loaded = load_classifier(settings.checkpoint)
+    check_place(settings.bundle)
+    loaded = loaded or load_classifier(settings.checkpoint)
     check_exportable(loaded.model.config)
     judged = list(judge.texts) if judge else list(texts) or list(SAMPLE_TEXTS)
     source = capture_source(loaded, judged)

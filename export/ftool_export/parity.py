@@ -10,7 +10,7 @@ import numpy as np
 
 import ftool_runtime as ft
 from ftool_export.answers import Logits, agreement, applying_labels, probability_distance
-from ftool_export.classifier import LoadedClassifier, compute_logits, load_classifier
+from ftool_export.classifier import LoadedClassifier, compute_logits
 from ftool_export.errors import ExportError
 from ftool_export.gate import Judge
 from ftool_export.graph_session import GraphSession
@@ -24,7 +24,7 @@ _ALONE: Final = 512  # texts that are also asked alone
 
 
 def parity(
-    checkpoint: str,
+    loaded: LoadedClassifier,
     bundle: Path,
     texts: Sequence[str],
     *,
@@ -34,7 +34,7 @@ def parity(
     """Compare a bundle with the checkpoint it was made from.
 
     Args:
-        checkpoint: a folder or hub id.
+        loaded: the checkpoint.
         bundle: a bundle folder.
         texts: what both answer; the judge's texts where there is a judge.
         judge: how to score logits on `texts`; None where they have no labels.
@@ -44,13 +44,12 @@ def parity(
         Every difference with its tolerance; `passed` says whether all are within.
 
     Raises:
-        CheckpointError: the checkpoint can't be read.
         BundleError: the bundle can't be loaded.
         ExportError: there are no texts, or the two are not the same model.
     """
     if not texts:
         raise ExportError("parity needs texts to compare on; name some with --data")
-    manifest, loaded = Manifest.read(bundle), load_classifier(checkpoint)
+    manifest = Manifest.read(bundle)
     _check_same_model(loaded, manifest, bundle)
     reference = compute_logits(loaded, texts)
     with ft.load(bundle) as model:

@@ -1,0 +1,127 @@
+"""`ftool export`: from a checkpoint to a bundle that runs without torch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .flags import RecipeFlags, recipe_for
+from .options import echo_json, folder_argument, json_option, recipe_options
+
+if TYPE_CHECKING:
+    from ftool.recipe import ExportRecipe
+    from ftool_export.report import ExportReport
+
+
+@click.command()
+@folder_argument
+@click.option("--checkpoint", metavar="PATH|HUB_ID", help="Export this checkpoint in place of FOLDER's run/.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="BUNDLE",
+    help="Where to, then.",
+)
+@click.option("--precision", type=click.Choice(["fp32", "int8", "w8"]), help="The recipe's, or int8.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1),
+    metavar="POINTS",
+    help="Loss of the main metric allowed on validation; 0.01 is one point.",
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What the bundle must run on.")
+@recipe_options
+@json_option
+def export(
+    folder: Path,
+    checkpoint: str | None,
+    output: Path | None,
+    precision: str | None,
+    max_drop: float | None,
+    device: str | None,
+    flags: RecipeFlags,
+    as_json: bool,
+) -> None:
+    """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, with all it needs.
+
+    Every stage is checked against torch, and what the precision costs is judged on validation. Exit status 1 says
+    that it cost too much; a bundle that was there stays.
+
+    \b
+    ftool export models/intents
+    ftool export --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
+        --task text-classification -o sst2
+    """
+    given = {"precision": precision, "max_drop": max_drop, "device": device}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if checkpoint is None:
+        if output is not None:
+            raise click.UsageError("--output goes with --checkpoint; FOLDER's bundle is FOLDER/bundle")
+        report = _export_folder(folder, flags, chosen)
+    else:
+        if output is None:
+            raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
+        report = _export_checkpoint(checkpoint, output, flags, chosen)
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(_told(report))
+    if not report.verdict.passed:
+        raise SystemExit(1)
+
+
+def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) -> "ExportReport":
+    from ftool.exporting import export_folder
+
+    recipe = recipe_for(folder, flags)
+    return export_folder(folder, replace(recipe, export=_with(recipe.export, chosen)))
+
+
+def _export_checkpoint(
+    checkpoint: str, output: Path, flags: RecipeFlags, chosen: Mapping[str, Any]
+) -> "ExportReport":
+    from ftool.exporting import export_any
+    from ftool.recipe import ExportRecipe
+    from ftool_export.settings import ExportSettings
+
+    wanted = _with(ExportRecipe(), chosen)
+    settings = ExportSettings(
+        checkpoint=checkpoint,
+        bundle=output,
+        task=flags.task or "text-classification",
+        precision=wanted.precision,
+        max_drop=wanted.max_drop,
+        device=wanted.device,
+    )
+    return export_any(settings, flags.data.apply(None) if flags.data.path else None)
+
+
+def _with(recipe: "ExportRecipe", chosen: Mapping[str, Any]) -> "ExportRecipe":
+    return replace(recipe, **chosen)
+
+
+def _told(report: "ExportReport") -> str:
+    from ftool.tables import format_table
+
+    verdict = report.verdict
+    rows = [[verdict.metric or "", "torch fp32", report.precision, "drop", "allowed"]]
+    if verdict.reference is not None and verdict.bundle is not None and verdict.drop is not None:
+        scores = [
+            f"{number:.4f}" for number in (verdict.reference, verdict.bundle, verdict.drop, verdict.max_drop)
+        ]
+        rows.append([f"on {verdict.examples} validation texts", *scores])
+    lines = [format_table(rows)] if len(rows) > 1 else []
+    lines.append(
+        f"same answers: {verdict.agreement:.2%} of {verdict.examples} texts; attention: {report.attention}; "
+        f"fp32 graph within {report.largest_logit_difference:.1e} of torch"
+    )
+    if report.left_out:
+        lines.append("left in fp32, so that accuracy holds: " + ", ".join(report.left_out))
+    if report.bundle is None:
+        lines.append("the gate said no: nothing was written")
+    else:
+        lines.append(f"{report.bundle}: {report.bytes / 1e6:.1f} MB, {report.precision}")
+    return "\n".join([*lines, report.advice] if report.advice else lines)

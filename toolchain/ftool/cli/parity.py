@@ -1,0 +1,70 @@
+"""`ftool parity`: the bundle against its torch reference."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .flags import RecipeFlags, recipe_for
+from .options import echo_json, folder_argument, json_option, recipe_options
+
+if TYPE_CHECKING:
+    from ftool_export.parity_report import ParityReport
+
+
+@click.command()
+@folder_argument
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="The split whose texts are compared.",
+)
+@recipe_options
+@json_option
+def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
+    """Compare FOLDER's bundle/ with its run/ in torch, on every test text and on a grid of shapes.
+
+    Exit status 1 says that a difference is past its tolerance. The report goes to reports/parity.json.
+    """
+    from ftool.bench.run import write_json
+    from ftool.exporting import check_parity
+    from ftool.model_folder import ModelFolder
+
+    recipe = recipe_for(folder, flags)
+    report = check_parity(folder, recipe, split=split, data=recipe.data if flags.data.path else None)
+    write_json(report.to_json(), ModelFolder(folder).reports / "parity.json")
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(_told(report))
+    if not report.passed:
+        raise SystemExit(1)
+
+
+def _told(report: "ParityReport") -> str:
+    from ftool.tables import format_table
+
+    rows = [[f"{report.precision}, {report.examples} texts", "found", "allowed", ""]]
+    rows += [
+        [_NAMES[check.name], f"{check.value:.4g}", f"{check.limit:.4g}", "ok" if check.passed else "FAILED"]
+        for check in report.checks
+    ]
+    lines = [format_table(rows)]
+    if report.metric is not None:
+        pair = report.metric
+        lines.append(f"{pair.metric}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
+    lines.append(
+        f"furthest apart, by {report.worst.probability_difference:.3f}: {report.worst.text[:100]!r} "
+        f"(text {report.worst.row + 1})"
+    )
+    return "\n".join(lines)
+
+
+_NAMES = {
+    "agreement": "same answers",
+    "max_difference": "largest difference",
+    "batch_effect": "alone against in company",
+    "metric_drop": "loss of the metric",
+}

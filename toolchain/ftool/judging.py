@@ -1,0 +1,51 @@
+"""Labelled texts as what the export layer judges bundles by: texts, and the main metric as a function of logits."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.data import DataError, Split, load_dataset, load_split
+from ftool.metrics import main_metric, main_score
+from ftool.recipe import DataSettings, Recipe
+from ftool_export.classifier import LoadedClassifier
+from ftool_export.gate import Judge
+
+
+def recipe_judge(recipe: Recipe, loaded: LoadedClassifier, split: str) -> Judge:
+    """A split of the recipe's data, cut as it was for training, with the metric that decides.
+
+    Raises DataError where the data can't be read, or has a label that the model does not know.
+    """
+    data = load_dataset(recipe.data, recipe.task)
+    return _judge(loaded, data.split(split), data.label_names)
+
+
+def data_judge(settings: DataSettings, loaded: LoadedClassifier, split: str) -> Judge:
+    """A split of other data, or its only one, for a model that has its labels already. Raises DataError likewise."""
+    examples = load_split(settings, loaded.labels, multi_label=loaded.multi_label, split=split)
+    return _judge(loaded, examples, loaded.labels)
+
+
+def _judge(loaded: LoadedClassifier, split: Split, label_names: Sequence[str]) -> Judge:
+    unknown = sorted(set(label_names) - set(loaded.labels))
+    if unknown:
+        raise DataError(
+            f"{split.source}: the model does not know the label {unknown[0]!r}; it was trained on other data, so "
+            "train again or name its own with --data"
+        )
+    columns = [loaded.labels.index(name) for name in label_names]
+    targets = _targets(split, columns, len(loaded.labels), multi_label=loaded.multi_label)
+    score = partial(main_score, targets=targets, multi_label=loaded.multi_label, thresholds=loaded.thresholds)
+    return Judge(split.texts, main_metric(multi_label=loaded.multi_label), score)
+
+
+def _targets(split: Split, columns: Sequence[int], labels: int, *, multi_label: bool) -> NDArray[np.int64]:
+    """int64: the label of every text (texts,), or where a text can have several, 0 and 1 (texts, labels)."""
+    if not multi_label:
+        return np.array([columns[label] for label in split.single_labels], dtype=np.int64)
+    targets = np.zeros((len(split), labels), dtype=np.int64)
+    for row, found in enumerate(split.label_sets):
+        targets[row, [columns[label] for label in found]] = 1
+    return targets
