@@ -2,6 +2,8 @@
 
 import difflib
 import importlib
+import io
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
-
-from ftool_runtime.errors import FtoolError
 
 from .logs import debugging, logging_options
 
@@ -108,14 +108,14 @@ def load_command(name: str) -> click.Command:
 def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
         raise
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else ctx.command_path
         raise Failure(f"{error.format_message().rstrip('.')} (see {path} --help)") from error
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted") from error
-    except FtoolError as error:
+    except _ftool_error() as error:
         _fail(ctx, str(error), error)
     except BrokenPipeError:
         raise  # whoever read our output has seen enough: click ends quietly
@@ -123,6 +123,13 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
         if error.errno is None:
             raise
         _fail(ctx, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror), error)
+
+
+def _ftool_error() -> type[Exception]:
+    """FtoolError, imported once an error is on its way: it costs the import of numpy, which --help must not pay."""
+    from ftool_runtime.errors import FtoolError
+
+    return FtoolError
 
 
 def _fail(ctx: click.Context, message: str, error: Exception) -> NoReturn:
@@ -138,5 +145,9 @@ def _fail(ctx: click.Context, message: str, error: Exception) -> NoReturn:
 def main() -> None:
     """Fine-tune, export, prove and time text models.
 
-    Every command takes a model folder, the current one by default, and --json.
+    A model is a folder: its recipe, run/, bundle/ and reports/. Commands take the current folder by default, and
+    print JSON with --json.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # redirected on Windows they would be in its code page

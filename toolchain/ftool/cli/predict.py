@@ -1,18 +1,16 @@
 """`ftool predict`: label texts with a bundle."""
 
-import itertools
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 if TYPE_CHECKING:
     from ftool_runtime.onnx_session import Device
-    from ftool_runtime.tasks import Classification, TextClassifier
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +26,8 @@ _log = logging.getLogger(__name__)
     "--threshold", type=float, metavar="P", help="Multi-label: give labels from this probability on."
 )
 @click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
-@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
+              help="Where to run it; auto: a GPU where there is one that fits.")  # fmt: skip
 @click.option(
     "--json", is_flag=True, expose_value=False, help="JSON, an object a line, as it is without this."
 )
@@ -52,21 +51,17 @@ def predict(
     ftool predict models/intents --input texts.csv --output labels.jsonl
     """
     import ftool_runtime as ft
+    from ftool_runtime.cli import write_answers
     from ftool_runtime.text_files import read_texts
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
-    model = ft.load(bundle_in(folder), device=device, threads=threads)
-    answers = 0
-    truncated = 0
-    with model, _lines_to(output) as write:
-        for text, answer in _answered(model, texts or read_texts(source, column), top_k, threshold):
-            write(json.dumps(answer.to_json(text), ensure_ascii=False))
-            answers, truncated = answers + 1, truncated + answer.truncated
-    if truncated:
-        _log.warning(
-            "%d of %d texts are longer than the model takes; their ends were not read", truncated, answers
+    with ft.load(bundle_in(folder), device=device, threads=threads) as model, _writing_to(output) as out:
+        truncated = write_answers(
+            model, texts or read_texts(source, column), out, top_k=top_k, thresholds=threshold
         )
+    if truncated:
+        _log.warning("texts longer than the model takes, cut at their ends: %d", truncated)
 
 
 def bundle_in(folder: Path) -> Path:
@@ -83,21 +78,13 @@ def bundle_in(folder: Path) -> Path:
     return model.require_bundle()
 
 
-def _answered(
-    model: "TextClassifier", texts: Iterable[str], top_k: int | None, threshold: float | None
-) -> Iterator[tuple[str, "Classification"]]:
-    """Each text with its answer; no more than one batch of texts is held."""
-    shown, asked = itertools.tee(texts)
-    return zip(shown, model.predict_iter(asked, top_k=top_k, thresholds=threshold), strict=True)
-
-
 @contextmanager
-def _lines_to(output: Path | None) -> Iterator[Callable[[str], None]]:
-    """What writes a line to standard output, or to a file that appears when all lines are written."""
+def _writing_to(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears when the block ends well."""
     from ftool_runtime.atomic import replacing
 
     if output is None:
-        yield click.echo
+        yield sys.stdout
         return
     with replacing(output) as file:
-        yield lambda line: print(line, file=file)
+        yield file

@@ -1,0 +1,79 @@
+"""`ftool new` writes a recipe that can be trained, or nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ftool.cli import main
+from ftool.recipe import Recipe
+from ftool.recipe.shipped import shipped_recipe
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["new", *map(str, arguments)])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.csv"
+    rows = "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(60))
+    path.write_text("text,label\n" + rows, encoding="utf-8")
+    return path
+
+
+def test_new_writes_what_the_flags_say(tmp_path: Path, data: Path) -> None:
+    result = run(
+        tmp_path / "models" / "mine", "--data", data, "--base", "minilm", "--set", "train.method=head"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "2 labels (single-label), base minilm" in result.stdout
+    recipe = Recipe.read(tmp_path / "models" / "mine" / "recipe.toml")
+    assert (recipe.data.path, recipe.train.method) == (str(data), "head")
+
+
+def test_new_tells_what_it_found_as_json(tmp_path: Path, data: Path) -> None:
+    result = run(tmp_path / "mine", "--data", data, "--json")
+    told = json.loads(result.stdout)
+    assert told["recipe"] == str(tmp_path / "mine" / "recipe.toml")
+    assert told["data"] == {"train": 48, "validation": 6, "test": 6, "labels": 2, "multi_label": False}
+
+
+def test_a_shipped_recipe_is_copied_word_for_word(tmp_path: Path) -> None:
+    assert run(tmp_path / "mine", "--from", "intents").exit_code == 0
+    written = (tmp_path / "mine" / "recipe.toml").read_text(encoding="utf-8")
+    assert written == shipped_recipe("intents").read_text(encoding="utf-8")
+
+
+def test_a_shipped_recipe_takes_flags(tmp_path: Path) -> None:
+    assert run(tmp_path / "mine", "--from", "intents", "--set", "train.epochs=1").exit_code == 0
+    recipe = Recipe.read(tmp_path / "mine" / "recipe.toml")
+    assert (recipe.data.path, recipe.train.epochs) == ("builtin:intents", 1)
+
+
+def test_a_recipe_is_never_replaced(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("mine", encoding="utf-8")
+    result = run(tmp_path, "--data", data)
+    assert result.exit_code == 2
+    assert "there is a recipe already" in result.stderr
+    assert (tmp_path / "recipe.toml").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "no data: name it with --data"),
+        (["--data", "gone.csv"], "gone.csv: there is no such file"),
+        (["--data", "builtin:intents", "--base", "./gone"], "base ./gone: no such checkpoint folder"),
+        (["--data", "builtin:intents", "--base", "minlm"], "did you mean minilm?"),
+        (["--data", "builtin:intents", "--task", "translation"], "known is text-classification"),
+        (["--data", "builtin:intents", "--set", "train.epoch=1"], "did you mean train.epochs?"),
+        (["--from", "intent"], "did you mean intents?"),
+    ],
+)
+def test_what_cannot_be_trained_is_not_written(tmp_path: Path, arguments: list[str], error: str) -> None:
+    result = run(tmp_path / "mine", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert error in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "mine").exists()
