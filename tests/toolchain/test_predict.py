@@ -1,0 +1,173 @@
+"""`ftool predict` answers with a bundle, in the order of the input, and writes whole files or none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from ftool.cli import main
+from ftool_runtime.integrity import file_record
+from ftool_runtime.manifest import InputContract, Manifest, Precision
+
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "stop", "go", "now")
+LABELS = ("go", "stop")
+
+# Each word votes for a label; the votes of a text are added up.
+GRAPH = """
+<ir_version: 8, opset_import: ["": 17]>
+votes (int64[batch, sequence] input_ids, int64[batch, sequence] attention_mask) => (float[batch, 2] logits)
+{
+    voted = Gather(table, input_ids)
+    logits = ReduceSum<keepdims = 0>(voted, axis)
+}
+"""
+
+
+def tiny_bundle(folder: Path) -> Path:
+    graph = onnx.parser.parse_model(GRAPH)
+    table = np.zeros((len(WORDS), len(LABELS)), np.float32)
+    table[WORDS.index("go"), 0] = table[WORDS.index("stop"), 1] = 2
+    graph.graph.initializer.extend(
+        [onnx.numpy_helper.from_array(table, "table"), onnx.numpy_helper.from_array(np.array([1]), "axis")]
+    )
+    (folder / "onnx").mkdir(parents=True)
+    onnx.save(graph, folder / "onnx" / "model.onnx")
+    tokenizer = Tokenizer(
+        models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    files = {
+        path.relative_to(folder).as_posix(): file_record(path) for path in folder.rglob("*") if path.is_file()
+    }
+    Manifest(
+        ftool="0.1.0",
+        created="2026-01-01T00:00:00Z",
+        task="text-classification",
+        name="tiny",
+        architecture="votes",
+        base="scratch",
+        labels=LABELS,
+        input=InputContract(names=("input_ids", "attention_mask"), max_length=8),
+        precision=Precision(),
+        attention="plain",
+        files=files,
+    ).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "recipe.toml").write_text('[data]\npath = "builtin:intents"\n', encoding="utf-8")
+    tiny_bundle(folder / "bundle")
+    return folder
+
+
+def run(*arguments: object, stdin: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)], input=stdin)
+
+
+def labels(output: str) -> list[str]:
+    return [json.loads(line)["label"] for line in output.splitlines()]
+
+
+def test_arguments_are_answered_one_a_line_in_order(model_folder: Path) -> None:
+    result = run(model_folder, "stop now", "go", "stop")
+    assert result.exit_code == 0, result.stderr
+    assert labels(result.stdout) == ["stop", "go", "stop"]
+    first = json.loads(result.stdout.splitlines()[0])
+    assert set(first) == {"text", "label", "score", "labels", "top", "truncated"}
+    assert first["text"] == "stop now"
+    assert first["score"] == pytest.approx(1 / (1 + np.exp(-2)))  # two votes against none
+
+
+def test_a_bundle_is_taken_as_well_as_its_model_folder(model_folder: Path) -> None:
+    assert run(model_folder / "bundle", "go").stdout == run(model_folder, "go").stdout
+
+
+def test_the_current_folder_is_the_default(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model_folder)
+    assert labels(run(stdin="go\nstop\n").stdout) == ["go", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("texts.csv", 'id,text\n1,go\n2,"stop, now"\n'),
+        ("texts.jsonl", '{"text": "go"}\n{"text": "stop now"}\n'),
+        ("texts.txt", "go\nstop now\n"),
+    ],
+)
+def test_files_of_every_kind_are_answered_into_a_file(
+    model_folder: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    result = run(model_folder, "--input", tmp_path / name, "--output", tmp_path / "out.jsonl")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert labels((tmp_path / "out.jsonl").read_text(encoding="utf-8")) == ["go", "stop"]
+
+
+def test_more_of_the_labels_are_given_on_request(model_folder: Path) -> None:
+    (line,) = run(model_folder, "go", "--top-k", "2").stdout.splitlines()
+    assert [one["label"] for one in json.loads(line)["top"]] == ["go", "stop"]
+
+
+def test_texts_past_the_maximum_length_are_cut_counted_and_said(model_folder: Path) -> None:
+    result = run(model_folder, "go " * 50, "stop")
+    assert [json.loads(line)["truncated"] for line in result.stdout.splitlines()] == [True, False]
+    assert result.stderr == "Warning: texts longer than the model takes, cut at their ends: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--input", "gone.csv"], "gone.csv"),
+        (["go", "--input", "texts.csv"], "not both"),
+        (["--device", "tpu"], "'tpu' is not one of 'cpu', 'cuda', 'auto'"),
+        (["go", "--threads", "0"], "threads must lie between 1 and"),
+        (["go", "--threads", "100000"], "got 100000"),
+        (["go", "--top-k", "0"], "top_k"),
+        (["go", ""], "empty"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(model_folder: Path, arguments: list[str], error: str) -> None:
+    result = run(model_folder, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert error in result.stderr
+
+
+def test_a_model_folder_without_a_bundle_names_the_command_that_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").touch()
+    result = run(tmp_path, "go")
+    assert result.exit_code == 2
+    assert f"`ftool export {tmp_path}` makes it" in result.stderr
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    result = run(tmp_path, "go")
+    assert result.exit_code == 2
+    assert str(tmp_path) in result.stderr
+
+
+def test_an_error_on_the_way_leaves_the_output_as_it_was(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("before\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_bytes(b"go\n" * 100 + b"\xff\n")
+    result = run(model_folder, "--input", tmp_path / "texts.txt", "--output", tmp_path / "out.jsonl")
+    assert result.exit_code == 2
+    assert "texts.txt, line 101" in result.stderr
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "before\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "texts.txt"}
+
+
+def test_an_output_in_a_missing_folder_is_bad_input(model_folder: Path, tmp_path: Path) -> None:
+    result = run(model_folder, "go", "--output", tmp_path / "gone" / "out.jsonl")
+    assert result.exit_code == 2
+    assert "No such file or directory" in result.stderr
