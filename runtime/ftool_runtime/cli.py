@@ -51,13 +51,17 @@ def write_answers(
 ) -> int:
     """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
 
-    `options` are `top_k` and `thresholds` of `TextClassifier.predict_iter`.
+    Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are `top_k` and
+    `thresholds` of `TextClassifier.predict_iter`.
     """
     kept, asked = itertools.tee(texts)
     truncated = 0
-    for text, answer in zip(kept, model.predict_iter(asked, batch_size=batch_size, **options), strict=True):
+    answers = zip(kept, model.predict_iter(asked, batch_size=batch_size, **options), strict=True)
+    for count, (text, answer) in enumerate(answers, 1):
         out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
         truncated += answer.truncated
+        if count % batch_size == 0:
+            out.flush()
     return truncated
 
 

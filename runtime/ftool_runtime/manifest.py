@@ -167,7 +167,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values, in the order in which people read it."""
-        values = asdict(self)
+        values = {key: _with_lists(value) for key, value in asdict(self).items()}
         return {"schema": values.pop("schema"), **values}
 
     def write(self, folder: Path | str) -> None:
@@ -175,6 +175,12 @@ class Manifest:
         with replacing(Path(folder) / MANIFEST_FILE) as file:
             json.dump(self.to_json(), file, ensure_ascii=False, indent=2, allow_nan=False)
             file.write("\n")
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_lists(inner) for key, inner in value.items()}
+    return [_with_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _input_contract(fields: Fields) -> InputContract:

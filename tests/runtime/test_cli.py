@@ -1,0 +1,234 @@
+"""`python -m ftool_runtime`: exit statuses, what stands where, and that nothing is left half-written."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ftool_runtime import cli
+
+BundleMaker = Callable[..., Path]
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ftool_runtime", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_predict_prints_one_json_object_a_line_in_order(
+    shared_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["predict", str(shared_bundle), "play music", "--top-k", "2", "türn the lights off"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["play music", "türn the lights off"]
+    assert all(set(line) == {"text", "label", "score", "labels", "top", "truncated"} for line in lines)
+    assert all(len(line["top"]) == 2 for line in lines)
+
+
+def test_predict_reads_standard_input_without_texts(shared_bundle: Path) -> None:
+    done = run("predict", shared_bundle, input="play müsic\nturn the lights off\n")
+    assert done.returncode == 0
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [
+        "play müsic",
+        "turn the lights off",
+    ]
+
+
+def test_predict_reads_and_writes_files(
+    shared_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n1,play music\n2," + "music " * 50 + "\n")
+    out = tmp_path / "out.jsonl"
+    arguments = [
+        "predict",
+        shared_bundle,
+        "--input",
+        tmp_path / "in.csv",
+        "--output",
+        out,
+        "--batch-size",
+        "1",
+    ]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert [json.loads(line)["truncated"] for line in out.read_text().splitlines()] == [False, True]
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "1 of the texts were cut at 16 tokens" in captured.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.jsonl"]
+
+
+def test_an_error_on_the_way_leaves_the_old_output_alone(shared_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("play\n" * 10 + "\n")
+    out = tmp_path / "out.jsonl"
+    out.write_text("old")
+    done = run("predict", shared_bundle, "--input", tmp_path / "in.txt", "--output", out, "--batch-size", "2")
+    assert (done.returncode, out.read_text()) == (2, "old")
+    assert done.stderr == f"Error: {tmp_path / 'in.txt'}, line 11: the text is empty\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.jsonl"]
+
+
+@on_posix
+def test_a_full_disk_leaves_the_old_output_alone(shared_bundle: Path, tmp_path: Path) -> None:
+    import resource
+
+    (tmp_path / "in.txt").write_text("play music\n" * 2000)
+    out = tmp_path / "out.jsonl"
+    out.write_text("old")
+    done = run(
+        *("predict", shared_bundle, "--input", tmp_path / "in.txt", "--output", out),
+        preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_FSIZE, (10_000, 10_000)
+        ),  # as a full disk: OSError
+    )
+    assert (done.returncode, out.read_text()) == (2, "old")
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.jsonl"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_standard_output_is_one_line(shared_bundle: Path) -> None:
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle), "play"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "Error: [Errno 28] No space left on device\n"
+
+
+@on_posix
+def test_a_reader_that_leaves_ends_it_quietly(shared_bundle: Path) -> None:
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle), "--batch-size", "1"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.close()
+        process.stdin.write("play\n" * 5000)
+        process.stdin.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == cli.BROKEN_PIPE
+
+
+@on_posix
+def test_ctrl_c_is_one_line_and_leaves_the_old_output_alone(shared_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("old")
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle), "--output", str(out)]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+        deadline = time.monotonic() + 30
+        while len(list(tmp_path.iterdir())) < 2:  # until the partial file stands there
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "Error: interrupted\n"
+        assert process.wait(30) == cli.INTERRUPTED
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "BUNDLE", "--threads", "0", "play"], "threads must lie between 1 and"),
+        (["predict", "BUNDLE", "--top-k", "0", "play"], "top_k must be a whole number"),
+        (["predict", "BUNDLE", "--top-k", "x", "play"], "argument --top-k: invalid int value: 'x'"),
+        (["predict", "BUNDLE", "--threshold", "0.5", "play"], "thresholds are for multi-label models"),
+        (["predict", "BUNDLE", "--device", "tpu", "play"], "invalid choice: 'tpu'"),
+        (["predict", "BUNDLE", "--batch-size", "0", "play"], "batch_size must be"),
+        (["predict", "BUNDLE", "--input", "gone.txt"], "can't read gone.txt: No such file"),
+        (["predict", "BUNDLE", "--input", "gone.txt", "play"], "not both"),
+        (["predict", "BUNDLE", "play", ""], "text 1 is empty"),
+        (["predict", "gone", "play"], "there is no folder gone"),
+        (["verify", "gone"], "there is no folder gone"),
+        (["info", "gone"], "there is no folder gone"),
+        (["bench", "BUNDLE", "--calls", "0"], "at least 1"),
+        (["verify", "BUNDLE", "--mood", "good"], "unrecognized arguments: --mood"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["predict"], "required: BUNDLE"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_a_wrong_call_is_one_line_on_standard_error_and_status_2(
+    shared_bundle: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli.main([argument.replace("BUNDLE", str(shared_bundle)) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("info", tmp_path, "--debug")
+    assert "Traceback" in done.stderr
+    assert done.returncode not in (0, 2)
+
+
+def test_verify_ends_with_1_where_a_file_was_altered(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", str(bundle)]) == 0
+    assert "3 files: verified" in capsys.readouterr().out
+    path = bundle / "tokenizer.json"
+    path.write_bytes(path.read_bytes().replace(b"lights", b"sights"))
+    assert cli.main(["verify", str(bundle)]) == 1
+    out = capsys.readouterr().out
+    assert "tokenizer.json has its size but was altered" in out
+    assert "NOT verified" in out
+    assert cli.main(["verify", str(bundle), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is False
+
+
+def test_info_and_bench_print_one_json_object(
+    shared_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["info", str(shared_bundle), "--json", "--threads", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["threads"] == 1
+    assert cli.main(["bench", str(shared_bundle), "--json", "--calls", "5", "--cold-starts", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["latency_ms"]["p50"] > 0
+    assert cli.main(["info", str(shared_bundle)]) == 0
+    assert "3: lights, music, timer" in capsys.readouterr().out
+
+
+def test_bench_times_the_texts_it_is_given(
+    shared_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.txt").write_text("play\nmusic\n")
+    arguments = ["bench", shared_bundle, "--calls", "5", "--cold-starts", "1", "--input", tmp_path / "in.txt"]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert "2 texts, 5 calls" in capsys.readouterr().out
+
+
+def test_answers_go_out_a_batch_at_a_time(shared_bundle: Path) -> None:
+    """A program at the other end of two pipes gets its answers without closing them."""
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle), "--batch-size", "1"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, text=True, bufsize=1, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write("play\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["text"] == "play"
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+def test_output_is_utf_8_whatever_the_locale(shared_bundle: Path) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run("predict", shared_bundle, input="müsic\n", env=environment)
+    assert json.loads(done.stdout)["text"] == "müsic"
+
+
+def test_more_texts_than_fit_in_memory_at_once_are_streamed(model: object) -> None:
+    out = io.StringIO()
+    assert cli.write_answers(model, iter(["play"] * 100), out, batch_size=7) == 0  # type: ignore[arg-type]
+    assert len(out.getvalue().splitlines()) == 100

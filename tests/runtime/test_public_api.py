@@ -1,0 +1,97 @@
+"""What `import ftool_runtime` gives, loads and costs."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ftool_runtime as ft
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "huggingface_hub",
+    "ftool",
+    "ftool_export",
+    "onnx",
+    "sklearn",
+    "scipy",
+    "pandas",
+)
+IMPORT_BUDGET_MS = 40  # beyond numpy and onnxruntime
+
+runtime_only = pytest.mark.skipif(
+    os.environ.get("FTOOL_RUNTIME_ONLY") != "1", reason="for the environment that `make test-runtime` builds"
+)
+
+
+def python(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(ft.__all__) == {
+        "BenchReport",
+        "BundleError",
+        "Classification",
+        "ClosedError",
+        "DeviceError",
+        "FtoolError",
+        "InputError",
+        "LabelScore",
+        "Manifest",
+        "OtherProcessError",
+        "RuntimeMissingError",
+        "TextClassifier",
+        "VerifyReport",
+        "__version__",
+        "bench",
+        "load",
+        "verify",
+    }
+    assert all(getattr(ft, name) is not None for name in ft.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        ft.lod  # noqa: B018
+
+
+def test_every_error_of_ours_has_one_root() -> None:
+    errors = [getattr(ft, name) for name in ft.__all__ if name.endswith("Error")]
+    assert all(issubclass(error, ft.FtoolError) for error in errors)
+
+
+def test_importing_loads_neither_torch_nor_what_a_model_needs_later() -> None:
+    loaded = python("import ftool_runtime, sys; print(*sys.modules)").split()
+    assert not {*HEAVY, "onnxruntime", "tokenizers"} & set(loaded)
+
+
+def test_answering_loads_nothing_of_the_toolchain(shared_bundle: Path) -> None:
+    code = (
+        "import ftool_runtime as ft, sys; ft.load(sys.argv[1])(['play', 'music']); "
+        "ft.verify(sys.argv[1]); print(*sys.modules)"
+    )
+    assert not set(HEAVY) & set(python(code, str(shared_bundle)).split())
+
+
+def test_importing_is_cheap() -> None:
+    code = (
+        "import time, numpy, onnxruntime; start = time.process_time(); import ftool_runtime; "
+        "print((time.process_time() - start) * 1e3)"
+    )
+    # CPU time and the best of a few, as other processes may be at work
+    assert min(float(python(code)) for _ in range(5)) <= IMPORT_BUDGET_MS
+
+
+@runtime_only
+def test_here_is_no_torch() -> None:
+    assert "site-packages" in str(ft.__file__)
+    found = [name for name in HEAVY if importlib.util.find_spec(name) is not None]
+    assert found == []
+    with pytest.raises(ModuleNotFoundError):
+        __import__("torch")

@@ -1,0 +1,109 @@
+"""`verify`: intact bundles pass, any alteration is found and named."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ftool_runtime as ft
+from ftool_runtime.golden import Golden
+
+BundleMaker = Callable[..., Path]
+Refresh = Callable[[Path], None]
+
+
+@pytest.fixture
+def refresh_manifest() -> Refresh:
+    """Lists a bundle's files anew, as if it had been exported with them."""
+    from ftool_runtime.integrity import file_record
+    from ftool_runtime.manifest import Manifest
+
+    def refresh(bundle: Path) -> None:
+        manifest = Manifest.read(bundle)
+        replace(manifest, files={name: file_record(bundle / name) for name in manifest.files}).write(bundle)
+
+    return refresh
+
+
+def test_an_intact_bundle_passes(shared_bundle: Path, make_bundle: BundleMaker) -> None:
+    for folder in (shared_bundle, make_bundle(quantised=True)):
+        report = ft.verify(folder)
+        assert report.passed
+        assert report.files == 3
+        assert report.replay is not None
+        assert report.replay.examples == report.replay.same_label == 3
+        assert report.replay.max_difference <= report.replay.tolerance
+        assert json.loads(json.dumps(report.to_json()))["replay"]["passed"] is True
+
+
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "golden.json"])
+def test_a_file_altered_at_the_same_size_is_named(bundle: Path, name: str) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    report = ft.verify(bundle)
+    assert not report.passed
+    assert list(report.altered) == [name]
+    assert "altered" in report.altered[name]
+
+
+def test_a_missing_and_a_truncated_file_are_both_named(bundle: Path) -> None:
+    (bundle / "golden.json").unlink()
+    (bundle / "tokenizer.json").write_bytes(b"{}")
+    altered = ft.verify(bundle).altered
+    assert altered["golden.json"] == "is missing"
+    assert "truncated: 2 bytes" in altered["tokenizer.json"]
+
+
+def test_a_bundle_that_computes_something_else_fails(bundle: Path, refresh_manifest: Refresh) -> None:
+    golden = Golden.read(bundle)
+    moved = ((golden.logits[0][0] + 0.01, *golden.logits[0][1:]), *golden.logits[1:])
+    replace(golden, logits=moved).write(bundle)
+    refresh_manifest(bundle)
+    report = ft.verify(bundle)
+    assert not report.passed
+    assert report.replay is not None
+    assert report.replay.max_difference == pytest.approx(0.01, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "can't use"),
+        (
+            '{"source": "torch", "tolerance": 1e-4, "texts": ["play"], "logits": [[1, 2]]}',
+            "2 logits a text for 3",
+        ),
+        ('{"source": "torch", "tolerance": 1e-4, "texts": ["play"], "logits": []}', "1 texts and 0 rows"),
+        (
+            '{"source": "torch", "tolerance": 0, "texts": ["play"], "logits": [[1, 2, 3]]}',
+            "tolerance must be above 0",
+        ),
+        (
+            '{"source": "hearsay", "tolerance": 1, "texts": ["play"], "logits": [[1, 2, 3]]}',
+            "source must be one of",
+        ),
+        ('{"source": "torch", "tolerance": 1, "texts": ["play"], "logits": [[1, null, 3]]}', "can't use"),
+    ],
+)
+def test_golden_texts_that_make_no_sense_fail_with_the_reason(
+    bundle: Path, refresh_manifest: Refresh, content: str, message: str
+) -> None:
+    (bundle / "golden.json").write_text(content)
+    refresh_manifest(bundle)
+    report = ft.verify(bundle)
+    assert not report.passed
+    assert message in str(report.failure)
+
+
+def test_a_bundle_without_golden_texts_is_not_verified(make_bundle: BundleMaker) -> None:
+    report = ft.verify(make_bundle(golden=False))
+    assert not report.passed
+    assert "nothing to replay" in str(report.failure)
+
+
+def test_a_folder_that_is_no_bundle_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ft.BundleError, match="no ftool bundle"):
+        ft.verify(tmp_path)
