@@ -306,3 +306,57 @@ def test_the_hubs_own_loader_reads_a_repository_laid_out_as_on_the_hub(
 def test_a_hub_data_set_that_cannot_be_reached_says_so() -> None:
     with pytest.raises(DataError, match=r"no-such-owner/no-such-set"):
         load_dataset(DataSettings(path="no-such-owner/no-such-set"))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            FileNotFoundError("Dataset 'a/b' doesn't exist on the Hub\nor"),
+            "neither a local path nor a data set on",
+        ),
+        (ConnectionError("Couldn't reach 'a/b'"), "the hub can't be reached .Couldn't reach 'a/b'"),
+        (ValueError("BuilderConfig 'x' not found"), "can't be loaded: BuilderConfig 'x' not found"),
+    ],
+)
+def test_what_goes_wrong_on_the_hub_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    import datasets
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(DataError, match=message) as refused:
+        load_dataset(DataSettings(path="a/b"))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_subset_is_named_behind_a_colon(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[tuple[object, ...]] = []
+
+    def load(*arguments: object) -> object:
+        asked.append(arguments)
+        return datasets.DatasetDict({"train": datasets.Dataset.from_dict({"text": ["a"], "label": [0]})})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    read_hub("nyu-mll/glue:sst2")
+    read_hub("imdb")
+    assert asked == [("nyu-mll/glue", "sst2"), ("imdb", None)]
+
+
+def test_a_test_split_whose_labels_are_kept_secret_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["n", "y"])}
+    )
+    splits = {
+        split: datasets.Dataset.from_dict({"text": ["a", "b"], "label": labels}, features=features)
+        for split, labels in (("train", [0, 1]), ("test", [-1, -1]))
+    }
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: datasets.DatasetDict(splits))
+    assert set(read_hub("owner/name")) == {"train"}

@@ -107,7 +107,7 @@ def test_a_label_that_training_lacks_is_refused_with_its_rows(tmp_path: Path, sp
         (["a", "a"], {}, "only one label, 'a'"),
         (["", ""], {"multi_label": True}, "no label at all"),
         (["a|b", "a"], {"multi_label": False, "label_separator": "|"}, r"row 2 has 2 labels \(a, b\)"),
-        (["0", "7"], {"label_names": "names"}, "row 3 has the label '7', where names say 0 to 1"),
+        (["0", "2"], {"label_names": "names"}, "row 3 has the label '2', where names say 0 to 1"),
         (["0", "x"], {"label_names": "names"}, "row 3 has the label 'x', where names say 0 to 1"),
         (["0", "1"], {"label_names": "twice"}, "twice: has 'no' more than once"),
         (["0", "1"], {"label_names": "gone"}, "gone: there is no such file"),

@@ -39,6 +39,7 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         (MINIMAL + '[train]\nepochs = "3"\n', 'train.epochs must be a number, got "3"'),
         (MINIMAL + "[train]\nbatch_size = 1.5\n", "train.batch_size must be a whole number, got 1.5"),
         (MINIMAL + "[train]\nbatch_size = true\n", "train.batch_size must be a whole number, got true"),
+        (MINIMAL + "[train]\nepochs = true\n", "train.epochs must be a number, got true"),
         (MINIMAL + "[train]\nlearning_rate = nan\n", "train.learning_rate must be a number"),
         (MINIMAL + '[train]\nmethod = "heads"\n', 'did you mean "head"?'),
         (MINIMAL + "[train]\nbf16 = 1\n", 'train.bf16 must be "auto" or true or false, got 1'),
