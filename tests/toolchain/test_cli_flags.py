@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from ftool.cli.flags import DataFlags, RecipeFlags, recipe_for
 from ftool.cli.options import data_options, recipe_options
 from ftool.recipe import DataSettings, Recipe, RecipeError
+from ftool_runtime.errors import FtoolError
 
 DATA = DataFlags(path="builtin:intents")
 
@@ -31,6 +32,19 @@ def test_a_recipe_that_is_there_is_overridden_and_left_alone(tmp_path: Path) -> 
 def test_without_recipe_and_data_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="`ftool new` writes one"):
         recipe_for(tmp_path, RecipeFlags(base="minilm"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (RecipeFlags(data=DataFlags(path="gone.csv")), "there is no such file"),
+        (RecipeFlags(base="./gone", data=DATA), "no such checkpoint folder"),
+    ],
+)
+def test_flags_that_name_nothing_leave_no_recipe(tmp_path: Path, flags: RecipeFlags, error: str) -> None:
+    with pytest.raises(FtoolError, match=error):
+        recipe_for(tmp_path / "model", flags)
+    assert not (tmp_path / "model").exists()
 
 
 def test_other_data_drops_the_recipes_separate_splits_and_keeps_its_columns() -> None:

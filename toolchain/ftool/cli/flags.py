@@ -59,7 +59,8 @@ class RecipeFlags:
 def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
     """The recipe in a model folder with the flags over it; where there is none, the flags' own, now written.
 
-    Raises RecipeError for a wrong recipe or flag, or where neither names any data.
+    Raises RecipeError for a wrong recipe or flag, or where neither names any data, and what reading the
+    data raises; nothing is written then.
     """
     path = ModelFolder(folder).recipe
     if path.exists():
@@ -69,5 +70,15 @@ def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
             f"{path}: there is no such recipe; `ftool new` writes one, as do --base and --data here"
         )
     recipe = flags.apply(None)
+    _check_sources(recipe)
     recipe.write(path)
     return recipe
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Raise where base or data can't be had, before a recipe that names them is written."""
+    from ftool.bases import resolve_base
+    from ftool.data import find_tables
+
+    resolve_base(recipe.base)
+    find_tables(recipe.data)
