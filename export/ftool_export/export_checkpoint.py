@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ftool_export.architectures import check_exportable
 from ftool_export.bundle import write_bundle
@@ -48,8 +49,9 @@ def export_checkpoint(
     loaded = loaded or load_classifier(settings.checkpoint)
     check_exportable(loaded.model.config)
     judged = list(judge.texts) if judge else list(texts) or list(SAMPLE_TEXTS)
-    source = capture_source(loaded, judged)
-    candidate = find_candidate(settings, source, judge, judged)
+    passes = PassSettings(device=settings.device)
+    source = capture_source(loaded, judged, passes)
+    candidate = find_candidate(settings, passes, source, judge, judged)
     files = write_bundle(settings, source, candidate, texts or judged) if candidate.verdict.passed else {}
     return ExportReport(
         bundle=settings.bundle if files else None,
@@ -64,12 +66,17 @@ def export_checkpoint(
 
 
 def find_candidate(
-    settings: ExportSettings, source: SourceGraph, judge: Judge | None, texts: Sequence[str]
+    settings: ExportSettings,
+    passes: PassSettings,
+    source: SourceGraph,
+    judge: Judge | None,
+    texts: Sequence[str],
 ) -> Candidate:
     """The graph in the precision asked for; where the gate refuses it, one that leaves the worst layers in fp32.
 
     Args:
         settings: the precision, and what it may cost.
+        passes: what the passes go by; no layer is left out to begin with.
         source: the fp32 graph.
         judge: how to score logits on `texts`; None where these have no labels.
         texts: what both torch and the graph answer.
@@ -77,11 +84,11 @@ def find_candidate(
     Returns:
         A candidate that passed; or, where none does, the one with every layer quantised.
     """
-    plan, passes = settings.plan, PassSettings()
+    plan = settings.plan
     reference = compute_logits(source.loaded, texts)
 
     def trial(left_out: Sequence[str]) -> Candidate:
-        leaving = PassSettings(left_out=frozenset(left_out))
+        leaving = replace(passes, left_out=frozenset(left_out))
         graph = quantize(source.model, plan, leaving, source.expected, source.probes)
         logits = GraphSession(graph).logits(source.loaded, texts, one_by_one=plan.rows_share_scale)
         verdict = judge_logits(source.loaded, reference, logits, judge=judge, max_drop=settings.max_drop)

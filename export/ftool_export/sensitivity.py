@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -44,7 +45,7 @@ def rank_layers(
     errors = {}
     for name in names:
         others = settings.left_out | frozenset(names) - {name}
-        alone = PassSettings(left_out=others, smallest=settings.smallest, block_size=settings.block_size)
+        alone = replace(settings, left_out=others)
         quantized = plan.quantize_products.apply(model.clone(), alone).model
         logits = GraphSession(quantized).logits(loaded, sample, one_by_one=one_by_one)
         errors[name] = float(np.square(logits - exact).mean())

@@ -12,6 +12,7 @@ from ftool_export.classifier import LoadedClassifier
 from ftool_export.errors import GuardError
 from ftool_export.graph_inputs import graph_inputs
 from ftool_export.guards import Expectation, check_answers, check_structure
+from ftool_export.passes import PassSettings
 from ftool_export.precision import tidy
 from ftool_export.probes import Probe, make_probes
 
@@ -39,12 +40,13 @@ class SourceGraph:
     difference: float
 
 
-def capture_source(loaded: LoadedClassifier, texts: Sequence[str]) -> SourceGraph:
+def capture_source(loaded: LoadedClassifier, texts: Sequence[str], passes: PassSettings) -> SourceGraph:
     """Capture and tidy `loaded`, each stage checked.
 
     Args:
         loaded: in eval mode; it is left as it was.
         texts: some texts of its kind, at least one.
+        passes: what the passes go by.
 
     Raises:
         ExportError: it can't be captured, or a stage failed its guard.
@@ -56,7 +58,7 @@ def capture_source(loaded: LoadedClassifier, texts: Sequence[str]) -> SourceGrap
     _check_attention(captured, loaded)
     check_structure("capture", captured.model, expected)
     check_answers("capture", captured.model, probes, quantized=False)
-    model, difference = tidy(captured.model, expected, probes)
+    model, difference = tidy(captured.model, passes, expected, probes)
     return SourceGraph(loaded, model, captured.attention, expected, tuple(probes), difference)
 
 

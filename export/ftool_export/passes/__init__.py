@@ -28,7 +28,9 @@ class PassSettings:
     """What the passes leave alone, and how fine they quantise."""
 
     left_out: frozenset[str] = frozenset()  # layers, by name, that stay in fp32
-    smallest: int = 65_536  # weights with fewer elements stay in fp32: nothing to gain
+    device: str = "cpu"  # where the graph is to be fast
+    smallest: int = 65_536  # weights of products with fewer elements stay in fp32: nothing to gain
+    smallest_table: int = 1_048_576  # likewise for tables; those of positions are read fastest as they are
     block_size: int = 32  # elements that share a scale in 8-bit blocks
 
     def __post_init__(self) -> None:

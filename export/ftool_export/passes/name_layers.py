@@ -21,6 +21,8 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
     changed, taken = 0, Counter[str]()
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
+    for value in [*model.graph.inputs, *model.graph.initializers.values()]:
+        value.metadata_props.clear()
     for node in model.graph:
         layer = _innermost_module(node.metadata_props.get(_SCOPES))
         changed += _SCOPES in node.metadata_props

@@ -60,7 +60,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:
 
 def _is_table(value: ir.Value, readers: list[ir.Node], settings: PassSettings) -> bool:
     shape = constant_shape(value)
-    if shape is None or len(shape) != 2 or shape[0] * shape[1] < settings.smallest:
+    if shape is None or len(shape) != 2 or shape[0] * shape[1] < settings.smallest_table:
         return False
     if value.dtype != ir.DataType.FLOAT or value.is_graph_output():
         return False
