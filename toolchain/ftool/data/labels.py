@@ -76,19 +76,17 @@ def label_reader(
 
     Lists, a separator that occurs, and several numbers where they have names (`2,27`) make it multi-label.
     """
-    names = read_label_names(settings.label_names) or (
-        tuple(class_names[column]) if column in class_names else None
-    )
+    names = read_label_names(settings.label_names)
+    if names is None and column in class_names:
+        names = tuple(class_names[column])
     cells = list(cells)
-    separator = settings.label_separator
-    if separator is None and (
-        settings.multi_label or (names and settings.multi_label is None and _are_numbers(cells))
-    ):
-        separator = ","
     multi = settings.multi_label
+    separator = settings.label_separator
+    if separator is None and (multi or (multi is None and names is not None and _are_numbers(cells))):
+        separator = ","
     if multi is None:
         multi = any(_holds_several(cell, separator) for cell in cells)
-    return LabelReader(multi, separator if multi else settings.label_separator, names)
+    return LabelReader(multi, separator, names)
 
 
 def read_label_names(path: str | None) -> tuple[str, ...] | None:
