@@ -315,7 +315,10 @@ def test_a_hub_data_set_that_cannot_be_reached_says_so() -> None:
             FileNotFoundError("Dataset 'a/b' doesn't exist on the Hub\nor"),
             "neither a local path nor a data set on",
         ),
-        (ConnectionError("Couldn't reach 'a/b'"), "the hub can't be reached .Couldn't reach 'a/b'"),
+        (
+            ConnectionError("Couldn't reach 'a/b'"),
+            "no local file or folder, and the hub can't be reached .Couldn't reach 'a/b'",
+        ),
         (ValueError("BuilderConfig 'x' not found"), "can't be loaded: BuilderConfig 'x' not found"),
     ],
 )
@@ -344,8 +347,16 @@ def test_a_subset_is_named_behind_a_colon(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     read_hub("nyu-mll/glue:sst2")
-    read_hub("imdb")
-    assert asked == [("nyu-mll/glue", "sst2"), ("imdb", None)]
+    read_hub("stanfordnlp/imdb")
+    assert asked == [("nyu-mll/glue", "sst2"), ("stanfordnlp/imdb", None)]
+
+
+def test_a_bare_name_that_is_no_file_asks_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: pytest.fail("asked the hub"))
+    with pytest.raises(DataError, match="mydata: no such file or folder, and no hub id"):
+        load_dataset(DataSettings(path="mydata"))
 
 
 def test_a_test_split_whose_labels_are_kept_secret_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

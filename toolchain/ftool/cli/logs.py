@@ -25,17 +25,16 @@ class _LevelFormatter(logging.Formatter):
 
 
 def configure_logging(*, verbose: bool) -> None:
-    """Send progress to standard error, and with `verbose` the details and other libraries' logs too."""
-    root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _StandardError)]:
-        root.removeHandler(handler)
+    """Send our progress to standard error; with `verbose` the details, and what other libraries warn of, as well."""
     handler = _StandardError()
     handler.setFormatter(_LevelFormatter("%(message)s"))
-    root.addHandler(handler)
     for name in OUR_LOGGERS:
-        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
-    logging.captureWarnings(True)
-    logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.ERROR)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+        for earlier in [handler for handler in logger.handlers if isinstance(handler, _StandardError)]:
+            logger.removeHandler(earlier)
+        logger.addHandler(handler)
+    logging.captureWarnings(not verbose)
     if not verbose:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

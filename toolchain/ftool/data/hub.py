@@ -11,11 +11,14 @@ from .types import DataError
 
 _log = logging.getLogger(__name__)
 
-_HUB_ID = re.compile(r"^(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<subset>[\w.-]+))?$")
+_HUB_ID = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)(:(?P<subset>[\w.-]+))?$")
 
 
 def is_hub_id(value: str) -> bool:
-    """Whether a value can be a data set id, with a subset behind a colon where there are several."""
+    """Whether a value can be a data set id: `owner/name`, with a subset behind a colon where there are several.
+
+    A bare name is none, so that a file's name misspelt asks no server.
+    """
     return _HUB_ID.match(value) is not None
 
 
@@ -35,7 +38,9 @@ def read_hub(hub_id: str) -> dict[str, Table]:
             f"{hub_id}: neither a local path nor a data set on the hub ({_first_line(error)})"
         ) from error
     except (ConnectionError, OSError) as error:
-        raise DataError(f"{hub_id}: the hub can't be reached ({_first_line(error)})") from error
+        raise DataError(
+            f"{hub_id}: no local file or folder, and the hub can't be reached ({_first_line(error)})"
+        ) from error
     except (ValueError, RuntimeError) as error:  # an unknown subset, or a data set that needs its own script
         raise DataError(f"{hub_id}: can't be loaded: {_first_line(error)}") from error
     return _tables(hub_id, loaded)

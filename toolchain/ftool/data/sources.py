@@ -45,9 +45,13 @@ def read_tables(path: str, columns: Sequence[str] | None) -> dict[str, Table]:
     local = Path(path).expanduser()
     if local.is_dir():
         return _read_folder(local, columns)
-    if local.exists() or looks_like_path(path) or not is_hub_id(path):
+    if local.exists() or looks_like_path(path):
         return read_file(local, columns)
-    return read_hub(path)
+    if is_hub_id(path):
+        return read_hub(path)
+    raise DataError(
+        f"{path}: no such file or folder, and no hub id (owner/name) or shipped data set (builtin:intents)"
+    )
 
 
 def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
