@@ -5,12 +5,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ftool.bench.engines import BenchError, Engine, EngineProcess
 from ftool.bench.html import write_html
 from ftool.bench.measure import BenchSettings, Timings, texts_of_round
 from ftool.bench.report import BenchReport, sentences, table
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:
@@ -80,7 +81,7 @@ def test_an_engine_that_did_not_keep_still_is_named(report: BenchReport) -> None
 def test_the_table_has_a_column_an_engine(report: BenchReport) -> None:
     rows = table(report.to_json())
     assert rows[0] == ["", "quick", "<slow>"]
-    assert rows[1] == ["latency p50 (ms)", "2.0", "10.0"]
+    assert rows[1] == ["one text at a time, p50 (ms)", "2.0", "10.0"]
     assert all(len(row) == 3 for row in rows)
 
 

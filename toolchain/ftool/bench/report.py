@@ -81,12 +81,12 @@ def engine_json(timings: Timings) -> dict[str, Any]:
 Figure = Callable[[Mapping[str, Any]], float]
 
 ROWS: tuple[tuple[str, str, Figure], ...] = (
-    ("latency p50", "ms", lambda e: e["latency_ms"]["p50"]),
-    ("latency p90", "ms", lambda e: e["latency_ms"]["p90"]),
-    ("latency p95", "ms", lambda e: e["latency_ms"]["p95"]),
-    ("latency p99", "ms", lambda e: e["latency_ms"]["p99"]),
-    ("throughput", "texts/s", lambda e: e["throughput_per_s"]),
-    ("cold start", "ms", lambda e: e["cold_start_ms"]),
+    ("one text at a time, p50", "ms", lambda e: e["latency_ms"]["p50"]),
+    ("one text at a time, p90", "ms", lambda e: e["latency_ms"]["p90"]),
+    ("one text at a time, p95", "ms", lambda e: e["latency_ms"]["p95"]),
+    ("one text at a time, p99", "ms", lambda e: e["latency_ms"]["p99"]),
+    ("all texts in one call", "texts/s", lambda e: e["throughput_per_s"]),
+    ("process start to first answer", "ms", lambda e: e["cold_start_ms"]),
     ("peak memory", "MB", lambda e: e["peak_memory_mb"]),
     ("size", "MB", lambda e: e["size_mb"]),
 )

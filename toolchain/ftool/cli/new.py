@@ -33,7 +33,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     from ftool.data import load_dataset
     from ftool.model_folder import ModelFolder
     from ftool.recipe import Recipe, RecipeError
-    from ftool.recipe.shipped import shipped_recipe
+    from ftool.recipe.shipped import copy_shipped, shipped_recipe
 
     path = ModelFolder(folder).recipe
     if path.exists():
@@ -42,8 +42,8 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     recipe = flags.apply(Recipe.read(source) if source else None)
     resolve_base(recipe.base)
     data = load_dataset(recipe.data, recipe.task)
-    if source and flags == RecipeFlags():
-        _copy(source, path)
+    if shipped and flags == RecipeFlags():
+        copy_shipped(shipped, path)
     else:
         recipe.write(path)
     splits = {split: len(data.split(split)) for split in ("train", "validation", "test")}
@@ -53,14 +53,6 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
         {**splits, "labels": len(data.label_names), "multi_label": data.multi_label},
         as_json=as_json,
     )
-
-
-def _copy(source: Path, path: Path) -> None:
-    from ftool_runtime.atomic import replacing
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(source.read_text(encoding="utf-8"))
 
 
 def _say(path: Path, recipe: "Recipe", data: dict[str, Any], *, as_json: bool) -> None:

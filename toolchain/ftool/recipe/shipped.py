@@ -4,6 +4,8 @@ import difflib
 import importlib.resources
 from pathlib import Path
 
+from ftool_runtime.atomic import replacing
+
 from .errors import RecipeError
 
 
@@ -22,3 +24,11 @@ def shipped_recipe(name: str) -> Path:
         remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(recipes)) or 'none'}"
         raise RecipeError(f"no recipe called {name!r} ships with ftool; {remedy}")
     return recipes[name]
+
+
+def copy_shipped(name: str, path: Path) -> None:
+    """Copy a shipped recipe as it stands, comments included. Raises RecipeError naming those there are."""
+    text = shipped_recipe(name).read_text(encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(text)

@@ -1,0 +1,46 @@
+"""`ftool demo`: the whole way on data that ships with ftool."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import echo_json, json_option
+
+if TYPE_CHECKING:
+    from ftool.demo import DemoReport
+
+
+@click.command()
+@click.argument(
+    "folder", default="models/intents", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
+)
+@json_option
+def demo(folder: Path, as_json: bool) -> None:
+    """Go the whole way on data that ships with ftool: new, train, export, parity, bench, predict.
+
+    FOLDER is models/intents by default; a recipe that is there is used as it stands. Exit status 1 says that a gate
+    said no.
+    """
+    from ftool.demo import demo as run_demo
+
+    report = run_demo(folder)
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(_told(report, folder))
+    if not report.passed:
+        raise SystemExit(1)
+
+
+def _told(report: "DemoReport", folder: Path) -> str:
+    from ftool.bench.report import sentences
+    from ftool.demo import percent, summary
+    from ftool.tables import format_table
+
+    if report.bench is None:
+        return f"the gate said no: {report.export.advice}"
+    lines = ["", format_table(summary(report)), "", *sentences(report.bench.to_json()), ""]
+    lines += [f"{text!r} -> {answer.label} ({percent(answer.score)})" for text, answer in report.predictions]
+    lines += ["", f"The bundle is {folder / 'bundle'}; reports are in {folder / 'reports'}."]
+    return "\n".join(lines)
