@@ -1,6 +1,7 @@
 """What every test shares: no model hub, no telemetry, a cache of its own, and where the real data lies."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Feature caches written by a test never reach the user's own."""
-    monkeypatch.setenv("FTOOL_CACHE", str(tmp_path_factory.getbasetemp() / "ftool-cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTOOL_CACHE", str(tmp_path_factory.mktemp("ftool-cache")))
+        yield
