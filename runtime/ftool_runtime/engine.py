@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -18,7 +18,9 @@ from ftool_runtime.manifest import Manifest
 from ftool_runtime.onnx_session import OnnxSession, SessionSettings
 from ftool_runtime.token_encoder import TokenEncoder, Tokens
 
-TOKEN_BUDGET = 2048  # tokens in one run, padding included; measured in runtime/README.md
+# Tokens in one run, padding included. cpu: measured, least CPU time between 512 and 2048 (runtime/README.md).
+# cuda: not measured, enough work to fill a GPU and about 100 MB of activations in a small encoder.
+TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
 
 
 class Logits(NamedTuple):
@@ -118,7 +120,7 @@ class Engine:
     def _in_batches(self, session: OnnxSession, texts: Sequence[str], first_row: int) -> Logits:
         tokens = [self._encoder.encode(text, row) for row, text in enumerate(texts, first_row)]
         values = np.empty((len(texts), len(self.manifest.labels)), dtype=np.float32)
-        for run in cut_into_runs([len(text.ids) for text in tokens], TOKEN_BUDGET):
+        for run in cut_into_runs([len(text.ids) for text in tokens], TOKEN_BUDGET[self.device]):
             values[run] = self._run(session, [tokens[position] for position in run])
         return Logits(values, [text.truncated for text in tokens])
 

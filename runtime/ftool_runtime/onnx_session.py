@@ -126,9 +126,8 @@ class OnnxSession:
             if self.device == "cuda":
                 raise DeviceError(f"CUDA can't run this model: {_first_line(error)}") from error
             raise BundleError(f"onnxruntime can't load {path}: {_first_line(error)}; run `verify`") from error
-        if (
-            session.get_providers()[0] != providers[0]
-        ):  # onnxruntime falls back to the CPU with a mere warning
+        # Where CUDA can't start, onnxruntime warns and gives a session on the CPU.
+        if session.get_providers()[0] != providers[0]:
             raise DeviceError(
                 "onnxruntime has CUDA support but could not start it: driver, CUDA or cuDNN are missing "
                 "or of another version; its log on standard error says which"

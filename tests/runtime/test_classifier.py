@@ -158,9 +158,16 @@ def test_predict_iter_takes_texts_only_as_answers_are_asked_for(model: ft.TextCl
     assert [answer.label for answer in answers] == [answer.label for answer in model((TEXTS * 2)[:6])]
 
 
-def test_predict_iter_counts_rows_from_the_start_of_the_stream(model: ft.TextClassifier) -> None:
-    with pytest.raises(ft.InputError, match="text 5 is empty"):
-        list(model.predict_iter(["play"] * 5 + [""], batch_size=2))
+@pytest.mark.parametrize("quantised", [False, True])
+def test_predict_iter_counts_rows_from_the_start_of_the_stream(
+    make_bundle: BundleMaker, quantised: bool
+) -> None:
+    texts = ["play"] * 5 + [""]
+    with (
+        ft.load(make_bundle(quantised=quantised)) as model,
+        pytest.raises(ft.InputError, match="text 5 is empty"),
+    ):
+        list(model.predict_iter(texts, batch_size=2))
 
 
 @pytest.mark.parametrize(

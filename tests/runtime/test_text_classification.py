@@ -59,6 +59,9 @@ def test_the_earlier_of_equal_labels_comes_first() -> None:
     for top_k in (None, 1, 3):
         (answer,) = classify([[1.0, 1.0, 1.0]], LABELS, top_k=top_k)
         assert answer.label == answer.top[0].label == "a"
+    many = [str(i) for i in range(100)]  # so many that an unstable sort shows
+    (answer,) = classify([[1.0] * 100], many, top_k=100)
+    assert [one.label for one in answer.top] == many
 
 
 def test_labels_too_sure_to_tell_apart_by_probability_are_ordered_by_logit() -> None:
