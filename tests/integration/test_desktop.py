@@ -114,17 +114,14 @@ def test_typing_shows_what_the_model_answers(
     open_window: Callable, display: str, model: ftool_runtime.TextClassifier, app: ModuleType
 ) -> None:
     window = open_window(model)
-    typist = press(display, "type", "--delay", "15", "set a timer for ten minutes")
-    expected = model("set a timer for ten minutes", top_k=3)
+    text = "set a timer for ten minutes"
+    typist = press(display, "type", "--delay", "15", text)
+    expected = model(text, top_k=3)
     assert isinstance(expected, ftool_runtime.Classification)
-    best = expected.top[0]
-    wanted = f"{app.spoken(best.label)}  {best.score:.0%}"
-    pump_until(window, lambda: typist.poll() is not None and window.rows[0][0].get() == wanted)
-    assert window.text.get() == "set a timer for ten minutes"
-    assert app.spoken(best.label) in window.intent.get()
-    assert [name.get() for name, _ in window.rows] == [
-        f"{app.spoken(guess.label)}  {guess.score:.0%}" for guess in expected.top
-    ]
+    guesses = [f"{app.spoken(guess.label)}  {guess.score:.0%}" for guess in expected.top]
+    pump_until(window, lambda: window.text.get() == text and [n.get() for n, _ in window.rows] == guesses)
+    assert typist.wait() == 0
+    assert app.spoken(expected.label) in window.intent.get()
 
 
 def test_a_slow_model_neither_freezes_the_window_nor_queues_up(
@@ -133,10 +130,11 @@ def test_a_slow_model_neither_freezes_the_window_nor_queues_up(
     slow = SlowModel(model, 0.4)
     window = open_window(slow)
     typist = press(display, "type", "--delay", "40", "lock the screen please")
-    longest = pump_until(window, lambda: typist.poll() is not None and window.rows[0][0].get() != "")
-    assert window.text.get() == "lock the screen please"
+    text = "lock the screen please"
+    longest = pump_until(window, lambda: window.text.get() == text and window.rows[0][0].get() != "")
+    assert typist.wait() == 0
     assert longest < 0.3, "one pass of the event loop waited for the model"
-    assert slow.calls < len("lock the screen please") / 2, "every key press was answered"
+    assert slow.calls < len(text) / 2, "every key press was answered"
 
 
 def test_emptying_the_line_forgets_the_answer(
@@ -144,9 +142,11 @@ def test_emptying_the_line_forgets_the_answer(
 ) -> None:
     window = open_window(model)
     typist = press(display, "type", "--delay", "5", "mute")
-    pump_until(window, lambda: typist.poll() is not None and window.rows[0][0].get() != "")
+    pump_until(window, lambda: window.text.get() == "mute" and window.rows[0][0].get() != "")
+    assert typist.wait() == 0
     eraser = press(display, "key", "--delay", "20", "BackSpace", "BackSpace", "BackSpace", "BackSpace")
-    pump_until(window, lambda: eraser.poll() is not None and window.text.get() == "")
+    pump_until(window, lambda: window.text.get() == "")
+    assert eraser.wait() == 0
     assert window.rows[0][0].get() == ""
     assert window.intent.get() == "Type what you want"
 
@@ -158,7 +158,8 @@ def test_an_error_of_the_model_is_shown(
     closed.close()
     window = open_window(closed)
     typist = press(display, "type", "hello")
-    pump_until(window, lambda: typist.poll() is not None and "closed" in window.intent.get())
+    pump_until(window, lambda: "closed" in window.intent.get())
+    assert typist.wait() == 0
 
 
 def test_a_folder_that_is_no_bundle_ends_the_app_with_a_clear_error(tmp_path: Path) -> None:
