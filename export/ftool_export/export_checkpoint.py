@@ -11,7 +11,6 @@ from ftool_export.candidate import Candidate
 from ftool_export.classifier import LoadedClassifier, compute_logits, load_classifier
 from ftool_export.gate import Judge, judge_logits
 from ftool_export.graph_session import GraphSession
-from ftool_export.passes import PassSettings
 from ftool_export.precision import quantize
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
@@ -49,9 +48,8 @@ def export_checkpoint(
     loaded = loaded or load_classifier(settings.checkpoint)
     check_exportable(loaded.model.config)
     judged = list(judge.texts) if judge else list(texts) or list(SAMPLE_TEXTS)
-    passes = PassSettings(device=settings.device)
-    source = capture_source(loaded, judged, passes)
-    candidate = find_candidate(settings, passes, source, judge, judged)
+    source = capture_source(loaded, judged, settings.passes)
+    candidate = find_candidate(settings, source, judge, judged)
     files = write_bundle(settings, source, candidate, texts or judged) if candidate.verdict.passed else {}
     return ExportReport(
         bundle=settings.bundle if files else None,
@@ -66,17 +64,12 @@ def export_checkpoint(
 
 
 def find_candidate(
-    settings: ExportSettings,
-    passes: PassSettings,
-    source: SourceGraph,
-    judge: Judge | None,
-    texts: Sequence[str],
+    settings: ExportSettings, source: SourceGraph, judge: Judge | None, texts: Sequence[str]
 ) -> Candidate:
     """The graph in the precision asked for; where the gate refuses it, one that leaves the worst layers in fp32.
 
     Args:
         settings: the precision, and what it may cost.
-        passes: what the passes go by; no layer is left out to begin with.
         source: the fp32 graph.
         judge: how to score logits on `texts`; None where these have no labels.
         texts: what both torch and the graph answer.
@@ -84,7 +77,7 @@ def find_candidate(
     Returns:
         A candidate that passed; or, where none does, the one with every layer quantised.
     """
-    plan = settings.plan
+    plan, passes = settings.plan, settings.passes
     reference = compute_logits(source.loaded, texts)
 
     def trial(left_out: Sequence[str]) -> Candidate:

@@ -2,18 +2,24 @@
 
 from typing import Final
 
+import torch
+
 from ftool_export.classifier import LoadedClassifier
 
 _ALWAYS: Final = ("input_ids", "attention_mask")
-_SAMPLE: Final = "A sample text."
+_SAMPLES: Final = ("A sample text.", "Another, rather longer than the first one.")
 
 
 def graph_inputs(loaded: LoadedClassifier) -> tuple[str, ...]:
     """The graph's inputs, in the order of the network's forward.
 
-    Token types are an input only where the tokenizer marks a single text with one that is not 0: 0 is what every
-    network takes where it is given none, so for the others the input would cost and say nothing.
+    Token types are an input only where they change an answer: where the tokenizer marks a single text with another
+    type than 0, or the network takes zeros otherwise than none at all (GPT-2 looks them up among its words).
     """
-    if "token_type_ids" in loaded.input_names and loaded.tokenize([_SAMPLE])["token_type_ids"].any():
-        return (*_ALWAYS, "token_type_ids")
-    return _ALWAYS
+    if "token_type_ids" not in loaded.input_names:
+        return _ALWAYS
+    inputs = loaded.tokenize(_SAMPLES)
+    without = {name: inputs[name] for name in _ALWAYS}
+    with torch.inference_mode():
+        same = torch.equal(loaded.model(**inputs), loaded.model(**without))
+    return _ALWAYS if same else (*_ALWAYS, "token_type_ids")

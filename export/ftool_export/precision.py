@@ -29,6 +29,7 @@ from ftool_export.passes import (
     quantize_embeddings,
     quantize_matmul,
     residual_sums,
+    share_constants,
 )
 from ftool_export.passes.matching import constant_matmuls, layer_of, layers
 from ftool_export.probes import Probe
@@ -42,6 +43,7 @@ TIDY: Final[tuple[GraphPass, ...]] = (
     name_layers,
     fold_transposes,
     gemm_to_matmul,
+    share_constants,
     drop_reshapes,
     fold_uniform_lookups,
     pack_qkv,

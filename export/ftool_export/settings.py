@@ -1,10 +1,11 @@
 """What one export is to make."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ftool_export.architectures import canonical_task
 from ftool_export.errors import ExportError
+from ftool_export.passes import PassSettings
 from ftool_export.precision import PrecisionPlan, precision_plan
 
 
@@ -20,6 +21,7 @@ class ExportSettings:
         precision: "fp32", "int8" or "w8".
         max_drop: absolute loss of the main metric that the gate allows.
         device: where the bundle must run, "cpu" or "cuda".
+        passes: what the graph passes go by; their device is this one's.
     """
 
     checkpoint: str
@@ -29,11 +31,13 @@ class ExportSettings:
     precision: str = "int8"
     max_drop: float = 0.01
     device: str = "cpu"
+    passes: PassSettings = field(default_factory=PassSettings)
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 1:
             raise ExportError(f"max_drop must be from 0 to 1, got {self.max_drop}")
         object.__setattr__(self, "task", canonical_task(self.task))
+        object.__setattr__(self, "passes", replace(self.passes, device=self.device))
         precision_plan(self.precision, self.device)
 
     @property

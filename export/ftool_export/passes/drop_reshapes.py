@@ -7,7 +7,7 @@ Reshape whose result has the first one's input shape. Reshaping never moves data
 import onnx_ir as ir
 
 from ftool_export.passes import PassResult, PassSettings
-from ftool_export.passes.matching import drop_unused
+from ftool_export.passes.matching import clean
 
 
 def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
@@ -20,7 +20,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
         ir.convenience.replace_all_uses_with(node.outputs[0], start)
         changed += 1
     if changed:
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

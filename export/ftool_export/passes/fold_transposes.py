@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ftool_export.passes import PassResult, PassSettings
-from ftool_export.passes.matching import constant, drop_unused, initializer
+from ftool_export.passes.matching import clean, constant, initializer
 
 
 def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
@@ -25,5 +25,5 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
         ir.convenience.replace_all_uses_with(node.outputs[0], folded, replace_graph_outputs=True)
         changed += 1
     if changed:
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)

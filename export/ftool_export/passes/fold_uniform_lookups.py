@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ftool_export.passes import PassResult, PassSettings
-from ftool_export.passes.matching import constant, drop_unused, initializer, only_consumer
+from ftool_export.passes.matching import clean, constant, initializer, only_consumer
 
 # What these give holds no element that their first input does not.
 _REARRANGING: Final = frozenset({"Expand", "GatherElements", "Reshape", "Slice", "Unsqueeze"})
@@ -27,7 +27,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
         ir.convenience.replace_all_uses_with(node.outputs[0], folded)
         changed += 1
     if changed:
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

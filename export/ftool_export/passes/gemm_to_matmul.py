@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ftool_export.passes import PassResult, PassSettings
-from ftool_export.passes.matching import LAYER, constant, drop_unused, initializer, layer_of, replace
+from ftool_export.passes.matching import LAYER, clean, constant, initializer, layer_of, replace
 
 
 def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
@@ -20,7 +20,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
         replace(model.graph, [node], _spelled_out(model.graph, node, weight))
         changed += 1
     if changed:
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnx_ir.passes.common import NameFixPass, RemoveUnusedNodesPass
 
 LAYER: Final = "layer"  # the key of a node's metadata that holds its layer's name
 
@@ -77,6 +77,7 @@ def replace(graph: ir.Graph, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> 
     ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)
 
 
-def drop_unused(model: ir.Model) -> None:
-    """Remove nodes and initializers that nothing reads."""
+def clean(model: ir.Model) -> None:
+    """Remove what nothing reads any more, and make the names of nodes differ, as ONNX Runtime demands."""
     RemoveUnusedNodesPass()(model)
+    NameFixPass()(model)

@@ -12,9 +12,9 @@ import onnx_ir as ir
 from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import (
     LAYER,
+    clean,
     constant,
     constant_shape,
-    drop_unused,
     following_bias,
     initializer,
     layer_of,
@@ -40,7 +40,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
         _pack(model.graph, node, projections, packed)
         changed += 1
     if changed:
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

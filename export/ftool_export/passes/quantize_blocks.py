@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
 from ftool_export.passes.matching import (
     LAYER,
+    clean,
     constant,
     constant_matmuls,
     constant_shape,
-    drop_unused,
     following_bias,
     initializer,
     layer_of,
     replace,
 )
+from ftool_export.passes.scales import symmetric_scale
 
 OPERATOR: Final = "MatMulNBits"
 INTEGER_PRODUCTS: Final = 4  # accuracy_level
@@ -48,7 +49,7 @@ def quantize_in_blocks(
     padded[:, :inputs] = weight.T
     grouped = padded.reshape(outputs, blocks, block_size)
     largest = np.abs(grouped).max(axis=-1)
-    scale = np.where(largest > 0, largest / _LARGEST, 1.0).astype(np.float32)
+    scale = symmetric_scale(largest, _LARGEST)
     levels = np.rint(grouped / scale[..., None]).clip(-_LARGEST, _LARGEST)
     return (levels + _ZERO_POINT).astype(np.uint8), scale
 
@@ -64,7 +65,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:
         changed += 1
     if changed:
         use_microsoft_operators(model)
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import (
     LAYER,
+    clean,
     constant,
     constant_shape,
-    drop_unused,
     initializer,
     layer_of,
     replace,
 )
+from ftool_export.passes.scales import symmetric_scale
 
 _LARGEST: Final = 127
 
@@ -34,8 +35,8 @@ def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.flo
         int8 (rows, width) and the scale of every row, float32 (rows, 1).
     """
     largest = np.abs(table).max(axis=1, keepdims=True)
-    scale = np.where(largest > 0, largest / _LARGEST, 1.0).astype(np.float32)
-    return np.rint(table / scale).astype(np.int8), scale
+    scale = symmetric_scale(largest, _LARGEST)
+    return np.rint(table / scale).clip(-_LARGEST, _LARGEST).astype(np.int8), scale
 
 
 def apply(model: ir.Model, settings: PassSettings) -> PassResult:
@@ -54,7 +55,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:
             replace(model.graph, [gather], _lookup(gather, table, scales))
             changed += 1
     if changed:
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
 from ftool_export.passes.matching import (
     LAYER,
+    clean,
     constant,
     constant_matmuls,
-    drop_unused,
     following_bias,
     initializer,
     layer_of,
     replace,
 )
+from ftool_export.passes.scales import symmetric_scale
 
 OPERATOR: Final = "DynamicQuantizeMatMul"
 LARGEST: Final = 64  # 7 bits; the 16-bit sum of two products stays below 2**15
@@ -37,7 +38,7 @@ def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[n
         int8 (inputs, outputs) between -64 and 64, and the scale of every output, float32 (outputs,).
     """
     largest = np.abs(weight).max(axis=0)
-    scale = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    scale = symmetric_scale(largest, LARGEST)
     return np.rint(weight / scale).clip(-LARGEST, LARGEST).astype(np.int8), scale
 
 
@@ -52,7 +53,7 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:
         changed += 1
     if changed:
         use_microsoft_operators(model)
-        drop_unused(model)
+        clean(model)
     return PassResult(model, changed)
 
 

@@ -1,0 +1,203 @@
+"""Tiny random checkpoints of many architectures, with a real tokenizer, made once a session."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+from ftool_export.classifier import load_classifier
+from ftool_export.passes import PassSettings
+from ftool_export.source_graph import SourceGraph, capture_source
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+WORDS = [
+    "turn",
+    "the",
+    "lights",
+    "off",
+    "on",
+    "play",
+    "some",
+    "music",
+    "now",
+    "please",
+    "stop",
+    "and",
+    "louder",
+    "timer",
+    "for",
+    "ten",
+    "minutes",
+    "open",
+    "file",
+]
+VOCABULARY = [*SPECIAL, *WORDS]
+TEXTS = [
+    "stop",
+    "turn the lights off",
+    "play some music now",
+    "open the file",
+    "timer for ten minutes please",
+    "turn the music off and play some music louder and louder now please",
+    "stop the timer for the lights and open some file now and turn the lights on for ten minutes please",
+]
+LABELS = ["lights", "music", "timer", "files", "none"]
+MAX_LENGTH = 32
+
+# Weights of tiny networks are below the sizes from which quantisation pays; these settings take them all the same.
+TINY = PassSettings(smallest=512, smallest_table=512)
+
+_ENCODER = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": MAX_LENGTH,
+}
+_OFFSET = {**_ENCODER, "max_position_embeddings": MAX_LENGTH + 2}  # positions start after the padding's
+_DECODER = {**_ENCODER, "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3}
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "bert": _ENCODER,
+    "distilbert": {
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 64,
+        "max_position_embeddings": MAX_LENGTH,
+    },
+    "roberta": _OFFSET,
+    "xlm-roberta": _OFFSET,
+    "electra": {**_ENCODER, "embedding_size": 16},
+    "albert": {**_ENCODER, "embedding_size": 16},
+    "mpnet": _OFFSET,
+    "deberta-v2": {
+        **_ENCODER,
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 8,
+        "share_att_key": True,
+        "position_biased_input": False,
+    },
+    # a window of 4 tokens each way, narrower than the texts, in one layer of the two
+    "modernbert": {
+        **_ENCODER,
+        "local_attention": 8,
+        "global_attn_every_n_layers": 2,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+    },
+    "gpt2": {
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": MAX_LENGTH,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    },
+    "llama": _DECODER,
+    "mistral": {**_DECODER, "sliding_window": 4},
+}
+
+WriteCheckpoint = Callable[..., Path]
+
+
+def make_tokenizer(*, first_type: int = 0) -> PreTrainedTokenizerFast:
+    """A word tokenizer; `first_type` is the token type that it gives a single text."""
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"[CLS]:{first_type} $A:{first_type} [SEP]:{first_type}",
+        pair=f"[CLS]:{first_type} $A:{first_type} [SEP]:{first_type} $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=MAX_LENGTH,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+@pytest.fixture(scope="session")
+def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoint:
+    """Writes a tiny random sequence classifier, and hands back its folder; the same one for the same arguments."""
+    written: dict[tuple[Any, ...], Path] = {}
+
+    def write(architecture: str, *, first_type: int = 0, multi_label: bool = False, **changes: Any) -> Path:
+        key = (architecture, first_type, multi_label, *sorted(changes.items()))
+        if key not in written:
+            folder = tmp_path_factory.mktemp(architecture)
+            config = AutoConfig.for_model(
+                architecture,
+                **{
+                    "vocab_size": len(VOCABULARY),
+                    "pad_token_id": 0,
+                    **ARCHITECTURES[architecture],
+                    "id2label": dict(enumerate(LABELS)),
+                    "label2id": {label: i for i, label in enumerate(LABELS)},
+                    "problem_type": "multi_label_classification" if multi_label else None,
+                    **changes,
+                },
+            )
+            torch.manual_seed(0)
+            model = AutoModelForSequenceClassification.from_config(config)
+            for parameter in model.parameters():
+                if parameter.dim() > 1:
+                    torch.nn.init.normal_(parameter, std=0.3)  # so that answers differ from text to text
+            model.save_pretrained(folder)
+            make_tokenizer(first_type=first_type).save_pretrained(folder)
+            written[key] = folder
+        return written[key]
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def bert(write_checkpoint: WriteCheckpoint) -> Path:
+    """The checkpoint that most tests use."""
+    return write_checkpoint("bert")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> PassSettings:
+    """Pass settings that quantise tiny networks too."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Texts of all lengths, in the tiny tokenizer's words."""
+    return list(TEXTS)
+
+
+@pytest.fixture(scope="session")
+def capture_of(
+    write_checkpoint: WriteCheckpoint, tiny: PassSettings, texts: list[str]
+) -> Callable[..., SourceGraph]:
+    """A tiny checkpoint, captured and tidied: seconds each, so once a session for the same arguments."""
+    captured: dict[Path, SourceGraph] = {}
+
+    def capture(architecture: str, **changes: Any) -> SourceGraph:
+        folder = write_checkpoint(architecture, **changes)
+        if folder not in captured:
+            captured[folder] = capture_source(load_classifier(folder), texts, tiny)
+        return captured[folder]
+
+    return capture
+
+
+@pytest.fixture(scope="session")
+def source(capture_of: Callable[..., SourceGraph]) -> SourceGraph:
+    """The tiny BERT, captured and tidied; tests that change its graph clone it."""
+    return capture_of("bert")

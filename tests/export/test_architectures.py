@@ -1,0 +1,141 @@
+"""Every architecture, captured, tidied and quantised: the guards inside hold each stage against torch."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig
+
+from ftool_export.architectures import attention_layers, canonical_task, check_exportable
+from ftool_export.attention import IMPLEMENTATION, attention_at_the_source
+from ftool_export.capture import capture
+from ftool_export.classifier import load_classifier
+from ftool_export.errors import ExportError
+from ftool_export.graph_session import GraphSession
+from ftool_export.guards import count_operators
+from ftool_export.passes import PassSettings
+from ftool_export.precision import PRECISIONS, quantize
+from ftool_export.source_graph import SourceGraph
+
+slow = pytest.mark.slow
+
+WriteCheckpoint = Callable[..., Path]
+CaptureOf = Callable[..., SourceGraph]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "attention"),
+    [
+        pytest.param("bert", "fused", id="bert"),
+        pytest.param("modernbert", "fused", id="modernbert: a sliding window as attention bias"),
+        pytest.param("gpt2", "fused", id="gpt2: causal, Conv1D, the last token's logits"),
+        pytest.param("mpnet", "plain", id="mpnet: an attention of its own"),
+        pytest.param("albert", "fused", id="albert: layers share weights", marks=slow),
+        pytest.param("distilbert", "fused", id="distilbert", marks=slow),
+        pytest.param("roberta", "fused", id="roberta", marks=slow),
+        pytest.param("xlm-roberta", "fused", id="xlm-roberta", marks=slow),
+        pytest.param("electra", "fused", id="electra", marks=slow),
+        pytest.param("deberta-v2", "plain", id="deberta-v2", marks=slow),
+        pytest.param("llama", "fused", id="llama: rotary positions, grouped keys", marks=slow),
+        pytest.param("mistral", "fused", id="mistral: a causal sliding window", marks=slow),
+    ],
+)
+def test_all_precisions_answer_as_torch_does(
+    architecture: str, attention: str, capture_of: CaptureOf, tiny: PassSettings
+) -> None:
+    source = capture_of(architecture)  # raises where a logit is 1e-4 or more from torch's
+    assert source.attention == attention
+    assert source.expected.attention_nodes == (2 if attention == "fused" else 0)
+    for name in ("int8", "w8"):
+        plan = PRECISIONS[name]
+        graph = quantize(source.model, plan, tiny, source.expected, source.probes)
+        assert count_operators(graph)[plan.operator] >= 8
+
+
+def test_a_window_narrower_than_the_text_is_kept(
+    write_checkpoint: WriteCheckpoint, capture_of: CaptureOf, texts: list[str]
+) -> None:
+    source = capture_of("modernbert")  # raises where an answer is not torch's
+    wide = load_classifier(write_checkpoint("modernbert", local_attention=64))
+    longest = wide.tokenize([max(texts, key=len)])
+    with torch.inference_mode():
+        narrow = source.loaded.model(**longest)
+        assert not torch.allclose(narrow, wide.model(**longest), atol=0.01)  # so the window matters here
+
+
+def test_capturing_leaves_the_model_as_it_was(source: SourceGraph) -> None:
+    loaded, probe = source.loaded, source.probes[0]  # torch answered it before the capture
+    inputs = {name: torch.from_numpy(array) for name, array in probe.feeds.items()}
+    with torch.inference_mode():
+        np.testing.assert_array_equal(loaded.model(**inputs).numpy(), probe.logits)
+    assert loaded.model.config._attn_implementation != IMPLEMENTATION
+
+
+def test_a_failing_capture_puts_attention_back(bert: Path) -> None:
+    loaded = load_classifier(bert)
+    implementation = loaded.model.config._attn_implementation
+    with suppress(KeyboardInterrupt), attention_at_the_source(loaded.model):
+        assert loaded.model.config._attn_implementation == IMPLEMENTATION
+        raise KeyboardInterrupt
+    assert loaded.model.config._attn_implementation == implementation
+    with pytest.raises(ValueError, match=IMPLEMENTATION):
+        loaded.model.encoder.set_attn_implementation(IMPLEMENTATION)
+
+
+def test_a_model_in_training_mode_is_refused(bert: Path) -> None:
+    model = load_classifier(bert).model.train()
+    with pytest.raises(ExportError, match="training mode"):
+        capture(model, ("input_ids", "attention_mask"), 20)
+
+
+def test_a_model_that_cannot_be_traced_is_refused_with_the_reason() -> None:
+    class Branching(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            return input_ids.float() if input_ids.sum() > 3 else attention_mask.float()
+
+    with pytest.raises(ExportError, match="can't capture Branching"):
+        capture(Branching().eval(), ("input_ids", "attention_mask"), 20)
+
+
+def test_token_types_are_an_input_only_where_they_matter(source: SourceGraph, capture_of: CaptureOf) -> None:
+    assert source.expected.input_names == ("input_ids", "attention_mask")
+    typed = capture_of("bert", first_type=1)
+    assert typed.expected.input_names == ("input_ids", "attention_mask", "token_type_ids")
+    session, probe = GraphSession(typed.model), typed.probes[0]
+    other = session.run({**probe.feeds, "token_type_ids": np.zeros_like(probe.feeds["input_ids"])})
+    assert np.abs(other - probe.logits).max() > 0.01
+
+
+@slow
+def test_weights_that_layers_share_stay_shared(capture_of: CaptureOf, tiny: PassSettings) -> None:
+    source = capture_of("albert")
+    graph = quantize(source.model, PRECISIONS["int8"], tiny, source.expected, source.probes)
+    weights = Counter(n.inputs[1].name for n in graph.graph if n.op_type == "DynamicQuantizeMatMul")
+    assert sorted(weights.values()) == [1, 1, 2, 2, 2, 2]  # mapping in, pooler; 4 of the shared layer
+
+
+def test_a_decoder_without_a_padding_token_is_refused(write_checkpoint: WriteCheckpoint) -> None:
+    config = AutoConfig.from_pretrained(write_checkpoint("gpt2"))
+    config.pad_token_id = None
+    with pytest.raises(ExportError, match="pad_token_id"):
+        check_exportable(config)
+
+
+def test_an_encoder_decoder_is_refused() -> None:
+    with pytest.raises(ExportError, match="encoder-decoder"):
+        check_exportable(AutoConfig.for_model("bart"))
+
+
+def test_layers_are_counted_under_any_name() -> None:
+    assert attention_layers(AutoConfig.for_model("distilbert", n_layers=3)) == 3
+    assert attention_layers(AutoConfig.for_model("gpt2", n_layer=5)) == 5
+
+
+def test_tasks_have_synonyms_and_unknown_ones_are_refused() -> None:
+    assert canonical_task("sequence-classification") == "text-classification"
+    with pytest.raises(ExportError, match="text-classification"):
+        canonical_task("translation")

@@ -1,0 +1,277 @@
+"""Each graph pass on a graph small enough to read, with its numbers before and after."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ftool_export.errors import ExportError
+from ftool_export.guards import count_operators
+from ftool_export.passes import (
+    PassSettings,
+    drop_reshapes,
+    fold_transposes,
+    fold_uniform_lookups,
+    gemm_to_matmul,
+    name_layers,
+    pack_qkv,
+    quantize_blocks,
+    quantize_embeddings,
+    quantize_matmul,
+    residual_sums,
+    share_constants,
+)
+
+EXACT = 1e-6  # float32, numbers of about 1, sums in another order
+ALL = PassSettings(smallest=1, smallest_table=1, block_size=16)
+
+HEAD = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>\n'
+
+
+def graph(body: str, **constants: np.ndarray) -> ir.Model:
+    """A model from ONNX's text form, with initializers beside."""
+    model = ir.from_onnx_text(HEAD + body)
+    values = {value.name: value for node in model.graph for value in node.inputs if value is not None}
+    for name, array in constants.items():
+        values[name].const_value = ir.tensor(array, name=name)
+        values[name].shape, values[name].dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+        model.graph.register_initializer(values[name])
+    return model
+
+
+def run(model: ir.Model, tmp_path: Path, **feeds: np.ndarray) -> np.ndarray:
+    path = tmp_path / "model.onnx"
+    ir.save(model, path)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    result: np.ndarray = session.run(None, feeds)[0]
+    return result
+
+
+def check(
+    graph_pass: ModuleType, model: ir.Model, tmp_path: Path, atol: float = EXACT, **feeds: np.ndarray
+) -> ir.Model:
+    """Apply a pass; the result computes the same, and a second run changes nothing."""
+    before = run(model, tmp_path, **feeds)
+    result = graph_pass.apply(model, ALL)
+    assert result.changed > 0
+    np.testing.assert_allclose(run(result.model, tmp_path, **feeds), before, atol=atol)
+    assert graph_pass.apply(result.model, ALL).changed == 0
+    return result.model
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32)
+
+
+LINEAR = """linear (float[batch, time, 16] x) => (float[batch, time, 32] y)
+{ product = MatMul (x, w)  y = Add (product, b) }"""
+
+
+def test_fold_transposes_folds_a_transposed_constant(tmp_path: Path) -> None:
+    body = """tied (float[batch, 16] x) => (float[batch, 8] y)
+    { wt = Transpose <perm: ints = [1, 0]> (w)  y = MatMul (x, wt) }"""
+    model = check(fold_transposes, graph(body, w=numbers(8, 16)), tmp_path, x=numbers(3, 16))
+    assert count_operators(model) == {"MatMul": 1}
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_gemm_to_matmul_spells_gemm_out(tmp_path: Path, transposed: int) -> None:
+    body = f"""gemm (float[batch, 16] x) => (float[batch, 8] y)
+    {{ y = Gemm <transB: int = {transposed}> (x, w, b) }}"""
+    weight = numbers(8, 16) if transposed else numbers(16, 8)
+    model = check(gemm_to_matmul, graph(body, w=weight, b=numbers(8)), tmp_path, x=numbers(3, 16))
+    assert count_operators(model) == {"MatMul": 1, "Add": 1}
+
+
+def test_gemm_to_matmul_leaves_a_scaled_gemm(tmp_path: Path) -> None:
+    body = "gemm (float[batch, 16] x) => (float[batch, 8] y) { y = Gemm <alpha: float = 0.5> (x, w, b) }"
+    model = graph(body, w=numbers(16, 8), b=numbers(8))
+    assert gemm_to_matmul.apply(model, ALL).changed == 0
+
+
+RESHAPES = """heads (float[batch, time, 16] x) => (float[batch, time, 16] y)
+<float[batch, time, 16] shifted, float[batch, time, 4, 4] split, float[batch, time, 16] joined>
+{ shifted = Neg (x)  split = Reshape (shifted, four)  joined = Reshape (split, three)  y = Neg (joined) }"""
+
+
+def test_drop_reshapes_drops_a_chain_that_ends_as_it_began(tmp_path: Path) -> None:
+    constants = {"four": np.array([0, 0, 4, 4]), "three": np.array([0, 0, 16])}
+    model = check(drop_reshapes, graph(RESHAPES, **constants), tmp_path, x=numbers(2, 3, 16))
+    assert count_operators(model) == {"Neg": 2}
+
+
+def test_drop_reshapes_keeps_a_chain_of_unknown_sizes() -> None:
+    constants = {"four": np.array([0, 0, 4, 4]), "three": np.array([0, 0, 16])}
+    model = graph(
+        RESHAPES.replace("joined>", "unused>").replace("float[batch, time, 16] unused", "float[n] unused"),
+        **constants,
+    )
+    assert drop_reshapes.apply(model, ALL).changed == 0
+
+
+LOOKUP = """types (int64[batch, time] ids) => (float[batch, time, 16] y)
+<float[batch, time, 16] words, float[batch, time, 16] kinds>
+{ shape = Shape (ids)  zeros = Expand (zero, shape)
+  words = Gather (table, ids)  kinds = Gather (types, zeros)  y = Add (words, kinds) }"""
+
+
+def test_fold_uniform_lookups_adds_the_row_itself(tmp_path: Path) -> None:
+    constants = {"zero": np.array([[1]]), "table": numbers(9, 16), "types": numbers(2, 16)}
+    ids = np.array([[1, 2, 8], [4, 4, 0]])
+    model = check(fold_uniform_lookups, graph(LOOKUP, **constants), tmp_path, ids=ids)
+    assert count_operators(model) == {"Gather": 1, "Add": 1}
+
+
+def test_fold_uniform_lookups_leaves_indices_that_differ() -> None:
+    constants = {"zero": np.array([[0, 1, 0]]), "table": numbers(9, 16), "types": numbers(2, 16)}
+    assert fold_uniform_lookups.apply(graph(LOOKUP, **constants), ALL).changed == 0
+
+
+QKV = """attention (float[batch, time, 16] x) => (float[batch, time, 16] y)
+<float[batch, time, 16] q, float[batch, time, 16] k, float[batch, time, 16] v>
+{ qp = MatMul (x, wq)  q = Add (qp, bq)  kp = MatMul (x, wk)  k = Add (kp, bk)  vp = MatMul (x, wv)  v = Add (bv, vp)
+  y = com.microsoft.MultiHeadAttention <num_heads: int = 4> (q, k, v) }"""
+
+
+def qkv_constants(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    weights = {f"w{name}": rng.standard_normal((16, 16), dtype=np.float32) for name in "qkv"}
+    return weights | {f"b{name}": rng.standard_normal(16, dtype=np.float32) for name in "qkv"}
+
+
+def test_pack_qkv_makes_three_products_one(tmp_path: Path) -> None:
+    model = graph(QKV, **qkv_constants())
+    model = check(pack_qkv, model, tmp_path, atol=1e-5, x=numbers(2, 5, 16))
+    assert count_operators(model) == {"MatMul": 1, "Add": 1, "Split": 1, "MultiHeadAttention": 1}
+
+
+def test_pack_qkv_needs_one_source() -> None:
+    model = graph(QKV.replace("kp = MatMul (x, wk)", "z = Neg (x) kp = MatMul (z, wk)"), **qkv_constants())
+    assert pack_qkv.apply(model, ALL).changed == 0
+
+
+def test_share_constants_keeps_one_copy(tmp_path: Path) -> None:
+    body = "twice (float[batch, 16] x) => (float[batch, 16] y) { z = MatMul (x, v)  y = MatMul (z, w) }"
+    model = graph(body, v=numbers(16, 16), w=numbers(16, 16))
+    model = check(share_constants, model, tmp_path, x=numbers(3, 16))
+    assert len(model.graph.initializers) == 1
+
+
+def test_residual_sums_keeps_onnxruntime_from_a_slower_fusion(tmp_path: Path) -> None:
+    body = """norm (float[batch, time, 16] x) => (float[batch, time, 16] y)
+    <float[batch, time, 16] negative, float[batch, time, 16] total>
+    { negative = Erf (x)  total = Add (x, negative)  y = LayerNormalization <axis: int = -1> (total, w, b) }"""
+    model = graph(body, w=numbers(16), b=numbers(16))
+    assert "SkipLayerNormalization" in optimized_operators(model, tmp_path)
+    on_gpu = residual_sums.apply(model.clone(), PassSettings(device="cuda"))
+    assert on_gpu.changed == 0
+    model = check(residual_sums, model, tmp_path, x=numbers(2, 3, 16))
+    assert "SkipLayerNormalization" not in optimized_operators(model, tmp_path)
+
+
+def optimized_operators(model: ir.Model, tmp_path: Path) -> set[str]:
+    ir.save(model, tmp_path / "plain.onnx")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    ort.InferenceSession(tmp_path / "plain.onnx", options, providers=["CPUExecutionProvider"])
+    return {node.op_type for node in ir.load(tmp_path / "optimized.onnx").graph}
+
+
+def test_quantize_matmul_takes_the_bias_along(tmp_path: Path) -> None:
+    weight, bias, x = numbers(16, 32), numbers(32), numbers(2, 3, 16)
+    # half a step of 7-bit weights over 16 inputs, and of 8-bit activations
+    model = check(quantize_matmul, graph(LINEAR, w=weight, b=bias), tmp_path, atol=0.25, x=x)
+    assert count_operators(model) == {"DynamicQuantizeMatMul": 1}
+    assert model.graph.initializers["w.int8"].const_value.numpy().dtype == np.int8
+
+
+def test_quantize_blocks_takes_the_bias_along(tmp_path: Path) -> None:
+    weight, bias, x = numbers(16, 32), numbers(32), numbers(2, 3, 16)
+    model = check(quantize_blocks, graph(LINEAR, w=weight, b=bias), tmp_path, atol=0.1, x=x)
+    assert count_operators(model) == {"MatMulNBits": 1}
+    node = next(iter(model.graph))
+    assert node.attributes["accuracy_level"].value == 4  # without it 27 times slower
+
+
+@pytest.mark.parametrize("graph_pass", [quantize_matmul, quantize_blocks])
+def test_a_layer_left_out_and_a_small_one_stay_as_they_are(graph_pass: ModuleType) -> None:
+    model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
+    name_layers.apply(model, ALL)
+    (matmul,) = (node for node in model.graph if node.op_type == "MatMul")
+    left_out = PassSettings(smallest=1, left_out=frozenset({matmul.name}))
+    assert graph_pass.apply(model, left_out).changed == 0
+    assert graph_pass.apply(model, PassSettings(smallest=16 * 32 + 1)).changed == 0
+    assert graph_pass.apply(model, PassSettings(smallest=16 * 32)).changed == 1
+
+
+TABLE = """table (int64[batch, time] ids) => (float[batch, time, 16] y) { y = Gather (table, ids) }"""
+
+
+def test_quantize_embeddings_has_a_scale_a_row(tmp_path: Path) -> None:
+    table = numbers(9, 16) * np.logspace(-4, 1, 9, dtype=np.float32)[:, None]  # rows of very different size
+    ids = np.arange(9).reshape(3, 3)
+    model = graph(TABLE, table=table)
+    before = run(model, tmp_path, ids=ids)
+    result = quantize_embeddings.apply(model, ALL)
+    after = run(result.model, tmp_path, ids=ids)
+    step = np.abs(before).max(axis=-1, keepdims=True) / 127
+    assert (np.abs(after - before) <= step / 2 * 1.001).all()
+    assert result.model.graph.initializers["table.int8"].const_value.numpy().dtype == np.int8
+
+
+def test_quantize_embeddings_leaves_a_table_that_is_also_a_weight() -> None:
+    body = """tied (int64[batch, time] ids) => (float[batch, time, 16] y)
+    { x = Gather (table, ids)  y = MatMul (x, table) }"""
+    assert quantize_embeddings.apply(graph(body, table=numbers(16, 16)), ALL).changed == 0
+
+
+def test_name_layers_names_modules_and_forgets_paths() -> None:
+    model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
+    for node in model.graph:
+        node.metadata_props["pkg.torch.onnx.name_scopes"] = "['', 'encoder', 'encoder.query', 'linear_1']"
+        node.metadata_props["pkg.torch.onnx.stack_trace"] = 'File "/home/someone/model.py"'
+    name_layers.apply(model, ALL)
+    assert [node.name for node in model.graph] == ["encoder.query/MatMul", "encoder.query/Add"]
+    assert all(node.metadata_props == {"layer": "encoder.query"} for node in model.graph)
+
+
+finite = st.floats(-1e4, 1e4, width=32)
+matrices = hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.integers(1, 8)), elements=finite)
+
+
+@given(matrices)
+@settings(max_examples=50, deadline=None)
+def test_seven_bit_channels_are_within_half_a_step(weight: np.ndarray) -> None:
+    levels, scale = quantize_matmul.quantize_channels(weight)
+    assert np.abs(levels.astype(int)).max() <= 64  # 255 * 64 * 2 < 2**15: no saturation without VNNI
+    assert (np.abs(levels * scale - weight) <= scale * 0.501).all()
+
+
+@given(matrices, st.sampled_from([16, 32]))
+@settings(max_examples=50, deadline=None)
+def test_eight_bit_blocks_are_within_half_a_step(weight: np.ndarray, block: int) -> None:
+    levels, scale = quantize_blocks.quantize_in_blocks(weight, block)
+    restored = (levels.astype(np.float32) - 128) * scale[..., None]
+    flat = restored.reshape(weight.shape[1], -1)[:, : weight.shape[0]].T
+    steps = np.repeat(scale, block, axis=1)[:, : weight.shape[0]].T
+    assert (np.abs(flat - weight) <= steps * 0.501).all()
+
+
+@given(matrices)
+@settings(max_examples=50, deadline=None)
+def test_eight_bit_rows_are_within_half_a_step(table: np.ndarray) -> None:
+    levels, scale = quantize_embeddings.quantize_rows(table)
+    assert (np.abs(levels * scale - table) <= scale * 0.501).all()
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ExportError, match="power of two"):
+        PassSettings(block_size=24)
+    with pytest.raises(ExportError, match="smallest"):
+        PassSettings(smallest=0)
