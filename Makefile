@@ -32,8 +32,8 @@ test-all: $(INSTALLED)
 test-runtime: $(INSTALLED)
 	rm -rf $(RUNTIME_VENV) && $(PYTHON) -m venv $(RUNTIME_VENV)
 	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime
-	$(RUNTIME_VENV)/bin/pip install --quiet --no-deps --constraint constraints.txt $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
 	$(RUNTIME_VENV)/bin/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis
+	$(RUNTIME_VENV)/bin/pip install --quiet --no-deps --constraint constraints.txt $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
 	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest tests/runtime
 
 check: $(INSTALLED)

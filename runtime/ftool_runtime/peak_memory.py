@@ -1,18 +1,30 @@
 """The most memory this process ever had resident, on every system."""
 
 import sys
+from pathlib import Path
 
 
 def peak_memory_mb() -> float | None:
     """Peak resident memory of this process in MB (10**6 bytes); None where the system doesn't tell."""
     if sys.platform == "win32":
         peak = _windows_peak_bytes()
-    else:
+    elif sys.platform == "darwin":
         import resource
 
-        kibibytes = sys.platform != "darwin"  # macOS counts bytes
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if kibibytes else 1)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    else:
+        peak = _linux_peak_bytes()
     return None if peak is None else round(peak / 1e6, 1)
+
+
+def _linux_peak_bytes() -> int | None:
+    """Not getrusage's figure: that starts, in a new program, at what the one that started it had resident."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    lines = (line.split() for line in status.splitlines() if line.startswith("VmHWM:"))
+    return next((int(kibibytes) * 1024 for _, kibibytes, _ in lines), None)
 
 
 def _windows_peak_bytes() -> int | None:

@@ -14,7 +14,7 @@ _TABLES = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
 _LONGEST_CELL = (
     2**31 - 1
-)  # the csv module's own limit of 131,072 characters refuses what the model would only cut
+)  # the csv module's own limit refuses at 131,072 characters what the model would only cut
 
 
 def read_texts(path: Path | None, column: str = "text") -> Iterator[str]:
@@ -94,7 +94,9 @@ def _table_texts(
     lines: Iterable[tuple[int, str]], path: Path, column: str, delimiter: str
 ) -> Iterator[tuple[int, object]]:
     csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader((line + "\n" for _, line in lines), delimiter=delimiter)
+    # TSV has no quoting: a quotation mark in a tweet is part of it.
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader((line + "\n" for _, line in lines), delimiter=delimiter, quoting=quoting)
     try:
         header = next(reader, [])
         if header and column not in header:

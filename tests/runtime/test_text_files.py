@@ -95,3 +95,9 @@ def test_texts_are_read_as_they_are_asked_for(make_file: FileMaker) -> None:
     assert [next(texts) for _ in range(3)] == ["play"] * 3
     with pytest.raises(ft.InputError, match="line 4"):
         next(texts)
+
+
+def test_a_quotation_mark_in_tsv_is_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "tweets.tsv"
+    path.write_text('text\tid\n"so what\t1\nplay "yes" now\t2\n', encoding="utf-8")
+    assert list(read_texts(path)) == ['"so what', 'play "yes" now']

@@ -1,6 +1,8 @@
 """`bench`: what it reports, and that it measures."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -64,3 +66,12 @@ def test_peak_memory_is_that_of_this_process() -> None:
     assert after is not None
     assert after >= 200
     assert after >= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how Linux accounts for started programs")
+def test_peak_memory_leaves_out_what_the_starting_program_had() -> None:
+    ballast = bytearray(200_000_000)
+    ballast[::4096] = b"1" * len(ballast[::4096])  # touched, so resident
+    code = "from ftool_runtime.peak_memory import peak_memory_mb; print(peak_memory_mb())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 1 < float(run.stdout) < 150

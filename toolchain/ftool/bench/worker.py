@@ -61,18 +61,6 @@ def load_torch(spec: dict[str, Any]) -> tuple[Callable[[str], object], Predict]:
 ENGINES = {"bundle": load_bundle, "torch": load_torch}
 
 
-def peak_memory_mb() -> float:
-    """Largest resident set of this process so far, in MB (10^6 bytes)."""
-    if sys.platform == "win32":
-        import psutil
-
-        return float(psutil.Process().memory_info().peak_wset) / 1e6
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
 def versions() -> dict[str, str]:
     """Versions of what the process has imported, of those that decide its speed."""
     names = ("onnxruntime", "tokenizers", "numpy", "torch", "transformers")
@@ -98,6 +86,8 @@ def answer(request: dict[str, Any], predict_one: Callable[[str], object], predic
         start = time.perf_counter()
         predict(request["texts"])
         return {"seconds": time.perf_counter() - start}
+    from ftool_runtime.peak_memory import peak_memory_mb
+
     return {"peak_memory_mb": peak_memory_mb(), "versions": versions()}
 
 
