@@ -1,0 +1,272 @@
+"""From a checkpoint to a bundle: what it holds, that the runtime runs it, and what an export never destroys."""
+
+import errno
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from transformers import AutoConfig, AutoTokenizer
+
+import ftool_runtime as ft
+from ftool_export import bundle, bundle_writer
+from ftool_export.classifier import CheckpointError, compute_logits, load_classifier
+from ftool_export.errors import ExportError
+from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.gate import Judge
+from ftool_export.golden import choose_texts
+from ftool_export.parity import parity
+from ftool_export.passes import PassSettings
+from ftool_export.settings import ExportSettings
+from ftool_runtime.manifest import Manifest
+
+WriteCheckpoint = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def exported(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The tiny BERT as a bundle of a precision, made once a session."""
+    made: dict[str, Path] = {}
+
+    def export(precision: str) -> Path:
+        if precision not in made:
+            made[precision] = tmp_path_factory.mktemp("model") / "bundle"
+            settings = ExportSettings(
+                checkpoint=str(bert), bundle=made[precision], precision=precision, passes=tiny
+            )
+            assert export_checkpoint(settings, texts=texts).bundle == made[precision]
+        return made[precision]
+
+    return export
+
+
+def right_labels(checkpoint: Path, texts: Sequence[str]) -> np.ndarray:
+    """The labels that torch gives, as if they were the true ones."""
+    answers: np.ndarray = compute_logits(load_classifier(checkpoint), texts).argmax(axis=1)
+    return answers
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])
+def test_a_bundle_is_verified_and_at_parity(
+    exported: Callable[[str], Path], bert: Path, texts: list[str], precision: str
+) -> None:
+    folder = exported(precision)
+    assert ft.verify(folder).passed
+    report = parity(load_classifier(bert), folder, texts)
+    assert report.precision == precision
+    assert report.batch_effect <= (0 if precision == "int8" else 1e-6)
+    if precision == "fp32":
+        assert report.passed
+        assert report.agreement == 1
+        assert report.max_difference <= 1e-4
+
+
+def test_a_bundle_holds_hugging_faces_layout_and_nothing_else(exported: Callable[[str], Path]) -> None:
+    folder = exported("int8")
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {
+        "MODEL_CARD.md",
+        "config.json",
+        "ftool.json",
+        "golden.json",
+        "onnx/model.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert AutoConfig.from_pretrained(folder).id2label[1] == "music"
+    assert AutoTokenizer.from_pretrained(folder)("stop the music")["input_ids"][0] == 2
+
+
+def test_the_manifest_says_what_was_made(exported: Callable[[str], Path], bert: Path) -> None:
+    manifest = Manifest.read(exported("int8"))
+    assert (manifest.task, manifest.architecture, manifest.attention) == (
+        "text-classification",
+        "bert",
+        "fused",
+    )
+    assert (manifest.precision.name, manifest.precision.rows_share_scale) == ("int8", True)
+    assert manifest.precision.devices == ("cpu",)
+    assert manifest.input.names == ("input_ids", "attention_mask")
+    assert manifest.name == exported("int8").parent.name
+    assert manifest.evidence["gate"]["judged"] is False
+    assert manifest.evidence["latency_ms"]["p50"] > 0
+    assert set(manifest.files) == {
+        path.relative_to(exported("int8")).as_posix()
+        for path in exported("int8").rglob("*")
+        if path.is_file() and path.name != "ftool.json"
+    }
+
+
+def test_golden_answers_are_torchs_for_fp32_and_the_bundles_own_otherwise(
+    exported: Callable[[str], Path], bert: Path
+) -> None:
+    golden = json.loads((exported("fp32") / "golden.json").read_text())
+    assert golden["source"] == "torch"
+    np.testing.assert_allclose(
+        golden["logits"], compute_logits(load_classifier(bert), golden["texts"]), atol=1e-6
+    )
+    golden = json.loads((exported("int8") / "golden.json").read_text())
+    assert golden["source"] == "bundle"
+    with ft.load(exported("int8")) as model:
+        np.testing.assert_allclose(golden["logits"], model.logits(golden["texts"]), atol=1e-6)
+
+
+def test_the_graph_holds_no_path_of_the_exporting_machine(exported: Callable[[str], Path]) -> None:
+    content = (exported("int8") / "onnx" / "model.onnx").read_bytes()
+    assert b"site-packages" not in content
+    assert str(Path.cwd()).encode() not in content
+
+
+def test_the_card_says_that_accuracy_was_not_judged(exported: Callable[[str], Path]) -> None:
+    card = (exported("int8") / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "accuracy was not judged" in card
+    assert 'ft.load("path/to/this/folder")' in card
+    assert "`lights`, `music`" in card
+
+
+def test_large_weights_stand_aligned_in_a_file_beside(
+    bert: Path, tiny: PassSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_writer, "_WEIGHTS_BESIDE", 1000)
+    folder = tmp_path / "bundle"
+    export_checkpoint(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny))
+    graph = onnx.load(folder / "onnx" / "model.onnx", load_external_data=False).graph
+    offsets = [
+        int(entry.value)
+        for tensor in graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "offset"
+    ]
+    assert offsets
+    assert all(offset % 4096 == 0 for offset in offsets)
+    assert "onnx/model.onnx_data" in Manifest.read(folder).files
+    assert ft.verify(folder).passed
+
+
+def test_the_gates_no_replaces_nothing_and_says_what_to_try(
+    exported: Callable[[str], Path], bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(exported("fp32"), folder)
+    judge = Judge(texts, "accuracy", iter_scores())
+    report = export_checkpoint(
+        ExportSettings(checkpoint=str(bert), bundle=folder, precision="int8", passes=tiny), judge=judge
+    )
+    assert report.bundle is None
+    assert not report.to_json()["gate"]["passed"]
+    assert report.advice is not None
+    assert "--precision w8" in report.advice
+    assert Manifest.read(folder).precision.name == "fp32"
+
+
+def iter_scores() -> Callable[[np.ndarray], float]:
+    """A metric that is perfect for torch, always asked first, and bad for every graph."""
+    turn = 0
+
+    def score(_: np.ndarray) -> float:
+        nonlocal turn
+        turn += 1
+        return 1.0 if turn % 2 else 0.5
+
+    return score
+
+
+def test_a_judge_is_asked_and_its_verdict_recorded(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
+) -> None:
+    right = right_labels(bert, texts)
+    judge = Judge(texts, "accuracy", lambda logits: float((logits.argmax(axis=1) == right).mean()))
+    settings = ExportSettings(checkpoint=str(bert), bundle=tmp_path / "b", precision="fp32", passes=tiny)
+    report = export_checkpoint(settings, judge=judge)
+    assert report.verdict.reference == report.verdict.bundle == 1.0
+    assert Manifest.read(tmp_path / "b").evidence["gate"]["metric"] == "accuracy"
+    assert "| this bundle, fp32 | 1.0000 |" in (tmp_path / "b" / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(errno.ENOSPC, "no space left")])
+def test_an_export_that_stops_leaves_the_old_bundle(
+    exported: Callable[[str], Path],
+    bert: Path,
+    tiny: PassSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(exported("fp32"), folder)
+
+    def stopping(*_: object, **__: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(bundle, "write_card", stopping)
+    settings = ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny)
+    expected = ExportError if isinstance(stop, OSError) else KeyboardInterrupt
+    with pytest.raises(expected, match="no space left" if expected is ExportError else None):
+        export_checkpoint(settings)
+    assert ft.verify(folder).passed
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(ExportError, match="is no bundle, so it is not replaced"):
+        export_checkpoint(ExportSettings(checkpoint=str(bert), bundle=tmp_path))
+    assert (tmp_path / "letters.txt").read_text() == "dear"
+
+
+def test_a_multi_label_checkpoint_keeps_its_kind(
+    write_checkpoint: WriteCheckpoint, tiny: PassSettings, texts: list[str], tmp_path: Path
+) -> None:
+    checkpoint = write_checkpoint("bert", multi_label=True)
+    settings = ExportSettings(checkpoint=str(checkpoint), bundle=tmp_path / "b", precision="w8", passes=tiny)
+    export_checkpoint(settings, texts=texts)
+    manifest = Manifest.read(tmp_path / "b")
+    assert manifest.multi_label
+    report = parity(load_classifier(checkpoint), tmp_path / "b", texts)
+    assert report.examples == len(texts)
+
+
+def test_parity_refuses_another_models_bundle(
+    exported: Callable[[str], Path], write_checkpoint: WriteCheckpoint, texts: list[str]
+) -> None:
+    other = load_classifier(write_checkpoint("bert", multi_label=True))
+    with pytest.raises(ExportError, match="other labels than its checkpoint"):
+        parity(other, exported("fp32"), texts)
+
+
+def test_parity_finds_a_bundle_of_other_weights(
+    exported: Callable[[str], Path], write_checkpoint: WriteCheckpoint, texts: list[str]
+) -> None:
+    other = load_classifier(write_checkpoint("bert", hidden_act="relu"))
+    report = parity(other, exported("fp32"), texts)
+    assert not report.passed
+    assert "max_difference" in report.to_json()["failed"]
+
+
+def test_parity_needs_texts(exported: Callable[[str], Path], bert: Path) -> None:
+    with pytest.raises(ExportError, match="needs texts"):
+        parity(load_classifier(bert), exported("fp32"), [])
+
+
+def test_golden_texts_are_of_all_lengths_and_differ() -> None:
+    chosen = choose_texts(["a" * length for length in range(1, 100)] * 2)
+    assert len(chosen) == len(set(chosen)) == 16
+    assert (len(chosen[0]), len(chosen[-1])) == (1, 99)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    settings = ExportSettings(checkpoint=str(tmp_path / "nothing"), bundle=tmp_path / "b")
+    with pytest.raises(CheckpointError, match="nothing"):
+        export_checkpoint(settings)
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="max_drop"):
+        ExportSettings(checkpoint="x", bundle=tmp_path, max_drop=1.5)
+    assert ExportSettings(checkpoint="x", bundle=tmp_path / "intents" / "bundle").model_name == "intents"
+    assert ExportSettings(checkpoint="x", bundle=tmp_path / "sst2").model_name == "sst2"

@@ -1,0 +1,108 @@
+"""A folder is replaced whole or not at all, whatever happens on the way."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftool_export import folder_swap
+from ftool_export.folder_swap import replacing_folder
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with an old file."""
+    place = tmp_path / "bundle"
+    place.mkdir()
+    (place / "old").write_text("old")
+    return place
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def replace(place: Path) -> None:
+    with replacing_folder(place) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "new").write_text("new")
+
+
+def test_the_new_folder_takes_the_place_of_the_old(place: Path) -> None:
+    replace(place)
+    assert names(place) == ["sub"]
+    assert names(place.parent) == ["bundle"]
+
+
+def test_a_place_that_is_empty_or_missing_is_filled(tmp_path: Path) -> None:
+    replace(tmp_path / "deep" / "bundle")
+    assert names(tmp_path / "deep") == ["bundle"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(errno.ENOSPC, "no space left")])
+def test_what_stops_on_the_way_leaves_the_old_and_no_rest(place: Path, stop: BaseException) -> None:
+    def write_half() -> None:
+        with replacing_folder(place) as folder:
+            (folder / "half").write_text("half")
+            raise stop
+
+    with pytest.raises(type(stop)):
+        write_half()
+    assert names(place) == ["old"]
+    assert names(place.parent) == ["bundle"]
+
+
+def test_without_an_exchange_in_the_system_two_renames_do(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_swap, "_exchange", lambda _left, _right: False)
+    replace(place)
+    assert names(place) == ["sub"]
+    assert names(place.parent) == ["bundle"]
+
+
+def test_a_failing_rename_puts_the_old_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_swap, "_exchange", lambda _left, _right: False)
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(f".{os.getpid()}.partial"):
+            raise PermissionError(errno.EACCES, "in use")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(PermissionError):
+        replace(place)
+    assert names(place) == ["old"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ftool_export.folder_swap import replacing_folder
+with replacing_folder(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
+def test_a_kill_leaves_the_old_and_the_next_run_clears_up(place: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(place)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert names(place) == ["old"]
+    assert len(names(place.parent)) == 2  # what the killed process left
+    replace(place)
+    assert names(place) == ["sub"]
+    assert names(place.parent) == ["bundle"]
+
+
+def test_what_a_running_process_writes_is_left_alone(place: Path) -> None:
+    running = place.with_name(f".bundle.{os.getppid()}.partial")
+    running.mkdir()
+    replace(place)
+    assert running.is_dir()

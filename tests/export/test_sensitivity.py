@@ -1,0 +1,111 @@
+"""The search for layers to leave in fp32: the worst first, and as few as the gate needs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftool_export.candidate import Candidate
+from ftool_export.classifier import compute_logits
+from ftool_export.errors import ExportError
+from ftool_export.export_checkpoint import find_candidate
+from ftool_export.gate import Judge, Verdict, judge_logits
+from ftool_export.passes import PassSettings
+from ftool_export.precision import PRECISIONS, quantizable_layers
+from ftool_export.sensitivity import fewest_left_out, rank_layers
+from ftool_export.settings import ExportSettings
+from ftool_export.source_graph import SourceGraph
+
+
+def verdict(passed: bool) -> Verdict:
+    return Verdict(
+        passed=passed, judged=True, max_drop=0.01, examples=1, agreement=1.0, largest_difference=0.0
+    )
+
+
+@given(st.integers(1, 80), st.integers(1, 80))
+def test_as_few_layers_as_needed_are_left_out(layers: int, needed: int) -> None:
+    ranked = [f"layer.{number}" for number in range(layers)]
+    tried = []
+
+    def trial(left_out: Sequence[str]) -> Candidate:
+        tried.append(len(left_out))
+        assert list(left_out) == ranked[: len(left_out)]  # the worst first
+        return Candidate(None, tuple(left_out), verdict(len(left_out) >= needed))  # type: ignore[arg-type]
+
+    found = fewest_left_out(ranked, trial)
+    if needed <= layers // 2:
+        assert found is not None
+        assert found.left_out == tuple(ranked[:needed])
+    else:
+        assert found is None  # past half the layers another precision is the better choice
+    assert len(tried) == len(set(tried)) <= 2 * max(1, layers).bit_length()
+
+
+def test_the_layer_that_quantises_worst_ranks_first(
+    source: SourceGraph, tiny: PassSettings, texts: list[str]
+) -> None:
+    model = source.model.clone()
+    worst = next(name for name in quantizable_layers(model, tiny) if name.endswith("1.output.dense"))
+    for node in model.graph:
+        if node.metadata_props.get("layer") == worst and node.op_type == "MatMul":
+            weight = node.inputs[1]
+            assert weight is not None
+            assert weight.const_value is not None
+            array = weight.const_value.numpy().copy()
+            array[0] *= 300  # an outlier in every channel: 7 bits leave nothing for the rest
+            weight.const_value = type(weight.const_value)(array)
+    ranked = rank_layers(model, PRECISIONS["int8"], tiny, source.loaded, texts)
+    assert ranked[0] == worst
+    assert sorted(ranked) == sorted(quantizable_layers(model, tiny))
+
+
+def test_a_refused_graph_is_mended_by_leaving_layers_out(
+    source: SourceGraph, tiny: PassSettings, texts: list[str], tmp_path: object
+) -> None:
+    reference = compute_logits(source.loaded, texts)
+    everything = _distance(source, tiny, texts, reference)
+
+    def score(
+        logits: np.ndarray,
+    ) -> float:  # a stand-in for a metric, that falls with the distance from torch
+        return 1.0 - float(np.abs(logits - reference).mean()) / everything
+
+    settings = ExportSettings(checkpoint="x", bundle=tmp_path / "b", max_drop=0.7, passes=tiny)  # type: ignore[operator]
+    candidate = find_candidate(settings, source, Judge(texts, "closeness", score), texts)
+    assert candidate.verdict.passed
+    assert 0 < len(candidate.left_out) <= len(quantizable_layers(source.model, tiny)) // 2
+
+
+def _distance(source: SourceGraph, tiny: PassSettings, texts: list[str], reference: np.ndarray) -> float:
+    from ftool_export.graph_session import GraphSession
+    from ftool_export.precision import quantize
+
+    graph = quantize(source.model, PRECISIONS["int8"], tiny, source.expected, source.probes)
+    return float(np.abs(GraphSession(graph).logits(source.loaded, texts, one_by_one=True) - reference).mean())
+
+
+def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: SourceGraph, texts: list[str]) -> None:
+    logits = compute_logits(source.loaded, texts)
+    scores = iter([0.93, 0.92, 0.93, 0.9199])
+    judge = Judge(texts, "accuracy", lambda _: next(scores))
+    assert judge_logits(source.loaded, logits, logits, judge=judge, max_drop=0.01).passed
+    assert not judge_logits(source.loaded, logits, logits, judge=judge, max_drop=0.01).passed
+
+
+def test_without_labels_nothing_is_judged(source: SourceGraph, texts: list[str]) -> None:
+    logits = compute_logits(source.loaded, texts)
+    flipped = logits.copy()
+    flipped[0] = -flipped[0]
+    found = judge_logits(source.loaded, logits, flipped, judge=None, max_drop=0.01)
+    assert found.passed
+    assert not found.judged
+    assert found.drop is None
+    assert found.agreement == pytest.approx(1 - 1 / len(texts))
+
+
+def test_a_judge_needs_texts() -> None:
+    with pytest.raises(ExportError, match="no validation texts"):
+        Judge([], "accuracy", lambda _: 1.0)
