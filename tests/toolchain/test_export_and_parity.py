@@ -1,0 +1,168 @@
+"""`ftool export` and `ftool parity`: what they print, write and exit with."""
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from ftool import judging
+from ftool.cli import main
+from ftool.recipe import DataSettings, Recipe
+from ftool_export.classifier import create_classifier, save_classifier
+from ftool_runtime.manifest import Manifest
+
+LABELS = ("food", "music", "weather")
+
+
+def ftool(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def write_run(base: Path, folder: Path, *, seed: int = 0, labels: tuple[str, ...] = LABELS) -> Path:
+    """A classifier with a random head, as `train` would leave it."""
+    loaded = create_classifier(str(base), labels, multi_label=False, base_name="tiny")
+    torch.manual_seed(seed)
+    torch.nn.init.normal_(loaded.model.head.weight, std=3.0)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    save_classifier(loaded, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A model folder after `ftool export`, and what the command printed."""
+    folder = tmp_path_factory.mktemp("topics-model")
+    Recipe(base=str(tiny_base), data=DataSettings(path=str(topics))).write(folder / "recipe.toml")
+    write_run(tiny_base, folder / "run")
+    return folder, ftool("export", folder, "--json")
+
+
+@pytest.fixture
+def model(exported: tuple[Path, Result], tmp_path: Path) -> Path:
+    """A copy of the exported model folder."""
+    return Path(shutil.copytree(exported[0], tmp_path / "model"))
+
+
+def test_export_prints_one_json_object(exported: tuple[Path, Result]) -> None:
+    folder, result = exported
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["bundle"] == str(folder / "bundle")
+    assert (told["precision"], told["attention"]) == ("int8", "fused")
+    assert told["bytes"] == sum(file["bytes"] for file in told["files"])
+    gate = told["gate"]
+    assert gate["passed"]
+    assert gate["metric"] == "accuracy"
+    assert gate["reference"] - gate["bundle"] == pytest.approx(gate["drop"])
+    assert Manifest.read(folder / "bundle").name == folder.name
+
+
+def test_parity_writes_its_report_and_exits_0(exported: tuple[Path, Result]) -> None:
+    folder, _ = exported
+    result = ftool("parity", folder, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["passed"]
+    assert {"examples", "agreement", "max_difference", "batch_effect", "tolerance"} <= set(told)
+    assert told["batch_effect"] == 0
+    assert json.loads((folder / "reports" / "parity.json").read_text()) == told
+
+
+def test_parity_exits_1_past_a_tolerance_and_says_which(model: Path, tiny_base: Path) -> None:
+    write_run(tiny_base, model / "run", seed=1)
+    result = ftool("parity", model)
+    assert result.exit_code == 1
+    assert "FAILED" in result.stdout
+    assert "furthest apart" in result.stdout
+
+
+def test_export_exits_1_where_the_gate_says_no(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = count()
+    monkeypatch.setattr(judging, "main_score", lambda *_, **__: 1.0 if next(turn) % 2 == 0 else 0.4)
+    before = (model / "bundle" / "ftool.json").read_bytes()
+    result = ftool("export", model)
+    assert result.exit_code == 1
+    assert "the gate said no: nothing was written" in result.stdout
+    assert "--precision w8" in result.stdout
+    assert (model / "bundle" / "ftool.json").read_bytes() == before
+
+
+def test_any_checkpoint_is_exported_and_said_not_to_be_judged(model: Path, tmp_path: Path) -> None:
+    result = ftool("export", "--checkpoint", model / "run", "-o", tmp_path / "b", "--precision", "fp32",
+                   "--task", "sequence-classification")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "accuracy was not judged" in result.stdout
+    assert Manifest.read(tmp_path / "b").precision.name == "fp32"
+
+
+def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: Path) -> None:
+    result = ftool("export", "--checkpoint", model / "run", "-o", tmp_path / "b", "--data", topics, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["gate"]["judged"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--checkpoint", "run"], "--checkpoint needs --output"),
+        (["-o", "bundle"], "--output goes with --checkpoint"),
+        (["--precision", "int4"], "'int4' is not one of 'fp32', 'int8', 'w8'"),
+        (["--device", "cuda"], "int8 does not run on 'cuda'; use --precision fp32"),
+        (["--max-drop", "2"], "2.0 is not in the range"),
+        (["--checkpoint", "run", "-o", "b", "--task", "translation"], "can't export the task 'translation'"),
+        (["--data", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_2(model: Path, arguments: list[str], error: str) -> None:
+    result = ftool("export", model, *arguments)
+    assert result.exit_code == 2
+    assert error in result.stderr
+    assert result.stderr.count("Error:") == 1
+    assert result.stdout == ""
+
+
+def test_nothing_trained_names_the_command_to_run(model: Path) -> None:
+    shutil.rmtree(model / "run")
+    result = ftool("export", model)
+    assert result.exit_code == 2
+    assert f"`ftool train {model}` makes it" in result.stderr
+
+
+def test_data_of_other_labels_is_refused(model: Path, tiny_base: Path) -> None:
+    write_run(tiny_base, model / "run", labels=("food", "music"))
+    result = ftool("export", model)
+    assert result.exit_code == 2
+    assert "the model does not know the label 'weather'" in result.stderr
+
+
+def test_labels_are_matched_by_name_not_by_place(
+    model: Path, tiny_base: Path, exported: tuple[Path, Result], rearranged: Callable[[Path], None]
+) -> None:
+    rearranged(model / "run")
+    result = ftool("export", model, "--json")
+    assert result.exit_code == 0, result.output
+    assert (
+        json.loads(result.stdout)["gate"]["reference"] == json.loads(exported[1].stdout)["gate"]["reference"]
+    )
+
+
+@pytest.fixture
+def rearranged(tiny_base: Path) -> Callable[[Path], None]:
+    """Writes the run of `exported` again with its labels, and the head's rows, in another order."""
+
+    def write(folder: Path) -> None:
+        loaded = create_classifier(str(tiny_base), LABELS[::-1], multi_label=False, base_name="tiny")
+        torch.manual_seed(0)
+        torch.nn.init.normal_(loaded.model.head.weight, std=3.0)
+        loaded.model.head.weight.data = loaded.model.head.weight.data.flip(0)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        save_classifier(loaded, folder)
+
+    return write
