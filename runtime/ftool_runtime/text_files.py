@@ -95,8 +95,11 @@ def _table_texts(
 ) -> Iterator[tuple[int, object]]:
     csv.field_size_limit(_LONGEST_CELL)
     # TSV has no quoting: a quotation mark in a tweet is part of it.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader((line + "\n" for _, line in lines), delimiter=delimiter, quoting=quoting)
+    reader = csv.reader(
+        (line + "\n" for _, line in lines),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+    )
     try:
         header = next(reader, [])
         if header and column not in header:

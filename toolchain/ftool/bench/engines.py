@@ -37,6 +37,10 @@ class Engine:
         """Size of its files in MB (10^6 bytes)."""
         return sum(file.stat().st_size for file in self.files) / 1e6
 
+    def command(self, first_text: str) -> list[str]:
+        """What starts the worker process."""
+        return [sys.executable, "-m", "ftool.bench.worker", self.spec(first_text)]
+
     def spec(self, first_text: str) -> str:
         """The worker's argument."""
         return json.dumps(
@@ -59,7 +63,7 @@ class EngineProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         start = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ftool.bench.worker", engine.spec(first_text)],
+            engine.command(first_text),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

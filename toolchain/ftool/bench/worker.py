@@ -98,11 +98,11 @@ def reply_stream() -> TextIO:
     return stream
 
 
-def main() -> None:
-    """Load the engine that the first argument names, then serve requests until standard input ends."""
+def serve(load: Callable[[dict[str, Any]], tuple[Callable[[str], object], Predict]]) -> None:
+    """Load an engine as the first argument says, then answer requests until standard input ends."""
     replies = reply_stream()
     spec = json.loads(sys.argv[1])
-    predict_one, predict = ENGINES[spec["engine"]](spec)
+    predict_one, predict = load(spec)
     predict_one(spec["first_text"])
     replies.write(json.dumps({"ready": True}) + "\n")
     for line in sys.stdin:
@@ -110,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda spec: ENGINES[spec["engine"]](spec))

@@ -1,0 +1,53 @@
+"""optimum-onnx's own int8 as an engine of the benchmark; runs in an environment that holds optimum-onnx.
+
+Exported and quantised as its documentation says, once, into the folder beside the checkpoint.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "toolchain"))
+
+from ftool.bench.worker import TORCH_BATCH_SIZE, serve
+
+
+def quantized(checkpoint: Path) -> Path:
+    """The folder of the checkpoint's int8 export."""
+    from optimum.onnxruntime import ORTModelForSequenceClassification, ORTQuantizer
+    from optimum.onnxruntime.configuration import AutoQuantizationConfig
+    from transformers import AutoTokenizer
+
+    exported, target = checkpoint.with_name("optimum-fp32"), checkpoint.with_name("optimum-int8")
+    if not target.exists():
+        ORTModelForSequenceClassification.from_pretrained(checkpoint, export=True).save_pretrained(exported)
+        settings = AutoQuantizationConfig.avx2(is_static=False, per_channel=True, reduce_range=True)
+        ORTQuantizer.from_pretrained(exported).quantize(save_dir=target, quantization_config=settings)
+        AutoTokenizer.from_pretrained(checkpoint).save_pretrained(target)
+    return target
+
+
+def load(spec: dict) -> tuple:
+    """Functions that answer one text and many."""
+    import onnxruntime
+    from optimum.onnxruntime import ORTModelForSequenceClassification
+    from transformers import AutoTokenizer
+
+    folder = quantized(Path(spec["folder"]))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = spec["threads"]
+    model = ORTModelForSequenceClassification.from_pretrained(folder, session_options=options)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def batch(texts: list[str]) -> object:
+        encoded = tokenizer(texts, padding=True, truncation=True, max_length=128, return_tensors="np")
+        return model(**encoded).logits.argmax(-1)
+
+    def many(texts: list[str]) -> object:
+        ordered = sorted(texts, key=len)
+        return [batch(ordered[i : i + TORCH_BATCH_SIZE]) for i in range(0, len(ordered), TORCH_BATCH_SIZE)]
+
+    return lambda text: batch([text]), many
+
+
+if __name__ == "__main__":
+    serve(load)

@@ -1,0 +1,76 @@
+"""The same checkpoint, as ftool's int8 and as optimum-onnx's own int8, in one alternating run beside torch.
+
+    python3 -m venv peers && peers/bin/pip install torch optimum-onnx==0.1.0 onnxruntime==1.32.0
+    python -m benchmarks.peers --python peers/bin/python [--work FOLDER] [--data FOLDER]
+
+The checkpoint is an AutoModelForSequenceClassification (its own pooler and head) trained on banking77, since that is
+what both can export. optimum-onnx pins an older transformers, so it has an environment of its own.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from benchmarks.commands import DATA, ftool, write_result
+from ftool.bench.engines import Engine, EngineProcess
+from ftool.bench.measure import BenchSettings
+from ftool.bench.report import sentences, table
+from ftool.bench.run import Placement, bench, engines_of
+from ftool.data import load_dataset
+from ftool.model_folder import ModelFolder
+from ftool.recipe import Recipe
+from ftool.tables import format_table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PeerEngine(Engine):
+    """An engine with a Python and a worker of its own."""
+
+    python: Path
+
+    def command(self, first_text: str) -> list[str]:
+        """What starts the worker process."""
+        return [
+            str(self.python),
+            str(Path(__file__).with_name("optimum_worker.py")),
+            self.spec(first_text),
+        ]
+
+
+def main() -> None:
+    """Train and export once, time all three, and write benchmarks/results/peers.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", type=Path, required=True, help="the Python that has optimum-onnx")
+    parser.add_argument("--work", type=Path, default=Path("models/peers"))
+    parser.add_argument("--data", type=Path, default=DATA / "banking77")
+    options = parser.parse_args()
+    folder = ModelFolder(options.work)
+    if not folder.bundle.exists():
+        settings = ("train.pooling=pooler", "train.method=head")
+        flags = [flag for setting in settings for flag in ("--set", setting)]
+        if not folder.recipe.exists():
+            ftool("new", options.work, "--base", "minilm", "--data", options.data, *flags)
+        ftool("train", options.work)
+        ftool("export", options.work)
+    recipe = Recipe.read(folder.recipe)
+    bundle, torch = engines_of(folder, ["torch"], Placement())
+    peer = PeerEngine(
+        name="optimum-onnx-int8",
+        kind="peer",
+        folder=folder.run.resolve(),
+        files=(),
+        threads=bundle.threads,
+        python=options.python.absolute(),
+    )
+    with EngineProcess(peer, "export and quantise, which no start-up time should hold"):
+        quantized = folder.run.with_name("optimum-int8").resolve()
+    peer = dataclasses.replace(peer, files=tuple(quantized.glob("*")))
+    texts = load_dataset(recipe.data, recipe.task).test.texts
+    report = bench([bundle, peer, torch], texts, BenchSettings(), task=recipe.task, split="test").to_json()
+    print(format_table(table(report)))
+    print("\n".join(sentences(report)))
+    write_result("peers", report)
+
+
+if __name__ == "__main__":
+    main()
