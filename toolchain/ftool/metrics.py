@@ -76,6 +76,7 @@ def _several_labels(
     agreed = ((scores >= 0.5) == (targets > 0)).ravel()
     return {
         **_f1(targets, answers, ("macro", "micro", "weighted"), list(range(len(labels)))),
+        "f1_macro_at_half": main_score(logits, targets, multi_label=True),
         "subset_accuracy": float((answers == targets).all(axis=1).mean()),
         "expected_calibration_error": expected_calibration_error(confidence, agreed),
         "per_class": _per_class(targets, answers, labels),

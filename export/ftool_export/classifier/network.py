@@ -10,6 +10,8 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 Pooling = Literal["mean", "cls", "pooler"]
 
+_INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
 
 class SequenceClassifier(nn.Module):
     """Token ids to one logit per label, for two kinds of checkpoint behind one interface.
@@ -37,6 +39,9 @@ class SequenceClassifier(nn.Module):
         self.multi_label = multi_label
         self.pooling = pooling
         self.normalize = normalize
+        # What `forward` passes on. Read here: wrappers put around the encoder later hide its signature.
+        accepted = inspect.signature(encoder.forward).parameters
+        self.input_names = tuple(name for name in _INPUT_NAMES if name in accepted)
 
     @property
     def config(self) -> Any:
@@ -49,12 +54,6 @@ class SequenceClassifier(nn.Module):
         if self.pooled_head is not None:
             return self.pooled_head
         return _last_linear(self.encoder, len(self.labels))
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """What `forward` can pass on, in its order: token_type_ids only where the encoder takes them."""
-        accepted = inspect.signature(self.encoder.forward).parameters
-        return tuple(n for n in ("input_ids", "attention_mask", "token_type_ids") if n in accepted)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

@@ -59,7 +59,7 @@ class TrainSettings:
     epochs: Annotated[float, "passes over the training data"] = 3.0
     batch_size: Annotated[int, "examples a step on each device"] = 32
     gradient_accumulation: Annotated[int, "steps whose gradients make one update"] = 1
-    learning_rate: Annotated[float, "peak, after warm-up"] = 5e-5
+    learning_rate: Annotated[float, "peak, after warm-up"] = 1e-4
     head_learning_rate: Annotated[float, "of the head on frozen features, with single samples"] = 1e-3
     weight_decay: Annotated[float, "decoupled, on matrices only"] = 0.01
     warmup_ratio: Annotated[float, "share of all updates over which the learning rate rises"] = 0.1
@@ -70,6 +70,10 @@ class TrainSettings:
         Literal["none", "balanced"] | Mapping[str, float],
         "none, balanced (the rarer, the heavier), or a table: label = weight",
     ] = "none"
+    thresholds: Annotated[
+        Literal["half", "tuned"],
+        "multi-label: a label applies from one half on, or from the probability of its best F1 on validation",
+    ] = "half"
     evaluations_per_epoch: Annotated[int, "on validation, each with a checkpoint to resume from"] = 2
     early_stopping_patience: Annotated[int, "evaluations without a gain before training stops; 0: never"] = 3
     bf16: Annotated[Literal["auto"] | bool, "bfloat16 arithmetic; auto: where the hardware has it"] = "auto"

@@ -62,8 +62,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     logits = compute_logits(loaded, data.validation.texts)
     loaded = replace(loaded, thresholds=objective.thresholds(logits))
     report = TrainReport(
-        validation=_judge(loaded, logits, data.validation, "validation"),
-        test=_judge(loaded, compute_logits(loaded, data.test.texts), data.test, "test"),
+        validation=judge(loaded, logits, data.validation, "validation"),
+        test=judge(loaded, compute_logits(loaded, data.test.texts), data.test, "test"),
         training=training | _effort(time.monotonic() - began),
         recipe=asdict(recipe),
         data=_describe(loaded, data),
@@ -87,7 +87,7 @@ def evaluate(
         return _evaluate_bundle(recipe, ModelFolder(folder).require_bundle(), data, split)
     loaded = load_classifier(ModelFolder(folder).require_run())
     examples = labelled_examples(recipe, data, split, loaded.labels, multi_label=loaded.multi_label)
-    return _judge(loaded, compute_logits(loaded, examples.texts), examples, split)
+    return judge(loaded, compute_logits(loaded, examples.texts), examples, split)
 
 
 def labelled_examples(
@@ -114,6 +114,15 @@ def write_metrics(run: Path, report: dict[str, Any]) -> None:
     (run / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
+    """The metrics of run/'s `logits` (examples, labels) on the examples of the split called `split`."""
+    targets = encode_targets(examples.labels, len(loaded.labels), multi_label=loaded.multi_label)
+    metrics = classification_metrics(
+        logits, targets.numpy(), loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds
+    )
+    return Evaluation(task=NAME, on="run", split=split, examples=len(examples), metrics=metrics)
+
+
 def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, split: str) -> Evaluation:
     manifest = Manifest.read(bundle)
     examples = labelled_examples(recipe, data, split, manifest.labels, multi_label=manifest.multi_label)
@@ -128,14 +137,6 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
         thresholds=manifest.thresholds,
     )
     return Evaluation(task=NAME, on="bundle", split=split, examples=len(examples), metrics=metrics)
-
-
-def _judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
-    targets = encode_targets(examples.labels, len(loaded.labels), multi_label=loaded.multi_label)
-    metrics = classification_metrics(
-        logits, targets.numpy(), loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds
-    )
-    return Evaluation(task=NAME, on="run", split=split, examples=len(examples), metrics=metrics)
 
 
 def _open_partial(partial: Path, identity: dict[str, Any], *, resume: bool) -> Path | None:

@@ -6,6 +6,7 @@ texts, weights, tokenizer, length, pooling and prefix. With any of them changed 
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import sys
@@ -67,7 +68,7 @@ def features_key(loaded: LoadedClassifier, texts: Sequence[str]) -> str:
     model = loaded.model
     settings = (_FORMAT, model.pooling, model.normalize, loaded.max_length, loaded.prefix, len(texts))
     digest.update(repr(settings).encode())
-    digest.update(loaded.tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(_tokenizer_text(loaded).encode())
     for name, tensor in sorted(model.encoder.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
@@ -75,6 +76,12 @@ def features_key(loaded: LoadedClassifier, texts: Sequence[str]) -> str:
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+def _tokenizer_text(loaded: LoadedClassifier) -> str:
+    """The tokenizer as text, without what merely remembers how it was last called."""
+    content = json.loads(loaded.tokenizer.backend_tokenizer.to_str())
+    return json.dumps({name: part for name, part in content.items() if name not in ("padding", "truncation")})
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ftool.recipe import TrainSettings
 from ftool_export.classifier import SequenceClassifier
 
 from .checkpoints import MarkComplete
+from .distributed import process_count
 from .examples import LikeLengths, TokenizedTexts
 from .hardware import device_name, use_bf16
 from .losses import ClassificationLoss
@@ -126,8 +126,7 @@ def _arguments(settings: TrainSettings, examples: int, folder: Path) -> Training
         # The square-root rule for Adam's learning rate and the batch size (Malladi et al. 2022).
         learning_rate /= math.sqrt(batch_size * accumulation)
         batch_size = accumulation = 1
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    updates_per_epoch = max(1, examples // (batch_size * accumulation * processes))
+    updates_per_epoch = max(1, examples // (batch_size * accumulation * process_count()))
     interval = max(1, math.ceil(updates_per_epoch / settings.evaluations_per_epoch))
     on_cpu = device_name() == "cpu"
     return TrainingArguments(
@@ -156,7 +155,7 @@ def _arguments(settings: TrainSettings, examples: int, folder: Path) -> Training
         report_to="none",
         disable_tqdm=True,
         use_cpu=on_cpu,
-        ddp_backend="gloo" if on_cpu else None,
+        ddp_backend="gloo" if on_cpu and process_count() > 1 else None,
         dataloader_pin_memory=not on_cpu,
         remove_unused_columns=False,
         label_names=["labels"],

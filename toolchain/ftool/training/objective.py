@@ -37,13 +37,13 @@ class Objective:
         )
 
     def thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...] | None:
-        """The thresholds that suit validation's `logits` (examples, labels) best; None with one label a text."""
-        if not self.data.multi_label:
+        """The thresholds that suit validation's `logits` (examples, labels) best; None where none are tuned."""
+        if not self.data.multi_label or self.settings.thresholds == "half":
             return None
         return tune_thresholds(probabilities(logits, multi_label=True), self._validation > 0)
 
     def score(self, logits: NDArray[np.float32]) -> float:
-        """The main metric of validation's `logits` (examples, labels), with the thresholds that suit them best."""
+        """The main metric of validation's `logits` (examples, labels), with thresholds tuned where asked for."""
         return main_score(
             logits,
             self._validation,

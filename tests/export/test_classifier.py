@@ -1,0 +1,348 @@
+"""The torch classifier: what it computes, and that run/ loads without ftool to the same logits."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
+
+from ftool_export.classifier import (
+    CheckpointError,
+    LoadedClassifier,
+    compute_features,
+    compute_logits,
+    count_truncated,
+    create_classifier,
+    load_classifier,
+    save_classifier,
+)
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "turn",
+    "the",
+    "lights",
+    "off",
+    "play",
+    "some",
+    "music",
+    "now",
+    "query:",
+]
+TEXTS = ["turn the lights off", "play", "play some music now turn the lights off now", "music some"]
+LABELS = ["lights", "music", "other"]
+EXACT = 1e-6  # float32 on logits of about 1, sums in another order
+
+
+def write_tokenizer(folder: Path, *, token_types: bool = True) -> None:
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    names = ["input_ids", *(["token_type_ids"] if token_types else []), "attention_mask"]
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=names, **special).save_pretrained(
+        folder
+    )
+
+
+def tiny_config(architecture: str, **settings: Any) -> Any:
+    sizes: dict[str, Any] = {
+        "bert": {
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        },
+        "roberta": {
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        },
+        "distilbert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32},
+        "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2},
+    }[architecture]
+    positions = "n_positions" if architecture == "gpt2" else "max_position_embeddings"
+    common = {"vocab_size": len(WORDS), positions: 20, "pad_token_id": 0}
+    kind = {
+        "bert": "BertConfig",
+        "roberta": "RobertaConfig",
+        "distilbert": "DistilBertConfig",
+        "gpt2": "GPT2Config",
+    }
+    return getattr(transformers, kind[architecture])(**{**common, **sizes, **settings})
+
+
+@pytest.fixture(scope="module")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    def make(architecture: str, *, classifier: bool, **settings: Any) -> Path:
+        folder = tmp_path_factory.mktemp(architecture)
+        torch.manual_seed(0)
+        config = tiny_config(architecture, **settings)
+        auto = AutoModelForSequenceClassification if classifier else AutoModel
+        auto.from_config(config).save_pretrained(folder)
+        write_tokenizer(folder, token_types=architecture == "bert")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def encoder(make_checkpoint: Callable[..., Path]) -> Path:
+    return make_checkpoint("bert", classifier=False)
+
+
+def with_layout(
+    encoder: Path, folder: Path, *, pooling: str, normalize: bool, prompt: str = "", length: int = 12
+) -> Path:
+    """The encoder with sentence-transformers' files, as its version 2 wrote them."""
+    shutil.copytree(encoder, folder)
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
+    modules = [{"idx": i, "path": f"{i}_{k}" if i else "", "type": f"x.{k}"} for i, k in enumerate(kinds)]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({f"pooling_mode_{pooling}": True}))
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}))
+    if prompt:
+        prompts = {"prompts": {"q": prompt}, "default_prompt_name": "q"}
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    return folder
+
+
+def with_random_head(loaded: LoadedClassifier) -> LoadedClassifier:
+    torch.manual_seed(1)
+    with torch.no_grad():
+        loaded.model.head.weight.normal_()
+        loaded.model.head.bias.normal_()
+    return loaded
+
+
+def saved(loaded: LoadedClassifier, folder: Path) -> Path:
+    folder.mkdir()
+    save_classifier(loaded, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("pooling", "normalize"), [("mean", True), ("mean", False), ("cls", True), ("cls", False)]
+)
+def test_sentence_transformers_gives_the_logits_of_a_saved_run(
+    encoder: Path, tmp_path: Path, pooling: str, normalize: bool
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    mode = {"mean": "mean_tokens", "cls": "cls_token"}[pooling]
+    base = with_layout(encoder, tmp_path / "base", pooling=mode, normalize=normalize, prompt="query: ")
+    loaded = with_random_head(create_classifier(str(base), LABELS, multi_label=False))
+    assert (loaded.model.pooling, loaded.model.normalize, loaded.prefix) == (pooling, normalize, "query: ")
+    run = saved(loaded, tmp_path / "run")
+    encoded = SentenceTransformer(str(run), device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(encoded, compute_logits(loaded, TEXTS), atol=EXACT)
+
+
+def test_plain_transformers_rebuilds_the_logits_of_a_saved_run(encoder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    loaded = with_random_head(create_classifier(str(encoder), LABELS, multi_label=False))
+    run = saved(loaded, tmp_path / "run")
+    inputs = AutoTokenizer.from_pretrained(run)(TEXTS, padding=True, return_tensors="pt")
+    model = AutoModel.from_pretrained(run).eval()
+    head = load_file(next(run.glob("*_Dense")) / "model.safetensors")
+    with torch.inference_mode():
+        hidden = model(**inputs).last_hidden_state
+    mask = inputs["attention_mask"].unsqueeze(-1)
+    logits = (hidden * mask).sum(1) / mask.sum(1) @ head["linear.weight"].T + head["linear.bias"]
+    np.testing.assert_allclose(logits.numpy(), compute_logits(loaded, TEXTS), atol=EXACT)
+    assert model.config.id2label == dict(enumerate(LABELS))
+    assert model.config.problem_type == "single_label_classification"
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert"])
+def test_a_run_with_the_checkpoints_own_head_loads_as_a_sequence_classifier(
+    make_checkpoint: Callable[..., Path], tmp_path: Path, architecture: str
+) -> None:
+    base = make_checkpoint(architecture, classifier=False)
+    loaded = create_classifier(str(base), LABELS, multi_label=True, pooling="pooler")
+    run = saved(loaded, tmp_path / "run")
+    inputs = AutoTokenizer.from_pretrained(run)(TEXTS, padding=True, return_tensors="pt")
+    model = AutoModelForSequenceClassification.from_pretrained(run).eval()
+    with torch.inference_mode():
+        expected = model(**inputs).logits.numpy()
+    np.testing.assert_allclose(compute_logits(loaded, TEXTS), expected, atol=EXACT)
+    np.testing.assert_allclose(compute_logits(load_classifier(run), TEXTS), expected, atol=EXACT)
+    assert load_classifier(run).multi_label
+
+
+def test_loading_brings_back_everything_that_was_saved(encoder: Path, tmp_path: Path) -> None:
+    made = create_classifier(str(encoder), LABELS, multi_label=True, max_length=9, base_name="a/b")
+    made = replace(
+        with_random_head(made),
+        thresholds=(0.25, 0.5, 0.75),
+        prefix="query: ",
+        licence="mit",
+        training_sha256="ab" * 32,
+        training_examples=7,
+    )
+    back = load_classifier(saved(made, tmp_path / "run"))
+    names = (
+        "labels",
+        "multi_label",
+        "thresholds",
+        "prefix",
+        "licence",
+        "training_sha256",
+        "training_examples",
+        "base",
+    )
+    assert {n: getattr(back, n) for n in names} == {n: getattr(made, n) for n in names}
+    assert back.max_length == 9
+    assert not back.model.training
+    np.testing.assert_array_equal(compute_logits(back, TEXTS), compute_logits(made, TEXTS))
+
+
+def test_run_holds_no_pickled_weights(encoder: Path, tmp_path: Path) -> None:
+    run = saved(create_classifier(str(encoder), LABELS, multi_label=False), tmp_path / "run")
+    assert {p.suffix for p in run.rglob("*") if p.is_file()} == {".json", ".safetensors"}
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "roberta", "gpt2"])
+def test_any_sequence_classifier_of_hugging_face_loads(
+    make_checkpoint: Callable[..., Path], architecture: str
+) -> None:
+    folder = make_checkpoint(
+        architecture, classifier=True, id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1}
+    )
+    loaded = load_classifier(folder)
+    assert loaded.labels == ("no", "yes")
+    assert ("token_type_ids" in loaded.input_names) == (architecture == "bert")
+    alone = np.concatenate([compute_logits(loaded, [text]) for text in TEXTS])
+    np.testing.assert_allclose(compute_logits(loaded, TEXTS), alone, atol=EXACT)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "roberta", "gpt2"])
+def test_the_head_on_the_features_gives_the_logits(
+    make_checkpoint: Callable[..., Path], architecture: str
+) -> None:
+    loaded = load_classifier(make_checkpoint(architecture, classifier=True, num_labels=3))
+    features = torch.from_numpy(compute_features(loaded, TEXTS))
+    with torch.inference_mode():
+        logits = loaded.model.head(features).numpy()
+    np.testing.assert_allclose(logits, compute_logits(loaded, TEXTS), atol=EXACT)
+
+
+def test_a_label_map_that_is_missing_gets_hugging_faces_names(make_checkpoint: Callable[..., Path]) -> None:
+    folder = make_checkpoint("bert", classifier=True, num_labels=3)
+    assert load_classifier(folder).labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+
+
+def test_a_new_head_gives_every_label_the_same_score(encoder: Path) -> None:
+    loaded = create_classifier(str(encoder), LABELS, multi_label=False)
+    assert not compute_logits(loaded, TEXTS).any()
+
+
+def test_pooling_follows_what_the_checkpoint_was_trained_with(
+    encoder: Path, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    def chosen(base: Path) -> str:
+        return create_classifier(str(base), LABELS, multi_label=False).model.pooling
+
+    assert chosen(encoder) == "mean"
+    assert chosen(make_checkpoint("bert", classifier=True)) == "pooler"
+    assert chosen(with_layout(encoder, tmp_path / "cls", pooling="cls_token", normalize=False)) == "cls"
+    with pytest.raises(CheckpointError, match=r"pools by 'max'; set train\.pooling to mean, cls or pooler"):
+        chosen(with_layout(encoder, tmp_path / "max", pooling="max_tokens", normalize=False))
+
+
+def test_the_length_is_capped_at_what_the_checkpoint_takes(
+    encoder: Path, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    def longest(base: Path, asked: int | None = None) -> int:
+        return create_classifier(str(base), LABELS, multi_label=False, max_length=asked).max_length
+
+    assert longest(encoder) == 20  # position embeddings
+    assert longest(encoder, 128) == 20
+    assert longest(encoder, 8) == 8
+    assert (
+        longest(make_checkpoint("roberta", classifier=False)) == 19
+    )  # positions start behind the padding id, 0
+    assert (
+        longest(with_layout(encoder, tmp_path / "b", pooling="mean_tokens", normalize=True, length=12)) == 12
+    )
+
+
+def test_texts_past_the_maximum_length_are_cut_and_counted(encoder: Path) -> None:
+    loaded = with_random_head(create_classifier(str(encoder), LABELS, multi_label=False, max_length=6))
+    exact, longer = "turn the lights off", "turn the lights off now now"
+    assert count_truncated(loaded, [exact, longer, "x " * 1000]) == 2
+    np.testing.assert_array_equal(compute_logits(loaded, [exact]), compute_logits(loaded, [longer]))
+    assert count_truncated(loaded, []) == 0
+
+
+def test_padding_and_company_change_no_logits(encoder: Path) -> None:
+    loaded = with_random_head(create_classifier(str(encoder), LABELS, multi_label=False))
+    many = TEXTS * 200  # more than one batch
+    alone = np.concatenate([compute_logits(loaded, [text]) for text in TEXTS])
+    np.testing.assert_allclose(compute_logits(loaded, many), np.tile(alone, (200, 1)), atol=EXACT)
+    assert compute_logits(loaded, []).shape == (0, 3)
+
+
+def test_an_encoder_without_a_trained_head_is_refused_by_name(encoder: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"no trained classification head \(classifier\.bias, classifier\.weight"
+    ):
+        load_classifier(encoder)
+
+
+def test_a_regression_checkpoint_is_refused(make_checkpoint: Callable[..., Path]) -> None:
+    with pytest.raises(CheckpointError, match="gives one number, not labels"):
+        load_classifier(make_checkpoint("bert", classifier=True, num_labels=1))
+
+
+def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(encoder, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(AutoModel.from_pretrained(encoder).state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors could not be read.*unpickling them can run code"
+    ):
+        create_classifier(str(folder), LABELS, multi_label=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.safetensors", b"\x00" * 64, r"model\.safetensors could not be read"),
+        ("modules.json", b"{", r"modules\.json: not valid JSON"),
+        ("config.json", b"{", "no model configuration could be read"),
+        ("3_Dense/model.safetensors", None, r"3_Dense/model\.safetensors is missing; train the model again"),
+    ],
+)
+def test_a_damaged_run_says_which_file(
+    encoder: Path, tmp_path: Path, file: str, content: bytes | None, message: str
+) -> None:
+    base = with_layout(encoder, tmp_path / "base", pooling="mean_tokens", normalize=True)
+    run = saved(create_classifier(str(base), LABELS, multi_label=False), tmp_path / "run")
+    if content is None:
+        (run / file).unlink()
+    else:
+        (run / file).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        load_classifier(run)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load_classifier(tmp_path / "nowhere")

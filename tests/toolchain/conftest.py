@@ -1,0 +1,113 @@
+"""A tiny base model and a small labelled data set, made once a session, that training tests share."""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+WORDS = {
+    "weather": ["rain", "sun", "wind", "cloud", "storm", "snow"],
+    "music": ["song", "band", "guitar", "drum", "melody", "choir"],
+    "food": ["bread", "soup", "cheese", "apple", "rice", "pepper"],
+}
+FILLERS = ["the", "a", "please", "tell", "me", "about", "some", "more", "of", "and"]
+
+
+def sentence(label: str, rng: random.Random) -> str:
+    """A few words of the label's own among fillers."""
+    words = rng.sample(WORDS[label], 2) + rng.sample(FILLERS, rng.randint(1, 6))
+    rng.shuffle(words)
+    return " ".join(words)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of two layers, width 32, in sentence-transformers' layout: mean pooling, normalised."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-base")
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *FILLERS, *(w for words in WORDS.values() for w in words)]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=32,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        initializer_range=0.2,  # wide enough that features of different words differ
+    )
+    BertModel(config).save_pretrained(folder)
+    kinds = ("Transformer", "Pooling", "Normalize")
+    modules = [
+        {
+            "idx": i,
+            "name": str(i),
+            "path": f"{i}_{kind}" if i else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for i, kind in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of train, validation and test files: short sentences about weather, music or food."""
+    folder = tmp_path_factory.mktemp("topics")
+    rng = random.Random(0)
+    seen: set[str] = set()
+    for name, count in (("train", 40), ("validation", 12), ("test", 12)):
+        rows = []
+        for label in WORDS:
+            while sum(row[1] == label for row in rows) < count:
+                text = sentence(label, rng)
+                if text not in seen:
+                    seen.add(text)
+                    rows.append((text, label))
+        rng.shuffle(rows)
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *rows])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The multi-label sort: a sentence is about one topic, two, or none."""
+    folder = tmp_path_factory.mktemp("tags")
+    rng = random.Random(1)
+    seen: set[str] = set()
+    for name, count in (("train", 150), ("validation", 50), ("test", 50)):
+        rows = []
+        while len(rows) < count:
+            labels = [
+                label for label, share in zip(WORDS, (0.5, 0.4, 0.15), strict=True) if rng.random() < share
+            ]
+            text = " ".join([*rng.sample(FILLERS, 4), *(rng.choice(WORDS[label]) for label in labels)])
+            if text not in seen:
+                seen.add(text)
+                rows.append((text, "|".join(labels)))
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *rows])
+    return folder

@@ -1,0 +1,76 @@
+"""`ftool adapt`: teach a trained model from one example."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import echo_json, folder_argument, json_option
+
+if TYPE_CHECKING:
+    from ftool.adaptation import AdaptReport
+
+
+@click.command()
+@folder_argument
+@click.option("--text", required=True, metavar="TEXT", help="The example.")
+@click.option(
+    "--label",
+    "labels",
+    required=True,
+    multiple=True,
+    metavar="LABEL",
+    help="Its label; several for multi-label.",
+)
+@click.option(
+    "--max-drop",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Loss of the main metric on validation that is allowed; 0.01 is one point.",
+)
+@json_option
+def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_json: bool) -> None:
+    """Teach the trained model that one text has a label, and show what that costs on validation.
+
+    The head alone is changed. A change that costs more than --max-drop is not kept: run/ stays as it was, and the
+    exit status is 1.
+    """
+    from ftool import adaptation
+
+    report = adaptation.adapt(folder, text, labels, max_drop=max_drop)
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(_told(report))
+    if not report.kept:
+        raise SystemExit(1)
+
+
+def _told(report: "AdaptReport") -> str:
+    from ftool.tables import format_table
+
+    rows = [
+        ["", "before", "after"],
+        ["answer", _labels(report.answer_before.labels), _labels(report.answer_after.labels)],
+        ["its best score", f"{report.answer_before.score:.2f}", f"{report.answer_after.score:.2f}"],
+        [f"validation {report.metric}", f"{report.before:.4f}", f"{report.after:.4f}"],
+    ]
+    return format_table(rows) + "\n\n" + _verdict(report)
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    return ", ".join(labels) or "none"
+
+
+def _verdict(report: "AdaptReport") -> str:
+    if not report.lesson.learned:
+        return f"not kept: {report.lesson.updates} updates did not teach it; nothing was changed"
+    if not report.kept:
+        return (
+            f"not kept: it costs {report.drop:.4f} on validation, more than --max-drop {report.max_drop}; "
+            "add it to the training data and train again"
+        )
+    if report.lesson.updates == 0:
+        return "the model has it right already; nothing was changed"
+    return f"kept after {report.lesson.updates} updates of the head; `ftool export` brings it into the bundle"
