@@ -23,7 +23,7 @@ from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
 from ftool.training import checkpoints
 from ftool.training.distributed import is_main_process, main_process_first, process_count
-from ftool.training.hardware import device_name, use_threads
+from ftool.training.hardware import device_name, use_bf16, use_threads
 from ftool.training.losses import encode_targets
 from ftool.training.objective import Objective
 from ftool.training.stages import train_head, train_weights
@@ -52,19 +52,27 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     """
     began = time.monotonic()
     use_threads(recipe.train.threads)
+    use_bf16(recipe.train.bf16)  # refused here, not after minutes
     set_seed(recipe.train.seed)
     data = load_dataset(recipe.data, recipe.task)
     objective = Objective(data, recipe.train)
-    partial = folder / "run.partial"
-    resume_from = _open_partial(partial, _identity(recipe, data), resume=resume)
     loaded = _new_classifier(recipe, data)
-    training = _run_stages(loaded, objective, partial, resume_from)
+    training = {
+        "method": recipe.train.method,
+        "samples": recipe.train.samples,
+        "head": train_head(loaded, objective),
+        "fine_tuning": None,
+    }
+    if recipe.train.method != "head":
+        training["fine_tuning"] = _fine_tune(
+            loaded, objective, folder, _identity(recipe, data), resume=resume
+        )
     logits = compute_logits(loaded, data.validation.texts)
     loaded = replace(loaded, thresholds=objective.thresholds(logits))
     report = TrainReport(
         validation=judge(loaded, logits, data.validation, "validation"),
         test=judge(loaded, compute_logits(loaded, data.test.texts), data.test, "test"),
-        training=training | _effort(time.monotonic() - began),
+        training=training | _outcome(training, len(data.train), time.monotonic() - began),
         recipe=asdict(recipe),
         data=_describe(loaded, data),
     )
@@ -72,7 +80,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         with replacing_folder(ModelFolder(folder).run) as run:
             save_classifier(loaded, run)
             write_metrics(run, report.to_json())
-        checkpoints.discard(partial)
+        checkpoints.discard(_partial(folder))
     return report
 
 
@@ -139,14 +147,23 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     return Evaluation(task=NAME, on="bundle", split=split, examples=len(examples), metrics=metrics)
 
 
-def _open_partial(partial: Path, identity: dict[str, Any], *, resume: bool) -> Path | None:
-    """Where checkpoints go, emptied for a new run; the checkpoint to resume from, if any."""
+def _fine_tune(
+    loaded: LoadedClassifier, objective: Objective, folder: Path, identity: dict[str, Any], *, resume: bool
+) -> dict[str, Any]:
+    """Train the weights below the head, from a checkpoint of the interrupted run where `resume` says so."""
+    partial, resume_from = _partial(folder), None
     with main_process_first():
         if resume:
-            return checkpoints.resume(partial, identity)
-        if is_main_process():
+            resume_from = checkpoints.resume(partial, identity)
+        elif is_main_process():
             checkpoints.begin(partial, identity)
-    return None
+    with checkpoints.kept_if_resumable(partial):
+        return train_weights(loaded, objective, partial, resume_from)
+
+
+def _partial(folder: Path) -> Path:
+    """Where the checkpoints of a run stand while it is under way, and after it was cut off."""
+    return folder / "run.partial"
 
 
 def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
@@ -173,36 +190,20 @@ def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifie
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _run_stages(
-    loaded: LoadedClassifier, objective: Objective, partial: Path, resume_from: Path | None
-) -> dict[str, Any]:
-    """Train; what happened, as plain JSON."""
-    began = time.monotonic()
-    settings = objective.settings
-    head = train_head(loaded, objective)
-    done: dict[str, Any] = {"method": settings.method, "samples": settings.samples, "head": head}
-    if settings.method == "head":
-        seconds = time.monotonic() - began
-        return done | {"kept": "the head on the frozen encoder", **_speed(len(objective.data.train), seconds)}
-    began = time.monotonic()
-    tuned = train_weights(loaded, objective, partial, resume_from)
-    kept = f"update {tuned['best_step']} of {tuned['updates']}"
-    if tuned["best_step"] == 0:
-        kept = "the head on the frozen encoder, which fine-tuning did not beat"
-    return done | {
-        "fine_tuning": tuned,
-        "kept": kept,
-        **_speed(tuned["examples_seen"], time.monotonic() - began),
-    }
-
-
-def _speed(examples: int, seconds: float) -> dict[str, float]:
-    return {"examples_per_second": examples / max(seconds, 1e-9)}
-
-
-def _effort(seconds: float) -> dict[str, Any]:
+def _outcome(training: dict[str, Any], examples: int, seconds: float) -> dict[str, Any]:
+    """Which weights were kept and what it took; `seconds` are this call's, features and evaluation included."""
+    head, tuned = training["head"], training["fine_tuning"]
+    kept = "the head on the frozen encoder"
+    speed = examples / head["seconds"]
+    if tuned is not None:
+        speed = tuned["examples_seen"] / tuned["seconds"]
+        kept += ", which fine-tuning did not beat"
+        if tuned["best_step"] > 0:
+            kept = f"update {tuned['best_step']} of {tuned['updates']}"
     return {
-        "seconds": seconds,  # of this call, features and evaluation included
+        "kept": kept,
+        "seconds": seconds,
+        "examples_per_second": speed,
         "peak_memory_mb": peak_memory_mb(),
         "device": device_name(),
         "threads": torch.get_num_threads(),

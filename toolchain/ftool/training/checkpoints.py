@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,17 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
     discard(folder)
     folder.mkdir(parents=True)
     (folder / _SETTINGS).write_text(_dump(settings), encoding="utf-8")
+
+
+@contextmanager
+def kept_if_resumable(folder: Path) -> Iterator[None]:
+    """Where the block is cut off before its first whole checkpoint, remove `folder`: there is nothing to resume."""
+    try:
+        yield
+    except BaseException:
+        if not any(folder.glob(f"checkpoint-*/{_COMPLETE}")):
+            discard(folder)
+        raise
 
 
 def discard(folder: Path) -> None:

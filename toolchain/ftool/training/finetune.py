@@ -126,8 +126,8 @@ def _arguments(settings: TrainSettings, examples: int, folder: Path) -> Training
         # The square-root rule for Adam's learning rate and the batch size (Malladi et al. 2022).
         learning_rate /= math.sqrt(batch_size * accumulation)
         batch_size = accumulation = 1
-    updates_per_epoch = max(1, examples // (batch_size * accumulation * process_count()))
-    interval = max(1, math.ceil(updates_per_epoch / settings.evaluations_per_epoch))
+    updates_per_epoch = math.ceil(examples / (batch_size * accumulation * process_count()))
+    interval = math.ceil(updates_per_epoch / settings.evaluations_per_epoch)
     on_cpu = device_name() == "cpu"
     return TrainingArguments(
         output_dir=str(folder.resolve()),

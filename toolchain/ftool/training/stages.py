@@ -1,6 +1,6 @@
 """The stages of training a classifier: the head on frozen features, then the weights below it."""
 
-import logging
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,21 @@ from .lora import add_adapters, merge_adapters
 from .objective import Objective
 from .online import fit_head_online
 
-log = logging.getLogger(__name__)
-
 
 def train_head(loaded: LoadedClassifier, objective: Objective) -> dict[str, Any]:
     """Train the head in place on the encoder's frozen features; what happened, as plain JSON."""
+    began = time.monotonic()
+    loss = objective.loss  # refuses wrong class weights before the features take their time
     with main_process_first():
         train, validation = (
             _labelled_features(loaded, objective, split) for split in ("train", "validation")
         )
     settings, head = objective.settings, loaded.model.head
     if settings.samples == "single":
-        result = fit_head_online(head, train, validation, objective.loss, objective.score, settings)
+        result = fit_head_online(head, train, validation, loss, objective.score, settings)
     else:
-        result = fit_head(head, train, validation, objective.loss, objective.score)
-    return asdict(result)
+        result = fit_head(head, train, validation, loss, objective.score)
+    return asdict(result) | {"seconds": time.monotonic() - began}
 
 
 def train_weights(
@@ -41,6 +41,7 @@ def train_weights(
 
     Checkpoints go to `folder`.
     """
+    began = time.monotonic()
     settings, model = objective.settings, loaded.model
     train, validation = (_tokenized(loaded, objective, split) for split in ("train", "validation"))
     if settings.method == "lora":
@@ -62,7 +63,7 @@ def train_weights(
         sample = loaded.tokenize(objective.data.validation.texts[:8])
         device = next(model.parameters()).device
         result["merge_difference"] = merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
-    return result
+    return result | {"seconds": time.monotonic() - began}
 
 
 def _labelled_features(loaded: LoadedClassifier, objective: Objective, split: str) -> LabelledFeatures:
