@@ -15,7 +15,7 @@ from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
 from ftool_runtime.onnx_session import DEVICES, PROFILES
 from ftool_runtime.tasks import TextClassifier
-from ftool_runtime.text_files import read_texts
+from ftool_runtime.text_files import read_batches, read_texts
 
 DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
@@ -33,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return BROKEN_PIPE
     except (FtoolError, OSError) as error:
         if "--debug" in arguments:
             raise
-        _drop_output()
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        drop_output()
+        print(f"Error: {_in_one_line(error)}", file=sys.stderr)  # noqa: T201
         return WRONG_CALL
     except KeyboardInterrupt:
         print("Error: interrupted", file=sys.stderr)  # noqa: T201
@@ -47,38 +47,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_answers(
-    model: TextClassifier, texts: Iterable[str], out: TextIO, *, batch_size: int = 64, **options: Any
+    model: TextClassifier, batches: Iterable[Sequence[str]], out: TextIO, **options: Any
 ) -> int:
     """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
 
     Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are `top_k` and
-    `thresholds` of `TextClassifier.predict_iter`.
+    `thresholds` of `TextClassifier.predict_batches`.
     """
-    kept, asked = itertools.tee(texts)
+    kept, asked = itertools.tee(batches)
     truncated = 0
-    answers = zip(kept, model.predict_iter(asked, batch_size=batch_size, **options), strict=True)
-    for count, (text, answer) in enumerate(answers, 1):
-        out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
-        truncated += answer.truncated
-        if count % batch_size == 0:
-            out.flush()
+    for texts, answers in zip(kept, model.predict_batches(asked, **options), strict=True):
+        for text, answer in zip(texts, answers, strict=True):
+            out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
+            truncated += answer.truncated
+        out.flush()
     return truncated
+
+
+@contextlib.contextmanager
+def output_to(path: Path | None) -> Iterator[TextIO]:
+    """The file at `path`, which is replaced when the block ends well; for None standard output."""
+    if path is not None:
+        with replacing(path) as file:
+            yield file
+    elif sys.stdout is None:
+        raise InputError("standard output is closed; name a file with --output")
+    else:
+        yield sys.stdout
 
 
 def _predict(options: argparse.Namespace) -> int:
     if options.text and options.input:
         raise InputError("give texts as arguments or --input, not both")
-    texts = iter(options.text) if options.text else read_texts(options.input, options.column)
-    with _load(options) as model, _output(options.output) as out:
-        truncated = write_answers(
-            model,
-            texts,
-            out,
-            batch_size=options.batch_size,
-            top_k=options.top_k,
-            thresholds=options.threshold,
-        )
-        out.flush()
+    if options.batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1, got {options.batch_size}")
+    batches = (
+        [options.text] if options.text else read_batches(options.input, options.column, options.batch_size)
+    )
+    with _load(options) as model, output_to(options.output) as out:
+        truncated = write_answers(model, batches, out, top_k=options.top_k, thresholds=options.threshold)
     if truncated:
         longest = model.info()["max_length"]
         print(f"{truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
@@ -152,22 +159,21 @@ def _show(options: argparse.Namespace, values: dict[str, Any], lines: Iterable[s
     sys.stdout.write(text + "\n")
 
 
-@contextlib.contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-    else:
-        with replacing(path) as file:
-            yield file
-
-
-def _drop_output() -> None:
+def drop_output() -> None:
     """Let what is still buffered for a broken standard output go nowhere, or the interpreter complains at exit."""
+    if sys.stdout is None:
+        return
     with contextlib.suppress(OSError, ValueError):
         try:
             sys.stdout.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_one_line(error: FtoolError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).splitlines())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -188,7 +194,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
 
     predict = _command(commands, "predict", _predict, "answer texts, as JSON lines")
     predict.add_argument(
-        "text", nargs="*", metavar="TEXT", help="texts to answer; without any, --input or stdin"
+        "text", nargs="*", default=(), metavar="TEXT", help="texts to answer; without any, --input or stdin"
     )
     predict.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of standard output")
     predict.add_argument("--top-k", type=int, metavar="N", help="how many labels to give, best first")

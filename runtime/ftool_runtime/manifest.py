@@ -126,7 +126,7 @@ class Manifest:
         path = Path(folder) / MANIFEST_FILE
         try:
             text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise BundleError(_no_bundle(Path(folder))) from None
         except (OSError, UnicodeDecodeError) as error:
             raise BundleError(f"can't read {path}: {error}") from error
@@ -259,6 +259,8 @@ def _check_names(where: str, names: tuple[str, ...], known: tuple[str, ...]) -> 
 def _no_bundle(folder: Path) -> str:
     if not folder.exists():
         return f"there is no folder {folder}"
+    if not folder.is_dir():
+        return f"{folder} is a file; a bundle is the folder that holds {MANIFEST_FILE}"
     if (folder / "bundle" / MANIFEST_FILE).is_file():
         return f"{folder} is a model folder; its bundle is {folder / 'bundle'}"
     return f"{folder} is no ftool bundle: it has no {MANIFEST_FILE}"

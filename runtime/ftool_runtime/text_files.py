@@ -1,42 +1,107 @@
 """Reading texts to answer, one by one, from lines, JSON lines or a table; an error names file and line."""
 
 import csv
+import itertools
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.token_encoder import text_problem
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
+_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # they would pass for lines of text, some of them
+_CHUNK = 65_536  # bytes: what a pipe holds on Linux
 _LONGEST_CELL = (
     2**31 - 1
 )  # the csv module's own limit refuses at 131,072 characters what the model would only cut
 
 
-def read_texts(path: Path | None, column: str = "text") -> Iterator[str]:
+class _ReadableAsItComes(Protocol):
+    """What `io.BufferedReader` and `io.BytesIO` offer."""
+
+    def read1(self, size: int, /) -> bytes:
+        """What has arrived, at most `size` bytes; waits where that is nothing, and gives none at the end."""
+
+
+def read_texts(path: Path, column: str = "text") -> Iterator[str]:
     """The texts in a file, read as they are asked for.
 
     Args:
         path: `.jsonl` or `.ndjson`: one object or string a line; `.csv` or `.tsv`: with a header; anything else:
-            one text a line. None: standard input, one text a line.
+            one text a line.
         column: the key or column that holds the text.
 
     Raises:
         InputError: the file can't be read, is empty or not UTF-8, lacks the column, or has an empty text; file and
             line are named.
     """
-    if path is None:
-        yield from _checked(_lines(sys.stdin.buffer, "standard input"), "standard input")
-        return
+    if path.suffix.lower() in _NOT_READ:
+        raise InputError(f"can't read {path}: give texts as .jsonl, .csv, .tsv or a text a line, not zipped")
     try:
         with path.open("rb") as file:
             yield from _checked(_parsed(file, path, column), str(path))
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from error
+
+
+def read_batches(path: Path | None, column: str = "text", batch_size: int = 64) -> Iterator[list[str]]:
+    """The texts in a file, `batch_size` at a time.
+
+    Those of standard input (`path` None, one text a line) come as they arrive, so that every line of a live pipe is
+    answered at once, and those that arrived meanwhile together. Raises as `read_texts` does.
+    """
+    if path is not None:
+        texts = read_texts(path, column)
+        while batch := list(itertools.islice(texts, batch_size)):
+            yield batch
+        return
+    if sys.stdin is None:
+        raise InputError("standard input is closed; give texts as arguments or in a file with --input")
+    arriving = ArrivingLines(cast(_ReadableAsItComes, sys.stdin.buffer))
+    texts = _checked(_lines(arriving, "standard input"), "standard input")
+    for first in texts:
+        yield [first, *itertools.islice(texts, min(arriving.waiting, batch_size - 1))]
+
+
+class ArrivingLines:
+    """The lines of a stream, without their line feeds, each as soon as it is whole."""
+
+    def __init__(self, stream: _ReadableAsItComes) -> None:
+        """Read from `stream`, which is not closed."""
+        self._chunks = iter(lambda: stream.read1(_CHUNK), b"")
+        self._whole: deque[bytes] = deque()
+        self._begun: list[bytes] = []  # a line whose end has not come
+
+    @property
+    def waiting(self) -> int:
+        """How many lines can be had without waiting."""
+        return len(self._whole)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while not self._whole:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return self._last()
+            *ends, begun = chunk.split(b"\n")
+            if ends:
+                self._whole.extend((b"".join((*self._begun, ends[0])), *ends[1:]))
+                self._begun = []
+            self._begun.append(begun)
+        return self._whole.popleft()
+
+    def _last(self) -> bytes:
+        last, self._begun = b"".join(self._begun), []
+        if not last:
+            raise StopIteration
+        return last
 
 
 def _checked(numbered: Iterable[tuple[int, object]], name: str) -> Iterator[str]:
@@ -61,16 +126,17 @@ def _parsed(file: BinaryIO, path: Path, column: str) -> Iterator[tuple[int, obje
     return lines
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+def _lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends; a byte order mark is dropped."""
-    offset = 0
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(lines, 1):
         try:
-            text = line.decode("utf-8")
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{name}, line {number}: not UTF-8 (byte {offset + error.start})") from error
-        offset += len(line)
-        yield number, text.removeprefix("\ufeff").rstrip("\r\n")
+            raise InputError(
+                f"{name}, line {number}: not UTF-8 (byte {error.start + 1} of the line is "
+                f"0x{error.object[error.start]:02x}); save it as UTF-8"
+            ) from error
+        yield number, text.rstrip("\r\n")
 
 
 def _json_texts(lines: Iterable[tuple[int, str]], path: Path, column: str) -> Iterator[tuple[int, object]]:
@@ -99,6 +165,7 @@ def _table_texts(
         (line + "\n" for _, line in lines),
         delimiter=delimiter,
         quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        strict=True,  # or a quote that does not close swallows the rest of the file
     )
     try:
         header = next(reader, [])

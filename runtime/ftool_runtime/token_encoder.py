@@ -46,12 +46,7 @@ class TokenEncoder:
         problem = text_problem(text)
         if problem:
             raise InputError(f"text {row} {problem}", row=row)
-        try:
-            encoding = self._tokenizer.encode(self._prefix + text)
-        except TypeError as error:
-            raise InputError(
-                f"text {row} is not valid Unicode: it holds a lone surrogate", row=row
-            ) from error
+        encoding = self._tokenizer.encode(self._prefix + text)
         ids: list[int] = encoding.ids
         if not ids:
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
@@ -63,4 +58,10 @@ def text_problem(text: object) -> str | None:
     """What keeps `text` from being a text to answer, as the end of a sentence; None where nothing does."""
     if not isinstance(text, str):
         return f"must be a string, got {type(text).__name__}"
-    return "is empty" if not text or text.isspace() else None
+    if not text or text.isspace():
+        return "is empty"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode: it holds a lone surrogate"
+    return None

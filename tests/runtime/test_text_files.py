@@ -1,13 +1,16 @@
 """Reading texts from files: every format, and errors that name file and line."""
 
+import io
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.text_files import read_texts
+from ftool_runtime.text_files import ArrivingLines, read_batches, read_texts
 
 FileMaker = Callable[[str, str | bytes], Path]
 
@@ -60,17 +63,22 @@ def test_another_column_can_be_named(make_file: FileMaker) -> None:
         ("a.csv", "", r"a\.csv is empty"),
         ("a.csv", "text\n", r"a\.csv is empty"),
         ("a.txt", "play\n\nmusic\n", r"a\.txt, line 2: the text is empty"),
-        ("a.txt", b"play\nm\xfcsic\n", r"a\.txt, line 2: not UTF-8 \(byte 6\)"),
-        ("a.txt", "play\n".encode("utf-16"), r"a\.txt, line 1: not UTF-8 \(byte 0\)"),
+        ("a.txt", b"play\nm\xfcsic\n", r"a\.txt, line 2: not UTF-8 \(byte 2 of the line is 0xfc\); save it"),
+        ("a.txt", "play\n".encode("utf-16"), r"a\.txt, line 1: not UTF-8 \(byte 1 of the line is 0xff\)"),
         ("a.csv", "query,id\nplay,1\n", r"no column 'text'; it has query, id"),
         ("a.csv", "text,id\nplay,1,2\n", r"a\.csv, line 2: 3 cells under 2 columns"),
-        ("a.csv", 'text\nplay\n"\n', r"a\.csv, line 3: the text is empty"),
+        ("a.csv", 'text\nplay\n"\n', r"a\.csv, line 3: unexpected end of data"),
         (
             "a.jsonl",
             '{"text": "play"}\n{"text": 3}\n',
             r"a\.jsonl, line 2: the text must be a string, got int",
         ),
         ("a.jsonl", '{"text": "play"}\n{"query": "x"}\n', r"a\.jsonl, line 2: no 'text' among query"),
+        ("a.csv", 'text\n"play\nmusic\n', r"a\.csv, line 3: unexpected end of data"),
+        ("a.csv", 'text,id\n" ",1\n', r"a\.csv, line 2: the text is empty"),
+        ("a.json", '[{"text": "play"}]', r"can't read .*a\.json: give texts as \.jsonl"),
+        ("a.csv.gz", b"\x1f\x8b", r"can't read .*a\.csv\.gz: .* not zipped"),
+        ("a.jsonl", '"play"\n"\\ud800"\n', r"a\.jsonl, line 2: the text is not valid Unicode"),
         ("a.jsonl", '{"text": "play"\n', r"a\.jsonl, line 1: not JSON"),
         ("a.jsonl", "3\n", r"a\.jsonl, line 1: the text must be a string, got int"),
     ],
@@ -101,3 +109,47 @@ def test_a_quotation_mark_in_tsv_is_part_of_the_text(tmp_path: Path) -> None:
     path = tmp_path / "tweets.tsv"
     path.write_text('text\tid\n"so what\t1\nplay "yes" now\t2\n', encoding="utf-8")
     assert list(read_texts(path)) == ['"so what', 'play "yes" now']
+
+
+class Arriving:
+    """A stream whose parts arrive one at a time; None is a pause that nobody may wait through."""
+
+    def __init__(self, *parts: bytes | None) -> None:
+        self._parts: Iterator[bytes | None] = iter(parts)
+
+    def read1(self, size: int) -> bytes:
+        part = next(self._parts, b"")
+        assert part is not None, "waited for more with lines at hand"
+        assert len(part) <= size
+        return part
+
+
+def test_a_line_is_there_as_soon_as_it_is_whole() -> None:
+    lines = ArrivingLines(Arriving(b"a\nb\nc", b"c", b"c\n", None))
+    assert [next(lines) for _ in range(3)] == [b"a", b"b", b"ccc"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize("content", [b"", b"\n", b"a", b"a\nbc\n\nd", b"a\nbc\n\n"])
+def test_lines_do_not_depend_on_how_they_arrive(content: bytes, size: int) -> None:
+    parts = [content[start : start + size] for start in range(0, len(content), size)]
+    assert list(ArrivingLines(Arriving(*parts))) == content.splitlines()
+
+
+def test_what_arrives_together_on_standard_input_is_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Arriving(b"a\nb\nc\n", b"d\n", b"e\nf")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    assert list(read_batches(None, batch_size=2)) == [["a", "b"], ["c"], ["d"], ["e"], ["f"]]
+
+
+def test_a_text_of_another_encoding_is_named_by_its_line_on_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a\n\xff\n")))
+    with pytest.raises(ft.InputError, match="standard input, line 2: not UTF-8"):
+        list(read_batches(None))
+
+
+def test_a_file_comes_in_full_batches(make_file: FileMaker) -> None:
+    path = make_file("a.txt", "a\nb\nc\n")
+    assert list(read_batches(path, batch_size=2)) == [["a", "b"], ["c"]]

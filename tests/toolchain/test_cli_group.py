@@ -176,8 +176,9 @@ def test_version_is_the_packages() -> None:
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
-    script = f"{sys.executable} -m ftool --help | true"
+    script = f"{{ {sys.executable} -m ftool --help; echo $? >status; }} | true"
     done = subprocess.run(
         ["/bin/sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.stderr == ""
+    assert (tmp_path / "status").read_text() == "141\n"  # as for any tool: 1 would say that a gate said no

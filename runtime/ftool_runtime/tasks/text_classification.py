@@ -122,9 +122,22 @@ class TextClassifier:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-        limits = self._limits(top_k, thresholds)
         _refuse_scalar(texts)
-        return self._stream(iter(texts), batch_size, top_k, limits)
+        answers = self.predict_batches(_cut(iter(texts), batch_size), top_k=top_k, thresholds=thresholds)
+        return itertools.chain.from_iterable(answers)
+
+    def predict_batches(
+        self,
+        batches: Iterable[Sequence[str]],
+        *,
+        top_k: int | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> Iterator[list[Classification]]:
+        """Classify a stream of lists of texts, as long as the caller makes them: the answers of each list.
+
+        Raises as `predict_iter`; a text's `row` counts from the start of the stream.
+        """
+        return self._stream(batches, top_k, self._limits(top_k, thresholds))
 
     def logits(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The graph's own output, float32 (texts, labels), no softmax or sigmoid. Raises as `__call__`."""
@@ -150,11 +163,11 @@ class TextClassifier:
         return resolve_thresholds(thresholds, self.labels, self._thresholds) if self.multi_label else None
 
     def _stream(
-        self, texts: Iterator[str], batch_size: int, top_k: int | None, limits: NDArray[np.float64] | None
-    ) -> Iterator[Classification]:
+        self, batches: Iterable[Sequence[str]], top_k: int | None, limits: NDArray[np.float64] | None
+    ) -> Iterator[list[Classification]]:
         first_row = 0
-        while batch := list(itertools.islice(texts, batch_size)):
-            yield from self._answers(self._engine.logits(batch, first_row), top_k, limits)
+        for batch in batches:
+            yield self._answers(self._engine.logits(batch, first_row), top_k, limits)
             first_row += len(batch)
 
     def _answers(
@@ -168,6 +181,11 @@ class TextClassifier:
             top_k=top_k,
             truncated=logits.truncated,
         )
+
+
+def _cut(texts: Iterator[str], batch_size: int) -> Iterator[list[str]]:
+    while batch := list(itertools.islice(texts, batch_size)):
+        yield batch
 
 
 def _listed(texts: Iterable[str]) -> list[str]:

@@ -56,6 +56,13 @@ class Interrupted(Failure):
     exit_code = 130
 
 
+class BrokenOutput(click.exceptions.Exit):
+    """Whoever read our output has seen enough: no message, and the status that shells give SIGPIPE, as for any tool."""
+
+    def __init__(self) -> None:
+        super().__init__(141)
+
+
 class CommandGroup(click.Group):
     """A group that reads its commands from `COMMANDS`, and turns errors into one line and an exit status."""
 
@@ -117,8 +124,11 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
         raise Interrupted("interrupted") from error
     except _ftool_error() as error:
         _fail(ctx, str(error), error)
-    except BrokenPipeError:
-        raise  # whoever read our output has seen enough: click ends quietly
+    except BrokenPipeError as error:
+        from ftool_runtime.cli import drop_output
+
+        drop_output()
+        raise BrokenOutput from error
     except OSError as error:
         if error.errno is None:
             raise

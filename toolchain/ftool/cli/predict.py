@@ -1,11 +1,8 @@
 """`ftool predict`: label texts with a bundle."""
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -44,22 +41,21 @@ def predict(
 ) -> None:
     """Label texts with a bundle: one JSON object a line, in the order of the input.
 
-    The texts are the arguments, or the rows of --input, or the lines of standard input.
+    The texts are the arguments, or the rows of --input, or the lines of standard input, each answered as it comes.
 
     \b
     ftool predict models/intents "turn the lights off"
     ftool predict models/intents --input texts.csv --output labels.jsonl
     """
     import ftool_runtime as ft
-    from ftool_runtime.cli import write_answers
-    from ftool_runtime.text_files import read_texts
+    from ftool_runtime.cli import output_to, write_answers
+    from ftool_runtime.text_files import read_batches
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
-    with ft.load(bundle_in(folder), device=device, threads=threads) as model, _writing_to(output) as out:
-        truncated = write_answers(
-            model, texts or read_texts(source, column), out, top_k=top_k, thresholds=threshold
-        )
+    batches = [texts] if texts else read_batches(source, column)
+    with ft.load(bundle_in(folder), device=device, threads=threads) as model, output_to(output) as out:
+        truncated = write_answers(model, batches, out, top_k=top_k, thresholds=threshold)
     if truncated:
         _log.warning("texts longer than the model takes, cut at their ends: %d", truncated)
 
@@ -76,15 +72,3 @@ def bundle_in(folder: Path) -> Path:
     if (folder / MANIFEST_FILE).is_file() or not (model.recipe.is_file() or model.bundle.is_dir()):
         return folder
     return model.require_bundle()
-
-
-@contextmanager
-def _writing_to(output: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears when the block ends well."""
-    from ftool_runtime.atomic import replacing
-
-    if output is None:
-        yield sys.stdout
-        return
-    with replacing(output) as file:
-        yield file

@@ -30,6 +30,7 @@ standard error.
 | 1 | a gate said no: parity, accuracy, verification, a costly adaptation, something that doctor misses |
 | 2 | a wrong call or bad input: one line, `Error: …`, on standard error; `--debug` adds the traceback |
 | 130 | Ctrl-C; nothing is left half-written |
+| 141 | whoever read the output stopped reading, as `head` does |
 """
 
 
