@@ -110,7 +110,11 @@ def main(arguments: list[str]) -> int:
             messagebox.showerror("Assistant", str(error))
         return 2
     with model:
-        root = tk.Tk()
+        try:
+            root = tk.Tk()
+        except tk.TclError as error:
+            print(f"Error: no window can be opened here: {error}", file=sys.stderr)
+            return 2
         AssistantWindow(root, model)
         root.mainloop()
     return 0

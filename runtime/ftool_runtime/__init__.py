@@ -3,7 +3,7 @@
 import ftool_runtime as ft
 
 model = ft.load("bundle")
-model("turn the lights off").label
+model("make the screen brighter").label
 """
 
 from typing import TYPE_CHECKING, Any

@@ -170,3 +170,14 @@ def test_a_folder_that_is_no_bundle_ends_the_app_with_a_clear_error(tmp_path: Pa
     assert run.stderr.startswith("Error: ")
     assert str(tmp_path) in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Tk needs no X display")
+def test_a_machine_without_a_display_ends_the_app_with_a_clear_error(intents_bundle: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, EXAMPLE / "app.py", intents_bundle],
+        capture_output=True, text=True, check=False, env={**os.environ, "DISPLAY": "localhost:99"},
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith("Error: no window can be opened here: ")
+    assert "Traceback" not in run.stderr

@@ -126,8 +126,9 @@ def test_top_k_that_makes_no_sense_is_refused(top_k: Any) -> None:
 
 
 def test_an_answer_that_is_not_a_number_is_an_error_and_names_the_row() -> None:
-    with pytest.raises(ft.BundleError, match="answer to text 1 is not a number"):
-        classify([[1.0, 2.0, 3.0], [1.0, float("nan"), 3.0]], LABELS)
+    for logit in (float("nan"), float("inf")):
+        with pytest.raises(ft.BundleError, match="answer to text 1 is not a finite number"):
+            classify([[1.0, 2.0, 3.0], [1.0, logit, 3.0]], LABELS)
 
 
 def test_json_holds_what_predict_prints() -> None:

@@ -141,7 +141,11 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.csv.gz", gzip.compress(b""), "the file is empty"),
         ("d.csv", b"text,label\n", "holds no examples"),
         ("d.csv", "text,label\nok,a\nfür,b\n".encode("latin-1"), "byte 0xfc at offset 17, row 3"),
-        ("d.csv", "text,label\nok,a\n".encode("utf-16"), "not UTF-8: byte 0xff at offset 0, row 1"),
+        (
+            "d.csv",
+            "text,label\nok,a\n".encode("utf-16"),
+            "row 1; save the file as UTF-8 (such as with iconv -f UTF-16 ",
+        ),
         ("d.csv", b"text,label\nok,a\nn\0l,b\n", "row 3 holds a NUL byte"),
         ("d.csv", b'text,label\nok,a\n"open,b\n', "row 3 is not CSV"),
         ("d.csv", b"text,label\nok,a\nwell, yes,b\n", "row 3 has 3 cells, not 2 (text, label)"),

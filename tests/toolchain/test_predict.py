@@ -171,3 +171,9 @@ def test_an_output_in_a_missing_folder_is_bad_input(model_folder: Path, tmp_path
     result = run(model_folder, "go", "--output", tmp_path / "gone" / "out.jsonl")
     assert result.exit_code == 2
     assert "No such file or directory" in result.stderr
+
+
+def test_a_text_in_the_folder_s_place_is_told_where_it_belongs(model_folder: Path) -> None:
+    result = run("stop now")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: there is no folder stop now; texts come after the folder")

@@ -243,13 +243,13 @@ def classify(
 
     Raises:
         InputError: `top_k` or `thresholds` makes no sense.
-        BundleError: a logit is not a number.
+        BundleError: a logit is not a finite number.
     """
     values = np.asarray(logits)
-    if np.isnan(values).any():
-        row = int(np.isnan(values).any(axis=-1).argmax())
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).any(axis=-1).argmax())
         raise BundleError(
-            f"the model's answer to text {row} is not a number; run `ftool parity` on its checkpoint"
+            f"the model's answer to text {row} is not a finite number; run `ftool parity` on its checkpoint"
         )
     _check_options(top_k, thresholds, multi_label)
     limits = resolve_thresholds(thresholds, labels) if multi_label else None

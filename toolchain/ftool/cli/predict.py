@@ -44,7 +44,7 @@ def predict(
     The texts are the arguments, or the rows of --input, or the lines of standard input, each answered as it comes.
 
     \b
-    ftool predict models/intents "turn the lights off"
+    ftool predict models/intents "make the screen brighter"
     ftool predict models/intents --input texts.csv --output labels.jsonl
     """
     import ftool_runtime as ft
@@ -63,11 +63,16 @@ def predict(
 def bundle_in(folder: Path) -> Path:
     """The bundle that a path means: a bundle itself, or that of a model folder.
 
-    Raises ModelFolderError where a model folder has none yet; what is neither is left for `load` to refuse.
+    Raises UsageError where there is no such folder, and ModelFolderError where a model folder has no bundle yet; what
+    is neither is left for `load` to refuse.
     """
     from ftool.model_folder import ModelFolder
     from ftool_runtime.bundle_paths import MANIFEST_FILE
 
+    if not folder.exists():
+        raise click.UsageError(
+            f"there is no folder {folder}; texts come after the folder, which can be a dot"
+        )
     model = ModelFolder(folder)
     if (folder / MANIFEST_FILE).is_file() or not (model.recipe.is_file() or model.bundle.is_dir()):
         return folder

@@ -8,6 +8,7 @@ from pathlib import Path
 from .types import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # what Excel puts before its "Unicode text"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -35,9 +36,10 @@ def read_text(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = content.count(b"\n", 0, error.start) + 1
+        likely = "UTF-16" if content.startswith(_UTF_16_MARKS) else "LATIN1"
         raise DataError(
             f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}, row {row}; "
-            "save the file as UTF-8 (such as with iconv -f LATIN1 -t UTF-8)"
+            f"save the file as UTF-8 (such as with iconv -f {likely} -t UTF-8)"
         ) from error
     nul = text.find("\0")
     if nul >= 0:
