@@ -3,7 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -57,22 +58,17 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     data = load_dataset(recipe.data, recipe.task)
     objective = Objective(data, recipe.train)
     loaded = _new_classifier(recipe, data)
-    training = {
-        "method": recipe.train.method,
-        "samples": recipe.train.samples,
-        "head": train_head(loaded, objective),
-        "fine_tuning": None,
-    }
+    head, start_head = train_head(loaded, objective)
+    tuned = None
     if recipe.train.method != "head":
-        training["fine_tuning"] = _fine_tune(
-            loaded, objective, folder, _identity(recipe, data), resume=resume
-        )
+        with _checkpoints(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+            tuned = train_weights(loaded, objective, start_head, partial, resume_from)
     logits = compute_logits(loaded, data.validation.texts)
     loaded = replace(loaded, thresholds=objective.thresholds(logits))
     report = TrainReport(
         validation=judge(loaded, logits, data.validation, "validation"),
         test=judge(loaded, compute_logits(loaded, data.test.texts), data.test, "test"),
-        training=training | _outcome(training, len(data.train), time.monotonic() - began),
+        training=_account(head, tuned, examples=len(data.train), seconds=time.monotonic() - began),
         recipe=asdict(recipe),
         data=_describe(loaded, data),
     )
@@ -147,10 +143,11 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     return Evaluation(task=NAME, on="bundle", split=split, examples=len(examples), metrics=metrics)
 
 
-def _fine_tune(
-    loaded: LoadedClassifier, objective: Objective, folder: Path, identity: dict[str, Any], *, resume: bool
-) -> dict[str, Any]:
-    """Train the weights below the head, from a checkpoint of the interrupted run where `resume` says so."""
+@contextmanager
+def _checkpoints(
+    folder: Path, identity: dict[str, Any], *, resume: bool
+) -> Iterator[tuple[Path, Path | None]]:
+    """Where checkpoints go, and the one to resume from, if any."""
     partial, resume_from = _partial(folder), None
     with main_process_first():
         if resume:
@@ -158,7 +155,7 @@ def _fine_tune(
         elif is_main_process():
             checkpoints.begin(partial, identity)
     with checkpoints.kept_if_resumable(partial):
-        return train_weights(loaded, objective, partial, resume_from)
+        yield partial, resume_from
 
 
 def _partial(folder: Path) -> Path:
@@ -190,19 +187,21 @@ def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifie
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _outcome(training: dict[str, Any], examples: int, seconds: float) -> dict[str, Any]:
-    """Which weights were kept and what it took; `seconds` are this call's, features and evaluation included."""
-    head, tuned = training["head"], training["fine_tuning"]
-    kept = "the head on the frozen encoder"
-    speed = examples / head["seconds"]
+def _account(
+    head: dict[str, Any], tuned: dict[str, Any] | None, *, examples: int, seconds: float
+) -> dict[str, Any]:
+    """How training went: its stages, which weights were kept, and what it took."""
+    kept, speed = "the head on the frozen encoder", examples / head["seconds"]
     if tuned is not None:
-        speed = tuned["examples_seen"] / tuned["seconds"]
         kept += ", which fine-tuning did not beat"
+        speed = tuned["examples_seen"] / tuned["seconds"]
         if tuned["best_step"] > 0:
             kept = f"update {tuned['best_step']} of {tuned['updates']}"
     return {
         "kept": kept,
-        "seconds": seconds,
+        "head": head,
+        "fine_tuning": tuned,
+        "seconds": seconds,  # of this call, features and evaluation included
         "examples_per_second": speed,
         "peak_memory_mb": peak_memory_mb(),
         "device": device_name(),

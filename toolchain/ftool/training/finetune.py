@@ -59,7 +59,7 @@ class FinetuneResult:
 
     updates: int
     examples_seen: int
-    start_score: float  # the main metric on validation before the first update
+    start_score: float  # the main metric on validation of the network as it was handed in
     best_score: float
     best_step: int  # 0 where no later weights scored better than those at the start
     loss_curve: tuple[dict[str, float], ...]
@@ -73,16 +73,17 @@ def finetune(
     settings: TrainSettings,
     *,
     score: Callable[[np.ndarray], float],
+    start_head: dict[str, Tensor],
     folder: Path,
     resume_from: Path | None = None,
 ) -> FinetuneResult:
     """Train `network` in place, with checkpoints in `folder`, and leave in it the weights that scored best.
 
-    `score` takes validation's logits, float32 (examples, labels), and gives the main metric. The weights at the
-    start count too: training that never gains returns them. Raises TrainingError where the loss is no longer a
-    number.
+    Training begins with the head `start_head`; but the weights that were handed in count too, and training that
+    never scores better returns them. `score` takes validation's logits, float32 (examples, labels), and gives the
+    main metric. Raises TrainingError where the loss is no longer a number.
     """
-    start = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     trainer = _LikeLengthTrainer(
         model=network,
         args=_arguments(settings, len(train), folder),
@@ -94,11 +95,12 @@ def finetune(
     )
     trainer.remove_callback(PrinterCallback)  # it prints to standard output, which belongs to results
     start_score = float(trainer.evaluate()[f"eval_{_SCORE}"])
+    network.model.head.load_state_dict(start_head)
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     best_score, best_step = float(trainer.state.best_metric), int(trainer.state.best_global_step)
     if best_score <= start_score:
-        log.info("no later weights beat the %.4f at the start, so those are kept", start_score)
-        network.load_state_dict(start)
+        log.info("no weights beat the head's %.4f, so that is kept", start_score)
+        network.load_state_dict(before)
         best_score, best_step = start_score, 0
     return FinetuneResult(
         updates=trainer.state.global_step,

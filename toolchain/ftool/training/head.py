@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 # Penalties on the squared weights, strongest first, tried in turn; each starts from the last one's solution.
 STRENGTHS = (1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 _ITERATIONS = 150  # at most, for each strength
+_NEARLY = 0.01  # of the main metric: one point
 _CHUNK = 16384  # rows whose logits are held at once
 
 
@@ -47,10 +48,17 @@ class HeadTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadResult:
-    """What training the head did."""
+    """What training the head did.
+
+    `start` is where fine-tuning had better begin: the strongest penalty that scores nearly as well as the best. A
+    head without it has fitted the training data so closely that little gradient is left for the encoder (seen on
+    banking77: after one epoch 0.923 on test from the one, 0.912 from the other).
+    """
 
     trials: tuple[HeadTrial, ...]
     best: HeadTrial
+    start: HeadTrial
+    start_weights: dict[str, Tensor]  # of the head
 
 
 def fit_head(
@@ -71,7 +79,7 @@ def fit_head(
     nn.init.zeros_(probe.weight)
     nn.init.zeros_(probe.bias)
     trials: list[HeadTrial] = []
-    best: HeadTrial | None = None
+    weights: list[dict[str, Tensor]] = []
     for strength in STRENGTHS:
         train_loss = _minimise(probe, train, loss, strength, centre, scale)
         plain = _folded(probe, centre, scale)
@@ -80,11 +88,18 @@ def fit_head(
         )
         log.info("head: penalty %g, train loss %.4f, validation %.4f", strength, train_loss, trial.score)
         trials.append(trial)
-        if best is None or trial.score > best.score:
-            best = trial
-            head.load_state_dict(plain.state_dict())
-    assert best is not None
-    return HeadResult(trials=tuple(trials), best=best)
+        weights.append(plain.state_dict())
+    return choose(head, trials, weights)
+
+
+def choose(head: nn.Linear, trials: list[HeadTrial], weights: list[dict[str, Tensor]]) -> HeadResult:
+    """Put the weights of the best trial into `head`; of equal scores the first counts."""
+    best = max(range(len(trials)), key=lambda index: trials[index].score)
+    start = next(i for i, trial in enumerate(trials) if trial.score >= trials[best].score - _NEARLY)
+    head.load_state_dict(weights[best])
+    return HeadResult(
+        trials=tuple(trials), best=trials[best], start=trials[start], start_weights=weights[start]
+    )
 
 
 def head_logits(head: nn.Linear, examples: LabelledFeatures) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import nn
 
 from ftool.recipe import TrainSettings
 
-from .head import HeadResult, HeadTrial, LabelledFeatures, head_logits
+from .head import HeadResult, HeadTrial, LabelledFeatures, choose, head_logits
 from .losses import ClassificationLoss
 
 log = logging.getLogger(__name__)
@@ -36,17 +36,14 @@ def fit_head_online(
     )
     generator = torch.Generator().manual_seed(settings.seed)
     trials: list[HeadTrial] = []
-    best: tuple[HeadTrial, dict[str, torch.Tensor]] | None = None
+    weights: list[dict[str, torch.Tensor]] = []
     for epoch in range(1, epochs + 1):
         train_loss = _epoch(head, train, loss, optimizer, decay, generator)
         trial = HeadTrial(strength=0.0, train_loss=train_loss, score=score(head_logits(head, validation)))
         log.info("head: epoch %d, train loss %.4f, validation %.4f", epoch, train_loss, trial.score)
         trials.append(trial)
-        if best is None or trial.score > best[0].score:
-            best = trial, {name: value.clone() for name, value in head.state_dict().items()}
-    assert best is not None
-    head.load_state_dict(best[1])
-    return HeadResult(trials=tuple(trials), best=best[0])
+        weights.append({name: value.clone() for name, value in head.state_dict().items()})
+    return choose(head, trials, weights)
 
 
 def _epoch(

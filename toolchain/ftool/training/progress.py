@@ -50,10 +50,15 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
                 f"{name} {logs[name]:.4g}" for name in ("loss", "eval_loss", "eval_score") if name in logs
             )
             if shown:
-                log.info("update %d of %d: %s", state.global_step, state.max_steps, shown)
+                log.info("update %d%s: %s", state.global_step, _of(state.max_steps), shown)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Called by Trainer after the last update."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _of(updates: int) -> str:
+    """How many there will be; unknown before training begins."""
+    return f" of {updates}" if updates else ""

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ftool_export.classifier import LoadedClassifier
 
 from .distributed import main_process_first
@@ -18,8 +20,11 @@ from .objective import Objective
 from .online import fit_head_online
 
 
-def train_head(loaded: LoadedClassifier, objective: Objective) -> dict[str, Any]:
-    """Train the head in place on the encoder's frozen features; what happened, as plain JSON."""
+def train_head(loaded: LoadedClassifier, objective: Objective) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Train the head in place on the encoder's frozen features.
+
+    What happened, as plain JSON, and the head's weights that fine-tuning had better start from.
+    """
     began = time.monotonic()
     loss = objective.loss  # refuses wrong class weights before the features take their time
     with main_process_first():
@@ -31,15 +36,25 @@ def train_head(loaded: LoadedClassifier, objective: Objective) -> dict[str, Any]
         result = fit_head_online(head, train, validation, loss, objective.score, settings)
     else:
         result = fit_head(head, train, validation, loss, objective.score)
-    return asdict(result) | {"seconds": time.monotonic() - began}
+    happened: dict[str, Any] = {
+        "trials": [asdict(trial) for trial in result.trials],
+        "best": asdict(result.best),
+        "start": asdict(result.start),
+        "seconds": time.monotonic() - began,
+    }
+    return happened, result.start_weights
 
 
 def train_weights(
-    loaded: LoadedClassifier, objective: Objective, folder: Path, resume_from: Path | None
+    loaded: LoadedClassifier,
+    objective: Objective,
+    start_head: dict[str, Tensor],
+    folder: Path,
+    resume_from: Path | None,
 ) -> dict[str, Any]:
     """Fine-tune all weights, or LoRA adapters that are merged afterwards; what happened, as plain JSON.
 
-    Checkpoints go to `folder`.
+    Training begins with the head `start_head`. Checkpoints go to `folder`.
     """
     began = time.monotonic()
     settings, model = objective.settings, loaded.model
@@ -54,6 +69,7 @@ def train_weights(
             validation,
             settings,
             score=objective.score,
+            start_head=start_head,
             folder=folder,
             resume_from=resume_from,
         )
