@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, cast
 from ftool_runtime.errors import InputError
 from ftool_runtime.token_encoder import text_problem
 
-_TABLES = {".csv": ",", ".tsv": "\t"}
+_TABLES = {".csv": ",;\t", ".tsv": "\t"}  # what may stand between cells
 _JSON_LINES = (".jsonl", ".ndjson")
 _NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # they would pass for lines of text, some of them
 _CHUNK = 65_536  # bytes: what a pipe holds on Linux
@@ -147,6 +147,8 @@ def _json_texts(lines: Iterable[tuple[int, str]], path: Path, column: str) -> It
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}: not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+            raise InputError(f"{path}, line {number}: JSON that can't be read: {error}") from error
         if isinstance(value, dict):
             if column not in value:
                 raise InputError(
@@ -157,14 +159,18 @@ def _json_texts(lines: Iterable[tuple[int, str]], path: Path, column: str) -> It
 
 
 def _table_texts(
-    lines: Iterable[tuple[int, str]], path: Path, column: str, delimiter: str
+    lines: Iterator[tuple[int, str]], path: Path, column: str, delimiters: str
 ) -> Iterator[tuple[int, object]]:
     csv.field_size_limit(_LONGEST_CELL)
+    first = list(itertools.islice(lines, 1))
+    delimiter = max(
+        delimiters, key=lambda mark: len(next(csv.reader((line for _, line in first), delimiter=mark), []))
+    )
     # TSV has no quoting: a quotation mark in a tweet is part of it.
     reader = csv.reader(
-        (line + "\n" for _, line in lines),
+        (line + "\n" for _, line in itertools.chain(first, lines)),
         delimiter=delimiter,
-        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        quoting=csv.QUOTE_NONE if delimiters == "\t" else csv.QUOTE_MINIMAL,
         strict=True,  # or a quote that does not close swallows the rest of the file
     )
     try:

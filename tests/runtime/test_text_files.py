@@ -36,6 +36,8 @@ def make_file(tmp_path: Path) -> FileMaker:
         ("strings.ndjson", '"play"\n"müsic, off"\n'),
         ("table.csv", 'id,text\n1,play\n2,"müsic, off"\n'),
         ("blank_lines.csv", '\ufefftext\r\nplay\r\n\r\n"müsic, off"\r\n'),
+        ("semicolons.csv", "id;text\n1;play\n2;müsic, off\n"),
+        ("tabs.csv", 'id\ttext\n1\tplay\n2\t"müsic, off"\n'),
         ("table.tsv", "text\tid\nplay\t1\nmüsic, off\t2\n"),
     ],
 )
@@ -80,6 +82,8 @@ def test_another_column_can_be_named(make_file: FileMaker) -> None:
         ("a.csv.gz", b"\x1f\x8b", r"can't read .*a\.csv\.gz: .* not zipped"),
         ("a.jsonl", '"play"\n"\\ud800"\n', r"a\.jsonl, line 2: the text is not valid Unicode"),
         ("a.jsonl", '{"text": "play"\n', r"a\.jsonl, line 1: not JSON"),
+        ("a.jsonl", "[" * 100_000 + "\n", r"a\.jsonl, line 1: JSON that can't be read"),
+        ("a.jsonl", "9" * 5_000 + "\n", r"a\.jsonl, line 1: JSON that can't be read"),
         ("a.jsonl", "3\n", r"a\.jsonl, line 1: the text must be a string, got int"),
     ],
 )

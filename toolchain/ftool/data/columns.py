@@ -31,8 +31,13 @@ def _find(table: Table, name: str | None, usual: tuple[str, ...], content: str, 
         raise DataError(f"{table.source}: {problem}; the columns are {_listed(table)}")
     lowered = [column.lower() for column in table.columns]
     for candidate in usual:
-        if candidate in lowered:
+        if lowered.count(candidate) == 1:
             return lowered.index(candidate)
+        if candidate in lowered:
+            raise DataError(
+                f"{table.source}: has several columns {candidate!r}; the columns are {_listed(table)}: "
+                f"rename them, or name one with {flag}"
+            )
     raise DataError(
         f"{table.source}: no column is known to hold the {content}; the columns are {_listed(table)}: "
         f"name one with {flag}, or all with --columns where the file has no header"

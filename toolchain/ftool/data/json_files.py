@@ -25,6 +25,8 @@ def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
                 raise DataError(
                     f"{path}: row {number} is not JSON: {error.msg} at column {error.colno}"
                 ) from error
+            except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+                raise DataError(f"{path}: row {number} is JSON that can't be read: {error}") from error
     return _table(str(path), records, columns)
 
 
@@ -40,6 +42,8 @@ def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Tab
         raise DataError(
             f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: JSON that can't be read: {error}") from error
     if isinstance(value, list):
         return {"all": _table(str(path), list(enumerate(value, start=1)), columns)}
     if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()) and value:
