@@ -9,7 +9,7 @@ from ftool_export.gate import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A graph in the precision asked for, the layers that it leaves in fp32, and the gate's verdict on it."""
+    """A graph in the precision asked for, the layers that it leaves out, and the gate's verdict on it."""
 
     graph: ir.Model
     left_out: tuple[str, ...]

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ftool_export.activations import activation_peaks
 from ftool_export.architectures import check_exportable
 from ftool_export.bundle import write_bundle
 from ftool_export.bundle_writer import check_place
@@ -11,6 +12,7 @@ from ftool_export.candidate import Candidate
 from ftool_export.classifier import LoadedClassifier, compute_logits, load_classifier
 from ftool_export.gate import Judge, judge_logits
 from ftool_export.graph_session import GraphSession
+from ftool_export.passes import PassSettings
 from ftool_export.precision import quantize
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
@@ -66,7 +68,7 @@ def export_checkpoint(
 def find_candidate(
     settings: ExportSettings, source: SourceGraph, judge: Judge | None, texts: Sequence[str]
 ) -> Candidate:
-    """The graph in the precision asked for; where the gate refuses it, one that leaves the worst layers in fp32.
+    """The graph in the precision asked for; where the gate refuses it, one that leaves the worst layers out.
 
     Args:
         settings: the precision, and what it may cost.
@@ -77,7 +79,8 @@ def find_candidate(
     Returns:
         A candidate that passed; or, where none does, the one with every layer quantised.
     """
-    plan, passes = settings.plan, settings.passes
+    plan = settings.plan
+    passes = _measured(settings.passes, source, texts) if plan.smooth else settings.passes
     reference = compute_logits(source.loaded, texts)
 
     def trial(left_out: Sequence[str]) -> Candidate:
@@ -85,14 +88,14 @@ def find_candidate(
         graph = quantize(source.model, plan, leaving, source.expected, source.probes)
         logits = GraphSession(graph).logits(source.loaded, texts, one_by_one=plan.rows_share_scale)
         verdict = judge_logits(source.loaded, reference, logits, judge=judge, max_drop=settings.max_drop)
-        log.info("left in fp32: %s; %s", ", ".join(left_out) or "nothing", verdict)
+        log.info("%s, leaving out %s: %s", settings.precision, ", ".join(left_out) or "nothing", verdict)
         return Candidate(graph, tuple(left_out), verdict)
 
     candidate = trial(())
     if candidate.verdict.passed or plan.quantize_products is None:
         return candidate
     log.warning(
-        "%s costs %.4f of %s, more than %s; looking for layers to leave in fp32",
+        "%s costs %.4f of %s, more than %s; looking for layers to leave out",
         settings.precision,
         candidate.verdict.drop,
         candidate.verdict.metric,
@@ -100,6 +103,11 @@ def find_candidate(
     )
     ranked = rank_layers(source.model, plan, passes, source.loaded, texts)
     return fewest_left_out(ranked, trial) or candidate
+
+
+def _measured(passes: PassSettings, source: SourceGraph, texts: Sequence[str]) -> PassSettings:
+    peaks = activation_peaks(source.model, source.loaded, texts, passes.smallest)
+    return replace(passes, activation_peaks=peaks)
 
 
 def _advice(settings: ExportSettings, candidate: Candidate) -> str | None:

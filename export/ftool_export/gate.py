@@ -68,6 +68,10 @@ class Verdict:
         """Plain JSON values."""
         return {**asdict(self), "drop": self.drop}
 
+    def __str__(self) -> str:
+        score = "" if self.drop is None else f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}, "
+        return f"{score}{self.agreement:.2%} of {self.examples} answers the same"
+
 
 def judge_logits(
     loaded: LoadedClassifier,

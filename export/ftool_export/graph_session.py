@@ -34,6 +34,13 @@ class GraphSession:
         logits: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
         return logits
 
+    def values(self, feeds: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
+        """Every output by its name; of `feeds`, int64 (batch, sequence), the graph's inputs are taken."""
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(
+            zip(names, self._session.run(None, {name: feeds[name] for name in self._names}), strict=True)
+        )
+
     def logits(
         self, loaded: LoadedClassifier, texts: Sequence[str], *, one_by_one: bool
     ) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ def _quality(manifest: Manifest) -> str:
 def _precision(manifest: Manifest) -> str:
     text = f"## Precision\n\n{manifest.precision.name}: {_PRECISIONS[manifest.precision.name]}"
     if manifest.precision.left_out:
-        text += "\n\nLeft in fp32, for accuracy: " + ", ".join(
+        text += "\n\nMore exact than the rest, for accuracy: " + ", ".join(
             f"`{name}`" for name in manifest.precision.left_out
         )
     attention = "one operator a layer" if manifest.attention == "fused" else "spelled out, not fused"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -30,6 +30,7 @@ from ftool_export.passes import (
     quantize_matmul,
     residual_sums,
     share_constants,
+    smooth_activations,
 )
 from ftool_export.passes.matching import constant_matmuls, layer_of, layers
 from ftool_export.probes import Probe
@@ -58,6 +59,8 @@ class PrecisionPlan:
     Attributes:
         quantize_products: the pass that quantises products with constant weights; None for fp32.
         operator: what that pass emits.
+        quantize_left_out: the pass for layers that `quantize_products` is to leave alone; None leaves them in fp32.
+        smooth: whether outliers are moved from activations into weights first.
         rows_share_scale: the rows of a batch share an activation scale, so texts must run alone.
         devices: where the graph's operators exist.
     """
@@ -66,13 +69,20 @@ class PrecisionPlan:
     operator: str | None
     rows_share_scale: bool
     devices: tuple[str, ...]
+    quantize_left_out: GraphPass | None = None
+    smooth: bool = False
 
 
 PRECISIONS: Final = MappingProxyType(
     {
         "fp32": PrecisionPlan(None, None, rows_share_scale=False, devices=("cpu", "cuda")),
         "int8": PrecisionPlan(
-            quantize_matmul, quantize_matmul.OPERATOR, rows_share_scale=True, devices=("cpu",)
+            quantize_matmul,
+            quantize_matmul.OPERATOR,
+            rows_share_scale=True,
+            devices=("cpu",),
+            quantize_left_out=quantize_blocks,
+            smooth=True,
         ),
         "w8": PrecisionPlan(
             quantize_blocks, quantize_blocks.OPERATOR, rows_share_scale=False, devices=("cpu",)
@@ -140,19 +150,33 @@ def quantize(
     model = model.clone()
     if plan.quantize_products is None:
         return model
-    assert plan.operator is not None
-    products = constant_matmuls(model, settings.smallest)
-    wanted = sum(layer_of(node) not in settings.left_out for node in products)
-    stage = _name(plan.quantize_products)
-    model = plan.quantize_products.apply(model, settings).model
-    check_structure(stage, model, expected)
-    check_quantized(stage, model, plan.operator, wanted)
-    check_none_missed(stage, model, settings.smallest, settings.left_out)
-    check_answers(stage, model, probes, quantized=True)
+    if plan.smooth:
+        model = smooth_activations.apply(model, settings).model
+        check_structure("smooth_activations", model, expected)
+        check_answers("smooth_activations", model, probes, quantized=False)
+    model = _quantize_products(model, plan, settings)
+    check_structure(_name(plan.quantize_products), model, expected)
+    check_answers(_name(plan.quantize_products), model, probes, quantized=True)
     stage = _name(quantize_embeddings)
     model = quantize_embeddings.apply(model, settings).model
     check_structure(stage, model, expected)
     check_answers(stage, model, probes, quantized=True)
+    return model
+
+
+def _quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> ir.Model:
+    """Every product of size in the plan's operator, but those of layers left out, which get the finer one."""
+    assert plan.quantize_products is not None
+    assert plan.operator is not None
+    stage = _name(plan.quantize_products)
+    products = constant_matmuls(model, settings.smallest)
+    wanted = sum(layer_of(node) not in settings.left_out for node in products)
+    model = plan.quantize_products.apply(model, settings).model
+    check_quantized(stage, model, plan.operator, wanted)
+    check_none_missed(stage, model, settings.smallest, settings.left_out)
+    if plan.quantize_left_out is not None:
+        model = plan.quantize_left_out.apply(model, replace(settings, left_out=frozenset())).model
+        check_none_missed(_name(plan.quantize_left_out), model, settings.smallest, frozenset())
     return model
 
 

@@ -17,7 +17,7 @@ class ExportReport:
         bundle: the folder written; None where the gate said no, and nothing was replaced.
         precision: the precision's name.
         attention: "fused" or "plain".
-        left_out: layers that stayed in fp32 so that the gate passed.
+        left_out: layers that the precision had to leave out for the gate to pass: in 8-bit blocks (int8) or fp32 (w8).
         files: every file of the bundle but its manifest.
         verdict: what the gate said.
         largest_logit_difference: of the fp32 graph from torch, over all probes.

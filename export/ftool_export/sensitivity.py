@@ -1,4 +1,4 @@
-"""Which layers to leave in fp32 where quantising all of them costs too much: the worst first, as few as do."""
+"""Which layers to leave out where quantising all of them costs too much: the worst first, as few as do."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ftool_export.candidate import Candidate
 from ftool_export.classifier import LoadedClassifier
 from ftool_export.graph_session import GraphSession
-from ftool_export.passes import PassSettings
+from ftool_export.passes import PassSettings, smooth_activations
 from ftool_export.precision import PrecisionPlan, quantizable_layers
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,13 @@ def rank_layers(
     for name in names:
         others = settings.left_out | frozenset(names) - {name}
         alone = replace(settings, left_out=others)
-        quantized = plan.quantize_products.apply(model.clone(), alone).model
+        quantized = model.clone()
+        if plan.smooth:
+            smooth_activations.apply(quantized, alone)
+        plan.quantize_products.apply(quantized, alone)
         logits = GraphSession(quantized).logits(loaded, sample, one_by_one=one_by_one)
         errors[name] = float(np.square(logits - exact).mean())
-        log.info("%s alone: mean squared difference %.2e", name, errors[name])
+        log.debug("%s alone: mean squared difference %.2e", name, errors[name])
     return sorted(names, key=lambda name: -errors[name])
 
 

@@ -65,7 +65,8 @@ class Precision:
     """How the graph computes.
 
     `rows_share_scale` says that the texts of one run share a quantisation scale, so that a text must run
-    alone for its answer not to depend on its company. `left_out` names the layers that were not quantised.
+    alone for its answer not to depend on its company. `left_out` names the layers that had to be more exact:
+    in 8-bit blocks where the rest is int8, in fp32 where the rest is w8.
     """
 
     name: str = "fp32"

@@ -1,13 +1,20 @@
 """Every guard says no to the damage it is there for, and names the stage."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from ftool_export.errors import ExportError, GuardError
-from ftool_export.guards import check_answers, check_none_missed, check_quantized, check_structure
+from ftool_export.guards import (
+    check_answers,
+    check_none_missed,
+    check_quantized,
+    check_structure,
+    count_operators,
+)
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
 from ftool_export.precision import PRECISIONS, precision_plan, quantize
@@ -102,6 +109,15 @@ def test_a_layer_left_out_stays_in_fp32(source: SourceGraph, tiny: PassSettings)
     settings = PassSettings(smallest=512, smallest_table=512, left_out=frozenset({name}))
     graph = quantize(source.model, PRECISIONS["w8"], settings, source.expected, source.probes)
     assert [node.metadata_props["layer"] for node in constant_matmuls(graph, 512)] == [name]
+
+
+def test_a_layer_left_out_of_int8_gets_8_bit_blocks(source: SourceGraph, tiny: PassSettings) -> None:
+    settings = replace(
+        tiny, left_out=frozenset({constant_matmuls(source.model, 512)[0].metadata_props["layer"]})
+    )
+    graph = quantize(source.model, PRECISIONS["int8"], settings, source.expected, source.probes)
+    assert not constant_matmuls(graph, 512)
+    assert count_operators(graph)["MatMulNBits"] == 1
 
 
 def test_a_guard_error_survives_pickling() -> None:

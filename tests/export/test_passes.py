@@ -1,5 +1,6 @@
 """Each graph pass on a graph small enough to read, with its numbers before and after."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,7 @@ from ftool_export.passes import (
     quantize_matmul,
     residual_sums,
     share_constants,
+    smooth_activations,
 )
 
 EXACT = 1e-6  # float32, numbers of about 1, sums in another order
@@ -275,3 +277,61 @@ def test_settings_are_checked() -> None:
         PassSettings(block_size=24)
     with pytest.raises(ExportError, match="smallest"):
         PassSettings(smallest=0)
+
+
+@pytest.fixture
+def outlier() -> np.ndarray:
+    """Activations as transformers have them: one channel tens of times larger than the rest."""
+    x = numbers(2, 9, 16)
+    x[..., 3] *= 40
+    return x
+
+
+def test_smooth_activations_keeps_the_product_and_evens_its_input(
+    tmp_path: Path, outlier: np.ndarray
+) -> None:
+    weight = numbers(16, 32)
+    measured = replace(ALL, activation_peaks={"w": np.abs(outlier).max(axis=(0, 1))})
+    model = graph(LINEAR, w=weight, b=numbers(32))
+    before = run(model, tmp_path, x=outlier)
+    assert smooth_activations.apply(model, measured).changed == 1
+    np.testing.assert_allclose(run(model, tmp_path, x=outlier), before, atol=1e-4)  # numbers of about 100
+    assert smooth_activations.apply(model, measured).changed == 0
+    factors = smooth_activations.smoothing_factors(measured.activation_peaks["w"], weight)
+    peaks = np.abs(outlier / factors).max(axis=(0, 1))
+    assert peaks.max() / np.median(peaks) < 4  # 25 and more before
+
+
+def test_smoothing_halves_what_int8_loses_to_an_outlier(tmp_path: Path, outlier: np.ndarray) -> None:
+    measured = replace(ALL, activation_peaks={"w": np.abs(outlier).max(axis=(0, 1))})
+    exact = run(graph(LINEAR, w=numbers(16, 32), b=numbers(32)), tmp_path, x=outlier)
+
+    def error(smooth: bool) -> float:
+        model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
+        if smooth:
+            smooth_activations.apply(model, measured)
+        quantize_matmul.apply(model, ALL)
+        return float(np.square(run(model, tmp_path, x=outlier) - exact).mean())
+
+    assert error(smooth=True) < error(smooth=False) / 2
+
+
+def test_smooth_activations_leaves_layers_that_are_left_out_or_were_not_measured() -> None:
+    model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
+    peaks = {"w": np.ones(16, np.float32)}
+    layer = next(node for node in model.graph if node.op_type == "MatMul").name
+    assert layer is not None
+    assert smooth_activations.apply(model, ALL).changed == 0
+    out = replace(ALL, activation_peaks=peaks, left_out=frozenset({layer}))
+    assert smooth_activations.apply(model, out).changed == 0
+
+
+@given(
+    hnp.arrays(np.float32, 16, elements=st.floats(0, 2.0**20, width=32)),
+    hnp.arrays(np.float32, (16, 4), elements=st.floats(-1000, 1000, width=32)),
+)
+def test_smoothing_factors_are_finite_positive_and_bounded(peaks: np.ndarray, weight: np.ndarray) -> None:
+    factors = smooth_activations.smoothing_factors(peaks, weight)
+    assert np.isfinite(factors).all()
+    assert (factors >= 0.0099).all()
+    assert (factors <= 100.1).all()

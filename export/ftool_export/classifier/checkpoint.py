@@ -1,5 +1,6 @@
 """A classifier with all it needs: made from a base model, written to run/, read from any checkpoint."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from ftool_export.classifier.sentence_layout import (
     read_layout,
     write_layout,
 )
+
+log = logging.getLogger(__name__)
 
 _FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
 _MULTI_LABEL = "multi_label_classification"
@@ -227,6 +230,10 @@ def _zero_head(hidden: int, labels: int) -> nn.Linear:
 
 def _choose_pooling(base: str, config: Any, layout: SentenceLayout | None) -> Pooling:
     if layout is not None:
+        if layout.dense:
+            log.info(
+                "%s: its projection (%s) is left out, for the head learns its own", base, layout.dense[0]
+            )
         for known in ("mean", "cls"):
             if layout.pooling == known:
                 return known

@@ -4,10 +4,14 @@
 places. A pass keeps what the graph computes, up to floating-point order, or up to quantisation where that is its job.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Protocol
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from ftool_export.errors import ExportError
 
@@ -27,11 +31,13 @@ class PassResult:
 class PassSettings:
     """What the passes leave alone, and how fine they quantise."""
 
-    left_out: frozenset[str] = frozenset()  # layers, by name, that stay in fp32
+    left_out: frozenset[str] = frozenset()  # layers, by name, that the precision's own pass leaves alone
     device: str = "cpu"  # where the graph is to be fast
     smallest: int = 65_536  # weights of products with fewer elements stay in fp32: nothing to gain
     smallest_table: int = 1_048_576  # likewise for tables; those of positions are read fastest as they are
     block_size: int = 32  # elements that share a scale in 8-bit blocks
+    # Largest absolute value of each input channel, float32 (inputs,), by the weight's name.
+    activation_peaks: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if self.smallest < 1:

@@ -119,7 +119,7 @@ def _told(report: "ExportReport") -> str:
         f"fp32 graph within {report.largest_logit_difference:.1e} of torch"
     )
     if report.left_out:
-        lines.append("left in fp32, so that accuracy holds: " + ", ".join(report.left_out))
+        lines.append("more exact than the rest, so that accuracy holds: " + ", ".join(report.left_out))
     if report.bundle is None:
         lines.append("the gate said no: nothing was written")
     else:

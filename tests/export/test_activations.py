@@ -1,0 +1,38 @@
+"""Measuring activations: the largest value of every input channel, over all texts and all users of a weight."""
+
+import numpy as np
+import torch
+
+from ftool_export.activations import activation_peaks
+from ftool_export.passes import PassSettings
+from ftool_export.passes.matching import constant_matmuls
+from ftool_export.source_graph import SourceGraph
+
+
+def test_peaks_are_what_torch_computes(source: SourceGraph, tiny: PassSettings, texts: list[str]) -> None:
+    peaks = activation_peaks(source.model, source.loaded, texts, tiny.smallest)
+    layer = source.loaded.model.get_submodule("encoder.bert.encoder.layer.1.output.dense")
+    seen: list[np.ndarray] = []
+    hook = layer.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].abs().amax(dim=(0, 1)).numpy())
+    )
+    with torch.inference_mode():
+        for text in texts:
+            source.loaded.model(**source.loaded.tokenize([text]))
+    hook.remove()
+    products = {node.metadata_props["layer"]: node for node in constant_matmuls(source.model, tiny.smallest)}
+    weight = products["encoder.bert.encoder.layer.1.output.dense"].inputs[1]
+    assert weight is not None
+    np.testing.assert_allclose(peaks[str(weight.name)], np.max(seen, axis=0), rtol=1e-4)
+
+
+def test_every_product_of_size_is_measured_and_the_graph_left_alone(
+    source: SourceGraph, tiny: PassSettings, texts: list[str]
+) -> None:
+    outputs = len(source.model.graph.outputs)
+    peaks = activation_peaks(source.model, source.loaded, texts[:1], tiny.smallest)
+    weights = {
+        node.inputs[1].name for node in constant_matmuls(source.model, tiny.smallest) if node.inputs[1]
+    }
+    assert set(peaks) == weights
+    assert len(source.model.graph.outputs) == outputs
