@@ -29,6 +29,7 @@ from ftool_export.passes import (
     share_constants,
     smooth_activations,
 )
+from ftool_export.passes.matching import layer_of
 
 EXACT = 1e-6  # float32, numbers of about 1, sums in another order
 ALL = PassSettings(smallest=1, smallest_table=1, block_size=16)
@@ -319,8 +320,7 @@ def test_smoothing_halves_what_int8_loses_to_an_outlier(tmp_path: Path, outlier:
 def test_smooth_activations_leaves_layers_that_are_left_out_or_were_not_measured() -> None:
     model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
     peaks = {"w": np.ones(16, np.float32)}
-    layer = next(node for node in model.graph if node.op_type == "MatMul").name
-    assert layer is not None
+    layer = layer_of(next(node for node in model.graph if node.op_type == "MatMul"))
     assert smooth_activations.apply(model, ALL).changed == 0
     out = replace(ALL, activation_peaks=peaks, left_out=frozenset({layer}))
     assert smooth_activations.apply(model, out).changed == 0
