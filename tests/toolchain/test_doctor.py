@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +44,27 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
     assert not found.healthy
     assert finding.problem == "peft is not installed"
     assert finding.remedy.startswith("pip install 'peft")
+
+
+def test_a_package_that_is_too_old_is_named_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "peft" else real(name))
+    (finding,) = diagnose().findings
+    assert finding.problem.startswith("peft 0.1 is installed, >=")
+    assert finding.blocking
+
+
+def test_doctor_works_where_nothing_that_it_looks_for_can_be_imported() -> None:
+    missing = ("torch", "transformers", "huggingface_hub", "psutil", "peft", "datasets", "sklearn", "optimum")
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({missing}))\n"  # None there makes `import` fail
+        "from ftool.cli import main\n"
+        "main(['doctor', '--json'])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr  # the packages' metadata is there
+    assert json.loads(run.stdout)["machine"]["memory_gb"] is None
 
 
 def test_a_missing_onnxruntime_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ftool.caches import cache_folder
 from ftool.data import load_dataset
 from ftool.recipe import DataSettings, Recipe, TrainSettings
 from ftool.training import TrainingError, TrainReport, train
 from ftool.training.checkpoints import MarkComplete
 from ftool.training.examples import TokenizedTexts
-from ftool.training.features import cache_folder, cached_features, features_key
+from ftool.training.features import cached_features, features_key
 from ftool.training.finetune import FinetuneResult, TrainedNetwork, finetune
 from ftool.training.objective import Objective
 from ftool_export.classifier import compute_logits, create_classifier, load_classifier
@@ -146,6 +147,14 @@ def test_two_runs_of_one_seed_are_equal(tiny_base: Path, topics: Path, tmp_path:
     first, second = (train(made, tmp_path / name) for name in ("a", "b"))
     assert same_weights(tmp_path / "a/run", tmp_path / "b/run")
     assert fine_tuning(first) == fine_tuning(second)
+
+
+def test_texts_that_are_too_long_are_cut_counted_and_said(
+    tiny_base: Path, topics: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = train(recipe(tiny_base, topics, method="head", max_length=4), tmp_path)
+    assert report.to_json()["data"]["texts_cut"] == 120
+    assert "120 of 120 training texts have more than 4 tokens and were cut; train.max_length" in caplog.text
 
 
 # --- fine-tuning and resuming

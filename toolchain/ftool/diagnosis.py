@@ -1,13 +1,16 @@
 """What is installed here, what is missing, and how to get it: what `ftool doctor` finds."""
 
 import importlib.metadata
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from ftool.bases import BASES
+from ftool.caches import cache_folder
 from ftool.machine import describe_machine
 from ftool_runtime.errors import RuntimeMissingError
 from ftool_runtime.onnx_session import import_onnxruntime
@@ -73,18 +76,15 @@ def diagnose() -> Diagnosis:
 
 def _versions() -> dict[str, str | None]:
     bases = [base.distribution for base in BASES.values()]
-    names = ["ftool", *map(_name, _requirements()), "onnxruntime-gpu", "tokenizers", *bases]
+    required = [requirement.name for requirement in _requirements()]
+    names = ["ftool", *required, "onnxruntime-gpu", "tokenizers", *bases]
     return {name: _version(name) for name in dict.fromkeys(names)}
 
 
-def _requirements() -> list[str]:
-    """What ftool requires whatever its extras, as pip takes it."""
-    return [line for line in importlib.metadata.requires("ftool") or () if "extra ==" not in line]
-
-
-def _name(requirement: str) -> str:
-    """The package that a requirement such as `click>=8.2` or `ftool-runtime[cpu]==0.1.0` names."""
-    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+def _requirements() -> list[Requirement]:
+    """What ftool requires whatever its extras."""
+    required = map(Requirement, importlib.metadata.requires("ftool") or ())
+    return [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
 
 
 def _version(package: str) -> str | None:
@@ -95,13 +95,16 @@ def _version(package: str) -> str | None:
 
 
 def _missing_packages(versions: Mapping[str, str | None]) -> list[Finding]:
-    missing = [
-        line for line in _requirements() if versions[_name(line)] is None and _name(line) != "onnxruntime"
-    ]
-    findings = [
-        Finding(problem=f"{_name(line)} is not installed", remedy=f"pip install '{line}'", blocking=True)
-        for line in missing
-    ]
+    findings = []
+    for requirement in _requirements():
+        version = versions[requirement.name]
+        if version is None and requirement.name != "onnxruntime":
+            problem = f"{requirement.name} is not installed"
+        elif version is not None and not requirement.specifier.contains(version, prereleases=True):
+            problem = f"{requirement.name} {version} is installed, {requirement.specifier} is needed"
+        else:
+            continue
+        findings.append(Finding(problem=problem, remedy=f"pip install '{requirement}'", blocking=True))
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
         findings.append(
             Finding(
@@ -147,17 +150,17 @@ def _gpu() -> str | None:
 
 
 def _caches() -> tuple[Cache, ...]:
-    from huggingface_hub.constants import HF_HUB_CACHE
+    places = [("features of frozen encoders", cache_folder())]
+    with suppress(ImportError):
+        from huggingface_hub.constants import HF_HUB_CACHE
 
-    from ftool.training.features import cache_folder
-
-    places = (
-        ("features of frozen encoders", cache_folder()),
-        ("models and data from the hub", Path(HF_HUB_CACHE)),
-    )
+        places.append(("models and data from the hub", Path(HF_HUB_CACHE)))
     return tuple(Cache(what=what, path=str(path), megabytes=_megabytes(path)) for what, path in places)
 
 
 def _megabytes(folder: Path) -> float:
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return round(sum(path.stat().st_size for path in files) / 1e6, 1) if folder.is_dir() else 0.0
+    total = 0
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        with suppress(FileNotFoundError):  # another process may be clearing up
+            total += 0 if path.is_symlink() or path.is_dir() else path.stat().st_size
+    return round(total / 1e6, 1)

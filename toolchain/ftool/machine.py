@@ -5,8 +5,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ftool_runtime.threads import usable_threads
 
 # What onnxruntime's kernels choose by; in the order in which they were introduced.
@@ -34,11 +32,20 @@ def describe_machine() -> dict[str, Any]:
         "cpu_features": cpu_features(),
         "logical_cpus": os.cpu_count(),
         "usable_threads": usable_threads(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "memory_gb": _memory_gb(),
         "system": platform.platform(),
         "architecture": platform.machine(),
         "python": platform.python_version(),
     }
+
+
+def _memory_gb() -> float | None:
+    try:
+        import psutil
+    except ImportError:  # `ftool doctor` says so
+        return None
+    total: int = psutil.virtual_memory().total
+    return round(total / 1e9, 1)
 
 
 def _cpuinfo(key: str) -> str:

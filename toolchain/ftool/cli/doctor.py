@@ -35,7 +35,7 @@ def _print(diagnosis: "Diagnosis") -> None:
         ["processor", f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs"],
         ["features", " ".join(machine["cpu_features"]) or "not known here"],
         ["threads a model uses", str(machine["usable_threads"])],
-        ["memory", f"{machine['memory_gb']} GB"],
+        ["memory", f"{machine['memory_gb'] or '?'} GB"],
         ["system", machine["system"]],
         ["Python", machine["python"]],
         ["GPU", diagnosis.gpu or "none that torch can use"],

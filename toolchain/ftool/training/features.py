@@ -9,13 +9,13 @@ import hashlib
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ftool.caches import cache_folder
 from ftool_export.classifier import LoadedClassifier, compute_features
 
 from .errors import TrainingError
@@ -23,17 +23,6 @@ from .errors import TrainingError
 log = logging.getLogger(__name__)
 
 _FORMAT = "1"  # of the key and the file; another number leaves older entries unread
-
-
-def cache_folder() -> Path:
-    """Where features are kept: in $FTOOL_CACHE, or ftool's folder in the user's cache."""
-    if own := os.environ.get("FTOOL_CACHE"):
-        return Path(own) / "features"
-    if sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "ftool" / "features"
 
 
 def cached_features(loaded: LoadedClassifier, texts: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,16 @@
+"""Where ftool keeps what can be made again."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where features are kept: in $FTOOL_CACHE, or ftool's folder in the user's cache."""
+    if own := os.environ.get("FTOOL_CACHE"):
+        return Path(own) / "features"
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "ftool" / "features"
