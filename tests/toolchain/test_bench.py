@@ -136,7 +136,7 @@ def test_a_round_takes_the_asked_number_of_texts_spread_over_the_split(
 
 @pytest.mark.parametrize("name", ["rounds", "texts_per_round", "throughput_rounds", "cold_starts"])
 def test_settings_that_measure_nothing_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+    with pytest.raises(BenchError, match=f"{name} must be at least 1, got 0"):
         BenchSettings(**{name: 0})
 
 

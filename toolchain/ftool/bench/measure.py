@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ftool.bench.engines import Engine, EngineProcess, started
+from ftool.bench.engines import BenchError, Engine, EngineProcess, started
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class BenchSettings:
     def __post_init__(self) -> None:
         for name in ("rounds", "texts_per_round", "throughput_rounds", "cold_starts"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise BenchError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(kw_only=True)
