@@ -172,6 +172,23 @@ def test_evaluate_without_a_trained_model_names_the_command(model: Path, tmp_pat
     assert "`ftool export" in run("evaluate", tmp_path, "--on", "bundle").stderr
 
 
+@pytest.mark.parametrize("kind", ["model", "tagger"])
+def test_a_bundle_is_evaluated_by_the_same_code_to_the_same_metrics(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(request.getfixturevalue(kind), folder)
+    exported = run("export", folder, "--precision", "fp32")
+    assert exported.exit_code == 0, exported.output
+    bundle, torch_run = evaluate(folder, on="bundle"), evaluate(folder)
+    assert bundle.on == "bundle"
+    # float32 sums in another order: answers are equal, confidences nearly
+    assert bundle.metrics.pop("expected_calibration_error") == pytest.approx(
+        torch_run.metrics.pop("expected_calibration_error"), abs=1e-4
+    )
+    assert bundle.metrics == torch_run.metrics
+
+
 # --- adapt
 
 

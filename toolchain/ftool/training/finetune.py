@@ -1,4 +1,4 @@
-"""Fine-tuning all weights, or adapters, by transformers' Trainer, from whatever head the network has."""
+"""Fine-tuning all weights, or adapters, by transformers' Trainer, from a head that is trained already."""
 
 import logging
 import math
