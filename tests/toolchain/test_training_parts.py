@@ -147,12 +147,15 @@ def test_fine_tuning_starts_from_the_strongest_penalty_that_is_nearly_as_good() 
 def test_training_the_head_is_the_same_wherever_features_lie_and_however_long_they_are() -> None:
     """Penalties mean the same for every encoder, because features are centred and scaled."""
     plain, moved = clusters(200, 0), clusters(200, 0)
-    moved = LabelledFeatures(features=moved.features * 50 + 7, targets=moved.targets)
+    moved = LabelledFeatures(
+        features=moved.features * 50 + 1000 * np.arange(8, dtype=np.float32), targets=moved.targets
+    )
     losses = []
     for examples in (plain, moved):
         head = torch.nn.Linear(8, 3)
         result = fit_head(head, examples, examples, SINGLE, accuracy(examples))
         losses.append([trial.train_loss for trial in result.trials])
+        assert result.best.score == 1.0  # judged on the plain features
     np.testing.assert_allclose(losses[0][:2], losses[1][:2], rtol=0.02)  # float32, weak penalties stop early
 
 

@@ -60,7 +60,7 @@ class TrainSettings:
     batch_size: Annotated[int, "examples a step on each device"] = 32
     gradient_accumulation: Annotated[int, "steps whose gradients make one update"] = 1
     learning_rate: Annotated[float, "peak, after warm-up"] = 1e-4
-    head_learning_rate: Annotated[float, "of the head on frozen features, with single samples"] = 1e-3
+    head_learning_rate: Annotated[float, "of the head on frozen features, with single samples"] = 0.02
     weight_decay: Annotated[float, "decoupled, on matrices only"] = 0.01
     warmup_ratio: Annotated[float, "share of all updates over which the learning rate rises"] = 0.1
     schedule: Annotated[Schedule, "linear, cosine or constant: the learning rate after warm-up"] = "linear"
