@@ -1,11 +1,12 @@
 """The whole way on banking77: train, export, parity and bench, as an engineer would type it.
 
-    python -m benchmarks.banking77 [--work FOLDER] [--data FOLDER] [--methods head full]
+    python -m benchmarks.banking77 [--work FOLDER] [--data FOLDER] [--methods head full] [--reuse]
 
 Each method's checkpoint is exported as int8 and as w8; each bundle is held against torch on the whole test split.
 """
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,22 @@ from benchmarks.commands import DATA, ftool, write_result
 PRECISIONS = ("w8", "int8")
 
 
-def run(method: str, work: Path, data: Path) -> dict[str, Any]:
-    """One method from data to timed bundles."""
-    folder = work / method
+def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
+    """What `ftool train` prints, for a new model folder."""
     shutil.rmtree(folder, ignore_errors=True)
     ftool(
         "new", folder, "--task", "text-classification", "--base", "minilm", "--data", data,
         "--set", f"train.method={method}",
     )  # fmt: skip
-    result: dict[str, Any] = {"train": ftool("train", folder), "test": ftool("evaluate", folder)}
+    return ftool("train", folder)
+
+
+def run(method: str, work: Path, data: Path, reuse: bool) -> dict[str, Any]:
+    """One method from data, or from what an earlier run trained, to timed bundles."""
+    folder = work / method
+    metrics = folder / "run" / "metrics.json"
+    trained = json.loads(metrics.read_text()) if reuse and metrics.exists() else train(method, folder, data)
+    result: dict[str, Any] = {"train": trained, "test": ftool("evaluate", folder)}
     for precision in PRECISIONS:
         result[precision] = {
             "export": ftool("export", folder, "--precision", precision),
@@ -37,7 +45,9 @@ def run(method: str, work: Path, data: Path) -> dict[str, Any]:
 def show(method: str, result: dict[str, Any]) -> None:
     """The figures that the project promises, in a few lines."""
     torch = result["test"]["metrics"]["accuracy"]
-    print(f"{method}: torch fp32 accuracy {torch:.4f}, trained in {result['train']['wall_seconds']:.0f} s")
+    print(
+        f"{method}: torch fp32 accuracy {torch:.4f}, trained in {result['train']['training']['seconds']:.0f} s"
+    )
     for precision in PRECISIONS:
         one = result[precision]
         accuracy = one["test"]["metrics"]["accuracy"]
@@ -57,10 +67,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("models/banking77"))
     parser.add_argument("--data", type=Path, default=DATA / "banking77")
     parser.add_argument("--methods", nargs="+", default=["head", "full"])
+    parser.add_argument("--reuse", action="store_true", help="take trained models that are there as they are")
     options = parser.parse_args()
     results = {}
     for method in options.methods:
-        results[method] = run(method, options.work, options.data)
+        results[method] = run(method, options.work, options.data, options.reuse)
         show(method, results[method])
     write_result("banking77", results)
 
