@@ -212,10 +212,14 @@ def test_an_export_that_stops_leaves_the_old_bundle(
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_a_folder_that_is_no_bundle_is_never_replaced(bert: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(ExportError, match="is no bundle, so it is not replaced"):
-        export_checkpoint(ExportSettings(checkpoint=str(bert), bundle=tmp_path))
+    with pytest.raises(
+        ExportError, match="is no bundle, so it is not replaced"
+    ):  # before the work, not after it
+        export_checkpoint(ExportSettings(checkpoint="not/read", bundle=tmp_path))
+    with pytest.raises(ExportError, match="is no bundle"), bundle_writer.new_bundle(tmp_path):
+        pass
     assert (tmp_path / "letters.txt").read_text() == "dear"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ftool.judging import data_judge, recipe_judge
 from ftool.model_folder import ModelFolder
-from ftool.recipe import DataSettings, Recipe
+from ftool.recipe import DataSettings, ExportRecipe, Recipe
 from ftool_export.classifier import load_classifier
 from ftool_export.export_checkpoint import export_checkpoint
 from ftool_export.parity import parity
@@ -49,10 +49,14 @@ def check_parity(
 ) -> ParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
 
+    The loss of the metric is held against the precision's own tolerance; against the recipe's where that was changed.
+
     Raises:
         FtoolError: run/ or bundle/ is missing, the data can't be read, or the two are not the same model.
     """
     model = ModelFolder(folder)
     bundle, loaded = model.require_bundle(), load_classifier(model.require_run())
     judge = data_judge(data, loaded, split) if data else recipe_judge(recipe, loaded, split)
-    return parity(loaded, bundle, judge.texts, judge=judge, max_drop=recipe.export.max_drop)
+    changed = recipe.export.max_drop != ExportRecipe().max_drop
+    max_drop = recipe.export.max_drop if changed else None
+    return parity(loaded, bundle, judge.texts, judge=judge, max_drop=max_drop)

@@ -8,9 +8,8 @@ channel by a factor and multiplying its row of the weight by the same changes no
 
 The division is a node of its own: a layer norm's output feeds the residual too, and nothing folds into a GELU. It
 costs 1 to 2% of a small encoder's time, measured. Here only channels past the 75th percentile of a tensor's peaks are
-divided,
-by their excess over it to the power of 0.75: on banking77 with `minilm` that leaves 0.25 of int8's squared error, where
-SmoothQuant's own factors, over all channels, leave 0.35 at best (power 0.8).
+divided, by their excess over it to the power of 0.75: on banking77 with `minilm` that leaves 0.25 of int8's squared
+error, where SmoothQuant's own factors, over all channels, leave 0.35 at best (power 0.8).
 """
 
 from typing import Final
