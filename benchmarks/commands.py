@@ -25,9 +25,29 @@ def ftool(*arguments: str | Path, expect: tuple[int, ...] = (0,)) -> dict[str, A
     return {"wall_seconds": round(seconds, 2), "exit_status": run.returncode, **json.loads(run.stdout)}
 
 
+# What a result need not keep: long tables, and what names folders of the machine.
+_LEFT_OUT = {
+    "confusion_matrix",
+    "per_class",
+    "recipe",
+    "data",
+    "loss_curve",
+    "validation_curve",
+    "grid",
+    "files",
+    "worst",
+}
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _kept(one) for key, one in value.items() if key not in _LEFT_OUT}
+    return [_kept(one) for one in value] if isinstance(value, list) else value
+
+
 def write_result(name: str, result: dict[str, Any]) -> None:
     """Keep a result under benchmarks/results."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(_kept(result), indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path.relative_to(REPOSITORY)}")
