@@ -29,8 +29,8 @@ RECIPE = "intents"
 SETTINGS = BenchSettings(rounds=3, texts_per_round=60, throughput_rounds=1, cold_starts=2)
 TEXTS = (
     "set a timer for ten mins",
-    "its way too brigth in here",
-    "what do penguins dream about",
+    "dim the scren a bit",
+    "you are funny, you know",
 )
 
 
