@@ -17,11 +17,11 @@ from ftool_runtime.errors import (
     OtherProcessError,
     RuntimeMissingError,
 )
-from ftool_runtime.loading import load
-from ftool_runtime.manifest import Manifest
-from ftool_runtime.tasks import Classification, LabelScore, TextClassifier
 
 if TYPE_CHECKING:
+    from ftool_runtime.loading import load
+    from ftool_runtime.manifest import Manifest
+    from ftool_runtime.tasks import Classification, LabelScore, TextClassifier
     from ftool_runtime.timing import BenchReport, bench
     from ftool_runtime.verifying import VerifyReport, verify
 
@@ -47,11 +47,16 @@ __all__ = [
     "verify",
 ]
 
-# Imported when first asked for: an app that embeds a model needs neither, and starts sooner without.
+# Imported when first asked for: an app imports this package when it starts, and loads a model when it needs one.
 _LATER = {
     "BenchReport": "ftool_runtime.timing",
+    "Classification": "ftool_runtime.tasks",
+    "LabelScore": "ftool_runtime.tasks",
+    "Manifest": "ftool_runtime.manifest",
+    "TextClassifier": "ftool_runtime.tasks",
     "VerifyReport": "ftool_runtime.verifying",
     "bench": "ftool_runtime.timing",
+    "load": "ftool_runtime.loading",
     "verify": "ftool_runtime.verifying",
 }
 

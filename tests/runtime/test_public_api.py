@@ -95,3 +95,15 @@ def test_here_is_no_torch() -> None:
     assert found == []
     with pytest.raises(ModuleNotFoundError):
         __import__("torch")
+
+
+def test_importing_alone_loads_neither_numpy_nor_onnxruntime() -> None:
+    code = (
+        "import sys, ftool_runtime; print(sorted({'numpy', 'onnxruntime', 'tokenizers'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(ft, name) is not None for name in ft.__all__)
