@@ -45,13 +45,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA / "banking77")
     options = parser.parse_args()
     folder = ModelFolder(options.work)
-    if not folder.bundle.exists():
-        settings = ("train.pooling=pooler", "train.method=head")
-        flags = [flag for setting in settings for flag in ("--set", setting)]
-        if not folder.recipe.exists():
-            ftool("new", options.work, "--base", "minilm", "--data", options.data, *flags)
+    if not folder.run.exists():
+        flags = ("--set", "train.pooling=pooler", "--set", "train.method=head")
+        ftool("new", options.work, "--base", "minilm", "--data", options.data, *flags)
         ftool("train", options.work)
-        ftool("export", options.work)
+    ftool("export", options.work)
     recipe = Recipe.read(folder.recipe)
     bundle, torch = engines_of(folder, ["torch"], Placement())
     peer = PeerEngine(
