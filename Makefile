@@ -50,6 +50,7 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.banking77
 	$(BIN)/python -m benchmarks.goemotions
+	$(BIN)/ftool demo
 	$(BIN)/python -m benchmarks.startup
 
 dist: $(INSTALLED)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ftool_export.classifier import LoadedClassifier
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes.matching import constant_matmuls
+from ftool_export.sampling import spread
 
 _TEXTS: Final = 128  # peaks of channels settle long before
 
@@ -38,7 +39,7 @@ def activation_peaks(
     weights = {value.name: weight.name for value, weight in inputs.items() if value and weight}
     session = GraphSession(watched)
     peaks: dict[str, NDArray[np.float32]] = {}
-    for text in texts[:: max(1, len(texts) // _TEXTS)][:_TEXTS]:
+    for text in spread(texts, _TEXTS):
         encoded = loaded.tokenize([text])
         for name, array in session.values({key: value.numpy() for key, value in encoded.items()}).items():
             weight = weights.get(name)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import onnx_ir as ir
 
 from ftool_export.classifier import LoadedClassifier
+from ftool_export.disk import disk_errors
 from ftool_export.errors import ExportError
 from ftool_export.folder_swap import replacing_folder
 from ftool_export.graph_session import model_bytes
@@ -39,7 +40,7 @@ def new_bundle(path: Path) -> Iterator[Path]:
     """
     check_place(path)
     try:
-        with replacing_folder(path) as folder:
+        with replacing_folder(path) as folder, disk_errors(folder):
             yield folder
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

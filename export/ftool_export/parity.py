@@ -16,6 +16,7 @@ from ftool_export.gate import Judge
 from ftool_export.graph_session import GraphSession
 from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstText
 from ftool_export.probes import make_probes
+from ftool_export.sampling import spread
 from ftool_export.tolerances import TOLERANCES, Tolerance
 from ftool_runtime.bundle_paths import MODEL_FILE
 from ftool_runtime.manifest import Manifest
@@ -54,7 +55,7 @@ def parity(
     reference = compute_logits(loaded, texts)
     with ft.load(bundle) as model:
         logits = model.logits(texts)
-        batch_effect = _batch_effect(loaded, model, texts[:_ALONE])
+        batch_effect = _batch_effect(loaded, model, spread(texts, _ALONE))
     distance = probability_distance(loaded, reference, logits)
     worst = int(distance.max(axis=1).argmax())
     return ParityReport(

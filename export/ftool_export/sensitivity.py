@@ -13,6 +13,7 @@ from ftool_export.classifier import LoadedClassifier
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes import PassSettings, smooth_activations
 from ftool_export.precision import PrecisionPlan, quantizable_layers
+from ftool_export.sampling import spread
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,10 @@ def rank_layers(
         plan: the precision.
         settings: of the passes; layers left out there are not ranked.
         loaded: whose tokenizer the graph goes with.
-        texts: at least one; the first 64 are used.
+        texts: at least one; up to 64 of them, evenly spread, are used.
     """
     assert plan.quantize_products is not None
-    sample, one_by_one = texts[:_TEXTS], plan.rows_share_scale
+    sample, one_by_one = spread(texts, _TEXTS), plan.rows_share_scale
     exact = GraphSession(model).logits(loaded, sample, one_by_one=one_by_one)
     names = [name for name in quantizable_layers(model, settings) if name not in settings.left_out]
     errors = {}

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from ftool.caches import cache_folder
 from ftool.data import load_dataset
+from ftool.evaluation import evaluate
 from ftool.recipe import DataSettings, Recipe, TrainSettings
 from ftool.training import TrainingError, TrainReport, train
 from ftool.training.checkpoints import MarkComplete
@@ -152,9 +153,15 @@ def test_two_runs_of_one_seed_are_equal(tiny_base: Path, topics: Path, tmp_path:
 def test_texts_that_are_too_long_are_cut_counted_and_said(
     tiny_base: Path, topics: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    report = train(recipe(tiny_base, topics, method="head", max_length=4), tmp_path)
-    assert report.to_json()["data"]["texts_cut"] == 120
-    assert "120 of 120 training texts have more than 4 tokens and were cut; train.max_length" in caplog.text
+    made = recipe(tiny_base, topics, method="head", max_length=4)
+    made.write(tmp_path / "recipe.toml")
+    report = train(made, tmp_path)
+    assert report.to_json()["data"]["texts_cut"]["train"] == 120
+    assert "120 of 120 train texts have more than 4 tokens and were cut; train.max_length" in caplog.text
+    caplog.clear()
+    tested = len(load_dataset(made.data).test)
+    evaluate(tmp_path)
+    assert f"{tested} of {tested} test texts have more than 4 tokens and were cut" in caplog.text
 
 
 # --- fine-tuning and resuming

@@ -144,6 +144,8 @@ def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop:
     """The labels' indices. Raises InputError for what can't be taught."""
     if not text.strip():
         raise InputError("there is nothing to learn from an empty text; give one with --text")
+    if "\0" in text:
+        raise InputError("--text holds a NUL byte, which is no text; remove it")
     if not 0 <= max_drop <= 1:
         raise InputError(f"max-drop must be from 0 to 1 (0.01 is one point), got {max_drop}")
     if not loaded.multi_label and len(labels) != 1:

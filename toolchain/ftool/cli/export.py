@@ -62,6 +62,8 @@ def export(
             raise click.UsageError("--output goes with --checkpoint; FOLDER's bundle is FOLDER/bundle")
         report = _export_folder(folder, flags, chosen)
     else:
+        if flags.base or flags.assignments:
+            raise click.UsageError("--base and --set go with a recipe, which --checkpoint does without")
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
         report = _export_checkpoint(checkpoint, output, flags, chosen)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from transformers import set_seed
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
 from ftool.data import ClassificationData, DataError, Split, load_dataset, load_split
+from ftool.data.split_names import SPLITS
 from ftool.metrics import classification_metrics
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
@@ -36,7 +39,9 @@ from ftool_export.classifier import (
     load_classifier,
     save_classifier,
 )
+from ftool_export.disk import disk_errors
 from ftool_export.folder_swap import replacing_folder
+from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.peak_memory import peak_memory_mb
 
@@ -73,7 +78,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         data=_describe(loaded, data),
     )
     if is_main_process():
-        with replacing_folder(ModelFolder(folder).run) as run:
+        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
             save_classifier(loaded, run)
             write_metrics(run, report.to_json())
         checkpoints.discard(_partial(folder))
@@ -91,6 +96,7 @@ def evaluate(
         return _evaluate_bundle(recipe, ModelFolder(folder).require_bundle(), data, split)
     loaded = load_classifier(ModelFolder(folder).require_run())
     examples = labelled_examples(recipe, data, split, loaded.labels, multi_label=loaded.multi_label)
+    _warn_of_cut(count_truncated(loaded, examples.texts), examples, split, loaded.max_length)
     return judge(loaded, compute_logits(loaded, examples.texts), examples, split)
 
 
@@ -132,6 +138,10 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     examples = labelled_examples(recipe, data, split, manifest.labels, multi_label=manifest.multi_label)
     with ftool_runtime.load(bundle, profile="throughput") as model:
         logits = model.logits(examples.texts)
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
+    encoded = tokenizer.encode_batch([manifest.input.prefix + text for text in examples.texts])
+    cut = sum(len(one.ids) > manifest.input.max_length for one in encoded)
+    _warn_of_cut(cut, examples, split, manifest.input.max_length)
     targets = encode_targets(examples.labels, len(manifest.labels), multi_label=manifest.multi_label)
     metrics = classification_metrics(
         logits,
@@ -170,6 +180,9 @@ def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
         "task": recipe.task,
         "base": recipe.base,
         "training data": data.sha256,
+        "validation data": sha256(
+            json.dumps([data.validation.texts, data.validation.labels]).encode()
+        ).hexdigest(),
         "processes": process_count(),
         **{f"train.{name}": value for name, value in settings.items()},
     }
@@ -211,19 +224,25 @@ def _account(
     }
 
 
-def _describe(loaded: LoadedClassifier, data: ClassificationData) -> dict[str, Any]:
-    """The data as plain JSON; says too how many texts are longer than the network reads."""
-    cut = count_truncated(loaded, data.train.texts)
+def _warn_of_cut(cut: int, examples: Split, split: str, max_length: int) -> None:
     if cut:
         log.warning(
-            "%d of %d training texts have more than %d tokens and were cut; train.max_length sets how many",
+            "%d of %d %s texts have more than %d tokens and were cut; train.max_length sets how many",
             cut,
-            len(data.train),
-            loaded.max_length,
+            len(examples),
+            split,
+            max_length,
         )
+
+
+def _describe(loaded: LoadedClassifier, data: ClassificationData) -> dict[str, Any]:
+    """The data as plain JSON; says too how many texts are longer than the network reads."""
+    cut = {name: count_truncated(loaded, data.split(name).texts) for name in SPLITS}
+    for name in SPLITS:
+        _warn_of_cut(cut[name], data.split(name), name, loaded.max_length)
     return {
         "sha256": data.sha256,
-        "examples": {name: len(data.split(name)) for name in ("train", "validation", "test")},
+        "examples": {name: len(data.split(name)) for name in SPLITS},
         "texts_cut": cut,
         "notes": list(data.notes),
         "warnings": list(data.warnings),

@@ -18,6 +18,7 @@ from transformers import (
 
 from ftool.recipe import TrainSettings
 from ftool_export.classifier import SequenceClassifier
+from ftool_export.disk import disk_errors
 
 from .checkpoints import MarkComplete
 from .distributed import process_count
@@ -96,7 +97,8 @@ def finetune(
     trainer.remove_callback(PrinterCallback)  # it prints to standard output, which belongs to results
     start_score = float(trainer.evaluate()[f"eval_{_SCORE}"])
     network.model.head.load_state_dict(start_head)
-    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    with disk_errors(folder):
+        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     best_score, best_step = float(trainer.state.best_metric), int(trainer.state.best_global_step)
     if best_score <= start_score:
         log.info("no weights beat the head's %.4f, so that is kept", start_score)

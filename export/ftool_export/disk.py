@@ -1,0 +1,34 @@
+"""A full or failing disk, whichever library met it, as an OSError that names the folder."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors and tokenizers
+_TORCH = re.compile(
+    "failed writing file|iostream error|inline_container"
+)  # torch.save, which does not say why
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what a library raises when `folder` can't be written into OSError; everything else passes."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        number = _errno(str(error))
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(folder)) from error
+
+
+def _errno(message: str) -> int | None:
+    found = _RUST.search(message)
+    if found:
+        return int(found[1])
+    return errno.EIO if _TORCH.search(message) else None
