@@ -23,6 +23,7 @@ from ftool_export.passes.matching import LAYER, clean, constant, constant_matmul
 
 _USUAL: Final = 75  # percentile of the channels' peaks
 _STRENGTH: Final = 0.75  # of the excess that moves; the rest stays, as weights have but 7 bits
+_FARTHEST: Final = 1e4  # the excess that counts; factors past a thousand would ruin the weight
 _WORTH_IT: Final = (
     3.0  # least excess of the largest channel; below it the multiplication is not worth its time
 )
@@ -37,7 +38,7 @@ def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
     usual = float(np.percentile(peaks, _USUAL))
     if usual < np.finfo(np.float32).tiny or float(peaks.max()) < _WORTH_IT * usual:
         return None
-    excess = np.maximum(1.0, peaks.astype(np.float64) / usual)
+    excess = np.clip(peaks.astype(np.float64) / usual, 1.0, _FARTHEST)
     factors: NDArray[np.float32] = (excess**_STRENGTH).astype(np.float32)
     return factors
 
