@@ -6,7 +6,8 @@ Exported and quantised as its documentation says, once, into the folder beside t
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "toolchain"))
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPOSITORY / "toolchain"), str(REPOSITORY / "runtime")]
 
 from ftool.bench.worker import TORCH_BATCH_SIZE, serve
 
