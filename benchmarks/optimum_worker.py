@@ -9,7 +9,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "toolchain"), str(REPOSITORY / "runtime")]
 
-from ftool.bench.worker import TORCH_BATCH_SIZE, serve
+from ftool.bench.worker import TORCH_BATCH_SIZE, serve  # noqa: E402  it is not installed here
 
 
 def quantized(checkpoint: Path) -> Path:
