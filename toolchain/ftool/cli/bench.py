@@ -1,6 +1,7 @@
 """`ftool bench`: time the bundle, beside torch."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,12 +56,10 @@ def bench(
     """
     from ftool.bench.html import write_html
     from ftool.bench.measure import BenchSettings
-    from ftool.bench.report import sentences, table
     from ftool.bench.run import Placement, engines_of, write_json
     from ftool.bench.run import bench as run_bench
     from ftool.data import load_dataset
     from ftool.model_folder import ModelFolder
-    from ftool.tables import format_table
 
     model = ModelFolder(folder)
     placement = Placement(threads=threads, device=device, profile=profile)
@@ -82,10 +81,14 @@ def bench(
     if as_json:
         echo_json(data)
     else:
-        click.echo(format_table(table(data)))
-        for sentence in sentences(data):
-            click.echo(sentence)
-        click.echo(f"report: {page}")
+        click.echo(_told(data, page))
     if slow:
         click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
         raise SystemExit(1)
+
+
+def _told(data: dict[str, Any], page: Path) -> str:
+    from ftool.bench.report import sentences, table
+    from ftool.tables import format_table
+
+    return "\n".join([format_table(table(data)), *sentences(data), f"report: {page}"])
