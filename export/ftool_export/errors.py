@@ -3,6 +3,10 @@
 from ftool_runtime.errors import FtoolError
 
 
+class CheckpointError(FtoolError):
+    """A checkpoint that is missing, damaged, or not what the task needs."""
+
+
 class ExportError(FtoolError):
     """A checkpoint can't be exported as asked; the text says why and what can be done."""
 

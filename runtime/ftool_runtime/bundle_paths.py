@@ -6,6 +6,10 @@ from ftool_runtime.errors import BundleError
 
 MANIFEST_FILE = "ftool.json"
 MODEL_FILE = "onnx/model.onnx"
+ENCODER_FILE = "onnx/encoder.onnx"  # encoder-decoders: the source's keys and values
+DECODER_FILE = "onnx/decoder.onnx"  # one graph for the prompt and for every step
+GENERATION_CONFIG_FILE = "generation_config.json"
+CHAT_TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILE = "tokenizer.json"
 GOLDEN_FILE = "golden.json"
 

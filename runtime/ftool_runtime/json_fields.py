@@ -60,6 +60,10 @@ class Fields:
         """What `build` makes of every value, by key; each value must be an object."""
         return {key: build(Fields(value, f"{self.where}[{key!r}]")) for key, value in self._values.items()}
 
+    def mapping(self, kind: type[T]) -> dict[str, T]:
+        """The whole object, every value of type `kind`. Raises BundleError for one that is not."""
+        return {key: _checked(value, kind, f"{self.where}[{key!r}]") for key, value in self._values.items()}
+
     def plain(self) -> dict[str, object]:
         """A copy of the whole object, unchecked."""
         return dict(self._values)

@@ -17,6 +17,8 @@ INPUT_NAMES: Final = ("input_ids", "attention_mask", "token_type_ids")
 PRECISIONS: Final = ("fp32", "int8", "w8")
 DEVICES: Final = ("cpu", "cuda")
 ATTENTIONS: Final = ("fused", "plain")
+FAMILIES: Final = ("encoder-decoder", "decoder")
+CACHES: Final = ("in_place", "joined")
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -39,7 +41,9 @@ class FileRecord:
 class InputContract:
     """What the graph takes: int64 arrays (batch, sequence) under `names`, padded on the right.
 
-    `max_length` counts tokens, special ones included. `prefix` goes before every text.
+    `max_length` counts tokens, special ones included. `prefix` goes before every text. Of models that generate text
+    these are the inputs of the encoder, and `max_length` is the longest source; of decoders without an encoder the
+    names are `input_ids` alone and `max_length` is the context: prompt and answer together.
     """
 
     names: tuple[str, ...]
@@ -82,6 +86,61 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Languages:
+    """How a translator is told which languages to read and write; codes are the checkpoint's own, such as "zh_CN".
+
+    Attributes:
+        source: the code meant where a call names none; None where there is no choice.
+        target: likewise of the answer.
+        source_tokens: the token that says what language a source is in, by code. It stands among the special tokens
+            of a source: the tokenizer puts that of `source` there, and for another language it is exchanged.
+        target_tokens: the token that an answer must begin with, by code.
+        target_prefixes: the text that goes before a source, by code of the answer's language.
+    """
+
+    source: str | None = None
+    target: str | None = None
+    source_tokens: Mapping[str, int] = field(default_factory=dict)
+    target_tokens: Mapping[str, int] = field(default_factory=dict)
+    target_prefixes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        targets = {*self.target_tokens, *self.target_prefixes}
+        for where, code, known in (
+            ("source", self.source, {*self.source_tokens}),
+            ("target", self.target, targets),
+        ):
+            if code is not None and known and code not in known:
+                raise BundleError(
+                    f"languages.{where} is {code!r}, which is not among {', '.join(sorted(known))}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationContract:
+    """How a bundle's decoder graph is run; how it is told to answer stands in `generation_config.json`.
+
+    Attributes:
+        family: "encoder-decoder" or "decoder".
+        caches: "in_place", where the graph appends to buffers (batch, heads, capacity, head_dim), or "joined", where
+            it gives back past and new keys and values joined along their length.
+        max_length: tokens that a row of the decoder can hold, its prompt included; None where nothing limits it.
+        languages: of translators that are told their languages; None for the others.
+    """
+
+    family: str
+    caches: str = "in_place"
+    max_length: int | None = None
+    languages: Languages | None = None
+
+    def __post_init__(self) -> None:
+        _check_names("generation.family", (self.family,), FAMILIES)
+        _check_names("generation.caches", (self.caches,), CACHES)
+        if self.max_length is not None and self.max_length < 2:
+            raise BundleError(f"generation.max_length must be at least 2, got {self.max_length}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
     """Which data the model was trained on; None where that is not known."""
 
@@ -105,6 +164,7 @@ class Manifest:
     attention: str
     files: Mapping[str, FileRecord]  # by POSIX path relative to the bundle; all files but ftool.json itself
     licence: str | None = None
+    generation: GenerationContract | None = None  # None for tasks that do not generate text
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None  # multi-label: the probability from which each label applies
     output: str = "logits"
@@ -115,7 +175,8 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_schema(self.schema)
-        _check_labels(self.labels)
+        if self.generation is None:
+            _check_labels(self.labels)
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
         _check_names("attention", (self.attention,), ATTENTIONS)
         for path in self.files:
@@ -158,6 +219,7 @@ class Manifest:
             thresholds=top.optional_array("thresholds", float),
             input=_input_contract(top.fields("input")),
             output=top.required("output", str),
+            generation=_generation(top.optional_fields("generation")),
             precision=_precision(top.fields("precision")),
             attention=top.required("attention", str),
             files=top.fields("files").each(_file_record),
@@ -201,6 +263,29 @@ def _precision(fields: Fields) -> Precision:
         rows_share_scale=fields.required("rows_share_scale", bool),
         left_out=fields.optional_array("left_out", str) or (),
         devices=fields.array("devices", str),
+    )
+
+
+def _generation(fields: Fields) -> GenerationContract | None:
+    if not fields.plain():
+        return None
+    return GenerationContract(
+        family=fields.required("family", str),
+        caches=fields.required("caches", str),
+        max_length=fields.optional("max_length", int),
+        languages=_languages(fields.optional_fields("languages")),
+    )
+
+
+def _languages(fields: Fields) -> Languages | None:
+    if not fields.plain():
+        return None
+    return Languages(
+        source=fields.optional("source", str),
+        target=fields.optional("target", str),
+        source_tokens=fields.optional_fields("source_tokens").mapping(int),
+        target_tokens=fields.optional_fields("target_tokens").mapping(int),
+        target_prefixes=fields.optional_fields("target_prefixes").mapping(str),
     )
 
 

@@ -8,7 +8,7 @@ from ftool_export.classifier.checkpoint import (
 )
 from ftool_export.classifier.inference import compute_features, compute_logits, count_truncated
 from ftool_export.classifier.network import SequenceClassifier
-from ftool_export.classifier.sentence_layout import CheckpointError
+from ftool_export.errors import CheckpointError
 
 __all__ = [
     "CheckpointError",

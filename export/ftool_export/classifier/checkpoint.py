@@ -10,19 +10,14 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from ftool_export.classifier.network import Pooling, SequenceClassifier
-from ftool_export.classifier.pretrained import (
+from ftool_export.classifier.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
+from ftool_export.errors import CheckpointError
+from ftool_export.pretrained import (
     quiet_transformers,
     read_config,
     read_licence,
     read_tokenizer,
     read_weights,
-)
-from ftool_export.classifier.sentence_layout import (
-    CheckpointError,
-    SentenceLayout,
-    read_head,
-    read_layout,
-    write_layout,
 )
 
 log = logging.getLogger(__name__)

@@ -11,17 +11,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers.utils import cached_file
 
-from ftool_runtime.errors import FtoolError
+from ftool_export.errors import CheckpointError
+from ftool_export.pretrained import find_file
 
 _MODULES = "modules.json"
 _PROMPTS = "config_sentence_transformers.json"
 _LENGTH = "sentence_bert_config.json"
-
-
-class CheckpointError(FtoolError):
-    """A checkpoint that is missing, damaged, or not what the task needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +29,6 @@ class SentenceLayout:
     dense: tuple[str, ...]  # folders of the Dense modules, in order
     max_length: int | None
     prefix: str  # goes before every text
-
-
-def find_file(source: str, name: str) -> Path | None:
-    """The local path of one file of a checkpoint folder or hub id, or None where there is no such file."""
-    found = cached_file(
-        source,
-        name,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return None if found is None else Path(found)
 
 
 def read_json(source: str, name: str) -> Any:

@@ -11,11 +11,24 @@ from huggingface_hub import ModelCard
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
+from transformers.utils import cached_file
 from transformers.utils import logging as hf_logging
 
-from ftool_export.classifier.sentence_layout import CheckpointError, find_file
+from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
+
+
+def find_file(source: str, name: str) -> Path | None:
+    """The local path of one file of a checkpoint folder or hub id, or None where there is no such file."""
+    found = cached_file(
+        source,
+        name,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return None if found is None else Path(found)
 
 
 def read_config(source: str) -> Any:
