@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -12,6 +11,7 @@ import ftool_runtime as ft
 from ftool_export.bundle_writer import (
     file_records,
     new_bundle,
+    package_versions,
     write_card,
     write_model,
     write_tokenizer_and_config,
@@ -25,7 +25,6 @@ from ftool_export.source_graph import SourceGraph
 from ftool_runtime.manifest import FileRecord, InputContract, Manifest, Precision, TrainingData
 from ftool_runtime.tasks import TextClassifier
 
-_VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnxruntime", "tokenizers")
 _TIMED_ROUNDS: Final = 5
 
 
@@ -102,7 +101,7 @@ def _manifest(
         ),
         attention=source.attention,
         files=file_records(folder),
-        versions={name: version(name) for name in _VERSIONS},
+        versions=package_versions(),
         training_data=TrainingData(sha256=loaded.training_sha256, examples=loaded.training_examples),
         evidence=evidence,
     )

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ from ftool_runtime.manifest import FileRecord
 
 _WEIGHTS_BESIDE: Final = 100_000_000  # bytes from which weights stand in a file of their own
 _ALIGNMENT: Final = 4096  # bytes; so that the weights can be mapped into memory
-_WEIGHTS_FILE: Final = "model.onnx_data"
 _CARD_FILE: Final = "MODEL_CARD.md"
+_VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnxruntime", "tokenizers")
 
 
 def check_place(path: Path) -> None:
@@ -51,14 +52,14 @@ def new_bundle(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_model(model: ir.Model, folder: Path) -> None:
-    """Write `onnx/model.onnx`, with weights past 100 MB aligned in `onnx/model.onnx_data`. Raises OSError."""
-    path = folder / MODEL_FILE
+def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
+    """Write the graph at `name`, with weights past 100 MB aligned in a file beside, `…_data`. Raises OSError."""
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if model_bytes(model) <= _WEIGHTS_BESIDE:
         ir.save(model, path)
     else:
-        ir.save(model, path, external_data=_WEIGHTS_FILE, alignment=_ALIGNMENT, align_threshold=0)
+        ir.save(model, path, external_data=f"{path.name}_data", alignment=_ALIGNMENT, align_threshold=0)
 
 
 def write_tokenizer_and_config(loaded: LoadedClassifier, folder: Path) -> None:
@@ -75,6 +76,11 @@ def write_tokenizer_and_config(loaded: LoadedClassifier, folder: Path) -> None:
         "multi_label_classification" if loaded.multi_label else "single_label_classification"
     )
     config.save_pretrained(folder)
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of what made the bundle, for its manifest."""
+    return {name: version(name) for name in _VERSIONS}
 
 
 def write_card(text: str, folder: Path) -> None:

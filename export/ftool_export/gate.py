@@ -11,7 +11,7 @@ from ftool_export.answers import agreement, probability_distance
 from ftool_export.classifier import LoadedClassifier
 from ftool_export.errors import ExportError
 
-_ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
+ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def judge_logits(
     """
     scores = (judge.score(reference), judge.score(candidate)) if judge else None
     return Verdict(
-        passed=scores is None or scores[0] - scores[1] <= max_drop + _ROUNDING,
+        passed=scores is None or scores[0] - scores[1] <= max_drop + ROUNDING,
         judged=judge is not None,
         metric=judge.metric if judge else None,
         reference=scores[0] if scores else None,

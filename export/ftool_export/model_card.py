@@ -13,12 +13,20 @@ _PRECISIONS: Final = {
     "w8": "Weights in 8-bit blocks of 32, activations in 8 bits a row, embeddings in 8 bits a row.",
 }
 
+_CLASSIFIES: Final = """model = ft.load("path/to/this/folder")
+answer = model("a text")
+print(answer.label, answer.score)"""
+_GENERATES: Final = """model = ft.load("path/to/this/folder")
+print(model("a text").text)
+for piece in model.stream("a text"):
+    print(piece, end="", flush=True)"""
+
 
 def model_card(manifest: Manifest) -> str:
     """The card as Markdown."""
     sections = [_front_matter(manifest), f"# {manifest.name}", _summary(manifest), _use(manifest)]
     sections += [
-        _labels(manifest),
+        *([_labels(manifest)] if manifest.generation is None else []),
         _quality(manifest),
         _precision(manifest),
         _data(manifest),
@@ -35,11 +43,20 @@ def _front_matter(manifest: Manifest) -> str:
 
 
 def _summary(manifest: Manifest) -> str:
-    kind = "any number of" if manifest.multi_label else "exactly one of"
     return (
-        f"Gives a text {kind} {len(manifest.labels)} labels. A {manifest.architecture} model, fine-tuned from "
+        f"{_purpose(manifest)} A {manifest.architecture} model, fine-tuned from "
         f"{manifest.base or 'an unnamed base'}, exported by ftool {manifest.ftool} on {manifest.created[:10]}."
     )
+
+
+def _purpose(manifest: Manifest) -> str:
+    if manifest.generation is None:
+        kind = "any number of" if manifest.multi_label else "exactly one of"
+        return f"Gives a text {kind} {len(manifest.labels)} labels."
+    languages = manifest.generation.languages
+    if languages is not None and languages.source and languages.target:
+        return f"Writes text ({manifest.task}, {languages.source} to {languages.target})."
+    return f"Writes text ({manifest.task})."
 
 
 def _use(manifest: Manifest) -> str:
@@ -48,7 +65,7 @@ def _use(manifest: Manifest) -> str:
         "Made to run inside an application, without PyTorch and without a network, with `pip install "
         '"ftool-runtime[cpu]"`:\n\n'
         "```python\nimport ftool_runtime as ft\n\n"
-        'model = ft.load("path/to/this/folder")\nanswer = model("a text")\nprint(answer.label, answer.score)\n```\n\n'
+        f"{_CLASSIFIES if manifest.generation is None else _GENERATES}\n```\n\n"
         "`python -m ftool_runtime verify FOLDER` shows that every file is as exported and answers as it did then.\n"
         f"Runs on: {', '.join(manifest.precision.devices)}."
     )
@@ -62,10 +79,11 @@ def _labels(manifest: Manifest) -> str:
 
 def _quality(manifest: Manifest) -> str:
     gate: dict[str, Any] = dict(manifest.evidence.get("gate", {}))
+    same = "gave the same labels to" if manifest.generation is None else "chose the same tokens to"
     if not gate.get("judged"):
         body = (
             "No labelled texts were given at export, so accuracy was not judged. On "
-            f"{gate.get('examples', 0)} sample texts the bundle and its PyTorch reference gave the same labels to "
+            f"{gate.get('examples', 0)} sample texts the bundle and its PyTorch reference {same} "
             f"{gate.get('agreement', 0):.1%}."
         )
         return f"## Quality\n\n{body}"
@@ -75,7 +93,7 @@ def _quality(manifest: Manifest) -> str:
         f"| this bundle, {manifest.precision.name} | {gate['bundle']:.4f} |",
     ]
     body = (
-        f"Over {gate['examples']} texts the two gave the same labels to {gate['agreement']:.2%}; the largest "
+        f"Over {gate['examples']} texts the two {same} {gate['agreement']:.2%}; the largest "
         f"difference of a probability was {gate['largest_difference']:.3f}."
     )
     return "## Quality\n\n" + "\n".join(rows) + "\n\n" + body
@@ -101,11 +119,25 @@ def _data(manifest: Manifest) -> str:
 def _limits(manifest: Manifest) -> str:
     licence = manifest.licence or "not named by the base model; find out before you ship"
     lines = [
-        f"- Reads the first {manifest.input.max_length} tokens of a text, special ones included; answers say whether "
-        "a text was cut.",
-        "- Knows the labels above and no others, and the kind of text that it was trained on; elsewhere its scores "
-        "are no probabilities of being right.",
+        *_limits_of_kind(manifest),
         "- Nobody examined it for bias between groups of people.",
         f"- Licence of the base model: {licence}.",
     ]
     return "## Limits\n\n" + "\n".join(lines)
+
+
+def _limits_of_kind(manifest: Manifest) -> list[str]:
+    length = manifest.input.max_length
+    if manifest.generation is not None:
+        read = (
+            "Prompt and answer together have" if manifest.generation.family == "decoder" else "A source has"
+        )
+        return [
+            f"- {read} at most {length} tokens, special ones included; what is longer is refused, or cut where asked.",
+            "- What it writes may be wrong, and sounds no different then.",
+        ]
+    return [
+        f"- Reads the first {length} tokens of a text, special ones included; answers say whether a text was cut.",
+        "- Knows the labels above and no others, and the kind of text that it was trained on; elsewhere its scores "
+        "are no probabilities of being right.",
+    ]

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ftool_export.gate import ROUNDING
 from ftool_export.tolerances import Tolerance
-
-_ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +92,12 @@ class ParityReport:
         limit = self.tolerance
         found = [
             Check("agreement", self.agreement, limit.agreement, self.agreement >= limit.agreement),
-            _at_most("max_difference", self.max_difference, limit.max_difference),
-            _at_most("batch_effect", self.batch_effect, limit.batch_effect),
+            at_most("max_difference", self.max_difference, limit.max_difference),
+            at_most("batch_effect", self.batch_effect, limit.batch_effect),
         ]
         if self.metric is not None and limit.drop is not None:
             lost = self.metric.reference - self.metric.bundle
-            found.append(_at_most("metric_drop", lost, limit.drop + self.metric.allowance))
+            found.append(at_most("metric_drop", lost, limit.drop + self.metric.allowance))
         return tuple(found)
 
     @property
@@ -119,7 +118,7 @@ class ParityReport:
             "failed": [check.name for check in self.checks if not check.passed],
             "logit_difference": self.logit_difference,
             "probability_difference": self.probability_difference,
-            "metric": self._metric_json(),
+            "metric": metric_json(self.metric),
             "grid": [{"shape": s.shape, "logit_difference": s.logit_difference} for s in self.grid],
             "worst": {
                 "row": self.worst.row,
@@ -128,18 +127,20 @@ class ParityReport:
             },
         }
 
-    def _metric_json(self) -> dict[str, Any] | None:
-        if self.metric is None:
-            return None
-        pair = self.metric
-        return {
-            "name": pair.metric,
-            "reference": pair.reference,
-            "bundle": pair.bundle,
-            "drop": pair.reference - pair.bundle,
-            "allowance": pair.allowance,
-        }
+
+def metric_json(pair: MetricPair | None) -> dict[str, Any] | None:
+    """A pair of metrics as plain JSON values."""
+    if pair is None:
+        return None
+    return {
+        "name": pair.metric,
+        "reference": pair.reference,
+        "bundle": pair.bundle,
+        "drop": pair.reference - pair.bundle,
+        "allowance": pair.allowance,
+    }
 
 
-def _at_most(name: str, value: float, limit: float) -> Check:
-    return Check(name, value, limit, value <= limit + _ROUNDING)
+def at_most(name: str, value: float, limit: float) -> Check:
+    """A check that passes up to its limit."""
+    return Check(name, value, limit, value <= limit + ROUNDING)

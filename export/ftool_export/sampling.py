@@ -1,9 +1,12 @@
 """Some of many texts."""
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def spread(texts: Sequence[str], count: int) -> list[str]:
+def spread(texts: Sequence[T], count: int) -> list[T]:
     """`count` texts evenly spread over all, which may be sorted by label; all where there are no more."""
     if len(texts) <= count:
         return list(texts)

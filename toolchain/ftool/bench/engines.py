@@ -85,16 +85,16 @@ class EngineProcess:
 
     def latencies_ms(self, texts: list[str]) -> list[float]:
         """Milliseconds per text, one text at a time."""
-        reply: list[float] = self._ask({"do": "latency", "texts": texts})["latencies_ms"]
+        reply: list[float] = self.ask({"do": "latency", "texts": texts})["latencies_ms"]
         return reply
 
     def seconds(self, texts: list[str]) -> float:
         """Seconds that all texts take in one call."""
-        return float(self._ask({"do": "throughput", "texts": texts})["seconds"])
+        return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
 
     def describe(self) -> dict[str, Any]:
         """Peak memory in MB and the versions that the process loaded."""
-        return self._ask({"do": "describe"})
+        return self.ask({"do": "describe"})
 
     def cpu_seconds(self) -> float:
         """Processor time that the process has used since it started."""
@@ -114,7 +114,8 @@ class EngineProcess:
             self._process.stdout.close()
         self._errors.close()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The process's reply to one request, both JSON objects. Raises BenchError where it has ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
