@@ -263,7 +263,7 @@ def test_a_json_object_of_splits_gives_them(tmp_path: Path) -> None:
 
 def test_an_unknown_shipped_data_set_lists_those_there_are() -> None:
     with pytest.raises(
-        DataError, match="builtin:intent: no such data set ships with ftool; there are intents"
+        DataError, match="builtin:intent: no such data set ships with ftool; there are dates, intents"
     ):
         load_dataset(DataSettings(path="builtin:intent"))
 

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftool.recipe import DataSettings, ExportRecipe, Recipe, RecipeError, TrainSettings
-from ftool.recipe.schema import explanation, field_types
+from ftool.recipe import (
+    GENERATION_TASKS,
+    DataSettings,
+    ExportRecipe,
+    GenerationSettings,
+    Recipe,
+    RecipeError,
+    TrainSettings,
+)
+from ftool.recipe.schema import applies_to, explanation, field_types
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
 
 MINIMAL = '[data]\npath = "builtin:intents"\n'
@@ -107,14 +115,20 @@ def test_a_recipe_survives_its_file(
     assert Recipe.read(file) == recipe
 
 
-def test_every_setting_is_explained_and_stands_in_a_written_recipe(tmp_path: Path) -> None:
-    recipe = Recipe(data=DataSettings(path="builtin:intents"))
+@pytest.mark.parametrize("task", ["text-classification", *GENERATION_TASKS])
+def test_a_written_recipe_explains_the_settings_that_its_task_uses_and_no_others(
+    tmp_path: Path, task: str
+) -> None:
+    recipe = Recipe(task=task, data=DataSettings(path="builtin:intents"))
     recipe.write(tmp_path / "recipe.toml")
+    assert Recipe.read(tmp_path / "recipe.toml") == recipe
     text = (tmp_path / "recipe.toml").read_text(encoding="utf-8")
-    for kind in (DataSettings, TrainSettings, ExportRecipe):
+    for kind in (DataSettings, TrainSettings, GenerationSettings, ExportRecipe):
         for name in field_types(kind):
             assert explanation(kind, name)
-            assert f"\n{name} = " in text or f"\n# {name} = (unset)" in text
+            stands = f"\n{name} = " in text or f"\n# {name} = (unset)" in text
+            assert stands == (task in (applies_to(kind, name) or (task,)))
+    assert ("[generation]" in text) == (task in GENERATION_TASKS)
 
 
 def test_settings_cannot_be_changed_in_place() -> None:

@@ -25,7 +25,7 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         bundle=model.bundle,
         name=folder.resolve().name,
         task=recipe.task,
-        precision=recipe.export.precision,
+        precision=recipe.export.precision_for(recipe.task),
         max_drop=recipe.export.max_drop,
         device=recipe.export.device,
     )

@@ -90,11 +90,12 @@ def _export_checkpoint(
     from ftool_export.settings import ExportSettings
 
     wanted = _with(ExportRecipe(), chosen)
+    task = flags.task or "text-classification"
     settings = ExportSettings(
         checkpoint=checkpoint,
         bundle=output,
-        task=flags.task or "text-classification",
-        precision=wanted.precision,
+        task=task,
+        precision=wanted.precision_for(task),
         max_drop=wanted.max_drop,
         device=wanted.device,
     )

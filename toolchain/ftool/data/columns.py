@@ -1,6 +1,6 @@
 """Which columns hold the texts and the labels."""
 
-from .table import Table
+from .table import Cell, Table
 from .types import DataError
 
 TEXT_COLUMNS = (
@@ -15,15 +15,25 @@ LABEL_COLUMNS = (
 
 def text_column(table: Table, name: str | None) -> int:
     """Where the column `name`, or the one that usually holds texts, stands. Raises DataError for neither."""
-    return _find(table, name, TEXT_COLUMNS, "texts", "--text-column")
+    return find_column(table, name, TEXT_COLUMNS, "texts", "--text-column")
 
 
 def label_column(table: Table, name: str | None) -> int:
     """Where the column `name`, or the one that usually holds labels, stands. Raises DataError for neither."""
-    return _find(table, name, LABEL_COLUMNS, "labels", "--label-column")
+    return find_column(table, name, LABEL_COLUMNS, "labels", "--label-column")
 
 
-def _find(table: Table, name: str | None, usual: tuple[str, ...], content: str, flag: str) -> int:
+def column_of(table: Table, name: str) -> list[Cell]:
+    """The cells of the column `name`, which is there."""
+    position = table.columns.index(name)
+    return [row.cells[position] for row in table.rows]
+
+
+def find_column(table: Table, name: str | None, usual: tuple[str, ...], content: str, flag: str) -> int:
+    """Where the column `name`, or the first of the `usual` ones that is there, stands.
+
+    Raises DataError for neither, which calls what is looked for `content` and names `flag`.
+    """
     if name is not None:
         if table.columns.count(name) == 1:
             return table.columns.index(name)

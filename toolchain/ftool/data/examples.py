@@ -33,13 +33,16 @@ class Examples:
         )
 
 
-def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell]) -> list[str]:
-    """The cells as texts. Raises DataError naming the rows of those that are no text, or an unusable one."""
+def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name: str = "text") -> list[str]:
+    """The cells as texts, called `name` in errors.
+
+    Raises DataError naming the rows of those that are no text, or an unusable one.
+    """
     for what, is_bad in _PROBLEMS:
         bad = [row for row, cell in zip(rows, cells, strict=True) if is_bad(cell)]
         if bad:
             raise DataError(
-                f"{source}: {listed_rows(bad)} {what}; correct or remove {'them' if bad[1:] else 'it'}"
+                f"{source}: {listed_rows(bad)} {what.format(name)}; correct or remove {'them' if bad[1:] else 'it'}"
             )
     return [str(cell) for cell in cells]
 
@@ -64,8 +67,8 @@ def _is_unencodable(cell: str) -> bool:
 
 # In this order, so that each may rely on those before it.
 _PROBLEMS = (
-    ("without a text", _is_missing),
-    ("with a text that is no string", lambda cell: not isinstance(cell, str)),
-    ("with a NUL byte in the text", lambda cell: "\0" in cell),
-    ("with half a surrogate pair in the text", _is_unencodable),
+    ("without a {}", _is_missing),
+    ("with a {} that is no string", lambda cell: not isinstance(cell, str)),
+    ("with a NUL byte in the {}", lambda cell: "\0" in cell),
+    ("with half a surrogate pair in the {}", _is_unencodable),
 )

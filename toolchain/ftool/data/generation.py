@@ -1,7 +1,7 @@
 """What data to generate text from is once it is loaded."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .types import DataError
@@ -27,7 +27,7 @@ class Example:
 
     Attributes:
         source: the text to summarise or translate, or a prompt as plain text; "" where the text is all there is.
-        targets: what is right: one text for training, several references where the data has them.
+        targets: what is right: one text, or several references where the data has them; training takes the first.
         messages: text-generation on conversations: all turns before the answer, in which case `source` is "" and
             the answer is `targets[0]`; None otherwise.
         row: where it stands: its line, a header being 1; where there are no lines, its position from 1.
@@ -55,6 +55,7 @@ class GenerationData:
     """A data set for summarization, translation or text-generation.
 
     Attributes:
+        further: splits beside the three, such as the forms of dates that training never shows.
         sha256: of the training split in canonical form.
         notes: what was done to get here (columns found, splits cut off), a line each.
         warnings: what a person should look at, a line each.
@@ -64,12 +65,13 @@ class GenerationData:
     validation: GenerationSplit
     test: GenerationSplit
     sha256: str
+    further: Mapping[str, GenerationSplit] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def split(self, name: str) -> GenerationSplit:
-        """The split called train, validation or test."""
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        """The split called train, validation or test, or one of the further ones."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test, **self.further}
         if name not in splits:
             raise DataError(f"there is no split {name!r}; there are {', '.join(splits)}")
         return splits[name]

@@ -13,7 +13,7 @@ from .fingerprint import fingerprint
 from .label_set import label_set, numbered, refuse_unknown
 from .labels import LabelReader, label_reader
 from .overlaps import contradictions, shared_texts
-from .sources import find_tables, only_table, read_tables
+from .sources import find_tables, only_table, read_data
 from .split_names import SPLITS
 from .table import Table
 from .types import ClassificationData, DataError, Split
@@ -62,7 +62,7 @@ def load_split(
 
     Raises DataError as `load_dataset` does, and for a label that the model does not know.
     """
-    table = only_table(read_tables(settings.path, settings.columns), split, settings.path)
+    table = only_table(read_data(settings), split, settings.path)
     reader = _reader(replace(settings, multi_label=multi_label), {split: table})
     examples = _examples(table, settings, reader)
     refuse_unknown(examples, label_names, "the model does not know")
@@ -71,7 +71,7 @@ def load_split(
 
 def load_texts(settings: DataSettings, split: str = "test") -> list[str]:
     """The texts alone of a data set, which needs no labels."""
-    table = only_table(read_tables(settings.path, settings.columns), split, settings.path)
+    table = only_table(read_data(settings), split, settings.path)
     column = text_column(table, settings.text)
     return checked_texts(
         table.source, [row.number for row in table.rows], [row.cells[column] for row in table.rows]

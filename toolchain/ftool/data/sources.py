@@ -8,16 +8,21 @@ from pathlib import Path
 from ftool.recipe import DataSettings
 from ftool.recipe.paths import BUILTIN, looks_like_path
 
+from .dates import date_tables
 from .delimited import read_csv, read_tsv
 from .files import bare_stem, bare_suffix
 from .hub import is_hub_id, read_hub, read_saved
 from .json_files import read_json, read_jsonl
 from .parquet import read_parquet
+from .plain_text import read_aligned, read_plain_text
 from .split_names import is_shard, split_called
 from .table import Table
 from .types import DataError
 
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt")
+GENERATED = {
+    "dates": date_tables
+}  # shipped data sets that are made, not read: builtin:NAME or builtin:NAME:SIZE
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
@@ -25,7 +30,7 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
 
     Data that names no split is all under `train`. Raises DataError for no data, or none for training.
     """
-    tables = read_tables(settings.path, settings.columns)
+    tables = read_data(settings)
     if "all" in tables:
         tables["train"] = tables.pop("all")
     for split, path in (("validation", settings.validation), ("test", settings.test)):
@@ -36,6 +41,17 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
             f"{settings.path}: has no train split, only {', '.join(tables) or 'splits of other names'}"
         )
     return tables
+
+
+def read_data(settings: DataSettings) -> dict[str, Table]:
+    """The tables of the data alone, its separate files for validation and test left aside."""
+    if settings.target_file is not None:
+        source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
+        return {"all": read_aligned(source, target)}
+    name, _, size = settings.path.removeprefix(BUILTIN).partition(":")
+    if settings.path.startswith(BUILTIN) and name in GENERATED:
+        return GENERATED[name](size, settings.seed)
+    return read_tables(settings.path, settings.columns)
 
 
 def read_tables(path: str, columns: Sequence[str] | None) -> dict[str, Table]:
@@ -76,6 +92,8 @@ def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
             return read_json(path, columns)
         case ".parquet":
             return {"all": read_parquet(path)}
+        case ".txt":
+            return {"all": read_tsv(path, columns) if columns else read_plain_text(path)}
         case suffix:
             known = ", ".join(SUFFIXES)
             raise DataError(
@@ -119,5 +137,6 @@ def _builtin_folder(name: str) -> Path:
     root = Path(str(importlib.resources.files("ftool") / "builtin"))
     names = sorted(folder.name for folder in root.iterdir() if (folder / "train.csv").is_file())
     if name not in names:
+        names = sorted([*names, *GENERATED])
         raise DataError(f"builtin:{name}: no such data set ships with ftool; there are {', '.join(names)}")
     return root / name

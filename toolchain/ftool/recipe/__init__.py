@@ -4,6 +4,7 @@ from .errors import RecipeError
 from .settings import (
     DataSettings,
     ExportRecipe,
+    GenerationSettings,
     Method,
     Pooling,
     PrecisionName,
@@ -12,10 +13,13 @@ from .settings import (
     Schedule,
     TrainSettings,
 )
+from .tasks import GENERATION_TASKS
 
 __all__ = [
+    "GENERATION_TASKS",
     "DataSettings",
     "ExportRecipe",
+    "GenerationSettings",
     "Method",
     "Pooling",
     "PrecisionName",

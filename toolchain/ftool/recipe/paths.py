@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .settings import Recipe
 
 BUILTIN = "builtin:"  # before the name of a data set that ships with ftool
-_DATA_PATHS = ("path", "validation", "test", "label_names")
+_DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")
 
 
 def anchored(recipe: "Recipe", folder: Path) -> "Recipe":

@@ -50,9 +50,15 @@ def field_types(kind: type[Any]) -> dict[str, Any]:
 
 
 def explanation(kind: type[Any], name: str) -> str:
-    """The line that stands beside a field's type in `Annotated`; empty for a table of its own."""
+    """The line that stands first beside a field's type in `Annotated`; empty for a table of its own."""
     hint = get_type_hints(kind, include_extras=True)[name]
     return str(hint.__metadata__[0]) if get_origin(hint) is Annotated else ""
+
+
+def applies_to(kind: type[Any], name: str) -> tuple[str, ...]:
+    """The tasks that a field is for, as they stand behind its explanation; empty where it is for all."""
+    hint = get_type_hints(kind, include_extras=True)[name]
+    return tuple(hint.__metadata__[1:]) if get_origin(hint) is Annotated else ()
 
 
 def is_required(field: "dataclasses.Field[Any]") -> bool:

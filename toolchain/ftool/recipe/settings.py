@@ -1,7 +1,7 @@
 """The settings that a recipe holds. Every default of the toolchain stands here, once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,15 +10,21 @@ from .errors import RecipeError
 from .override import apply_overrides
 from .paths import anchored, relative_to
 from .schema import build, show
+from .tasks import GENERATION_TASKS, PAIR_TASKS, check_task_settings, default_precision
 
 Method = Literal["full", "head", "lora"]
 Samples = Literal["multi", "single"]
 Pooling = Literal["auto", "mean", "cls", "pooler"]
 Schedule = Literal["linear", "cosine", "constant"]
+Optimizer = Literal["adamw", "adafactor"]
+TokenizerKind = Literal["unigram", "bpe"]
 PrecisionName = Literal["fp32", "int8", "w8"]
 
+_CLASSIFY = "text-classification"
+_CHAT = "text-generation"
 
-# The text beside a field's type explains it in written recipes and in the documentation.
+# The text beside a field's type explains it in written recipes and in the documentation. The tasks behind it are
+# those that the setting is for; where there are none, it is for all.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +34,31 @@ class DataSettings:
     path: Annotated[str, "a file, a folder of train and test files, a hub id, or builtin:NAME"]
     validation: Annotated[str | None, "a file of its own; else found, or cut off the training data"] = None
     test: Annotated[str | None, "a file of its own; else found, or cut off the training data"] = None
-    text: Annotated[str | None, "the column of the texts; found by its usual name"] = None
-    label: Annotated[str | None, "the column of the labels; found by its usual name"] = None
+    text: Annotated[str | None, "the column of the texts; found by its usual name", _CLASSIFY, _CHAT] = None
+    label: Annotated[str | None, "the column of the labels; found by its usual name", _CLASSIFY] = None
+    source: Annotated[
+        str | None, "the column of what goes in; found by its usual name", *GENERATION_TASKS
+    ] = None
+    target: Annotated[
+        str | None, "the column of what should come out; found by its usual name", *GENERATION_TASKS
+    ] = None
+    target_file: Annotated[
+        str | None, "the targets, line by line beside the sources in `path`", *PAIR_TASKS
+    ] = None
+    messages: Annotated[str | None, "the column of the conversations; found by its usual name", _CHAT] = None
+    source_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
+    target_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
+    prefix: Annotated[str | None, "goes before every source; as the base model wants it", *PAIR_TASKS] = None
     columns: Annotated[tuple[str, ...] | None, "the columns' names, for files without a header"] = None
-    label_names: Annotated[str | None, "a file of names, one a line, where labels are numbers"] = None
-    label_separator: Annotated[str | None, "stands between the labels of one cell, such as a comma"] = None
-    multi_label: Annotated[bool | None, "whether a text has several labels; seen from the data"] = None
+    label_names: Annotated[str | None, "a file of names, one a line, where labels are numbers", _CLASSIFY] = (
+        None
+    )
+    label_separator: Annotated[
+        str | None, "stands between the labels of one cell, such as a comma", _CLASSIFY
+    ] = None
+    multi_label: Annotated[
+        bool | None, "whether a text has several labels; seen from the data", _CLASSIFY
+    ] = None
     validation_fraction: Annotated[float, "share of the training data, where validation is cut off"] = 0.1
     test_fraction: Annotated[float, "share of the training data, where the test is cut off"] = 0.1
     seed: Annotated[int, "which rows are cut off"] = 13
@@ -45,7 +70,8 @@ class DataSettings:
         if self.columns is not None:
             distinct = len(set(self.columns)) == len(self.columns) > 0
             _require(distinct, "data.columns", "names that differ", list(self.columns))
-        _require(self.label_separator != "", "data.label_separator", "a character or more", "")
+        for name in ("label_separator", "target_file", "source_language", "target_language"):
+            _require(getattr(self, name) != "", f"data.{name}", "a character or more", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +80,21 @@ class TrainSettings:
 
     method: Annotated[Method, "full: all weights; head: the head alone; lora: adapters"] = "full"
     samples: Annotated[Samples, "multi: mini-batches; single: one example an update"] = "multi"
-    pooling: Annotated[Pooling, "mean, cls or pooler; auto: as the base model was trained"] = "auto"
-    max_length: Annotated[int, "tokens, the special ones counted; longer texts are cut"] = 128
+    pooling: Annotated[Pooling, "mean, cls or pooler; auto: as the base model was trained", _CLASSIFY] = (
+        "auto"
+    )
+    max_length: Annotated[
+        int, "tokens of a text, of a source, or of a prompt with its answer; longer ones are cut"
+    ] = 128
+    max_target_length: Annotated[int, "tokens of an answer; longer ones are cut", *GENERATION_TASKS] = 128
     epochs: Annotated[float, "passes over the training data"] = 3.0
     batch_size: Annotated[int, "examples a step on each device"] = 32
     gradient_accumulation: Annotated[int, "steps whose gradients make one update"] = 1
     learning_rate: Annotated[float, "peak, after warm-up"] = 1e-4
-    head_learning_rate: Annotated[float, "of the head on frozen features, with single samples"] = 0.02
+    head_learning_rate: Annotated[float, "of the head on frozen features, with single samples", _CLASSIFY] = (
+        0.02
+    )
+    optimizer: Annotated[Optimizer, "adamw, or adafactor: less memory", *GENERATION_TASKS] = "adamw"
     weight_decay: Annotated[float, "decoupled, on matrices only"] = 0.01
     warmup_ratio: Annotated[float, "share of all updates over which the learning rate rises"] = 0.1
     schedule: Annotated[Schedule, "linear, cosine or constant: the learning rate after warm-up"] = "linear"
@@ -69,17 +103,31 @@ class TrainSettings:
     class_weights: Annotated[
         Literal["none", "balanced"] | Mapping[str, float],
         "none, balanced (the rarer, the heavier), or a table: label = weight",
+        _CLASSIFY,
     ] = "none"
     thresholds: Annotated[
         Literal["half", "tuned"],
         "multi-label: a label applies from one half on, or from the probability of its best F1 on validation",
+        _CLASSIFY,
     ] = "half"
+    metric: Annotated[
+        str | None, "what decides between checkpoints and bundles; the task's own", *GENERATION_TASKS
+    ] = None
     evaluations_per_epoch: Annotated[int, "on validation, each with a checkpoint to resume from"] = 2
     early_stopping_patience: Annotated[int, "evaluations without a gain before training stops; 0: never"] = 3
     bf16: Annotated[Literal["auto"] | bool, "bfloat16 arithmetic; auto: where the hardware has it"] = "auto"
+    gradient_checkpointing: Annotated[
+        bool, "less memory for a fifth to a third more time", *GENERATION_TASKS
+    ] = False
     lora_rank: Annotated[int, "rank of an adapter's two matrices"] = 16
     lora_alpha: Annotated[float, "an adapter's output is scaled by alpha / rank"] = 32.0
     lora_dropout: Annotated[float, "on an adapter's input"] = 0.05
+    tokenizer: Annotated[
+        TokenizerKind, "unigram or bpe, learnt from the data for scratch: bases", *GENERATION_TASKS
+    ] = "unigram"
+    vocabulary_size: Annotated[
+        int, "tokens at most, learnt from the data for scratch: bases", *GENERATION_TASKS
+    ] = 8000
     threads: Annotated[int | None, "CPU threads; all physical cores"] = None
     seed: Annotated[int, "of shuffling, dropout and new weights"] = 13
 
@@ -93,6 +141,8 @@ class TrainSettings:
         for name in ("warmup_ratio", "label_smoothing", "lora_dropout"):
             _require(0 <= getattr(self, name) < 1, f"train.{name}", "from 0 to below 1", getattr(self, name))
         _require(self.max_length >= 3, "train.max_length", "3 or more", self.max_length)
+        _require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)
+        _require(self.vocabulary_size >= 100, "train.vocabulary_size", "100 or more", self.vocabulary_size)
         _require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
         if not isinstance(self.class_weights, str):
             for label, weight in self.class_weights.items():
@@ -100,15 +150,56 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GenerationSettings:
+    """How a model is told to answer where a call does not say; names and meanings are transformers' own."""
+
+    num_beams: Annotated[int, "hypotheses searched side by side; 1: greedy", *GENERATION_TASKS] = 1
+    max_new_tokens: Annotated[
+        int | None, "tokens of an answer at most; train.max_target_length", *GENERATION_TASKS
+    ] = None
+    length_penalty: Annotated[
+        float, "beams: above 0 prefers long answers, below 0 short ones", *GENERATION_TASKS
+    ] = 1.0
+    early_stopping: Annotated[
+        bool, "beams: stop as soon as num_beams answers are complete", *GENERATION_TASKS
+    ] = False
+    no_repeat_ngram_size: Annotated[
+        int, "no run of so many tokens comes twice; 0: any may", *GENERATION_TASKS
+    ] = 0
+    repetition_penalty: Annotated[float, "above 1: tokens that stood before lose", *GENERATION_TASKS] = 1.0
+    do_sample: Annotated[bool, "draw tokens by their probability", *GENERATION_TASKS] = False
+    temperature: Annotated[float, "sampling: below 1 sharper, above 1 flatter", *GENERATION_TASKS] = 1.0
+    top_k: Annotated[int, "sampling: from the k likeliest tokens; 0: from all", *GENERATION_TASKS] = 50
+    top_p: Annotated[float, "sampling: from the likeliest that make up this share", *GENERATION_TASKS] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("repetition_penalty", "temperature"):
+            _require(getattr(self, name) > 0, f"generation.{name}", "above 0", getattr(self, name))
+        for name in ("no_repeat_ngram_size", "top_k"):
+            _require(getattr(self, name) >= 0, f"generation.{name}", "0 or more", getattr(self, name))
+        _require(self.num_beams >= 1, "generation.num_beams", "1 or more", self.num_beams)
+        _require(0 < self.top_p <= 1, "generation.top_p", "above 0, at most 1", self.top_p)
+        limit = self.max_new_tokens
+        _require(limit is None or limit >= 1, "generation.max_new_tokens", "1 or more", limit)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportRecipe:
     """What the bundle is made for."""
 
-    precision: Annotated[PrecisionName, "fp32, int8 (smallest, fastest) or w8 (closest to fp32)"] = "int8"
+    precision: Annotated[
+        PrecisionName | None,
+        "fp32, int8 (smallest, fastest) or w8 (closest to fp32); w8 for what generates text, else int8",
+    ] = None
     max_drop: Annotated[float, "loss of the main metric allowed on validation; 0.01: a point"] = 0.01
     device: Annotated[Literal["cpu", "cuda"], "what the bundle must run on"] = "cpu"
 
     def __post_init__(self) -> None:
         _require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
+
+    def precision_for(self, task: str) -> PrecisionName:
+        """The precision, or where none is set that of the task."""
+        return self.precision or default_precision(task)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +213,17 @@ class Recipe:
     base: Annotated[str, "a hub id, a checkpoint folder, or a name that ftool knows"] = "minilm"
     data: DataSettings
     train: TrainSettings = field(default_factory=TrainSettings)
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     def __post_init__(self) -> None:
         _require(self.base.strip() != "", "base", "a hub id, a folder, or a name such as minilm", self.base)
+        check_task_settings(self)
+
+    def generation_config(self) -> dict[str, Any]:
+        """The [generation] table under transformers' names, the limit on new tokens set, for run/ to hold."""
+        limit = self.generation.max_new_tokens or self.train.max_target_length
+        return {**asdict(self.generation), "max_new_tokens": limit}
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
@@ -136,8 +234,8 @@ class Recipe:
             raise RecipeError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Write the recipe as TOML, every setting explained; what is there is replaced whole or not."""
-        toml.write(relative_to(self, path.parent), path)
+        """Write the recipe as TOML, every setting of its task explained; what is there is replaced whole or not."""
+        toml.write(relative_to(self, path.parent), path, self.task)
 
     def with_overrides(self, assignments: list[str] | tuple[str, ...]) -> "Recipe":
         """The recipe with settings such as `train.learning_rate=3e-5` put in their places."""

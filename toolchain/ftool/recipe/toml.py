@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ftool_runtime.atomic import replacing
 
 from .errors import RecipeError
-from .schema import explanation
+from .schema import applies_to, explanation
 
 if TYPE_CHECKING:
     from tomlkit.items import Table
@@ -32,12 +32,12 @@ def read(path: Path) -> dict[str, Any]:
         raise RecipeError(f"is no TOML: {error}") from error
 
 
-def write(settings: Any, path: Path) -> None:
-    """Write a settings dataclass to `path`, which is replaced whole or not at all.
+def write(settings: Any, path: Path, task: str) -> None:
+    """Write the settings that `task` uses to `path`, which is replaced whole or not at all.
 
     Raises RecipeError where that fails.
     """
-    text = render(settings)
+    text = render(settings, task)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
@@ -46,26 +46,33 @@ def write(settings: Any, path: Path) -> None:
         raise RecipeError(f"{path} can't be written: {error.strerror}") from error
 
 
-def render(settings: Any) -> str:
-    """A settings dataclass as TOML: each setting with the line that explains it, unset ones commented out."""
+def render(settings: Any, task: str) -> str:
+    """A settings dataclass as TOML: each setting with the line that explains it, unset ones commented out.
+
+    Settings that are for other tasks than `task` are left out, and so is a table of them alone.
+    """
     import tomlkit  # writing alone needs it
 
     document = tomlkit.document()
     document.add(tomlkit.comment("The whole of what makes this model. Paths are relative to this file."))
-    _fill(document, settings)
+    _fill(document, settings, task)
     return tomlkit.dumps(document)
 
 
-def _fill(container: "TOMLDocument | Table", settings: Any) -> None:
+def _fill(container: "TOMLDocument | Table", settings: Any, task: str) -> None:
     import tomlkit
 
     for field in dataclasses.fields(settings):
+        tasks = applies_to(type(settings), field.name)
+        if tasks and task not in tasks:
+            continue
         value, doc = getattr(settings, field.name), explanation(type(settings), field.name)
         if dataclasses.is_dataclass(value):
             table = tomlkit.table()
-            _fill(table, value)
-            container.add(tomlkit.nl())
-            container.add(field.name, table)
+            _fill(table, value, task)
+            if table:
+                container.add(tomlkit.nl())
+                container.add(field.name, table)
         elif value is None:
             container.add(tomlkit.comment(f"{field.name} = (unset)  # {doc}"))
         else:

@@ -1,0 +1,187 @@
+"""What a text generator is judged by: its texts against references, and its logits against the tokens of a reference.
+
+The figures are those of sacreBLEU and rouge-score, with the signatures that say how they were computed. All but
+perplexity and length_ratio lie between 0 and 1.
+"""
+
+import importlib.metadata
+import importlib.util
+import math
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.recipe import Recipe
+from ftool.recipe.tasks import METRICS
+from ftool_runtime.errors import InputError
+
+from .results import Metrics
+from .writing import Writing, sentences, units, writing_of
+
+ANSWER_MARK = "####"  # before the final number, as gsm8k writes it
+_ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+_NUMBER = re.compile(r"-?[\d,]*\.?\d+")
+
+
+def main_metric_of(recipe: Recipe) -> str:
+    """The metric that decides between checkpoints, precisions and bundles: the recipe's, or the task's own."""
+    return recipe.train.metric or METRICS[recipe.task].default
+
+
+def main_score_of(metrics: Metrics, recipe: Recipe) -> float:
+    """The main metric's value. Raises InputError where the data gives it none."""
+    name = main_metric_of(recipe)
+    if name not in metrics:
+        scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
+        why = f" (no reference holds {ANSWER_MARK})" if name == "answer_accuracy" else ""
+        raise InputError(f"train.metric is {name}, which these examples don't have{why}; they have {scores}")
+    return float(metrics[name])
+
+
+def text_metrics(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], *, task: str, language: str | None = None
+) -> Metrics:
+    """All metrics of texts, each against one reference or several.
+
+    `language` is the code of what was to be written; where it is None the references' script tells it. Translation
+    gives bleu and chrf (chrF++), the others ROUGE; all of them exact_match and length_ratio, and answer_accuracy where
+    references hold `####`. How each was computed stands under `signatures`. Raises InputError for no texts, or another
+    number of references.
+    """
+    if not predictions or len(predictions) != len(references):
+        raise InputError(
+            f"metrics need a list of references a text, and one text or more: got {len(predictions)} "
+            f"texts and {len(references)} lists of references"
+        )
+    writing = writing_of(language, (text for texts in references for text in texts))
+    scores = _translation if task == "translation" else _overlap
+    metrics, signatures = scores(predictions, references, writing)
+    return {
+        **metrics,
+        "exact_match": _exact_match(predictions, references),
+        **_answers(predictions, references),
+        "length_ratio": _length_ratio(predictions, references),
+        "signatures": signatures,
+    }
+
+
+def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
+    """Perplexity, and the share of tokens that are the likeliest where all before them are given.
+
+    A row is the logits, float (length, vocabulary), that predict the answer's tokens, and these tokens, int (length).
+    Rows are taken one at a time, so that they need not all be in memory. Raises InputError for no tokens at all.
+    """
+    loss, right, tokens = 0.0, 0, 0
+    for logits, ids in rows:
+        wanted = np.asarray(ids, dtype=np.int64)
+        if len(logits) != len(wanted):
+            raise InputError(f"{len(wanted)} tokens can't be scored by {len(logits)} rows of logits")
+        if not len(wanted):
+            continue
+        best = logits.max(axis=-1)
+        own = logits[np.arange(len(wanted)), wanted].astype(np.float64)
+        loss += float((_log_sum(logits, best) - own).sum())
+        right += int((logits.argmax(axis=-1) == wanted).sum())
+        tokens += len(wanted)
+    if not tokens:
+        raise InputError("there is no token to score")
+    return {"token_accuracy": right / tokens, "perplexity": math.exp(min(loss / tokens, 700.0))}
+
+
+def _log_sum(logits: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[np.float64]:
+    spread = np.exp(logits - best[:, None]).sum(axis=-1, dtype=np.float64)
+    return np.asarray(np.log(spread) + best.astype(np.float64))
+
+
+def _translation(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+) -> tuple[dict[str, float], dict[str, str]]:
+    from sacrebleu.metrics import BLEU, CHRF
+
+    most = max(len(texts) for texts in references)
+    streams = [[texts[n] if n < len(texts) else None for texts in references] for n in range(most)]
+    found = {"bleu": BLEU(tokenize=_bleu_tokenizer(writing)), "chrf": CHRF(word_order=2)}
+    scores = {
+        name: min(float(metric.corpus_score(list(predictions), streams).score) / 100, 1.0)  # rounding
+        for name, metric in found.items()
+    }
+    return scores, {name: str(metric.get_signature()) for name, metric in found.items()}
+
+
+def _bleu_tokenizer(writing: Writing) -> str:
+    if writing == "korean":
+        return "ko-mecab" if importlib.util.find_spec("mecab_ko") else "char"
+    return {"chinese": "zh", "japanese": "ja-mecab", "unspaced": "char"}.get(writing, "13a")
+
+
+def _overlap(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+) -> tuple[dict[str, float], dict[str, str]]:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    english = writing == "english"
+    tokenizer = None if english else _Units()  # rouge-score's own drops every letter that is not ASCII
+    scorer = RougeScorer(list(_ROUGE), use_stemmer=english, tokenizer=tokenizer)
+    totals = dict.fromkeys(_ROUGE, 0.0)
+    for prediction, texts in zip(predictions, references, strict=True):
+        targets = ["\n".join(sentences(text)) for text in texts]
+        best = scorer.score_multi(targets, "\n".join(sentences(prediction)))
+        for name in _ROUGE:
+            totals[name] += best[name].fmeasure
+    version = importlib.metadata.version("rouge-score")
+    words = "words, stemmed" if english else "words, characters where there are no spaces"
+    signature = (
+        f"rouge-score {version}|F1, best reference|{words}|sentences parted at .!?。！？ and line breaks"
+    )
+    return {name: total / len(predictions) for name, total in totals.items()}, {"rouge": signature}
+
+
+class _Units:
+    """`units` as rouge-score calls a tokenizer."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words or characters of a text."""
+        return units(text)
+
+
+def _exact_match(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """The share of texts that are one of their references, spaces at the ends aside."""
+    right = [
+        prediction.strip() in {text.strip() for text in texts}
+        for prediction, texts in zip(predictions, references, strict=True)
+    ]
+    return sum(right) / len(right)
+
+
+def _length_ratio(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Words written, or characters where there are no spaces, by words of the reference nearest in length."""
+    written = [len(units(text)) for text in predictions]
+    wanted = [
+        min((len(units(text)) for text in texts), key=lambda length: abs(length - own))
+        for own, texts in zip(written, references, strict=True)
+    ]
+    return sum(written) / max(sum(wanted), 1)
+
+
+def _answers(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The share of final numbers that are right, among the examples whose reference has one behind `####`."""
+    marked = [
+        _final_number(prediction) in {_final_number(text) for text in texts} - {None}
+        for prediction, texts in zip(predictions, references, strict=True)
+        if any(_final_number(text) is not None for text in texts)
+    ]
+    return {"answer_accuracy": sum(marked) / len(marked)} if marked else {}
+
+
+def _final_number(text: str) -> Decimal | None:
+    _, mark, tail = text.rpartition(ANSWER_MARK)
+    found = _NUMBER.search(tail) if mark else None
+    if found is None:
+        return None
+    try:
+        return Decimal(found[0].replace(",", ""))
+    except InvalidOperation:
+        return None

@@ -1,0 +1,73 @@
+"""The tasks that a recipe can name, and what depends on the task alone: its settings, metrics and precision."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import RecipeError
+from .schema import applies_to, join
+
+if TYPE_CHECKING:
+    from .settings import PrecisionName, Recipe
+
+PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-decoders
+GENERATION_TASKS = (*PAIR_TASKS, "text-generation")
+
+
+@dataclass(frozen=True)
+class TextMetrics:
+    """What a text generator may be judged by; `names` holds what train.metric can be, the default first."""
+
+    names: tuple[str, ...]
+
+    @property
+    def default(self) -> str:
+        """The metric that decides where the recipe names none."""
+        return self.names[0]
+
+
+METRICS = {
+    "translation": TextMetrics(("bleu", "chrf", "exact_match", "token_accuracy")),
+    "summarization": TextMetrics(
+        ("rougeL", "rougeLsum", "rouge1", "rouge2", "exact_match", "token_accuracy")
+    ),
+    "text-generation": TextMetrics(
+        ("token_accuracy", "exact_match", "answer_accuracy", "rougeL", "rouge1", "rouge2")
+    ),
+}
+
+
+def default_precision(task: str) -> "PrecisionName":
+    """What a bundle is made in where neither recipe nor flag says: w8 for what generates text, int8 for encoders."""
+    return "w8" if task in GENERATION_TASKS else "int8"
+
+
+def check_task_settings(recipe: "Recipe") -> None:
+    """Raise RecipeError for a setting that was changed and that the recipe's task does not use."""
+    for name, value, default, tasks in _settings(recipe):
+        if recipe.task not in tasks and value != default:
+            raise RecipeError(
+                f"{name} is for {' and '.join(tasks)}, and the task is {recipe.task}; leave it out"
+            )
+    if recipe.task not in GENERATION_TASKS:
+        return
+    if recipe.train.method == "head":
+        raise RecipeError(
+            f'train.method can\'t be "head" for {recipe.task}, which adds no head to the base; '
+            'use "full" or "lora"'
+        )
+    known = METRICS[recipe.task].names
+    if recipe.train.metric is not None and recipe.train.metric not in known:
+        raise RecipeError(
+            f"train.metric must be one of {', '.join(known)} for {recipe.task}, got {recipe.train.metric!r}"
+        )
+
+
+def _settings(settings: Any, at: str = "") -> Iterator[tuple[str, Any, Any, tuple[str, ...]]]:
+    """Path, value, default and tasks of every setting that is for some tasks alone."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            yield from _settings(value, join(at, field.name))
+        elif tasks := applies_to(type(settings), field.name):
+            yield join(at, field.name), value, field.default, tasks

@@ -1,0 +1,64 @@
+"""What a language's writing asks of metrics: how its words are told apart, and which language a text is in."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+Writing = Literal["chinese", "japanese", "korean", "unspaced", "english", "spaced"]
+
+# First parts of codes as BCP 47, ISO 639-3 and NLLB write them, and names in English.
+_BY_CODE: dict[str, Writing] = {
+    **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue", "chinese"), "chinese"),
+    **dict.fromkeys(("ja", "jpn", "japanese"), "japanese"),
+    **dict.fromkeys(("ko", "kor", "korean"), "korean"),
+    **dict.fromkeys(("th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod"), "unspaced"),
+    **dict.fromkeys(("en", "eng", "english"), "english"),
+}
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"
+_KANA = r"\u3041-\u309f\u30a0-\u30ff\uff66-\uff9f"
+_HANGUL = r"\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
+_SOUTH_EAST = r"\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+_SCRIPTS = {
+    "han": re.compile(f"[{_HAN}]"),
+    "kana": re.compile(f"[{_KANA}]"),
+    "hangul": re.compile(f"[{_HANGUL}]"),
+    "unspaced": re.compile(f"[{_SOUTH_EAST}]"),
+    "latin": re.compile(r"[A-Za-z]"),
+    "other": re.compile(rf"[^\W\d_A-Za-z{_HAN}{_KANA}{_HANGUL}{_SOUTH_EAST}]"),
+}
+_ALONE = rf"[{_HAN}{_KANA}{_SOUTH_EAST}]"
+_UNIT = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})[^\W_])+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
+
+_LETTERS_A_CHARACTER = 3  # a Chinese character says about as much as so many letters
+_SEEN = 2000  # texts that are looked at
+
+
+def writing_of(language: str | None, texts: Iterable[str]) -> Writing:
+    """How `language` is written, or where it is None the language of `texts`, by their script.
+
+    Texts in Latin letters alone, or without letters, are taken for English, others with spaces for "spaced".
+    """
+    if language is not None:
+        return _BY_CODE.get(re.split("[-_]", language.lower(), maxsplit=1)[0], "spaced")
+    seen = "\n".join(text for text, _ in zip(texts, range(_SEEN), strict=False))
+    counts = {name: len(pattern.findall(seen)) for name, pattern in _SCRIPTS.items()}
+    characters = counts["han"] + counts["kana"]
+    spaced = counts["latin"] + counts["other"]
+    if max(characters, counts["hangul"], counts["unspaced"]) * _LETTERS_A_CHARACTER <= spaced:
+        return "spaced" if counts["other"] else "english"
+    if counts["hangul"] >= max(characters, counts["unspaced"]):
+        return "korean" if counts["hangul"] else "english"
+    if counts["unspaced"] > characters:
+        return "unspaced"
+    return "japanese" if counts["kana"] * 20 > characters else "chinese"
+
+
+def units(text: str) -> list[str]:
+    """The words of a text in lower case, punctuation off; where a script has no spaces, its characters."""
+    return _UNIT.findall(text.lower())
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text: parted at line breaks and behind full stops, exclamation and question marks."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
