@@ -213,7 +213,7 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(
     assert expected.best_score > expected.start_score
     assert expected.best_step > 0
     with monkeypatch.context() as patch:
-        patch.setattr("ftool.training.finetune.MarkComplete", Interrupt)
+        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
         Interrupt.saves = 0
         with pytest.raises(KeyboardInterrupt):
             run_finetune(tiny_base, topics, tmp_path / "broken")
@@ -233,7 +233,7 @@ def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
     old = (tmp_path / "run" / "metrics.json").read_bytes()
     made = recipe(tiny_base, topics, method="full", max_length=4)
     with monkeypatch.context() as patch:
-        patch.setattr("ftool.training.finetune.MarkComplete", Interrupt)
+        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
         Interrupt.saves = 0
         with pytest.raises(KeyboardInterrupt):
             train(made, tmp_path)

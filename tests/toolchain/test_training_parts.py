@@ -11,13 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
+from transformers import TrainingArguments
 
 from ftool.recipe import TrainSettings
 from ftool.training import TrainingError, checkpoints
 from ftool.training.examples import LikeLengths
-from ftool.training.finetune import _arguments
 from ftool.training.hardware import has_bf16, use_bf16, use_threads
 from ftool.training.head import HeadTrial, LabelledFeatures, choose, fit_head, head_logits
+from ftool.training.loop import trainer_arguments
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
 from ftool.training.one_example import teach_head
 from ftool.training.online import fit_head_online
@@ -244,7 +245,7 @@ def test_settings_reach_trainer(tmp_path: Path) -> None:
         evaluations_per_epoch=4,
         seed=7,
     )
-    made = _arguments(settings, 100, tmp_path)
+    made = TrainingArguments(**trainer_arguments(settings, 100, tmp_path))
     assert made.num_train_epochs == 2
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (8, 2)
     assert (made.learning_rate, made.weight_decay, made.max_grad_norm) == (2e-4, 0.05, 0.5)
@@ -257,7 +258,7 @@ def test_single_samples_divide_the_learning_rate_by_the_root_of_the_batch_they_r
     tmp_path: Path,
 ) -> None:
     settings = TrainSettings(samples="single", batch_size=8, gradient_accumulation=2, learning_rate=4e-4)
-    made = _arguments(settings, 100, tmp_path)
+    made = TrainingArguments(**trainer_arguments(settings, 100, tmp_path))
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (1, 1)
     assert made.learning_rate == pytest.approx(1e-4)
 

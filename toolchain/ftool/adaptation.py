@@ -18,7 +18,8 @@ from ftool.metrics import main_metric
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
 from ftool.results import Evaluation
-from ftool.tasks.text_classification import METRICS_FILE, judge, labelled_examples, write_metrics
+from ftool.tasks.metrics_file import METRICS_FILE, write_metrics
+from ftool.tasks.text_classification import judge, labelled_examples
 from ftool.training.features import cached_features
 from ftool.training.one_example import Lesson, teach_head
 from ftool_export.classifier import LoadedClassifier, compute_features, load_classifier, save_classifier

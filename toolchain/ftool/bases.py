@@ -57,11 +57,19 @@ BASES = {
 }
 
 
+SCRATCH = "scratch:"  # begins the names of bases of random weights
+SCRATCH_FAMILIES = ("t5", "bart", "gpt2", "llama")
+SCRATCH_SIZES = ("tiny", "mini", "small")
+
+
 def resolve_base(name: str) -> str:
     """The checkpoint folder or hub id that `name` means: a name of the table, a local folder, or a hub id.
 
-    Raises BaseError for a folder that is missing or holds no checkpoint, and for what can be none of the three.
+    A base of random weights, such as scratch:t5-tiny, is its own name. Raises BaseError for a folder that is missing
+    or holds no checkpoint, and for what can be none of these.
     """
+    if name.startswith(SCRATCH):
+        return _scratch(name)
     if name in BASES:
         return _named(name)
     folder = Path(name).expanduser()
@@ -75,6 +83,15 @@ def resolve_base(name: str) -> str:
             f"did you mean {near[0]}?" if near else f"give a folder, a hub id, or one of {', '.join(BASES)}"
         )
         raise BaseError(f"base {name}: no such checkpoint folder; {remedy}")
+    return name
+
+
+def _scratch(name: str) -> str:
+    known = [f"{SCRATCH}{family}-{size}" for family in SCRATCH_FAMILIES for size in SCRATCH_SIZES]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise BaseError(f"base {name}: no such model of random weights; {remedy}")
     return name
 
 

@@ -1,7 +1,7 @@
 """What training and evaluation hand back: plain JSON for metrics.json, and a table for people."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ftool.tables import format_table
@@ -9,6 +9,7 @@ from ftool.tables import format_table
 Metrics = dict[str, Any]  # plain JSON
 
 _WORST_SHOWN = 5  # labels that a table names
+_SHOWN_CHARACTERS = 160  # of a source or an answer
 _NAMES = {
     "accuracy": "accuracy",
     "subset_accuracy": "all labels right",
@@ -16,7 +17,27 @@ _NAMES = {
     "f1_micro": "F1, micro",
     "f1_weighted": "F1, weighted",
     "expected_calibration_error": "calibration error",
+    "bleu": "BLEU",
+    "chrf": "chrF++",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "rougeLsum": "ROUGE-Lsum",
+    "exact_match": "exact match",
+    "answer_accuracy": "final number right",
+    "length_ratio": "length, answer / reference",
+    "token_accuracy": "next token right",
+    "perplexity": "perplexity",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownAnswer:
+    """One generated answer for a person to look at; it goes into no file."""
+
+    given: str
+    answer: str
+    reference: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +49,7 @@ class Evaluation:
     split: str
     examples: int
     metrics: Metrics
+    shown: tuple[ShownAnswer, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The evaluation as plain JSON."""
@@ -40,8 +62,8 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """The metrics, and the labels that do worst, for a person."""
-        return _metrics_table({self.split: self}) + "\n\n" + _worst_labels(self)
+        """The metrics, and the labels that do worst or a few answers, for a person."""
+        return "\n\n".join([_metrics_table({self.split: self}), *_details(self)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +75,27 @@ class TrainReport:
     training: Mapping[str, Any]
     recipe: Mapping[str, Any]
     data: Mapping[str, Any]
+    further: Mapping[str, Evaluation] = field(default_factory=dict)  # splits beside the usual three
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON; the test split's metrics come first."""
         return {
             **self.test.to_json(),
             "validation": self.validation.to_json(),
+            **(
+                {"further": {name: one.to_json() for name, one in self.further.items()}}
+                if self.further
+                else {}
+            ),
             "training": dict(self.training),
             "data": dict(self.data),
             "recipe": dict(self.recipe),
         }
 
     def table(self) -> str:
-        """Metrics of both splits, the labels that do worst on test, and what the run took, for a person."""
-        both = _metrics_table({"validation": self.validation, "test": self.test})
-        return "\n\n".join([both, _worst_labels(self.test), self._effort()])
+        """Metrics of all splits, the labels that do worst on test or a few answers, and what the run took."""
+        table = _metrics_table({"validation": self.validation, "test": self.test, **self.further})
+        return "\n\n".join([table, *_details(self.test), self._effort()])
 
     def _effort(self) -> str:
         kept, seconds, memory = (self.training[name] for name in ("kept", "seconds", "peak_memory_mb"))
@@ -84,6 +112,21 @@ def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
     ]
     rows.append(["examples", *(str(evaluation.examples) for evaluation in evaluations.values())])
     return format_table(rows)
+
+
+def _details(evaluation: Evaluation) -> list[str]:
+    """What goes below the metrics: the hardest labels of a classifier, a few answers of a generator."""
+    if "per_class" in evaluation.metrics:
+        return [_worst_labels(evaluation)]
+    return [
+        f"{_one_line(shown.given)}\n  -> {_one_line(shown.answer)}\n  (right: {_one_line(shown.reference)})"
+        for shown in evaluation.shown
+    ]
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def _worst_labels(evaluation: Evaluation) -> str:

@@ -114,6 +114,11 @@ class TrainSettings:
         str | None, "what decides between checkpoints and bundles; the task's own", *GENERATION_TASKS
     ] = None
     evaluations_per_epoch: Annotated[int, "on validation, each with a checkpoint to resume from"] = 2
+    evaluation_examples: Annotated[
+        int,
+        "of validation, spread evenly, that decide while training; afterwards all count",
+        *GENERATION_TASKS,
+    ] = 256
     early_stopping_patience: Annotated[int, "evaluations without a gain before training stops; 0: never"] = 3
     bf16: Annotated[Literal["auto"] | bool, "bfloat16 arithmetic; auto: where the hardware has it"] = "auto"
     gradient_checkpointing: Annotated[
@@ -122,6 +127,7 @@ class TrainSettings:
     lora_rank: Annotated[int, "rank of an adapter's two matrices"] = 16
     lora_alpha: Annotated[float, "an adapter's output is scaled by alpha / rank"] = 32.0
     lora_dropout: Annotated[float, "on an adapter's input"] = 0.05
+    dropout: Annotated[float, "of scratch: bases; other bases keep their own", *GENERATION_TASKS] = 0.1
     tokenizer: Annotated[
         TokenizerKind, "unigram or bpe, learnt from the data for scratch: bases", *GENERATION_TASKS
     ] = "unigram"
@@ -134,11 +140,17 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "head_learning_rate", "lora_alpha"):
             _require(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
-        for name in ("batch_size", "gradient_accumulation", "evaluations_per_epoch", "lora_rank"):
+        for name in (
+            "batch_size",
+            "gradient_accumulation",
+            "evaluations_per_epoch",
+            "evaluation_examples",
+            "lora_rank",
+        ):
             _require(getattr(self, name) >= 1, f"train.{name}", "1 or more", getattr(self, name))
         for name in ("weight_decay", "max_grad_norm", "early_stopping_patience", "seed"):
             _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
-        for name in ("warmup_ratio", "label_smoothing", "lora_dropout"):
+        for name in ("warmup_ratio", "label_smoothing", "lora_dropout", "dropout"):
             _require(0 <= getattr(self, name) < 1, f"train.{name}", "from 0 to below 1", getattr(self, name))
         _require(self.max_length >= 3, "train.max_length", "3 or more", self.max_length)
         _require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)

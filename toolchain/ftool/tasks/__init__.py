@@ -10,7 +10,12 @@ from ftool.results import Evaluation, TrainReport
 from ftool_runtime.errors import InputError
 
 # A task is a module with the functions of `Task`; it is imported when it is asked for.
-TASKS = {"text-classification": "ftool.tasks.text_classification"}
+TASKS = {
+    "text-classification": "ftool.tasks.text_classification",
+    "summarization": "ftool.tasks.generation",
+    "translation": "ftool.tasks.generation",
+    "text-generation": "ftool.tasks.generation",
+}
 
 
 class Task(Protocol):

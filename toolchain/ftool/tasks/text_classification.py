@@ -3,16 +3,13 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import set_seed
@@ -26,10 +23,11 @@ from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
 from ftool.training import checkpoints
-from ftool.training.distributed import is_main_process, main_process_first, process_count
-from ftool.training.hardware import device_name, use_bf16, use_threads
+from ftool.training.distributed import is_main_process
+from ftool.training.hardware import use_bf16, use_threads
 from ftool.training.losses import encode_targets
 from ftool.training.objective import Objective
+from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
 from ftool.training.stages import train_head, train_weights
 from ftool_export.classifier import (
     LoadedClassifier,
@@ -43,12 +41,12 @@ from ftool_export.disk import disk_errors
 from ftool_export.folder_swap import replacing_folder
 from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.manifest import Manifest
-from ftool_runtime.peak_memory import peak_memory_mb
+
+from .metrics_file import write_metrics
 
 log = logging.getLogger(__name__)
 
 NAME = "text-classification"
-METRICS_FILE = "metrics.json"
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
@@ -66,7 +64,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     head, start_head = train_head(loaded, objective)
     tuned = None
     if recipe.train.method != "head":
-        with _checkpoints(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+        with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
             tuned = train_weights(loaded, objective, start_head, partial, resume_from)
     logits = compute_logits(loaded, data.validation.texts)
     loaded = replace(loaded, thresholds=objective.thresholds(logits))
@@ -81,7 +79,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
             save_classifier(loaded, run)
             write_metrics(run, report.to_json())
-        checkpoints.discard(_partial(folder))
+        checkpoints.discard(partial_folder(folder))
     return report
 
 
@@ -118,12 +116,6 @@ def labelled_examples(
     return own.split(split)
 
 
-def write_metrics(run: Path, report: dict[str, Any]) -> None:
-    """Write metrics.json into the checkpoint folder `run`."""
-    text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
-    (run / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
-
-
 def judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
     """The metrics of run/'s `logits` (examples, labels) on the examples of the split called `split`."""
     targets = encode_targets(examples.labels, len(loaded.labels), multi_label=loaded.multi_label)
@@ -153,39 +145,9 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     return Evaluation(task=NAME, on="bundle", split=split, examples=len(examples), metrics=metrics)
 
 
-@contextmanager
-def _checkpoints(
-    folder: Path, identity: dict[str, Any], *, resume: bool
-) -> Iterator[tuple[Path, Path | None]]:
-    """Where checkpoints go, and the one to resume from, if any."""
-    partial, resume_from = _partial(folder), None
-    with main_process_first():
-        if resume:
-            resume_from = checkpoints.resume(partial, identity)
-        elif is_main_process():
-            checkpoints.begin(partial, identity)
-    with checkpoints.kept_if_resumable(partial):
-        yield partial, resume_from
-
-
-def _partial(folder: Path) -> Path:
-    """Where the checkpoints of a run stand while it is under way, and after it was cut off."""
-    return folder / "run.partial"
-
-
 def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
-    """What must be the same for a run to be resumed."""
-    settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
-    return {
-        "task": recipe.task,
-        "base": recipe.base,
-        "training data": data.sha256,
-        "validation data": sha256(
-            json.dumps([data.validation.texts, data.validation.labels]).encode()
-        ).hexdigest(),
-        "processes": process_count(),
-        **{f"train.{name}": value for name, value in settings.items()},
-    }
+    validation = json.dumps([data.validation.texts, data.validation.labels]).encode()
+    return identity(recipe, training=data.sha256, validation=sha256(validation).hexdigest())
 
 
 def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifier:
@@ -216,11 +178,7 @@ def _account(
         "fine_tuning": tuned,
         "seconds": seconds,  # of this call, features and evaluation included
         "examples_per_second": speed,
-        "peak_memory_mb": peak_memory_mb(),
-        "device": device_name(),
-        "threads": torch.get_num_threads(),
-        "processes": process_count(),
-        "versions": {name: version(name) for name in ("ftool", "torch", "transformers")},
+        **circumstances(),
     }
 
 

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from ftool_export.classifier import LoadedClassifier
+from ftool.recipe import TrainSettings
+from ftool_export.classifier import LoadedClassifier, SequenceClassifier
 
 from .distributed import main_process_first
 from .examples import TokenizedTexts
@@ -15,7 +16,7 @@ from .features import cached_features
 from .finetune import TrainedNetwork, finetune
 from .hardware import device_name
 from .head import LabelledFeatures, fit_head
-from .lora import add_adapters, merge_adapters
+from .lora import merged, with_adapters
 from .objective import Objective
 from .online import fit_head_online
 
@@ -60,7 +61,7 @@ def train_weights(
     settings, model = objective.settings, loaded.model
     train, validation = (_tokenized(loaded, objective, split) for split in ("train", "validation"))
     if settings.method == "lora":
-        add_adapters(model, settings)
+        _add_adapters(model, settings)
     network = TrainedNetwork(model, objective.loss)
     result = asdict(
         finetune(
@@ -78,8 +79,33 @@ def train_weights(
     if settings.method == "lora":
         sample = loaded.tokenize(objective.data.validation.texts[:8])
         device = next(model.parameters()).device
-        result["merge_difference"] = merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
+        result["merge_difference"] = _merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
     return result | {"seconds": time.monotonic() - began}
+
+
+def _add_adapters(model: SequenceClassifier, settings: TrainSettings) -> None:
+    """Freeze the encoder and put adapters in it; the head stays trainable."""
+    head = model.head
+    model.encoder = with_adapters(
+        model.encoder,
+        settings,
+        leave_out=lambda name, module: module is head or name.startswith("pooler"),
+    )
+    head.requires_grad_(True)
+
+
+def _merge_adapters(model: SequenceClassifier, sample: dict[str, Tensor]) -> float:
+    """Fold the encoder's adapters into it; the largest change of `sample`'s logits by it."""
+
+    def logits(encoder: nn.Module) -> Tensor:
+        model.encoder = encoder
+        model.eval()
+        answer: Tensor = model(**sample)
+        return answer
+
+    model.encoder, difference = merged(model.encoder, logits)
+    model.requires_grad_(True)
+    return difference
 
 
 def _labelled_features(loaded: LoadedClassifier, objective: Objective, split: str) -> LabelledFeatures:

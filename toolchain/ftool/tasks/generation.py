@@ -1,0 +1,198 @@
+"""Summarization, translation and text generation: from a recipe to run/, and the metrics of run/ or a bundle."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import set_seed
+
+import ftool_runtime
+from ftool.bases import BASES, SCRATCH, resolve_base
+from ftool.data import GenerationData, GenerationSplit, load_generation_data, load_generation_split
+from ftool.data.load_generation import generation_fingerprint
+from ftool.generation_metrics import main_metric_of
+from ftool.model_folder import ModelFolder
+from ftool.recipe import DataSettings, Recipe
+from ftool.results import Evaluation, ShownAnswer, TrainReport
+from ftool.training import checkpoints
+from ftool.training.answers import TokenRows, is_chat, tokenize_examples, warn_of_cut
+from ftool.training.distributed import is_main_process
+from ftool.training.generation_objective import JudgedSplit
+from ftool.training.generator_stages import judge, train_generator
+from ftool.training.hardware import device_name, use_bf16, use_threads
+from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
+from ftool.training.scratch import create_scratch
+from ftool_export.disk import disk_errors
+from ftool_export.folder_swap import replacing_folder
+from ftool_export.generator import LoadedGenerator, load_generator, save_generator
+
+from .metrics_file import write_metrics
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 3  # answers in tables
+
+
+def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
+    """Train a generator as `recipe` says and put it in the model folder's run/, with metrics.json.
+
+    Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
+    """
+    began = time.monotonic()
+    use_threads(recipe.train.threads)
+    use_bf16(recipe.train.bf16)  # refused here, not after minutes
+    set_seed(recipe.train.seed)
+    data = load_generation_data(recipe.data, recipe.task)
+    loaded = _new_generator(recipe, data)
+    splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
+    rows = {name: _rows(loaded, split, name, recipe) for name, split in splits.items()}
+    judged = {name: _judged(split, rows[name], recipe) for name, split in splits.items()}
+    with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+        loaded, happened = train_generator(
+            loaded,
+            rows["train"],
+            judged["validation"].sample(recipe.train.evaluation_examples),
+            recipe,
+            metric=main_metric_of(recipe),
+            keep_start=not recipe.base.startswith(SCRATCH),
+            folder=partial,
+            resume_from=resume_from,
+        )
+    evaluations = {name: _evaluate(loaded, judged[name], name) for name in splits if name != "train"}
+    report = TrainReport(
+        validation=evaluations.pop("validation"),
+        test=evaluations.pop("test"),
+        further=evaluations,
+        training=_account(happened, seconds=time.monotonic() - began),
+        recipe=asdict(recipe),
+        data=_describe(data, rows),
+    )
+    if is_main_process():
+        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
+            save_generator(loaded, run)
+            write_metrics(run, report.to_json())
+        checkpoints.discard(partial_folder(folder))
+    return report
+
+
+def evaluate(
+    recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
+) -> Evaluation:
+    """The metrics of the model folder's run/ or bundle/ on a split of `data`, or of the recipe's own.
+
+    Raises FtoolError where either is missing.
+    """
+    if data is None:
+        examples = load_generation_data(recipe.data, recipe.task).split(split)
+    else:
+        examples = load_generation_split(data, recipe.task, split)
+    loaded = load_generator(ModelFolder(folder).require_run(), recipe.task)
+    judged = _judged(examples, _rows(loaded, examples, split, recipe), recipe)
+    if on == "run":
+        return _evaluate(loaded, judged, split)
+    with ftool_runtime.load(ModelFolder(folder).require_bundle(), profile="throughput") as model:
+        metrics, answers = judged.metrics(
+            score=model.score_tokens,
+            answer=lambda given: [model.decode(row.ids) for row in model.generate(given)],
+        )
+    return _evaluation(metrics, answers, judged, split, on="bundle")
+
+
+def _new_generator(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
+    if recipe.base.startswith(SCRATCH):
+        loaded = _from_scratch(recipe, data)
+    else:
+        loaded = load_generator(resolve_base(recipe.base), recipe.task)
+        base = BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base
+        loaded = replace(loaded, base=base, max_length=min(recipe.train.max_length, loaded.max_length))
+    loaded.generation_config.update(**recipe.generation_config())
+    loaded.model.to(device_name())
+    return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
+
+
+def _from_scratch(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
+    examples = data.train.examples
+    turns = [message.content for example in examples for message in example.messages or ()]
+    return create_scratch(
+        recipe.base,
+        recipe.task,
+        sources=[*(example.source for example in examples), *turns],
+        targets=[example.targets[0] for example in examples],
+        chat=is_chat(examples),
+        settings=recipe.train,
+    )
+
+
+def _rows(loaded: LoadedGenerator, split: GenerationSplit, name: str, recipe: Recipe) -> TokenRows:
+    limit = recipe.train.max_target_length
+    rows = tokenize_examples(loaded, split.examples, max_target_length=limit)
+    warn_of_cut(rows, name, max_length=loaded.max_length, max_target_length=limit)
+    return rows
+
+
+def _judged(split: GenerationSplit, rows: TokenRows, recipe: Recipe) -> JudgedSplit:
+    return JudgedSplit(
+        examples=split.examples, rows=rows.rows, task=recipe.task, language=recipe.data.target_language
+    )
+
+
+def _evaluate(loaded: LoadedGenerator, judged: JudgedSplit, split: str) -> Evaluation:
+    metrics, answers = judge(loaded, judged)
+    return _evaluation(metrics, answers, judged, split, on="run")
+
+
+def _evaluation(
+    metrics: dict[str, Any],
+    answers: Sequence[str],
+    judged: JudgedSplit,
+    split: str,
+    *,
+    on: Literal["run", "bundle"],
+) -> Evaluation:
+    shown = tuple(
+        ShownAnswer(given=_asked(example), answer=answer, reference=example.targets[0])
+        for example, answer in zip(judged.examples[:_SHOWN], answers[:_SHOWN], strict=False)
+    )
+    return Evaluation(
+        task=judged.task, on=on, split=split, examples=len(judged.examples), metrics=metrics, shown=shown
+    )
+
+
+def _asked(example: Any) -> str:
+    return str(example.messages[-1].content if example.messages else example.source)
+
+
+def _identity(recipe: Recipe, data: GenerationData) -> dict[str, Any]:
+    return identity(
+        recipe, training=data.sha256, validation=generation_fingerprint(data.validation.examples)
+    ) | {"data.prefix": recipe.data.prefix}
+
+
+def _account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+    """How training went, which weights were kept, and what it took."""
+    kept = "the base, which fine-tuning did not beat"
+    if happened["best_step"] > 0:
+        kept = f"update {happened['best_step']} of {happened['updates']}"
+    return {
+        "kept": kept,
+        "fine_tuning": happened,
+        "seconds": seconds,  # of this call, evaluation included
+        "examples_per_second": happened["examples_seen"] / happened["seconds"],
+        **circumstances(),
+    }
+
+
+def _describe(data: GenerationData, rows: dict[str, TokenRows]) -> dict[str, Any]:
+    return {
+        "sha256": data.sha256,
+        "examples": {name: len(data.split(name)) for name in rows},
+        "tokens": {name: sum(len(row) for row in split.rows) for name, split in rows.items()},
+        "texts_cut": {
+            name: {"sources": split.sources_cut, "answers": split.answers_cut} for name, split in rows.items()
+        },
+        "notes": list(data.notes),
+        "warnings": list(data.warnings),
+    }

@@ -1,0 +1,70 @@
+"""What a generator is judged by: the tokens of right answers as it scores them, and the answers that it gives."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.data import Example
+from ftool.generation_metrics import text_metrics, token_metrics
+from ftool.results import Metrics
+
+from .answers import TokenRow, is_plain_text
+
+TokenScorer = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], Sequence[NDArray[np.float32]]]
+Answerer = Callable[[Sequence[Sequence[int]]], Sequence[str]]
+
+_ROWS_AT_A_TIME = 64  # whose logits are in memory together
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedSplit:
+    """A split as a model is judged on it: its examples, and their tokens as the model takes them."""
+
+    examples: Sequence[Example]
+    rows: Sequence[TokenRow]  # one an example; of plain text, one a piece
+    task: str
+    language: str | None  # of the answers
+
+    @property
+    def answerable(self) -> bool:
+        """Whether there is something to answer: plain text is only continued."""
+        return not is_plain_text(self.examples)
+
+    def sample(self, count: int) -> "JudgedSplit":
+        """At most `count` rows, spread evenly over the split."""
+        if count >= len(self.rows):
+            return self
+        places = [int(place) for place in np.linspace(0, len(self.rows) - 1, count).round()]
+        examples = [self.examples[place] for place in places] if self.answerable else self.examples
+        rows = [self.rows[place] for place in places]
+        return JudgedSplit(examples=examples, rows=rows, task=self.task, language=self.language)
+
+    def token_metrics(self, score: TokenScorer) -> Metrics:
+        """Perplexity, and the share of tokens that the model would have chosen itself.
+
+        `score` gives the logits of right answers' tokens, each token given those before it.
+        """
+        return token_metrics(self._scored(score))
+
+    def text_metrics(self, answer: Answerer) -> tuple[Metrics, list[str]]:
+        """The metrics of the answers that `answer` gives to the rows' sources or prompts, and those answers."""
+        answers = list(answer([row.given for row in self.rows]))
+        references = [example.targets for example in self.examples]
+        return text_metrics(answers, references, task=self.task, language=self.language), answers
+
+    def metrics(self, score: TokenScorer, answer: Answerer) -> tuple[Metrics, list[str]]:
+        """All metrics, and the answers; none of plain text."""
+        tokens = self.token_metrics(score)
+        if not self.answerable:
+            return tokens, []
+        texts, answers = self.text_metrics(answer)
+        return texts | tokens, answers
+
+    def _scored(self, score: TokenScorer) -> Iterator[tuple[NDArray[np.float32], list[int]]]:
+        """The answers' logits and tokens, a few rows' in memory at a time."""
+        for start in range(0, len(self.rows), _ROWS_AT_A_TIME):
+            rows = self.rows[start : start + _ROWS_AT_A_TIME]
+            logits = score([row.given for row in rows], [row.answer for row in rows])
+            yield from zip(logits, [row.answer for row in rows], strict=True)

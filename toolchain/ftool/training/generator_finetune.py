@@ -1,0 +1,155 @@
+"""Training a generator's weights, or adapters: Seq2SeqTrainer for encoder-decoders, TRL's SFTTrainer for decoders."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
+
+from ftool.recipe import TrainSettings
+from ftool_export.generator import LoadedGenerator
+
+from .answers import TokenRow
+from .loop import SCORE, FinetuneResult, LikeLengthOrder, callbacks, curve, run, silence, trainer_arguments
+from .token_batches import PairRows, joined
+
+log = logging.getLogger(__name__)
+
+Measure = Callable[[PreTrainedModel], dict[str, float]]
+
+_RANK = "rank"  # what decides: the score, and where scores are alike the token accuracy
+_TIE = 1e-3
+
+
+def finetune_generator(
+    loaded: LoadedGenerator,
+    model: PreTrainedModel,
+    rows: Sequence[TokenRow],
+    settings: TrainSettings,
+    *,
+    measure: Measure,
+    folder: Path,
+    resume_from: Path | None,
+    keep_start: bool,
+) -> FinetuneResult:
+    """Train `model` in place, with checkpoints in `folder`, and leave in it the weights that scored best.
+
+    Args:
+        loaded: what `model` came from: its tokenizer, and what answers begin from.
+        model: the network, or the network with adapters.
+        rows: the training examples.
+        settings: the recipe's.
+        measure: takes a model in evaluation mode and gives at least "score", "loss" and "token_accuracy".
+        folder: where checkpoints go.
+        resume_from: the checkpoint to go on from.
+        keep_start: whether the weights that were handed in are among those to choose from.
+
+    Raises TrainingError where the loss is no longer a number.
+    """
+    trainer = _trainer(loaded, model, rows, settings, folder)
+    trainer.train_lengths = [len(row) for row in rows]
+    trainer.measure = measure
+    silence(trainer)
+    before = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    start = trainer.evaluate() if keep_start else {}
+    run(trainer, folder, resume_from)
+    for module in model.modules():
+        module.__dict__.pop("forward", None)  # TRL's own, which no other caller may meet
+    best, best_step = _best(trainer)
+    if start and start[f"eval_{_RANK}"] > trainer.state.best_metric:
+        log.info("no weights beat the base's %.4f, so that is kept", start[f"eval_{SCORE}"])
+        model.load_state_dict(before)
+        best, best_step = start[f"eval_{SCORE}"], 0
+    model.eval()
+    return FinetuneResult(
+        updates=trainer.state.global_step,
+        examples_seen=round(trainer.state.epoch * len(rows)),
+        start_score=start.get(f"eval_{SCORE}", 0.0),
+        best_score=best,
+        best_step=best_step,
+        loss_curve=curve(trainer, "loss", "learning_rate"),
+        validation_curve=curve(trainer, "eval_loss", f"eval_{SCORE}"),
+    )
+
+
+class _Measured(LikeLengthOrder):
+    """Goes before Trainer: our order of examples, and our own measuring in place of Trainer's evaluation."""
+
+    measure: Measure
+
+    def evaluate(self: Any, *_: Any, **__: Any) -> dict[str, float]:
+        """Measure the model as it is now, and tell the log and the callbacks, as Trainer does."""
+        model = self.accelerator.unwrap_model(self.model)
+        training = model.training
+        model.eval()
+        found = dict(self.measure(model))
+        model.train(training)
+        found |= {_RANK: found[SCORE] + _TIE * found["token_accuracy"]}
+        metrics = {f"eval_{name}": value for name, value in found.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _PairTrainer(_Measured, Seq2SeqTrainer):  # type: ignore[misc]
+    """Of encoder-decoders."""
+
+
+class _JoinedTrainer(_Measured, Trainer):  # type: ignore[misc]
+    """Of decoders with label smoothing, for which TRL would compute every batch twice."""
+
+
+def _trainer(
+    loaded: LoadedGenerator,
+    model: PreTrainedModel,
+    rows: Sequence[TokenRow],
+    settings: TrainSettings,
+    folder: Path,
+) -> Any:
+    arguments = trainer_arguments(settings, len(rows), folder) | {
+        "metric_for_best_model": _RANK,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "label_smoothing_factor": settings.label_smoothing,
+        "optim": {"adamw": "adamw_torch", "adafactor": "adafactor"}[settings.optimizer],
+    }
+    shared = {"model": model, "callbacks": callbacks(settings)}
+    if loaded.family == "encoder-decoder":
+        pairs = PairRows(loaded, rows)
+        made = Seq2SeqTrainingArguments(**arguments)
+        return _PairTrainer(
+            args=made, train_dataset=pairs, eval_dataset=pairs, data_collator=pairs.collate, **shared
+        )
+    return _decoder_trainer(loaded, rows, arguments, shared)
+
+
+def _decoder_trainer(
+    loaded: LoadedGenerator, rows: Sequence[TokenRow], arguments: dict[str, Any], shared: dict[str, Any]
+) -> Any:
+    from trl import SFTConfig, SFTTrainer  # seconds to import
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    data = joined(rows)
+    shared |= {
+        "train_dataset": data,
+        "eval_dataset": data,
+        "data_collator": DataCollatorForLanguageModeling(pad_token_id=loaded.tokenizer.pad_token_id),
+    }
+    if arguments["label_smoothing_factor"]:
+        return _JoinedTrainer(args=TrainingArguments(**arguments), **shared)
+
+    class AnswerTrainer(_Measured, SFTTrainer):  # type: ignore[misc]
+        """SFTTrainer on rows that are tokens already."""
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """Checkpoints of an unfinished run need none."""
+
+    config = SFTConfig(**arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True})
+    return AnswerTrainer(args=config, processing_class=loaded.tokenizer, **shared)
+
+
+def _best(trainer: Any) -> tuple[float, int]:
+    """The score of the weights that were kept, and the update after which they stood."""
+    step, name = int(trainer.state.best_global_step), f"eval_{SCORE}"
+    scores = {entry["step"]: entry[name] for entry in trainer.state.log_history if name in entry}
+    return float(scores[step]), step

@@ -1,0 +1,118 @@
+"""What every fine-tuning shares of transformers' Trainer: its arguments, its order of examples, what it did."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Sampler
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from ftool.recipe import TrainSettings
+from ftool_export.disk import disk_errors
+
+from .checkpoints import MarkComplete
+from .distributed import process_count
+from .examples import LikeLengths
+from .hardware import device_name, use_bf16
+from .progress import ReportProgress
+
+SCORE = "score"  # the main metric's name within the Trainer
+
+_CURVE_POINTS = 10  # training losses recorded an epoch
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneResult:
+    """What fine-tuning did; the network holds the best weights seen."""
+
+    updates: int
+    examples_seen: int
+    start_score: float  # the main metric on validation of the network as it was handed in
+    best_score: float
+    best_step: int  # 0 where no later weights scored better than those at the start
+    loss_curve: tuple[dict[str, float], ...]
+    validation_curve: tuple[dict[str, float], ...]
+
+
+class LikeLengthOrder:
+    """Goes before Trainer among a class's bases: our sampler, whose order a resumed run can repeat."""
+
+    train_lengths: Sequence[int]  # of the training examples, in tokens
+    args: TrainingArguments
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002 (Trainer's own)
+        return LikeLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
+
+
+def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> dict[str, Any]:
+    """Keyword arguments of TrainingArguments, or a class below it, for `examples` training examples."""
+    batch_size, learning_rate = settings.batch_size, settings.learning_rate
+    accumulation = settings.gradient_accumulation
+    if settings.samples == "single":
+        # The square-root rule for Adam's learning rate and the batch size (Malladi et al. 2022).
+        learning_rate /= math.sqrt(batch_size * accumulation)
+        batch_size = accumulation = 1
+    updates_per_epoch = math.ceil(examples / (batch_size * accumulation * process_count()))
+    interval = math.ceil(updates_per_epoch / settings.evaluations_per_epoch)
+    on_cpu = device_name() == "cpu"
+    return {
+        "output_dir": str(folder.resolve()),
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": batch_size,
+        "per_device_eval_batch_size": _EVALUATION_BATCH,
+        "gradient_accumulation_steps": accumulation,
+        "learning_rate": learning_rate,
+        "weight_decay": settings.weight_decay,
+        "warmup_steps": settings.warmup_ratio,
+        "lr_scheduler_type": settings.schedule,
+        "max_grad_norm": settings.max_grad_norm,
+        "bf16": use_bf16(settings.bf16),
+        "seed": settings.seed,
+        "eval_strategy": "steps",
+        "eval_steps": interval,
+        "save_strategy": "steps",
+        "save_steps": interval,
+        "save_total_limit": 2,  # the best and the last
+        "load_best_model_at_end": True,
+        "metric_for_best_model": SCORE,
+        "greater_is_better": True,
+        "logging_steps": max(1, updates_per_epoch // _CURVE_POINTS),
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": on_cpu,
+        "ddp_backend": "gloo" if on_cpu and process_count() > 1 else None,
+        "dataloader_pin_memory": not on_cpu,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+    }
+
+
+def callbacks(settings: TrainSettings) -> list[TrainerCallback]:
+    """Complete checkpoints, progress, and early stopping where it is asked for."""
+    patience = settings.early_stopping_patience
+    stopping = [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
+    return [MarkComplete(), ReportProgress(), *stopping]
+
+
+def silence(trainer: Trainer) -> None:
+    """Keep a Trainer from printing to standard output, which belongs to results."""
+    trainer.remove_callback(PrinterCallback)
+
+
+def run(trainer: Trainer, folder: Path, resume_from: Path | None) -> None:
+    """Train, from a checkpoint where there is one. Raises TrainingError, a full disk included."""
+    with disk_errors(folder):
+        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+
+
+def curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
+    """What Trainer logged along the way: one entry for each update at which `first` was."""
+    return tuple(
+        {"step": entry["step"]} | {name.removeprefix("eval_"): entry[name] for name in (first, *others)}
+        for entry in trainer.state.log_history
+        if first in entry and all(name in entry for name in others)
+    )

@@ -1,0 +1,61 @@
+"""A training run under way, whatever the task: where its checkpoints stand, and what it may be resumed with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ftool.recipe import Recipe
+from ftool_runtime.peak_memory import peak_memory_mb
+
+from . import checkpoints
+from .distributed import is_main_process, main_process_first, process_count
+from .hardware import device_name
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where the checkpoints of a run stand while it is under way, and after it was cut off."""
+    return folder / "run.partial"
+
+
+@contextmanager
+def checkpointed(
+    folder: Path, identity: dict[str, Any], *, resume: bool
+) -> Iterator[tuple[Path, Path | None]]:
+    """Where the checkpoints of a model folder's run go, and the one to resume from, if any."""
+    partial, resume_from = partial_folder(folder), None
+    with main_process_first():
+        if resume:
+            resume_from = checkpoints.resume(partial, identity)
+        elif is_main_process():
+            checkpoints.begin(partial, identity)
+    with checkpoints.kept_if_resumable(partial):
+        yield partial, resume_from
+
+
+def identity(recipe: Recipe, *, training: str, validation: str) -> dict[str, Any]:
+    """What must be the same for a run to be resumed; `training` and `validation` are hashes of the data."""
+    settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
+    return {
+        "task": recipe.task,
+        "base": recipe.base,
+        "training data": training,
+        "validation data": validation,
+        "processes": process_count(),
+        **{f"train.{name}": value for name, value in settings.items()},
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """What the run took and ran on, as metrics.json holds it."""
+    return {
+        "peak_memory_mb": peak_memory_mb(),
+        "device": device_name(),
+        "threads": torch.get_num_threads(),
+        "processes": process_count(),
+        "versions": {name: version(name) for name in ("ftool", "torch", "transformers")},
+    }

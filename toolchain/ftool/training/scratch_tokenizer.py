@@ -1,0 +1,174 @@
+"""Tokenizers learnt from the training data, for models that start from random weights.
+
+No text is lost: what the vocabulary does not hold is spelt in bytes, whatever its script.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+PAD, END, UNKNOWN, START = "<pad>", "</s>", "<unk>", "<s>"
+TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
+
+# ChatML. The markers say which tokens are the assistant's: TRL's loss on them alone goes by these.
+CHAT_TEMPLATE: Final = (
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'assistant' -%}"
+    "{{- '<|im_start|>assistant\n' -}}"
+    "{%- generation -%}{{- message['content'] + '<|im_end|>' -}}{%- endgeneration -%}"
+    "{{- '\n' -}}"
+    "{%- else -%}"
+    "{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' -}}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
+)
+
+_SPECIAL: Final = (PAD, END, UNKNOWN, START)  # ids 0 to 3, as T5 has the first three
+_BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
+_COVERAGE: Final = 0.9995  # of all characters have tokens of their own; rarer ones are spelt in bytes
+_SPACE: Final = "▁"
+
+
+def learn_tokenizer(
+    texts: Sequence[str],
+    *,
+    kind: Literal["bpe", "unigram"],
+    vocabulary_size: int,
+    max_length: int,
+    ends: bool,
+    chat: bool,
+    exact: Iterable[str] = (),
+) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most `vocabulary_size` tokens, fewer where the texts give no more.
+
+    Args:
+        texts: what it learns from.
+        kind: byte-level BPE (Sennrich et al. 2016), or a unigram model (Kudo 2018) that falls back to bytes.
+        vocabulary_size: tokens at most, the special ones and those of single bytes counted.
+        max_length: tokens of the longest text that the model reads.
+        ends: whether an end token follows every text, as encoder-decoders want it.
+        chat: whether it has tokens for turns and a template of conversations.
+        exact: texts that must come back as they were. Compatibility forms (full-width digits, ligatures) are made
+            plain only where none of these has any.
+    """
+    special = [*_SPECIAL, TURN_START, TURN_END] if chat else list(_SPECIAL)
+    normalizer = normalizers.NFKC() if _plain(exact) else None
+    learn = _learn_bpe if kind == "bpe" else _learn_unigram
+    tokenizer = learn(texts, special, max(vocabulary_size, len(special) + len(_BYTES)), normalizer)
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, special.index(END))]
+        )
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=TURN_END if chat else END,
+        unk_token=UNKNOWN,
+        bos_token=START,
+        additional_special_tokens=[TURN_START] if chat else None,
+        model_max_length=max_length,
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+    )
+    if chat:
+        made.chat_template = CHAT_TEMPLATE
+    return made
+
+
+def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
+    """How many texts do not come back as they were (after the tokenizer's normaliser), or hold unknown tokens."""
+    backend = tokenizer.backend_tokenizer
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    back = tokenizer.batch_decode(encoded, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    nfkc = isinstance(_last_normalizer(backend), normalizers.NFKC)
+    return sum(
+        tokenizer.unk_token_id in ids or again != (unicodedata.normalize("NFKC", text) if nfkc else text)
+        for text, again, ids in zip(texts, back, encoded, strict=True)
+    )
+
+
+def _last_normalizer(backend: Tokenizer) -> Any:
+    return backend.normalizer
+
+
+def _plain(exact: Iterable[str]) -> bool:
+    """Whether there are texts and NFKC leaves all of them alone."""
+    texts = list(exact)
+    return bool(texts) and all(unicodedata.is_normalized("NFKC", text) for text in texts)
+
+
+def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token=None))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=2,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
+    """The trainer knows no bytes, so they are put into what it learnt: each as unlikely as its rarest piece."""
+    learner = Tokenizer(models.Unigram())
+    if normalizer is not None:
+        learner.normalizer = normalizer
+    learner.pre_tokenizer = pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=max(size - len(special) - len(_BYTES), 1), unk_token=UNKNOWN, show_progress=False
+    )
+    learner.train_from_iterator(_common_characters(texts, normalizer), trainer)
+    pieces = _pieces(learner)
+    rarest = min((score for _, score in pieces), default=0.0)
+    vocabulary = [(token, 0.0) for token in special]
+    vocabulary += [(byte, rarest - 1.0) for byte in _BYTES]
+    vocabulary += pieces[: max(size - len(vocabulary), 0)]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=special.index(UNKNOWN), byte_fallback=True))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = learner.pre_tokenizer
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(_SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    tokenizer.add_special_tokens(special)
+    return tokenizer
+
+
+def _pieces(learner: Tokenizer) -> list[tuple[str, float]]:
+    """What the trainer learnt, the likeliest first; its own unknown token left out."""
+    import json
+
+    learnt = json.loads(learner.to_str())["model"]["vocab"]
+    pieces = [(piece, float(score)) for piece, score in learnt if piece not in (UNKNOWN, *_BYTES)]
+    return sorted(pieces, key=lambda entry: -entry[1])
+
+
+def _common_characters(texts: Sequence[str], normalizer: Any) -> Iterable[str]:
+    """The texts with rare characters made spaces: the trainer would give each a token, however rare."""
+    if normalizer is not None:
+        texts = [unicodedata.normalize("NFKC", text) for text in texts]
+    counts = Counter(character for text in texts for character in text)
+    left = sum(counts.values()) * (1 - _COVERAGE)
+    rare: dict[int, str] = {}
+    for character, count in reversed(counts.most_common()):
+        left -= count
+        if left < 0:
+            break
+        rare[ord(character)] = " "
+    return (text.translate(rare) for text in texts)
