@@ -184,7 +184,7 @@ def test_texts_are_read_without_labels(tmp_path: Path) -> None:
 
 
 def test_an_unknown_task_is_refused() -> None:
-    with pytest.raises(DataError, match="known is text-classification"):
+    with pytest.raises(DataError, match="labelled texts are for text-classification"):
         load_dataset(DataSettings(path="builtin:intents"), "translation")
 
 

@@ -46,6 +46,27 @@ def test_a_shipped_recipe_is_copied_word_for_word(tmp_path: Path) -> None:
     assert written == shipped_recipe("intents").read_text(encoding="utf-8")
 
 
+def test_flags_describe_a_translator(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("".join(f"number {n}\t数 {n}\tid {n}\n" for n in range(60)), encoding="utf-8")
+    result = run(
+        tmp_path / "mine", "--task", "translation", "--base", "scratch:t5-mini", "--data", pairs,
+        "--columns", "en,zh,id", "--source-language", "en", "--target-language", "zh",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "translation, 48 training examples, base scratch:t5-mini" in result.stdout
+    text = (tmp_path / "mine" / "recipe.toml").read_text(encoding="utf-8")
+    assert 'target_language = "zh"' in text
+    assert "label" not in text.replace("label_smoothing", "").replace("other labels", "")
+
+
+def test_the_shipped_dates_recipe_can_be_started(tmp_path: Path) -> None:
+    result = run(tmp_path / "mine", "--from", "dates", "--json")
+    assert result.exit_code == 0, result.stderr
+    counts = json.loads(result.stdout)["data"]
+    assert counts == {"train": 20000, "validation": 500, "test": 1000, "unseen_forms": 500}
+
+
 def test_a_shipped_recipe_takes_flags(tmp_path: Path) -> None:
     assert run(tmp_path / "mine", "--from", "intents", "--set", "train.epochs=1").exit_code == 0
     recipe = Recipe.read(tmp_path / "mine" / "recipe.toml")
@@ -67,7 +88,10 @@ def test_a_recipe_is_never_replaced(tmp_path: Path, data: Path) -> None:
         (["--data", "gone.csv"], "gone.csv: there is no such file"),
         (["--data", "builtin:intents", "--base", "./gone"], "base ./gone: no such checkpoint folder"),
         (["--data", "builtin:intents", "--base", "minlm"], "did you mean minilm?"),
-        (["--data", "builtin:intents", "--task", "translation"], "known is text-classification"),
+        (["--data", "builtin:intents", "--task", "translation"], "no column is known to hold the targets"),
+        (["--data", "builtin:intents", "--task", "translatoin"], "did you mean translation?"),
+        (["--from", "dates", "--base", "scratch:t5-huge"], "did you mean scratch:t5-tiny?"),
+        (["--from", "dates", "--label-column", "x"], "data.label is for text-classification"),
         (["--data", "builtin:intents", "--set", "train.epoch=1"], "did you mean train.epochs?"),
         (["--from", "intent"], "did you mean intents?"),
     ],

@@ -15,6 +15,12 @@ class DataFlags:
     path: str | None = None
     text: str | None = None
     label: str | None = None
+    source: str | None = None
+    target: str | None = None
+    target_file: str | None = None
+    messages: str | None = None
+    source_language: str | None = None
+    target_language: str | None = None
     columns: tuple[str, ...] | None = None
     label_names: str | None = None
     label_separator: str | None = None
@@ -33,7 +39,7 @@ class DataFlags:
                 )
             return DataSettings(**given)
         if self.path is not None:
-            settings = replace(settings, validation=None, test=None)
+            settings = replace(settings, validation=None, test=None, target_file=None)
         return replace(settings, **given)
 
 

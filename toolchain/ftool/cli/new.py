@@ -11,6 +11,8 @@ from .options import echo_json, json_option, recipe_options
 if TYPE_CHECKING:
     from ftool.recipe import Recipe
 
+_SPLITS = ("train", "validation", "test")
+
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
@@ -27,10 +29,10 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
     \b
     ftool new models/bank --base minilm --data bank.csv
+    ftool new models/en-zh --task translation --base scratch:t5-mini --data pairs.tsv
     ftool new models/intents --from intents
     """
     from ftool.bases import resolve_base
-    from ftool.data import load_dataset
     from ftool.model_folder import ModelFolder
     from ftool.recipe import Recipe, RecipeError
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
@@ -41,24 +43,33 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     source = shipped_recipe(shipped) if shipped else None
     recipe = flags.apply(Recipe.read(source) if source else None)
     resolve_base(recipe.base)
-    data = load_dataset(recipe.data, recipe.task)
+    found = _found(recipe)
     if shipped and flags == RecipeFlags():
         copy_shipped(shipped, path)
     else:
         recipe.write(path)
-    splits = {split: len(data.split(split)) for split in ("train", "validation", "test")}
-    _say(
-        path,
-        recipe,
-        {**splits, "labels": len(data.label_names), "multi_label": data.multi_label},
-        as_json=as_json,
-    )
+    _say(path, recipe, found, as_json=as_json)
+
+
+def _found(recipe: "Recipe") -> dict[str, Any]:
+    """How many examples each split has, and for classifiers what labels there are."""
+    from ftool.data import load_dataset, load_generation_data
+    from ftool.recipe import GENERATION_TASKS
+
+    if recipe.task in GENERATION_TASKS:
+        pairs = load_generation_data(recipe.data, recipe.task)
+        return {split: len(pairs.split(split)) for split in (*_SPLITS, *pairs.further)}
+    data = load_dataset(recipe.data, recipe.task)
+    splits = {split: len(data.split(split)) for split in _SPLITS}
+    return {**splits, "labels": len(data.label_names), "multi_label": data.multi_label}
 
 
 def _say(path: Path, recipe: "Recipe", data: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         echo_json({"recipe": str(path), "task": recipe.task, "base": recipe.base, "data": data})
         return
-    kind = "multi-label" if data["multi_label"] else "single-label"
-    click.echo(f"Wrote {path}: {recipe.task}, {data['labels']} labels ({kind}), base {recipe.base}.")
+    kind = f"{data['train']} training examples"
+    if "labels" in data:
+        kind = f"{data['labels']} labels ({'multi' if data['multi_label'] else 'single'}-label)"
+    click.echo(f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.")
     click.echo(f"Next: ftool train {path.parent}")

@@ -30,6 +30,14 @@ _DATA_OPTIONS = (
     ),
     click.option("--text-column", "text", metavar="NAME", help="The column of the texts."),
     click.option("--label-column", "label", metavar="NAME", help="The column of the labels."),
+    click.option("--source-column", "source", metavar="NAME", help="The column of what goes in."),
+    click.option("--target-column", "target", metavar="NAME", help="The column of what should come out."),
+    click.option(
+        "--target-file", metavar="FILE", help="The targets, line by line beside the sources in --data."
+    ),
+    click.option("--messages-column", "messages", metavar="NAME", help="The column of the conversations."),
+    click.option("--source-language", metavar="CODE", help="What the sources are written in."),
+    click.option("--target-language", metavar="CODE", help="What the targets are written in."),
     click.option(
         "--columns",
         metavar="NAME,…",
@@ -41,8 +49,14 @@ _DATA_OPTIONS = (
     click.option("--multi-label/--single-label", default=None, help="Several labels a text, or one."),
 )
 _RECIPE_OPTIONS = (
-    click.option("--task", metavar="TASK", help="What the model does, such as text-classification."),
-    click.option("--base", metavar="MODEL", help="A hub id, a checkpoint folder, or a name such as minilm."),
+    click.option(
+        "--task", metavar="TASK", help="text-classification, summarization, translation or text-generation."
+    ),
+    click.option(
+        "--base",
+        metavar="MODEL",
+        help="A hub id, a checkpoint folder, or a name such as minilm or scratch:t5-mini.",
+    ),
 )
 _SET_OPTION = click.option(
     "--set",

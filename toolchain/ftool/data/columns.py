@@ -38,21 +38,22 @@ def find_column(table: Table, name: str | None, usual: tuple[str, ...], content:
         if table.columns.count(name) == 1:
             return table.columns.index(name)
         problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
-        raise DataError(f"{table.source}: {problem}; the columns are {_listed(table)}")
+        raise DataError(f"{table.source}: {problem}; the columns are {listed_columns(table)}")
     lowered = [column.lower() for column in table.columns]
     for candidate in usual:
         if lowered.count(candidate) == 1:
             return lowered.index(candidate)
         if candidate in lowered:
             raise DataError(
-                f"{table.source}: has several columns {candidate!r}; the columns are {_listed(table)}: "
+                f"{table.source}: has several columns {candidate!r}; the columns are {listed_columns(table)}: "
                 f"rename them, or name one with {flag}"
             )
     raise DataError(
-        f"{table.source}: no column is known to hold the {content}; the columns are {_listed(table)}: "
+        f"{table.source}: no column is known to hold the {content}; the columns are {listed_columns(table)}: "
         f"name one with {flag}, or all with --columns where the file has no header"
     )
 
 
-def _listed(table: Table) -> str:
+def listed_columns(table: Table) -> str:
+    """The names of the first columns, for errors."""
     return ", ".join(repr(column[:40]) for column in table.columns[:20]) or "none"

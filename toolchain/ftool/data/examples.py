@@ -47,6 +47,11 @@ def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name:
     return [str(cell) for cell in cells]
 
 
+def problem_of(cell: Cell, name: str = "text") -> str | None:
+    """What is wrong with a cell that should be a text, called `name`; None where nothing is."""
+    return next((what.format(name) for what, is_bad in _PROBLEMS if is_bad(cell)), None)
+
+
 def listed_rows(rows: Sequence[int]) -> str:
     """`row 5`, or `rows 5, 7 and 9`, the first few by number."""
     if len(rows) == 1:
@@ -57,7 +62,8 @@ def listed_rows(rows: Sequence[int]) -> str:
     return f"rows {', '.join(map(str, shown[:-1]))} and {shown[-1]}"
 
 
-def _is_missing(cell: Cell) -> bool:
+def is_missing(cell: Cell) -> bool:
+    """Whether a cell holds nothing, or nothing but spaces."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
@@ -67,7 +73,7 @@ def _is_unencodable(cell: str) -> bool:
 
 # In this order, so that each may rely on those before it.
 _PROBLEMS = (
-    ("without a {}", _is_missing),
+    ("without a {}", is_missing),
     ("with a {} that is no string", lambda cell: not isinstance(cell, str)),
     ("with a NUL byte in the {}", lambda cell: "\0" in cell),
     ("with half a surrogate pair in the {}", _is_unencodable),

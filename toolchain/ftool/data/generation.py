@@ -29,7 +29,8 @@ class Example:
         source: the text to summarise or translate, or a prompt as plain text; "" where the text is all there is.
         targets: what is right: one text, or several references where the data has them; training takes the first.
         messages: text-generation on conversations: all turns before the answer, in which case `source` is "" and
-            the answer is `targets[0]`; None otherwise.
+            the answer is `targets[0]`; None otherwise. A conversation of several turns is one example: training takes
+            the loss on every turn of the assistant, those among `messages` included, and what is judged is the last.
         row: where it stands: its line, a header being 1; where there are no lines, its position from 1.
     """
 

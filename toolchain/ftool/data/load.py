@@ -28,7 +28,7 @@ def load_dataset(settings: DataSettings, task: str = "text-classification") -> C
     file, row or column for what can't be used: unreadable files, empty texts, labels that training lacks.
     """
     if task != "text-classification":
-        raise DataError(f"no data can be read for the task {task!r}; known is text-classification")
+        raise DataError(f"labelled texts are for text-classification, not for the task {task!r}")
     tables = find_tables(settings)
     reader = _reader(settings, tables)
     splits = {name: _examples(table, settings, reader) for name, table in tables.items()}

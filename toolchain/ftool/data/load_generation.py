@@ -13,6 +13,7 @@ from .examples import Examples
 from .generation import Example, GenerationData, GenerationSplit
 from .overlaps import shared_texts
 from .pairs import pairs_note, read_pairs
+from .prompts import prompts_note, read_prompts
 from .sources import find_tables, only_table, read_data
 from .split_names import SPLITS
 from .table import Table
@@ -25,6 +26,7 @@ _Note = Callable[[Table, DataSettings], str]
 _READERS: dict[str, tuple[_Read, _Note]] = {
     "summarization": (read_pairs, pairs_note),
     "translation": (read_pairs, pairs_note),
+    "text-generation": (read_prompts, prompts_note),
 }
 
 
@@ -105,7 +107,10 @@ def _cut_missing_splits(splits: dict[str, GenerationSplit], settings: DataSettin
                 f"{name}: {len(cut)} examples cut off the training data "
                 f"({fraction:.0%}, each source on one side, seed {settings.seed})"
             )
-    return [*notes, "examples: " + ", ".join(f"{len(splits[name])} {name}" for name in splits)]
+    return [
+        *notes,
+        "examples: " + ", ".join(f"{len(splits[name])} {name}" for name in dict.fromkeys((*SPLITS, *splits))),
+    ]
 
 
 def _by_source(split: GenerationSplit) -> Examples:

@@ -1,17 +1,19 @@
 """The tasks that a recipe can name, and what depends on the task alone: its settings, metrics and precision."""
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import RecipeError
-from .schema import applies_to, join
+from .schema import applies_to, join, show
 
 if TYPE_CHECKING:
     from .settings import PrecisionName, Recipe
 
 PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-decoders
 GENERATION_TASKS = (*PAIR_TASKS, "text-generation")
+TASKS = ("text-classification", *GENERATION_TASKS)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,11 @@ def default_precision(task: str) -> "PrecisionName":
 
 
 def check_task_settings(recipe: "Recipe") -> None:
-    """Raise RecipeError for a setting that was changed and that the recipe's task does not use."""
+    """Raise RecipeError for an unknown task, and for a setting that was changed and that the task does not use."""
+    if recipe.task not in TASKS:
+        near = difflib.get_close_matches(recipe.task, TASKS, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(TASKS)}"
+        raise RecipeError(f"task {show(recipe.task)} is none that ftool trains; {remedy}")
     for name, value, default, tasks in _settings(recipe):
         if recipe.task not in tasks and value != default:
             raise RecipeError(
