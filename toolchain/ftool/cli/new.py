@@ -32,7 +32,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     ftool new models/en-zh --task translation --base scratch:t5-mini --data pairs.tsv
     ftool new models/intents --from intents
     """
-    from ftool.bases import resolve_base
+    from ftool.bases import check_base
     from ftool.model_folder import ModelFolder
     from ftool.recipe import Recipe, RecipeError
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
@@ -42,7 +42,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
         raise RecipeError(f"{path}: there is a recipe already; edit it, or choose another folder")
     source = shipped_recipe(shipped) if shipped else None
     recipe = flags.apply(Recipe.read(source) if source else None)
-    resolve_base(recipe.base)
+    check_base(recipe.base, recipe.task)
     found = _found(recipe)
     if shipped and flags == RecipeFlags():
         copy_shipped(shipped, path)
