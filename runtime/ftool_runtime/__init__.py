@@ -19,9 +19,17 @@ from ftool_runtime.errors import (
 )
 
 if TYPE_CHECKING:
+    from ftool_runtime.generation.answers import GeneratedRow, Generation
+    from ftool_runtime.generation.config import GenerationConfig
     from ftool_runtime.loading import load
     from ftool_runtime.manifest import Manifest
-    from ftool_runtime.tasks import Classification, LabelScore, TextClassifier
+    from ftool_runtime.tasks import (
+        Classification,
+        LabelScore,
+        Seq2SeqGenerator,
+        TextClassifier,
+        TextGenerator,
+    )
     from ftool_runtime.timing import BenchReport, bench
     from ftool_runtime.verifying import VerifyReport, verify
 
@@ -34,12 +42,17 @@ __all__ = [
     "ClosedError",
     "DeviceError",
     "FtoolError",
+    "GeneratedRow",
+    "Generation",
+    "GenerationConfig",
     "InputError",
     "LabelScore",
     "Manifest",
     "OtherProcessError",
     "RuntimeMissingError",
+    "Seq2SeqGenerator",
     "TextClassifier",
+    "TextGenerator",
     "VerifyReport",
     "__version__",
     "bench",
@@ -51,9 +64,14 @@ __all__ = [
 _LATER = {
     "BenchReport": "ftool_runtime.timing",
     "Classification": "ftool_runtime.tasks",
+    "GeneratedRow": "ftool_runtime.generation.answers",
+    "Generation": "ftool_runtime.generation.answers",
+    "GenerationConfig": "ftool_runtime.generation.config",
     "LabelScore": "ftool_runtime.tasks",
     "Manifest": "ftool_runtime.manifest",
+    "Seq2SeqGenerator": "ftool_runtime.tasks",
     "TextClassifier": "ftool_runtime.tasks",
+    "TextGenerator": "ftool_runtime.tasks",
     "VerifyReport": "ftool_runtime.verifying",
     "bench": "ftool_runtime.timing",
     "load": "ftool_runtime.loading",

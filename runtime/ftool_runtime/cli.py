@@ -150,7 +150,7 @@ def _plain(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
-def _load(options: argparse.Namespace) -> TextClassifier:
+def _load(options: argparse.Namespace) -> Any:
     return load(options.bundle, device=options.device, threads=options.threads, profile=options.profile)
 
 

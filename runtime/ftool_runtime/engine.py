@@ -1,6 +1,5 @@
 """Texts to logits: tokenising, cutting into runs, running, and putting the rows back in order."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from ftool_runtime.batching import cut_into_runs, pad
 from ftool_runtime.bundle_paths import MODEL_FILE, TOKENIZER_FILE, path_inside
-from ftool_runtime.errors import BundleError, ClosedError, OtherProcessError
+from ftool_runtime.errors import BundleError
 from ftool_runtime.manifest import Manifest
+from ftool_runtime.one_process import OneProcess
 from ftool_runtime.onnx_session import OnnxSession, SessionSettings
 from ftool_runtime.token_encoder import TokenEncoder, Tokens
 
@@ -47,12 +47,12 @@ class Engine:
         self.manifest = manifest
         self._model_path = path_inside(folder, MODEL_FILE)
         self._encoder = TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
-        self._session: OnnxSession | None = self._open(settings)
-        self._one_thread_session: OnnxSession | None = self._session if settings.threads == 1 else None
+        session = self._open(settings)
+        self._held = OneProcess(session)
+        self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self.settings = settings
-        self.device = self._session.device
+        self.device = session.device
 
     def logits(self, texts: Sequence[str], first_row: int = 0) -> Logits:
         """Run the model on `texts`.
@@ -67,7 +67,7 @@ class Engine:
             ClosedError: after `close`.
             OtherProcessError: in a child of the process that loaded the model.
         """
-        session = self._usable_session()
+        session = self._held.get()
         if len(texts) == 1:
             tokens = self._encoder.encode(texts[0], first_row)
             return Logits(self._run(session, [tokens]), [tokens.truncated])
@@ -80,12 +80,11 @@ class Engine:
     def close(self) -> None:
         """Let go of the graph and its threads. Calls under way finish; later ones raise ClosedError."""
         with self._lock:
-            self._session = self._one_thread_session = None
+            self._held.close()
+            self._one_thread_session = None
 
     def __reduce__(self) -> NoReturn:
-        raise OtherProcessError(
-            "a loaded model can't be pickled or copied; pass the bundle's path and load it there"
-        )
+        self._held.__reduce__()
 
     def _open(self, settings: SessionSettings) -> OnnxSession:
         session = OnnxSession(self._model_path, settings, self.manifest.precision.devices)
@@ -94,17 +93,6 @@ class Engine:
             raise BundleError(
                 f"{self._model_path} takes {list(session.input_names)} and gives "
                 f"{list(session.output_names)}; the manifest says {list(contract.names)} and {output!r}"
-            )
-        return session
-
-    def _usable_session(self) -> OnnxSession:
-        session = self._session
-        if session is None:
-            raise ClosedError("this model was closed; load it again")
-        if os.getpid() != self._process:
-            raise OtherProcessError(
-                "this model was loaded before a fork and its threads stayed in the parent; "
-                "load it in the child, or start processes by 'spawn'"
             )
         return session
 
@@ -159,6 +147,6 @@ class Engine:
         """A second session on the same graph: n runs of one thread each beat n runs that share n threads."""
         with self._lock:
             if self._one_thread_session is None:
-                self._usable_session()
+                self._held.get()
                 self._one_thread_session = self._open(replace(self.settings, threads=1))
             return self._one_thread_session

@@ -1,14 +1,12 @@
 """`load`: from a bundle's folder to a model that answers."""
 
 from pathlib import Path
+from typing import Any
 
-from ftool_runtime.bundle_paths import MODEL_FILE, TOKENIZER_FILE
-from ftool_runtime.engine import Engine
 from ftool_runtime.errors import BundleError
-from ftool_runtime.integrity import check_sizes
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.onnx_session import Device, Profile, SessionSettings
-from ftool_runtime.tasks import TASKS, TextClassifier
+from ftool_runtime.tasks import TASKS
 from ftool_runtime.threads import resolve_threads
 
 
@@ -18,7 +16,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> TextClassifier:
+) -> Any:
     """Load the bundle in `folder`. Nothing is fetched: all that a model needs is in its bundle.
 
     Args:
@@ -31,7 +29,8 @@ def load(
             "throughput" for programs that answer without a pause: threads spin for the next call.
 
     Returns:
-        A model, complete and checked. Use it as a context manager, or call `close()`.
+        A model, complete and checked: a TextClassifier, a Seq2SeqGenerator or a TextGenerator, as the bundle's task
+        has it. Use it as a context manager, or call `close()`.
 
     Raises:
         BundleError: the folder is no bundle, a damaged one, or from a newer ftool.
@@ -47,5 +46,4 @@ def load(
             f"{folder} is for the task {manifest.task!r}, and this runtime knows {', '.join(TASKS)}; "
             "upgrade ftool-runtime"
         )
-    check_sizes(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
-    return TASKS[manifest.task](folder, Engine(folder, manifest, settings))
+    return TASKS[manifest.task].open(folder, manifest, settings)

@@ -104,6 +104,11 @@ class Languages:
     target_tokens: Mapping[str, int] = field(default_factory=dict)
     target_prefixes: Mapping[str, str] = field(default_factory=dict)
 
+    def known(self) -> dict[str, list[str]]:
+        """The codes that may be asked for, of sources and of answers, in their order."""
+        targets = {*self.target_tokens, *self.target_prefixes}
+        return {"source": sorted(self.source_tokens), "target": sorted(targets)}
+
     def __post_init__(self) -> None:
         targets = {*self.target_tokens, *self.target_prefixes}
         for where, code, known in (

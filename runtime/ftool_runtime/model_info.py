@@ -2,14 +2,24 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ftool_runtime.engine import Engine
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.onnx_session import SessionSettings
 
 
-def describe(folder: Path, engine: Engine) -> dict[str, Any]:
+class Loaded(Protocol):
+    """What a classifier's engine and a generator's have in common."""
+
+    manifest: Manifest
+    settings: SessionSettings
+    device: Any
+
+
+def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
     """The bundle's manifest in short, and where and how it runs, as JSON values."""
     manifest = engine.manifest
+    generation = manifest.generation
     return {
         "bundle": str(folder),
         "name": manifest.name,
@@ -21,6 +31,14 @@ def describe(folder: Path, engine: Engine) -> dict[str, Any]:
         "multi_label": manifest.multi_label,
         "thresholds": list(manifest.thresholds) if manifest.thresholds is not None else None,
         "max_length": manifest.input.max_length,
+        "generation": None
+        if generation is None
+        else {
+            "family": generation.family,
+            "caches": generation.caches,
+            "max_length": generation.max_length,
+            "languages": generation.languages and generation.languages.known(),
+        },
         "precision": manifest.precision.name,
         "attention": manifest.attention,
         "bytes": sum(record.bytes for record in manifest.files.values()),

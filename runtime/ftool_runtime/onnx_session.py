@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -88,23 +88,49 @@ class OnnxSession:
         self.settings = settings
         self.device = _choose_device(self._onnxruntime, settings.device, allowed_devices)
         self._session = self._open(path)
-        self.input_names = tuple(node.name for node in self._session.get_inputs())
-        self.output_names = tuple(node.name for node in self._session.get_outputs())
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self.input_names = tuple(node.name for node in inputs)
+        self.output_names = tuple(node.name for node in outputs)
+        self.shapes: Mapping[str, tuple[int | str | None, ...]] = {
+            node.name: tuple(node.shape) for node in (*inputs, *outputs)
+        }
+        self.types: Mapping[str, str] = {node.name: node.type for node in (*inputs, *outputs)}
 
     def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         """The graph's `output` for `feeds`, shapes and types as the manifest says.
 
         Raises BundleError where the graph fails on them, DeviceError where the device is what failed.
         """
-        try:
-            result: NDArray[np.float32] = self._session.run((output,), feeds)[0]
-        except self._errors as error:
-            if self.device == "cuda":
-                raise DeviceError(f"the run on the GPU failed: {_first_line(error)}") from error
-            raise BundleError(
-                f"the model's graph failed: {_first_line(error)}; run `verify` on it"
-            ) from error
+        result: NDArray[np.float32] = self.run_all((output,), feeds)[0]
         return result
+
+    def run_all(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The graph's `outputs` for `feeds`. Raises as `run`."""
+        try:
+            results: list[NDArray[Any]] = self._session.run(outputs, feeds)
+        except self._errors as error:
+            raise self._failed(error) from error
+        return results
+
+    def binding(self) -> Any:
+        """A new onnxruntime IOBinding, for `run_bound`: inputs and outputs that stay where they are."""
+        return self._session.io_binding()
+
+    def value(self, array: NDArray[Any]) -> Any:
+        """An OrtValue on the memory of `array`, which must be contiguous: what is written there later counts."""
+        return self._onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+    def run_bound(self, binding: Any) -> None:
+        """Run the graph on what `binding` binds. Raises as `run`."""
+        try:
+            self._session.run_with_iobinding(binding)
+        except self._errors as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> BundleError | DeviceError:
+        if self.device == "cuda":
+            return DeviceError(f"the run on the GPU failed: {_first_line(error)}")
+        return BundleError(f"the model's graph failed: {_first_line(error)}; run `verify` on it")
 
     def _open(self, path: Path) -> Any:
         try:

@@ -4,8 +4,10 @@ The graph is written in protobuf by hand, as `onnx` is not there: embeddings, me
 """
 
 import shutil
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,15 +52,28 @@ def _all(number: int, values: Iterable[int | str | bytes]) -> bytes:
     return b"".join(_field(number, value) for value in values)
 
 
-def _node(op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: int) -> bytes:
-    attribute_fields = [
-        _field(1, name) + _field(3, value) + _field(20, 2) for name, value in attributes.items()
-    ]
-    return _all(1, inputs) + _all(2, outputs) + _field(4, op) + _all(5, attribute_fields)
+def _attribute(name: str, value: int | float | Sequence[int]) -> bytes:
+    if isinstance(value, float):
+        return _field(1, name) + _varint(2 << 3 | 5) + struct.pack("<f", value) + _field(20, 1)
+    if isinstance(value, int):
+        return _field(1, name) + _field(3, value) + _field(20, 2)
+    return _field(1, name) + _all(8, value) + _field(20, 7)
+
+
+def _node(
+    op: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    domain: str = "",
+    **attributes: int | float | Sequence[int],
+) -> bytes:
+    attribute_fields = [_attribute(name, value) for name, value in attributes.items()]
+    where = _field(7, domain) if domain else b""
+    return _all(1, inputs) + _all(2, outputs) + _field(4, op) + _all(5, attribute_fields) + where
 
 
 def _tensor(name: str, values: NDArray[Any]) -> bytes:
-    kind = {"float32": 1, "int8": 3, "int64": 7}[values.dtype.name]
+    kind = {"float32": 1, "int8": 3, "int32": 6, "int64": 7}[values.dtype.name]
     return _all(1, values.shape) + _field(2, kind) + _field(8, name) + _field(9, values.tobytes())
 
 
@@ -69,7 +84,8 @@ def _value(name: str, kind: int, dims: Sequence[str | int]) -> bytes:
 
 def _model(nodes: list[bytes], tensors: list[bytes], inputs: list[bytes], outputs: list[bytes]) -> bytes:
     graph = _all(1, nodes) + _field(2, "tiny") + _all(5, tensors) + _all(11, inputs) + _all(12, outputs)
-    return _field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 17))
+    opsets = [_field(1, "") + _field(2, 17), _field(1, "com.microsoft") + _field(2, 1)]
+    return _field(1, 8) + _field(7, graph) + _all(8, opsets)
 
 
 # --- the model -----------------------------------------------------------------------------------------------------
@@ -213,6 +229,12 @@ def model(shared_bundle: Path) -> Iterable[ft.TextClassifier]:
 def reference() -> Callable[[str], NDArray[np.float64]]:
     """What the fp32 graph must give for a text, from the weights alone."""
     return reference_logits
+
+
+@pytest.fixture(scope="session")
+def onnx_writer() -> SimpleNamespace:
+    """Writes nodes, tensors, values and models."""
+    return SimpleNamespace(node=_node, tensor=_tensor, value=_value, model=_model)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,25 @@
 
 from collections.abc import Mapping
 
+from ftool_runtime.tasks.seq2seq import Seq2SeqGenerator
 from ftool_runtime.tasks.text_classification import Classification, LabelScore, TextClassifier
+from ftool_runtime.tasks.text_generation import TextGenerator
 
-TASKS: Mapping[str, type[TextClassifier]] = {
+Model = TextClassifier | Seq2SeqGenerator | TextGenerator
+
+TASKS: Mapping[str, type[Model]] = {
     "text-classification": TextClassifier,
+    "summarization": Seq2SeqGenerator,
+    "translation": Seq2SeqGenerator,
+    "text-generation": TextGenerator,
 }
 
-__all__ = ["TASKS", "Classification", "LabelScore", "TextClassifier"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "LabelScore",
+    "Model",
+    "Seq2SeqGenerator",
+    "TextClassifier",
+    "TextGenerator",
+]

@@ -9,9 +9,14 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ftool_runtime.bundle_paths import MODEL_FILE, TOKENIZER_FILE
 from ftool_runtime.engine import Engine, Logits
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.integrity import check_sizes
+from ftool_runtime.manifest import Manifest
 from ftool_runtime.model_info import describe
+from ftool_runtime.onnx_session import SessionSettings
+from ftool_runtime.tasks.many_texts import cut, listed
 
 DEFAULT_THRESHOLD = 0.5  # multi-label, where nothing was tuned: more likely than not
 
@@ -65,6 +70,12 @@ class TextClassifier:
     `ftool_runtime.load` makes one. It is a context manager; `close` lets go of the graph and its threads.
     """
 
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
+        """Load the bundle in `folder`. Raises as `ftool_runtime.load`."""
+        check_sizes(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
+        return cls(folder, Engine(folder, manifest, settings))
+
     def __init__(self, folder: Path, engine: Engine) -> None:
         """Wrap the engine of the bundle in `folder`."""
         self._folder = folder
@@ -105,7 +116,7 @@ class TextClassifier:
         limits = self._limits(top_k, thresholds)
         if isinstance(texts, str):
             return self._answers(self._engine.logits([texts]), top_k, limits)[0]
-        return self._answers(self._engine.logits(_listed(texts)), top_k, limits)
+        return self._answers(self._engine.logits(listed(texts)), top_k, limits)
 
     def predict_iter(
         self,
@@ -120,10 +131,7 @@ class TextClassifier:
         Texts are taken from `texts` only as answers are asked for. Raises InputError at once where an option
         is wrong, and as `__call__` does on the way; a text's `row` counts from the start of the stream.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-        _refuse_scalar(texts)
-        answers = self.predict_batches(_cut(iter(texts), batch_size), top_k=top_k, thresholds=thresholds)
+        answers = self.predict_batches(cut(texts, batch_size), top_k=top_k, thresholds=thresholds)
         return itertools.chain.from_iterable(answers)
 
     def predict_batches(
@@ -141,7 +149,7 @@ class TextClassifier:
 
     def logits(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The graph's own output, float32 (texts, labels), no softmax or sigmoid. Raises as `__call__`."""
-        return self._engine.logits(_listed(texts)).values
+        return self._engine.logits(listed(texts)).values
 
     def info(self) -> dict[str, Any]:
         """What was loaded and how it runs: JSON values, for people and logs."""
@@ -181,21 +189,6 @@ class TextClassifier:
             top_k=top_k,
             truncated=logits.truncated,
         )
-
-
-def _cut(texts: Iterator[str], batch_size: int) -> Iterator[list[str]]:
-    while batch := list(itertools.islice(texts, batch_size)):
-        yield batch
-
-
-def _listed(texts: Iterable[str]) -> list[str]:
-    _refuse_scalar(texts)
-    return list(texts)
-
-
-def _refuse_scalar(texts: object) -> None:
-    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
-        raise InputError(f"texts must be strings in a list or the like, got {type(texts).__name__}")
 
 
 def probabilities(logits: ArrayLike, *, multi_label: bool) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Answers token by token: decoding, its rules, text as it grows, chats."""

@@ -1,0 +1,65 @@
+"""What generation gives: answers as token ids, and as text."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FinishReason = Literal["eos", "length", "stop", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedRow:
+    """The answer to one row of token ids.
+
+    Attributes:
+        ids: the answer's tokens, the end token included where there is one.
+        finish_reason: "eos", "length", "stop" (a stop string) or "cancelled".
+        score: beam search: the answer's log-probability over its length to the power of `length_penalty`; else None.
+        logits: float32 (tokens, vocabulary), as the graph gave them, where they were asked for.
+    """
+
+    ids: tuple[int, ...]
+    finish_reason: FinishReason
+    score: float | None = None
+    logits: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The answer to one text.
+
+    Attributes:
+        text: the answer, special tokens left out, spaces at its ends taken off; it ends before a stop string.
+        token_ids: all tokens that were generated.
+        finish_reason: why it ended: "eos", "length", "stop" or "cancelled".
+        prompt_tokens: how many tokens the source or prompt had.
+        truncated: the source or prompt was longer than the model takes, and part of it was not read.
+        score: beam search: the answer's score; else None.
+        others: the further answers that `num_return_sequences` asked for, best first.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    prompt_tokens: int
+    truncated: bool = False
+    score: float | None = None
+    others: tuple["Generation", ...] = ()
+
+    def to_json(self, text: str) -> dict[str, Any]:
+        """The answer to `text` as `predict` prints it: JSON values."""
+        values: dict[str, Any] = {
+            "text": text,
+            "answer": self.text,
+            "finish_reason": self.finish_reason,
+            "prompt_tokens": self.prompt_tokens,
+            "tokens": len(self.token_ids),
+            "truncated": self.truncated,
+        }
+        if self.score is not None:
+            values["score"] = self.score
+        if self.others:
+            values["others"] = [other.text for other in self.others]
+        return values

@@ -1,0 +1,215 @@
+"""What each field of a generation config may hold, and which fields of transformers can't be followed here."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ftool_runtime.errors import InputError
+
+Check = Callable[[str, Any], Any]
+
+
+def check(name: str, value: Any) -> Any:
+    """`value` as the config keeps it; None, which stands for the default, stays None.
+
+    Raises InputError, which names the field, the value and what it may be.
+    """
+    return None if value is None else _CHECKS[name](name, value)
+
+
+def without_effect(name: str, value: Any) -> bool:
+    """Whether a field that this runtime does not have may be passed over, since it changes no answer here.
+
+    False for a field that nobody knows. Raises InputError for one of transformers that would change the answer.
+    """
+    if name in _IGNORED:
+        return True
+    if name not in _REFUSED:
+        return False
+    if value in (None, *_REFUSED[name]):
+        return True
+    raise InputError(f"{name}={value!r} is not supported here; take it out, or generate with transformers")
+
+
+def _whole(least: int) -> Check:
+    def whole(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        return value
+
+    return whole
+
+
+def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
+    def number(name: str, value: Any) -> float:
+        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or value > high or value < low or (open_low and value == low):
+            lowest = f"above {low:g}" if open_low else f"at least {low:g}"
+            limits = (f"a number {lowest}" if low > -math.inf else "a number") + (
+                f" and at most {high:g}" if high < math.inf else ""
+            )
+            raise InputError(f"{name} must be {limits}, got {value!r}{_hint(name, value)}")
+        return float(value)
+
+    return number
+
+
+def _hint(name: str, value: Any) -> str:
+    return (
+        "; for the best token every time set do_sample=False" if name == "temperature" and value == 0 else ""
+    )
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def _early_stopping(name: str, value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if value != "never":
+        raise InputError(f'{name} must be True, False or "never", got {value!r}')
+    return "never"
+
+
+def _tokens(name: str, value: Any) -> tuple[int, ...]:
+    listed = (value,) if isinstance(value, int) else value
+    if not isinstance(listed, list | tuple) or not all(_is_token(token) for token in listed):
+        raise InputError(f"{name} must be a token id or a list of them, got {value!r}")
+    return tuple(listed)
+
+
+def _start_tokens(name: str, value: Any) -> int | tuple[int, ...]:
+    return value if _is_token(value) else _tokens(name, value)
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _pad(name: str, value: Any) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+        return None  # some checkpoints say -1 for "none"
+    return _whole(0)(name, value)  # type: ignore[no-any-return]
+
+
+def _token_runs(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(run, list | tuple) and run and all(_is_token(token) for token in run) for run in value
+    ):
+        raise InputError(f"{name} must be a list of lists of token ids, none of them empty, got {value!r}")
+    return tuple(tuple(run) for run in value)
+
+
+def _biases(name: str, value: Any) -> tuple[tuple[tuple[int, ...], float], ...]:
+    pairs = list(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], int | float)
+        for pair in pairs
+    ):
+        raise InputError(f"{name} must be a list of pairs of token ids and a number, got {value!r}")
+    return tuple((_token_runs(name, [run])[0], float(bias)) for run, bias in pairs)
+
+
+def _decay(name: str, value: Any) -> tuple[int, float]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise InputError(f"{name} must be a pair of a token count and a factor, got {value!r}")
+    return _whole(0)(name, value[0]), _number(0, open_low=True)(name, value[1])
+
+
+def _strings(name: str, value: Any) -> tuple[str, ...]:
+    listed = (value,) if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(text, str) and text for text in listed):
+        raise InputError(f"{name} must be a string or a list of strings, none of them empty, got {value!r}")
+    return tuple(listed)
+
+
+_CHECKS: Final[Mapping[str, Check]] = {
+    "max_new_tokens": _whole(1),
+    "max_length": _whole(1),
+    "min_new_tokens": _whole(0),
+    "min_length": _whole(0),
+    "stop_strings": _strings,
+    "do_sample": _truth,
+    "seed": _whole(0),
+    "num_beams": _whole(1),
+    "num_return_sequences": _whole(1),
+    "early_stopping": _early_stopping,
+    "length_penalty": _number(-math.inf),
+    "temperature": _number(0, open_low=True),
+    "top_k": _whole(0),
+    "top_p": _number(0, 1),
+    "min_p": _number(0, 1),
+    "typical_p": _number(0, 1, open_low=True),
+    "top_h": _number(0, 1, open_low=True),
+    "epsilon_cutoff": _number(0, 1),
+    "eta_cutoff": _number(0, 1),
+    "repetition_penalty": _number(0, open_low=True),
+    "encoder_repetition_penalty": _number(0, open_low=True),
+    "no_repeat_ngram_size": _whole(0),
+    "encoder_no_repeat_ngram_size": _whole(0),
+    "bad_words_ids": _token_runs,
+    "sequence_bias": _biases,
+    "forced_bos_token_id": _whole(0),
+    "forced_eos_token_id": _tokens,
+    "exponential_decay_length_penalty": _decay,
+    "suppress_tokens": _tokens,
+    "begin_suppress_tokens": _tokens,
+    "remove_invalid_values": _truth,
+    "renormalize_logits": _truth,
+    "pad_token_id": _pad,
+    "bos_token_id": _pad,
+    "eos_token_id": _tokens,
+    "decoder_start_token_id": _start_tokens,
+}
+
+# Fields of transformers that would change an answer, with the values that would not.
+_REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
+    "constraints": ([],),
+    "diversity_penalty": (0, 0.0),
+    "dola_layers": (),
+    "force_words_ids": ([],),
+    "guidance_scale": (1, 1.0),
+    "low_memory": (False,),
+    "max_time": (),
+    "num_beam_groups": (1,),
+    "penalty_alpha": (0, 0.0),
+    "token_healing": (False,),
+    "watermarking_config": (),
+}
+
+# Fields that say how transformers computes or what else it hands back.
+_IGNORED: Final = frozenset(
+    {
+        "_commit_hash",
+        "_from_model_config",
+        "assistant_confidence_threshold",
+        "assistant_early_exit",
+        "assistant_ensemble_weight",
+        "assistant_lookbehind",
+        "cache_config",
+        "cache_implementation",
+        "compile_config",
+        "continuous_batching_config",
+        "disable_compile",
+        "is_assistant",
+        "max_cache_len",
+        "max_matching_ngram_size",
+        "num_assistant_tokens",
+        "num_assistant_tokens_schedule",
+        "output_attentions",
+        "output_hidden_states",
+        "output_logits",
+        "output_scores",
+        "prefill_chunk_size",
+        "prompt_lookup_num_tokens",
+        "return_dict_in_generate",
+        "speculation_type",
+        "target_lookbehind",
+        "transformers_version",
+        "use_cache",
+        "use_mtp",
+    }
+)

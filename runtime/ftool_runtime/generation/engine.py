@@ -1,0 +1,266 @@
+"""Token ids to answers: the graphs of a bundle, its config, and how rows share a run."""
+
+import logging
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.batching import cut_into_runs
+from ftool_runtime.bundle_paths import (
+    DECODER_FILE,
+    ENCODER_FILE,
+    GENERATION_CONFIG_FILE,
+    TOKENIZER_FILE,
+    path_inside,
+)
+from ftool_runtime.errors import BundleError, DeviceError, InputError
+from ftool_runtime.generation.answers import GeneratedRow
+from ftool_runtime.generation.config import GenerationConfig
+from ftool_runtime.generation.decoder import Decoder, Logits
+from ftool_runtime.generation.decoder_graph import DecoderGraph
+from ftool_runtime.generation.pool import DecoderPool
+from ftool_runtime.generation.rules import RowFacts
+from ftool_runtime.generation.search import Row, Stopped, search
+from ftool_runtime.generation.sources import SourceEncoder
+from ftool_runtime.generation.tokenizing import TextTokens
+from ftool_runtime.manifest import GenerationContract, Manifest
+from ftool_runtime.one_process import OneProcess
+from ftool_runtime.onnx_session import SessionSettings
+
+logger = logging.getLogger(__name__)
+
+# What one run may hold: rows, beams included, since a step's time grows with them from about here on; and tokens of
+# prompts, padding included, since their activations take memory.
+ROWS_OF_A_RUN: Final = 16
+TOKENS_OF_A_RUN: Final = 4096
+
+TokenRows = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """A bundle's graphs, loaded."""
+
+    decoders: DecoderPool
+    encoder: SourceEncoder | None  # None for decoders without one
+
+
+class GeneratorEngine:
+    """A bundle's tokenizer, config and graphs, ready to run. Safe to call from several threads at once."""
+
+    def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
+        """Load the bundle in `folder`. Raises BundleError, DeviceError and RuntimeMissingError as loading does."""
+        if manifest.generation is None:
+            raise BundleError(f"{folder}: the manifest of a {manifest.task} bundle must hold 'generation'")
+        self.manifest = manifest
+        self.contract: GenerationContract = manifest.generation
+        self.settings = _on_cpu(settings)
+        self.device = "cpu"
+        self.tokens = TextTokens(path_inside(folder, TOKENIZER_FILE))
+        self.config = _config(folder, manifest)
+        self.held = OneProcess(self._open(folder))
+
+    def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
+        """The bundle's config, or the one given, with the bundle's special tokens where it names none."""
+        return self.config if config is None else config.completed(self.config)
+
+    def generate(
+        self,
+        rows: TokenRows,
+        config: GenerationConfig,
+        *,
+        stopped: Callable[[], Stopped | None] = lambda: None,
+        keep_logits: bool = False,
+        first_row: int = 0,
+    ) -> list[GeneratedRow]:
+        """Answer rows of token ids: `num_return_sequences` answers for each, one after the other.
+
+        Args:
+            rows: sources, or prompts of decoders without an encoder.
+            config: how.
+            stopped: makes for each answer what says whether it ends at a stop string.
+            keep_logits: whether answers keep the graph's logits.
+            first_row: the position of the first row in the caller's numbering, for errors.
+
+        Raises:
+            InputError: a row without tokens, with tokens that are none, or one that leaves no room for an answer.
+            ClosedError, OtherProcessError, BundleError: as a classifier's call.
+        """
+        graphs = self.held.get()
+        if keep_logits and config.num_beams > 1:
+            raise InputError("logits are kept for num_beams=1 alone")
+        facts = [self.facts(row, config, first_row + place) for place, row in enumerate(rows)]
+        answers: list[list[GeneratedRow]] = [[] for _ in rows]
+        for run in self._runs([len(row) for row in rows], config):
+            chosen = [rows[place] for place in run]
+            for sequences in self._sequences(config):
+                made = [
+                    [
+                        Row(
+                            self._prompt(row, config),
+                            facts[place],
+                            config,
+                            sequence=sequence,
+                            stopped=stopped(),
+                            keep_logits=keep_logits,
+                        )
+                        for sequence in sequences
+                    ]
+                    for place, row in zip(run, chosen, strict=True)
+                ]
+                with graphs.decoders.borrow() as decoder:
+                    for _ in self._search(graphs, decoder, chosen, config, made):
+                        pass
+                for place, several in zip(run, made, strict=True):
+                    answers[place] += [row.result() for row in several]
+        return [answer for several in answers for answer in several]
+
+    def grow(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Iterator[None]:
+        """Let the answer to one source or prompt grow, a token a step; its buffers are free when this ends."""
+        graphs = self.held.get()
+        with graphs.decoders.borrow() as decoder:
+            yield from self._search(graphs, decoder, [tokens], config, [[row]])
+
+    def new_row(
+        self, tokens: Sequence[int], config: GenerationConfig, stopped: Stopped | None, row: int = 0
+    ) -> Row:
+        """The beginning of the answer to one source or prompt. Raises InputError as `generate`."""
+        return Row(self._prompt(tokens, config), self.facts(tokens, config, row), config, stopped=stopped)
+
+    def score(
+        self, rows: TokenRows, answers: TokenRows, config: GenerationConfig
+    ) -> list[NDArray[np.float32]]:
+        """The logits that predict each token of given answers, float32 (tokens of the answer, vocabulary) a row.
+
+        Raises InputError where a row and its answer are more than the model holds; as `generate` too.
+        """
+        if len(rows) != len(answers):
+            raise InputError(f"{len(rows)} rows and {len(answers)} answers")
+        graphs = self.held.get()
+        scored = []
+        for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+            _check_tokens(row, place)
+            if not len(answer):
+                scored.append(np.empty((0, graphs.decoders.graph.vocabulary), np.float32))
+                continue
+            prompt = self._prompt(row, config)
+            kept = np.arange(len(prompt) - 1, len(prompt) - 1 + len(answer))[None]
+            with graphs.decoders.borrow() as decoder:
+                decoder.begin(1, None if graphs.encoder is None else graphs.encoder.encode([row]))
+                scored.append(decoder.feed([[*prompt, *answer[:-1]]], kept)[0].copy())
+        return scored
+
+    def facts(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowFacts:
+        """What the rules need to know of one row. Raises InputError where there is no room for an answer."""
+        _check_tokens(tokens, row)
+        prompt = len(self._prompt(tokens, config))
+        limit = self.contract.max_length
+        if limit is not None and prompt >= limit:
+            raise InputError(
+                f"text {row} has {prompt} tokens, which leaves no room for an answer: the model holds {limit}, prompt "
+                'and answer together; shorten it, or cut its beginning by overflow="cut"',
+                row=row,
+            )
+        longest = config.longest(prompt)
+        return RowFacts(
+            prompt_tokens=prompt,
+            longest=longest if limit is None else min(longest, limit),
+            source=np.array(tokens, np.int64),
+        )
+
+    def close(self) -> None:
+        """Let go of the graphs, their threads and buffers. Calls under way finish; later ones raise ClosedError."""
+        self.held.close()
+
+    def __reduce__(self) -> NoReturn:
+        self.held.__reduce__()
+
+    def _open(self, folder: Path) -> Graphs:
+        manifest = self.manifest
+        graph = DecoderGraph(
+            path_inside(folder, DECODER_FILE), self.contract, manifest.precision, self.settings
+        )
+        encoder = None
+        if self.contract.family == "encoder-decoder":
+            path = path_inside(folder, ENCODER_FILE)
+            encoder = SourceEncoder(
+                path, manifest.precision, self.settings, manifest.input.pad_token_id, graph.cross
+            )
+            if self.config.decoder_start_token_id is None and self.config.bos_token_id is None:
+                raise BundleError(f"{folder}: {GENERATION_CONFIG_FILE} must name decoder_start_token_id")
+        return Graphs(DecoderPool(graph), encoder)
+
+    def _prompt(self, tokens: Sequence[int], config: GenerationConfig) -> Sequence[int]:
+        """What the decoder is given first."""
+        if self.contract.family == "decoder":
+            return tokens
+        start = config.decoder_start_token_id
+        if start is None:
+            assert config.bos_token_id is not None  # loading saw to it
+            return [config.bos_token_id]
+        return [start] if isinstance(start, int) else [start[0]]
+
+    def _runs(self, lengths: Sequence[int], config: GenerationConfig) -> list[list[int]]:
+        """The rows of each run: of like length, or each alone where company would change its answer."""
+        if self.manifest.precision.rows_share_scale:
+            return [[place] for place in range(len(lengths))]
+        most = max(1, ROWS_OF_A_RUN // max(config.num_beams, config.num_return_sequences))
+        runs = cut_into_runs(lengths, TOKENS_OF_A_RUN)
+        return [run[start : start + most] for run in runs for start in range(0, len(run), most)]
+
+    def _sequences(self, config: GenerationConfig) -> list[range]:
+        """Which of a row's drawn answers share a run."""
+        count = config.num_return_sequences if config.num_beams == 1 else 1
+        if self.manifest.precision.rows_share_scale:
+            return [range(sequence, sequence + 1) for sequence in range(count)]
+        return [range(count)]
+
+    def _search(
+        self,
+        graphs: Graphs,
+        decoder: Decoder,
+        tokens: TokenRows,
+        config: GenerationConfig,
+        made: Sequence[Sequence[Row]],
+    ) -> Iterator[None]:
+        logits = self._begin(graphs, decoder, tokens, config)
+        repeats = len(made[0])
+        if repeats > 1:
+            decoder.select(np.repeat(np.arange(len(made)), repeats))
+            logits = np.repeat(logits, repeats, axis=0)
+        return search(decoder, logits, [row for several in made for row in several])
+
+    def _begin(self, graphs: Graphs, decoder: Decoder, tokens: TokenRows, config: GenerationConfig) -> Logits:
+        """Run sources and prompts: the logits of the first answer token, (rows, 1, vocabulary)."""
+        decoder.begin(len(tokens), None if graphs.encoder is None else graphs.encoder.encode(tokens))
+        return decoder.feed([self._prompt(row, config) for row in tokens])
+
+
+def _on_cpu(settings: SessionSettings) -> SessionSettings:
+    if settings.device == "cuda":
+        raise DeviceError('generation runs on the CPU alone for now; load with device="cpu"')
+    if settings.device == "auto":
+        logger.info("device='auto' runs on the CPU: generation runs nowhere else for now")
+    return replace(settings, device="cpu")
+
+
+def _config(folder: Path, manifest: Manifest) -> GenerationConfig:
+    if GENERATION_CONFIG_FILE not in manifest.files:
+        return GenerationConfig()
+    return GenerationConfig.read(path_inside(folder, GENERATION_CONFIG_FILE))
+
+
+def _check_tokens(tokens: Sequence[int], row: int) -> None:
+    if not len(tokens):
+        raise InputError(f"row {row} holds no tokens", row=row)
+    for token in tokens:
+        try:
+            if operator.index(token) < 0:
+                raise TypeError
+        except TypeError:
+            raise InputError(f"row {row} holds {token!r}, which is no token id", row=row) from None

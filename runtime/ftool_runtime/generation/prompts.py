@@ -1,0 +1,53 @@
+"""Sources and prompts as token ids, within what the model holds."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from ftool_runtime.errors import InputError
+
+
+class Prompt(NamedTuple):
+    """One source or prompt: its token ids, and whether part of the text was cut off."""
+
+    ids: list[int]
+    truncated: bool = False
+
+
+def fit(
+    ids: list[int],
+    added: Sequence[bool],
+    limit: int | None,
+    *,
+    side: Literal["left", "right"],
+    refuse: bool,
+    row: int,
+    what: str,
+) -> Prompt:
+    """Cut `ids` to `limit` tokens, or refuse what is longer.
+
+    Args:
+        ids: the token ids.
+        added: for each whether the tokenizer added it; those at the ends are never cut off.
+        limit: tokens at most; None: any number.
+        side: where to cut.
+        refuse: whether to raise InputError instead.
+        row: the text's position, for the error.
+        what: what the text is called there, such as "source".
+    """
+    if limit is None or len(ids) <= limit:
+        return Prompt(ids)
+    if refuse:
+        raise InputError(
+            f"text {row} is a {what} of {len(ids)} tokens, and the model takes {limit} here; shorten it, "
+            f'or cut its {"beginning" if side == "left" else "end"} by overflow="cut"',
+            row=row,
+        )
+    head = next((place for place, flag in enumerate(added) if not flag), len(ids))
+    tail = next((place for place, flag in enumerate(reversed(added)) if not flag), 0)
+    begin, body, end = ids[:head], ids[head : len(ids) - tail], ids[len(ids) - tail :]
+    room = limit - len(begin) - len(end)
+    if room < 1:
+        raise InputError(
+            f"text {row}: {limit} tokens leave no room for a {what} beside the special tokens", row=row
+        )
+    return Prompt([*begin, *(body[-room:] if side == "left" else body[:room]), *end], truncated=True)

@@ -1,0 +1,78 @@
+"""A bundle's tokenizer as generation needs it: texts to ids, in which no text can name a special token, and back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.token_encoder import text_problem
+
+
+class TextTokens:
+    """Texts to token ids and back. Safe to use from several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Read `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
+        self._path = path
+        self.tokenizer = read_tokenizer(path)
+        self.tokenizer.encode_special_tokens = True  # in a text they are text
+        added = self.tokenizer.get_added_tokens_decoder()
+        self.special = {number: token.content for number, token in added.items() if token.special}
+
+    def encode(self, text: str, row: int, *, prefix: str = "") -> tuple[list[int], list[bool]]:
+        """The ids of `prefix` and `text`, and for each of them whether the tokenizer added it.
+
+        Raises InputError, naming the row, for what is no text, blank, or not Unicode.
+        """
+        problem = text_problem(text)
+        if problem:
+            raise InputError(f"text {row} {problem}", row=row)
+        encoding = self.tokenizer.encode(prefix + text)
+        added = [bool(flag) for flag in encoding.special_tokens_mask]
+        ids: list[int] = encoding.ids
+        if any(number in self.special and not flag for number, flag in zip(ids, added, strict=True)):
+            ids, added = self._spelled_out(ids, added)
+        if all(added):
+            raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
+        return ids, added
+
+    def encode_part(self, text: str) -> list[int]:
+        """The ids of a piece of text, nothing added."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        if any(number in self.special for number in ids):
+            ids, _ = self._spelled_out(ids, [False] * len(ids))
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def _spelled_out(self, ids: Sequence[int], added: Sequence[bool]) -> tuple[list[int], list[bool]]:
+        """Put letters for special tokens that a text spells: some models' vocabularies match them as words."""
+        spelled: list[int] = []
+        flags: list[bool] = []
+        for number, flag in zip(ids, added, strict=True):
+            letters = [number] if flag or number not in self.special else self._letters(number)
+            spelled += letters
+            flags += [flag] * len(letters)
+        return spelled, flags
+
+    def _letters(self, number: int) -> list[int]:
+        model = self.tokenizer.model
+        tokens = [token.id for letter in self.special[number] for token in model.tokenize(letter)]
+        # what stands for an unknown letter may be a special token itself; it ends nothing
+        return tokens or [number]
+
+
+def read_tokenizer(path: Path) -> Any:
+    """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError where it can't be used."""
+    from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
+
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

@@ -1,0 +1,261 @@
+"""What the models that generate text have in common: calls on texts and on token ids."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.bundle_paths import DECODER_FILE, ENCODER_FILE, TOKENIZER_FILE
+from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.generation.answers import GeneratedRow, Generation
+from ftool_runtime.generation.config import GenerationConfig
+from ftool_runtime.generation.engine import GeneratorEngine
+from ftool_runtime.generation.prompts import Prompt
+from ftool_runtime.generation.text import AnswerText
+from ftool_runtime.integrity import check_sizes
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.model_info import describe
+from ftool_runtime.onnx_session import SessionSettings
+from ftool_runtime.tasks.many_texts import cut, listed
+
+Overflow = Literal["refuse", "cut"]
+
+
+class Reader(NamedTuple):
+    """How one call reads texts and answers them.
+
+    Attributes:
+        read: the token ids of a text at a position of the call; raises InputError.
+        config: how to answer.
+    """
+
+    read: Callable[[str, int], Prompt]
+    config: GenerationConfig
+
+
+class Generator(ABC):
+    """A loaded model that generates text. Several threads may use it at once.
+
+    `ftool_runtime.load` makes one. It is a context manager; `close` lets go of the graphs, threads and buffers.
+    """
+
+    family: ClassVar[str]
+    default_overflow: ClassVar[Overflow]
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
+        """Load the bundle in `folder`. Raises as `ftool_runtime.load`."""
+        needed = (DECODER_FILE, ENCODER_FILE) if cls.family == "encoder-decoder" else (DECODER_FILE,)
+        check_sizes(folder, manifest, needed=(*needed, TOKENIZER_FILE))
+        if manifest.generation is None or manifest.generation.family != cls.family:
+            raise BundleError(f"{folder}: a {manifest.task} bundle must hold a {cls.family}")
+        return cls(folder, GeneratorEngine(folder, manifest, settings))
+
+    def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
+        """Wrap the engine of the bundle in `folder`."""
+        self._folder = folder
+        self._engine = engine
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How the bundle wants answers to be generated; `changed` makes another one for a call's `config`."""
+        return self._engine.config
+
+    @overload
+    def __call__(
+        self,
+        texts: str,
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> Generation: ...
+
+    @overload
+    def __call__(
+        self,
+        texts: Iterable[str],
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> list[Generation]: ...
+
+    def __call__(
+        self,
+        texts: str | Iterable[str],
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> Generation | list[Generation]:
+        """Answer one text, or many in one call.
+
+        Args:
+            texts: a string, or strings; an answer does not depend on the others.
+            config: how, instead of the bundle's `generation_config`.
+            overflow: what becomes of a text that is too long: "refuse" it, or "cut" it; the answer then says
+                `truncated`. None: the class's own way.
+            options: fields of GenerationConfig, such as max_new_tokens=64, num_beams=4, do_sample=True, seed=1;
+                for translators that are told their languages source_language and target_language.
+
+        Returns:
+            One answer for a string; for strings a list of answers in the same order.
+
+        Raises:
+            InputError: a text is no string, blank, not Unicode or too long (`row` tells which), or an option is wrong.
+            ClosedError: after `close()`.
+            OtherProcessError: in a child of the process that loaded the model.
+        """
+        if isinstance(texts, str):
+            return self._answer([texts], 0, config, overflow, options)[0]
+        return self._answer(listed(texts), 0, config, overflow, options)
+
+    def predict_iter(
+        self, texts: Iterable[str], *, batch_size: int = 64, **options: Any
+    ) -> Iterator[Generation]:
+        """Answer a stream of texts, in order, with at most `batch_size` of them in memory.
+
+        Options are those of a call, and a wrong one is refused at once; a text's `row` counts from the stream's start.
+        """
+        batches = self.predict_batches(cut(texts, batch_size), **options)
+        return (answer for answers in batches for answer in answers)
+
+    def predict_batches(
+        self,
+        batches: Iterable[Sequence[str]],
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> Iterator[list[Generation]]:
+        """Answer a stream of lists of texts, as long as the caller makes them. Raises as `predict_iter`."""
+        self._settle(config, overflow, options)  # refuses what is wrong at once
+        return self._batches(batches, config, overflow, options)
+
+    def tokenize(
+        self, texts: Sequence[str], *, overflow: Overflow | None = None, **options: Any
+    ) -> list[list[int]]:
+        """The token ids of sources or prompts, as a call makes them. Raises InputError as a call."""
+        reader = self._settle(None, overflow, options)
+        return [reader.read(text, row).ids for row, text in enumerate(texts)]
+
+    def generate(
+        self,
+        rows: Sequence[Sequence[int]],
+        config: GenerationConfig | None = None,
+        *,
+        keep_logits: bool = False,
+        **options: Any,
+    ) -> list[GeneratedRow]:
+        """Answer sources or prompts that are token ids already.
+
+        Args:
+            rows: at least one token each.
+            config: how, instead of the bundle's `generation_config`.
+            keep_logits: whether each answer keeps the graph's logits, float32 (tokens, vocabulary); not with beams.
+            options: as a call's.
+
+        Returns:
+            `num_return_sequences` answers a row, one row's after the other's.
+
+        Raises as a call.
+        """
+        chosen = self._settle(config, None, options).config
+        stopped = AnswerText.stopper(self._engine.tokens, chosen.stop_strings)
+        return self._engine.generate(rows, chosen, stopped=stopped, keep_logits=keep_logits)
+
+    def score_tokens(
+        self, rows: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], **options: Any
+    ) -> list[NDArray[np.float32]]:
+        """The logits that predict each token of given answers, each token given those before it.
+
+        Returns:
+            For each row float32 (tokens of its answer, vocabulary).
+
+        Raises InputError where a row and its answer are longer than the model holds; as a call too.
+        """
+        return self._engine.score(rows, answers, self._settle(None, None, options).config)
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The texts of answers' token ids, special tokens left out, spaces at the ends taken off."""
+        return [self._engine.tokens.decode(list(row)).strip() for row in rows]
+
+    def info(self) -> dict[str, Any]:
+        """What was loaded and how it runs: JSON values, for people and logs."""
+        return describe(self._folder, self._engine)
+
+    def close(self) -> None:
+        """Let go of the graphs, threads and buffers. Calls under way finish; later ones raise ClosedError."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
+        """How a call with these options reads texts. Raises InputError for an option that is wrong."""
+
+    def _settle(
+        self, config: GenerationConfig | None, overflow: Overflow | None, options: dict[str, Any]
+    ) -> Reader:
+        """Check a call's options before any text is read."""
+        if overflow not in (None, "refuse", "cut"):
+            raise InputError(f'overflow must be "refuse" or "cut", got {overflow!r}')
+        return self._reader(self._engine.resolve(config), overflow or self.default_overflow, dict(options))
+
+    def _batches(
+        self,
+        batches: Iterable[Sequence[str]],
+        config: GenerationConfig | None,
+        overflow: Overflow | None,
+        options: dict[str, Any],
+    ) -> Iterator[list[Generation]]:
+        first_row = 0
+        for batch in batches:
+            yield self._answer(batch, first_row, config, overflow, options)
+            first_row += len(batch)
+
+    def _answer(
+        self,
+        texts: Sequence[str],
+        first_row: int,
+        config: GenerationConfig | None,
+        overflow: Overflow | None,
+        options: dict[str, Any],
+    ) -> list[Generation]:
+        reader = self._settle(config, overflow, options)
+        prompts = [reader.read(text, row) for row, text in enumerate(texts, first_row)]
+        return self._answer_prompts(prompts, reader.config, first_row)
+
+    def _answer_prompts(
+        self, prompts: Sequence[Prompt], config: GenerationConfig, first_row: int = 0
+    ) -> list[Generation]:
+        stopped = AnswerText.stopper(self._engine.tokens, config.stop_strings)
+        ids = [prompt.ids for prompt in prompts]
+        rows = self._engine.generate(ids, config, stopped=stopped, first_row=first_row)
+        count = config.num_return_sequences
+        return [
+            self._generation(prompt, rows[place * count : (place + 1) * count], config)
+            for place, prompt in enumerate(prompts)
+        ]
+
+    def _generation(
+        self, prompt: Prompt, rows: Sequence[GeneratedRow], config: GenerationConfig
+    ) -> Generation:
+        best, *others = rows
+        return Generation(
+            text=AnswerText.whole(self._engine.tokens, best.ids, config.stop_strings),
+            token_ids=best.ids,
+            finish_reason=best.finish_reason,
+            prompt_tokens=len(prompt.ids),
+            truncated=prompt.truncated,
+            score=best.score,
+            others=tuple(self._generation(prompt, [other], config) for other in others),
+        )
