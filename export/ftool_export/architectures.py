@@ -10,7 +10,7 @@ from ftool_export.errors import ExportError
 
 log = logging.getLogger(__name__)
 
-TASKS = ("text-classification",)
+TASKS = ("text-classification", "summarization", "translation", "text-generation")
 
 
 def canonical_task(name: str) -> str:
@@ -19,7 +19,11 @@ def canonical_task(name: str) -> str:
     Raises:
         ExportError: it is no task that ftool exports.
     """
-    task = str(TasksManager.map_from_synonym(name))
+    if name in TASKS:  # optimum calls both tasks of encoder-decoders by one name
+        return name
+    task = str(TasksManager.map_from_synonym(name)).removesuffix("-with-past")
+    if task == "text2text-generation":
+        raise ExportError(f"the task {name!r} may be either of two: say summarization or translation")
     if task not in TASKS:
         raise ExportError(f"can't export the task {name!r}; ftool exports {', '.join(TASKS)}")
     return task

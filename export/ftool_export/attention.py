@@ -5,7 +5,7 @@ captured, an implementation registered there emits one `com.microsoft::MultiHead
 comes out fused by construction, and no pattern has to be found again in what the exporter made of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -49,17 +49,32 @@ def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
 
     def emit(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
         emitted.nodes += 1
-        return _multi_head_attention(module, *args, **kwargs), None
+        return multi_head_attention(module, *args, **kwargs), None
 
+    with attention_replaced(model, emit, operator_mask):
+        yield emitted
+
+
+@contextmanager
+def attention_replaced(
+    model: nn.Module, attend: Callable[..., tuple[Tensor, None]], mask: Callable[..., Tensor | None]
+) -> Iterator[None]:
+    """Let every sub-model that uses the attention interface attend by `attend` within the block.
+
+    Args:
+        model: what holds the sub-models; outside the block it is as it was.
+        attend: attend(module, query, key, value, attention_mask, **options) -> (attended, None).
+        mask: makes the attention mask, called as `operator_mask` is.
+    """
     models = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     before = [(part, part.config._attn_implementation) for part in models]
-    AttentionInterface.register(IMPLEMENTATION, emit)
-    AttentionMaskInterface.register(IMPLEMENTATION, _mask)
+    AttentionInterface.register(IMPLEMENTATION, attend)
+    AttentionMaskInterface.register(IMPLEMENTATION, mask)
     try:
         for part in models:
             if part._can_set_attn_implementation():
                 part.set_attn_implementation(IMPLEMENTATION)
-        yield emitted
+        yield
     finally:
         for part, implementation in before:
             if part.config._attn_implementation != implementation:
@@ -69,23 +84,28 @@ def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
         del AttentionMaskInterface._global_mapping[IMPLEMENTATION]
 
 
-def _multi_head_attention(
+def multi_head_attention(
     module: nn.Module,
     query: Tensor,  # (batch, heads, time, head_dim)
     key: Tensor,  # (batch, key_value_heads, time, head_dim)
     value: Tensor,  # (batch, key_value_heads, time, head_dim)
-    attention_mask: Tensor | None,  # int32 (batch, time), or float (batch, 1, time, time); see `_mask`
+    attention_mask: Tensor
+    | None,  # int32 (batch, time), or float (batch, 1, time, time); see `operator_mask`
     *,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    position_bias: Tensor | None = None,  # float (1, heads, time, time), T5's
     **_: Any,
 ) -> Tensor:  # (batch, time, heads, head_dim)
+    """The operator over one sequence, every token of which sees the others as mask and bias allow."""
     batch, heads, time, head_dim = query.shape
     groups = heads // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     causal = bool(getattr(module, "is_causal", False)) if is_causal is None else is_causal
     padding, bias = (attention_mask, None) if _is_padding(attention_mask) else (None, attention_mask)
+    if position_bias is not None:
+        bias = position_bias if bias is None else bias + position_bias
     packed = [
         tensor.transpose(1, 2).flatten(2) for tensor in (query, key, value)
     ]  # (batch, time, heads * dim)
@@ -108,7 +128,7 @@ def _is_padding(mask: Tensor | None) -> bool:
     return mask is not None and mask.dim() == 2
 
 
-def _mask(
+def operator_mask(
     batch_size: int,
     q_length: int,
     kv_length: int,

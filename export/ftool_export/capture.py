@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import onnx_ir as ir
 import torch
@@ -55,7 +55,7 @@ def capture(model: nn.Module, input_names: Sequence[str], vocabulary: int) -> Ca
     """
     if any(part.training for part in model.modules()):
         raise ExportError("the model is in training mode, so dropout would be exported: call .eval() first")
-    with attention_at_the_source(model) as emitted, _without_cache(model), _quiet_exporter():
+    with attention_at_the_source(model) as emitted, _without_cache(model):
         graph = _export(model, input_names, vocabulary)
     nodes = sum(node.op_type == "MultiHeadAttention" for node in graph.graph)
     log.info("captured %d nodes, %d fused attentions", graph.graph.num_nodes(), nodes)
@@ -64,17 +64,41 @@ def capture(model: nn.Module, input_names: Sequence[str], vocabulary: int) -> Ca
 
 def _export(model: nn.Module, input_names: Sequence[str], vocabulary: int) -> ir.Model:
     axes = {0: torch.export.Dim(BATCH), 1: torch.export.Dim(SEQUENCE)}
+    inputs = _traced_inputs(input_names, vocabulary)
+    return export_graph(model, inputs, input_names, [OUTPUT], tuple(axes for _ in input_names))
+
+
+def export_graph(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    dynamic_shapes: tuple[Any, ...],
+) -> ir.Model:
+    """One trace of `model` on `inputs`.
+
+    Args:
+        model: in evaluation mode.
+        inputs: what its forward takes, in order.
+        input_names: a name for every tensor among the inputs.
+        output_names: a name for every tensor of the result.
+        dynamic_shapes: by input, as torch.export takes them.
+
+    Raises:
+        ExportError: PyTorch's exporter can't capture the model.
+    """
     try:
-        program = torch.onnx.export(
-            model,
-            _traced_inputs(input_names, vocabulary),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(input_names),
-            output_names=[OUTPUT],
-            dynamic_shapes=tuple(axes for _ in input_names),
-            verbose=False,
-        )
+        with quiet_exporter():
+            program = torch.onnx.export(
+                model,
+                inputs,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(input_names),
+                output_names=list(output_names),
+                dynamic_shapes=dynamic_shapes,
+                verbose=False,
+            )
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ExportError(f"PyTorch's exporter can't capture {type(model).__name__}: {reason}") from error
@@ -108,7 +132,7 @@ def _without_cache(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """The exporter warns of its own internals, at length; what went wrong arrives as an exception."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]

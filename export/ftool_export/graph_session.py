@@ -26,7 +26,7 @@ class GraphSession:
     """
 
     def __init__(self, model: ir.Model | Path) -> None:
-        self._session = _open(model) if isinstance(model, Path) else _load(model)
+        self._session = open_session(model)
         self._names = tuple(entry.name for entry in self._session.get_inputs())
 
     def run(self, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
@@ -67,7 +67,14 @@ def model_bytes(model: ir.Model) -> int:
     return sum(constant.nbytes for constant in constants if constant is not None)
 
 
-def _load(model: ir.Model) -> Any:
+def open_session(model: ir.Model | Path) -> Any:
+    """An ONNX Runtime session on the CPU over a graph that is being made, or over the file of one.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph; the text is its reason.
+    """
+    if isinstance(model, Path):
+        return _open(model)
     with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "model.onnx"
         ir.save(model, path, external_data="model.data" if model_bytes(model) > _IN_ONE_FILE else None)

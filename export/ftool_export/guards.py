@@ -41,11 +41,9 @@ def check_structure(stage: str, model: ir.Model, expected: Expectation) -> None:
         raise GuardError(stage, "the graph is empty")
     names = tuple(value.name for value in graph.inputs)
     if names != expected.input_names:
-        raise GuardError(
-            stage, f"the graph takes {_listed(names)} instead of {_listed(expected.input_names)}"
-        )
+        raise GuardError(stage, f"the graph takes {listed(names)} instead of {listed(expected.input_names)}")
     for value in graph.inputs:
-        _check_dynamic(stage, value, axes=(0, 1))
+        check_dynamic(stage, value, axes=(0, 1))
         if not list(value.uses()):
             raise GuardError(stage, f"nothing reads the input {value.name}")
     _check_output(stage, graph, expected.labels)
@@ -88,7 +86,7 @@ def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: froz
     products = [*constant_matmuls(model, smallest), *constant_matmuls(model, smallest, operator="Gemm")]
     missed = [layer for layer in layers(products) if layer not in left_out]
     if missed:
-        raise GuardError(stage, f"still in fp32: {_listed(missed)}")
+        raise GuardError(stage, f"still in fp32: {listed(missed)}")
 
 
 def count_operators(model: ir.Model) -> Counter[str]:
@@ -96,7 +94,8 @@ def count_operators(model: ir.Model) -> Counter[str]:
     return Counter(node.op_type for node in model.graph)
 
 
-def _check_dynamic(stage: str, value: ir.Value, axes: Sequence[int]) -> None:
+def check_dynamic(stage: str, value: ir.Value, axes: Sequence[int]) -> None:
+    """Raise GuardError where one of the axes of `value` has a fixed size."""
     for axis in axes:
         if value.shape is None or isinstance(value.shape[axis], int):
             raise GuardError(
@@ -107,9 +106,9 @@ def _check_dynamic(stage: str, value: ir.Value, axes: Sequence[int]) -> None:
 def _check_output(stage: str, graph: ir.Graph, labels: int) -> None:
     names = tuple(value.name for value in graph.outputs)
     if names != (OUTPUT,):
-        raise GuardError(stage, f"the graph gives {_listed(names)} instead of {OUTPUT}")
+        raise GuardError(stage, f"the graph gives {listed(names)} instead of {OUTPUT}")
     output = graph.outputs[0]
-    _check_dynamic(stage, output, axes=(0,))
+    check_dynamic(stage, output, axes=(0,))
     if output.shape is None or len(output.shape) != 2 or output.shape[1] != labels:
         raise GuardError(stage, f"the output's shape is {output.shape} instead of (batch, {labels})")
 
@@ -147,5 +146,6 @@ def _check_difference(
         )
 
 
-def _listed(names: Sequence[str | None]) -> str:
+def listed(names: Sequence[str | None]) -> str:
+    """The names in a row, for a person."""
     return ", ".join(str(name) for name in names) or "nothing"

@@ -121,7 +121,7 @@ def tidy(
     difference = 0.0
     for graph_pass in TIDY:
         result = graph_pass.apply(model, settings)
-        stage = _name(graph_pass)
+        stage = pass_name(graph_pass)
         log.info("%s: %d places", stage, result.changed)
         model = result.model
         check_structure(stage, model, expected)
@@ -154,21 +154,25 @@ def quantize(
         model = smooth_activations.apply(model, settings).model
         check_structure("smooth_activations", model, expected)
         check_answers("smooth_activations", model, probes, quantized=False)
-    model = _quantize_products(model, plan, settings)
-    check_structure(_name(plan.quantize_products), model, expected)
-    check_answers(_name(plan.quantize_products), model, probes, quantized=True)
-    stage = _name(quantize_embeddings)
+    model = quantize_products(model, plan, settings)
+    check_structure(pass_name(plan.quantize_products), model, expected)
+    check_answers(pass_name(plan.quantize_products), model, probes, quantized=True)
+    stage = pass_name(quantize_embeddings)
     model = quantize_embeddings.apply(model, settings).model
     check_structure(stage, model, expected)
     check_answers(stage, model, probes, quantized=True)
     return model
 
 
-def _quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> ir.Model:
-    """Every product of size in the plan's operator, but those of layers left out, which get the finer one."""
+def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> ir.Model:
+    """Every product of size in the plan's operator, but those of layers left out, which get the finer one.
+
+    Raises:
+        GuardError: a product of size was not quantised.
+    """
     assert plan.quantize_products is not None
     assert plan.operator is not None
-    stage = _name(plan.quantize_products)
+    stage = pass_name(plan.quantize_products)
     products = constant_matmuls(model, settings.smallest)
     wanted = sum(layer_of(node) not in settings.left_out for node in products)
     model = plan.quantize_products.apply(model, settings).model
@@ -176,9 +180,10 @@ def _quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSetti
     check_none_missed(stage, model, settings.smallest, settings.left_out)
     if plan.quantize_left_out is not None:
         model = plan.quantize_left_out.apply(model, replace(settings, left_out=frozenset())).model
-        check_none_missed(_name(plan.quantize_left_out), model, settings.smallest, frozenset())
+        check_none_missed(pass_name(plan.quantize_left_out), model, settings.smallest, frozenset())
     return model
 
 
-def _name(graph_pass: GraphPass) -> str:
+def pass_name(graph_pass: GraphPass) -> str:
+    """What a pass is called in logs and errors: its module's name."""
     return str(getattr(graph_pass, "__name__", graph_pass)).rpartition(".")[2]

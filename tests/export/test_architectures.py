@@ -137,5 +137,12 @@ def test_layers_are_counted_under_any_name() -> None:
 
 def test_tasks_have_synonyms_and_unknown_ones_are_refused() -> None:
     assert canonical_task("sequence-classification") == "text-classification"
+    assert canonical_task("causal-lm") == "text-generation"
+    assert canonical_task("translation") == "translation"
     with pytest.raises(ExportError, match="text-classification"):
-        canonical_task("translation")
+        canonical_task("image-segmentation")
+
+
+def test_a_task_name_that_means_two_tasks_is_refused_with_both() -> None:
+    with pytest.raises(ExportError, match="summarization or translation"):
+        canonical_task("text2text-generation")

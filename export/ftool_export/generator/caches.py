@@ -1,0 +1,142 @@
+"""Caches as a model sees them while it is captured: they hold graph inputs, and leave appending to the graph.
+
+transformers asks a cache for more than its tensors: how long the past is, which sets positions, and how long keys are,
+which sets the size of T5's position bias. These answer from the shapes of the graph's own inputs.
+"""
+
+# ruff: noqa: D102, ARG002 - the methods are transformers' own, and described there
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, EncoderDecoderCache
+
+KeysValues = tuple[Tensor, Tensor]  # both (batch, heads, length, head_dim)
+
+
+class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
+    """What every cache of a capture answers alike: none slides, and none is made for torch.compile."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = list(layers)
+
+    @property
+    def is_compileable(self) -> bool:
+        return False
+
+    @property
+    def is_sliding(self) -> list[bool]:
+        return [False] * len(self.layers)
+
+
+class InPlaceCache(CapturedCache):
+    """Hands new keys and values on as they are: the attention operator appends them to its buffers.
+
+    Args:
+        layers: how many.
+        past_length: tokens before the new ones, which positions start from; a symbol of the graph.
+        key_length: what keys are stretched to, without copying, for code that reads their length; None leaves them.
+    """
+
+    def __init__(self, layers: int, past_length: int | Tensor = 0, key_length: int | None = None) -> None:
+        super().__init__([None] * layers)
+        self.past_length, self.key_length = past_length, key_length
+        self.new: dict[int, KeysValues] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> KeysValues:
+        self.new[layer_idx] = (key_states, value_states)
+        if self.key_length is None:
+            return key_states, value_states
+        stretched = (-1, -1, self.key_length, -1)
+        return key_states[:, :, :1].expand(stretched), value_states[:, :, :1].expand(stretched)
+
+    def get_seq_length(self, layer_idx: int = 0) -> Any:
+        return self.past_length
+
+    def get_query_offset(self, layer_idx: int = 0) -> Any:
+        return self.past_length
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[Any, int]:
+        return self.past_length + query_length, 0
+
+
+class JoinedCache(CapturedCache):
+    """Joins past and new keys and values along their length, as transformers' own dynamic cache does."""
+
+    def __init__(self, past: Sequence[KeysValues]) -> None:
+        super().__init__([None] * len(past))
+        self.past = past
+        self.present: dict[int, KeysValues] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> KeysValues:
+        keys, values = self.past[layer_idx]
+        self.present[layer_idx] = (
+            torch.cat([keys, key_states], dim=2),
+            torch.cat([values, value_states], dim=2),
+        )
+        return self.present[layer_idx]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.past[0][0].shape[2]
+
+    def get_query_offset(self, layer_idx: int = 0) -> int:
+        return self.past[0][0].shape[2]
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
+        return self.past[0][0].shape[2] + query_length, 0
+
+
+@dataclass(slots=True)
+class _CrossLayer:
+    keys: Tensor
+    values: Tensor
+
+
+class CrossCache(CapturedCache):
+    """Keys and values of the source: given, or recorded as the decoder computes them."""
+
+    def __init__(self, given: Sequence[KeysValues] = ()) -> None:
+        super().__init__([_CrossLayer(*pair) for pair in given])
+        self.recorded: dict[int, KeysValues] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> KeysValues:
+        self.recorded[layer_idx] = (key_states, value_states)
+        return key_states, value_states
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return 0
+
+
+class PairedCache(EncoderDecoderCache):  # type: ignore[misc]
+    """An encoder-decoder's two caches; `cross_ready` says that the source's keys and values are there."""
+
+    def __init__(self, own: Cache, cross: CrossCache, layers: int, *, cross_ready: bool) -> None:
+        self.self_attention_cache, self.cross_attention_cache = own, cross
+        self.is_updated = dict.fromkeys(range(layers), cross_ready)
+
+    @property
+    def is_compileable(self) -> bool:
+        return False
+
+    @property
+    def is_sliding(self) -> list[bool]:
+        return [False] * len(self.is_updated)
+
+    def get_seq_length(self, layer_idx: int = 0) -> Any:
+        return self.self_attention_cache.get_seq_length(layer_idx)
+
+    def get_query_offset(self, layer_idx: int = 0) -> Any:
+        return self.self_attention_cache.get_query_offset(layer_idx)
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[Any, int]:
+        sizes: tuple[Any, int] = self.self_attention_cache.get_mask_sizes(query_length, layer_idx)
+        return sizes
