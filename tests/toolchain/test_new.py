@@ -94,7 +94,7 @@ def test_a_recipe_is_never_replaced(tmp_path: Path, data: Path) -> None:
             "no column is known to hold the targets",
         ),
         (["--data", "builtin:intents", "--task", "translatoin"], "did you mean translation?"),
-        (["--from", "dates", "--base", "scratch:t5-huge"], "did you mean scratch:t5-tiny?"),
+        (["--from", "dates", "--base", "scratch:t5-huge"], "there are t5-tiny, t5-mini"),
         (["--from", "dates", "--label-column", "x"], "data.label is for text-classification"),
         (["--data", "builtin:intents", "--set", "train.epoch=1"], "did you mean train.epochs?"),
         (["--from", "intent"], "did you mean intents?"),

