@@ -131,6 +131,84 @@ def test_a_written_recipe_explains_the_settings_that_its_task_uses_and_no_others
     assert ("[generation]" in text) == (task in GENERATION_TASKS)
 
 
+GENERATION = 'task = "translation"\n' + MINIMAL
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'task = "translatoin"\n' + MINIMAL,
+            'task "translatoin" is none that ftool trains; did you mean translation?',
+        ),
+        ('task = "poetry"\n' + MINIMAL, "there are text-classification, summarization"),
+        (GENERATION + 'label = "x"\n', "data.label is for text-classification, and the task is translation"),
+        (GENERATION + "multi_label = false\n", "data.multi_label is for text-classification"),
+        (
+            GENERATION + 'messages = "x"\n',
+            "data.messages is for text-generation, and the task is translation",
+        ),
+        (GENERATION + '[train]\npooling = "cls"\n', "train.pooling is for text-classification"),
+        (GENERATION + '[train]\nmethod = "head"\n', 'train.method can\'t be "head" for translation'),
+        (
+            GENERATION + '[train]\nmetric = "rougeL"\n',
+            "must be one of bleu, chrf, exact_match, token_accuracy",
+        ),
+        (GENERATION + "[train]\nmax_target_length = 1\n", "train.max_target_length must be 2 or more, got 1"),
+        (GENERATION + "[train]\nvocabulary_size = 10\n", "train.vocabulary_size must be 100 or more, got 10"),
+        (GENERATION + '[train]\ntokenizer = "bpee"\n', 'did you mean "bpe"?'),
+        (GENERATION + "[generation]\nnum_beams = 0\n", "generation.num_beams must be 1 or more, got 0"),
+        (GENERATION + "[generation]\ntop_p = 0.0\n", "generation.top_p must be above 0, at most 1, got 0.0"),
+        (GENERATION + "[generation]\ntemperature = 0\n", "generation.temperature must be above 0, got 0"),
+        (GENERATION + "[generation]\nmax_new_tokens = 0\n", "generation.max_new_tokens must be 1 or more"),
+        (GENERATION + "[generation]\nbeams = 4\n", "did you mean generation.num_beams?"),
+        (GENERATION + 'target_language = ""\n', "data.target_language must be a character or more"),
+        (MINIMAL + 'target = "x"\n', "data.target is for summarization and translation and text-generation"),
+        (
+            MINIMAL + 'source_language = "en"\n',
+            "data.source_language is for summarization and translation, and",
+        ),
+        (MINIMAL + "[generation]\nnum_beams = 4\n", "generation.num_beams is for summarization"),
+        (MINIMAL + '[train]\nmetric = "f1"\n', "train.metric is for summarization"),
+    ],
+)
+def test_settings_of_another_task_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as refused:
+        Recipe.read(write(tmp_path, text))
+    assert message in str(refused.value)
+
+
+def test_what_another_task_would_have_by_default_may_stand_there(tmp_path: Path) -> None:
+    text = GENERATION + '[train]\npooling = "auto"\nclass_weights = "none"\n'
+    assert Recipe.read(write(tmp_path, text)).task == "translation"
+
+
+@pytest.mark.parametrize(
+    ("task", "precision"),
+    [("text-classification", "int8"), *((task, "w8") for task in GENERATION_TASKS)],
+)
+def test_a_precision_that_is_not_set_is_the_tasks(task: str, precision: str) -> None:
+    assert ExportRecipe().precision_for(task) == precision
+    assert ExportRecipe(precision="fp32").precision_for(task) == "fp32"
+
+
+def test_the_generation_table_is_a_generation_config_of_transformers() -> None:
+    from transformers import GenerationConfig
+
+    recipe = Recipe(
+        task="summarization",
+        data=DataSettings(path="x"),
+        train=TrainSettings(max_target_length=48),
+        generation=GenerationSettings(num_beams=4, length_penalty=2.0),
+    )
+    values = recipe.generation_config()
+    assert (values["max_new_tokens"], values["num_beams"]) == (48, 4)
+    known = vars(GenerationConfig(**values))
+    assert {name: known[name] for name in values} == values
+    shorter = dataclasses.replace(recipe, generation=GenerationSettings(max_new_tokens=9))
+    assert shorter.generation_config()["max_new_tokens"] == 9
+
+
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrainSettings().epochs = 4  # type: ignore[misc]
@@ -145,6 +223,16 @@ def test_paths_in_a_recipe_are_relative_to_its_file(tmp_path: Path, monkeypatch:
     assert 'path = "../../data/train.csv"' in file.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path / "models")
     assert Path(Recipe.read(Path("mine/recipe.toml")).data.path).samefile(tmp_path / "data" / "train.csv")
+
+
+def test_a_file_of_targets_moves_with_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("d.en", "d.zh"):
+        Path(name).write_text("x\n", encoding="utf-8")
+    file = tmp_path / "models" / "recipe.toml"
+    Recipe(task="translation", data=DataSettings(path="d.en", target_file="d.zh")).write(file)
+    assert 'target_file = "../d.zh"' in file.read_text(encoding="utf-8")
+    assert Path(Recipe.read(file).data.target_file or "").samefile("d.zh")
 
 
 def test_a_relative_path_that_leads_nowhere_is_still_seen_from_the_file(tmp_path: Path) -> None:
