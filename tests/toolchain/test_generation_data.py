@@ -127,6 +127,21 @@ def test_pairs_are_read_from_parquet_and_json(tmp_path: Path) -> None:
         assert pairs(tmp_path / name) == [("one", ("一",)), ("two", ("二",))]
 
 
+def test_data_of_the_hubs_own_types_is_read(tmp_path: Path) -> None:
+    import datasets
+
+    languages = datasets.Features({"translation": datasets.Translation(languages=("en", "zh"))})
+    chats = datasets.Features(
+        {"messages": [{"role": datasets.Value("string"), "content": datasets.Value("string")}]}
+    )
+    rows = [{"en": f"number {n}", "zh": f"数 {n}"} for n in range(30)]
+    for name, features, values in (("translation", languages, rows), ("messages", chats, [TURNS] * 30)):
+        split = datasets.Dataset.from_dict({name: values}, features=features)
+        datasets.DatasetDict({"train": split, "test": split}).save_to_disk(str(tmp_path / name))
+    assert pairs(tmp_path / "translation")[1] == ("number 1", ("数 1",))
+    assert examples(tmp_path / "messages", "text-generation")[0].targets == ("Hello",)
+
+
 def test_two_files_run_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "d.en").write_bytes(b"one\r\ntwo\r\n")
     (tmp_path / "d.zh").write_text("一\n二\n\n", encoding="utf-8")

@@ -25,14 +25,17 @@ def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "installed"
 
 
-def test_new_from_intents_works_from_the_wheel(installed_wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["intents", "dates"])
+def test_new_from_a_shipped_recipe_works_from_the_wheel(
+    installed_wheel: Path, tmp_path: Path, name: str
+) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed_wheel)}
     where = [sys.executable, "-c", "import ftool; print(ftool.__file__)"]
     found = subprocess.run(where, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert Path(found.stdout.strip()).is_relative_to(installed_wheel)
-    new = [sys.executable, "-m", "ftool", "new", "mine", "--from", "intents"]
+    new = [sys.executable, "-m", "ftool", "new", "mine", "--from", name]
     subprocess.run(new, env=environment, cwd=tmp_path, check=True, capture_output=True)
-    assert Recipe.read(tmp_path / "mine" / "recipe.toml").data.path == "builtin:intents"
+    assert Recipe.read(tmp_path / "mine" / "recipe.toml").data.path == f"builtin:{name}"
 
 
 def test_the_wheel_holds_both_packages_typed(installed_wheel: Path) -> None:

@@ -20,9 +20,7 @@ from .table import Table
 from .types import DataError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt")
-GENERATED = {
-    "dates": date_tables
-}  # shipped data sets that are made, not read: builtin:NAME or builtin:NAME:SIZE
+GENERATED = {"dates": date_tables}  # shipped data that is made, not read: builtin:NAME, or builtin:NAME:SIZE
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
@@ -35,7 +33,7 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
         tables["train"] = tables.pop("all")
     for split, path in (("validation", settings.validation), ("test", settings.test)):
         if path is not None:
-            tables[split] = only_table(read_tables(path, settings.columns), split, path)
+            tables[split] = only_table(read_tables(path, settings.columns, settings.seed), split, path)
     if "train" not in tables:
         raise DataError(
             f"{settings.path}: has no train split, only {', '.join(tables) or 'splits of other names'}"
@@ -48,15 +46,18 @@ def read_data(settings: DataSettings) -> dict[str, Table]:
     if settings.target_file is not None:
         source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
         return {"all": read_aligned(source, target)}
-    name, _, size = settings.path.removeprefix(BUILTIN).partition(":")
-    if settings.path.startswith(BUILTIN) and name in GENERATED:
-        return GENERATED[name](size, settings.seed)
-    return read_tables(settings.path, settings.columns)
+    return read_tables(settings.path, settings.columns, settings.seed)
 
 
-def read_tables(path: str, columns: Sequence[str] | None) -> dict[str, Table]:
-    """The tables of a file, a folder, a shipped data set or a hub id, by split; `all` where none is named."""
+def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
+    """The tables of a file, a folder, a shipped data set or a hub id, by split; `all` where none is named.
+
+    `seed` is that of data which is made.
+    """
     if path.startswith(BUILTIN):
+        name, _, size = path.removeprefix(BUILTIN).partition(":")
+        if name in GENERATED:
+            return GENERATED[name](size, seed)
         return _read_folder(_builtin_folder(path.removeprefix(BUILTIN)), columns)
     local = Path(path).expanduser()
     if local.is_dir():
