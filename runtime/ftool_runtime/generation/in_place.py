@@ -103,7 +103,9 @@ class InPlaceDecoder(Decoder):
         if len(rows) == len(self.lengths):
             return
         grown = len(rows) > len(self.lengths)
-        self._arrange(len(rows), self._capacity, used)
+        # What few rows found free from an earlier run would be a multiple of it for more rows.
+        capacity = min(self._capacity, max(2 * used, _SMALLEST)) if grown else self._capacity
+        self._arrange(len(rows), self._limited(capacity), used)
         if grown:
             for view in self._views:
                 view[:, :, :used] = view[rows, :, :used]
