@@ -86,6 +86,15 @@ def test_the_hubs_objects_of_languages_are_spread(tmp_path: Path) -> None:
     assert pairs(path, source="zh", target="en")[0] == ("一", ("one",))
 
 
+def test_every_split_is_translated_the_same_way(tmp_path: Path) -> None:
+    rows = [{"translation": {"en": f"number {n}", "zh": f"数 {n}"}} for n in range(30)]
+    turned = [{"translation": {"zh": "另一个", "en": "another"}}]
+    for name, values in (("train", rows), ("validation", turned), ("test", turned)):
+        jsonl(tmp_path / f"{name}.jsonl", values)
+    data = load_generation_data(DataSettings(path=str(tmp_path)), "translation")
+    assert (data.train.examples[0].source, data.test.examples[0].source) == ("number 0", "another")
+
+
 def test_a_row_without_an_object_of_languages_is_refused(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "d.jsonl", [{"translation": {"en": "a", "zh": "b"}}, {"translation": "c"}])
     with pytest.raises(DataError, match="row 2 has no object of languages in 'translation', got 'c'"):

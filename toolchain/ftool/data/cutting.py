@@ -7,10 +7,16 @@ with every version of Python, and rows that are added later move few others.
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
+from typing import TypeVar
+
+from ftool.recipe import DataSettings
 
 from .examples import Examples
+from .split_names import SPLITS
 from .types import DataError
+
+S = TypeVar("S", bound=Sized)
 
 
 def cut_off(examples: Examples, fraction: float, seed: int, split: str) -> tuple[Examples, Examples]:
@@ -41,6 +47,30 @@ def cut_off(examples: Examples, fraction: float, seed: int, split: str) -> tuple
         )
     kept = [row for row in range(len(examples)) if row not in cut]
     return examples.take(kept), examples.take(sorted(cut))
+
+
+def cut_missing_splits(
+    splits: dict[str, S],
+    settings: DataSettings,
+    cut: Callable[[S, float, int, str], tuple[S, S]],
+    how: str,
+) -> list[str]:
+    """Put the test and the validation split into `splits` where they are missing, cut off the training examples.
+
+    `cut` does so as `cut_off` would. Returned is what was done, `how` included, and how many examples each split has.
+    """
+    notes = []
+    share_left = 1.0
+    for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
+        if name not in splits:
+            splits["train"], splits[name] = cut(splits["train"], fraction / share_left, settings.seed, name)
+            share_left -= fraction
+            notes.append(
+                f"{name}: {len(splits[name])} examples cut off the training data "
+                f"({fraction:.0%}, {how}, seed {settings.seed})"
+            )
+    names = dict.fromkeys((*SPLITS, *splits))
+    return [*notes, "examples: " + ", ".join(f"{len(splits[name])} {name}" for name in names)]
 
 
 def rows_by_text(texts: Sequence[str]) -> dict[str, list[int]]:

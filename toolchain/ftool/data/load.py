@@ -7,14 +7,13 @@ from dataclasses import replace
 from ftool.recipe import DataSettings
 
 from .columns import label_column, text_column
-from .cutting import cut_off
+from .cutting import cut_missing_splits, cut_off
 from .examples import Examples, checked_texts
 from .fingerprint import fingerprint
 from .label_set import label_set, numbered, refuse_unknown
 from .labels import LabelReader, label_reader
 from .overlaps import contradictions, shared_texts
 from .sources import find_tables, only_table, read_data
-from .split_names import SPLITS
 from .table import Table
 from .types import ClassificationData, DataError, Split
 
@@ -34,7 +33,10 @@ def load_dataset(settings: DataSettings, task: str = "text-classification") -> C
     splits = {name: _examples(table, settings, reader) for name, table in tables.items()}
     label_names = label_set(splits, reader.names)
     warnings = _unused_names(reader, label_names) + shared_texts(splits) + contradictions(splits["train"])
-    notes = [_columns_note(tables["train"], settings), *_cut_missing_splits(splits, settings)]
+    notes = [
+        _columns_note(tables["train"], settings),
+        *cut_missing_splits(splits, settings, cut_off, "stratified by label"),
+    ]
     for note in notes:
         _log.info("%s", note)
     for warning in warnings:
@@ -96,23 +98,6 @@ def _examples(table: Table, settings: DataSettings, reader: LabelReader) -> Exam
         [reader.read(row.cells[labels], table.source, row.number) for row in table.rows],
         numbers,
     )
-
-
-def _cut_missing_splits(splits: dict[str, Examples], settings: DataSettings) -> list[str]:
-    """Cut the test and the validation split off the training examples where they are missing; say so."""
-    notes = []
-    share_left = 1.0
-    for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
-        if name not in splits:
-            splits["train"], splits[name] = cut_off(
-                splits["train"], fraction / share_left, settings.seed, name
-            )
-            share_left -= fraction
-            notes.append(
-                f"{name}: {len(splits[name])} examples cut off the training data "
-                f"({fraction:.0%}, stratified by label, seed {settings.seed})"
-            )
-    return [*notes, "examples: " + ", ".join(f"{len(splits[name])} {name}" for name in SPLITS)]
 
 
 def _columns_note(table: Table, settings: DataSettings) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ftool.recipe import DataSettings
+from ftool.recipe.tasks import PAIR_TASKS
 
-from .cutting import cut_off
+from .cutting import cut_missing_splits, cut_off
 from .examples import Examples
 from .generation import Example, GenerationData, GenerationSplit
 from .overlaps import shared_texts
-from .pairs import pairs_note, read_pairs
+from .pairs import in_one_direction, pairs_note, read_pairs
 from .prompts import prompts_note, read_prompts
 from .sources import find_tables, only_table, read_data
 from .split_names import SPLITS
@@ -38,9 +39,14 @@ def load_generation_data(settings: DataSettings, task: str) -> GenerationData:
     """
     read, noted = _reader(task)
     tables = find_tables(settings)
+    if task in PAIR_TASKS:
+        settings = in_one_direction(tables["train"], settings)
     splits = {name: _split(table, read(table, settings)) for name, table in tables.items()}
     warnings = shared_texts({name: _by_source(splits[name]) for name in SPLITS if name in splits})
-    notes = [noted(tables["train"], settings), *_cut_missing_splits(splits, settings)]
+    notes = [
+        noted(tables["train"], settings),
+        *cut_missing_splits(splits, settings, _cut, "each source on one side"),
+    ]
     for note in notes:
         _log.info("%s", note)
     for warning in warnings:
@@ -92,25 +98,16 @@ def _split(table: Table, examples: Sequence[Example]) -> GenerationSplit:
     return GenerationSplit(examples, table.source)
 
 
-def _cut_missing_splits(splits: dict[str, GenerationSplit], settings: DataSettings) -> list[str]:
-    """Cut the test and the validation split off the training examples where they are missing; say so."""
-    notes = []
-    share_left = 1.0
-    for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
-        if name not in splits:
-            train = splits["train"]
-            numbered = replace(_by_source(train), rows=list(range(len(train))))
-            kept, cut = cut_off(numbered, fraction / share_left, settings.seed, name)
-            splits["train"], splits[name] = _take(train, kept), _take(train, cut)
-            share_left -= fraction
-            notes.append(
-                f"{name}: {len(cut)} examples cut off the training data "
-                f"({fraction:.0%}, each source on one side, seed {settings.seed})"
-            )
-    return [
-        *notes,
-        "examples: " + ", ".join(f"{len(splits[name])} {name}" for name in dict.fromkeys((*SPLITS, *splits))),
-    ]
+def _cut(
+    train: GenerationSplit, fraction: float, seed: int, name: str
+) -> tuple[GenerationSplit, GenerationSplit]:
+    """`train` without a share of about `fraction`, and that share, all rows of one source on one side."""
+    numbered = replace(_by_source(train), rows=list(range(len(train))))
+    kept, cut = (
+        GenerationSplit([train.examples[position] for position in part.rows], train.source)
+        for part in cut_off(numbered, fraction, seed, name)
+    )
+    return kept, cut
 
 
 def _by_source(split: GenerationSplit) -> Examples:
@@ -121,11 +118,6 @@ def _by_source(split: GenerationSplit) -> Examples:
         [()] * len(split),
         [example.row for example in split.examples],
     )
-
-
-def _take(split: GenerationSplit, part: Examples) -> GenerationSplit:
-    """The examples at the positions that stand as rows in `part`."""
-    return GenerationSplit([split.examples[position] for position in part.rows], split.source)
 
 
 def _asked(example: Example) -> str:

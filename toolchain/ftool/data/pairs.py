@@ -1,13 +1,14 @@
 """Sources with their targets, for summarization and translation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ftool.recipe import DataSettings
 
 from .columns import column_of
 from .examples import checked_texts
 from .generation import Example
-from .pair_columns import pair_columns, spread_translations
+from .pair_columns import language_pair, pair_columns, spread_translations
 from .table import Cell, Table
 from .types import DataError
 
@@ -26,6 +27,18 @@ def read_pairs(table: Table, settings: DataSettings) -> list[Example]:
         Example(text, references, row=row.number)
         for text, references, row in zip(sources, targets, table.rows, strict=True)
     ]
+
+
+def in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
+    """The settings with the languages that the training table's columns are called by, where they name none.
+
+    Every split is then read the same way, whatever the order of its columns.
+    """
+    named = (settings.source, settings.target, settings.source_language, settings.target_language)
+    found = language_pair(spread_translations(train).columns, settings)
+    if found is None or any(name is not None for name in named):
+        return settings
+    return replace(settings, source_language=found[0], target_language=found[1])
 
 
 def pairs_note(table: Table, settings: DataSettings) -> str:
