@@ -184,11 +184,6 @@ def _check_together(config: GenerationConfig) -> None:
         tokens = {forced} if isinstance(forced, int) else set(forced or ())
         if tokens and tokens <= set(config.suppress_tokens):
             raise InputError(f"{name} is {forced}, which suppress_tokens forbids; take it out of one of them")
-    if config.min_new_tokens and config.max_new_tokens and config.min_new_tokens > config.max_new_tokens:
-        raise InputError(
-            f"min_new_tokens is {config.min_new_tokens} and max_new_tokens {config.max_new_tokens}; "
-            "the minimum must not be above the maximum"
-        )
 
 
 def _unknown(name: str, known: list[str]) -> str:

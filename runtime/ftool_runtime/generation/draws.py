@@ -24,7 +24,7 @@ def sampling_filters(config: GenerationConfig) -> list[Filter]:
     least = 1 if config.num_beams == 1 else 1 + (len(config.eos_token_id) or 1)
     filters: list[Filter] = []
     if config.temperature != 1:
-        filters.append(lambda scores, _: scores / np.float32(config.temperature))
+        filters.append(_temperature(config.temperature))
     if config.top_h is not None:
         filters.append(_top_h(config.top_h))
     if config.top_k:
@@ -74,6 +74,14 @@ def _largest(scores: Scores, count: int) -> np.float32:
     """The `count`-th largest score."""
     count = min(count, scores.size)
     return np.partition(scores, scores.size - count)[scores.size - count]  # type: ignore[no-any-return]
+
+
+def _temperature(temperature: float) -> Filter:
+    def divided(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        with np.errstate(over="ignore"):  # infinite is what such a score is then
+            return scores / np.float32(temperature)
+
+    return divided
 
 
 def _top_k(count: int) -> Filter:

@@ -20,6 +20,7 @@ from ftool_runtime.bundle_paths import (
 )
 from ftool_runtime.errors import BundleError, DeviceError, InputError
 from ftool_runtime.generation.answers import GeneratedRow
+from ftool_runtime.generation.beams import BeamRow, beam_search
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.decoder_graph import DecoderGraph
@@ -96,28 +97,22 @@ class GeneratorEngine:
             raise InputError("logits are kept for num_beams=1 alone")
         facts = [self.facts(row, config, first_row + place) for place, row in enumerate(rows)]
         answers: list[list[GeneratedRow]] = [[] for _ in rows]
-        for run in self._runs([len(row) for row in rows], config):
-            chosen = [rows[place] for place in run]
-            for sequences in self._sequences(config):
+        for places, sequences in self._runs([len(row) for row in rows], config):
+            tokens = [rows[place] for place in places]
+            chosen = [facts[place] for place in places]
+            if config.num_beams > 1:
+                found = self._beams(graphs, tokens, chosen, config, stopped)
+            else:
                 made = [
-                    [
-                        Row(
-                            self._prompt(row, config),
-                            facts[place],
-                            config,
-                            sequence=sequence,
-                            stopped=stopped(),
-                            keep_logits=keep_logits,
-                        )
-                        for sequence in sequences
-                    ]
-                    for place, row in zip(run, chosen, strict=True)
+                    [self._row(row, fact, config, number, stopped(), keep_logits) for number in sequences]
+                    for row, fact in zip(tokens, chosen, strict=True)
                 ]
                 with graphs.decoders.borrow() as decoder:
-                    for _ in self._search(graphs, decoder, chosen, config, made):
+                    for _ in self._search(graphs, decoder, tokens, config, made):
                         pass
-                for place, several in zip(run, made, strict=True):
-                    answers[place] += [row.result() for row in several]
+                found = [[row.result() for row in several] for several in made]
+            for place, several in zip(places, found, strict=True):
+                answers[place] += several
         return [answer for several in answers for answer in several]
 
     def grow(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Iterator[None]:
@@ -130,7 +125,7 @@ class GeneratorEngine:
         self, tokens: Sequence[int], config: GenerationConfig, stopped: Stopped | None, row: int = 0
     ) -> Row:
         """The beginning of the answer to one source or prompt. Raises InputError as `generate`."""
-        return Row(self._prompt(tokens, config), self.facts(tokens, config, row), config, stopped=stopped)
+        return self._row(tokens, self.facts(tokens, config, row), config, 0, stopped, False)
 
     def score(
         self, rows: TokenRows, answers: TokenRows, config: GenerationConfig
@@ -205,20 +200,46 @@ class GeneratorEngine:
             return [config.bos_token_id]
         return [start] if isinstance(start, int) else [start[0]]
 
-    def _runs(self, lengths: Sequence[int], config: GenerationConfig) -> list[list[int]]:
-        """The rows of each run: of like length, or each alone where company would change its answer."""
-        if self.manifest.precision.rows_share_scale:
-            return [[place] for place in range(len(lengths))]
-        most = max(1, ROWS_OF_A_RUN // max(config.num_beams, config.num_return_sequences))
+    def _runs(self, lengths: Sequence[int], config: GenerationConfig) -> list[tuple[list[int], range]]:
+        """The rows of each run, and which of their drawn answers: rows of like length, or each answer alone."""
+        drawn = config.num_return_sequences if config.num_beams == 1 else 1
+        if self.manifest.precision.rows_share_scale:  # company would change answers
+            alone = [range(number, number + 1) for number in range(drawn)]
+            return [([place], numbers) for place in range(len(lengths)) for numbers in alone]
+        most = max(1, ROWS_OF_A_RUN // max(config.num_beams, drawn))
         runs = cut_into_runs(lengths, TOKENS_OF_A_RUN)
-        return [run[start : start + most] for run in runs for start in range(0, len(run), most)]
+        cut = [run[start : start + most] for run in runs for start in range(0, len(run), most)]
+        return [(run, range(drawn)) for run in cut]
 
-    def _sequences(self, config: GenerationConfig) -> list[range]:
-        """Which of a row's drawn answers share a run."""
-        count = config.num_return_sequences if config.num_beams == 1 else 1
-        if self.manifest.precision.rows_share_scale:
-            return [range(sequence, sequence + 1) for sequence in range(count)]
-        return [range(count)]
+    def _row(
+        self,
+        tokens: Sequence[int],
+        facts: RowFacts,
+        config: GenerationConfig,
+        sequence: int,
+        stopped: Stopped | None,
+        keep_logits: bool,
+    ) -> Row:
+        prompt = self._prompt(tokens, config)
+        return Row(prompt, facts, config, sequence=sequence, stopped=stopped, keep_logits=keep_logits)
+
+    def _beams(
+        self,
+        graphs: Graphs,
+        tokens: TokenRows,
+        facts: Sequence[RowFacts],
+        config: GenerationConfig,
+        stopped: Callable[[], Stopped | None],
+    ) -> list[list[GeneratedRow]]:
+        rows = [
+            BeamRow(self._prompt(row, config), fact, config, stopped=stopped())
+            for row, fact in zip(tokens, facts, strict=True)
+        ]
+        with graphs.decoders.borrow() as decoder:
+            logits = self._begin(graphs, decoder, tokens, config)
+            for _ in beam_search(decoder, logits, rows, config.num_beams):
+                pass
+        return [row.results() for row in rows]
 
     def _search(
         self,
