@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftool.data import DataError, Message, load_dataset, load_generation_data, load_generation_split
@@ -199,6 +199,26 @@ def test_texts_that_cannot_be_used_are_named_by_row_and_column(
     with pytest.raises(DataError, match=message) as refused:
         pairs(path)
     assert "d.jsonl" in str(refused.value)
+
+
+_TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30).filter(
+    str.strip
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(_TEXTS, st.lists(_TEXTS, min_size=1, max_size=3)), min_size=1, max_size=5))
+def test_texts_come_back_as_they_were_written(
+    tmp_path: Path,  # one file for all examples
+    rows: list[tuple[str, list[str]]],
+) -> None:
+    path = jsonl(tmp_path / "d.jsonl", [{"src": source, "tgt": targets} for source, targets in rows])
+    assert pairs(path) == [(source, tuple(targets)) for source, targets in rows]
+
+
+def test_languages_leave_the_usual_names_as_they_are(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "d.jsonl", [{"src": "one", "tgt": "一", "file": "a.po"}])
+    assert pairs(path, source_language="en", target_language="zh") == [("one", ("一",))]
 
 
 def test_no_examples_and_no_such_task_are_refused(tmp_path: Path) -> None:
