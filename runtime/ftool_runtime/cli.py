@@ -99,12 +99,7 @@ def _verify(options: argparse.Namespace) -> int:
     lines = [f"{name} {problem}" for name, problem in report.altered.items()]
     lines += [report.failure] if report.failure else []
     if report.replay is not None:
-        replay = report.replay
-        lines.append(
-            f"{replay.examples} golden texts ({replay.source}): largest difference of a logit "
-            f"{replay.max_difference:.2g}, tolerance {replay.tolerance:.2g}; "
-            f"{replay.same_label} with the same label"
-        )
+        lines.append(report.replay.summary())
     lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))
     _show(options, report.to_json(), lines)
     return DONE if report.passed else GATE_SAID_NO

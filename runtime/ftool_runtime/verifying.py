@@ -9,6 +9,7 @@ import numpy as np
 
 from ftool_runtime.bundle_paths import GOLDEN_FILE
 from ftool_runtime.errors import BundleError
+from ftool_runtime.generation.golden import GenerationGolden, GenerationReplay, replay
 from ftool_runtime.golden import Golden
 from ftool_runtime.integrity import altered_files
 from ftool_runtime.loading import load
@@ -34,6 +35,13 @@ class Replay:
         """Whether no logit differs by more than the tolerance."""
         return self.max_difference <= self.tolerance  # False for NaN
 
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.examples} golden texts ({self.source}): largest difference of a logit {self.max_difference:.2g}, "
+            f"tolerance {self.tolerance:.2g}; {self.same_label} with the same label"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
@@ -51,7 +59,7 @@ class VerifyReport:
     files: int
     altered: Mapping[str, str]
     failure: str | None
-    replay: Replay | None
+    replay: Replay | GenerationReplay | None
 
     @property
     def passed(self) -> bool:
@@ -90,9 +98,15 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
     )
 
 
-def _replay(folder: Path, manifest: Manifest, device: Device, threads: int | None) -> Replay:
+def _replay(
+    folder: Path, manifest: Manifest, device: Device, threads: int | None
+) -> Replay | GenerationReplay:
     if GOLDEN_FILE not in manifest.files:
         raise BundleError(f"the manifest lists no {GOLDEN_FILE}: nothing to replay")
+    if manifest.generation is not None:
+        answers = GenerationGolden.read(folder)
+        with load(folder, device=device, threads=threads) as generator:
+            return replay(answers, generator)
     golden = Golden.read(folder)
     expected = np.array(golden.logits)  # (texts, labels)
     if expected.shape[1] != len(manifest.labels):

@@ -180,9 +180,9 @@ class Generator(ABC):
         """
         return self._engine.score(rows, answers, self._settle(None, None, options).config)
 
-    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The texts of answers' token ids, special tokens left out, spaces at the ends taken off."""
-        return [self._engine.tokens.decode(list(row)).strip() for row in rows]
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer's token ids, special tokens left out, spaces at its ends taken off."""
+        return self._engine.tokens.decode(list(ids)).strip()
 
     def info(self) -> dict[str, Any]:
         """What was loaded and how it runs: JSON values, for people and logs."""
