@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftool.generation_metrics import main_metric_of, main_score_of, text_metrics, token_metrics
+from ftool.generation_metrics import main_metric_of, score_called, text_metrics, token_metrics
 from ftool.recipe import DataSettings, Recipe, RecipeError, TrainSettings
 from ftool.recipe.tasks import METRICS
 from ftool.writing import sentences, units, writing_of
@@ -223,14 +223,16 @@ def recipe(task: str, metric: str | None = None) -> Recipe:
 def test_the_recipe_or_else_the_task_says_which_metric_decides() -> None:
     assert [main_metric_of(recipe(task)) for task in METRICS] == ["bleu", "rougeL", "token_accuracy"]
     assert main_metric_of(recipe("translation", "exact_match")) == "exact_match"
-    assert main_score_of({"bleu": 0.25}, recipe("translation")) == 0.25
     with pytest.raises(RecipeError, match="must be one of bleu, chrf, exact_match"):
         recipe("translation", "rougeL")
 
 
-def test_a_metric_that_the_data_has_not_says_why() -> None:
-    with pytest.raises(InputError, match=r"no reference holds ####\); they have exact_match"):
-        main_score_of({"exact_match": 0.5}, recipe("text-generation", "answer_accuracy"))
+def test_a_score_that_the_data_has_not_says_why() -> None:
+    assert score_called("bleu", {"bleu": 0.25}) == 0.25
+    with pytest.raises(
+        InputError, match="no score answer_accuracy, since no reference holds ####; they have bleu"
+    ):
+        score_called("answer_accuracy", {"bleu": 0.5, "signatures": {}})
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,12 @@ def main_metric_of(recipe: Recipe) -> str:
     return recipe.train.metric or METRICS[recipe.task].default
 
 
-def main_score_of(metrics: Metrics, recipe: Recipe) -> float:
-    """The main metric's value. Raises InputError where the data gives it none."""
-    name = main_metric_of(recipe)
+def score_called(name: str, metrics: Metrics) -> float:
+    """One score by its name. Raises InputError saying why where the examples give none of that name."""
     if name not in metrics:
         scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
-        why = f" (no reference holds {ANSWER_MARK})" if name == "answer_accuracy" else ""
-        raise InputError(f"train.metric is {name}, which these examples don't have{why}; they have {scores}")
+        why = f", since no reference holds {ANSWER_MARK}" if name == "answer_accuracy" else ""
+        raise InputError(f"these examples have no score {name}{why}; they have {scores}")
     return float(metrics[name])
 
 
