@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from transformers import set_seed
 
 import ftool_runtime
-from ftool.bases import BASES, SCRATCH, resolve_base
+from ftool.bases import SCRATCH
 from ftool.data import GenerationData, GenerationSplit, load_generation_data, load_generation_split
 from ftool.data.load_generation import generation_fingerprint
 from ftool.generation_metrics import main_metric_of
@@ -18,13 +18,13 @@ from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, ShownAnswer, TrainReport
 from ftool.training import checkpoints
-from ftool.training.answers import TokenRows, is_chat, tokenize_examples, warn_of_cut
+from ftool.training.answers import TokenRows, tokenize_examples, warn_of_cut
 from ftool.training.distributed import is_main_process
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_stages import judge, train_generator
-from ftool.training.hardware import device_name, use_bf16, use_threads
+from ftool.training.hardware import use_bf16, use_threads
 from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
-from ftool.training.scratch import create_scratch
+from ftool.training.starting_point import starting_point
 from ftool_export.disk import disk_errors
 from ftool_export.folder_swap import replacing_folder
 from ftool_export.generator import LoadedGenerator, load_generator, save_generator
@@ -46,7 +46,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     use_bf16(recipe.train.bf16)  # refused here, not after minutes
     set_seed(recipe.train.seed)
     data = load_generation_data(recipe.data, recipe.task)
-    loaded = _new_generator(recipe, data)
+    loaded = starting_point(recipe, data)
     splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
     rows = {name: _rows(loaded, split, name, recipe) for name, split in splits.items()}
     judged = {name: _judged(split, rows[name], recipe) for name, split in splits.items()}
@@ -101,31 +101,6 @@ def evaluate(
     return _evaluation(metrics, answers, judged, split, on="bundle")
 
 
-def _new_generator(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
-    if recipe.base.startswith(SCRATCH):
-        loaded = _from_scratch(recipe, data)
-    else:
-        loaded = load_generator(resolve_base(recipe.base), recipe.task)
-        base = BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base
-        loaded = replace(loaded, base=base, max_length=min(recipe.train.max_length, loaded.max_length))
-    loaded.generation_config.update(**recipe.generation_config())
-    loaded.model.to(device_name())
-    return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
-
-
-def _from_scratch(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
-    examples = data.train.examples
-    turns = [message.content for example in examples for message in example.messages or ()]
-    return create_scratch(
-        recipe.base,
-        recipe.task,
-        sources=[*(example.source for example in examples), *turns],
-        targets=[example.targets[0] for example in examples],
-        chat=is_chat(examples),
-        settings=recipe.train,
-    )
-
-
 def _rows(loaded: LoadedGenerator, split: GenerationSplit, name: str, recipe: Recipe) -> TokenRows:
     limit = recipe.train.max_target_length
     rows = tokenize_examples(loaded, split.examples, max_target_length=limit)
@@ -168,7 +143,10 @@ def _asked(example: Any) -> str:
 def _identity(recipe: Recipe, data: GenerationData) -> dict[str, Any]:
     return identity(
         recipe, training=data.sha256, validation=generation_fingerprint(data.validation.examples)
-    ) | {"data.prefix": recipe.data.prefix}
+    ) | {
+        f"data.{name}": getattr(recipe.data, name)
+        for name in ("prefix", "source_language", "target_language")
+    }
 
 
 def _account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ftool.data import Example
 from ftool_export.generator import LoadedGenerator, tokenize_chats, tokenize_sources
+from ftool_export.generator.languages import first_token
 
 from .errors import TrainingError
 
@@ -75,13 +76,16 @@ def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: boo
         return []
     tokenizer = loaded.tokenizer
     end = tokenizer.eos_token_id
-    if loaded.family == "encoder-decoder":
-        encoded = tokenizer(text_target=list(texts), split_special_tokens=True)["input_ids"]
+    if loaded.family == "encoder-decoder" and not (loaded.languages and loaded.languages.target_tokens):
+        encoded = tokenizer(text_target=list(texts), split_special_tokens=True, verbose=False)["input_ids"]
         return [_ended(ids, end) for ids in encoded]
+    first = first_token(loaded.generation_config, loaded.languages)
     if chat:
         end = turn_end(loaded)
-    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return [[*ids, end] for ids in encoded]
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)[
+        "input_ids"
+    ]
+    return [[*first, *ids, end] for ids in encoded]
 
 
 def turn_end(loaded: LoadedGenerator) -> int:
@@ -146,7 +150,7 @@ def _shorter(rows: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> 
 
 
 def _ended(ids: Sequence[int], end: int) -> list[int]:
-    """Up to the end token: some tokenizers put the language after it, which the model is not asked for."""
+    """Up to the end token, which is added where the tokenizer adds none."""
     ids = list(ids)
     return ids[: ids.index(end) + 1] if end in ids else [*ids, end]
 

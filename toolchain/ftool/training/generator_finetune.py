@@ -109,7 +109,7 @@ def _trainer(
 ) -> Any:
     arguments = trainer_arguments(settings, len(rows), folder) | {
         "metric_for_best_model": _RANK,
-        "gradient_checkpointing": settings.gradient_checkpointing,
+        "activation_checkpointing": settings.gradient_checkpointing,
         "label_smoothing_factor": settings.label_smoothing,
         "optim": {"adamw": "adamw_torch", "adafactor": "adafactor"}[settings.optimizer],
     }

@@ -3,6 +3,7 @@
 No text is lost: what the vocabulary does not hold is spelt in bytes, whatever its script.
 """
 
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -82,18 +83,13 @@ def learn_tokenizer(
 
 def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
     """How many texts do not come back as they were (after the tokenizer's normaliser), or hold unknown tokens."""
-    backend = tokenizer.backend_tokenizer
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     back = tokenizer.batch_decode(encoded, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    nfkc = isinstance(_last_normalizer(backend), normalizers.NFKC)
+    nfkc = isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.NFKC)
     return sum(
         tokenizer.unk_token_id in ids or again != (unicodedata.normalize("NFKC", text) if nfkc else text)
         for text, again, ids in zip(texts, back, encoded, strict=True)
     )
-
-
-def _last_normalizer(backend: Tokenizer) -> Any:
-    return backend.normalizer
 
 
 def _plain(exact: Iterable[str]) -> bool:
@@ -106,7 +102,9 @@ def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: 
     tokenizer = Tokenizer(models.BPE(unk_token=None))
     if normalizer is not None:
         tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [_digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
@@ -124,7 +122,9 @@ def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normaliz
     learner = Tokenizer(models.Unigram())
     if normalizer is not None:
         learner.normalizer = normalizer
-    learner.pre_tokenizer = pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always")
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always"), _digits()]
+    )
     trainer = trainers.UnigramTrainer(
         vocab_size=max(size - len(special) - len(_BYTES), 1), unk_token=UNKNOWN, show_progress=False
     )
@@ -150,10 +150,13 @@ def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normaliz
     return tokenizer
 
 
+def _digits() -> Any:
+    """Each digit a token: a number seen never before is then no other thing than one seen often."""
+    return pre_tokenizers.Digits(individual_digits=True)
+
+
 def _pieces(learner: Tokenizer) -> list[tuple[str, float]]:
     """What the trainer learnt, the likeliest first; its own unknown token left out."""
-    import json
-
     learnt = json.loads(learner.to_str())["model"]["vocab"]
     pieces = [(piece, float(score)) for piece, score in learnt if piece not in (UNKNOWN, *_BYTES)]
     return sorted(pieces, key=lambda entry: -entry[1])
