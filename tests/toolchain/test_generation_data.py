@@ -201,6 +201,12 @@ def test_texts_that_cannot_be_used_are_named_by_row_and_column(
     assert "d.jsonl" in str(refused.value)
 
 
+def test_how_many_conversations_cannot_be_used_is_said_at_once(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "d.jsonl", [{"messages": turns} for turns in (TURNS, TURNS[:1], TURNS[1:], [])])
+    with pytest.raises(DataError, match=r"row 2 of .* must speak last.*; 2 rows more can't be used either"):
+        examples(path, "text-generation")
+
+
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30).filter(
     str.strip
 )

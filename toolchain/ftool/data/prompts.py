@@ -87,10 +87,19 @@ def _columns(table: Table, settings: DataSettings) -> _Columns:
 
 
 def _conversations(table: Table, column: str) -> list[Example]:
-    return [
-        conversation(cell, f"{table.source}: row {row.number} of the column {column!r}", row.number)
-        for cell, row in zip(column_of(table, column), table.rows, strict=True)
-    ]
+    found, refused = [], []
+    for cell, row in zip(column_of(table, column), table.rows, strict=True):
+        where = f"{table.source}: row {row.number} of the column {column!r}"
+        try:
+            found.append(conversation(cell, where, row.number))
+        except DataError as error:
+            refused.append(error)
+    if len(refused) > 1:
+        more = f"{len(refused) - 1} row{'s' if len(refused) > 2 else ''}"
+        raise DataError(f"{refused[0]}; {more} more can't be used either") from refused[0]
+    if refused:
+        raise refused[0]
+    return found
 
 
 def _answered(table: Table, prompt: str, answer: str) -> list[Example]:
