@@ -142,7 +142,10 @@ GENERATION = 'task = "translation"\n' + MINIMAL
             'task "translatoin" is none that ftool trains; did you mean translation?',
         ),
         ('task = "poetry"\n' + MINIMAL, "there are text-classification, summarization"),
-        (GENERATION + 'label = "x"\n', "data.label is for text-classification, and the task is translation"),
+        (
+            GENERATION + 'label = "x"\n',
+            "data.label is for text-classification, and the task is translation; data.target is",
+        ),
         (GENERATION + "multi_label = false\n", "data.multi_label is for text-classification"),
         (
             GENERATION + 'messages = "x"\n',
@@ -163,7 +166,10 @@ GENERATION = 'task = "translation"\n' + MINIMAL
         (GENERATION + "[generation]\nmax_new_tokens = 0\n", "generation.max_new_tokens must be 1 or more"),
         (GENERATION + "[generation]\nbeams = 4\n", "did you mean generation.num_beams?"),
         (GENERATION + 'target_language = ""\n', "data.target_language must be a character or more"),
-        (MINIMAL + 'target = "x"\n', "data.target is for summarization and translation and text-generation"),
+        (
+            MINIMAL + 'target = "x"\n',
+            "data.target is for summarization, translation and text-generation, and the task is",
+        ),
         (
             MINIMAL + 'source_language = "en"\n',
             "data.source_language is for summarization and translation, and",

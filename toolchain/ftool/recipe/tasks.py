@@ -15,6 +15,14 @@ PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-
 GENERATION_TASKS = (*PAIR_TASKS, "text-generation")
 TASKS = ("text-classification", *GENERATION_TASKS)
 
+# What serves another task's purpose.
+_INSTEAD = {
+    "data.text": "data.source is the column of what goes in",
+    "data.label": "data.target is the column of what should come out",
+    "data.source": "data.text is the column of the texts",
+    "data.target": "data.label is the column of the labels",
+}
+
 
 @dataclass(frozen=True)
 class TextMetrics:
@@ -53,7 +61,8 @@ def check_task_settings(recipe: "Recipe") -> None:
     for name, value, default, tasks in _settings(recipe):
         if recipe.task not in tasks and value != default:
             raise RecipeError(
-                f"{name} is for {' and '.join(tasks)}, and the task is {recipe.task}; leave it out"
+                f"{name} is for {_listed(tasks)}, and the task is {recipe.task}; "
+                f"{_INSTEAD.get(name, 'leave it out')}"
             )
     if recipe.task not in GENERATION_TASKS:
         return
@@ -67,6 +76,11 @@ def check_task_settings(recipe: "Recipe") -> None:
         raise RecipeError(
             f"train.metric must be one of {', '.join(known)} for {recipe.task}, got {recipe.train.metric!r}"
         )
+
+
+def _listed(tasks: tuple[str, ...]) -> str:
+    *others, last = tasks
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _settings(settings: Any, at: str = "") -> Iterator[tuple[str, Any, Any, tuple[str, ...]]]:
