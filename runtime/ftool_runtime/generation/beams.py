@@ -15,7 +15,7 @@ from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.draws import draw_without_replacement, random_of
 from ftool_runtime.generation.probabilities import log_softmax
 from ftool_runtime.generation.rules import RowFacts, apply, rules_of
-from ftool_runtime.generation.search import Stopped
+from ftool_runtime.generation.text import Stopped
 
 _FAR = np.float32(-1e9)  # added to scores that must not win
 

@@ -26,8 +26,9 @@ from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.decoder_graph import DecoderGraph
 from ftool_runtime.generation.pool import DecoderPool
 from ftool_runtime.generation.rules import RowFacts
-from ftool_runtime.generation.search import Row, Stopped, search
+from ftool_runtime.generation.search import Row, search
 from ftool_runtime.generation.sources import SourceEncoder
+from ftool_runtime.generation.text import Stopped
 from ftool_runtime.generation.tokenizing import TextTokens
 from ftool_runtime.manifest import GenerationContract, Manifest
 from ftool_runtime.one_process import OneProcess
@@ -117,7 +118,11 @@ class GeneratorEngine:
 
     def grow(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Iterator[None]:
         """Let the answer to one source or prompt grow, a token a step; its buffers are free when this ends."""
-        graphs = self.held.get()
+        return self._grow(self.held.get(), tokens, config, row)
+
+    def _grow(
+        self, graphs: Graphs, tokens: Sequence[int], config: GenerationConfig, row: Row
+    ) -> Iterator[None]:
         with graphs.decoders.borrow() as decoder:
             yield from self._search(graphs, decoder, [tokens], config, [[row]])
 

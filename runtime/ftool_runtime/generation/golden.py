@@ -71,7 +71,7 @@ class GenerationGolden:
         answers: Sequence[Sequence[int]],
         first_logits: Sequence[ArrayLike],
     ) -> Self:
-        """Keep the best of `first_logits`: for each row (vocabulary,), of its answer's first token, as the graph has them."""
+        """Keep the best of `first_logits`: for each row (vocabulary,), the graph's of its answer's first token."""
         arrays = [np.asarray(logits, np.float64) for logits in first_logits]
         best = [np.argsort(-logits, kind="stable")[:BEST_TOKENS] for logits in arrays]
         return cls(

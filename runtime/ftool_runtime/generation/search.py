@@ -1,6 +1,6 @@
 """One token after another: the best one, or a drawn one, for rows that leave the batch as they end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.draws import draw, random_of
 from ftool_runtime.generation.rules import RowFacts, apply, rules_of
-
-Stopped = Callable[[Sequence[int]], bool]
+from ftool_runtime.generation.text import Stopped
 
 
 class Row:
@@ -59,9 +58,10 @@ class Row:
         self._ids[self._length] = token
         self._length += 1
         self.answer.append(token)
+        stopped = self._stopped is not None and self._stopped(self.answer)
         if token in self._ends:
             self.finish_reason = "eos"
-        elif self._stopped is not None and self._stopped(self.answer):
+        elif stopped:
             self.finish_reason = "stop"
         elif self._length >= self._longest:
             self.finish_reason = "length"

@@ -18,6 +18,8 @@ class TextTokens:
         self.tokenizer.encode_special_tokens = True  # in a text they are text
         added = self.tokenizer.get_added_tokens_decoder()
         self.special = {number: token.content for number, token in added.items() if token.special}
+        names = (self.tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in range(256))
+        self.byte_tokens = frozenset(number for number in names if number is not None)
 
     def encode(self, text: str, row: int, *, prefix: str = "") -> tuple[list[int], list[bool]]:
         """The ids of `prefix` and `text`, and for each of them whether the tokenizer added it.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
 
@@ -14,7 +15,8 @@ from ftool_runtime.generation.answers import GeneratedRow, Generation
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.engine import GeneratorEngine
 from ftool_runtime.generation.prompts import Prompt
-from ftool_runtime.generation.text import AnswerText
+from ftool_runtime.generation.stream import TextStream
+from ftool_runtime.generation.text import GrowingText, answer_text, follower, stoppers
 from ftool_runtime.integrity import check_sizes
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.model_info import describe
@@ -114,6 +116,21 @@ class Generator(ABC):
             return self._answer([texts], 0, config, overflow, options)[0]
         return self._answer(listed(texts), 0, config, overflow, options)
 
+    def stream(
+        self,
+        text: str,
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> TextStream:
+        """Answer one text piece by piece, as the pieces are asked for. Arguments and errors are a call's.
+
+        Raises InputError for num_beams and num_return_sequences above 1 besides: beams may still change what was read.
+        """
+        reader = self._settle(config, overflow, options)
+        return self._stream(reader.read(text, 0), reader.config)
+
     def predict_iter(
         self, texts: Iterable[str], *, batch_size: int = 64, **options: Any
     ) -> Iterator[Generation]:
@@ -165,7 +182,7 @@ class Generator(ABC):
         Raises as a call.
         """
         chosen = self._settle(config, None, options).config
-        stopped = AnswerText.stopper(self._engine.tokens, chosen.stop_strings)
+        stopped = stoppers(self._engine.tokens, chosen.stop_strings, chosen.num_beams)
         return self._engine.generate(rows, chosen, stopped=stopped, keep_logits=keep_logits)
 
     def score_tokens(
@@ -234,10 +251,28 @@ class Generator(ABC):
         prompts = [reader.read(text, row) for row, text in enumerate(texts, first_row)]
         return self._answer_prompts(prompts, reader.config, first_row)
 
+    def _stream(self, prompt: Prompt, config: GenerationConfig) -> TextStream:
+        if config.num_beams > 1:
+            raise InputError(
+                f"num_beams is {config.num_beams}, and an answer of beam search is known only at its end, so that "
+                "nothing can be streamed; set num_beams=1, or call the model"
+            )
+        if config.num_return_sequences > 1:
+            raise InputError(
+                f"num_return_sequences is {config.num_return_sequences}; a stream holds one answer"
+            )
+        text = GrowingText(self._engine.tokens, config.stop_strings)
+        row = self._engine.new_row(prompt.ids, config, follower(text))
+
+        def finish(answer: GeneratedRow, text: str) -> Generation:
+            return replace(self._generation(prompt, [answer], config), text=text)
+
+        return TextStream(self._engine.grow(prompt.ids, config, row), row, text, finish)
+
     def _answer_prompts(
         self, prompts: Sequence[Prompt], config: GenerationConfig, first_row: int = 0
     ) -> list[Generation]:
-        stopped = AnswerText.stopper(self._engine.tokens, config.stop_strings)
+        stopped = stoppers(self._engine.tokens, config.stop_strings, config.num_beams)
         ids = [prompt.ids for prompt in prompts]
         rows = self._engine.generate(ids, config, stopped=stopped, first_row=first_row)
         count = config.num_return_sequences
@@ -251,7 +286,7 @@ class Generator(ABC):
     ) -> Generation:
         best, *others = rows
         return Generation(
-            text=AnswerText.whole(self._engine.tokens, best.ids, config.stop_strings),
+            text=answer_text(self._engine.tokens, best.ids, config.stop_strings),
             token_ids=best.ids,
             finish_reason=best.finish_reason,
             prompt_tokens=len(prompt.ids),
