@@ -11,6 +11,7 @@ from ftool_runtime.generation.decoder_graph import LOGITS, DecoderGraph
 from ftool_runtime.generation.sources import Sources
 
 Logits = NDArray[np.float32]
+Snapshot = list[NDArray[np.float32]]  # of each cache (1, heads, tokens, head_dim)
 Arrays = dict[str, NDArray[np.integer]]
 
 
@@ -74,6 +75,14 @@ class Decoder(ABC):
     @abstractmethod
     def cut(self, length: int) -> None:
         """Forget all but the first `length` tokens of the only row."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """A copy of the only row's caches."""
+
+    @abstractmethod
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin with one row that holds what `snapshot` does, of a decoder without an encoder."""
 
     def select(self, rows: NDArray[np.intp]) -> None:
         """Let row i go on from what rows[i] holds: fewer rows, more, or another order."""

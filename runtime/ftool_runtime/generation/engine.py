@@ -2,7 +2,7 @@
 
 import logging
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
@@ -24,6 +24,7 @@ from ftool_runtime.generation.beams import BeamRow, beam_search
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.decoder_graph import DecoderGraph
+from ftool_runtime.generation.memory import Memory
 from ftool_runtime.generation.pool import DecoderPool
 from ftool_runtime.generation.rules import RowFacts
 from ftool_runtime.generation.search import Row, search
@@ -42,6 +43,7 @@ ROWS_OF_A_RUN: Final = 16
 TOKENS_OF_A_RUN: Final = 4096
 
 TokenRows = Sequence[Sequence[int]]
+Steps = Generator[None, None, None]  # gives control back after every token
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,19 @@ class GeneratorEngine:
                 answers[place] += several
         return [answer for several in answers for answer in several]
 
-    def grow(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Iterator[None]:
+    def grow(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
         """Let the answer to one source or prompt grow, a token a step; its buffers are free when this ends."""
         return self._grow(self.held.get(), tokens, config, row)
 
-    def _grow(
-        self, graphs: Graphs, tokens: Sequence[int], config: GenerationConfig, row: Row
-    ) -> Iterator[None]:
+    def grow_on(self, memory: Memory, tokens: Sequence[int], row: Row) -> Steps:
+        """Likewise for a conversation, of which `memory` has read the beginning."""
+        self.held.get()
+        try:
+            yield from search(memory.decoder, memory.read(tokens), [row])
+        finally:
+            memory.note(row.answer)
+
+    def _grow(self, graphs: Graphs, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
         with graphs.decoders.borrow() as decoder:
             yield from self._search(graphs, decoder, [tokens], config, [[row]])
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.generation.decoder import Arrays, Decoder, Logits
+from ftool_runtime.generation.decoder import Arrays, Decoder, Logits, Snapshot
 from ftool_runtime.generation.decoder_graph import DecoderGraph
 
 _SMALLEST = 64  # tokens a row, from where capacities double
@@ -47,6 +47,20 @@ class InPlaceDecoder(Decoder):
     def cut(self, length: int) -> None:
         """Forget all but the first `length` tokens of the only row."""
         self.lengths = np.minimum(self.lengths, length)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the only row's caches."""
+        used = int(self.lengths[0])
+        return [view[:, :, :used].copy() for view in self._views]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin with one row that holds what `snapshot` does."""
+        self.begin(1, None)
+        used = snapshot[0].shape[2]
+        self._reserve(used, used=0)
+        for view, kept in zip(self._views, snapshot, strict=True):
+            view[:, :, :used] = kept
+        self.lengths[:] = used
 
     def _bind_step(self) -> None:
         rows = len(self.lengths)

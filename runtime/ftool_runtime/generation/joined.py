@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.generation.decoder import Arrays, Decoder, Logits
+from ftool_runtime.generation.decoder import Arrays, Decoder, Logits, Snapshot
 from ftool_runtime.generation.decoder_graph import DecoderGraph
 
 
@@ -31,6 +31,17 @@ class JoinedDecoder(Decoder):
             self._past[place][: kept.size] = kept.reshape(-1)
         self._mask = self._mask[:, :length]
         self.lengths = np.minimum(self.lengths, length)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the only row's caches."""
+        return [view.copy() for view in self._past_views()]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin with one row that holds what `snapshot` does."""
+        self.begin(1, None)
+        self._past = [kept.reshape(-1).copy() for kept in snapshot]
+        self._mask = np.ones((1, snapshot[0].shape[2]), np.int64)
+        self.lengths[:] = snapshot[0].shape[2]
 
     def _reset(self, rows: int) -> None:
         self._mask = np.zeros((rows, 0), np.int64)

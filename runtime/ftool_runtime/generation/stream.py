@@ -1,7 +1,7 @@
 """An answer that is read while it is made."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Self
 
 from ftool_runtime.errors import InputError
@@ -18,16 +18,21 @@ class TextStream(Iterator[str]):
 
     def __init__(
         self,
-        steps: Iterator[None],
+        steps: Generator[None, None, None],
         row: Row,
         text: GrowingText,
         finish: Callable[[GeneratedRow, str], Generation],
+        ended: Callable[[Generation, bool], None] | None = None,
     ) -> None:
-        """Read `row`, which grows by a token with each of `steps` and feeds `text`; `finish` makes the result."""
+        """Read `row`, which grows by a token with each of `steps` and feeds `text`.
+
+        `finish` makes the result, and `ended` is told of it, once, and whether it was read to its end.
+        """
         self._steps = steps
         self._row = row
         self._text = text
         self._finish = finish
+        self._ended = ended
         self._pieces: list[str] = []
         self._cancelled = threading.Event()
         self._result: Generation | None = None
@@ -38,7 +43,7 @@ class TextStream(Iterator[str]):
             piece = self._text.rest() if ended else self._text.piece()
             self._pieces.append(piece)
             if ended:
-                self.close()
+                self._end(whole=True)
             if piece:
                 return piece
         raise StopIteration
@@ -49,11 +54,14 @@ class TextStream(Iterator[str]):
 
     def close(self) -> None:
         """End the answer where it is and free its buffers. Does nothing where it has ended."""
-        close = getattr(self._steps, "close", None)
-        if close is not None:
-            close()
+        self._end(whole=False)
+
+    def _end(self, *, whole: bool) -> None:
         if self._result is None:
+            self._steps.close()
             self._result = self._finish(self._row.result(), "".join(self._pieces))
+            if self._ended is not None:
+                self._ended(self._result, whole)
 
     @property
     def result(self) -> Generation:
@@ -66,4 +74,7 @@ class TextStream(Iterator[str]):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()

@@ -72,9 +72,9 @@ class GrowingText:
         return self._tokens.decode(self._ids[self._window : end])
 
     def _unfinished(self) -> int:
-        """How many of the last tokens are bytes, which later bytes may still turn into something else."""
+        """How many of the last tokens are bytes, which later ones may turn into something else, or leave no text."""
         run = 0
-        while run < len(self._ids) and self._ids[-1 - run] in self._tokens.byte_tokens:
+        while run < len(self._ids) and self._ids[-1 - run] in self._tokens.unsettled:
             run += 1
         return run or (1 if self._text.endswith(_REPLACEMENT) else 0)
 

@@ -19,7 +19,9 @@ class TextTokens:
         added = self.tokenizer.get_added_tokens_decoder()
         self.special = {number: token.content for number, token in added.items() if token.special}
         names = (self.tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in range(256))
-        self.byte_tokens = frozenset(number for number in names if number is not None)
+        byte_tokens = {number for number in names if number is not None}
+        # whose text depends on what comes next: bytes of a character, and what may stand between them without a trace
+        self.unsettled = frozenset(byte_tokens | self.special.keys())
 
     def encode(self, text: str, row: int, *, prefix: str = "") -> tuple[list[int], list[bool]]:
         """The ids of `prefix` and `text`, and for each of them whether the tokenizer added it.

@@ -14,6 +14,7 @@ from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.generation.answers import GeneratedRow, Generation
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.engine import GeneratorEngine
+from ftool_runtime.generation.memory import Memory
 from ftool_runtime.generation.prompts import Prompt
 from ftool_runtime.generation.stream import TextStream
 from ftool_runtime.generation.text import GrowingText, answer_text, follower, stoppers
@@ -251,7 +252,13 @@ class Generator(ABC):
         prompts = [reader.read(text, row) for row, text in enumerate(texts, first_row)]
         return self._answer_prompts(prompts, reader.config, first_row)
 
-    def _stream(self, prompt: Prompt, config: GenerationConfig) -> TextStream:
+    def _stream(
+        self,
+        prompt: Prompt,
+        config: GenerationConfig,
+        memory: Memory | None = None,
+        ended: Callable[[Generation, bool], None] | None = None,
+    ) -> TextStream:
         if config.num_beams > 1:
             raise InputError(
                 f"num_beams is {config.num_beams}, and an answer of beam search is known only at its end, so that "
@@ -267,7 +274,11 @@ class Generator(ABC):
         def finish(answer: GeneratedRow, text: str) -> Generation:
             return replace(self._generation(prompt, [answer], config), text=text)
 
-        return TextStream(self._engine.grow(prompt.ids, config, row), row, text, finish)
+        if memory is None:
+            steps = self._engine.grow(prompt.ids, config, row)
+        else:
+            steps = self._engine.grow_on(memory, prompt.ids, row)
+        return TextStream(steps, row, text, finish, ended)
 
     def _answer_prompts(
         self, prompts: Sequence[Prompt], config: GenerationConfig, first_row: int = 0
