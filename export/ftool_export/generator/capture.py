@@ -18,6 +18,7 @@ from ftool_export.generator.networks import (
     JoinedDecoder,
     SourceEncoder,
 )
+from ftool_export.generator.simplified import simplified
 from ftool_export.generator.survey import CacheSize, Survey, survey
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,9 @@ def capture_graphs(model: Any) -> CapturedGenerator:
             "%s: %s; exported as it is, with caches that are joined", model.config.model_type, found.unfit
         )
     fused = found.unfit is None
-    encoder = _capture_encoder(model, found, fused=fused) if found.cross else None
-    decoder = _capture_decoder(model, found, fused=fused)
+    with simplified(model):
+        encoder = _capture_encoder(model, found, fused=fused) if found.cross else None
+        decoder = _capture_decoder(model, found, fused=fused)
     return CapturedGenerator(
         encoder, decoder, "fused" if fused else "plain", "in_place" if fused else "joined"
     )

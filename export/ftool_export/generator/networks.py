@@ -6,6 +6,7 @@ buffers that operators append to or tensors that are joined, is what tells the c
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from ftool_export.generator.attention import (
     recording_attention,
 )
 from ftool_export.generator.caches import CrossCache, InPlaceCache, JoinedCache, KeysValues, PairedCache
+from ftool_export.generator.positions import masks_by_position
 
 
 class SourceEncoder(nn.Module):
@@ -114,6 +116,7 @@ class JoinedDecoder(nn.Module):
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
         super().__init__()
         self.model, self.layers = model, layers
+        self.takes_positions = "position_ids" in signature(model.forward).parameters
 
     def forward(
         self,
@@ -125,13 +128,17 @@ class JoinedDecoder(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Logits (batch, kept, vocabulary) and the joined caches; the mask is int64 (batch, total_length)."""
         cache = JoinedCache(_pairs(past))
-        with _head_at(self.model, logits_at):
+        positions = {"position_ids": position_ids} if self.takes_positions else {}
+        with (
+            masks_by_position(self.model, attention_mask, position_ids),
+            _head_at(self.model, logits_at),
+        ):
             logits = self.model(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
-                position_ids=position_ids,
                 past_key_values=cache,
                 use_cache=True,
+                **positions,
             ).logits
         return logits, *_flat([cache.present[layer] for layer in range(self.layers)])
 
@@ -155,6 +162,7 @@ class JoinedCrossDecoder(nn.Module):
         """Logits (batch, kept, vocabulary) and the joined caches; the mask is int64 (batch, total_length)."""
         own = JoinedCache(_pairs(past))
         caches: Cache = PairedCache(own, CrossCache(_pairs(cross)), self.layers, cross_ready=True)
+        # the decoder's masks alone: rows of encoder-decoders are all of one length, so columns are positions
         with _head_at(self.model, logits_at):
             logits = self.model(
                 decoder_input_ids=input_ids,

@@ -18,10 +18,12 @@ from ftool_export.passes import (
     GraphPass,
     PassSettings,
     drop_reshapes,
+    feed_packed,
     fold_transposes,
     fold_uniform_lookups,
     gemm_to_matmul,
     name_layers,
+    pack_qkv,
     quantize_embeddings,
     residual_sums,
     share_constants,
@@ -42,6 +44,8 @@ TIDY: Final[tuple[GraphPass, ...]] = (
     share_constants,
     drop_reshapes,
     fold_uniform_lookups,
+    pack_qkv,
+    feed_packed,
     residual_sums,
 )
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
 
 from ftool_export.errors import ExportError
 from ftool_export.generator.checkpoint import LoadedGenerator
@@ -109,8 +111,7 @@ class _Draw:
         self._random = np.random.default_rng(0)
         self.start: Ids = ()
         if model.config.is_encoder_decoder:
-            first = model.generation_config.decoder_start_token_id
-            self.start = (int(model.config.decoder_start_token_id if first is None else first),)
+            self.start = (_first_token(model),)
         self.longest = min(_LONG, longest_row(loaded) - _STEPS)
 
     def rows(self, *lengths: int) -> list[Ids]:
@@ -132,6 +133,16 @@ class _Draw:
         if self._pad is not None:
             drawn += drawn >= self._pad
         return tuple(int(token) for token in drawn)
+
+
+def _first_token(model: Any) -> int:
+    """What leads an answer: mBART-like models leave that to the language that is asked for, so any will do."""
+    for settings in (model.generation_config, model.config):
+        for name in ("decoder_start_token_id", "bos_token_id"):
+            token = getattr(settings, name, None)
+            if token is not None:
+                return int(token)
+    return 0
 
 
 def longest_row(loaded: LoadedGenerator) -> int:
@@ -156,15 +167,11 @@ def _probe(
     texts: bool = False,
 ) -> GenerationProbe:
     """A probe with torch's answers to it; without `answers`, those that torch finds likeliest."""
-    sides = list(sources) if sources is not None else [None] * len(prompts)
-    if answers is None:
-        answers = [_greedy(loaded, source, prompt) for source, prompt in zip(sides, prompts, strict=True)]
-    logits = np.stack(
-        [
-            _logits(loaded, source, (*prompt, *answer))[len(prompt) - kept :]
-            for source, prompt, answer in zip(sides, prompts, answers, strict=True)
-        ]
-    )
+    sides: list[Ids | None] = list(sources) if sources is not None else [None] * len(prompts)
+    given = [None] * len(prompts) if answers is None else list(answers)
+    runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
+    answers = [answer for answer, _ in runs]
+    logits = np.stack([run[len(prompt) - kept :] for prompt, (_, run) in zip(prompts, runs, strict=True)])
     if not np.isfinite(logits).all():
         raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
     return GenerationProbe(
@@ -179,24 +186,44 @@ def _probe(
     )
 
 
-def _greedy(loaded: LoadedGenerator, source: Ids | None, prompt: Ids) -> Ids:
-    row = prompt
-    for _ in range(_STEPS):
-        logits = _logits(loaded, source, row)[-1].copy()
-        if loaded.model.config.pad_token_id is not None:
-            logits[loaded.model.config.pad_token_id] = -np.inf
-        row = (*row, int(logits.argmax()))
-    return row[len(prompt) :]
+def _torch_run(
+    loaded: LoadedGenerator, source: Ids | None, prompt: Ids, answer: Ids | None
+) -> tuple[Ids, NDArray[np.float32]]:
+    """One row alone, token by token over torch's own cache, as its `generate` goes.
 
-
-def _logits(loaded: LoadedGenerator, source: Ids | None, row: Ids) -> NDArray[np.float32]:
-    """Torch's logits after every token of a row alone, without a cache: float32 (length, vocabulary)."""
-    tokens = torch.tensor([row])
-    inputs = {"input_ids": tokens}
-    if source is not None:
-        inputs = {"input_ids": torch.tensor([source]), "decoder_input_ids": tokens}
-    # every token counts, the padding's too: a row may be led by it, as T5's are
-    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    Returns:
+        The answer, which is what torch finds likeliest where none was given, and logits float32
+        (prompt + answer, vocabulary).
+    """
+    steps = _STEPS if answer is None else len(answer)
+    tokens: list[int] = []
     with torch.inference_mode():
-        logits: NDArray[np.float32] = loaded.model(**inputs, use_cache=False).logits[0].numpy()
-    return logits
+        result, fixed = _begin(loaded, source, prompt)
+        logits = [result.logits[0]]
+        for step in range(steps):
+            tokens.append(_likeliest(loaded, logits[-1][-1]) if answer is None else answer[step])
+            new = torch.tensor([tokens[-1:]])
+            seen = torch.ones(1, len(prompt) + len(tokens), dtype=torch.int64)
+            inputs = (
+                {"input_ids": new, "attention_mask": seen} if source is None else {"decoder_input_ids": new}
+            )
+            result = loaded.model(**inputs, **fixed, past_key_values=result.past_key_values, use_cache=True)
+            logits.append(result.logits[0])
+    return tuple(tokens), torch.cat(logits).numpy()
+
+
+def _begin(loaded: LoadedGenerator, source: Ids | None, prompt: Ids) -> tuple[Any, dict[str, Any]]:
+    """Torch's result after the prompt, and what every further call is given of the source."""
+    row = torch.tensor([prompt])
+    if source is None:
+        return loaded.model(input_ids=row, attention_mask=torch.ones_like(row), use_cache=True), {}
+    read = torch.tensor([source])
+    # every token counts, padding's too: a text may hold that word
+    fixed: dict[str, Any] = {"attention_mask": torch.ones_like(read)}
+    result = loaded.model(input_ids=read, decoder_input_ids=row, use_cache=True, **fixed)
+    return result, {**fixed, "encoder_outputs": BaseModelOutput(result.encoder_last_hidden_state)}
+
+
+def _likeliest(loaded: LoadedGenerator, logits: Tensor) -> int:
+    order = logits.argsort(descending=True).tolist()
+    return int(next(token for token in order if token != loaded.model.config.pad_token_id))

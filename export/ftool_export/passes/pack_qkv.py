@@ -5,6 +5,7 @@ more cores busy, and Split cuts its result into the three again.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -21,6 +22,8 @@ from ftool_export.passes.matching import (
     only_consumer,
 )
 
+_ATTENTIONS: Final = frozenset({"MultiHeadAttention", "GroupQueryAttention"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Projection:
@@ -30,11 +33,11 @@ class _Projection:
 
 
 def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Pack the projections of every MultiHeadAttention whose three share an input."""
+    """Pack the projections of every attention operator whose three share an input."""
     packed: dict[tuple[ir.Value, ...], ir.Value] = {}  # weights shared between layers are packed once
     changed = 0
     for node in list(model.graph):
-        projections = _projections(node) if node.op_type == "MultiHeadAttention" else None
+        projections = _projections(node) if node.op_type in _ATTENTIONS else None
         if projections is None:
             continue
         _pack(model.graph, node, projections, packed)

@@ -50,3 +50,22 @@ def test_quantised_graphs_answer_nearly_as_torch_does(
     graphs = quantize_generator(graphs_of(name), PRECISIONS[precision], tiny)
     operators = count_operators(graphs.decoder)
     assert operators["MatMul"] == operators["FusedMatMul"] == operators["Gemm"] == 0
+
+
+def test_an_attention_of_its_own_is_exported_with_joined_caches(graphs_of: GraphsOf) -> None:
+    graphs = graphs_of("gpt_neo")
+    assert (graphs.attention, graphs.caches) == ("plain", "joined")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+def test_a_head_size_that_the_operator_refuses_leads_to_joined_caches(name: str, graphs_of: GraphsOf) -> None:
+    changes = {"n_embd": 48} if name == "gpt2" else {"d_kv": 12}
+    graphs = graphs_of(name, **changes)
+    assert (graphs.attention, graphs.caches) == ("plain", "joined")
+
+
+def test_a_window_over_joined_caches_counts_tokens_and_not_holes(graphs_of: GraphsOf) -> None:
+    graphs = graphs_of(
+        "mistral", hidden_size=48
+    )  # heads of 12; its probes hold ragged prompts with steps behind
+    assert (graphs.attention, graphs.caches) == ("plain", "joined")

@@ -1,0 +1,84 @@
+"""Attention masks by where tokens stand in their rows, for caches that are joined.
+
+A ragged batch of prompts is padded on the right, and what follows is joined behind the padding: columns of such a cache
+are no positions. A window that counts columns would count the holes too, so masks are made from positions here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface, causal_mask_function
+
+_EAGER = "eager"
+
+
+@contextmanager
+def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor) -> Iterator[None]:
+    """Let `model` attend within the block as it does itself, with masks by position; outside it is as it was.
+
+    Args:
+        model: what holds the sub-models.
+        attention_mask: int64 (batch, total_length), 1 where a column holds a token.
+        queries: int64 (batch, sequence), positions of the new tokens.
+    """
+    keys = (attention_mask.cumsum(1) - 1).clamp(min=0)  # (batch, total_length), positions
+
+    def mask(
+        *_: Any, mask_function: Any = causal_mask_function, dtype: torch.dtype = torch.float32, **__: Any
+    ) -> Tensor:
+        batch = torch.arange(keys.shape[0])[:, None, None, None]
+        allowed = mask_function(batch, batch.new_zeros(1), queries[:, None, :, None], keys[:, None, None, :])
+        return _additive(allowed & attention_mask.bool()[:, None, None, :], dtype)
+
+    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    before = [(part, part.config._attn_implementation) for part in parts]
+    usual = AttentionMaskInterface._global_mapping[_EAGER]
+    windows = _by_position(model, queries, keys)
+    AttentionMaskInterface._global_mapping[_EAGER] = mask
+    try:
+        for part in parts:
+            if part._can_set_attn_implementation():
+                part.set_attn_implementation(_EAGER)
+        yield
+    finally:
+        AttentionMaskInterface._global_mapping[_EAGER] = usual
+        for part, implementation in before:
+            if part.config._attn_implementation != implementation:
+                part.set_attn_implementation(implementation)
+        for window in windows:
+            window.restore()
+
+
+class _Window:
+    """GPT-Neo's local attention, which keeps its window as a table of columns: that becomes a mask by position."""
+
+    def __init__(self, part: Any, queries: Tensor, keys: Tensor) -> None:
+        self.part, self.table = part, part.bias
+        size = part.bias.shape[-1]
+        outside = keys[:, None, None, :] <= queries[:, None, :, None] - part.config.window_size
+        self.mask = _additive(~outside, torch.float32)
+        part.bias = torch.ones(1, 1, size, size, dtype=torch.bool).tril()
+        self.hook = part.register_forward_pre_hook(self._narrow, with_kwargs=True)
+
+    def _narrow(self, _: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        given = options.get("attention_mask")
+        return inputs, {**options, "attention_mask": self.mask if given is None else given + self.mask}
+
+    def restore(self) -> None:
+        """Give the part its own table back."""
+        self.hook.remove()
+        self.part.bias = self.table
+
+
+def _by_position(model: nn.Module, queries: Tensor, keys: Tensor) -> list[_Window]:
+    local = [part for part in model.modules() if getattr(part, "attention_type", None) == "local"]
+    return [_Window(part, queries, keys) for part in local if isinstance(getattr(part, "bias", None), Tensor)]
+
+
+def _additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    # half of the least number: two of them can be added
+    return torch.where(allowed, 0.0, torch.finfo(dtype).min / 2).to(dtype)

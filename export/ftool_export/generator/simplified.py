@@ -1,0 +1,118 @@
+"""Parts of a network that are captured in a form that ONNX Runtime computes with fewer operators, same numbers.
+
+A step of one token is short work spread over many operators, so what each of them costs by itself counts.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+ROOT_MEAN_SQUARE: Final = "SimplifiedLayerNormalization"
+
+_EPSILONS: Final = ("variance_epsilon", "eps", "epsilon")
+_SAME: Final = 1e-5  # of numbers near 1: the order of sums
+
+
+@contextmanager
+def simplified(model: nn.Module) -> Iterator[None]:
+    """Let parts of `model` compute in their simplified form within the block; outside it they are as they were.
+
+    A part is left alone unless its form is known, and norms are tried out on numbers first.
+    """
+    changed: list[tuple[nn.Module, str]] = []
+    try:
+        for part in model.modules():
+            for name, method in _simplified_methods(part).items():
+                setattr(part, name, method)
+                changed.append((part, name))
+        yield
+    finally:
+        for part, name in changed:
+            delattr(part, name)  # the class's own comes back
+
+
+def _simplified_methods(part: nn.Module) -> dict[str, Callable[..., Tensor]]:
+    if isinstance(part, Conv1D):
+        return {"forward": partial(_linear, part)}
+    if getattr(part, "has_relative_attention_bias", False) and hasattr(part, "_relative_position_bucket"):
+        return {"compute_bias": partial(_distance_bias, part, _bias_by_distance(part))}
+    norm = _root_mean_square(part)
+    return {} if norm is None else {"forward": norm}
+
+
+def _linear(part: Conv1D, inputs: Tensor) -> Tensor:
+    """GPT-2's Conv1D without the reshapes around it."""
+    outputs: Tensor = inputs @ part.weight + part.bias
+    return outputs
+
+
+def _bias_by_distance(part: Any) -> Tensor:
+    """T5's bias of every distance from -farthest to farthest, (distances, heads): past it nothing changes."""
+    farthest = part.relative_attention_max_distance
+    with torch.no_grad():
+        buckets = part._relative_position_bucket(
+            torch.arange(-farthest, farthest + 1),
+            bidirectional=not part.is_decoder,
+            num_buckets=part.relative_attention_num_buckets,
+            max_distance=farthest,
+        )
+        table: Tensor = part.relative_attention_bias.weight[buckets].clone()
+    return table
+
+
+def _distance_bias(
+    part: Any,
+    table: Tensor,
+    query_length: int,
+    key_length: int,
+    device: Any = None,  # noqa: ARG001 - the signature is T5's
+    past_seen_tokens: Any = 0,
+) -> Tensor:
+    """Float (1, heads, query_length, key_length), looked up by distance: no logarithm is left to the graph."""
+    farthest = part.relative_attention_max_distance
+    queries = torch.arange(query_length)[:, None] + past_seen_tokens
+    distances = torch.arange(key_length)[None, :] - queries
+    bias = nn.functional.embedding(distances.clamp(-farthest, farthest) + farthest, table)
+    return bias.permute(2, 0, 1).unsqueeze(0)
+
+
+def _root_mean_square(part: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """One operator in place of a root-mean-square norm's six; None for all that computes anything else."""
+    weight = getattr(part, "weight", None)
+    if not type(part).__name__.endswith("Norm") or not isinstance(weight, Tensor) or weight.dim() != 1:
+        return None
+    epsilon = next((value for name in _EPSILONS if (value := getattr(part, name, None)) is not None), None)
+    if epsilon is None or getattr(part, "bias", None) is not None:
+        return None
+    for offset in (0.0, 1.0):  # Gemma's weights are distances from 1
+        if _is_root_mean_square(part, weight + offset, epsilon):
+            return partial(_emit_norm, weight, offset, float(epsilon))
+    return None
+
+
+def _is_root_mean_square(part: nn.Module, scale: Tensor, epsilon: float) -> bool:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for size in (1.0, epsilon**0.5):  # the second shows where epsilon is added
+            numbers = torch.randn(3, scale.shape[0], generator=generator) * size + size
+            norm = numbers * torch.rsqrt(numbers.pow(2).mean(-1, keepdim=True) + epsilon) * scale
+            if not torch.allclose(part(numbers), norm, rtol=_SAME, atol=_SAME):
+                return False
+    return True
+
+
+def _emit_norm(weight: Tensor, offset: float, epsilon: float, hidden: Tensor) -> Tensor:
+    emitted: Tensor = torch.onnx.ops.symbolic(
+        ROOT_MEAN_SQUARE,
+        (hidden, weight + offset if offset else weight),
+        attrs={"axis": -1, "epsilon": epsilon, "stash_type": 1},
+        dtype=hidden.dtype,
+        shape=hidden.shape,
+        version=1,
+    )
+    return emitted
