@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
-RUNTIME_PACKAGES := onnxruntime numpy tokenizers
+RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe
 
 .PHONY: demo test test-all test-runtime check format bench dist install clean
 .DEFAULT_GOAL := test
@@ -28,7 +28,7 @@ test-all: $(INSTALLED)
 	$(BIN)/pytest
 	@$(MAKE) --no-print-directory test-runtime
 
-# tests/runtime in an environment made from the wheel that holds onnxruntime, numpy and tokenizers alone.
+# tests/runtime in an environment made from the wheel that holds onnxruntime, numpy, tokenizers and, for chats, jinja2.
 test-runtime: $(INSTALLED)
 	rm -rf $(RUNTIME_VENV) && $(PYTHON) -m venv $(RUNTIME_VENV)
 	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime

@@ -1,4 +1,4 @@
-"""Imports run downwards only: ftool -> ftool_export -> ftool_runtime -> onnxruntime, numpy, tokenizers."""
+"""Imports run downwards only: ftool -> ftool_export -> ftool_runtime -> onnxruntime, numpy, tokenizers (chats: jinja2)."""
 
 import ast
 import sys
@@ -14,6 +14,9 @@ SOURCES = {
     "ftool_runtime": REPOSITORY / "runtime" / "ftool_runtime",
 }
 FORBIDDEN = {"ftool": set(), "ftool_export": {"ftool"}, "ftool_runtime": {"ftool", "ftool_export"}}
+CHAT_TEMPLATE = (
+    SOURCES["ftool_runtime"] / "generation" / "chat_template.py"
+)  # the one file that needs the extra [chat]
 RUNTIME_MAY_IMPORT = {"ftool_runtime", "numpy", "onnxruntime", "tokenizers"} | sys.stdlib_module_names
 
 
@@ -42,9 +45,16 @@ def test_the_runtime_imports_its_three_packages_and_the_standard_library_alone()
         f"{file.relative_to(REPOSITORY)}:{line} imports {name}"
         for file in SOURCES["ftool_runtime"].rglob("*.py")
         for line, name in imports(file)
-        if name not in RUNTIME_MAY_IMPORT
+        if name not in RUNTIME_MAY_IMPORT and (file, name) != (CHAT_TEMPLATE, "jinja2")
     ]
     assert not foreign
+
+
+def test_jinja2_is_imported_only_when_a_chat_needs_it() -> None:
+    tree = ast.parse(CHAT_TEMPLATE.read_text(encoding="utf-8"))
+    at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert "jinja2" not in {name for node in at_once for name in (alias.name for alias in node.names)}
+    assert any(name == "jinja2" for _, name in imports(CHAT_TEMPLATE))
 
 
 def test_every_package_holds_files_to_check() -> None:

@@ -51,9 +51,16 @@ class ChatTokens:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The token ids of a conversation, up to where the answer begins.
 
-        Raises InputError for messages that are none, blank or not Unicode, or that the template refuses.
+        Raises InputError for messages that are none, blank or not Unicode, or that the template refuses; BundleError
+        where the template fails.
         """
         check_messages(messages)
+        ids = self._encoded(messages)
+        if not ids:
+            raise BundleError("the bundle's chat template makes nothing of these messages")
+        return ids
+
+    def _encoded(self, messages: Sequence[Message]) -> list[int]:
         if self._special is None or not any(self._special.search(text) for text in _strings(messages)):
             text = self._template.render(messages)
             ids: list[int] = self._obeying.encode(text, add_special_tokens=False).ids
