@@ -19,8 +19,11 @@ from ftool_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from ftool_runtime.generation.answers import GeneratedRow, Generation
+    from ftool_runtime.generation.answers import GeneratedRow, Generation, LongGeneration
     from ftool_runtime.generation.config import GenerationConfig
+    from ftool_runtime.generation.golden import GenerationGolden
+    from ftool_runtime.generation.stream import TextStream
+    from ftool_runtime.generation_timing import GenerationBenchReport
     from ftool_runtime.loading import load
     from ftool_runtime.manifest import Manifest
     from ftool_runtime.tasks import (
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
         TextClassifier,
         TextGenerator,
     )
+    from ftool_runtime.tasks.chat import ChatSession
     from ftool_runtime.timing import BenchReport, bench
     from ftool_runtime.verifying import VerifyReport, verify
 
@@ -38,21 +42,26 @@ __version__ = "0.1.0"
 __all__ = [
     "BenchReport",
     "BundleError",
+    "ChatSession",
     "Classification",
     "ClosedError",
     "DeviceError",
     "FtoolError",
     "GeneratedRow",
     "Generation",
+    "GenerationBenchReport",
     "GenerationConfig",
+    "GenerationGolden",
     "InputError",
     "LabelScore",
+    "LongGeneration",
     "Manifest",
     "OtherProcessError",
     "RuntimeMissingError",
     "Seq2SeqGenerator",
     "TextClassifier",
     "TextGenerator",
+    "TextStream",
     "VerifyReport",
     "__version__",
     "bench",
@@ -63,15 +72,20 @@ __all__ = [
 # Imported when first asked for: an app imports this package when it starts, and loads a model when it needs one.
 _LATER = {
     "BenchReport": "ftool_runtime.timing",
+    "ChatSession": "ftool_runtime.tasks.chat",
     "Classification": "ftool_runtime.tasks",
     "GeneratedRow": "ftool_runtime.generation.answers",
     "Generation": "ftool_runtime.generation.answers",
+    "GenerationBenchReport": "ftool_runtime.generation_timing",
     "GenerationConfig": "ftool_runtime.generation.config",
+    "GenerationGolden": "ftool_runtime.generation.golden",
     "LabelScore": "ftool_runtime.tasks",
+    "LongGeneration": "ftool_runtime.generation.answers",
     "Manifest": "ftool_runtime.manifest",
     "Seq2SeqGenerator": "ftool_runtime.tasks",
     "TextClassifier": "ftool_runtime.tasks",
     "TextGenerator": "ftool_runtime.tasks",
+    "TextStream": "ftool_runtime.generation.stream",
     "VerifyReport": "ftool_runtime.verifying",
     "bench": "ftool_runtime.timing",
     "load": "ftool_runtime.loading",

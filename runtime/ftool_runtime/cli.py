@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: predict, verify, bench and info on the device, without the toolchain."""
+"""`python -m ftool_runtime`: predict, chat, verify, bench and info on the device, without the toolchain."""
 
 import argparse
 import contextlib
@@ -12,9 +12,17 @@ from typing import Any, NoReturn, TextIO
 
 from ftool_runtime.atomic import replacing
 from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.generation_options import (
+    add_generation_flags,
+    answer_options,
+    asked_lines,
+    generation_options,
+    stream_answers,
+    talk,
+)
 from ftool_runtime.loading import load
 from ftool_runtime.onnx_session import DEVICES, PROFILES
-from ftool_runtime.tasks import TextClassifier
+from ftool_runtime.tasks import Model
 from ftool_runtime.text_files import read_batches, read_texts
 
 DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
@@ -46,17 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def write_answers(
-    model: TextClassifier, batches: Iterable[Sequence[str]], out: TextIO, **options: Any
-) -> int:
+def write_answers(model: Model, batches: Iterable[Sequence[str]], out: TextIO, **options: Any) -> int:
     """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
 
-    Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are `top_k` and
-    `thresholds` of `TextClassifier.predict_batches`.
+    Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are those of the model's
+    `predict_batches`; None leaves one to the model.
     """
+    options = {name: value for name, value in options.items() if value is not None}
     kept, asked = itertools.tee(batches)
     truncated = 0
-    for texts, answers in zip(kept, model.predict_batches(asked, **options), strict=True):
+    answered: Iterator[list[Any]] = model.predict_batches(asked, **options)
+    for texts, answers in zip(kept, answered, strict=True):
         for text, answer in zip(texts, answers, strict=True):
             out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
             truncated += answer.truncated
@@ -85,10 +93,20 @@ def _predict(options: argparse.Namespace) -> int:
         [options.text] if options.text else read_batches(options.input, options.column, options.batch_size)
     )
     with _load(options) as model, output_to(options.output) as out:
-        truncated = write_answers(model, batches, out, top_k=options.top_k, thresholds=options.threshold)
+        asked = answer_options(model, options)
+        if options.stream:
+            truncated = stream_answers(model, batches, out, asked)
+        else:
+            truncated = write_answers(model, batches, out, **asked)
     if truncated:
         longest = model.info()["max_length"]
         print(f"{truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
+    return DONE
+
+
+def _chat(options: argparse.Namespace) -> int:
+    with _load(options) as model, output_to(None) as out:
+        talk(model, options.system, asked_lines(), out, generation_options(options))
     return DONE
 
 
@@ -117,18 +135,7 @@ def _bench(options: argparse.Namespace) -> int:
         calls=options.calls,
         cold_starts=options.cold_starts,
     )
-    latency = report.latency_ms
-    memory = "unknown" if report.peak_memory_mb is None else f"{report.peak_memory_mb:.0f} MB"
-    lines = [
-        f"latency, one text    p50 {latency.p50:.2f} ms   p90 {latency.p90:.2f} ms   "
-        f"p95 {latency.p95:.2f} ms   p99 {latency.p99:.2f} ms",
-        f"throughput           {report.throughput_per_s:.0f} texts/s",
-        f"cold start           {report.cold_start_ms:.0f} ms, of which load {report.load_ms:.0f} ms",
-        f"peak memory          {memory}",
-        f"{report.texts} texts, {report.calls} calls, {report.info['device']}, "
-        f"{report.info['threads']} threads, profile {report.info['profile']}",
-    ]
-    _show(options, report.to_json(), lines)
+    _show(options, report.to_json(), report.lines())
     return DONE
 
 
@@ -192,12 +199,27 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
         "text", nargs="*", default=(), metavar="TEXT", help="texts to answer; without any, --input or stdin"
     )
     predict.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of standard output")
-    predict.add_argument("--top-k", type=int, metavar="N", help="how many labels to give, best first")
+    predict.add_argument(
+        "--top-k",
+        type=int,
+        metavar="N",
+        help="classifiers: how many labels to give, best first; others: draw from the N best tokens",
+    )
     predict.add_argument(
         "--threshold", type=float, help="multi-label: probability from which a label applies"
     )
     predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
+    predict.add_argument(
+        "--stream",
+        action="store_true",
+        help="write answers as they come, as plain text, instead of JSON lines",
+    )
     _add_input(predict)
+    add_generation_flags(predict)
+
+    chat = _command(commands, "chat", _chat, "talk with a model, a line of standard input at a time")
+    chat.add_argument("--system", metavar="TEXT", help="what the system says first")
+    add_generation_flags(chat)
 
     _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
 

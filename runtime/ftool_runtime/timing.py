@@ -11,28 +11,16 @@ from typing import Any
 import numpy as np
 
 from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.generation.golden import GenerationGolden
+from ftool_runtime.generation_timing import NEW_TOKENS, GenerationBenchReport, time_generation
 from ftool_runtime.golden import Golden
+from ftool_runtime.latency import Latency
 from ftool_runtime.loading import load
 from ftool_runtime.onnx_session import Device, Profile
 from ftool_runtime.peak_memory import peak_memory_mb
-from ftool_runtime.tasks import TextClassifier
+from ftool_runtime.tasks import Generator, TextClassifier
 
 _WARM_UP_CALLS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Percentiles of the time that one call takes on one text, tokenising included, in milliseconds."""
-
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-
-    @classmethod
-    def of(cls, latencies_ms: Sequence[float]) -> "Latency":
-        """The percentiles of measured times, in milliseconds."""
-        return cls(*(round(float(value), 4) for value in np.percentile(latencies_ms, (50, 90, 95, 99))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +51,20 @@ class BenchReport:
         """The report as JSON values."""
         return asdict(self)
 
+    def lines(self) -> list[str]:
+        """The report for people."""
+        latency = self.latency_ms
+        memory = "unknown" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
+        return [
+            f"latency, one text    p50 {latency.p50:.2f} ms   p90 {latency.p90:.2f} ms   "
+            f"p95 {latency.p95:.2f} ms   p99 {latency.p99:.2f} ms",
+            f"throughput           {self.throughput_per_s:.0f} texts/s",
+            f"cold start           {self.cold_start_ms:.0f} ms, of which load {self.load_ms:.0f} ms",
+            f"peak memory          {memory}",
+            f"{self.texts} texts, {self.calls} calls, {self.info['device']}, "
+            f"{self.info['threads']} threads, profile {self.info['profile']}",
+        ]
+
 
 def bench(
     folder: Path | str,
@@ -73,12 +75,12 @@ def bench(
     profile: Profile = "desktop",
     calls: int = 500,
     cold_starts: int = 3,
-) -> BenchReport:
+) -> BenchReport | GenerationBenchReport:
     """Time the bundle in `folder` on this machine.
 
     Args:
         folder: the bundle.
-        texts: what to answer; None: the bundle's golden texts.
+        texts: what to answer; None: the bundle's golden texts, or rows of token ids.
         device: as for `load`; so are `threads` and `profile`.
         threads: see `device`.
         profile: see `device`.
@@ -95,6 +97,9 @@ def bench(
     started = time.perf_counter()
     model = load(folder, device=device, threads=threads, profile=profile)
     load_ms = (time.perf_counter() - started) * 1e3
+    if isinstance(model, Generator):
+        with model:
+            return _bench_generator(folder, model, texts, calls, cold_starts, load_ms)
     with model:
         texts = list(texts) if texts is not None else list(Golden.read(folder).texts)
         latencies = time_single_calls(model, texts, calls)
@@ -108,6 +113,34 @@ def bench(
         peak_memory_mb=peak_memory_mb(),
         texts=len(texts),
         calls=len(latencies),
+        info=info,
+    )
+
+
+def _bench_generator(
+    folder: Path, model: Generator, texts: Sequence[str] | None, calls: int, cold_starts: int, load_ms: float
+) -> GenerationBenchReport:
+    rows: Sequence[Sequence[int]]
+    if texts is None:
+        rows = GenerationGolden.read(folder).rows
+        text = model.decode(rows[0]) or "a"
+    else:
+        rows = model.tokenize(list(texts))
+        text = texts[0] if texts else ""
+    speeds = time_generation(model, rows, calls)
+    info = model.info()
+    starts = [time_cold_start(folder, text, info) for _ in range(cold_starts)]
+    return GenerationBenchReport(
+        first_token_ms=Latency.of(speeds.first_ms),
+        token_ms=Latency.of(speeds.token_ms),
+        tokens_per_s=round(speeds.alone_per_s, 2),
+        tokens_per_s_batch=round(speeds.batch_per_s, 2),
+        new_tokens=NEW_TOKENS,
+        cold_start_ms=float(np.median(starts)),
+        load_ms=round(load_ms, 2),
+        peak_memory_mb=peak_memory_mb(),
+        rows=len(rows),
+        calls=len(speeds.first_ms),
         info=info,
     )
 

@@ -63,3 +63,28 @@ class Generation:
         if self.others:
             values["others"] = [other.text for other in self.others]
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class LongGeneration:
+    """The answers to the pieces of a long text.
+
+    Attributes:
+        text: the pieces' answers, in order, joined.
+        parts: each piece's answer.
+        sources: the pieces.
+    """
+
+    text: str
+    parts: tuple[Generation, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of all pieces."""
+        return sum(part.prompt_tokens for part in self.parts)
+
+    def to_json(self, text: str) -> dict[str, Any]:
+        """The answer to `text`: JSON values."""
+        parts = [part.to_json(source) for part, source in zip(self.parts, self.sources, strict=True)]
+        return {"text": text, "answer": self.text, "parts": parts}

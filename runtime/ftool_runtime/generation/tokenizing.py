@@ -47,6 +47,19 @@ class TextTokens:
             ids, _ = self._spelled_out(ids, [False] * len(ids))
         return ids
 
+    def count(self, text: str) -> int:
+        """How many tokens a text has, those that the tokenizer adds included."""
+        return len(self.tokenizer.encode(text).ids)
+
+    def beginning(self, text: str, tokens: int) -> str:
+        """As much of `text` as has at most `tokens` tokens; at least one character."""
+        ends = [end for _, end in self.tokenizer.encode(text, add_special_tokens=False).offsets]
+        for place in range(min(tokens, len(ends)) - 1, -1, -1):  # cut off, a last word may need more tokens
+            head = text[: ends[place]]
+            if head and len(self.tokenizer.encode(head, add_special_tokens=False).ids) <= tokens:
+                return head
+        return text[:1]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens left out."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)

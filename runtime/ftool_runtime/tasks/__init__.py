@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ftool_runtime.tasks.generator import Generator
 from ftool_runtime.tasks.seq2seq import Seq2SeqGenerator
 from ftool_runtime.tasks.text_classification import Classification, LabelScore, TextClassifier
 from ftool_runtime.tasks.text_generation import TextGenerator
@@ -18,6 +19,7 @@ TASKS: Mapping[str, type[Model]] = {
 __all__ = [
     "TASKS",
     "Classification",
+    "Generator",
     "LabelScore",
     "Model",
     "Seq2SeqGenerator",

@@ -198,6 +198,15 @@ class Generator(ABC):
         """
         return self._engine.score(rows, answers, self._settle(None, None, options).config)
 
+    def time_tokens(self, row: Sequence[int], **options: Any) -> list[float]:
+        """Seconds from the call to each token of the answer to `row`, token ids. Options and errors are a call's."""
+        import time
+
+        config = self._settle(None, None, options).config
+        started = time.perf_counter()
+        made = self._engine.new_row(row, config, None)
+        return [time.perf_counter() - started for _ in self._engine.grow(row, config, made)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer's token ids, special tokens left out, spaces at its ends taken off."""
         return self._engine.tokens.decode(list(ids)).strip()

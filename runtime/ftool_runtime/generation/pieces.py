@@ -1,0 +1,67 @@
+"""A long text cut into pieces that a model can read, at paragraphs, else sentences, else words."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+_PARAGRAPH: Final = re.compile(r"(?<=\n)[^\S\n]*\n+")
+# after a stop and its quotes where a space follows, or after a Chinese or Japanese one, which has none
+_SENTENCE: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？；])[”’』」）]*")
+
+Count = Callable[[str], int]
+Begin = Callable[[str, int], str]
+
+
+def cut_long(text: str, budget: int, count: Count, begin: Begin) -> list[str]:
+    """The pieces of `text`, in order; joined, they hold all its words.
+
+    Args:
+        text: any text that is not blank.
+        budget: tokens of a piece at most.
+        count: how many tokens a piece has.
+        begin: the beginning of a text that has at most so many tokens, at least one character.
+    """
+    pieces: list[str] = []
+    for paragraph in _parts(_PARAGRAPH, text):
+        if pieces and count(pieces[-1] + paragraph) <= budget:
+            pieces[-1] += paragraph
+        elif count(paragraph) <= budget:
+            pieces.append(paragraph)
+        else:
+            pieces += _pack(_sentences(paragraph, budget, count, begin), budget, count)
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _pack(sentences: Iterator[str], budget: int, count: Count) -> list[str]:
+    packed: list[str] = []
+    for sentence in sentences:
+        if packed and count(packed[-1] + sentence) <= budget:
+            packed[-1] += sentence
+        else:
+            packed.append(sentence)
+    return packed
+
+
+def _sentences(paragraph: str, budget: int, count: Count, begin: Begin) -> Iterator[str]:
+    """The sentences of a paragraph; one that is too long is cut at a space, or anywhere where it has none."""
+    for sentence in _parts(_SENTENCE, paragraph):
+        rest = sentence
+        while count(rest) > budget:
+            head = begin(rest, budget)
+            space = max(head.rfind(" "), head.rfind("\n"))
+            head = head[: space + 1] if space > len(head) // 2 else head
+            yield head
+            rest = rest[len(head) :]
+        if rest:
+            yield rest
+
+
+def _parts(border: re.Pattern[str], text: str) -> Iterator[str]:
+    """What lies between borders, each part with the border after it."""
+    begin = 0
+    for found in border.finditer(text):
+        if found.end() > begin:
+            yield text[begin : found.end()]
+            begin = found.end()
+    if begin < len(text):
+        yield text[begin:]

@@ -1,0 +1,127 @@
+"""`python -m ftool_runtime` for models that generate text: flags, streamed answers, chats."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TextIO
+
+from ftool_runtime.errors import InputError
+from ftool_runtime.generation.stream import TextStream
+from ftool_runtime.tasks import Generator, TextClassifier, TextGenerator
+
+_NAMES: Final = (
+    "max_new_tokens",
+    "num_beams",
+    "do_sample",
+    "temperature",
+    "top_p",
+    "seed",
+    "stop_strings",
+    "source_language",
+    "target_language",
+    "overflow",
+)
+
+
+def add_generation_flags(parser: argparse.ArgumentParser) -> None:
+    """The fields of a generation config that are worth a flag."""
+    group = parser.add_argument_group("models that generate text")
+    group.add_argument("--max-new-tokens", type=int, metavar="N", help="tokens of an answer at most")
+    group.add_argument(
+        "--num-beams", type=int, metavar="N", help="answers followed at once, for the best one"
+    )
+    group.add_argument(
+        "--do-sample", action="store_true", default=None, help="draw tokens by their probability"
+    )
+    group.add_argument(
+        "--temperature", type=float, help="draw likelier tokens (below 1) or others; implies sampling"
+    )
+    group.add_argument(
+        "--top-p", type=float, help="draw from the best tokens of this probability; implies sampling"
+    )
+    group.add_argument("--seed", type=int, help="where the draws start; implies sampling")
+    group.add_argument(
+        "--stop",
+        action="append",
+        dest="stop_strings",
+        metavar="TEXT",
+        help="end before this; may be repeated",
+    )
+    group.add_argument("--source-language", metavar="CODE", help="what a translator reads")
+    group.add_argument("--target-language", metavar="CODE", help="what a translator writes")
+    group.add_argument(
+        "--overflow", choices=("refuse", "cut"), help="what becomes of a text that is too long"
+    )
+
+
+def generation_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The flags that were given, as a call's options."""
+    given = {name: getattr(options, name) for name in _NAMES if getattr(options, name) is not None}
+    if {"temperature", "top_p", "seed"} & given.keys():
+        given.setdefault("do_sample", True)
+    return given
+
+
+def answer_options(model: TextClassifier | Generator, options: argparse.Namespace) -> dict[str, Any]:
+    """What `predict`'s flags mean for `model`. Raises InputError for a flag of another kind of model."""
+    given = generation_options(options)
+    if isinstance(model, Generator):
+        if options.threshold is not None:
+            raise InputError("--threshold is for multi-label classifiers, and this model generates text")
+        return given if options.top_k is None else {"do_sample": True, **given, "top_k": options.top_k}
+    if given or options.stream:
+        name = next(iter(given), "stream").replace("_", "-").replace("stop-strings", "stop")
+        raise InputError(f"--{name} is for models that generate text, and this one classifies")
+    return {"top_k": options.top_k, "thresholds": options.threshold}
+
+
+def stream_answers(
+    model: Generator, batches: Iterable[Iterable[str]], out: TextIO, options: dict[str, Any]
+) -> int:
+    """Write each answer as it comes, and a line's end; returns how many texts were cut."""
+    truncated = 0
+    for texts in batches:
+        for text in texts:
+            stream = model.stream(text, **options)
+            write_stream(stream, out)
+            truncated += stream.result.truncated
+    return truncated
+
+
+def write_stream(stream: TextStream, out: TextIO) -> None:
+    """Write the pieces of an answer as they come. Ctrl-C ends the answer before it ends the program."""
+    with stream:
+        for piece in stream:
+            out.write(piece)
+            out.flush()
+    out.write("\n")
+    out.flush()
+
+
+def talk(
+    model: object, system: str | None, lines: Iterable[str], out: TextIO, options: dict[str, Any]
+) -> None:
+    """Answer `lines` in one conversation, each as it comes.
+
+    Raises InputError for a model that holds no chats, and as `ChatSession.stream`.
+    """
+    if not isinstance(model, TextGenerator):
+        raise InputError("this model answers in no chat; use predict")
+    with model.session(system) as session:
+        for line in lines:
+            if line.strip():
+                write_stream(session.stream(line.rstrip("\n"), **options), out)
+
+
+def asked_lines() -> Iterator[str]:
+    """The lines of standard input; on a terminal each is asked for."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed; a chat reads what is said from there")
+    while True:
+        if sys.stdin.isatty():
+            sys.stderr.write("> ")
+            sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            return
+        yield line
