@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
 RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe
 
-.PHONY: demo test test-all test-runtime check format bench dist install clean
+.PHONY: demo demo-dates test test-all test-runtime check format bench dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -19,6 +19,9 @@ $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/ftool demo
+
+demo-dates: $(INSTALLED)
+	$(BIN)/ftool demo dates
 
 test: $(INSTALLED)
 	$(BIN)/pytest -m "not slow"

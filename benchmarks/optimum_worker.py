@@ -9,7 +9,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "toolchain"), str(REPOSITORY / "runtime")]
 
-from ftool.bench.worker import TORCH_BATCH_SIZE, serve  # noqa: E402  it is not installed here
+from ftool.bench.worker import TORCH_BATCH_SIZE, Calls, serve  # noqa: E402  it is not installed here
 
 
 def quantized(checkpoint: Path) -> Path:
@@ -27,8 +27,8 @@ def quantized(checkpoint: Path) -> Path:
     return target
 
 
-def load(spec: dict) -> tuple:
-    """Functions that answer one text and many."""
+def load(spec: dict) -> Calls:
+    """The engine."""
     import onnxruntime
     from optimum.onnxruntime import ORTModelForSequenceClassification
     from transformers import AutoTokenizer
@@ -47,7 +47,7 @@ def load(spec: dict) -> tuple:
         ordered = sorted(texts, key=len)
         return [batch(ordered[i : i + TORCH_BATCH_SIZE]) for i in range(0, len(ordered), TORCH_BATCH_SIZE)]
 
-    return lambda text: batch([text]), many
+    return Calls(one=lambda text: batch([text]), many=many)
 
 
 if __name__ == "__main__":

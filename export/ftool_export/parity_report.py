@@ -105,6 +105,13 @@ class ParityReport:
         """Whether every difference is within its limit."""
         return all(check.passed for check in self.checks)
 
+    def notes(self) -> list[str]:
+        """What a person should know besides the checks."""
+        worst = self.worst
+        return [
+            f"furthest apart, by {worst.probability_difference:.3f}: {worst.text[:100]!r} (text {worst.row + 1})"
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {

@@ -43,8 +43,9 @@ def test_the_model_is_useful_and_not_perfect_by_construction(demo: dict[str, Any
 
 
 def test_the_bundle_is_as_good_as_the_checkpoint(demo: dict[str, Any]) -> None:
-    trained, bundled = demo["train"]["metrics"], demo["evaluate"]["metrics"]
-    assert demo["evaluate"]["on"] == "bundle"
+    (evaluation,) = demo["evaluate"]
+    trained, bundled = demo["train"]["metrics"], evaluation["metrics"]
+    assert evaluation["on"] == "bundle"
     assert bundled["accuracy"] == pytest.approx(trained["accuracy"], abs=0.015)  # 6 of 426 texts
     assert demo["parity"]["batch_effect"] == 0
 

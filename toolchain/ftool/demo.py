@@ -12,26 +12,26 @@ from ftool.bench.html import write_html
 from ftool.bench.measure import BenchSettings
 from ftool.bench.report import BenchReport, table
 from ftool.bench.run import TORCH, Placement, bench, engines_of, write_json
-from ftool.data import load_dataset
+from ftool.bench.texts import texts_to_time
 from ftool.evaluation import evaluate
 from ftool.exporting import check_parity, export_folder
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
 from ftool.recipe.shipped import copy_shipped
-from ftool.results import Evaluation
+from ftool.results import METRIC_NAMES, Evaluation
+from ftool_export.generator.parity_report import GenerationParityReport
 from ftool_export.parity_report import ParityReport
 from ftool_export.report import ExportReport
-from ftool_runtime import Classification
 
 logger = logging.getLogger(__name__)
 
-RECIPE = "intents"
-SETTINGS = BenchSettings(rounds=3, texts_per_round=60, throughput_rounds=1, cold_starts=2)
-TEXTS = (
-    "set a timer for ten mins",
-    "dim the scren a bit",
-    "you are funny, you know",
-)
+TEXTS = {
+    "intents": ("set a timer for ten mins", "dim the scren a bit", "you are funny, you know"),
+    "dates": ("the 3rd of March, 2021", "Tues 5 Jan '10", "二〇三六年十月十七日"),
+}
+_BENCH = BenchSettings(rounds=3, texts_per_round=60, throughput_rounds=1, cold_starts=2, throughput_texts=500)
+_QUALITY = {"text-classification": ("accuracy", "f1_macro")}
+_WRITTEN_QUALITY = ("exact_match",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,10 @@ class DemoReport:
 
     trained: training.TrainReport
     export: ExportReport
-    parity: ParityReport | None = None
-    bundle: Evaluation | None = None
+    parity: ParityReport | GenerationParityReport | None = None
+    bundle: tuple[Evaluation, ...] = ()  # on the test split, and on further ones where the data has them
     bench: BenchReport | None = None
-    predictions: tuple[tuple[str, Classification], ...] = ()
+    predictions: tuple[tuple[str, dict[str, Any]], ...] = ()  # texts and what `ftool predict` prints of them
 
     @property
     def passed(self) -> bool:
@@ -57,21 +57,21 @@ class DemoReport:
             "train": self.trained.to_json(),
             "export": self.export.to_json(),
             "parity": self.parity.to_json() if self.parity else None,
-            "evaluate": self.bundle.to_json() if self.bundle else None,
+            "evaluate": [evaluation.to_json() for evaluation in self.bundle],
             "bench": self.bench.to_json() if self.bench else None,
-            "predictions": [answer.to_json(text) for text, answer in self.predictions],
+            "predictions": [answer for _, answer in self.predictions],
         }
 
 
-def demo(folder: Path) -> DemoReport:
-    """Go the whole way in a model folder; a recipe that is there is kept.
+def demo(folder: Path, name: str) -> DemoReport:
+    """Go the whole way in a model folder with the shipped recipe `name`; a recipe that is there is kept.
 
     Raises FtoolError where a step fails.
     """
     model = ModelFolder(folder)
     if not model.recipe.exists():
-        logger.info("$ ftool new %s --from %s", folder, RECIPE)
-        copy_shipped(RECIPE, model.recipe)
+        logger.info("$ ftool new %s --from %s", folder, name)
+        copy_shipped(name, model.recipe)
     recipe = Recipe.read(model.recipe)
     logger.info("$ ftool train %s", folder)
     trained = training.train(recipe, folder)
@@ -82,51 +82,62 @@ def demo(folder: Path) -> DemoReport:
     logger.info("$ ftool parity %s", folder)
     parity = check_parity(folder, recipe)
     write_json(parity.to_json(), model.reports / "parity.json")
-    evaluation = evaluate(folder, on="bundle")
+    evaluations = tuple(evaluate(folder, on="bundle", split=split) for split in ("test", *trained.further))
     logger.info("$ ftool bench %s", folder)
     timed = _bench(model, recipe)
-    logger.info('$ ftool predict %s "%s" …', folder, TEXTS[0])
+    logger.info('$ ftool predict %s "%s" …', folder, TEXTS[name][0])
     return DemoReport(
         trained=trained,
         export=export,
         parity=parity,
-        bundle=evaluation,
+        bundle=evaluations,
         bench=timed,
-        predictions=tuple(predict(model.bundle, TEXTS)),
+        predictions=tuple(predict(model.bundle, TEXTS[name])),
     )
 
 
 def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
-    texts = load_dataset(recipe.data, recipe.task).test.texts
-    report = bench(engines_of(model, [TORCH], Placement()), texts, SETTINGS, task=recipe.task, split="test")
+    texts = texts_to_time(recipe, "test")
+    report = bench(engines_of(model, [TORCH], Placement()), texts, _BENCH, task=recipe.task, split="test")
     write_json(report.to_json(), model.reports / "bench.json")
     write_html(report, model.reports / "report.html")
     return report
 
 
-def predict(bundle: Path, texts: Sequence[str]) -> list[tuple[str, Classification]]:
-    """Texts and what the bundle says of them."""
+def predict(bundle: Path, texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Texts and what `ftool predict` prints of them."""
     with ftool_runtime.load(bundle) as model:
-        return list(zip(texts, model(list(texts)), strict=True))
+        return [(text, answer.to_json(text)) for text, answer in zip(texts, model(list(texts)), strict=True)]
 
 
 def summary(report: DemoReport) -> list[list[str]]:
     """The demo's table: how good and how fast the bundle is, and PyTorch beside it."""
     assert report.parity is not None
-    assert report.bundle is not None
     assert report.bench is not None
     head, *speed = table(report.bench.to_json())
-    before, after = report.trained.test.metrics, report.bundle.metrics
-    quality = [
+    in_torch = {"test": report.trained.test, **report.trained.further}
+    quality = [row for after in report.bundle for row in _quality(after, in_torch[after.split])]
+    written = isinstance(report.parity, GenerationParityReport)
+    same = "same next tokens as PyTorch" if written else "same answers as PyTorch"
+    return [head, *quality, [same, percent(report.parity.agreement), ""], *speed]
+
+
+def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
+    names = _QUALITY.get(bundle.task, _WRITTEN_QUALITY)
+    split = bundle.split.replace("_", " ")
+    return [
         [
-            f"accuracy on {report.bundle.examples} test texts",
-            percent(after["accuracy"]),
-            percent(before["accuracy"]),
-        ],
-        ["F1, macro", percent(after["f1_macro"]), percent(before["f1_macro"])],
-        ["same answers as PyTorch", percent(report.parity.agreement), ""],
+            f"{METRIC_NAMES[name]} on {bundle.examples} {split} texts",
+            percent(bundle.metrics[name]),
+            percent(torch.metrics[name]),
+        ]
+        for name in names
     ]
-    return [head, *quality, *speed]
+
+
+def told(answer: dict[str, Any]) -> str:
+    """An answer of `ftool predict` for a person."""
+    return f"{answer['label']} ({percent(answer['score'])})" if "label" in answer else str(answer["answer"])
 
 
 def percent(share: float) -> str:

@@ -4,9 +4,14 @@ from pathlib import Path
 
 from ftool.judging import data_judge, recipe_judge
 from ftool.model_folder import ModelFolder
-from ftool.recipe import DataSettings, ExportRecipe, Recipe
+from ftool.recipe import DataSettings, ExportRecipe, Recipe, TrainSettings
+from ftool.recipe.tasks import GENERATION_TASKS
 from ftool_export.classifier import load_classifier
 from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.generator import load_generator
+from ftool_export.generator.export import export_generator
+from ftool_export.generator.parity import parity as text_parity
+from ftool_export.generator.parity_report import GenerationParityReport
 from ftool_export.parity import parity
 from ftool_export.parity_report import ParityReport
 from ftool_export.report import ExportReport
@@ -29,16 +34,30 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         max_drop=recipe.export.max_drop,
         device=recipe.export.device,
     )
+    if recipe.task in GENERATION_TASKS:
+        from ftool.text_judging import recipe_text_judge
+
+        generator = load_generator(settings.checkpoint, recipe.task)
+        return export_generator(settings, generator, judge=recipe_text_judge(recipe, generator, "validation"))
     loaded = load_classifier(settings.checkpoint)
     return export_checkpoint(settings, loaded=loaded, judge=recipe_judge(recipe, loaded, "validation"))
 
 
 def export_any(settings: ExportSettings, data: DataSettings | None) -> ExportReport:
-    """Export any Hugging Face checkpoint; its accuracy is judged where there is data.
+    """Export any Hugging Face checkpoint; its quality is judged where there is data.
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, or the export failed; a bundle that is there stays.
     """
+    if settings.task in GENERATION_TASKS:
+        from ftool.text_judging import data_text_judge
+
+        generator = load_generator(settings.checkpoint, settings.task)
+        longest = TrainSettings().max_target_length
+        text_judge = (
+            data_text_judge(data, generator, "validation", max_target_length=longest) if data else None
+        )
+        return export_generator(settings, generator, judge=text_judge)
     loaded = load_classifier(settings.checkpoint)
     judge = data_judge(data, loaded, "validation") if data else None
     return export_checkpoint(settings, loaded=loaded, judge=judge)
@@ -46,7 +65,7 @@ def export_any(settings: ExportSettings, data: DataSettings | None) -> ExportRep
 
 def check_parity(
     folder: Path, recipe: Recipe, *, split: str = "test", data: DataSettings | None = None
-) -> ParityReport:
+) -> ParityReport | GenerationParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
 
     The loss of the metric is held against the precision's own tolerance; against the recipe's where that was changed.
@@ -55,8 +74,26 @@ def check_parity(
         FtoolError: run/ or bundle/ is missing, the data can't be read, or the two are not the same model.
     """
     model = ModelFolder(folder)
-    bundle, loaded = model.require_bundle(), load_classifier(model.require_run())
-    judge = data_judge(data, loaded, split) if data else recipe_judge(recipe, loaded, split)
+    bundle, run = model.require_bundle(), model.require_run()
     changed = recipe.export.max_drop != ExportRecipe().max_drop
     max_drop = recipe.export.max_drop if changed else None
+    if recipe.task in GENERATION_TASKS:
+        return _check_text_parity(bundle, run, recipe, split, data, max_drop)
+    loaded = load_classifier(run)
+    judge = data_judge(data, loaded, split) if data else recipe_judge(recipe, loaded, split)
     return parity(loaded, bundle, judge.texts, judge=judge, max_drop=max_drop)
+
+
+def _check_text_parity(
+    bundle: Path, run: Path, recipe: Recipe, split: str, data: DataSettings | None, max_drop: float | None
+) -> GenerationParityReport:
+    from ftool.generation_metrics import main_metric_of
+    from ftool.text_judging import data_text_judge, recipe_text_judge
+
+    loaded = load_generator(run, recipe.task)
+    if data is None:
+        judge = recipe_text_judge(recipe, loaded, split)
+    else:
+        longest, metric = recipe.train.max_target_length, main_metric_of(recipe)
+        judge = data_text_judge(data, loaded, split, metric=metric, max_target_length=longest)
+    return text_parity(loaded, bundle, judge.rows, judge=judge, max_drop=max_drop)

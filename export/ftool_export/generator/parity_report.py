@@ -96,9 +96,10 @@ class GenerationParityReport:
 
     def notes(self) -> list[str]:
         """What a person should know besides the checks."""
+        greedy = self.greedy
         return [
-            f"greedy: {self.greedy.same} of {self.greedy.answers} answers the same token for token, and {self.greedy.ties} "
-            "part at a tie of torch's",
+            f"greedy: {greedy.same} of {greedy.answers} answers the same token for token, and {greedy.ties} part at a tie "
+            "of torch's",
             f"four beams: {self.beams.same} of {self.beams.answers} the same, and {self.beams.ties} at a tie",
             f"{self.tokens} tokens compared; {self.company} answers change between alone and in company",
         ]

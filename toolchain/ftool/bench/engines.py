@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import psutil
 
+from ftool.bench.worker import Text
 from ftool_runtime.errors import FtoolError
 
 
@@ -31,21 +32,23 @@ class Engine:
     threads: int
     device: str = "cpu"
     profile: str = "desktop"
+    task: str = "text-classification"
 
     @property
     def size_mb(self) -> float:
         """Size of its files in MB (10^6 bytes)."""
         return sum(file.stat().st_size for file in self.files) / 1e6
 
-    def command(self, first_text: str) -> list[str]:
+    def command(self, first_text: Text) -> list[str]:
         """What starts the worker process."""
         return [sys.executable, "-m", "ftool.bench.worker", self.spec(first_text)]
 
-    def spec(self, first_text: str) -> str:
+    def spec(self, first_text: Text) -> str:
         """The worker's argument."""
         return json.dumps(
             {
                 "engine": self.kind,
+                "task": self.task,
                 "folder": str(self.folder),
                 "threads": self.threads,
                 "device": self.device,
@@ -58,7 +61,7 @@ class Engine:
 class EngineProcess:
     """A started engine. `cold_start_ms` is the time from starting the process to its first answer."""
 
-    def __init__(self, engine: Engine, first_text: str) -> None:
+    def __init__(self, engine: Engine, first_text: Text) -> None:
         self.engine = engine
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         start = time.perf_counter()
@@ -83,12 +86,11 @@ class EngineProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def latencies_ms(self, texts: list[str]) -> list[float]:
-        """Milliseconds per text, one text at a time."""
-        reply: list[float] = self.ask({"do": "latency", "texts": texts})["latencies_ms"]
-        return reply
+    def latencies(self, texts: list[Text]) -> dict[str, list[float]]:
+        """Milliseconds by name: `latencies_ms`, and of models that generate `first_ms`; and their `tokens`."""
+        return self.ask({"do": "latency", "texts": texts})
 
-    def seconds(self, texts: list[str]) -> float:
+    def seconds(self, texts: list[Text]) -> float:
         """Seconds that all texts take in one call."""
         return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
 
@@ -139,7 +141,7 @@ class EngineProcess:
 
 
 @contextmanager
-def started(engines: list[Engine], first_text: str) -> Iterator[dict[str, EngineProcess]]:
+def started(engines: list[Engine], first_text: Text) -> Iterator[dict[str, EngineProcess]]:
     """All engines, started one after another; all ended on leaving."""
     running: dict[str, EngineProcess] = {}
     try:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ftool.bench.engines import BenchError, Engine, EngineProcess, started
+from ftool.bench.worker import Text
 
 logger = logging.getLogger(__name__)
 
 PERCENTILES = (50, 90, 95, 99)
 SETTLE_S = 0.25  # for the last engine's threads to stop spinning before the next one's turn
-WARM_UP_TEXTS = 10  # uncounted calls at the start of each turn
+WARM_UP_TEXTS = 3  # uncounted calls at the start of each turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +32,19 @@ class BenchSettings:
     texts_per_round: int = 200  # texts of the split in one turn, others in the next
     throughput_rounds: int = 3  # turns of each engine over the whole split
     cold_starts: int = 3  # process starts of each engine
+    throughput_texts: int = 10_000  # texts in one call at most, spread over the split
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "texts_per_round", "throughput_rounds", "cold_starts"):
+        for name in ("rounds", "texts_per_round", "throughput_rounds", "cold_starts", "throughput_texts"):
             if getattr(self, name) < 1:
                 raise BenchError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def settings_for(task: str) -> BenchSettings:
+    """The usual settings: fewer texts where each answer takes many runs of the model."""
+    if task == "text-classification":
+        return BenchSettings()
+    return BenchSettings(texts_per_round=20, throughput_texts=64)
 
 
 @dataclass(kw_only=True)
@@ -44,6 +53,8 @@ class Timings:
 
     engine: Engine
     latencies_ms: list[list[float]] = field(default_factory=list)
+    first_ms: list[list[float]] = field(default_factory=list)  # to the first token, of models that generate
+    tokens: list[list[int]] = field(default_factory=list)  # of the same answers
     throughput_per_s: list[float] = field(default_factory=list)
     cold_start_ms: list[float] = field(default_factory=list)
     waiting_cpu: list[float] = field(default_factory=list)  # cores used while others had their turn
@@ -55,12 +66,27 @@ class Timings:
         pooled = np.concatenate([np.asarray(one) for one in self.latencies_ms])
         return {f"p{p}": float(np.percentile(pooled, p)) for p in PERCENTILES}
 
+    def generation(self) -> dict[str, float]:
+        """Medians over all answers: time to the first token, time of each further one, tokens a second; or nothing."""
+        if not self.tokens:
+            return {}
+        pooled = (
+            np.concatenate([np.asarray(one) for one in rows]) for rows in (self.latencies_ms, self.first_ms)
+        )
+        whole, first = pooled
+        tokens = np.concatenate([np.asarray(one) for one in self.tokens])
+        return {
+            "first_token_ms": float(np.median(first)),
+            "per_token_ms": float(np.median((whole - first) / np.maximum(tokens - 1, 1))),
+            "tokens_per_s": float(1e3 * tokens.sum() / whole.sum()),
+        }
+
     def round_p50_ms(self) -> list[float]:
         """Median latency of each round."""
         return [statistics.median(one) for one in self.latencies_ms]
 
 
-def measure(engines: Sequence[Engine], texts: Sequence[str], settings: BenchSettings) -> dict[str, Timings]:
+def measure(engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSettings) -> dict[str, Timings]:
     """Time every engine on the same texts. Raises BenchError where an engine cannot be started."""
     timings = {engine.name: Timings(engine=engine) for engine in engines}
     for _ in range(settings.cold_starts):
@@ -72,12 +98,17 @@ def measure(engines: Sequence[Engine], texts: Sequence[str], settings: BenchSett
             chunk = texts_of_round(texts, number, settings.texts_per_round)
             logger.info("latency, round %d of %d", number + 1, settings.rounds)
             for name in turns(running, timings, number, chunk):
-                timings[name].latencies_ms.append(running[name].latencies_ms(chunk))
+                found = running[name].latencies(chunk)
+                timings[name].latencies_ms.append(found["latencies_ms"])
+                if "tokens" in found:
+                    timings[name].first_ms.append(found["first_ms"])
+                    timings[name].tokens.append([int(count) for count in found["tokens"]])
+        together = texts_of_round(texts, 0, settings.throughput_texts)
         for number in range(settings.throughput_rounds):
             logger.info("throughput, round %d of %d", number + 1, settings.throughput_rounds)
-            for name in turns(running, timings, number, list(texts)):
-                seconds = running[name].seconds(list(texts))
-                timings[name].throughput_per_s.append(len(texts) / seconds)
+            for name in turns(running, timings, number, together):
+                seconds = running[name].seconds(together)
+                timings[name].throughput_per_s.append(len(together) / seconds)
         for name, process in running.items():
             description = process.describe()
             timings[name].peak_memory_mb = description["peak_memory_mb"]
@@ -86,7 +117,7 @@ def measure(engines: Sequence[Engine], texts: Sequence[str], settings: BenchSett
 
 
 def turns(
-    running: dict[str, EngineProcess], timings: dict[str, Timings], number: int, texts: list[str]
+    running: dict[str, EngineProcess], timings: dict[str, Timings], number: int, texts: list[Text]
 ) -> Iterator[str]:
     """Names in this round's order, each after the machine has settled and the engine has warmed up.
 
@@ -95,7 +126,7 @@ def turns(
     names = list(running) if number % 2 == 0 else list(reversed(running))
     for name in names:
         time.sleep(SETTLE_S)
-        running[name].latencies_ms(texts[:WARM_UP_TEXTS])
+        running[name].latencies(texts[:WARM_UP_TEXTS])
         waiting = {other: running[other].cpu_seconds() for other in names if other != name}
         start = time.perf_counter()
         yield name
@@ -104,7 +135,7 @@ def turns(
             timings[other].waiting_cpu.append((running[other].cpu_seconds() - before) / elapsed)
 
 
-def texts_of_round(texts: Sequence[str], number: int, count: int) -> list[str]:
+def texts_of_round(texts: Sequence[Text], number: int, count: int) -> list[Text]:
     """Texts spread evenly over the split, shifted by one place each round so that rounds differ."""
     if len(texts) <= count:
         return list(texts)

@@ -61,6 +61,7 @@ def engine_json(timings: Timings) -> dict[str, Any]:
     """One engine's figures: milliseconds, texts a second, MB (10^6 bytes)."""
     return {
         "latency_ms": timings.percentiles_ms(),
+        **timings.generation(),
         "throughput_per_s": statistics.median(timings.throughput_per_s),
         "cold_start_ms": statistics.median(timings.cold_start_ms),
         "peak_memory_mb": timings.peak_memory_mb,
@@ -91,6 +92,12 @@ ROWS: tuple[tuple[str, str, Figure], ...] = (
     ("size", "MB", lambda e: e["size_mb"]),
 )
 
+GENERATION_ROWS = (
+    ("first_token_ms", "one text at a time, first token (ms)"),
+    ("per_token_ms", "one text at a time, a further token (ms)"),
+    ("tokens_per_s", "one text at a time (tokens/s)"),
+)
+
 
 def table(report: Mapping[str, Any]) -> list[list[str]]:
     """Rows of text for a report's JSON: a header, then a row a figure, engines as columns."""
@@ -98,6 +105,9 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
     rows = [["", *engines]]
     for title, unit, figure in ROWS:
         rows.append([f"{title} ({unit})", *(f"{figure(engine):,.1f}" for engine in engines.values())])
+    for key, title in GENERATION_ROWS:
+        if all(key in engine for engine in engines.values()):
+            rows.append([title, *(f"{engine[key]:,.1f}" for engine in engines.values())])
     return rows
 
 

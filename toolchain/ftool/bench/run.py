@@ -9,6 +9,7 @@ from typing import Any
 from ftool.bench.engines import BenchError, Engine
 from ftool.bench.measure import BenchSettings, measure
 from ftool.bench.report import BenchReport
+from ftool.bench.worker import Text
 from ftool.machine import describe_machine
 from ftool.model_folder import ModelFolder
 from ftool_runtime.atomic import replacing
@@ -42,14 +43,20 @@ def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ())
         threads=resolve_threads(placement.threads),
         device=placement.device,
         profile=placement.profile,
+        task=manifest.task,
     )
 
 
-def torch_engine(run: Path, placement: Placement) -> Engine:
+def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
     """The checkpoint in PyTorch fp32 on the CPU."""
     files = tuple(file for pattern in RUN_FILES for file in sorted(run.glob(pattern)))
     return Engine(
-        name="torch-fp32", kind=TORCH, folder=run, files=files, threads=resolve_threads(placement.threads)
+        name="torch-fp32",
+        kind=TORCH,
+        folder=run,
+        files=files,
+        threads=resolve_threads(placement.threads),
+        task=task,
     )
 
 
@@ -58,7 +65,7 @@ def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement
     engines = [bundle_engine(folder.require_bundle(), placement)]
     for other in against:
         if other == TORCH:
-            engines.append(torch_engine(folder.require_run(), placement))
+            engines.append(torch_engine(folder.require_run(), placement, engines[0].task))
         else:
             engines.append(bundle_engine(Path(other), placement, [engine.name for engine in engines]))
     names = [engine.name for engine in engines]
@@ -69,7 +76,7 @@ def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement
 
 def bench(
     engines: Sequence[Engine],
-    texts: Sequence[str],
+    texts: Sequence[Text],
     settings: BenchSettings,
     *,
     task: str,

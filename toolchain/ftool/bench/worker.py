@@ -1,10 +1,13 @@
 """The process one engine is timed in: `python -m ftool.bench.worker SPEC`.
 
-SPEC is a JSON object: `engine` ("bundle" or "torch"), `folder`, `threads`, `profile`, and `first_text`. The process
+SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `threads`, `profile`, and `first_text`; a
+text is a string, or a conversation's list of messages. The process
 loads the engine, answers the first text, writes one JSON line that says so, and then answers one JSON line on
 standard output for each one read from standard input:
 
     {"do": "latency", "texts": [...]}      -> {"latencies_ms": [...]}, one text at a time, tokenising included
+                                              and of models that generate {"first_ms": [...], "tokens": [...]}: the
+                                              time to an answer's first token, and how many tokens it has
     {"do": "throughput", "texts": [...]}   -> {"seconds": ...}, all texts in one call
     {"do": "describe"}                     -> {"peak_memory_mb": ..., "versions": {...}}
 
@@ -17,33 +20,83 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TextIO
 
-Predict = Callable[[list[str]], object]
+Text = str | list[dict[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calls:
+    """How an engine is called.
+
+    Attributes:
+        one: answers a text; of models that generate, in so many tokens, which it returns.
+        many: answers texts in one call.
+        first: answers a text with one token; None for models that don't generate.
+    """
+
+    one: Callable[[Any], Any]
+    many: Callable[[list[Any]], object]
+    first: Callable[[Any], object] | None = None
+
 
 TORCH_BATCH_SIZE = 32  # the usual batch for evaluation; larger ones are no faster on a CPU
 
 
-def load_bundle(spec: dict[str, Any]) -> tuple[Callable[[str], object], Predict]:
-    """Functions that answer one text and many with a bundle."""
+def load_bundle(spec: dict[str, Any]) -> Calls:
+    """A bundle, through the runtime."""
     import ftool_runtime
 
     model = ftool_runtime.load(
         spec["folder"], device=spec["device"], threads=spec["threads"], profile=spec["profile"]
     )
-    return model, model
+    if isinstance(model, ftool_runtime.TextClassifier):
+        return Calls(one=model, many=model)
+
+    def answer(text: Text, **changes: Any) -> int:
+        return len(
+            (model(text, **changes) if isinstance(text, str) else model.chat(text, **changes)).token_ids
+        )
+
+    def many(texts: list[Text]) -> object:
+        return model(texts) if isinstance(texts[0], str) else [model.chat(text) for text in texts]
+
+    return Calls(one=answer, many=many, first=lambda text: answer(text, max_new_tokens=1))
 
 
-def load_torch(spec: dict[str, Any]) -> tuple[Callable[[str], object], Predict]:
-    """Functions that answer one text and many with the checkpoint itself, in PyTorch fp32.
+def load_torch(spec: dict[str, Any]) -> Calls:
+    """The checkpoint itself, in PyTorch fp32.
 
     As a careful user runs it: evaluation mode, no autograd, many texts in batches of like lengths.
     """
     import torch
 
+    torch.set_num_threads(spec["threads"])
+    return _torch_classifier(spec) if spec["task"] == "text-classification" else _torch_generator(spec)
+
+
+def _torch_generator(spec: dict[str, Any]) -> Calls:
+    from ftool_export.generator import generate_tokens, load_generator, tokenize_chats, tokenize_sources
+
+    loaded = load_generator(spec["folder"], spec["task"])
+
+    def answer(texts: list[Text], **changes: Any) -> list[list[int]]:
+        tokenize: Any = tokenize_sources if isinstance(texts[0], str) else tokenize_chats
+        return generate_tokens(loaded, tokenize(loaded, texts), **changes)
+
+    return Calls(
+        one=lambda text: len(answer([text])[0]),
+        many=answer,
+        first=lambda text: answer([text], max_new_tokens=1),
+    )
+
+
+def _torch_classifier(spec: dict[str, Any]) -> Calls:
+    import torch
+
     from ftool_export.classifier import load_classifier
 
-    torch.set_num_threads(spec["threads"])
     loaded = load_classifier(spec["folder"])
 
     def batch(texts: list[str]) -> object:
@@ -55,7 +108,7 @@ def load_torch(spec: dict[str, Any]) -> tuple[Callable[[str], object], Predict]:
         ordered = sorted(texts, key=len)
         return [batch(ordered[i : i + TORCH_BATCH_SIZE]) for i in range(0, len(ordered), TORCH_BATCH_SIZE)]
 
-    return lambda text: batch([text]), many
+    return Calls(one=lambda text: batch([text]), many=many)
 
 
 ENGINES = {"bundle": load_bundle, "torch": load_torch}
@@ -67,24 +120,28 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names if name in sys.modules}
 
 
-def time_each(predict_one: Callable[[str], object], texts: list[str]) -> list[float]:
-    """Milliseconds of each text's call."""
+def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float], list[Any]]:
+    """Milliseconds of each text's call, and what it returned."""
     clock = time.perf_counter
-    latencies = []
+    latencies, answers = [], []
     for text in texts:
         start = clock()
-        predict_one(text)
+        answers.append(call(text))
         latencies.append((clock() - start) * 1e3)
-    return latencies
+    return latencies, answers
 
 
-def answer(request: dict[str, Any], predict_one: Callable[[str], object], predict: Predict) -> dict[str, Any]:
+def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
     """The reply to one request."""
     if request["do"] == "latency":
-        return {"latencies_ms": time_each(predict_one, request["texts"])}
+        latencies, tokens = time_each(calls.one, request["texts"])
+        if calls.first is None:
+            return {"latencies_ms": latencies}
+        first, _ = time_each(calls.first, request["texts"])
+        return {"latencies_ms": latencies, "first_ms": first, "tokens": tokens}
     if request["do"] == "throughput":
         start = time.perf_counter()
-        predict(request["texts"])
+        calls.many(request["texts"])
         return {"seconds": time.perf_counter() - start}
     from ftool_runtime.peak_memory import peak_memory_mb
 
@@ -98,15 +155,15 @@ def reply_stream() -> TextIO:
     return stream
 
 
-def serve(load: Callable[[dict[str, Any]], tuple[Callable[[str], object], Predict]]) -> None:
+def serve(load: Callable[[dict[str, Any]], Calls]) -> None:
     """Load an engine as the first argument says, then answer requests until standard input ends."""
     replies = reply_stream()
     spec = json.loads(sys.argv[1])
-    predict_one, predict = load(spec)
-    predict_one(spec["first_text"])
+    calls = load(spec)
+    calls.one(spec["first_text"])
     replies.write(json.dumps({"ready": True}) + "\n")
     for line in sys.stdin:
-        replies.write(json.dumps(answer(json.loads(line), predict_one, predict)) + "\n")
+        replies.write(json.dumps(answer(json.loads(line), calls)) + "\n")
 
 
 if __name__ == "__main__":

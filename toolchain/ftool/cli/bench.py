@@ -1,5 +1,6 @@
 """`ftool bench`: time the bundle, beside torch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from .options import echo_json, folder_argument, json_option, recipe_options
               help="Whether the bundle's idle threads sleep at once or spin.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
 @click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
-              help="Texts a round, one at a time; 200 by default.")  # fmt: skip
+              help="Texts a round, one at a time; 200 by default, 20 where text is generated.")  # fmt: skip
 @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
               help="The split whose texts are used.")  # fmt: skip
 @click.option("--min-speedup", type=float, metavar="RATIO",
@@ -55,21 +56,22 @@ def bench(
     bundle is. The report goes to reports/bench.json and reports/report.html.
     """
     from ftool.bench.html import write_html
-    from ftool.bench.measure import BenchSettings
+    from ftool.bench.measure import settings_for
     from ftool.bench.run import Placement, engines_of, write_json
     from ftool.bench.run import bench as run_bench
-    from ftool.data import load_dataset
+    from ftool.bench.texts import texts_to_time
     from ftool.model_folder import ModelFolder
 
     model = ModelFolder(folder)
     placement = Placement(threads=threads, device=device, profile=profile)
     engines = engines_of(model, [other for other in against if other != "none"], placement)
     recipe = recipe_for(folder, flags)
+    usual = settings_for(recipe.task)
     given = {"rounds": rounds, "texts_per_round": texts_per_round}
     report = run_bench(
         engines,
-        load_dataset(recipe.data, recipe.task).split(split).texts,
-        BenchSettings(**{name: value for name, value in given.items() if value is not None}),
+        texts_to_time(recipe, split),
+        replace(usual, **{name: value for name, value in given.items() if value is not None}),
         task=recipe.task,
         split=split,
     )

@@ -13,18 +13,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument(
-    "folder", default="models/intents", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
+    "folder", default="intents", type=click.Path(file_okay=False, path_type=Path), metavar="[NAME|FOLDER]"
 )
 @json_option
 def demo(folder: Path, as_json: bool) -> None:
     """Go the whole way on data that ships with ftool: new, train, export, parity, bench, predict.
 
-    FOLDER is models/intents by default; a recipe that is there is used as it stands. Exit status 1 says that a gate
-    said no.
+    NAME is intents, the default, or dates, and its folder models/NAME. Another FOLDER is made from the recipe of its
+    name, or of intents; a recipe that is there is used as it stands. Exit status 1 says that a gate said no.
     """
+    from ftool.demo import TEXTS
     from ftool.demo import demo as run_demo
 
-    report = run_demo(folder)
+    name = folder.name if folder.name in TEXTS else "intents"
+    if str(folder) == folder.name and not folder.exists():
+        if folder.name not in TEXTS:
+            raise click.UsageError(f"there is no demo {folder.name!r}; there are {', '.join(TEXTS)}")
+        folder = Path("models") / folder
+    report = run_demo(folder, name)
     if as_json:
         echo_json(report.to_json())
     else:
@@ -35,12 +41,12 @@ def demo(folder: Path, as_json: bool) -> None:
 
 def _told(report: "DemoReport", folder: Path) -> str:
     from ftool.bench.report import sentences
-    from ftool.demo import percent, summary
+    from ftool.demo import summary, told
     from ftool.tables import format_table
 
     if report.bench is None:
         return f"the gate said no: {report.export.advice}"
     lines = ["", format_table(summary(report)), "", *sentences(report.bench.to_json()), ""]
-    lines += [f"{text!r} -> {answer.label} ({percent(answer.score)})" for text, answer in report.predictions]
+    lines += [f"{text!r} -> {told(answer)}" for text, answer in report.predictions]
     lines += ["", f"The bundle is {folder / 'bundle'}; reports are in {folder / 'reports'}."]
     return "\n".join(lines)

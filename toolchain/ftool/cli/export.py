@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     metavar="BUNDLE",
     help="Where to, then.",
 )
-@click.option("--precision", type=click.Choice(["fp32", "int8", "w8"]), help="The recipe's, or int8.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8", "w8"]),
+    help="The recipe's; or w8 for models that generate text, int8 for the others.",
+)
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
@@ -118,7 +122,7 @@ def _told(report: "ExportReport") -> str:
         rows.append([f"on {verdict.examples} validation texts", *scores])
     lines = [format_table(rows)] if len(rows) > 1 else []
     lines.append(
-        f"same answers: {verdict.agreement:.2%} of {verdict.examples} texts; attention: {report.attention}; "
+        f"same answers as torch: {verdict.agreement:.2%} over {verdict.examples} texts; attention: {report.attention}; "
         f"fp32 graph within {report.largest_logit_difference:.1e} of torch"
     )
     if report.left_out:

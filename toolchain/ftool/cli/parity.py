@@ -9,6 +9,7 @@ from .flags import RecipeFlags, recipe_for
 from .options import echo_json, folder_argument, json_option, recipe_options
 
 if TYPE_CHECKING:
+    from ftool_export.generator.parity_report import GenerationParityReport
     from ftool_export.parity_report import ParityReport
 
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @recipe_options
 @json_option
 def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
-    """Compare FOLDER's bundle/ with its run/ in torch, on every test text and on a grid of shapes.
+    """Compare FOLDER's bundle/ with its run/ in torch: answers, logits, alone and in company.
 
     Exit status 1 says that a difference is past its tolerance. The report goes to reports/parity.json.
     """
@@ -43,10 +44,10 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _told(report: "ParityReport") -> str:
+def _told(report: "ParityReport | GenerationParityReport") -> str:
     from ftool.tables import format_table
 
-    rows = [[f"{report.precision}, {report.examples} texts", "found", "allowed", ""]]
+    rows = [[f"{report.precision}, {report.examples} examples", "found", "allowed", ""]]
     rows += [
         [_NAMES[check.name], f"{check.value:.4g}", f"{check.limit:.4g}", "ok" if check.passed else "FAILED"]
         for check in report.checks
@@ -55,11 +56,7 @@ def _told(report: "ParityReport") -> str:
     if report.metric is not None:
         pair = report.metric
         lines.append(f"{pair.metric}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
-    lines.append(
-        f"furthest apart, by {report.worst.probability_difference:.3f}: {report.worst.text[:100]!r} "
-        f"(text {report.worst.row + 1})"
-    )
-    return "\n".join(lines)
+    return "\n".join([*lines, *report.notes()])
 
 
 _NAMES = {
@@ -67,4 +64,6 @@ _NAMES = {
     "max_difference": "largest difference",
     "batch_effect": "alone against in company",
     "metric_drop": "loss of the metric",
+    "greedy": "whole answers, greedy",
+    "beams": "whole answers, four beams",
 }

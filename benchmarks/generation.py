@@ -1,0 +1,203 @@
+"""Speed of generation: a bundle beside torch and optimum-onnx, on shapes of known models with random weights.
+
+    python3 -m venv peers && peers/bin/pip install torch==2.13.0 "optimum-onnx[onnxruntime]==0.1.0"
+    python -m benchmarks.generation --tokenizers FOLDER [--python peers/bin/python] [--shapes gpt2-small …] [--rounds 5]
+
+Speed does not depend on what the weights are, so random ones are fair. Each engine has a process of its own; within a
+round all take turns on the same prompts; a ratio is taken within each round, and its median counts. optimum-onnx
+exports and quantises as its documentation says, and pins an older transformers, so it has an environment of its own.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.commands import write_result
+from benchmarks.generation_shapes import SHAPES, make_checkpoint
+from ftool.bench.engines import Engine, EngineProcess, started
+from ftool.bench.measure import SETTLE_S
+from ftool.machine import describe_machine
+from ftool.tables import format_table
+from ftool_export.generator import load_generator
+from ftool_export.generator.export import export_generator
+from ftool_export.settings import ExportSettings
+from ftool_runtime.threads import resolve_threads
+
+NEW = 64  # tokens of every answer
+OURS = "ftool-w8"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What is generated: prompt lengths of the rows of one call."""
+
+    name: str
+    lengths: tuple[int, ...]
+
+
+WORKLOADS = (
+    Workload(name="batch 1, 64+64", lengths=(64,)),
+    Workload(name="batch 1, 512+64", lengths=(512,)),
+    Workload(name="batch 8 ragged, 64+64", lengths=(64, 57, 50, 43, 36, 29, 22, 16)),
+    Workload(name="batch 8 ragged, 512+64", lengths=(512, 450, 400, 350, 300, 250, 200, 128)),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerationEngine(Engine):
+    """An engine with a Python and the worker that generates."""
+
+    python: Path
+    task: str
+
+    def command(self, first_text: str) -> list[str]:  # noqa: ARG002
+        """What starts the worker process."""
+        worker = Path(__file__).with_name("generation_worker.py")
+        return [str(self.python), str(worker), self.kind, str(self.folder), self.task, str(self.threads)]
+
+
+def prompts(workload: Workload, vocabulary: int) -> list[list[int]]:
+    """Random tokens, the same every time; special ones, which stand first, are not among them."""
+    random = np.random.default_rng(7)
+    return [random.integers(10, vocabulary, length).tolist() for length in workload.lengths]
+
+
+def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str, Path]:
+    """A bundle a precision beside the checkpoint, exported where it is not there yet."""
+    found = {}
+    for precision in precisions:
+        bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
+        if not bundle.exists():
+            settings = ExportSettings(
+                checkpoint=str(checkpoint), bundle=bundle, task=task, precision=precision
+            )
+            export_generator(settings, load_generator(checkpoint, task))
+        found[precision] = bundle
+    return found
+
+
+def time_rounds(
+    running: dict[str, EngineProcess], rows: list[list[int]], rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    """For every engine and round the seconds to the first token and of the whole call, engines taking turns."""
+    import time
+
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
+    for number in range(rounds + 1):  # the first one warms up
+        for name in running if number % 2 else reversed(running):
+            time.sleep(SETTLE_S)
+            first = running[name].ask({"do": "generate", "rows": rows, "new": 1})["seconds"]
+            whole = running[name].ask({"do": "generate", "rows": rows, "new": NEW})["seconds"]
+            if number:
+                found[name].append((first, whole))
+    return found
+
+
+def figures(times: Sequence[tuple[float, float]], rows: int) -> dict[str, Any]:
+    """Medians over the rounds, and every round's."""
+    first, whole = ([pair[index] for pair in times] for index in (0, 1))
+    return {
+        "first_token_ms": 1e3 * statistics.median(first),
+        "per_token_ms": 1e3 * statistics.median((w - f) / (NEW - 1) for f, w in times),
+        "tokens_per_s": rows * NEW / statistics.median(whole),
+        "seconds": whole,
+    }
+
+
+def main() -> None:
+    """Time every shape and write benchmarks/results/generation.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--tokenizers", type=Path, required=True, help="a folder with gpt2 and t5-small vocabularies"
+    )
+    parser.add_argument(
+        "--python", type=Path, help="the Python that has optimum-onnx; without it there is no peer"
+    )
+    parser.add_argument("--work", type=Path, default=Path("models/generation"))
+    parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--precisions", nargs="*", default=["w8", "int8", "fp32"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    result: dict[str, Any] = {"machine": describe_machine(), "shapes": {}}
+    for shape in options.shapes:
+        result["shapes"][shape] = measure_shape(shape, options)
+    write_result("generation", result)
+
+
+def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
+    """All workloads of one shape."""
+    task, threads = SHAPES[shape].task, resolve_threads(options.threads)
+    checkpoint = make_checkpoint(shape, (options.work / shape).resolve(), options.tokenizers)
+    common = {"threads": threads, "task": task, "files": ()}
+    engines: list[Engine] = [
+        GenerationEngine(
+            name=f"ftool-{precision}",
+            kind="bundle",
+            folder=folder,
+            python=Path(sys.executable),
+            threads=threads,
+            task=task,
+            files=tuple(path for path in folder.rglob("*") if path.is_file()),
+        )
+        for precision, folder in bundles(checkpoint, task, options.precisions).items()
+    ]
+    engines.append(
+        GenerationEngine(
+            name="torch-fp32", kind="torch", folder=checkpoint, python=Path(sys.executable), **common
+        )
+    )
+    if options.python:
+        peer = GenerationEngine(
+            name="optimum-int8", kind="optimum", folder=checkpoint, python=options.python.absolute(), **common
+        )
+        engines.append(peer)
+    found: dict[str, Any] = {"size_mb": {e.name: e.size_mb for e in engines if e.files}, "workloads": {}}
+    with started(engines, "") as running:
+        for workload in WORKLOADS:
+            rows = prompts(workload, SHAPES[shape].vocabulary)
+            times = time_rounds(running, rows, options.rounds)
+            found["workloads"][workload.name] = summary(times, len(rows))
+            show(shape, workload, found["workloads"][workload.name])
+        found["engines"] = {name: process.ask({"do": "describe"}) for name, process in running.items()}
+    return found
+
+
+def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str, Any]:
+    """Every engine's figures, and how many times faster the bundle is than each: the median ratio and its range."""
+    ratios = {}
+    for name, theirs in times.items():
+        each = [their[1] / our[1] for our, their in zip(times[OURS], theirs, strict=True)]
+        ratios[name] = {"median": statistics.median(each), "range": [min(each), max(each)]}
+    return {
+        "engines": {name: figures(one, rows) for name, one in times.items()},
+        f"{OURS} times faster than": ratios,
+    }
+
+
+def show(shape: str, workload: Workload, found: dict[str, Any]) -> None:
+    """Print one workload's table."""
+    head = [
+        f"{shape}, {workload.name}",
+        "first token (ms)",
+        "a token (ms)",
+        "tokens/s",
+        f"{OURS} is faster by",
+    ]
+    rows = [head]
+    for name, one in found["engines"].items():
+        ratio = found[f"{OURS} times faster than"][name]
+        span = f"{ratio['median']:.2f} ({ratio['range'][0]:.2f} to {ratio['range'][1]:.2f})"
+        numbers = (one["first_token_ms"], one["per_token_ms"], one["tokens_per_s"])
+        rows.append([name, *(f"{number:.1f}" for number in numbers), span])
+    print(format_table(rows), flush=True)
+
+
+if __name__ == "__main__":
+    main()

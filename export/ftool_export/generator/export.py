@@ -1,0 +1,74 @@
+"""A checkpoint that generates text to a bundle: capture, quantise, write, judge; each stage checked before the next."""
+
+import logging
+from collections.abc import Sequence
+
+from ftool_export.bundle_writer import check_place
+from ftool_export.errors import ExportError
+from ftool_export.generator.bundle import GateRefusedError, write_bundle
+from ftool_export.generator.checkpoint import LoadedGenerator
+from ftool_export.generator.gate import TextJudge
+from ftool_export.generator.inference import TokenRows, tokenize_sources
+from ftool_export.generator.precision import capture_generator, quantize_generator
+from ftool_export.probes import SAMPLE_TEXTS
+from ftool_export.report import ExportReport
+from ftool_export.settings import ExportSettings
+
+log = logging.getLogger(__name__)
+
+
+def export_generator(
+    settings: ExportSettings,
+    loaded: LoadedGenerator,
+    *,
+    judge: TextJudge | None = None,
+    texts: Sequence[str] = (),
+) -> ExportReport:
+    """Export a model that generates text to a bundle that runs without torch.
+
+    Args:
+        settings: where to, and how exact.
+        loaded: the checkpoint.
+        judge: validation examples for the gate; without them quality is not judged, and the report says so.
+        texts: sources or prompts of the model's kind, where there is no judge; samples where empty.
+
+    Returns:
+        What was done. `bundle` is None where the gate said no: then nothing was written or replaced.
+
+    Raises:
+        ExportError: it can't be exported as asked, or a stage failed its guard.
+        OSError: the bundle can't be written; what was there is untouched.
+    """
+    check_place(settings.bundle)
+    if settings.device != "cpu":
+        raise ExportError(
+            f"models that generate text run on the CPU for now, not on {settings.device}; use --device cpu"
+        )
+    rows: TokenRows = judge.rows if judge else tokenize_sources(loaded, list(texts) or list(SAMPLE_TEXTS))
+    captured = capture_generator(loaded, settings.passes)
+    graphs = quantize_generator(captured, settings.plan, settings.passes)
+    try:
+        files, verdict = write_bundle(
+            settings, loaded, graphs, rows, judge, exact_difference=captured.difference
+        )
+    except GateRefusedError as refused:
+        files, verdict = {}, refused.verdict
+    log.info("%s: %s", settings.precision, verdict)
+    return ExportReport(
+        bundle=settings.bundle if files else None,
+        precision=settings.precision,
+        attention=graphs.attention,
+        left_out=(),
+        files=files,
+        verdict=verdict,
+        largest_logit_difference=captured.difference,
+        advice=_advice(settings, passed=verdict.passed, judged=verdict.judged),
+    )
+
+
+def _advice(settings: ExportSettings, *, passed: bool, judged: bool) -> str | None:
+    if passed:
+        return None if judged else "quality was not judged, as there were no examples; name some with --data"
+    others = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
+    remedy = others.get(settings.precision, "the graph differs from torch: run ftool parity")
+    return f"{remedy}, or allow more with --max-drop"
