@@ -1,4 +1,4 @@
-"""Imports run downwards only: ftool -> ftool_export -> ftool_runtime -> onnxruntime, numpy, tokenizers (chats: jinja2)."""
+"""Imports run downwards only: ftool -> ftool_export -> ftool_runtime -> its three packages, and jinja2 for chats."""
 
 import ast
 import sys

@@ -51,10 +51,10 @@ class Generator(ABC):
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
         """Load the bundle in `folder`. Raises as `ftool_runtime.load`."""
+        if manifest.generation is None or manifest.generation.family != cls.family:
+            raise BundleError(f"{folder}: a {manifest.task} bundle must hold the family {cls.family!r}")
         needed = (DECODER_FILE, ENCODER_FILE) if cls.family == "encoder-decoder" else (DECODER_FILE,)
         check_sizes(folder, manifest, needed=(*needed, TOKENIZER_FILE))
-        if manifest.generation is None or manifest.generation.family != cls.family:
-            raise BundleError(f"{folder}: a {manifest.task} bundle must hold a {cls.family}")
         return cls(folder, GeneratorEngine(folder, manifest, settings))
 
     def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
