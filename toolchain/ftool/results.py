@@ -10,7 +10,7 @@ Metrics = dict[str, Any]  # plain JSON
 
 _WORST_SHOWN = 5  # labels that a table names
 _SHOWN_CHARACTERS = 160  # of a source or an answer
-_NAMES = {
+METRIC_NAMES = {
     "accuracy": "accuracy",
     "subset_accuracy": "all labels right",
     "f1_macro": "F1, macro",
@@ -107,7 +107,7 @@ def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
     rows = [["", *evaluations]]
     rows += [
         [text, *(f"{evaluation.metrics[name]:.4f}" for evaluation in evaluations.values())]
-        for name, text in _NAMES.items()
+        for name, text in METRIC_NAMES.items()
         if all(name in evaluation.metrics for evaluation in evaluations.values())
     ]
     rows.append(["examples", *(str(evaluation.examples) for evaluation in evaluations.values())])
