@@ -239,7 +239,7 @@ def test_languages_set_tokens_and_prefixes(make_generator: GeneratorMaker) -> No
         assert model.tokenize(["play music"], source_language="fr") == [[12, 13, 3]]
         assert model("play music").token_ids[0] == 10
         assert model("play music", target_language="it").token_ids[0] == 11
-        with pytest.raises(ft.InputError, match="target_language='xx' is not a language .* it knows de, it"):
+        with pytest.raises(ft.InputError, match=r"target_language='xx' is not a language .* it knows de, it"):
             model("play", target_language="xx")
         assert model.info()["generation"]["languages"] == {"source": ["en", "fr"], "target": ["de", "it"]}
     prefixes = Languages(target="de", target_prefixes={"de": "turn ", "it": "stop "})
