@@ -33,7 +33,8 @@ COMMANDS = {
     "parity": CommandEntry("ftool.cli.parity:parity", "Prove the bundle equal to its torch reference."),
     "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle, beside torch."),
     "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model from one example."),
-    "predict": CommandEntry("ftool.cli.predict:predict", "Label texts with a bundle."),
+    "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
+    "chat": CommandEntry("ftool.cli.chat:chat", "Talk with a bundle."),
     "demo": CommandEntry("ftool.cli.demo:demo", "Go the whole way on data that ships with ftool."),
     "doctor": CommandEntry(
         "ftool.cli.doctor:doctor", "Say what is installed, what is missing, and the remedy."

@@ -1,10 +1,13 @@
-"""`ftool predict`: label texts with a bundle."""
+"""`ftool predict`: answer texts with a bundle."""
 
 import logging
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from .generation_flags import generation_flags
 
 if TYPE_CHECKING:
     from ftool_runtime.onnx_session import Device
@@ -18,13 +21,17 @@ _log = logging.getLogger(__name__)
 @click.option("--input", "source", type=click.Path(path_type=Path), help="A CSV, TSV, JSONL or text file.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file to write, whole or not at all.")
 @click.option("--column", default="text", show_default=True, help="The column or key of the input's texts.")
-@click.option("--top-k", type=int, metavar="N", help="Give the N most probable labels of each text.")
+@click.option(
+    "--top-k", type=int, metavar="N", help="The N most probable labels; writing: draw from N tokens."
+)
 @click.option(
     "--threshold", type=float, metavar="P", help="Multi-label: give labels from this probability on."
 )
 @click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
               help="Where to run it; auto: a GPU where there is one that fits.")  # fmt: skip
+@click.option("--stream", is_flag=True, help="Writes text: plain text instead of JSON, piece by piece.")
+@generation_flags
 @click.option(
     "--json", is_flag=True, expose_value=False, help="JSON, an object a line, as it is without this."
 )
@@ -38,24 +45,33 @@ def predict(
     threshold: float | None,
     threads: int | None,
     device: "Device",
+    stream: bool,
+    writing: Namespace,
 ) -> None:
-    """Label texts with a bundle: one JSON object a line, in the order of the input.
+    """Label texts, or write answers to them, with a bundle: one JSON object a line, in the order of the input.
 
     The texts are the arguments, or the rows of --input, or the lines of standard input, each answered as it comes.
 
     \b
     ftool predict models/intents "make the screen brighter"
     ftool predict models/intents --input texts.csv --output labels.jsonl
+    ftool predict models/dates --stream "the 3rd of March, 2021"
     """
     import ftool_runtime as ft
     from ftool_runtime.cli import output_to, write_answers
+    from ftool_runtime.generation_options import answer_options, stream_answers
     from ftool_runtime.text_files import read_batches
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
     batches = [texts] if texts else read_batches(source, column)
     with ft.load(bundle_in(folder), device=device, threads=threads) as model, output_to(output) as out:
-        truncated = write_answers(model, batches, out, top_k=top_k, thresholds=threshold)
+        flags = Namespace(**vars(writing), top_k=top_k, threshold=threshold, stream=stream)
+        options = answer_options(model, flags)
+        if stream:
+            truncated = stream_answers(model, batches, out, options)
+        else:
+            truncated = write_answers(model, batches, out, **options)
     if truncated:
         _log.warning("texts longer than the model takes, cut at their ends: %d", truncated)
 
