@@ -9,7 +9,7 @@ from typing import Final
 import onnx_ir as ir
 
 from ftool_export.capture import Attention
-from ftool_export.errors import GuardError
+from ftool_export.errors import ExportError, GuardError
 from ftool_export.generator.capture import Caches, capture_graphs
 from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.guards import GraphContract, check_generation, check_graph
@@ -89,8 +89,12 @@ def capture_generator(loaded: LoadedGenerator, passes: PassSettings) -> Generato
         passes: what the passes go by.
 
     Raises:
-        ExportError: it can't be captured, or a stage failed its guard.
+        ExportError: it can't be captured, a stage failed its guard, or the device is another than the CPU.
     """
+    if passes.device != "cpu":
+        raise ExportError(
+            f"models that generate text run on the CPU for now, not on {passes.device!r}; use the device cpu"
+        )
     probes = make_generation_probes(loaded)
     captured = capture_graphs(loaded.model)
     graphs = GeneratorGraphs(

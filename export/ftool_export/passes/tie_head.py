@@ -4,19 +4,22 @@ The exporter transposes the table for the head's product. Folded, that would be 
 tensor. `FusedMatMul` multiplies by the transposed right side itself.
 """
 
+import numpy as np
 import onnx_ir as ir
 
 from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
-from ftool_export.passes.matching import LAYER, clean, constant_shape, layer_of, replace
+from ftool_export.passes.matching import LAYER, clean, constant, constant_shape, layer_of, replace
 
 OPERATOR = "FusedMatMul"
 
 
 def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Rewrite every product with the Transpose of a constant that is looked up elsewhere."""
+    """Rewrite every product with the transpose of a constant that is looked up elsewhere."""
     changed = 0
     for node in list(model.graph):
-        table = _looked_up_table(node) if node.op_type == "MatMul" and node.domain == "" else None
+        table = (
+            _looked_up_table(node, model.graph) if node.op_type == "MatMul" and node.domain == "" else None
+        )
         if table is None:
             continue
         product = ir.node(
@@ -56,12 +59,20 @@ def lookups(table: ir.Value) -> list[ir.Node]:
     ]
 
 
-def _looked_up_table(matmul: ir.Node) -> ir.Value | None:
+def _looked_up_table(matmul: ir.Node, graph: ir.Graph) -> ir.Value | None:
+    """The table that `matmul` multiplies by the transpose of; None where nothing looks rows of it up."""
     right = matmul.inputs[1]
     transpose = right.producer() if right is not None else None
-    if transpose is None or transpose.op_type != "Transpose":
+    if transpose is not None and transpose.op_type == "Transpose":
+        table = transpose.inputs[0]
+        is_table = table is not None and len(constant_shape(table) or ()) == 2 and lookups(table)
+        return table if is_table else None
+    weight = constant(right)  # the exporter folds the Transpose of a small table itself
+    if weight is None or weight.ndim != 2:
         return None
-    table = transpose.inputs[0]
-    if table is None or len(constant_shape(table) or ()) != 2 or not lookups(table):
-        return None
-    return table
+    for value in graph.initializers.values():
+        if constant_shape(value) == weight.shape[::-1] and lookups(value):
+            other = constant(value)
+            if other is not None and np.array_equal(other.T, weight):
+                return value
+    return None
