@@ -1,9 +1,11 @@
-"""A tiny base model and a small labelled data set, made once a session, that training tests share."""
+"""A tiny base model and small data sets, made once a session, that training tests share."""
 
 import csv
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,3 +113,54 @@ def tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("text", "label"), *rows])
     return folder
+
+
+NUMERALS = dict(
+    zip(["one", "two", "three", "four", "five", "six"], ["一", "二", "三", "四", "五", "六"], strict=True)
+)
+
+
+def _numbers(rng: random.Random) -> list[str]:
+    return [rng.choice([*NUMERALS]) for _ in range(rng.randint(1, 4))]
+
+
+def _write_splits(folder: Path, row: Callable[[random.Random], dict[str, Any]]) -> Path:
+    rng = random.Random(0)
+    for name, count in (("train", 160), ("validation", 24), ("test", 24)):
+        lines = [json.dumps(row(rng), ensure_ascii=False) for _ in range(count)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pairs: English number words and the same as Chinese numerals."""
+
+    def row(rng: random.Random) -> dict[str, Any]:
+        words = _numbers(rng)
+        return {"source": " ".join(words), "target": "".join(NUMERALS[word] for word in words)}
+
+    return _write_splits(tmp_path_factory.mktemp("numbers"), row)
+
+
+@pytest.fixture(scope="session")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of conversations: a user says a number word, the assistant says it as a numeral."""
+
+    def row(rng: random.Random) -> dict[str, Any]:
+        word = rng.choice([*NUMERALS])
+        turns = [("user", word), ("assistant", NUMERALS[word])]
+        return {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+    return _write_splits(tmp_path_factory.mktemp("chats"), row)
+
+
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bare texts: counting, from a word on."""
+
+    def row(rng: random.Random) -> dict[str, Any]:
+        first = rng.randrange(6)
+        return {"text": " ".join([*NUMERALS][(first + step) % 6] for step in range(rng.randint(4, 12)))}
+
+    return _write_splits(tmp_path_factory.mktemp("documents"), row)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +51,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
     rows = {name: _rows(loaded, split, name, recipe) for name, split in splits.items()}
     judged = {name: _judged(split, rows[name], recipe) for name, split in splits.items()}
-    with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+    with checkpointed(folder, _identity(recipe, data, loaded), resume=resume) as (partial, resume_from):
         loaded, happened = train_generator(
             loaded,
             rows["train"],
@@ -140,12 +141,13 @@ def _asked(example: Any) -> str:
     return str(example.messages[-1].content if example.messages else example.source)
 
 
-def _identity(recipe: Recipe, data: GenerationData) -> dict[str, Any]:
-    return identity(
-        recipe, training=data.sha256, validation=generation_fingerprint(data.validation.examples)
-    ) | {
-        f"data.{name}": getattr(recipe.data, name)
-        for name in ("prefix", "source_language", "target_language")
+def _identity(recipe: Recipe, data: GenerationData, loaded: LoadedGenerator) -> dict[str, Any]:
+    validation = generation_fingerprint(data.validation.examples)
+    languages = ("prefix", "source_language", "target_language")
+    return {
+        **identity(recipe, training=data.sha256, validation=validation),
+        **{f"data.{name}": getattr(recipe.data, name) for name in languages},
+        "tokenizer": sha256(loaded.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
     }
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from .errors import TrainingError
+
 PAD, END, UNKNOWN, START = "<pad>", "</s>", "<unk>", "<s>"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
 
@@ -32,6 +34,16 @@ CHAT_TEMPLATE: Final = (
 _SPECIAL: Final = (PAD, END, UNKNOWN, START)  # ids 0 to 3, as T5 has the first three
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _COVERAGE: Final = 0.9995  # of all characters have tokens of their own; rarer ones are spelt in bytes
+_DIGITS: Final = 4  # of a score that are kept
+_LEAST_STEP: Final = 1e-4  # between the scores of characters that are in the vocabulary only to be spelt
+_LEAST: Final = 300  # tokens
+_NEVER: Final = (
+    -1e6
+)  # a score by which no text is cut so: what looks like a special token is text like any other
+_SPELLING: Final = sorted(
+    set("".join((*_SPECIAL, TURN_START, TURN_END, *_BYTES)))
+)  # which special tokens are made of
+_SPARE: Final = 8  # pieces beside the characters without which the trainer refuses
 _SPACE: Final = "▁"
 
 
@@ -56,11 +68,18 @@ def learn_tokenizer(
         chat: whether it has tokens for turns and a template of conversations.
         exact: texts that must come back as they were. Compatibility forms (full-width digits, ligatures) are made
             plain only where none of these has any.
+
+    Raises TrainingError for a vocabulary too small to spell every text.
     """
+    if vocabulary_size < _LEAST:
+        raise TrainingError(
+            f"train.vocabulary_size must be {_LEAST} or more for a base of random weights, got {vocabulary_size}: "
+            "single bytes alone take 256"
+        )
     special = [*_SPECIAL, TURN_START, TURN_END] if chat else list(_SPECIAL)
     normalizer = normalizers.NFKC() if _plain(exact) else None
     learn = _learn_bpe if kind == "bpe" else _learn_unigram
-    tokenizer = learn(texts, special, max(vocabulary_size, len(special) + len(_BYTES)), normalizer)
+    tokenizer = learn(texts, special, vocabulary_size, normalizer)
     if ends:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, special.index(END))]
@@ -118,22 +137,25 @@ def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: 
 
 
 def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
-    """The trainer knows no bytes, so they are put into what it learnt: each as unlikely as its rarest piece."""
+    """The trainer knows no bytes, so they are put into what it learnt."""
     learner = Tokenizer(models.Unigram())
     if normalizer is not None:
         learner.normalizer = normalizer
     learner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always"), _digits()]
     )
+    common = _common_characters(texts, normalizer)
+    characters = len({character for text in common for character in text})
     trainer = trainers.UnigramTrainer(
-        vocab_size=max(size - len(special) - len(_BYTES), 1), unk_token=UNKNOWN, show_progress=False
+        vocab_size=max(size - len(special) - len(_BYTES) - len(_SPELLING), characters + _SPARE),
+        unk_token=UNKNOWN,
+        show_progress=False,
     )
-    learner.train_from_iterator(_common_characters(texts, normalizer), trainer)
-    pieces = _pieces(learner)
-    rarest = min((score for _, score in pieces), default=0.0)
-    vocabulary = [(token, 0.0) for token in special]
-    vocabulary += [(byte, rarest - 1.0) for byte in _BYTES]
-    vocabulary += pieces[: max(size - len(vocabulary), 0)]
+    learner.train_from_iterator(common, trainer)
+    pieces = _pieces(learner, common)
+    vocabulary = [(token, _NEVER) for token in (*special, *_BYTES)]
+    spelling = [(letter, pieces[-1][1] - 1.0) for letter in _SPELLING if letter not in dict(pieces)]
+    vocabulary += pieces[: max(size - len(vocabulary) - len(spelling), 0)] + spelling
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=special.index(UNKNOWN), byte_fallback=True))
     if normalizer is not None:
         tokenizer.normalizer = normalizer
@@ -155,14 +177,26 @@ def _digits() -> Any:
     return pre_tokenizers.Digits(individual_digits=True)
 
 
-def _pieces(learner: Tokenizer) -> list[tuple[str, float]]:
-    """What the trainer learnt, the likeliest first; its own unknown token left out."""
+def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]:
+    """What the trainer learnt, the likeliest first; its own unknown token left out.
+
+    Characters that it found no use for it ranks by chance, another way each time: these are ranked by how often they
+    occur, so that the same texts give the same tokenizer. Threads sum in another order each time, hence the rounding.
+    """
     learnt = json.loads(learner.to_str())["model"]["vocab"]
-    pieces = [(piece, float(score)) for piece, score in learnt if piece not in (UNKNOWN, *_BYTES)]
-    return sorted(pieces, key=lambda entry: -entry[1])
+    scores = {
+        piece: round(float(score), _DIGITS) for piece, score in learnt if piece not in (UNKNOWN, *_BYTES)
+    }
+    singles = [piece for piece in scores if len(piece) == 1]
+    lowest = min(scores.values(), default=0.0)
+    useless = [piece for piece in singles if scores[piece] <= lowest + _LEAST_STEP * (len(singles) + 1)]
+    counts = Counter(character for text in texts for character in text)
+    for rank, piece in enumerate(sorted(useless, key=lambda piece: (-counts[piece], piece)), start=1):
+        scores[piece] = lowest - rank * _LEAST_STEP
+    return sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-def _common_characters(texts: Sequence[str], normalizer: Any) -> Iterable[str]:
+def _common_characters(texts: Sequence[str], normalizer: Any) -> list[str]:
     """The texts with rare characters made spaces: the trainer would give each a token, however rare."""
     if normalizer is not None:
         texts = [unicodedata.normalize("NFKC", text) for text in texts]
@@ -174,4 +208,4 @@ def _common_characters(texts: Sequence[str], normalizer: Any) -> Iterable[str]:
         if left < 0:
             break
         rare[ord(character)] = " "
-    return (text.translate(rare) for text in texts)
+    return [text.translate(rare) for text in texts]

@@ -1,0 +1,348 @@
+"""The parts that training a generator is made of: tokenizers from data, rows of tokens, languages, measures."""
+
+import json
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    GenerationConfig,
+    MBart50Tokenizer,
+    MBartTokenizer,
+    NllbTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+)
+
+from ftool.bases import SCRATCH, BaseError, resolve_base
+from ftool.data import Example, Message
+from ftool.recipe import DataSettings, Recipe, TrainSettings
+from ftool.training import TrainingError
+from ftool.training.answers import tokenize_answers, tokenize_examples, turn_end
+from ftool.training.generation_objective import JudgedSplit
+from ftool.training.scratch import FAMILIES, SIZES, create_scratch
+from ftool.training.scratch_tokenizer import count_altered, learn_tokenizer
+from ftool.training.starting_point import source_prefix
+from ftool.training.token_batches import IGNORED, PairRows, joined
+from ftool_export.errors import CheckpointError
+from ftool_export.generator import LoadedGenerator
+from ftool_export.generator.languages import answer_in, first_token, languages_of
+
+TEXTS = [
+    "the weather is fine today",
+    "it rains and rains",
+    "今天天气很好",
+    "日本語の文です。",
+    "Ärger über Öl",
+    "x" * 40,
+]
+
+
+def learnt(kind: Any, **options: Any) -> PreTrainedTokenizerFast:
+    chosen: dict[str, Any] = {"vocabulary_size": 400, "max_length": 64, "ends": True, "chat": False} | options
+    return learn_tokenizer(TEXTS * 3, kind=kind, **chosen)
+
+
+BPE, UNIGRAM = learnt("bpe"), learnt("unigram")
+
+
+# --- tokenizers learnt from data
+
+
+@pytest.mark.parametrize("tokenizer", [BPE, UNIGRAM], ids=["bpe", "unigram"])
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
+def test_every_text_comes_back_as_it_was(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    text = text.lstrip(" ")  # a unigram model knows no space before the first word
+    assert count_altered(tokenizer, [text]) == 0
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_the_same_texts_give_the_same_tokenizer(kind: str) -> None:
+    first, second = (learnt(kind).backend_tokenizer.to_str() for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_the_vocabulary_is_no_larger_than_asked_for_nor_than_the_data_gives(kind: str) -> None:
+    assert len(learnt(kind, vocabulary_size=300)) <= 300
+    assert len(learnt(kind, vocabulary_size=50_000)) < 1000
+    with pytest.raises(TrainingError, match="must be 300 or more"):
+        learnt(kind, vocabulary_size=200)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_digits_stay_alone_and_special_names_in_texts_are_text(kind: str) -> None:
+    tokenizer = learn_tokenizer(
+        ["in 1998 and 1999"] * 9, kind=kind, vocabulary_size=400, max_length=64, ends=True, chat=False
+    )
+    pieces = tokenizer.tokenize("1998")
+    assert [piece for piece in pieces if any(c.isdigit() for c in piece)] == ["1", "9", "9", "8"]
+    ids = tokenizer("</s><0x41>", split_special_tokens=True)["input_ids"]
+    assert ids.count(tokenizer.eos_token_id) == 1
+    assert count_altered(tokenizer, ["</s><0x41><unk>"]) == 0
+
+
+def test_wide_forms_are_made_plain_only_where_no_answer_has_them() -> None:
+    plain = learnt("bpe", exact=["1998-01-02"])
+    assert plain("１９９８")["input_ids"] == plain("1998")["input_ids"]
+    kept = learnt("bpe", exact=["你好，世界"])  # NFKC would make the comma another one
+    assert kept.decode(kept("，", add_special_tokens=False)["input_ids"]) == "，"
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_the_chat_template_marks_the_answers_and_their_end(kind: str) -> None:
+    tokenizer = learnt(kind, chat=True, ends=False)
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "today"}]
+    assert tokenizer.apply_chat_template(turns, tokenize=False) == (
+        "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\ntoday<|im_end|>\n"
+    )
+    whole = tokenizer.apply_chat_template(turns, return_dict=True, return_assistant_tokens_mask=True)
+    marked = [i for i, on in zip(whole["input_ids"], whole["assistant_masks"], strict=True) if on]
+    assert tokenizer.decode(marked).strip() == "today<|im_end|>"
+    prompt = tokenizer.apply_chat_template(turns[:1], add_generation_prompt=True, return_dict=False)
+    assert whole["input_ids"][: len(prompt)] == prompt
+
+
+# --- bases of random weights
+
+
+def scratch(base: str, task: str, *, chat: bool = False, **changes: Any) -> LoadedGenerator:
+    chosen = {"vocabulary_size": 400, "max_length": 32, "max_target_length": 8} | changes
+    return create_scratch(
+        base, task, sources=TEXTS, targets=TEXTS, chat=chat, settings=TrainSettings(**chosen)
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_named_base_has_heads_that_caches_append_in_place_for(family: str, size: str) -> None:
+    config = FAMILIES[family].configure(SIZES[size], 64, 0.1)
+    width, heads = SIZES[size].width, SIZES[size].heads
+    assert (getattr(config, "d_kv", None) or width // heads) % 8 == 0
+    assert resolve_base(f"{SCRATCH}{family}-{size}") == f"{SCRATCH}{family}-{size}"
+
+
+def test_wrong_names_and_kinds_are_refused() -> None:
+    with pytest.raises(BaseError, match="did you mean scratch:t5-tiny"):
+        scratch("scratch:t5-tinny", "translation")
+    with pytest.raises(TrainingError, match="scratch:t5-tiny or scratch:bart-tiny"):
+        scratch("scratch:gpt2-tiny", "translation")
+
+
+def test_the_seed_draws_the_weights() -> None:
+    first, again, other = (scratch("scratch:t5-tiny", "translation", seed=seed) for seed in (1, 1, 2))
+    weight = [one.model.get_input_embeddings().weight for one in (first, again, other)]
+    assert torch.equal(weight[0], weight[1])
+    assert not torch.equal(weight[0], weight[2])
+    assert (first.base, first.max_length) == ("scratch:t5-tiny", 32)
+
+
+# --- rows of tokens
+
+
+def test_a_pair_keeps_the_end_token_when_its_answer_is_cut() -> None:
+    loaded = scratch("scratch:t5-tiny", "translation")
+    rows = tokenize_examples(loaded, [Example("rainy " * 300, ("it rains " * 30,))], max_target_length=8)
+    (row,) = rows.rows
+    assert (len(row.given), len(row.answer)) == (32, 8)
+    assert row.given[-1] == row.answer[-1] == loaded.tokenizer.eos_token_id
+    assert (rows.sources_cut, rows.answers_cut) == (1, 1)
+
+
+def test_a_long_prompt_loses_its_beginning_and_never_its_answer() -> None:
+    loaded = scratch("scratch:gpt2-tiny", "text-generation", tokenizer="bpe")
+    rows = tokenize_examples(loaded, [Example("ab" * 50 + "end", ("today",))], max_target_length=8)
+    (row,) = rows.rows
+    assert len(row) == 32
+    assert loaded.tokenizer.decode(row.given).endswith("end")
+    assert loaded.tokenizer.decode(row.answer[:-1]) == "today"
+    assert (rows.sources_cut, rows.answers_cut) == (1, 0)
+
+
+def test_the_loss_of_a_chat_is_taken_on_the_answer_alone() -> None:
+    loaded = scratch("scratch:llama-tiny", "text-generation", chat=True)
+    example = Example("", ("fine",), (Message("system", "be short"), Message("user", "how is it")))
+    (row,) = tokenize_examples(loaded, [example], max_target_length=8).rows
+    assert row.answer[-1] == turn_end(loaded) == loaded.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    batch = joined([row])[0]
+    counted = [label for label in batch["labels"] if label != IGNORED]
+    assert counted == row.answer
+    assert batch["input_ids"] == [*row.given, *row.answer]
+
+    changed = joined([replace(row, given=[5] * len(row.given))])[0]  # another prompt, the same labels
+    assert changed["labels"] == batch["labels"]
+    ids, labels = torch.tensor([batch["input_ids"]]), torch.tensor([batch["labels"]])
+    logits = loaded.model(input_ids=ids).logits[0, len(row.given) - 1 : -1]
+    wanted = torch.nn.functional.cross_entropy(logits, torch.tensor(row.answer))
+    torch.testing.assert_close(loaded.model(input_ids=ids, labels=labels).loss, wanted)
+
+
+def test_bare_texts_are_joined_and_every_token_is_predicted_once() -> None:
+    loaded = scratch("scratch:gpt2-tiny", "text-generation")
+    rows = tokenize_examples(loaded, [Example("", (text,)) for text in TEXTS], max_target_length=8).rows
+    assert all(len(row) <= 32 and len(row.given) == 1 for row in rows)
+    told = [token for row in rows for token in row.answer]
+    assert loaded.tokenizer.decode(told).count("</s>") == len(TEXTS)
+    assert len(told) == sum(len(loaded.tokenizer(text)["input_ids"]) + 1 for text in TEXTS)
+
+
+def test_a_batch_of_pairs_shifts_answers_behind_the_start_and_ignores_padding() -> None:
+    loaded = scratch("scratch:bart-tiny", "translation")
+    examples = [Example("it rains", ("it",)), Example("today", ("the weather is",))]
+    rows = tokenize_examples(loaded, examples, max_target_length=8).rows
+    batch = PairRows(loaded, rows).collate(rows)
+    assert batch["decoder_input_ids"][:, 0].tolist() == [loaded.model.config.decoder_start_token_id] * 2
+    for index, row in enumerate(rows):
+        length = len(row.answer)
+        assert batch["labels"][index, :length].tolist() == row.answer
+        assert batch["decoder_input_ids"][index, 1:length].tolist() == row.answer[:-1]
+        assert (batch["labels"][index, length:] == IGNORED).all()
+        assert batch["attention_mask"][index].sum() == len(row.given)
+
+
+# --- how it is judged
+
+
+def test_token_metrics_weigh_every_token_alike() -> None:
+    examples = [Example("a", ("b",)), Example("c", ("d",))]
+    rows = [SimpleNamespace(given=[1], answer=[2]), SimpleNamespace(given=[1], answer=[0, 0, 0])]
+    split = JudgedSplit(examples=examples, rows=rows, task="translation", language=None)  # type: ignore[arg-type]
+
+    def score(_given: Any, answers: Any) -> list[np.ndarray]:
+        return [np.zeros((len(answer), 4), np.float32) for answer in answers]
+
+    found = split.token_metrics(score)
+    assert found["token_accuracy"] == 0.75  # the first of equals is token 0
+    assert math.isclose(found["perplexity"], 4.0, rel_tol=1e-6)
+
+
+def test_a_sample_is_spread_over_the_split() -> None:
+    examples = [Example(str(n), (str(n),)) for n in range(10)]
+    rows = [SimpleNamespace(given=[n], answer=[n]) for n in range(10)]
+    split = JudgedSplit(examples=examples, rows=rows, task="translation", language=None)  # type: ignore[arg-type]
+    assert [example.source for example in split.sample(4).examples] == ["0", "3", "6", "9"]
+    assert split.sample(50) is split
+
+
+# --- languages and prefixes
+
+
+def tiny(kind: type, codes: list[str], **options: Any) -> Any:
+    words = ["<s>", "<pad>", "</s>", "<unk>", "▁a", "▁b", "a", "b", "▁"]
+    if kind is NllbTokenizer:
+        return kind(
+            vocab={word: n for n, word in enumerate(words)}, merges=[], additional_special_tokens=codes
+        )
+    return kind(vocab=[(word, -float(n)) for n, word in enumerate(words)], **options)
+
+
+def loaded_with(tokenizer: Any, start: int | None, languages: Any) -> LoadedGenerator:
+    model = SimpleNamespace(
+        config=T5Config(),
+        generation_config=GenerationConfig(decoder_start_token_id=start, eos_token_id=tokenizer.eos_token_id),
+    )
+    return LoadedGenerator(
+        task="translation",
+        model=model,
+        tokenizer=tokenizer,
+        max_length=16,
+        languages=languages,  # type: ignore[arg-type]
+    )
+
+
+def test_nllb_is_forced_to_begin_in_the_target_language() -> None:
+    tokenizer = tiny(NllbTokenizer, ["eng_Latn", "zho_Hans", "fra_Latn"])
+    languages = languages_of(tokenizer, T5Config(), "fra_Latn", "zho_Hans")
+    assert languages is not None
+    assert set(languages.source_tokens) >= {"eng_Latn", "zho_Hans", "fra_Latn"}
+    assert tokenizer("a")["input_ids"][0] == languages.source_tokens["fra_Latn"]
+    loaded = loaded_with(tokenizer, 2, languages)
+    answer_in(loaded.generation_config, languages)
+    first = languages.target_tokens["zho_Hans"]
+    assert loaded.generation_config.forced_bos_token_id == first
+    (answer,) = tokenize_answers(loaded, ["a b"])
+    assert (answer[0], answer[-1]) == (first, tokenizer.eos_token_id)
+    assert answer.count(tokenizer.eos_token_id) == 1
+
+
+def test_mbart_50_is_forced_likewise_and_the_first_mbart_begins_from_the_language() -> None:
+    for kind, start in ((MBart50Tokenizer, 2), (MBartTokenizer, None)):
+        tokenizer = tiny(kind, [])
+        languages = languages_of(tokenizer, T5Config(decoder_start_token_id=start), "en_XX", "zh_CN")
+        assert languages is not None
+        first = languages.target_tokens["zh_CN"]
+        assert tokenizer.convert_ids_to_tokens(first) == "zh_CN"
+        loaded = loaded_with(tokenizer, start, languages)
+        answer_in(loaded.generation_config, languages)
+        (answer,) = tokenize_answers(loaded, ["a"])
+        assert answer[-1] == tokenizer.eos_token_id
+        if start is None:
+            assert loaded.generation_config.decoder_start_token_id == first
+            assert first not in answer
+        else:
+            assert loaded.generation_config.forced_bos_token_id == first == answer[0]
+
+
+def converted(tokens: list[str], source: str | None) -> PreTrainedTokenizerFast:
+    """A tokenizer.json as converters write it, with nothing that knows of languages but its tokens."""
+    words = ["<s>", "<pad>", "</s>", "<unk>", "a", "b", *(() if source else tokens)]
+    backend = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if source:
+        backend.add_special_tokens([AddedToken(token, special=True) for token in tokens])
+        marked = [(source, backend.token_to_id(source)), ("</s>", 2)]
+        backend.post_processor = processors.TemplateProcessing(f"{source} $A </s>", None, marked)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def test_m2m_100_is_known_by_its_tokens_alone() -> None:
+    tokenizer = converted(["__en__", "__zh__"], "__en__")
+    languages = languages_of(tokenizer, T5Config(), None, "zh")
+    assert languages is not None
+    assert (languages.source, languages.target) == ("en", "zh")
+    loaded = loaded_with(tokenizer, 2, languages)
+    assert first_token(loaded.generation_config, languages) == [tokenizer.convert_tokens_to_ids("__zh__")]
+    with pytest.raises(CheckpointError, match="can't mark them as 'zh'"):
+        languages_of(tokenizer, T5Config(), "zh", "en")
+
+
+def test_marian_is_told_by_a_word_before_the_source() -> None:
+    languages = languages_of(converted([">>cmn<<", ">>jpn<<"], None), T5Config(), None, "jpn")
+    assert languages is not None
+    assert languages.target_prefixes == {"cmn": ">>cmn<< ", "jpn": ">>jpn<< "}
+    made = Recipe(task="translation", base="x", data=DataSettings(path="x", target_language="jpn"))
+    assert source_prefix(made, T5Config(), languages) == ">>jpn<< "
+
+
+def test_an_unknown_language_is_named_with_those_near_it() -> None:
+    tokenizer = tiny(NllbTokenizer, ["eng_Latn", "zho_Hans"])
+    with pytest.raises(CheckpointError, match=r"target language 'zho_Latn'.*zho_Hans"):
+        languages_of(tokenizer, T5Config(), "eng_Latn", "zho_Latn")
+    assert languages_of(BPE, T5Config(), None, None) is None
+
+
+def test_the_prefix_is_what_a_t5_says_for_the_task() -> None:
+    config = T5Config()
+    config.task_specific_params = {
+        "summarization": {"prefix": "summarize: "},
+        "translation_en_to_de": {"prefix": "translate English to German: "},
+    }
+    data = DataSettings(path="x", source_language="en", target_language="de")
+    assert source_prefix(Recipe(task="translation", base="x", data=data), config, None).startswith(
+        "translate"
+    )
+    plain = DataSettings(path="x")
+    assert source_prefix(Recipe(task="summarization", base="x", data=plain), config, None) == "summarize: "
+    own = DataSettings(path="x", prefix="")
+    assert source_prefix(Recipe(task="summarization", base="x", data=own), config, None) == ""
+    assert json.dumps(config.to_dict()["task_specific_params"])

@@ -1,0 +1,222 @@
+"""Training generators end to end on tiny models of random weights: what they learn, leave behind and refuse."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainingArguments
+
+from ftool.evaluation import evaluate
+from ftool.recipe import DataSettings, GenerationSettings, Recipe, TrainSettings
+from ftool.training import TrainingError, train
+from ftool.training.checkpoints import MarkComplete
+from ftool_export.generator import generate_texts, load_generator
+from ftool_export.generator.checkpoint import save_generator
+
+
+def recipe(data: Path, task: str = "translation", base: str = "scratch:t5-tiny", **settings: Any) -> Recipe:
+    quick = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "threads": 1, "vocabulary_size": 400}
+    quick |= {"max_length": 32, "max_target_length": 16, "evaluation_examples": 8}
+    return Recipe(
+        task=task,
+        base=base,
+        data=DataSettings(path=str(data)),
+        train=TrainSettings(**{**quick, **settings}),
+        generation=GenerationSettings(num_beams=2, no_repeat_ngram_size=5),
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(numbers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose run/ turns number words into numerals, mostly."""
+    folder = tmp_path_factory.mktemp("trained")
+    made = recipe(numbers, epochs=24, evaluations_per_epoch=1, early_stopping_patience=0, dropout=0.0)
+    made.write(folder / "recipe.toml")
+    train(made, folder)
+    return folder
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "run" / "model.safetensors")
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    left, right = weights(first), weights(second)
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_translator_learns_from_random_weights(trained: Path) -> None:
+    content = json.loads((trained / "run" / "metrics.json").read_text())
+    assert (
+        content["metrics"]["token_accuracy"] > 0.5
+    )  # chance, which knows how often each comes, has about 0.3
+    curve = content["training"]["fine_tuning"]["loss_curve"]
+    assert curve[-1]["loss"] < curve[0]["loss"] / 3
+    assert set(content["metrics"]) > {"bleu", "chrf", "exact_match", "perplexity", "signatures"}
+    assert content["training"]["fine_tuning"]["best_step"] > 0
+    assert content["data"]["texts_cut"]["train"] == {"sources": 0, "answers": 0}
+    assert "shown" not in json.dumps(content)
+
+
+def test_run_holds_how_to_answer_and_loads_without_ftool(trained: Path) -> None:
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    left = {path.name for path in (trained / "run").iterdir()}
+    assert left == {
+        "config.json",
+        "generation_config.json",
+        "metrics.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    config = json.loads((trained / "run" / "generation_config.json").read_text())
+    assert (config["num_beams"], config["no_repeat_ngram_size"], config["max_new_tokens"]) == (2, 5, 16)
+    tokenizer = AutoTokenizer.from_pretrained(trained / "run")
+    model = AutoModelForSeq2SeqLM.from_pretrained(trained / "run")
+    ids = model.generate(**tokenizer(["one two"], return_tensors="pt"))
+    loaded = load_generator(trained / "run", "translation")
+    assert tokenizer.decode(ids[0], skip_special_tokens=True) == generate_texts(loaded, ["one two"])[0]
+
+
+def test_evaluate_gives_the_figures_of_training_again(trained: Path) -> None:
+    content = json.loads((trained / "run" / "metrics.json").read_text())
+    again = evaluate(trained)
+    assert again.to_json() == {key: content[key] for key in again.to_json()}
+    assert "->" in again.table()
+
+
+class Interrupt(MarkComplete):
+    """Ctrl-C right after the second checkpoint."""
+
+    saves = 0
+
+    def on_save(self, args: TrainingArguments, *rest: Any, **options: Any) -> None:
+        super().on_save(args, *rest, **options)
+        Interrupt.saves += 1
+        if Interrupt.saves == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "settings"),
+    [
+        ("translation", "scratch:t5-tiny", {}),
+        ("summarization", "scratch:bart-tiny", {"label_smoothing": 0.1, "optimizer": "adafactor"}),
+        ("text-generation", "scratch:gpt2-tiny", {"method": "lora"}),
+        ("text-generation", "scratch:llama-tiny", {"label_smoothing": 0.1, "gradient_accumulation": 2}),
+    ],
+)
+def test_a_resumed_run_ends_where_the_unbroken_one_does(
+    numbers: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    base: str,
+    settings: dict[str, Any],
+) -> None:
+    made = recipe(numbers, task, base, **settings)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    report = train(made, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
+        Interrupt.saves = 0
+        with pytest.raises(KeyboardInterrupt):
+            train(made, broken)
+    assert not (broken / "run").exists()
+    with pytest.raises(TrainingError, match=r"train\.learning_rate"):
+        train(recipe(numbers, task, base, **settings, learning_rate=1e-3), broken, resume=True)
+    resumed = train(made, broken, resume=True)
+    assert same_weights(whole, broken)
+    assert resumed.test.metrics == report.test.metrics
+    assert not (broken / "run.partial").exists()
+
+
+@pytest.mark.parametrize("base", ["scratch:gpt2-tiny", "scratch:llama-tiny"])
+def test_a_chat_learns_to_answer_and_to_stop(chats: Path, tmp_path: Path, base: str) -> None:
+    made = recipe(
+        chats, "text-generation", base, epochs=16, evaluations_per_epoch=1, dropout=0.0, max_length=64
+    )
+    report = train(made, tmp_path)
+    assert report.test.metrics["token_accuracy"] > 0.7
+    assert 0.5 < report.test.metrics["length_ratio"] < 2  # it ends its turn
+    loaded = load_generator(tmp_path / "run", "text-generation")
+    assert loaded.tokenizer.chat_template
+    assert loaded.tokenizer.eos_token == "<|im_end|>"
+
+
+def test_bare_texts_are_learnt_as_a_whole(documents: Path, tmp_path: Path) -> None:
+    made = recipe(documents, "text-generation", "scratch:gpt2-tiny", epochs=12, dropout=0.0)
+    report = train(made, tmp_path)
+    assert set(report.test.metrics) == {"token_accuracy", "perplexity"}  # there is nothing to answer
+    assert report.test.metrics["token_accuracy"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("task", "base"), [("translation", "t5"), ("translation", "bart"), ("text-generation", "llama")]
+)
+def test_lora_leaves_a_plain_checkpoint(numbers: Path, tmp_path: Path, task: str, base: str) -> None:
+    full, lora = tmp_path / "full", tmp_path / "lora"
+    train(recipe(numbers, task, f"scratch:{base}-tiny", epochs=0.2), full)
+    made = recipe(numbers, task, str(full / "run"), method="lora", lora_rank=4, epochs=1)
+    report = train(made, lora)
+    assert report.training["fine_tuning"]["merge_difference"] < 1e-4
+    assert weights(full).keys() == weights(lora).keys()
+    changed = [name for name, value in weights(lora).items() if not torch.equal(value, weights(full)[name])]
+    assert changed
+    assert all("embed" not in name and "shared" not in name and "lm_head" not in name for name in changed)
+
+
+def test_gradient_checkpointing_changes_no_weight(numbers: Path, tmp_path: Path) -> None:
+    plain, checkpointed = tmp_path / "plain", tmp_path / "checkpointed"
+    train(recipe(numbers, epochs=0.5), plain)  # dropout too is drawn again as it was
+    train(recipe(numbers, epochs=0.5, gradient_checkpointing=True), checkpointed)
+    assert same_weights(plain, checkpointed)
+
+
+def test_single_samples_take_an_update_each(numbers: Path, tmp_path: Path) -> None:
+    report = train(recipe(numbers, samples="single", epochs=0.25), tmp_path)
+    assert report.training["fine_tuning"]["updates"] == 40  # a quarter of 160
+
+
+def test_a_base_that_training_does_not_beat_is_kept(numbers: Path, trained: Path, tmp_path: Path) -> None:
+    made = recipe(numbers, base=str(trained / "run"), learning_rate=0.3, epochs=0.2, warmup_ratio=0.0)
+    report = train(made, tmp_path)
+    assert report.training["kept"] == "the base, which fine-tuning did not beat"
+    assert same_weights(trained, tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_training(numbers: Path, tmp_path: Path, trained: Path) -> None:
+    loaded = load_generator(trained / "run", "translation")
+    with torch.no_grad():
+        loaded.model.get_input_embeddings().weight.fill_(float("nan"))
+    (tmp_path / "broken").mkdir()
+    save_generator(loaded, tmp_path / "broken")
+    with pytest.raises(TrainingError, match="no longer a number"):
+        train(recipe(numbers, base=str(tmp_path / "broken")), tmp_path / "model")
+    assert not (tmp_path / "model" / "run").exists()
+
+
+def test_cut_texts_are_counted(numbers: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = recipe(numbers, max_length=4, max_target_length=3, epochs=0.2)
+    report = train(made, tmp_path)
+    cut = report.data["texts_cut"]["train"]
+    assert cut["sources"] > 0
+    assert cut["answers"] > 0
+    assert "train.max_target_length sets how many" in caplog.text
+
+
+def test_the_metric_that_decides_can_be_named(numbers: Path, tmp_path: Path) -> None:
+    made = recipe(numbers, epochs=1, metric="token_accuracy")
+    curve = train(made, tmp_path).training["fine_tuning"]["validation_curve"]
+    assert all(0 < point["score"] < 1 for point in curve)
+
+
+def test_a_prefix_goes_before_every_source_and_into_run(numbers: Path, tmp_path: Path) -> None:
+    made = recipe(numbers, epochs=0.2)
+    train(replace(made, data=replace(made.data, prefix="say: ")), tmp_path)
+    assert load_generator(tmp_path / "run", "translation").prefix == "say: "
