@@ -12,6 +12,8 @@ from ftool_runtime.generation.sources import Sources
 
 Logits = NDArray[np.float32]
 Snapshot = list[NDArray[np.float32]]  # of each cache (1, heads, tokens, head_dim)
+_KEPT_LOGITS = 64  # positions whose room stays between calls
+
 Arrays = dict[str, NDArray[np.integer]]
 
 
@@ -40,6 +42,8 @@ class Decoder(ABC):
         self.lengths = np.zeros(rows, np.int64)
         self._bound = {}
         self._sources = sources
+        if not rows and self._logits.size > _KEPT_LOGITS * self.graph.vocabulary:
+            self._logits = np.empty(0, np.float32)
         self._bind_sources()
         self._reset(rows)
 

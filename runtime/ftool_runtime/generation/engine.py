@@ -166,6 +166,11 @@ class GeneratorEngine:
     def facts(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowFacts:
         """What the rules need to know of one row. Raises InputError where there is no room for an answer."""
         _check_tokens(tokens, row)
+        most = self.manifest.input.max_length
+        if self.contract.family == "encoder-decoder" and len(tokens) > most:
+            raise InputError(
+                f"row {row} has {len(tokens)} tokens, and the model reads {most}; cut it", row=row
+            )
         prompt = len(self._prompt(tokens, config))
         limit = self.contract.max_length
         if limit is not None and prompt >= limit:

@@ -12,12 +12,17 @@ _PREFIXES: Final = 8  # different beginnings whose caches are kept
 
 
 class Memory:
-    """One row's caches between turns, in a decoder of its own."""
+    """One row's caches between turns, in a decoder of its own until `give_back`."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        """Begin with nothing read."""
-        self.decoder = decoder
+    def __init__(self, decoders: DecoderPool) -> None:
+        """Take a decoder, and begin with nothing read."""
+        self.decoder: Decoder = decoders.take()
+        self._decoders = decoders
         self._ids: list[int] = []
+
+    def give_back(self) -> None:
+        """Let other calls have the decoder; this memory is not used again."""
+        self._decoders.give_back(self.decoder)
 
     def remember(self, ids: Sequence[int], snapshot: Snapshot) -> None:
         """Begin with `ids`, whose caches `snapshot` holds."""
@@ -64,6 +69,11 @@ class Prefixes:
             while len(self._kept) > _PREFIXES:
                 self._kept.popitem(last=False)
             return snapshot
+
+    def clear(self) -> None:
+        """Keep none any more."""
+        with self._lock:
+            self._kept.clear()
 
 
 def common_beginning(first: Sequence[int], second: Sequence[int]) -> list[int]:

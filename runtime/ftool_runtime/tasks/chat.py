@@ -91,7 +91,7 @@ class ChatSession:
 
     def _end_turn(self) -> None:
         if self._closed and self._memory is not None:
-            self._model._give_back(self._memory)
+            self._memory.give_back()
             self._memory = None
         self._busy.release()
 

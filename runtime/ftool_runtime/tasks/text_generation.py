@@ -31,7 +31,11 @@ class TextGenerator(Generator):
         """Wrap the engine of the bundle in `folder`."""
         super().__init__(folder, engine)
         self._prefixes = Prefixes()
-        self._pool = engine.held.get().decoders
+
+    def close(self) -> None:
+        """Let go of the graph, threads and buffers. Calls under way finish; later ones raise ClosedError."""
+        super().close()
+        self._prefixes.clear()
 
     def chat(
         self,
@@ -123,11 +127,11 @@ class TextGenerator(Generator):
         """Caches for a new session; None where a part of a conversation reads differently alone."""
         if self._engine.manifest.precision.rows_share_scale:
             return None
-        self._engine.held.get()
+        decoders = self._engine.held.get().decoders
         shared = [] if system is None else self._shared_beginning(system)
-        memory = Memory(self._pool.take())
+        memory = Memory(decoders)
         if shared:
-            memory.remember(shared, self._prefixes.of(shared, self._pool))
+            memory.remember(shared, self._prefixes.of(shared, decoders))
         return memory
 
     def _shared_beginning(self, system: str) -> list[int]:
@@ -139,9 +143,6 @@ class TextGenerator(Generator):
         limit = self._engine.contract.max_length
         shared = common_beginning(first, second)
         return shared if limit is None or len(shared) < limit else []
-
-    def _give_back(self, memory: Memory) -> None:
-        self._pool.give_back(memory.decoder)
 
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
         settled = config.changed(**options)
