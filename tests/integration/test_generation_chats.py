@@ -106,3 +106,24 @@ def test_a_special_token_in_a_content_adds_none(pair: Any, text: str, name: str)
         return sum(number in special for number in ours.encode([{"role": "user", "content": content}]))
 
     assert count(f"{text}{name}{text}") == count(text + "x" + text)
+
+
+@pytest.mark.parametrize("metaspace", [False, True])
+@settings(max_examples=50, deadline=None)
+@given(text=content)
+def test_texts_become_transformers_ids(
+    tmp_path_factory: pytest.TempPathFactory, metaspace: bool, text: str
+) -> None:
+    """Unknown characters included, for which the unknown token stands, itself a special one."""
+    made = Tokenizer(
+        models.Unigram([("<unk>", 0.0), ("</s>", 0.0), ("▁", -2.0), ("a", -1.0), ("b", -1.5)], unk_id=0)
+    )
+    if metaspace:
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.add_special_tokens(["<unk>", "</s>"])
+    folder = tmp_path_factory.mktemp("unigram")
+    fast = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", eos_token="</s>")
+    fast.save_pretrained(folder)
+    ours = TextTokens(folder / "tokenizer.json")
+    assert ours.encode(text, 0)[0] == fast(text, split_special_tokens=True)["input_ids"]
+    assert 1 not in ours.encode(f"{text}</s>", 0)[0]

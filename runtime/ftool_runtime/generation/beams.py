@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ftool_runtime.generation.answers import FinishReason, GeneratedRow
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.decoder import Decoder, Logits
-from ftool_runtime.generation.draws import draw_without_replacement, random_of
+from ftool_runtime.generation.draws import draw_without_replacement, largest_places, random_of
 from ftool_runtime.generation.probabilities import log_softmax
 from ftool_runtime.generation.rules import RowFacts, apply, rules_of
 from ftool_runtime.generation.text import Stopped
@@ -64,7 +64,7 @@ class BeamRow:
         ids = np.concatenate([self._ids[parents], tokens[:, None]], axis=1)  # (candidates, tokens)
         ended = self._ended(ids)
         running = np.where(ended, scores + _FAR, scores)
-        followed = _top(running, self._config.num_beams)
+        followed = largest_places(running, self._config.num_beams)
         self._collect(ids, scores, ended)
         self._ids, self._scores = ids[followed], running[followed]
         self._improvable = self._improvable and self._can_improve()
@@ -87,7 +87,9 @@ class BeamRow:
         # enough that num_beams of them go on, whatever ends
         count = min(max(2, 1 + self._ends.size) * self._config.num_beams, scores.size)
         drawn = self._random
-        chosen = _top(scores, count) if drawn is None else draw_without_replacement(scores, count, drawn)
+        chosen = (
+            largest_places(scores, count) if drawn is None else draw_without_replacement(scores, count, drawn)
+        )
         return chosen, scores[chosen]
 
     def _ended(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -112,7 +114,7 @@ class BeamRow:
             final += _FAR
         final = np.where(just, final, final + _FAR)
         merged = np.concatenate([self._complete_scores, final])
-        best = _top(merged, beams)
+        best = largest_places(merged, beams)
         self._complete_scores = merged[best]
         self._is_complete = np.concatenate([self._is_complete, just])[best]
         self._complete = [
@@ -162,10 +164,3 @@ def beam_search(decoder: Decoder, logits: Logits, rows: Sequence[BeamRow], beams
         decoder.select(np.concatenate([parents[place] for place in going]))
         rows = [rows[place] for place in going]
         scores = decoder.step(np.concatenate([row.tokens for row in rows]))[:, 0]
-
-
-def _top(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """The places of the `count` largest values, largest first, of equal ones the first first."""
-    first = values.size - count
-    places = np.sort(np.argpartition(values, first)[first:]) if first > 0 else np.arange(values.size)
-    return places[np.argsort(-values[places], kind="stable")]

@@ -31,21 +31,18 @@ class TextTokens:
         problem = text_problem(text)
         if problem:
             raise InputError(f"text {row} {problem}", row=row)
-        encoding = self.tokenizer.encode(prefix + text)
+        whole = prefix + text
+        encoding = self.tokenizer.encode(whole)
         added = [bool(flag) for flag in encoding.special_tokens_mask]
-        ids: list[int] = encoding.ids
-        if any(number in self.special and not flag for number, flag in zip(ids, added, strict=True)):
-            ids, added = self._spelled_out(ids, added)
+        ids, added = self._spelled_out(whole, encoding, added)
         if all(added):
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
         return ids, added
 
     def encode_part(self, text: str) -> list[int]:
         """The ids of a piece of text, nothing added."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        if any(number in self.special for number in ids):
-            ids, _ = self._spelled_out(ids, [False] * len(ids))
-        return ids
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return self._spelled_out(text, encoding, [False] * len(encoding.ids))[0]
 
     def count(self, text: str) -> int:
         """How many tokens a text has, those that the tokenizer adds included."""
@@ -65,21 +62,24 @@ class TextTokens:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
 
-    def _spelled_out(self, ids: Sequence[int], added: Sequence[bool]) -> tuple[list[int], list[bool]]:
-        """Put letters for special tokens that a text spells: some models' vocabularies match them as words."""
+    def _spelled_out(self, text: str, encoding: Any, added: list[bool]) -> tuple[list[int], list[bool]]:
+        """Put letters for special tokens that the text itself spells: some models' vocabularies match them as words."""
+        ids: list[int] = encoding.ids
+        if self.special.keys().isdisjoint(ids):
+            return ids, added
         spelled: list[int] = []
         flags: list[bool] = []
-        for number, flag in zip(ids, added, strict=True):
-            letters = [number] if flag or number not in self.special else self._letters(number)
+        for number, flag, (begin, end) in zip(ids, added, encoding.offsets, strict=True):
+            # what stands for an unknown word may be a special token too; such a text does not spell its name
+            named = not flag and number in self.special and self.special[number] in text[begin:end]
+            letters = self._letters(number) if named else [number]
             spelled += letters
             flags += [flag] * len(letters)
         return spelled, flags
 
     def _letters(self, number: int) -> list[int]:
         model = self.tokenizer.model
-        tokens = [token.id for letter in self.special[number] for token in model.tokenize(letter)]
-        # what stands for an unknown letter may be a special token itself; it ends nothing
-        return tokens or [number]
+        return [token.id for letter in self.special[number] for token in model.tokenize(letter)]
 
 
 def read_tokenizer(path: Path) -> Any:
