@@ -18,7 +18,8 @@ from transformers.generation import logits_process as theirs
 
 from ftool_runtime.generation.beams import BeamRow, beam_search
 from ftool_runtime.generation.config import GenerationConfig
-from ftool_runtime.generation.draws import draw, random_of
+from ftool_runtime.generation.config_checks import without_effect
+from ftool_runtime.generation.draws import draw, draw_without_replacement, random_of
 from ftool_runtime.generation.probabilities import softmax
 from ftool_runtime.generation.rules import RowFacts, apply, rules_of
 from ftool_runtime.generation.search import Row, search
@@ -341,3 +342,30 @@ def test_greedy_search_finds_transformers_answers(family: str, options: dict[str
     for row, made in zip(ROWS, rows, strict=True):
         [(ids, _)] = their_answers(model, row, options)
         assert list(made.result().ids) == ids
+
+
+def test_every_field_of_transformers_is_known_passed_over_or_refused_and_defaults_are_its_own() -> None:
+    defaults = transformers.GenerationConfig()._get_default_generation_params()
+    ours_by_default = GenerationConfig()
+    for name in vars(transformers.GenerationConfig()):
+        if name.startswith("_") or name in ours_by_default.__dataclass_fields__:
+            continue
+        assert without_effect(name, defaults.get(name)), f"{name} is unknown here"
+    for name, value in defaults.items():
+        if name in ours_by_default.__dataclass_fields__ and name != "max_length":  # 20 new tokens, either way
+            assert getattr(ours_by_default, name) in (value, ()), name
+    assert ours_by_default.longest(5) == 5 + defaults["max_length"]
+
+
+def test_drawn_beams_are_drawn_without_replacement_by_their_probability() -> None:
+    """Against the exact chances of the first two draws: within 5 standard deviations over 20,000."""
+    scores = np.array([1.0, 0.0, -0.5, 2.0], np.float32)
+    chances = softmax(scores)
+    random, count = random_of(1, 0), 20_000
+    seen = np.zeros((4, 4))
+    for _ in range(count):
+        first, second = draw_without_replacement(scores, 2, random)
+        seen[first, second] += 1
+    expected = chances[:, None] * chances / (1 - chances[:, None])
+    np.fill_diagonal(expected, 0)
+    assert (np.abs(seen / count - expected) <= 5 * np.sqrt(expected * (1 - expected) / count)).all()

@@ -37,15 +37,18 @@ class Decoder(ABC):
         self._bound: dict[str, NDArray[np.integer]] = {}  # inputs that the next step may write into
         self._memory: dict[str, NDArray[np.integer]] = {}  # keeps alive what is bound
 
-    def begin(self, rows: int, sources: Sources | None) -> None:
-        """Start `rows` empty rows that answer `sources`; what was held before is given up."""
+    def begin(self, rows: int, sources: Sources | None, room: int = 0) -> None:
+        """Start `rows` empty rows that answer `sources`; what was held before is given up.
+
+        `room` is how many tokens a row may come to hold, as far as that is known.
+        """
         self.lengths = np.zeros(rows, np.int64)
         self._bound = {}
         self._sources = sources
         if not rows and self._logits.size > _KEPT_LOGITS * self.graph.vocabulary:
             self._logits = np.empty(0, np.float32)
         self._bind_sources()
-        self._reset(rows)
+        self._reset(rows, room)
 
     def feed(self, rows: Sequence[Sequence[int]], kept: NDArray[np.int64] | None = None) -> Logits:
         """Add tokens to each row and run them.
@@ -101,8 +104,8 @@ class Decoder(ABC):
             self._bound = {}
 
     @abstractmethod
-    def _reset(self, rows: int) -> None:
-        """Make the caches those of `rows` empty rows."""
+    def _reset(self, rows: int, room: int) -> None:
+        """Make the caches those of `rows` empty rows that may come to hold `room` tokens each."""
 
     @abstractmethod
     def _inputs(self, ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Arrays:

@@ -276,8 +276,10 @@ class GeneratorEngine:
 
     def _begin(self, graphs: Graphs, decoder: Decoder, tokens: TokenRows, config: GenerationConfig) -> Logits:
         """Run sources and prompts: the logits of the first answer token, (rows, 1, vocabulary)."""
-        decoder.begin(len(tokens), None if graphs.encoder is None else graphs.encoder.encode(tokens))
-        return decoder.feed([self._prompt(row, config) for row in tokens])
+        prompts = [self._prompt(row, config) for row in tokens]
+        sources = None if graphs.encoder is None else graphs.encoder.encode(tokens)
+        decoder.begin(len(tokens), sources, room=config.longest(max(map(len, prompts))))
+        return decoder.feed(prompts)
 
 
 def _on_cpu(settings: SessionSettings) -> SessionSettings:

@@ -88,7 +88,7 @@ class InPlaceDecoder(Decoder):
             "positions": self._positions(total),
         }
 
-    def _reset(self, rows: int) -> None:
+    def _reset(self, rows: int, room: int) -> None:
         if not rows:
             return
         fits = min(
@@ -96,7 +96,8 @@ class InPlaceDecoder(Decoder):
             for flat, cache in zip(self._flat, self.graph.caches, strict=True)
         )
         self._capacity = 0  # nothing held is worth keeping
-        self._arrange(rows, self._limited(max(fits, _SMALLEST)), used=0)
+        # as much as the buffers have, but no more than is needed: the operator's own memory grows with it
+        self._arrange(rows, self._limited(max(min(fits, room), _SMALLEST)), used=0)
 
     def _reserve(self, longest: int, used: int) -> None:
         if longest > self._capacity:

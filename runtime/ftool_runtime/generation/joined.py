@@ -43,7 +43,7 @@ class JoinedDecoder(Decoder):
         self._mask = np.ones((1, snapshot[0].shape[2]), np.int64)
         self.lengths[:] = snapshot[0].shape[2]
 
-    def _reset(self, rows: int) -> None:
+    def _reset(self, rows: int, _: int) -> None:
         self._mask = np.zeros((rows, 0), np.int64)
 
     def _inputs(self, ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Arrays:

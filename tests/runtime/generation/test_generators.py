@@ -249,6 +249,20 @@ def test_languages_set_tokens_and_prefixes(make_generator: GeneratorMaker) -> No
         assert model.tokenize(["music"], target_language="it") == [[22, 13, 1]]
 
 
+def test_a_decoder_that_begins_with_the_language_begins_with_the_one_asked_for(
+    make_generator: GeneratorMaker, greedy: Callable[..., list[int]]
+) -> None:
+    """As mBART's do, where others' answers begin with it."""
+    languages = Languages(target="de", target_tokens={"de": 10, "it": 11})
+    folder = make_generator(
+        source=True, generation={"languages": languages}, config={"decoder_start_token_id": 10}
+    )
+    with ft.load(folder) as model:
+        [source] = model.tokenize(["play music"])
+        assert list(model("play music").token_ids) == greedy([10], 12, source)
+        assert list(model("play music", target_language="it").token_ids) == greedy([11], 12, source)
+
+
 def test_a_model_that_is_not_told_its_languages_says_so(summariser: ft.Seq2SeqGenerator) -> None:
     with pytest.raises(ft.InputError, match="this model is not told its languages"):
         summariser("play", target_language="de")
@@ -283,6 +297,26 @@ def test_a_long_text_is_answered_in_pieces_within_the_budget(summariser: ft.Seq2
         summariser.summarize_long("play", budget=1)
     with pytest.raises(ft.InputError, match="is empty"):
         summariser.summarize_long("  ")
+
+
+# --- buffers -------------------------------------------------------------------------------------------------------
+
+
+def test_buffers_are_used_again_and_double_up_to_the_models_limit(make_generator: GeneratorMaker) -> None:
+    with ft.load(make_generator(), threads=1) as model:
+        pool = model._engine.held.get().decoders
+        model.generate([[7, 8]], max_new_tokens=10)
+        with pool.borrow() as decoder:
+            first = decoder._flat[0]
+        model.generate([[9]], max_new_tokens=30)
+        with pool.borrow() as decoder:
+            assert decoder._flat[0] is first
+        model.generate([[7, 8]], max_new_tokens=90, eos_token_id=[])
+        with pool.borrow() as decoder:
+            assert decoder._flat[0].size == 96 * 16  # the model's limit, times heads and their size
+            decoder.begin(1, None)
+            with pytest.raises(ft.InputError, match=r"the model holds 96 tokens, .* these would be 97"):
+                decoder.feed([[7] * 97])
 
 
 # --- threads, processes, closing -----------------------------------------------------------------------------------
