@@ -18,6 +18,7 @@ from ftool_export.generator.networks import (
     JoinedDecoder,
     SourceEncoder,
 )
+from ftool_export.generator.rotary import rotary_at_the_source
 from ftool_export.generator.simplified import simplified
 from ftool_export.generator.survey import CacheSize, Survey, survey
 
@@ -74,7 +75,7 @@ def capture_graphs(model: Any) -> CapturedGenerator:
             "%s: %s; exported as it is, with caches that are joined", model.config.model_type, found.unfit
         )
     fused = found.unfit is None
-    with simplified(model):
+    with simplified(model), rotary_at_the_source(model):
         encoder = _capture_encoder(model, found, fused=fused) if found.cross else None
         decoder = _capture_decoder(model, found, fused=fused)
     return CapturedGenerator(

@@ -48,13 +48,19 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG00
 
 
 def _projections(attention: ir.Node) -> list[_Projection] | None:
-    found = [_projection(value) for value in attention.inputs[:3]]
+    found = [_projection(_before_rotation(value)) for value in attention.inputs[:3]]
     known = [projection for projection in found if projection is not None]
     if len(known) < 3 or len({id(p.matmul) for p in known}) < 3:
         return None
     one_source = len({id(p.matmul.inputs[0]) for p in known}) == 1
     one_form = len({p.bias is None for p in known}) == 1
     return known if one_source and one_form else None
+
+
+def _before_rotation(value: ir.Value | None) -> ir.Value | None:
+    """What `value` was before its positions turned it, where they did."""
+    last = value.producer() if value is not None else None
+    return last.inputs[0] if last is not None and last.op_type == "RotaryEmbedding" else value
 
 
 def _projection(value: ir.Value | None) -> _Projection | None:

@@ -91,6 +91,7 @@ GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("qwen3", {**_GROUPED, "head_dim": 16}),
     "gemma": ("gemma", {**_GROUPED, "head_dim": 16}),
     "gemma2": ("gemma2", {**_GROUPED, "head_dim": 16, "sliding_window": 4, "attn_logit_softcapping": 2.0}),
+    "cohere": ("cohere", _GROUPED),
     "phi": ("phi", {**_DECODER, "partial_rotary_factor": 0.5}),
 }
 

@@ -58,3 +58,22 @@ def test_a_window_over_joined_caches_counts_tokens_and_not_holes(graphs_of: Grap
         "mistral", hidden_size=48
     )  # heads of 12; its probes hold ragged prompts with steps behind
     assert (graphs.attention, graphs.caches) == ("plain", "joined")
+
+
+def test_positions_are_turned_by_one_operator_for_query_and_one_for_key(graphs_of: GraphsOf) -> None:
+    operators = count_operators(graphs_of("llama").decoder)
+    assert operators["RotaryEmbedding"] == 4  # in two layers
+    assert operators["Neg"] == operators["Transpose"] == 0
+
+
+@pytest.mark.slow
+def test_positions_that_turn_neighbours_are_left_to_the_architecture(graphs_of: GraphsOf) -> None:
+    assert count_operators(graphs_of("cohere").decoder)["RotaryEmbedding"] == 0
+
+
+def test_a_norm_is_one_operator_and_a_bias_is_looked_up(graphs_of: GraphsOf) -> None:
+    for graph, norms in ((graphs_of("t5").encoder, 5), (graphs_of("t5").decoder, 7)):
+        assert graph is not None
+        operators = count_operators(graph)
+        assert operators["SimplifiedLayerNormalization"] == norms
+        assert operators["Log"] == operators["ReduceMean"] == 0

@@ -1,0 +1,97 @@
+"""Rotary positions by ONNX Runtime's own operator, in place of the six nodes that halves, signs and sums take.
+
+Architectures call a function of their own module, `apply_rotary_pos_emb`, with cosines and sines of every token's
+position. Rows of these are what the operator looks up, so whatever scaling went into them is kept.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+OPERATOR: Final = "com.microsoft::RotaryEmbedding"
+
+_NAME: Final = "apply_rotary_pos_emb"
+_SAME: Final = 1e-5
+
+Rotated = tuple[Tensor, Tensor]
+
+
+@contextmanager
+def rotary_at_the_source(model: nn.Module) -> Iterator[None]:
+    """Let `model` emit one operator for every rotation within the block; outside it rotates as before.
+
+    An architecture whose function turns other pairs than the two halves of a head is left alone: it is tried out first.
+    """
+    names = {type(part).__module__ for part in model.modules()}
+    modules = [sys.modules[name] for name in sorted(names) if hasattr(sys.modules[name], _NAME)]
+    before = [(module, getattr(module, _NAME)) for module in modules]
+    try:
+        for module, usual in before:
+            if _turns_halves(usual):
+                setattr(module, _NAME, _Rotation())
+        yield
+    finally:
+        for module, usual in before:
+            setattr(module, _NAME, usual)
+
+
+class _Rotation:
+    """Stands in for `apply_rotary_pos_emb`; tables are shared by the layers of a pass."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+
+    def __call__(
+        self, query: Tensor, key: Tensor, cosine: Tensor, sine: Tensor, *_: Any, **__: Any
+    ) -> Rotated:
+        """Query and key (batch, heads, time, head_dim) turned by cosine and sine (batch, time, head_dim)."""
+        if id(cosine) not in self._tables:
+            self._tables[id(cosine)] = (*_lookup_tables(query.shape[0], cosine, sine), cosine)
+        positions, cosines, sines, _ = self._tables[id(cosine)]  # the key stays alive with its entry
+        return _rotate(query, positions, cosines, sines), _rotate(key, positions, cosines, sines)
+
+
+def _lookup_tables(batch: int, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A row number for every token, int64 (batch, time), and the rows, float (batch * time, head_dim / 2)."""
+    time, half = cosine.shape[1], cosine.shape[2] // 2
+    positions = torch.arange(batch * time).view(batch, time)
+    rows = [table.expand(batch, -1, -1)[..., :half].reshape(batch * time, half) for table in (cosine, sine)]
+    return positions, rows[0], rows[1]
+
+
+def _rotate(states: Tensor, positions: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    batch, heads, time, head_dim = states.shape
+    packed = states.transpose(1, 2).flatten(2)  # (batch, time, heads * head_dim)
+    turned: Tensor = torch.onnx.ops.symbolic(
+        OPERATOR,
+        (packed, positions, cosines, sines),
+        attrs={"interleaved": 0, "scale": 1.0},
+        dtype=states.dtype,
+        shape=packed.shape,
+        version=1,
+    )
+    return turned.view(batch, time, heads, head_dim).transpose(1, 2)
+
+
+def _turns_halves(function: Callable[..., Any]) -> bool:
+    """Whether the function does what the operator does, on numbers."""
+    generator = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(2, heads, 3, 8, generator=generator) for heads in (4, 2))
+    angles = torch.randn(2, 3, 4, generator=generator).repeat(1, 1, 2)
+    try:
+        result = function(query, key, angles.cos(), angles.sin())
+    except (TypeError, RuntimeError):  # another signature, or other shapes
+        return False
+    return all(
+        torch.allclose(turned, _by_halves(states, angles[:, None]), atol=_SAME)
+        for turned, states in zip(result, (query, key), strict=True)
+    )
+
+
+def _by_halves(states: Tensor, angles: Tensor) -> Tensor:
+    left, right = states.chunk(2, dim=-1)
+    return states * angles.cos() + torch.cat([-right, left], dim=-1) * angles.sin()
