@@ -51,7 +51,7 @@ class _Rotation:
         """Query and key (batch, heads, time, head_dim) turned by cosine and sine (batch, time, head_dim)."""
         if id(cosine) not in self._tables:
             self._tables[id(cosine)] = (*_lookup_tables(query.shape[0], cosine, sine), cosine)
-        positions, cosines, sines, _ = self._tables[id(cosine)]  # the key stays alive with its entry
+        positions, cosines, sines = self._tables[id(cosine)][:3]  # the fourth keeps the key's object alive
         return _rotate(query, positions, cosines, sines), _rotate(key, positions, cosines, sines)
 
 
