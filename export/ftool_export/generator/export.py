@@ -9,7 +9,7 @@ from ftool_export.generator.bundle import GateRefusedError, write_bundle
 from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.gate import TextJudge
 from ftool_export.generator.inference import TokenRows, tokenize_sources
-from ftool_export.generator.precision import capture_generator, quantize_generator
+from ftool_export.generator.precision import GeneratorGraphs, capture_generator, quantize_generator
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
@@ -23,6 +23,7 @@ def export_generator(
     *,
     judge: TextJudge | None = None,
     texts: Sequence[str] = (),
+    captured: GeneratorGraphs | None = None,
 ) -> ExportReport:
     """Export a model that generates text to a bundle that runs without torch.
 
@@ -31,6 +32,7 @@ def export_generator(
         loaded: the checkpoint.
         judge: validation examples for the gate; without them quality is not judged, and the report says so.
         texts: sources or prompts of the model's kind, where there is no judge; samples where empty.
+        captured: the checkpoint's fp32 graphs, where the caller has them from another precision's export.
 
     Returns:
         What was done. `bundle` is None where the gate said no: then nothing was written or replaced.
@@ -45,7 +47,7 @@ def export_generator(
             f"models that generate text run on the CPU for now, not on {settings.device}; use --device cpu"
         )
     rows: TokenRows = judge.rows if judge else tokenize_sources(loaded, list(texts) or list(SAMPLE_TEXTS))
-    captured = capture_generator(loaded, settings.passes)
+    captured = captured or capture_generator(loaded, settings.passes)
     graphs = quantize_generator(captured, settings.plan, settings.passes)
     try:
         files, verdict = write_bundle(

@@ -15,11 +15,13 @@ from ftool_export.generator.comparing import compare_forced
 from ftool_export.generator.export import export_generator
 from ftool_export.generator.gate import TextJudge, token_accuracy
 from ftool_export.generator.parity import parity
+from ftool_export.generator.precision import GeneratorGraphs
 from ftool_export.passes import PassSettings
 from ftool_export.settings import ExportSettings
 from ftool_runtime import BundleError
 
 MakeGenerator = Callable[..., LoadedGenerator]
+GraphsOf = Callable[..., GeneratorGraphs]
 Export = Callable[..., tuple[LoadedGenerator, Path]]
 
 ROWS = [[4, 5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22], [40, 41, 42, 43, 44, 45]]  # ragged
@@ -27,21 +29,20 @@ NEW = 12
 
 
 @pytest.fixture(scope="module")
-def exported(
-    make_generator: MakeGenerator, tiny: PassSettings, tmp_path_factory: pytest.TempPathFactory
-) -> Export:
+def exported(graphs_of: GraphsOf, tiny: PassSettings, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """A tiny generator and its bundle; once for the same arguments."""
     made: dict[tuple[str, str], tuple[LoadedGenerator, Path]] = {}
 
     def export(name: str, precision: str = "fp32") -> tuple[LoadedGenerator, Path]:
         if (name, precision) not in made:
-            loaded = make_generator(name)
+            graphs = graphs_of(name)
+            loaded = graphs.loaded
             loaded.generation_config.update(max_new_tokens=NEW, max_length=None)
             bundle = tmp_path_factory.mktemp(name) / "bundle"
             settings = ExportSettings(
                 checkpoint=name, bundle=bundle, task=loaded.task, precision=precision, passes=tiny
             )
-            report = export_generator(settings, loaded)
+            report = export_generator(settings, loaded, captured=graphs)
             assert report.bundle == bundle
             made[name, precision] = loaded, bundle
         return made[name, precision]
@@ -101,9 +102,10 @@ def test_parity_refuses_another_kind_of_model(exported: Export) -> None:
 
 
 def test_a_bundle_that_costs_too_much_is_not_written(
-    make_generator: MakeGenerator, tiny: PassSettings, tmp_path: Path
+    graphs_of: GraphsOf, tiny: PassSettings, tmp_path: Path
 ) -> None:
-    loaded = make_generator("t5")
+    graphs = graphs_of("t5")
+    loaded = graphs.loaded
     settings = ExportSettings(
         checkpoint="t5",
         bundle=tmp_path / "bundle",
@@ -114,7 +116,7 @@ def test_a_bundle_that_costs_too_much_is_not_written(
     )
     calls = iter((0.9, 0.8))  # torch's score, then the bundle's
     judge = TextJudge(rows=ROWS, metric="bleu", score=lambda _positions, _answers: next(calls))
-    report = export_generator(settings, loaded, judge=judge)
+    report = export_generator(settings, loaded, judge=judge, captured=graphs)
     assert report.bundle is None
     assert not report.verdict.passed
     assert report.verdict.drop == pytest.approx(0.1)
@@ -124,9 +126,10 @@ def test_a_bundle_that_costs_too_much_is_not_written(
 
 
 def test_the_gate_scores_the_answers_of_the_rows_it_names(
-    exported: Export, tmp_path: Path, tiny: PassSettings
+    graphs_of: GraphsOf, tmp_path: Path, tiny: PassSettings
 ) -> None:
-    loaded, _ = exported("t5")
+    graphs = graphs_of("t5")
+    loaded = graphs.loaded
     seen: list[tuple[list[int], int]] = []
 
     def score(positions: list[int], answers: list[str]) -> float:
@@ -136,7 +139,8 @@ def test_the_gate_scores_the_answers_of_the_rows_it_names(
     settings = ExportSettings(
         checkpoint="t5", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
     )
-    report = export_generator(settings, loaded, judge=TextJudge(rows=ROWS, metric="bleu", score=score))  # type: ignore[arg-type]
+    judge = TextJudge(rows=ROWS, metric="bleu", score=score)  # type: ignore[arg-type]
+    report = export_generator(settings, loaded, judge=judge, captured=graphs)
     assert report.verdict.judged
     assert seen == [([0, 1, 2], 3), ([0, 1, 2], 3)]
 
