@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
 from ftool_runtime.errors import BundleError, InputError
@@ -15,7 +14,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_NEW_TOKENS: Final = 20  # transformers' own, where neither max_new_tokens nor max_length is given
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
 
@@ -98,7 +96,7 @@ class GenerationConfig:
     bos_token_id: int | None = None
     eos_token_id: tuple[int, ...] = ()
     decoder_start_token_id: int | tuple[int, ...] | None = None
-    other: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    other: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -164,6 +162,20 @@ class GenerationConfig:
                 "raise it, or set max_new_tokens"
             )
         return self.max_length
+
+    def check_vocabulary(self, size: int) -> None:
+        """Raise InputError for a token that the model, with so many of them, can't be made to say, or not to say."""
+        told: dict[str, set[int]] = {
+            "forced_bos_token_id": {self.forced_bos_token_id or 0},
+            "forced_eos_token_id": {*self.forced_eos_token_id},
+            "bad_words_ids": {token for run in self.bad_words_ids for token in run},
+            "sequence_bias": {token for run, _ in self.sequence_bias for token in run},
+        }
+        for name, tokens in told.items():
+            if tokens and max(tokens) >= size:
+                raise InputError(
+                    f"{name} names the token {max(tokens)}, and the model has those below {size}"
+                )
 
     @property
     def new_tokens(self) -> int:

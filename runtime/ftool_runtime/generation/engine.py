@@ -70,7 +70,14 @@ class GeneratorEngine:
         self.held = OneProcess(self._open(folder))
 
     def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
-        """The bundle's config, or the one given, with the bundle's special tokens where it names none."""
+        """The bundle's config, or the one given, with the bundle's special tokens where it names none.
+
+        Raises InputError for what is no config.
+        """
+        if config is not None and not isinstance(config, GenerationConfig):
+            raise InputError(
+                f"config must be a GenerationConfig, got {type(config).__name__}; give single options by name"
+            )
         return self.config if config is None else config.completed(self.config)
 
     def generate(
@@ -96,6 +103,7 @@ class GeneratorEngine:
             ClosedError, OtherProcessError, BundleError: as a classifier's call.
         """
         graphs = self.held.get()
+        config.check_vocabulary(graphs.decoders.graph.vocabulary)
         if keep_logits and config.num_beams > 1:
             raise InputError("logits are kept for num_beams=1 alone")
         facts = [self.facts(row, config, first_row + place) for place, row in enumerate(rows)]
@@ -138,6 +146,7 @@ class GeneratorEngine:
         self, tokens: Sequence[int], config: GenerationConfig, stopped: Stopped | None, row: int = 0
     ) -> Row:
         """The beginning of the answer to one source or prompt. Raises InputError as `generate`."""
+        config.check_vocabulary(self.held.get().decoders.graph.vocabulary)
         return self._row(tokens, self.facts(tokens, config, row), config, 0, stopped, False)
 
     def score(

@@ -173,6 +173,6 @@ def replay(golden: GenerationGolden, model: "Generator") -> GenerationReplay:
         examples=len(golden.rows),
         same_answers=same,
         explained=explained,
-        max_difference=max(differences),
+        max_difference=float(np.max(differences)),  # NaN where one is
         tolerance=golden.tolerance,
     )

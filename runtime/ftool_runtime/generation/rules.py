@@ -158,7 +158,7 @@ def _sequence_bias(biases: Sequence[tuple[Sequence[int], float]]) -> Rule:
 def _no_end_before(least: int, ends: Ids) -> Rule:
     def no_end_before(scores: Scores, ids: Ids) -> Scores:
         if ids.size < least:
-            scores[ends] = NEVER
+            scores[ends[ends < scores.size]] = NEVER
         return scores
 
     return no_end_before
@@ -182,9 +182,10 @@ def _finite(scores: Scores, _: Ids) -> Scores:
 def _growing_end(start: int, factor: float, ends: Ids) -> Rule:
     def growing_end(scores: Scores, ids: Ids) -> Scores:
         if ids.size > start:
-            chosen = scores[ends]
+            there = ends[ends < scores.size]
+            chosen = scores[there]
             growth = np.abs(chosen) * np.float32(math.pow(factor, ids.size - start) - 1)
-            scores[ends] = chosen + np.where(np.isfinite(chosen), growth, np.float32(0))
+            scores[there] = chosen + np.where(np.isfinite(chosen), growth, np.float32(0))
         return scores
 
     return growing_end

@@ -114,6 +114,7 @@ def test_beams_find_an_answer_no_worse_than_greedy(
         ({"max_new_token": 3}, "generation has no option 'max_new_token'; did you mean 'max_new_tokens'"),
         ({"force_words_ids": [[[1]]]}, "force_words_ids=.* is not supported here"),
         ({"penalty_alpha": 0.6}, "penalty_alpha=0.6 is not supported here"),
+        ({"config": {"num_beams": 2}}, "config must be a GenerationConfig, got dict"),
         ({"overflow": "wrap"}, 'overflow must be "refuse" or "cut"'),
         ({"forced_eos_token_id": 1, "suppress_tokens": [1]}, "which suppress_tokens forbids"),
     ],
@@ -183,6 +184,23 @@ def test_max_length_counts_the_prompt_and_the_calls_word_goes_first(writer_model
 def test_rows_that_are_no_token_ids_are_refused(writer_model: ft.TextGenerator, rows: Any) -> None:
     with pytest.raises(ft.InputError, match="row 0 holds"):
         writer_model.generate(rows)
+
+
+def test_tokens_that_the_model_does_not_have_are_refused(writer_model: ft.TextGenerator) -> None:
+    assert writer_model("play", eos_token_id=999, min_new_tokens=2).finish_reason == "length"  # never comes
+    for options in (
+        {"forced_bos_token_id": 999},
+        {"bad_words_ids": [[7, 999]]},
+        {"forced_eos_token_id": [1, 999]},
+    ):
+        with pytest.raises(ft.InputError, match=f"{next(iter(options))} names the token 999"):
+            writer_model("play", **options)
+
+
+def test_a_config_can_be_copied_and_kept(writer_model: ft.TextGenerator) -> None:
+    config = writer_model.generation_config.changed(num_beams=2, bad_words_ids=[[7]])
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+    assert writer_model("play", config=config) == writer_model("play", num_beams=2, bad_words_ids=[[7]])
 
 
 def test_special_tokens_in_a_text_are_text(writer_model: ft.TextGenerator) -> None:
