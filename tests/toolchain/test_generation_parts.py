@@ -23,17 +23,16 @@ from transformers import (
 
 from ftool.bases import SCRATCH, BaseError, resolve_base
 from ftool.data import Example, Message
-from ftool.recipe import DataSettings, Recipe, TrainSettings
+from ftool.recipe import TrainSettings
 from ftool.training import TrainingError
 from ftool.training.answers import tokenize_answers, tokenize_examples, turn_end
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.scratch import FAMILIES, SIZES, create_scratch
 from ftool.training.scratch_tokenizer import count_altered, learn_tokenizer
-from ftool.training.starting_point import source_prefix
 from ftool.training.token_batches import IGNORED, PairRows, joined
 from ftool_export.errors import CheckpointError
 from ftool_export.generator import LoadedGenerator
-from ftool_export.generator.languages import answer_in, first_token, languages_of
+from ftool_export.generator.languages import answer_in, first_token, languages_of, source_prefix
 
 TEXTS = [
     "the weather is fine today",
@@ -320,8 +319,7 @@ def test_marian_is_told_by_a_word_before_the_source() -> None:
     languages = languages_of(converted([">>cmn<<", ">>jpn<<"], None), T5Config(), None, "jpn")
     assert languages is not None
     assert languages.target_prefixes == {"cmn": ">>cmn<< ", "jpn": ">>jpn<< "}
-    made = Recipe(task="translation", base="x", data=DataSettings(path="x", target_language="jpn"))
-    assert source_prefix(made, T5Config(), languages) == ">>jpn<< "
+    assert source_prefix(T5Config(), "translation", languages, None, "jpn") == ">>jpn<< "
 
 
 def test_an_unknown_language_is_named_with_those_near_it() -> None:
@@ -337,12 +335,7 @@ def test_the_prefix_is_what_a_t5_says_for_the_task() -> None:
         "summarization": {"prefix": "summarize: "},
         "translation_en_to_de": {"prefix": "translate English to German: "},
     }
-    data = DataSettings(path="x", source_language="en", target_language="de")
-    assert source_prefix(Recipe(task="translation", base="x", data=data), config, None).startswith(
-        "translate"
-    )
-    plain = DataSettings(path="x")
-    assert source_prefix(Recipe(task="summarization", base="x", data=plain), config, None) == "summarize: "
-    own = DataSettings(path="x", prefix="")
-    assert source_prefix(Recipe(task="summarization", base="x", data=own), config, None) == ""
+    assert source_prefix(config, "translation", None, "en", "de").startswith("translate")
+    assert source_prefix(config, "translation", None, "en", "fr") == ""
+    assert source_prefix(config, "summarization", None, None, None) == "summarize: "
     assert json.dumps(config.to_dict()["task_specific_params"])

@@ -10,6 +10,7 @@ from ftool_export.classifier import load_classifier
 from ftool_export.export_checkpoint import export_checkpoint
 from ftool_export.generator import load_generator
 from ftool_export.generator.export import export_generator
+from ftool_export.generator.languages import set_to_languages
 from ftool_export.generator.parity import parity as text_parity
 from ftool_export.generator.parity_report import GenerationParityReport
 from ftool_export.parity import parity
@@ -43,8 +44,20 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
     return export_checkpoint(settings, loaded=loaded, judge=recipe_judge(recipe, loaded, "validation"))
 
 
-def export_any(settings: ExportSettings, data: DataSettings | None) -> ExportReport:
+def export_any(
+    settings: ExportSettings,
+    data: DataSettings | None,
+    *,
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> ExportReport:
     """Export any Hugging Face checkpoint; its quality is judged where there is data.
+
+    Args:
+        settings: what to export, and where to.
+        data: labelled examples, or None.
+        source_language: what a translator reads, as its checkpoint writes it; None: what it is set to.
+        target_language: what it writes, likewise.
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, or the export failed; a bundle that is there stays.
@@ -53,6 +66,8 @@ def export_any(settings: ExportSettings, data: DataSettings | None) -> ExportRep
         from ftool.text_judging import data_text_judge
 
         generator = load_generator(settings.checkpoint, settings.task)
+        if generator.languages is None and not generator.prefix:  # else it is a run/, which knows them
+            generator = set_to_languages(generator, source_language, target_language)
         longest = TrainSettings().max_target_length
         text_judge = (
             data_text_judge(data, generator, "validation", max_target_length=longest) if data else None

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from ftool_export.errors import CheckpointError
+from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_runtime.manifest import Languages
 
 _MARIAN: Final = re.compile(r">>(\S+)<<")  # before a source, and names the language of the answer
@@ -12,6 +14,41 @@ _CODED: Final = re.compile(
     r"__([a-z]{2,3})__|([a-z]{2}_[A-Z]{2}|[a-z]{3}_[A-Z][a-z]{3})"
 )  # M2M-100; mBART, NLLB
 _SHOWN: Final = 12  # codes that an error names
+
+
+def set_to_languages(
+    loaded: LoadedGenerator, source: str | None, target: str | None, prefix: str | None = None
+) -> LoadedGenerator:
+    """`loaded`, told what it reads and writes as its checkpoint wants it: by tokens, by a prefix, or not at all.
+
+    Args:
+        loaded: its tokenizer and generation config are set to the languages.
+        source: the code of what it reads, as the checkpoint writes it; None takes what the checkpoint is set to.
+        target: likewise of what it writes.
+        prefix: goes before every source; None takes what the checkpoint's configuration says for the task.
+
+    Raises CheckpointError for a code that the checkpoint does not know.
+    """
+    if loaded.family == "decoder":
+        return loaded
+    config = loaded.model.config
+    languages = languages_of(loaded.tokenizer, config, source, target)
+    if languages is not None:
+        answer_in(loaded.generation_config, languages)
+    if prefix is None:
+        prefix = source_prefix(config, loaded.task, languages, source, target)
+    return replace(loaded, languages=languages, prefix=prefix)
+
+
+def source_prefix(
+    config: Any, task: str, languages: Languages | None, source: str | None, target: str | None
+) -> str:
+    """What a checkpoint wants before every source: Marian's word for a language, or what T5's configuration says."""
+    if languages is not None and languages.target_prefixes:
+        return languages.target_prefixes.get(languages.target or "", "")
+    known: Mapping[str, Any] = getattr(config, "task_specific_params", None) or {}
+    name = f"translation_{source}_to_{target}" if task == "translation" else task
+    return str((known.get(name) or {}).get("prefix", ""))
 
 
 def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | None) -> Languages | None:

@@ -98,8 +98,7 @@ class GenerationParityReport:
         """What a person should know besides the checks."""
         greedy = self.greedy
         return [
-            f"greedy: {greedy.same} of {greedy.answers} answers the same token for token, and {greedy.ties} part at a tie "
-            "of torch's",
+            f"greedy: {greedy.same} of {greedy.answers} answers the same in every token; {greedy.ties} part at a tie",
             f"four beams: {self.beams.same} of {self.beams.answers} the same, and {self.beams.ties} at a tie",
             f"{self.tokens} tokens compared; {self.company} answers change between alone and in company",
         ]

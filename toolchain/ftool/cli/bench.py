@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .flags import RecipeFlags, recipe_for
-from .options import echo_json, folder_argument, json_option, recipe_options
+from .options import echo_json, folder_argument, json_option, recipe_options, split_option
 
 
 @click.command()
@@ -30,8 +30,7 @@ from .options import echo_json, folder_argument, json_option, recipe_options
 @click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
 @click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
               help="Texts a round, one at a time; 200 by default, 20 where text is generated.")  # fmt: skip
-@click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
-              help="The split whose texts are used.")  # fmt: skip
+@split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
               help="Exit with status 1 where the bundle's p50 is not this many times faster.")  # fmt: skip
 @recipe_options

@@ -9,7 +9,7 @@ from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
 
 from .flags import DataFlags
-from .options import data_options, echo_json, folder_argument, json_option
+from .options import data_options, echo_json, folder_argument, json_option, split_option
 
 
 @click.command()
@@ -17,13 +17,7 @@ from .options import data_options, echo_json, folder_argument, json_option
 @click.option(
     "--on", type=click.Choice(["run", "bundle"]), default="run", show_default=True, help="What to measure."
 )
-@click.option(
-    "--split",
-    type=click.Choice(["train", "validation", "test"]),
-    default="test",
-    show_default=True,
-    help="The split to measure on.",
-)
+@split_option
 @data_options
 @json_option
 def evaluate(folder: Path, on: Literal["run", "bundle"], split: str, data: DataFlags, as_json: bool) -> None:

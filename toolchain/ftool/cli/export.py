@@ -103,7 +103,12 @@ def _export_checkpoint(
         max_drop=wanted.max_drop,
         device=wanted.device,
     )
-    return export_any(settings, flags.data.apply(None) if flags.data.path else None)
+    return export_any(
+        settings,
+        flags.data.apply(None) if flags.data.path else None,
+        source_language=flags.data.source_language,
+        target_language=flags.data.target_language,
+    )
 
 
 def _with(recipe: "ExportRecipe", chosen: Mapping[str, Any]) -> "ExportRecipe":

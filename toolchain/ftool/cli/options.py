@@ -19,6 +19,14 @@ folder_argument = click.argument(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
+split_option = click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    metavar="NAME",
+    help="The split that is used: test, validation, train, or another that the data has.",
+)
+
 
 def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in value.split(",")) if value is not None else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .flags import RecipeFlags, recipe_for
-from .options import echo_json, folder_argument, json_option, recipe_options
+from .options import echo_json, folder_argument, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
     from ftool_export.generator.parity_report import GenerationParityReport
@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @folder_argument
-@click.option(
-    "--split",
-    type=click.Choice(["test", "validation", "train"]),
-    default="test",
-    show_default=True,
-    help="The split whose texts are compared.",
-)
+@split_option
 @recipe_options
 @json_option
 def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:

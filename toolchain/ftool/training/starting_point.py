@@ -1,15 +1,12 @@
 """What the training of a generator starts from: a checkpoint set to the task, or random weights."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from ftool.bases import BASES, SCRATCH, resolve_base
 from ftool.data import GenerationData
 from ftool.recipe import Recipe
 from ftool_export.generator import LoadedGenerator, load_generator
-from ftool_export.generator.languages import answer_in, languages_of
-from ftool_runtime.manifest import Languages
+from ftool_export.generator.languages import answer_in, set_to_languages
 
 from .answers import is_chat
 from .errors import TrainingError
@@ -30,26 +27,11 @@ def starting_point(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def source_prefix(recipe: Recipe, config: Any, languages: Languages | None) -> str:
-    """What goes before every source: the recipe's own, or what the checkpoint's configuration says for the task."""
-    if recipe.data.prefix is not None:
-        return recipe.data.prefix
-    if languages is not None and languages.target_prefixes:
-        return languages.target_prefixes.get(languages.target or "", "")
-    known: Mapping[str, Any] = getattr(config, "task_specific_params", None) or {}
-    name = recipe.task
-    if recipe.task == "translation":
-        name = f"translation_{recipe.data.source_language}_to_{recipe.data.target_language}"
-    return str((known.get(name) or {}).get("prefix", ""))
-
-
 def _from_checkpoint(recipe: Recipe) -> LoadedGenerator:
     loaded = load_generator(resolve_base(recipe.base), recipe.task)
-    config = loaded.model.config
-    languages = None
-    if recipe.task != "text-generation":
-        source, target = recipe.data.source_language, recipe.data.target_language
-        languages = languages_of(loaded.tokenizer, config, source, target)
+    data = recipe.data
+    loaded = set_to_languages(loaded, data.source_language, data.target_language, data.prefix)
+    languages = loaded.languages
     if languages is not None and languages.target is None:
         codes = sorted({*languages.target_tokens, *languages.target_prefixes})
         raise TrainingError(
@@ -59,8 +41,6 @@ def _from_checkpoint(recipe: Recipe) -> LoadedGenerator:
         loaded,
         base=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
         max_length=min(recipe.train.max_length, loaded.max_length),
-        languages=languages,
-        prefix=source_prefix(recipe, config, languages),
     )
 
 
