@@ -12,14 +12,14 @@ from transformers import set_seed
 
 import ftool_runtime
 from ftool.bases import SCRATCH
-from ftool.data import GenerationData, GenerationSplit, load_generation_data, load_generation_split
+from ftool.data import Example, GenerationData, GenerationSplit, load_generation_data, load_generation_split
 from ftool.data.load_generation import generation_fingerprint
 from ftool.generation_metrics import main_metric_of
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, ShownAnswer, TrainReport
 from ftool.training import checkpoints
-from ftool.training.answers import TokenRows, tokenize_examples, warn_of_cut
+from ftool.training.answers import TokenRows, is_chat, tokenize_examples, warn_of_cut
 from ftool.training.distributed import is_main_process
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_stages import judge, train_generator
@@ -96,10 +96,17 @@ def evaluate(
         return _evaluate(loaded, judged, split)
     with ftool_runtime.load(ModelFolder(folder).require_bundle(), profile="throughput") as model:
         metrics, answers = judged.metrics(
-            score=model.score_tokens,
-            answer=lambda given: [model.decode(row.ids) for row in model.generate(given)],
+            score=model.score_tokens, answer=lambda _rows: _answered(model, judged.examples)
         )
     return _evaluation(metrics, answers, judged, split, on="bundle")
+
+
+def _answered(model: Any, examples: Sequence[Example]) -> list[str]:
+    """What a bundle answers to the texts themselves, as an app asks it."""
+    if is_chat(examples):
+        chats = [[message.to_json() for message in example.messages or ()] for example in examples]
+        return [model.chat(chat, overflow="cut").text for chat in chats]
+    return [answer.text for answer in model([example.source for example in examples], overflow="cut")]
 
 
 def _rows(loaded: LoadedGenerator, split: GenerationSplit, name: str, recipe: Recipe) -> TokenRows:
