@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 
 from ftool.recipe import TrainSettings
 from ftool_export.disk import disk_errors
+from ftool_export.pretrained import quiet_transformers
 
 from .checkpoints import MarkComplete
 from .distributed import process_count
@@ -105,7 +106,7 @@ def silence(trainer: Trainer) -> None:
 
 def run(trainer: Trainer, folder: Path, resume_from: Path | None) -> None:
     """Train, from a checkpoint where there is one. Raises TrainingError, a full disk included."""
-    with disk_errors(folder):
+    with disk_errors(folder), quiet_transformers():  # its bars for every checkpoint
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
 
 
