@@ -17,6 +17,7 @@ from ftool.evaluation import evaluate
 from ftool.exporting import check_parity, export_folder
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
+from ftool.recipe.tasks import GENERATION_TASKS
 from ftool.recipe.shipped import copy_shipped
 from ftool.results import METRIC_NAMES, Evaluation
 from ftool_export.generator.parity_report import GenerationParityReport
@@ -29,7 +30,10 @@ TEXTS = {
     "intents": ("set a timer for ten mins", "dim the scren a bit", "you are funny, you know"),
     "dates": ("the 3rd of March, 2021", "Tues 5 Jan '10", "二〇三六年十月十七日"),
 }
-_BENCH = BenchSettings(rounds=3, texts_per_round=60, throughput_rounds=1, cold_starts=2, throughput_texts=500)
+_BENCH = BenchSettings(rounds=3, texts_per_round=60, throughput_rounds=1, cold_starts=2)
+_WRITTEN_BENCH = BenchSettings(
+    rounds=3, texts_per_round=20, throughput_rounds=1, cold_starts=2, throughput_texts=64
+)
 _QUALITY = {"text-classification": ("accuracy", "f1_macro")}
 _WRITTEN_QUALITY = ("exact_match",)
 
@@ -98,7 +102,8 @@ def demo(folder: Path, name: str) -> DemoReport:
 
 def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
     texts = texts_to_time(recipe, "test")
-    report = bench(engines_of(model, [TORCH], Placement()), texts, _BENCH, task=recipe.task, split="test")
+    settings = _WRITTEN_BENCH if recipe.task in GENERATION_TASKS else _BENCH
+    report = bench(engines_of(model, [TORCH], Placement()), texts, settings, task=recipe.task, split="test")
     write_json(report.to_json(), model.reports / "bench.json")
     write_html(report, model.reports / "report.html")
     return report
