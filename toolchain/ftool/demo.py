@@ -17,8 +17,8 @@ from ftool.evaluation import evaluate
 from ftool.exporting import check_parity, export_folder
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
-from ftool.recipe.tasks import GENERATION_TASKS
 from ftool.recipe.shipped import copy_shipped
+from ftool.recipe.tasks import GENERATION_TASKS
 from ftool.results import METRIC_NAMES, Evaluation
 from ftool_export.generator.parity_report import GenerationParityReport
 from ftool_export.parity_report import ParityReport
