@@ -16,6 +16,7 @@ from ftool_export.generator.export import export_generator
 from ftool_export.generator.gate import TextJudge, token_accuracy
 from ftool_export.generator.parity import parity
 from ftool_export.generator.precision import GeneratorGraphs
+from ftool_export.generator.support import SUPPORTED, support_page
 from ftool_export.passes import PassSettings
 from ftool_export.settings import ExportSettings
 from ftool_runtime import BundleError
@@ -26,6 +27,16 @@ Export = Callable[..., tuple[LoadedGenerator, Path]]
 
 ROWS = [[4, 5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22], [40, 41, 42, 43, 44, 45]]  # ragged
 NEW = 12
+ARCHITECTURES = (
+    "t5", "mt5", "t5-gated", "bart", "mbart", "marian", "pegasus", "m2m_100", "gpt2", "gpt_neo", "opt", "llama",
+    "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi",
+)  # fmt: skip
+IN_CI = (
+    "t5",
+    "bart",
+    "llama",
+    "gpt_neo",
+)  # one a mechanism: bias, learnt positions, rotary ones, joined caches
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +61,10 @@ def exported(graphs_of: GraphsOf, tiny: PassSettings, tmp_path_factory: pytest.T
     return export
 
 
-@pytest.mark.parametrize("name", ["t5", "llama"])
+@pytest.mark.parametrize(
+    "name",
+    [name if name in IN_CI else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES],
+)
 def test_an_fp32_bundle_gives_torchs_tokens_greedily_and_by_beams(exported: Export, name: str) -> None:
     loaded, bundle = exported(name)
     report = parity(loaded, bundle, ROWS)
@@ -224,3 +238,12 @@ def test_a_damaged_manifest_of_a_generator_is_named(exported: Export, tmp_path: 
     (tmp_path / "ftool.json").write_text(text.replace('"encoder-decoder"', '"something"'))
     with pytest.raises(BundleError, match=r"generation\.family"):
         ft.Manifest.read(tmp_path)
+
+
+def test_docs_list_the_architectures_that_are_tried() -> None:
+    page = Path(__file__).parents[3] / "docs" / "architectures.md"
+    assert page.read_text(encoding="utf-8") == support_page(), (
+        "python -m ftool_export.generator.support docs/…"
+    )
+    tried = {name.removesuffix("-gated") for name in ARCHITECTURES}
+    assert tried == {row.model_type for row in SUPPORTED}
