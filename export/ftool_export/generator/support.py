@@ -54,12 +54,12 @@ SUPPORTED: Final = (
 
 _PAGE: Final = """# Architectures that generate text
 
-Made by `python -m ftool_export.generator.support docs/architectures.md`. `make test-all` exports each of these from a
+Made by `python -m ftool_export.generator.support docs/architectures.md`. `make test-all` exports each of them from a
 tiny network with random weights and holds it against torch: sources or prompts of different lengths in one batch,
-greedily and with four beams, token for token, every logit within 1e-3. `fused` attention is one operator a layer, caches
-`in place` are appended to in buffers that stay where they are; the others take the plain path, and pass the same tests.
-Any other architecture of transformers is tried when it is exported: its graphs must answer as torch does, or there is no
-bundle.
+greedily and with four beams, token for token, every logit within 1e-3. `fused` attention is one operator a layer;
+caches `in place` are appended to in buffers that stay where they are; the others take the plain path, and pass the
+same tests. Any other architecture of transformers is tried when it is exported: its graphs must answer as torch does,
+or there is no bundle.
 
 """
 
