@@ -121,10 +121,13 @@ def _overlap(
     predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
 ) -> tuple[dict[str, float], dict[str, str]]:
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import DefaultTokenizer
 
     english = writing == "english"
-    tokenizer = None if english else _Units()  # rouge-score's own drops every letter that is not ASCII
-    scorer = RougeScorer(list(_ROUGE), use_stemmer=english, tokenizer=tokenizer)
+    # Its own is named, or it says which it takes through absl, which would print every line of ours a second time; and
+    # that one drops every letter that is not ASCII.
+    tokenizer = DefaultTokenizer(use_stemmer=True) if english else _Units()
+    scorer = RougeScorer(list(_ROUGE), tokenizer=tokenizer)
     totals = dict.fromkeys(_ROUGE, 0.0)
     for prediction, texts in zip(predictions, references, strict=True):
         targets = ["\n".join(sentences(text)) for text in texts]
