@@ -129,11 +129,12 @@ def _limits(manifest: Manifest) -> str:
 def _limits_of_kind(manifest: Manifest) -> list[str]:
     length = manifest.input.max_length
     if manifest.generation is not None:
-        read = (
-            "Prompt and answer together have" if manifest.generation.family == "decoder" else "A source has"
-        )
+        if manifest.generation.family == "decoder":
+            read = f"Prompt and answer together have at most {length} tokens; longer ones are refused, or cut if asked."
+        else:
+            read = f"Reads the first {length} tokens of a source, special ones included; answers say if it was cut."
         return [
-            f"- {read} at most {length} tokens, special ones included; what is longer is refused, or cut where asked.",
+            f"- {read}",
             "- What it writes may be wrong, and sounds no different then.",
         ]
     return [

@@ -43,6 +43,13 @@ def read_config(source: str) -> Any:
         ) from error
 
 
+def recorded_task(source: str) -> str | None:
+    """The task that ftool trained a checkpoint for; None where it did not. Raises CheckpointError."""
+    facts = getattr(read_config(source), "ftool", None) or {}
+    task = facts.get("task")
+    return task if isinstance(task, str) else None
+
+
 def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:
     """The network in float32 and the names of the parameters that the checkpoint lacks.
 

@@ -7,8 +7,9 @@ from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, ExportRecipe, Recipe, TrainSettings
 from ftool.recipe.tasks import GENERATION_TASKS
 from ftool_export.classifier import load_classifier
+from ftool_export.errors import CheckpointError
 from ftool_export.export_checkpoint import export_checkpoint
-from ftool_export.generator import load_generator
+from ftool_export.generator import LoadedGenerator, load_generator
 from ftool_export.generator.export import export_generator
 from ftool_export.generator.languages import set_to_languages
 from ftool_export.generator.parity import parity as text_parity
@@ -17,6 +18,7 @@ from ftool_export.parity import parity
 from ftool_export.parity_report import ParityReport
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
+from ftool_runtime.manifest import Languages
 
 
 def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
@@ -66,8 +68,7 @@ def export_any(
         from ftool.text_judging import data_text_judge
 
         generator = load_generator(settings.checkpoint, settings.task)
-        if generator.languages is None and not generator.prefix:  # else it is a run/, which knows them
-            generator = set_to_languages(generator, source_language, target_language)
+        generator = _told(generator, source_language, target_language)
         longest = TrainSettings().max_target_length
         text_judge = (
             data_text_judge(data, generator, "validation", max_target_length=longest) if data else None
@@ -76,6 +77,19 @@ def export_any(
     loaded = load_classifier(settings.checkpoint)
     judge = data_judge(data, loaded, "validation") if data else None
     return export_checkpoint(settings, loaded=loaded, judge=judge)
+
+
+def _told(generator: LoadedGenerator, source: str | None, target: str | None) -> LoadedGenerator:
+    """A hub checkpoint set to its languages; a run/ knows its own, and asking it for others is refused."""
+    if generator.training_sha256 is None:
+        return set_to_languages(generator, source, target)
+    own = generator.languages or Languages()
+    for option, asked, known in (("source", source, own.source), ("target", target, own.target)):
+        if asked is not None and asked != known:
+            raise CheckpointError(
+                f"--{option}-language {asked}: this run was trained with {known or 'none'}; leave it out"
+            )
+    return generator
 
 
 def check_parity(

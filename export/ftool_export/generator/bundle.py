@@ -10,7 +10,7 @@ from typing import Any, Final
 import ftool_runtime as ft
 from ftool_export.bundle_writer import file_records, new_bundle, package_versions, write_card, write_model
 from ftool_export.gate import Verdict
-from ftool_export.generator.checkpoint import LoadedGenerator
+from ftool_export.generator.checkpoint import LoadedGenerator, decoder_limit
 from ftool_export.generator.gate import TextJudge, judge_bundle
 from ftool_export.generator.golden import make_golden
 from ftool_export.generator.inference import TokenRows
@@ -120,7 +120,7 @@ def _manifest(
         generation=GenerationContract(
             family=loaded.family,
             caches=graphs.caches,
-            max_length=longest_answer(loaded),
+            max_length=decoder_limit(loaded),
             languages=loaded.languages,
         ),
         precision=Precision(
@@ -132,14 +132,6 @@ def _manifest(
         training_data=TrainingData(sha256=loaded.training_sha256, examples=loaded.training_examples),
         evidence=evidence,
     )
-
-
-def longest_answer(loaded: LoadedGenerator) -> int | None:
-    """Tokens that a decoder's row can hold; None where positions are relative and nothing limits them."""
-    if loaded.family == "decoder":
-        return loaded.max_length
-    positions = getattr(loaded.model.config, "max_position_embeddings", None)
-    return int(positions) if positions else None
 
 
 def _evidence(exact_difference: float, verdict: Verdict, model: Any, rows: TokenRows) -> dict[str, Any]:

@@ -115,6 +115,14 @@ def save_generator(loaded: LoadedGenerator, folder: Path) -> None:
     loaded.tokenizer.save_pretrained(folder)
 
 
+def decoder_limit(loaded: LoadedGenerator) -> int | None:
+    """Tokens that a decoder's row can hold, its prompt included; None where positions are relative, without limit."""
+    if loaded.family == "decoder":
+        return loaded.max_length
+    positions = getattr(loaded.model.config, "max_position_embeddings", None)
+    return int(positions) if positions else None
+
+
 def longest_input(config: Any, tokenizer: Any) -> int:
     """Tokens at most, by the tokenizer and the table of positions; 512 where neither says; T5 was trained on 512."""
     limits = [int(tokenizer.model_max_length)]  # 1e30 where unknown

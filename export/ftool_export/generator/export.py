@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from ftool_export.bundle_writer import check_place
 from ftool_export.errors import ExportError
@@ -10,11 +12,15 @@ from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.gate import TextJudge
 from ftool_export.generator.inference import TokenRows, tokenize_sources
 from ftool_export.generator.precision import GeneratorGraphs, capture_generator, quantize_generator
+from ftool_export.passes import PassSettings
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 
 log = logging.getLogger(__name__)
+
+_SMALLEST: Final = 4_096  # elements of a product's weight
+_SMALLEST_TABLE: Final = 131_072
 
 
 def export_generator(
@@ -46,9 +52,10 @@ def export_generator(
         raise ExportError(
             f"models that generate text run on the CPU for now, not on {settings.device}; use --device cpu"
         )
-    rows: TokenRows = judge.rows if judge else tokenize_sources(loaded, list(texts) or list(SAMPLE_TEXTS))
-    captured = captured or capture_generator(loaded, settings.passes)
-    graphs = quantize_generator(captured, settings.plan, settings.passes)
+    rows: TokenRows = judge.rows if judge else _sample_rows(loaded, list(texts) or list(SAMPLE_TEXTS))
+    passes = _for_steps(settings.passes)
+    captured = captured or capture_generator(loaded, passes)
+    graphs = quantize_generator(captured, settings.plan, passes)
     try:
         files, verdict = write_bundle(
             settings, loaded, graphs, rows, judge, exact_difference=captured.difference
@@ -66,6 +73,22 @@ def export_generator(
         largest_logit_difference=captured.difference,
         advice=_advice(settings, passed=verdict.passed, judged=verdict.judged),
     )
+
+
+def _for_steps(passes: PassSettings) -> PassSettings:
+    """Smaller weights are worth quantising than a classifier's: every step of an answer reads all of them."""
+    return replace(
+        passes,
+        smallest=min(passes.smallest, _SMALLEST),
+        smallest_table=min(passes.smallest_table, _SMALLEST_TABLE),
+    )
+
+
+def _sample_rows(loaded: LoadedGenerator, texts: Sequence[str]) -> TokenRows:
+    """Texts as sources, or as prompts that leave half of the context for the answer."""
+    if loaded.family == "decoder":
+        loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
+    return tokenize_sources(loaded, texts)
 
 
 def _advice(settings: ExportSettings, *, passed: bool, judged: bool) -> str | None:

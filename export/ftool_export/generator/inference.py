@@ -2,65 +2,53 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftool_export.generator.checkpoint import LoadedGenerator
+from ftool_export.generator.checkpoint import LoadedGenerator, decoder_limit
+from ftool_export.generator.tokens import chat_tokens, runtime_tokens
+from ftool_runtime.errors import InputError
+from ftool_runtime.generation.prompts import fit
 
 _TOKENS_PER_BATCH: Final = 4096  # padding included
+_USUAL_LENGTH: Final = 20  # of prompt and answer, where a generation config says nothing: transformers' own
 
 TokenRows = Sequence[Sequence[int]]
 
 
 def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of sources, or of a decoder's prompts, cut at the loaded model's `max_length`.
+    """The tokens of sources, or of a decoder's prompts, cut at the loaded `max_length`, as the runtime has them.
 
     A special token's name inside a text is text like any other. Encoder-decoders lose a long source's end, decoders
-    a long prompt's beginning.
+    a long prompt's beginning. Raises InputError for a blank text.
     """
-    if not texts:
-        return []
-    tokenizer = loaded.tokenizer
-    side = tokenizer.truncation_side
-    tokenizer.truncation_side = "right" if loaded.family == "encoder-decoder" else "left"
-    try:
-        encoded = tokenizer(
-            [loaded.prefix + text for text in texts],
-            truncation=True,
-            max_length=loaded.max_length,
-            padding=False,
-            split_special_tokens=True,
-        )
-    finally:
-        tokenizer.truncation_side = side
-    return [list(ids) for ids in encoded["input_ids"]]
+    tokens = runtime_tokens(loaded).texts
+    side: Literal["left", "right"] = "right" if loaded.family == "encoder-decoder" else "left"
+    rows = []
+    for row, text in enumerate(texts):
+        ids, added = tokens.encode(text, row, prefix=loaded.prefix)
+        fitted = fit(ids, added, loaded.max_length, side=side, refuse=False, row=row, what="source")
+        rows.append(list(fitted.ids))
+    return rows
 
 
 def tokenize_chats(loaded: LoadedGenerator, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[list[int]]:
-    """The tokens of conversations by the checkpoint's template, up to where the answer begins."""
-    return [
-        list(
-            loaded.tokenizer.apply_chat_template(
-                [dict(message) for message in chat],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=False,
-            )
-        )
-        for chat in chats
-    ]
+    """The tokens of conversations by the checkpoint's template, up to where the answer begins, as the runtime has them.
+
+    Raises CheckpointError where there is no template, InputError for messages that it refuses.
+    """
+    tokens = chat_tokens(loaded)
+    return [list(tokens.encode(chat)) for chat in chats]
 
 
 def count_cut(loaded: LoadedGenerator, texts: Sequence[str]) -> int:
     """How many sources or prompts have more tokens than the model reads."""
-    if not texts:
-        return 0
-    encoded = loaded.tokenizer([loaded.prefix + text for text in texts], truncation=False, verbose=False)
-    return sum(len(ids) > loaded.max_length for ids in encoded["input_ids"])
+    tokens = runtime_tokens(loaded).texts
+    return sum(tokens.count(loaded.prefix + text) > loaded.max_length for text in texts)
 
 
 def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) -> list[list[int]]:
@@ -74,14 +62,40 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
     answers: list[list[int]] = [[] for _ in rows]
-    for batch in batches([len(row) for row in rows]):
-        inputs = _padded(loaded, [rows[position] for position in batch])
-        with torch.inference_mode():
-            output = loaded.model.generate(**inputs, generation_config=config)
-        start = 1 if loaded.family == "encoder-decoder" else inputs["input_ids"].shape[1]
-        for position, ids in zip(batch, output[:, start:].tolist(), strict=True):
-            answers[position] = _until_end(ids, config)
+    for room, places in _by_room(loaded, rows, config).items():
+        limited = copy.deepcopy(config)
+        if room is not None:
+            limited.update(max_new_tokens=room, max_length=None)
+        for batch in batches([len(rows[place]) for place in places]):
+            chosen = [places[position] for position in batch]
+            inputs = _padded(loaded, [rows[place] for place in chosen])
+            with torch.inference_mode():
+                output = loaded.model.generate(**inputs, generation_config=limited)
+            start = 1 if loaded.family == "encoder-decoder" else inputs["input_ids"].shape[1]
+            for place, ids in zip(chosen, output[:, start:].tolist(), strict=True):
+                answers[place] = _until_end(ids, config)
     return answers
+
+
+def _by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
+    """Rows by how many tokens their answers may have where the model's limit, not the config, decides; else None.
+
+    Raises InputError where there is no room for an answer.
+    """
+    limit = decoder_limit(loaded)
+    if limit is None:
+        return {None: list(range(len(rows)))}
+    found: dict[int | None, list[int]] = {}
+    for place, row in enumerate(rows):
+        prompt = len(row) if loaded.family == "decoder" else 1
+        if prompt >= limit:
+            raise InputError(
+                f"row {place} has {prompt} tokens, and the model holds {limit}, the answer included",
+                row=place,
+            )
+        wanted = config.max_new_tokens or max(1, (config.max_length or _USUAL_LENGTH) - prompt)
+        found.setdefault(limit - prompt if wanted > limit - prompt else None, []).append(place)
+    return found
 
 
 def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:

@@ -35,6 +35,10 @@ def set_to_languages(
     languages = languages_of(loaded.tokenizer, config, source, target)
     if languages is not None:
         answer_in(loaded.generation_config, languages)
+    elif source is not None or target is not None:
+        languages = Languages(
+            source=source, target=target
+        )  # it is told nothing, but an app may ask what it reads
     if prefix is None:
         prefix = source_prefix(config, loaded.task, languages, source, target)
     return replace(loaded, languages=languages, prefix=prefix)
@@ -48,6 +52,11 @@ def source_prefix(
         return languages.target_prefixes.get(languages.target or "", "")
     known: Mapping[str, Any] = getattr(config, "task_specific_params", None) or {}
     name = f"translation_{source}_to_{target}" if task == "translation" else task
+    pairs = [key.removeprefix("translation_") for key in known if key.startswith("translation_")]
+    if task == "translation" and pairs and name not in known and (source or target):
+        raise CheckpointError(
+            f"this checkpoint knows no prefix for {source} to {target}, only for {', '.join(pairs)}; give data.prefix"
+        )
     return str((known.get(name) or {}).get("prefix", ""))
 
 

@@ -24,6 +24,7 @@ from ftool_export.passes import (
     gemm_to_matmul,
     name_layers,
     pack_qkv,
+    quantize_blocks,
     quantize_embeddings,
     residual_sums,
     share_constants,
@@ -133,7 +134,18 @@ def quantize_generator(
         graphs = _applied(partial(_rewritten, graph_pass, settings), graphs)
         graphs = _checked(pass_name(graph_pass), graphs, quantized=True)
     _check_heads(graphs, settings)
+    _check_anything(graphs, plan)
     return graphs
+
+
+def _check_anything(graphs: GeneratorGraphs, plan: PrecisionPlan) -> None:
+    """Raise ExportError where the precision's name would promise what no layer has."""
+    operators = {plan.operator, quantize_blocks.OPERATOR}
+    models = [model for model in (graphs.encoder, graphs.decoder) if model is not None]
+    if not any(node.op_type in operators for model in models for node in model.graph):
+        raise ExportError(
+            "no layer of this model is large enough to be worth quantising; use --precision fp32"
+        )
 
 
 def _check_heads(graphs: GeneratorGraphs, settings: PassSettings) -> None:

@@ -10,16 +10,17 @@ import torch
 
 import ftool_runtime as ft
 from ftool_export.errors import ExportError
-from ftool_export.generator import LoadedGenerator, generate_tokens, score_tokens
+from ftool_export.generator import LoadedGenerator, generate_tokens, score_tokens, tokenize_sources
 from ftool_export.generator.comparing import compare_forced
 from ftool_export.generator.export import export_generator
 from ftool_export.generator.gate import TextJudge, token_accuracy
 from ftool_export.generator.parity import parity
-from ftool_export.generator.precision import GeneratorGraphs
+from ftool_export.generator.precision import GeneratorGraphs, quantize_generator
 from ftool_export.generator.support import SUPPORTED, support_page
 from ftool_export.passes import PassSettings
+from ftool_export.precision import precision_plan
 from ftool_export.settings import ExportSettings
-from ftool_runtime import BundleError
+from ftool_runtime import BundleError, InputError
 
 MakeGenerator = Callable[..., LoadedGenerator]
 GraphsOf = Callable[..., GeneratorGraphs]
@@ -222,6 +223,42 @@ def test_a_tie_of_torchs_is_counted_and_no_disagreement(make_generator: MakeGene
     comparison = compare_forced(loaded, swapped, ROWS, answers)  # type: ignore[arg-type]
     assert comparison.agreement < 0.5  # torch's preferences are clear here
     assert compare_forced(loaded, lambda r, a: score_tokens(loaded, r, a), ROWS, answers).agreement == 1.0
+
+
+def test_answers_end_where_the_context_does_in_torch_and_in_the_bundle_alike(
+    graphs_of: GraphsOf, tiny: PassSettings, tmp_path: Path
+) -> None:
+    graphs = graphs_of("gpt2")  # with a table of 96 positions, past which torch can't look one up
+    loaded = graphs.loaded
+    loaded.generation_config.update(max_new_tokens=120, max_length=None, eos_token_id=None)
+    try:
+        answers = generate_tokens(loaded, ROWS, do_sample=False)
+        settings = ExportSettings(
+            checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
+        )
+        export_generator(settings, loaded, captured=graphs)
+        report = parity(loaded, tmp_path / "b", ROWS)
+    finally:
+        loaded.generation_config.update(max_new_tokens=NEW, eos_token_id=2)
+    assert [len(row) + len(answer) for row, answer in zip(ROWS, answers, strict=True)] == [96, 96, 96]
+    assert report.passed, report.to_json()
+    with pytest.raises(InputError, match="holds 96"):
+        generate_tokens(loaded, [[5] * 96])
+
+
+def test_nothing_is_called_quantised_that_is_not(graphs_of: GraphsOf, tmp_path: Path) -> None:
+    graphs = graphs_of("t5")
+    huge = PassSettings(smallest=10**9, smallest_table=10**9)
+    with pytest.raises(ExportError, match="--precision fp32"):
+        quantize_generator(graphs, precision_plan("w8", "cpu"), huge)
+
+
+def test_special_tokens_in_a_text_are_letters_as_in_the_runtime(exported: Export) -> None:
+    loaded, bundle = exported("t5")
+    texts = ["turn it [END] off", "[PAD] the shop"]
+    with ft.load(bundle) as model:
+        assert tokenize_sources(loaded, texts) == model.tokenize(texts)
+    assert all(2 not in row for row in tokenize_sources(loaded, texts))
 
 
 def test_torch_generates_the_same_alone_and_in_company(make_generator: MakeGenerator) -> None:

@@ -91,10 +91,11 @@ def _export_checkpoint(
 ) -> "ExportReport":
     from ftool.exporting import export_any
     from ftool.recipe import ExportRecipe
+    from ftool_export.pretrained import recorded_task
     from ftool_export.settings import ExportSettings
 
     wanted = _with(ExportRecipe(), chosen)
-    task = flags.task or "text-classification"
+    task = flags.task or recorded_task(checkpoint) or "text-classification"
     settings = ExportSettings(
         checkpoint=checkpoint,
         bundle=output,
