@@ -11,7 +11,7 @@ import numpy as np
 import ftool_runtime as ft
 from ftool_export.errors import ExportError
 from ftool_export.generator.checkpoint import LoadedGenerator
-from ftool_export.generator.comparing import TIE, compare_forced, margin, softmax
+from ftool_export.generator.comparing import ROWS_AT_ONCE, TIE, compare_forced, margin, softmax
 from ftool_export.generator.gate import TextJudge, answer_both, scores
 from ftool_export.generator.inference import TokenRows, score_tokens
 from ftool_export.generator.parity_report import GenerationParityReport, SameAnswers
@@ -64,6 +64,7 @@ def parity(
         greedy = answer_both(loaded, model, some, num_beams=1)
         beams = answer_both(loaded, model, some, num_beams=_BEAMS)
         forced = compare_forced(loaded, model.score_tokens, some, greedy.reference)
+        steps = _step_difference(loaded, model, some, greedy.reference)
         company, probability = _company(model, some, greedy.bundle)
         pair = scores(loaded, model, judge, positions, greedy) if judge else None
     tolerance = TOLERANCES[manifest.precision.name]
@@ -75,7 +76,7 @@ def parity(
         tokens=forced.tokens,
         agreement=forced.agreement,
         ties=forced.ties,
-        logit_difference=forced.logit_difference,
+        logit_difference=max(forced.logit_difference, steps),
         probability_difference=forced.probability_difference,
         greedy=_same(loaded, some, greedy.reference, greedy.bundle, beams=False),
         beams=_same(loaded, some, beams.reference, beams.bundle, beams=True),
@@ -95,6 +96,22 @@ def _check_same_model(loaded: LoadedGenerator, manifest: Manifest, bundle: Path)
         raise ExportError(
             f"{bundle} reads other sources than its checkpoint (length or prefix): export again"
         )
+
+
+def _step_difference(loaded: LoadedGenerator, model: Any, rows: TokenRows, reference: TokenRows) -> float:
+    """The largest difference of a logit from torch's while the bundle itself generates, step by step on its caches.
+
+    Answers that part from torch's are left out: from there on the two are asked different things.
+    """
+    largest = 0.0
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some, wanted = rows[start : start + ROWS_AT_ONCE], reference[start : start + ROWS_AT_ONCE]
+        made = model.generate(some, num_beams=1, do_sample=False, keep_logits=True)
+        same = [place for place, row in enumerate(made) if list(row.ids) == list(wanted[place]) and row.ids]
+        scored = score_tokens(loaded, [some[place] for place in same], [wanted[place] for place in same])
+        for place, logits in zip(same, scored, strict=True):
+            largest = max(largest, float(np.abs(made[place].logits - logits).max()))
+    return largest
 
 
 def _company(model: Any, rows: TokenRows, answers: TokenRows) -> tuple[int, float]:

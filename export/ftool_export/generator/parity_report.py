@@ -41,7 +41,7 @@ class GenerationParityReport:
         tokens: tokens of torch's greedy answers, along which logits were compared.
         agreement: share of tokens that both choose first, each given torch's tokens before it.
         ties: places among these where torch's two best logits lie within 1e-4 and the bundle chose the other.
-        logit_difference: the largest, over all tokens and the vocabulary.
+        logit_difference: the largest, over all tokens and the vocabulary, in one run and step by step on the caches.
         probability_difference: likewise, of a probability.
         greedy: whole answers without beams.
         beams: whole answers with four beams.
