@@ -1,0 +1,88 @@
+"""Models that write text, trained from scratch on public data: the run and its bundles, on the whole test split.
+
+    python -m benchmarks.generators tatoeba scitldr gsm8k [--reuse] [--work FOLDER] [--set train.threads=1]
+
+Each is a recipe in benchmarks/recipes. `--reuse` takes a run that is there. The figures are low, as they must be from
+random weights and little data: what is measured is that the bundle is the run.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from benchmarks.commands import REPOSITORY, ftool, write_result
+from ftool.machine import describe_machine
+from ftool.tables import format_table
+
+RECIPES = REPOSITORY / "benchmarks" / "recipes"
+PRECISIONS = ("fp32", "int8", "w8")
+SHOWN = {
+    "tatoeba": ("bleu", "chrf", "token_accuracy", "perplexity"),
+    "scitldr": ("rouge1", "rouge2", "rougeL", "rougeLsum", "token_accuracy"),
+    "gsm8k": ("token_accuracy", "perplexity", "answer_accuracy"),
+}
+
+
+def main() -> None:
+    """Train where asked, export in every precision, measure, and write benchmarks/results/NAME.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="+", choices=SHOWN)
+    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--work", type=Path, default=RECIPES, help="where the model folders are")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    options = parser.parse_args()
+    for name in options.names:
+        result = measure(name, options.work / name, options)
+        write_result(name, {"machine": describe_machine(), **result})
+
+
+def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """One model: its run's figures, and each bundle's with its parity."""
+    result: dict[str, Any] = {}
+    if not options.reuse:
+        result["train"] = ftool("train", folder, *(part for one in options.set for part in ("--set", one)))
+    result["run"] = ftool("evaluate", folder)
+    for precision in PRECISIONS:
+        exported = ftool("export", folder, "--precision", precision, expect=(0, 1))
+        if exported["bundle"] is None:
+            result[precision] = {"export": exported}
+            continue
+        parity = ftool("parity", folder, expect=(0, 1))
+        measured = ftool("evaluate", folder, "--on", "bundle")
+        result[precision] = {"export": exported, "parity": parity, "test": measured}
+    shutil.rmtree(
+        folder / "bundle", ignore_errors=True
+    )  # the last precision's, which is no better than the others'
+    print(format_table(table(name, result)), flush=True)
+    return result
+
+
+def table(name: str, result: dict[str, Any]) -> list[list[str]]:
+    """A row a figure, the run and its bundles as columns."""
+    made = [precision for precision in PRECISIONS if "test" in result[precision]]
+    columns = {"run": result["run"]["metrics"], **{p: result[p]["test"]["metrics"] for p in made}}
+    rows = [[f"{name}, {result['run']['examples']} test examples", *columns]]
+    rows += [
+        [metric, *(f"{metrics[metric]:.4f}" for metrics in columns.values())]
+        for metric in SHOWN[name]
+        if all(metric in metrics for metrics in columns.values())
+    ]
+    parities = [result[precision]["parity"] for precision in made]
+    rows += [
+        ["same next tokens", "", *(f"{parity['agreement']:.4f}" for parity in parities)],
+        ["same greedy answers", "", *(_share(parity["greedy"]) for parity in parities)],
+        ["same with four beams", "", *(_share(parity["beams"]) for parity in parities)],
+        ["parity", "", *("passed" if parity["passed"] else "FAILED" for parity in parities)],
+        ["bundle (MB)", "", *(f"{result[precision]['export']['bytes'] / 1e6:.1f}" for precision in made)],
+    ]
+    return rows
+
+
+def _share(same: dict[str, int]) -> str:
+    ties = f" + {same['ties']} ties" if same["ties"] else ""
+    return f"{same['same']}/{same['answers']}{ties}"
+
+
+if __name__ == "__main__":
+    main()
