@@ -103,14 +103,25 @@ def talk(
 ) -> None:
     """Answer `lines` in one conversation, each as it comes.
 
-    Raises InputError for a model that holds no chats, and as `ChatSession.stream`.
+    On a terminal a turn that is refused, such as one for which no room is left, is told on standard error, and the next
+    one follows. Raises InputError for a model that holds no chats; elsewhere as `ChatSession.stream` too.
     """
     if not isinstance(model, TextGenerator):
         raise InputError("this model answers in no chat; use predict")
     with model.session(system) as session:
         for line in lines:
-            if line.strip():
+            if not line.strip():
+                continue
+            try:
                 write_stream(session.stream(line.rstrip("\n"), **options), out)
+            except InputError as error:
+                if not _on_a_terminal():
+                    raise
+                sys.stderr.write(f"Error: {error}\n")
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def asked_lines() -> Iterator[str]:
@@ -118,7 +129,7 @@ def asked_lines() -> Iterator[str]:
     if sys.stdin is None:
         raise InputError("standard input is closed; a chat reads what is said from there")
     while True:
-        if sys.stdin.isatty():
+        if _on_a_terminal():
             sys.stderr.write("> ")
             sys.stderr.flush()
         line = sys.stdin.readline()

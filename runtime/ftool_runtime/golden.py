@@ -46,7 +46,7 @@ class Golden:
         path = path_inside(folder, GOLDEN_FILE)
         try:
             return cls._from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, BundleError) as error:
+        except (OSError, ValueError, TypeError, RecursionError, BundleError) as error:
             raise BundleError(f"can't use {path}: {error}") from error
 
     @classmethod

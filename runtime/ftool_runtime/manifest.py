@@ -199,7 +199,7 @@ class Manifest:
             raise BundleError(f"can't read {path}: {error}") from error
         try:
             return cls.from_json(json.loads(text))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise BundleError(
                 f"{path} is not valid JSON: {error}; copy or export the bundle again"
             ) from error

@@ -14,7 +14,7 @@ from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.draws import draw_without_replacement, largest_places, random_of
 from ftool_runtime.generation.probabilities import log_softmax
-from ftool_runtime.generation.rules import RowFacts, apply, rules_of
+from ftool_runtime.generation.rules import NEVER, RowFacts, apply, no_choice, rules_of
 from ftool_runtime.generation.text import Stopped
 
 _FAR = np.float32(-1e9)  # added to scores that must not win
@@ -58,7 +58,10 @@ class BeamRow:
         return self._ids[:, -1]
 
     def advance(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Add a token to every beam, by `logits` (beams, vocabulary); returns which beam each of them goes on from."""
+        """Add a token to every beam, by `logits` (beams, vocabulary); returns which beam each of them goes on from.
+
+        Raises InputError where the rules leave no token to choose, BundleError where the logits are no numbers.
+        """
         chosen, scores = self._candidates(logits)
         parents, tokens = np.divmod(chosen, logits.shape[1])
         ids = np.concatenate([self._ids[parents], tokens[:, None]], axis=1)  # (candidates, tokens)
@@ -84,6 +87,9 @@ class BeamRow:
             for beam, ids in enumerate(self._ids):
                 chances[beam] = apply(self._rules, chances[beam], ids)
         scores = (chances + self._scores[:, None]).reshape(-1)
+        best = scores.max()
+        if np.isnan(best) or (best == NEVER and not self._is_complete.any()):
+            raise no_choice(logits, self._facts.row)
         # enough that num_beams of them go on, whatever ends
         count = min(max(2, 1 + self._ends.size) * self._config.num_beams, scores.size)
         drawn = self._random

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from ftool_runtime.token_encoder import text_problem
 
 TOKENIZER_CONFIG_FILE: Final = "tokenizer_config.json"
 
+_ROLE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PRIVATE: Final = range(0xE000, 0xF8FF)  # characters that Unicode gives no meaning
 
 Message = Mapping[str, Any]
@@ -79,7 +80,9 @@ class ChatTokens:
         def broken(text: str) -> str:
             return special.sub(lambda found: f"{found[0][0]}{mark}{found[0][1:]}", text)
 
-        rendered = self._template.render([_mapped(message, broken) for message in messages])
+        rendered = self._template.render(
+            [{**_mapped(message, broken), "role": message["role"]} for message in messages]
+        )
         ids: list[int] = []
         end = 0
         for found in special.finditer(rendered):
@@ -93,7 +96,10 @@ class ChatTokens:
 
 
 def check_messages(messages: object) -> None:
-    """Raise InputError unless `messages` are mappings with a role and a content, the last one not blank."""
+    """Raise InputError unless `messages` are mappings with a role and a content, the last one not blank.
+
+    Nor may the last one be the assistant's: nothing is left to answer then.
+    """
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence) or not messages:
         raise InputError(
             'messages must be a list such as [{"role": "user", "content": "Hello"}], and not empty, '
@@ -104,27 +110,43 @@ def check_messages(messages: object) -> None:
             raise InputError(
                 f'message {place} must be a mapping with "role" and "content", got {message!r}', row=place
             )
+        if not _ROLE.fullmatch(message["role"]):
+            raise InputError(
+                f"the role of message {place} must be a word of letters, digits, _ and -, got {message['role']!r}",
+                row=place,
+            )
         if not isinstance(message.get("content"), str):
             raise InputError(f'the "content" of message {place} must be a string', row=place)
         problem = text_problem(message["content"])
         if problem and (problem != "is empty" or place == len(messages) - 1):
             raise InputError(f"message {place} {problem}", row=place)
+    if messages[-1]["role"] == "assistant":
+        last = len(messages) - 1
+        raise InputError(
+            f"message {last}, the last one, is the assistant's, and leaves nothing to answer; end with the user's",
+            row=last,
+        )
 
 
 def _strings(value: Any) -> list[str]:
-    """All strings in messages, however deep."""
+    """All strings in messages, however deep, keys included: a template may write them too."""
     if isinstance(value, str):
         return [value]
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    inner: Iterable[Any] = value if isinstance(value, list | tuple) else ()
+    if isinstance(value, Mapping):
+        inner = [*value.keys(), *value.values()]
     return [text for part in inner for text in _strings(part)]
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with all its strings changed, roles and keys excepted."""
+    """`value` with all its strings changed, keys included."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: inner if key == "role" else _mapped(inner, change) for key, inner in value.items()}
+        return {
+            change(key) if isinstance(key, str) else key: _mapped(inner, change)
+            for key, inner in value.items()
+        }
     return [_mapped(inner, change) for inner in value] if isinstance(value, list | tuple) else value
 
 
@@ -134,7 +156,7 @@ def _tokenizer_settings(folder: Path, manifest: Manifest) -> dict[str, Any]:
     path = path_inside(folder, TOKENIZER_CONFIG_FILE)
     try:
         settings = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not valid JSON: {error}") from error
     return settings if isinstance(settings, dict) else {}
 

@@ -29,12 +29,12 @@ class GenerationConfig:
         stop_strings: an answer ends where one of them appears; the text ends before it.
         do_sample: draw tokens by their probability; False: take the best.
         seed: where the draws start; None: from the system. A text's draws depend on nothing else in its call.
-        num_beams: how many answers are followed at once, for the best whole one.
+        num_beams: how many answers are followed at once, for the best whole one; 256 at most.
         num_return_sequences: how many answers a text gets, at most `num_beams` unless sampled.
         early_stopping: True ends as soon as `num_beams` answers are complete, False where no better one is likely,
             "never" where no better one is possible.
         length_penalty: beams: the power of its length that an answer's score is divided by.
-        temperature: sampling: what logits are divided by.
+        temperature: sampling: what logits are divided by, at least 1e-6.
         top_k: sampling: how many of the best tokens may be drawn; 0: all.
         top_p: sampling: the best tokens whose probabilities reach it together may be drawn.
         min_p: sampling: tokens may be drawn from this part of the best one's probability.
@@ -110,7 +110,7 @@ class GenerationConfig:
         """The bundle's `generation_config.json`. Raises BundleError where it is damaged or can't be followed."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BundleError(f"can't use {path}: {error}") from error
         if not isinstance(values, dict):
             raise BundleError(f"{path} must hold an object, got {type(values).__name__}")
@@ -165,7 +165,13 @@ class GenerationConfig:
 
     def check_vocabulary(self, size: int) -> None:
         """Raise InputError for a token that the model, with so many of them, can't be made to say, or not to say."""
+        start = self.decoder_start_token_id
         told: dict[str, set[int]] = {
+            "decoder_start_token_id": set()
+            if start is None
+            else {start}
+            if isinstance(start, int)
+            else {*start},
             "forced_bos_token_id": {self.forced_bos_token_id or 0},
             "forced_eos_token_id": {*self.forced_eos_token_id},
             "bad_words_ids": {token for run in self.bad_words_ids for token in run},

@@ -8,6 +8,9 @@ from ftool_runtime.errors import InputError
 
 Check = Callable[[str, Any], Any]
 
+LEAST_TEMPERATURE: Final = 1e-6  # scores divided by less leave the numbers that beams add to theirs
+MOST_ANSWERS: Final = 256  # of one text: beams, or answers drawn; each has caches of its own
+
 
 def check(name: str, value: Any) -> Any:
     """`value` as the config keeps it; None, which stands for the default, stays None.
@@ -31,10 +34,12 @@ def without_effect(name: str, value: Any) -> bool:
     raise InputError(f"{name}={value!r} is not supported here; take it out, or generate with transformers")
 
 
-def _whole(least: int) -> Check:
+def _whole(least: int, most: float = math.inf) -> Check:
+    highest = f" and at most {most}" if most < math.inf else ""
+
     def whole(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise InputError(f"{name} must be a whole number of at least {least}{highest}, got {value!r}")
         return value
 
     return whole
@@ -56,7 +61,9 @@ def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Ch
 
 def _hint(name: str, value: Any) -> str:
     return (
-        "; for the best token every time set do_sample=False" if name == "temperature" and value == 0 else ""
+        "; for the best token every time set do_sample=False"
+        if name == "temperature" and isinstance(value, int | float) and 0 <= value < LEAST_TEMPERATURE
+        else ""
     )
 
 
@@ -82,6 +89,10 @@ def _tokens(name: str, value: Any) -> tuple[int, ...]:
 
 
 def _start_tokens(name: str, value: Any) -> int | tuple[int, ...]:
+    if isinstance(value, list | tuple) and not value:
+        raise InputError(
+            f"{name} must be a token id or a list of them, got an empty list; leave it out, or name one"
+        )
     return value if _is_token(value) else _tokens(name, value)
 
 
@@ -134,11 +145,11 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "stop_strings": _strings,
     "do_sample": _truth,
     "seed": _whole(0),
-    "num_beams": _whole(1),
-    "num_return_sequences": _whole(1),
+    "num_beams": _whole(1, MOST_ANSWERS),
+    "num_return_sequences": _whole(1, MOST_ANSWERS),
     "early_stopping": _early_stopping,
     "length_penalty": _number(-math.inf),
-    "temperature": _number(0, open_low=True),
+    "temperature": _number(LEAST_TEMPERATURE),
     "top_k": _whole(0),
     "top_p": _number(0, 1),
     "min_p": _number(0, 1),

@@ -14,6 +14,7 @@ Scores = NDArray[np.float32]
 Filter = Callable[[Scores, NDArray[np.int64]], Scores]
 
 _NEVER = np.float32(-np.inf)
+_MOST = np.finfo(np.float32).max
 _TOP_H_TOKENS = 100  # of so many best tokens at most is the entropy taken
 
 
@@ -84,8 +85,9 @@ def _largest(scores: NDArray[np.floating[Any]], count: int) -> Any:
 
 def _temperature(temperature: float) -> Filter:
     def divided(scores: Scores, _: NDArray[np.int64]) -> Scores:
-        with np.errstate(over="ignore"):  # infinite is what such a score is then
-            return scores / np.float32(temperature)
+        with np.errstate(over="ignore"):
+            quotients: Scores = scores / np.float32(temperature)
+        return np.minimum(quotients, _MOST, out=quotients)
 
     return divided
 

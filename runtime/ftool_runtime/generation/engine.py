@@ -106,6 +106,7 @@ class GeneratorEngine:
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
         if keep_logits and config.num_beams > 1:
             raise InputError("logits are kept for num_beams=1 alone")
+        _check_rows(rows)
         facts = [self.facts(row, config, first_row + place) for place, row in enumerate(rows)]
         answers: list[list[GeneratedRow]] = [[] for _ in rows]
         for places, sequences in self._runs([len(row) for row in rows], config):
@@ -156,12 +157,16 @@ class GeneratorEngine:
 
         Raises InputError where a row and its answer are more than the model holds; as `generate` too.
         """
+        _check_rows(rows)
+        _check_rows(answers)
         if len(rows) != len(answers):
             raise InputError(f"{len(rows)} rows and {len(answers)} answers")
         graphs = self.held.get()
+        config.check_vocabulary(graphs.decoders.graph.vocabulary)
         scored = []
         for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            _check_tokens(row, place)
+            _check_tokens(row, f"row {place}", place, self._readable(graphs))
+            _check_tokens(answer, f"answer {place}", place, graphs.decoders.graph.vocabulary, empty=True)
             if not len(answer):
                 scored.append(np.empty((0, graphs.decoders.graph.vocabulary), np.float32))
                 continue
@@ -174,7 +179,7 @@ class GeneratorEngine:
 
     def facts(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowFacts:
         """What the rules need to know of one row. Raises InputError where there is no room for an answer."""
-        _check_tokens(tokens, row)
+        _check_tokens(tokens, f"row {row}", row, self._readable(self.held.get()))
         most = self.manifest.input.max_length
         if self.contract.family == "encoder-decoder" and len(tokens) > most:
             raise InputError(
@@ -193,6 +198,7 @@ class GeneratorEngine:
             prompt_tokens=prompt,
             longest=longest if limit is None else min(longest, limit),
             source=np.array(tokens, np.int64),
+            row=row,
         )
 
     def close(self) -> None:
@@ -216,6 +222,13 @@ class GeneratorEngine:
             if self.config.decoder_start_token_id is None and self.config.bos_token_id is None:
                 raise BundleError(f"{folder}: {GENERATION_CONFIG_FILE} must name decoder_start_token_id")
         return Graphs(DecoderPool(graph), encoder)
+
+    def _readable(self, graphs: Graphs) -> int:
+        """Below which number a row's token ids lie."""
+        vocabulary = graphs.decoders.graph.vocabulary
+        if graphs.encoder is None:
+            return vocabulary
+        return max(vocabulary, self.tokens.size)  # an encoder may have a vocabulary of its own
 
     def _prompt(self, tokens: Sequence[int], config: GenerationConfig) -> Sequence[int]:
         """What the decoder is given first."""
@@ -305,12 +318,25 @@ def _config(folder: Path, manifest: Manifest) -> GenerationConfig:
     return GenerationConfig.read(path_inside(folder, GENERATION_CONFIG_FILE))
 
 
-def _check_tokens(tokens: Sequence[int], row: int) -> None:
-    if not len(tokens):
-        raise InputError(f"row {row} holds no tokens", row=row)
+def _check_rows(rows: object) -> None:
+    if isinstance(rows, str | bytes) or not hasattr(rows, "__len__"):
+        raise InputError(f"rows must be a list of lists of token ids, got {rows!r}")
+
+
+def _check_tokens(tokens: object, name: str, row: int, vocabulary: int, *, empty: bool = False) -> None:
+    """Raise InputError unless `tokens`, which errors call `name`, are ids below `vocabulary`."""
+    if isinstance(tokens, str | bytes) or not isinstance(tokens, Sequence | np.ndarray):
+        raise InputError(f"{name} is {tokens!r}; rows are lists of token ids", row=row)
+    if not len(tokens) and not empty:
+        raise InputError(f"{name} holds no tokens", row=row)
     for token in tokens:
         try:
-            if operator.index(token) < 0:
-                raise TypeError
+            number = operator.index(token)
         except TypeError:
-            raise InputError(f"row {row} holds {token!r}, which is no token id", row=row) from None
+            number = -1
+        if number < 0:
+            raise InputError(f"{name} holds {token!r}, which is no token id", row=row)
+        if number >= vocabulary:
+            raise InputError(
+                f"{name} holds the token {number}, and the model has those below {vocabulary}", row=row
+            )

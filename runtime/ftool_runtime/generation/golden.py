@@ -104,7 +104,7 @@ class GenerationGolden:
                     for name in ("rows", "answers", "best")
                 },
             )
-        except (OSError, ValueError, TypeError, BundleError) as error:
+        except (OSError, ValueError, TypeError, RecursionError, BundleError) as error:
             raise BundleError(f"can't use {path}: {error}") from error
 
     def write(self, folder: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.errors import BundleError, FtoolError, InputError
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.draws import sampling_filters
 from ftool_runtime.generation.probabilities import log_softmax
@@ -31,16 +32,19 @@ class RowFacts:
         prompt_tokens: how many tokens stand before the answer: the prompt, or the decoder's start.
         longest: how many tokens prompt and answer may have together.
         source: the encoder's tokens; of a decoder the prompt.
+        row: its position in the caller's numbering, for errors.
     """
 
     prompt_tokens: int
     longest: int
     source: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    row: int = 0
 
 
 def rules_of(config: GenerationConfig, row: RowFacts) -> tuple[Rule, ...]:
     """The rules that apply to one row, in the order in which transformers applies them."""
-    return (*_constraints(config, row), *sampling_filters(config), *_last(config))
+    checks = [_some_choice(row.row)] if config.do_sample else []  # filters can't do with nothing
+    return (*_constraints(config, row), *checks, *sampling_filters(config), *_last(config))
 
 
 def apply(rules: Sequence[Rule], scores: Scores, ids: Ids) -> Scores:
@@ -48,6 +52,29 @@ def apply(rules: Sequence[Rule], scores: Scores, ids: Ids) -> Scores:
     for rule in rules:
         scores = rule(scores, ids)
     return scores
+
+
+def no_choice(logits: Scores, row: int) -> FtoolError:
+    """Why `logits`, as the graph gave them for a row, leave no token that may come next."""
+    if np.isnan(logits).any():
+        return BundleError(
+            f"row {row}: the model's logits are no numbers (nan); run verify on the bundle, or set "
+            "remove_invalid_values=True"
+        )
+    return InputError(
+        f"row {row}: the generation config leaves no token to choose; forbid fewer by suppress_tokens, bad_words_ids, "
+        "no_repeat_ngram_size and their like",
+        row=row,
+    )
+
+
+def _some_choice(row: int) -> Rule:
+    def some_choice(scores: Scores, _: Ids) -> Scores:
+        if not scores.max() > NEVER:
+            raise no_choice(scores, row)
+        return scores
+
+    return some_choice
 
 
 def _constraints(config: GenerationConfig, row: RowFacts) -> list[Rule]:

@@ -9,7 +9,7 @@ from ftool_runtime.generation.answers import FinishReason, GeneratedRow
 from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.decoder import Decoder, Logits
 from ftool_runtime.generation.draws import draw, random_of
-from ftool_runtime.generation.rules import RowFacts, apply, rules_of
+from ftool_runtime.generation.rules import NEVER, RowFacts, apply, no_choice, rules_of
 from ftool_runtime.generation.text import Stopped
 
 
@@ -18,6 +18,7 @@ class Row:
 
     Attributes:
         answer: its tokens so far.
+        number: the row's position in the caller's numbering.
         finish_reason: None while it goes on.
     """
 
@@ -35,6 +36,7 @@ class Row:
         self.answer: list[int] = []
         self.finish_reason: FinishReason | None = None
         self.rules = rules_of(config, facts)
+        self.number = facts.row
         self._ends = frozenset(config.eos_token_id)
         self._longest = facts.longest
         self._random = random_of(config.seed, sequence) if config.do_sample else None
@@ -45,11 +47,14 @@ class Row:
         self.plain = not self.rules and self._random is None and self._logits is None
 
     def choose(self, logits: NDArray[np.float32]) -> int:
-        """The next token by `logits`, float32 (vocabulary,), which are not changed."""
+        """The next token by `logits`, float32 (vocabulary,), which are not changed. Raises as `search`."""
         if self._logits is not None:
             self._logits.append(logits.copy())
         scores = apply(self.rules, logits.copy(), self._ids[: self._length]) if self.rules else logits
-        return int(scores.argmax()) if self._random is None else draw(scores, self._random)
+        best = int(scores.argmax())  # the first nan, where there is one
+        if not scores[best] > NEVER:
+            raise no_choice(logits, self.number)
+        return best if self._random is None else draw(scores, self._random)
 
     def append(self, token: int) -> None:
         """Add the next token, and see whether the answer ends with it."""
@@ -79,6 +84,8 @@ def search(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> Iterator[No
         decoder: holds the rows' prompts.
         logits: what it said of them, float32 (rows, 1, vocabulary).
         rows: as they stand in the decoder.
+
+    Raises InputError where a row's rules leave no token to choose, BundleError where its logits are no numbers.
     """
     while True:
         tokens = _next_tokens(logits[:, 0], rows)
@@ -98,5 +105,8 @@ def search(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> Iterator[No
 def _next_tokens(logits: NDArray[np.float32], rows: Sequence[Row]) -> NDArray[np.int64]:  # (rows,)
     if all(row.plain for row in rows):
         best: NDArray[np.int64] = logits.argmax(axis=1)
+        for place, row in enumerate(rows):
+            if not logits[place, best[place]] > NEVER:
+                raise no_choice(logits[place], row.number)
         return best
     return np.array([row.choose(scores) for row, scores in zip(rows, logits, strict=True)])

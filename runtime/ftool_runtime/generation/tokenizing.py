@@ -16,6 +16,7 @@ class TextTokens:
         self._path = path
         self.tokenizer = read_tokenizer(path)
         self.tokenizer.encode_special_tokens = True  # in a text they are text
+        self.size: int = self.tokenizer.get_vocab_size(with_added_tokens=True)
         added = self.tokenizer.get_added_tokens_decoder()
         self.special = {number: token.content for number, token in added.items() if token.special}
         names = (self.tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in range(256))

@@ -104,7 +104,7 @@ def test_beams_find_an_answer_no_worse_than_greedy(
     ("options", "message"),
     [
         ({"max_new_tokens": 0}, "max_new_tokens must be a whole number of at least 1, got 0"),
-        ({"temperature": 0}, r"temperature must be a number above 0, got 0; .*do_sample=False"),
+        ({"temperature": 0}, r"temperature must be a number at least 1e-06, got 0; .*do_sample=False"),
         ({"top_p": 1.5}, "top_p must be a number at least 0 and at most 1, got 1.5"),
         ({"num_beams": 0}, "num_beams must be a whole number of at least 1"),
         ({"num_return_sequences": 2}, "set num_beams to at least as many, or do_sample=True"),
