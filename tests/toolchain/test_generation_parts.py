@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import TemplateError
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     GenerationConfig,
@@ -23,7 +24,7 @@ from transformers import (
 
 from ftool.bases import SCRATCH, BaseError, resolve_base
 from ftool.data import Example, Message
-from ftool.recipe import TrainSettings
+from ftool.recipe import DataSettings, Recipe, RecipeError, TrainSettings
 from ftool.training import TrainingError
 from ftool.training.answers import tokenize_answers, tokenize_examples, turn_end
 from ftool.training.generation_objective import JudgedSplit
@@ -336,6 +337,57 @@ def test_the_prefix_is_what_a_t5_says_for_the_task() -> None:
         "translation_en_to_de": {"prefix": "translate English to German: "},
     }
     assert source_prefix(config, "translation", None, "en", "de").startswith("translate")
-    assert source_prefix(config, "translation", None, "en", "fr") == ""
+    with pytest.raises(CheckpointError, match="no prefix for en to fr, only for en_to_de"):
+        source_prefix(config, "translation", None, "en", "fr")
     assert source_prefix(config, "summarization", None, None, None) == "summarize: "
     assert json.dumps(config.to_dict()["task_specific_params"])
+
+
+# --- lengths, languages and turns of what training starts from
+
+
+def test_the_length_depends_on_the_task_and_leaves_a_prompt_room() -> None:
+    usual = TrainSettings()
+    assert (usual.max_length_for("text-generation"), usual.max_length_for("translation")) == (512, 128)
+    with pytest.raises(RecipeError, match=r"max_target_length must be below .* got 128 and 128"):
+        Recipe(task="text-generation", data=DataSettings(path="x"), train=TrainSettings(max_length=128))
+
+
+def test_random_weights_get_a_rate_and_epochs_of_their_own_unless_given() -> None:
+    data = DataSettings(path="x")
+    usual = Recipe(task="translation", base="scratch:t5-tiny", data=data)
+    assert (usual.train.learning_rate, usual.train.epochs) == (1e-3, 10)
+    assert usual.with_overrides(["train.epochs=2"]).train.epochs == 2
+    given = Recipe(task="translation", base="scratch:t5-tiny", data=data, train=TrainSettings())
+    assert given.train.learning_rate == 1e-4
+
+
+def test_training_cuts_shorter_than_the_models_own_context() -> None:
+    loaded = scratch("scratch:gpt2-tiny", "text-generation", tokenizer="bpe")
+    example = [Example("ab" * 50 + "end", ("today",))]
+    (row,) = tokenize_examples(loaded, example, max_target_length=8, max_length=20).rows
+    assert len(row) == 20
+    assert loaded.max_length == 32
+
+
+@pytest.mark.parametrize(
+    ("roles", "error"),
+    [
+        (["user", "robot"], "got robot"),
+        (["user", "system"], "must be the first"),
+        (["user", "user"], "two user turns"),
+        (["user", "assistant", "assistant"], "two assistant turns"),
+        (["tool", "user"], "after a user turn"),
+    ],
+)
+def test_the_chat_template_refuses_turns_out_of_order(roles: list[str], error: str) -> None:
+    tokenizer = learnt("bpe", chat=True, ends=False)
+    with pytest.raises(TemplateError, match=error):
+        tokenizer.apply_chat_template([{"role": role, "content": "x"} for role in roles], tokenize=False)
+
+
+def test_the_chat_template_takes_tool_turns_after_a_users() -> None:
+    roles = ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
+    turns = [{"role": role, "content": "x"} for role in roles]
+    text = learnt("bpe", chat=True, ends=False).apply_chat_template(turns, tokenize=False)
+    assert text.count("<|im_start|>") == len(roles)

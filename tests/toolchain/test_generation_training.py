@@ -16,6 +16,7 @@ from ftool.training import TrainingError, train
 from ftool.training.checkpoints import MarkComplete
 from ftool_export.generator import generate_texts, load_generator
 from ftool_export.generator.checkpoint import save_generator
+from ftool_runtime.manifest import Languages
 
 
 def recipe(data: Path, task: str = "translation", base: str = "scratch:t5-tiny", **settings: Any) -> Recipe:
@@ -220,3 +221,20 @@ def test_a_prefix_goes_before_every_source_and_into_run(numbers: Path, tmp_path:
     made = recipe(numbers, epochs=0.2)
     train(replace(made, data=replace(made.data, prefix="say: ")), tmp_path)
     assert load_generator(tmp_path / "run", "translation").prefix == "say: "
+
+
+def test_a_scratch_translator_records_its_languages_and_what_its_tokenizer_alters(
+    numbers: Path, tmp_path: Path
+) -> None:
+    made = recipe(numbers, epochs=0.2).with_data(source_language="en", target_language="zh")
+    train(made, tmp_path)
+    languages = load_generator(tmp_path / "run", "translation").languages
+    assert languages == Languages(source="en", target="zh")
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["data"]["training_texts_altered"] == 0
+
+
+def test_a_decoders_checkpoint_keeps_its_own_context(numbers: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(recipe(numbers, "text-generation", "scratch:llama-tiny", epochs=0.2, max_length=64), first)
+    train(recipe(numbers, "text-generation", str(first / "run"), epochs=0.2, max_length=32), second)
+    assert load_generator(second / "run", "text-generation").max_length == 64

@@ -10,7 +10,7 @@ from .errors import RecipeError
 from .override import apply_overrides
 from .paths import anchored, relative_to
 from .schema import build, show
-from .tasks import GENERATION_TASKS, PAIR_TASKS, check_task_settings, default_precision
+from .tasks import GENERATION_TASKS, PAIR_TASKS, check_task_settings, default_max_length, default_precision
 
 Method = Literal["full", "head", "lora"]
 Samples = Literal["multi", "single"]
@@ -25,6 +25,11 @@ _CHAT = "text-generation"
 
 # The text beside a field's type explains it in written recipes and in the documentation. The tasks behind it are
 # those that the setting is for; where there are none, it is for all.
+
+
+def _require(holds: bool, key: str, what: str, value: object) -> None:
+    if not holds:
+        raise RecipeError(f"{key} must be {what}, got {show(value)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +83,17 @@ class DataSettings:
 class TrainSettings:
     """How one fine-tuning run goes."""
 
-    method: Annotated[Method, "full: all weights; head: the head alone; lora: adapters"] = "full"
+    method: Annotated[Method, "full: all weights; lora: adapters; head, for classifiers: the head alone"] = (
+        "full"
+    )
     samples: Annotated[Samples, "multi: mini-batches; single: one example an update"] = "multi"
     pooling: Annotated[Pooling, "mean, cls or pooler; auto: as the base model was trained", _CLASSIFY] = (
         "auto"
     )
     max_length: Annotated[
-        int, "tokens of a text, of a source, or of a prompt with its answer; longer ones are cut"
-    ] = 128
+        int | None,
+        "tokens of a text, a source, or a prompt with its answer; longer ones are cut; 128; 512 for text-generation",
+    ] = None
     max_target_length: Annotated[int, "tokens of an answer; longer ones are cut", *GENERATION_TASKS] = 128
     epochs: Annotated[float, "passes over the training data"] = 3.0
     batch_size: Annotated[int, "examples a step on each device"] = 32
@@ -152,13 +160,23 @@ class TrainSettings:
             _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("warmup_ratio", "label_smoothing", "lora_dropout", "dropout"):
             _require(0 <= getattr(self, name) < 1, f"train.{name}", "from 0 to below 1", getattr(self, name))
-        _require(self.max_length >= 3, "train.max_length", "3 or more", self.max_length)
+        _require(
+            self.max_length is None or self.max_length >= 3, "train.max_length", "3 or more", self.max_length
+        )
         _require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)
         _require(self.vocabulary_size >= 100, "train.vocabulary_size", "100 or more", self.vocabulary_size)
         _require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
         if not isinstance(self.class_weights, str):
             for label, weight in self.class_weights.items():
                 _require(weight > 0, f"train.class_weights.{label}", "above 0", weight)
+
+    def max_length_for(self, task: str) -> int:
+        """Tokens at which training cuts a text, or where none are set those of the task."""
+        return default_max_length(task) if self.max_length is None else self.max_length
+
+
+_UNSET_TRAIN = TrainSettings()  # told from settings that were given by being this very object
+_SCRATCH_TRAIN = TrainSettings(learning_rate=1e-3, epochs=10)  # random weights have further to go
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,12 +242,14 @@ class Recipe:
     task: Annotated[str, "what the model does"] = "text-classification"
     base: Annotated[str, "a hub id, a checkpoint folder, or a name that ftool knows"] = "minilm"
     data: DataSettings
-    train: TrainSettings = field(default_factory=TrainSettings)
+    train: TrainSettings = _UNSET_TRAIN  # a base of random weights has a default of its own
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     def __post_init__(self) -> None:
         _require(self.base.strip() != "", "base", "a hub id, a folder, or a name such as minilm", self.base)
+        if self.train is _UNSET_TRAIN and self.base.startswith("scratch:"):
+            object.__setattr__(self, "train", _SCRATCH_TRAIN)
         check_task_settings(self)
 
     def generation_config(self) -> dict[str, Any]:
@@ -256,8 +276,3 @@ class Recipe:
     def with_data(self, **changes: Any) -> "Recipe":
         """The recipe with fields of its data settings replaced."""
         return replace(self, data=replace(self.data, **changes))
-
-
-def _require(holds: bool, key: str, what: str, value: object) -> None:
-    if not holds:
-        raise RecipeError(f"{key} must be {what}, got {show(value)}")

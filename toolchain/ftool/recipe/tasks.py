@@ -52,6 +52,11 @@ def default_precision(task: str) -> "PrecisionName":
     return "w8" if task in GENERATION_TASKS else "int8"
 
 
+def default_max_length(task: str) -> int:
+    """Tokens of a text where the recipe names none; of text generation they are prompt and answer together."""
+    return 512 if task == "text-generation" else 128
+
+
 def check_task_settings(recipe: "Recipe") -> None:
     """Raise RecipeError for an unknown task, and for a setting that was changed and that the task does not use."""
     if recipe.task not in TASKS:
@@ -70,6 +75,12 @@ def check_task_settings(recipe: "Recipe") -> None:
         raise RecipeError(
             f'train.method can\'t be "head" for {recipe.task}, which adds no head to the base; '
             'use "full" or "lora"'
+        )
+    longest, answer = recipe.train.max_length_for(recipe.task), recipe.train.max_target_length
+    if recipe.task == "text-generation" and answer >= longest:
+        raise RecipeError(
+            f"train.max_target_length must be below train.max_length, which holds prompt and answer, got {answer} "
+            f"and {longest}; raise train.max_length or lower train.max_target_length"
         )
     known = METRICS[recipe.task].names
     if recipe.train.metric is not None and recipe.train.metric not in known:

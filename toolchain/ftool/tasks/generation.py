@@ -25,6 +25,7 @@ from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_stages import judge, train_generator
 from ftool.training.hardware import use_bf16, use_threads
 from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
+from ftool.training.scratch_tokenizer import count_altered
 from ftool.training.starting_point import starting_point
 from ftool_export.disk import disk_errors
 from ftool_export.folder_swap import replacing_folder
@@ -49,7 +50,10 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     data = load_generation_data(recipe.data, recipe.task)
     loaded = starting_point(recipe, data)
     splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
-    rows = {name: _rows(loaded, split, name, recipe) for name, split in splits.items()}
+    longest = min(recipe.train.max_length_for(recipe.task), loaded.max_length)  # cuts training alone
+    cuts = {"train": longest}
+    rows = {name: _rows(loaded, split, name, recipe, cuts.get(name)) for name, split in splits.items()}
+    altered = _altered(loaded, data.train)
     judged = {name: _judged(split, rows[name], recipe) for name, split in splits.items()}
     with checkpointed(folder, _identity(recipe, data, loaded), resume=resume) as (partial, resume_from):
         loaded, happened = train_generator(
@@ -69,7 +73,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         further=evaluations,
         training=_account(happened, seconds=time.monotonic() - began),
         recipe=asdict(recipe),
-        data=_describe(data, rows),
+        data={**_describe(data, rows), "training_texts_altered": altered},
     )
     if is_main_process():
         with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
@@ -109,11 +113,26 @@ def _answered(model: Any, examples: Sequence[Example]) -> list[str]:
     return [answer.text for answer in model([example.source for example in examples], overflow="cut")]
 
 
-def _rows(loaded: LoadedGenerator, split: GenerationSplit, name: str, recipe: Recipe) -> TokenRows:
+def _rows(
+    loaded: LoadedGenerator, split: GenerationSplit, name: str, recipe: Recipe, max_length: int | None = None
+) -> TokenRows:
     limit = recipe.train.max_target_length
-    rows = tokenize_examples(loaded, split.examples, max_target_length=limit)
-    warn_of_cut(rows, name, max_length=loaded.max_length, max_target_length=limit)
+    rows = tokenize_examples(loaded, split.examples, max_target_length=limit, max_length=max_length)
+    warn_of_cut(rows, name, max_length=max_length or loaded.max_length, max_target_length=limit)
     return rows
+
+
+def _altered(loaded: LoadedGenerator, split: GenerationSplit) -> int:
+    """How many training texts the tokenizer can't give back, which is said aloud."""
+    turns = [message.content for example in split.examples for message in example.messages or ()]
+    pairs = [text for example in split.examples for text in (example.source, example.targets[0])]
+    texts = [text for text in (*pairs, *turns) if text]
+    if altered := count_altered(loaded.tokenizer, texts):
+        log.warning(
+            "%d of %d training texts come back altered from the tokenizer; take a base that knows their characters",
+            altered, len(texts),
+        )  # fmt: skip
+    return altered
 
 
 def _judged(split: GenerationSplit, rows: TokenRows, recipe: Recipe) -> JudgedSplit:

@@ -156,7 +156,7 @@ def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifie
         data.label_names,
         multi_label=data.multi_label,
         pooling=recipe.train.pooling,
-        max_length=recipe.train.max_length,
+        max_length=recipe.train.max_length_for(recipe.task),
         base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
     )
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ftool.data import Example
+from ftool.recipe.tasks import default_max_length
 from ftool_export.generator import LoadedGenerator, tokenize_chats, tokenize_sources
 from ftool_export.generator.languages import first_token
 
@@ -44,14 +45,23 @@ class TokenRows:
 
 
 def tokenize_examples(
-    loaded: LoadedGenerator, examples: Sequence[Example], *, max_target_length: int
+    loaded: LoadedGenerator,
+    examples: Sequence[Example],
+    *,
+    max_target_length: int,
+    max_length: int | None = None,
 ) -> TokenRows:
     """Examples with the tokens that the runtime would give the same texts.
 
     Encoder-decoders: a source is cut at its end, an answer before its end token. Decoders: an answer is cut at
     `max_target_length`, then a prompt loses its beginning until both fit. Plain text is joined, an end token after
-    every text, and cut into pieces of the loaded model's `max_length`.
+    every text, and cut into pieces. `max_length` is less than the loaded model's where training cuts shorter; None
+    takes the model's own, and for plain text, of which a long context would make one piece, the task's at most.
     """
+    if max_length is None and is_plain_text(examples):
+        max_length = default_max_length(loaded.task)
+    if max_length is not None:
+        loaded = replace(loaded, max_length=min(max_length, loaded.max_length))
     if is_plain_text(examples):
         return _pieces(loaded, [example.targets[0] for example in examples])
     answers = tokenize_answers(loaded, [example.targets[0] for example in examples], chat=is_chat(examples))

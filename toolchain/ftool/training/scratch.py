@@ -129,18 +129,19 @@ def create_scratch(
     for a name that there is not, and TrainingError for one of another kind than the task needs.
     """
     family, size = _find(base, task)
+    longest = settings.max_length_for(task)
     tokenizer = learn_tokenizer(
         [text for text in (*sources, *targets) if text],
         kind=settings.tokenizer,
         vocabulary_size=settings.vocabulary_size,
-        max_length=settings.max_length,
+        max_length=longest,
         ends=family.encoder,
         chat=chat,
         exact=targets if family.encoder else sources,
     )
-    positions = settings.max_length
+    positions = longest
     if family.encoder:
-        positions = max(settings.max_length, settings.max_target_length, _LONGEST_ANSWER)
+        positions = max(longest, settings.max_target_length, _LONGEST_ANSWER)
     config = family.configure(size, positions, settings.dropout)
     _name_tokens(config, tokenizer)
     torch.manual_seed(settings.seed)
@@ -149,7 +150,7 @@ def create_scratch(
         task=task,
         model=auto.from_config(config).eval(),
         tokenizer=tokenizer,
-        max_length=settings.max_length,
+        max_length=longest,
         base=base,
     )
 

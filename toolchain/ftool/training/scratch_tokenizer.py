@@ -17,9 +17,21 @@ from .errors import TrainingError
 PAD, END, UNKNOWN, START = "<pad>", "</s>", "<unk>", "<s>"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
 
-# ChatML. The markers say which tokens are the assistant's: TRL's loss on them alone goes by these.
+# ChatML. The {% generation %} markers are for whoever trains run/ further by assistant masks; training here needs none.
 CHAT_TEMPLATE: Final = (
+    "{%- set seen = namespace(user=false) -%}"
     "{%- for message in messages -%}"
+    "{%- set role = message['role'] -%}"
+    "{%- if role not in ['system', 'user', 'assistant', 'tool'] -%}"
+    "{{- raise_exception('a role must be system, user, assistant or tool, got ' ~ role) -}}"
+    "{%- elif role == 'system' and not loop.first -%}"
+    "{{- raise_exception('a system turn must be the first; move it there') -}}"
+    "{%- elif role == 'tool' and not seen.user -%}"
+    "{{- raise_exception('a tool turn must come after a user turn') -}}"
+    "{%- elif role in ['user', 'assistant'] and not loop.first and loop.previtem['role'] == role -%}"
+    "{{- raise_exception('two ' ~ role ~ ' turns in a row; join them into one') -}}"
+    "{%- endif -%}"
+    "{%- if role == 'user' -%}{%- set seen.user = true -%}{%- endif -%}"
     "{%- if message['role'] == 'assistant' -%}"
     "{{- '<|im_start|>assistant\n' -}}"
     "{%- generation -%}{{- message['content'] + '<|im_end|>' -}}{%- endgeneration -%}"

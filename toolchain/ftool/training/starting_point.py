@@ -7,6 +7,7 @@ from ftool.data import GenerationData
 from ftool.recipe import Recipe
 from ftool_export.generator import LoadedGenerator, load_generator
 from ftool_export.generator.languages import answer_in, set_to_languages
+from ftool_runtime.manifest import Languages
 
 from .answers import is_chat
 from .errors import TrainingError
@@ -32,15 +33,18 @@ def _from_checkpoint(recipe: Recipe) -> LoadedGenerator:
     data = recipe.data
     loaded = set_to_languages(loaded, data.source_language, data.target_language, data.prefix)
     languages = loaded.languages
-    if languages is not None and languages.target is None:
-        codes = sorted({*languages.target_tokens, *languages.target_prefixes})
+    codes = languages.known()["target"] if languages else []
+    if codes and languages and languages.target is None:
         raise TrainingError(
             f"{recipe.base} writes several languages; set data.target_language to one of {', '.join(codes)}"
         )
+    longest = loaded.max_length  # a decoder's context stays its own; training alone cuts its texts
+    if loaded.family == "encoder-decoder":
+        longest = min(recipe.train.max_length_for(recipe.task), longest)
     return replace(
         loaded,
         base=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
-        max_length=min(recipe.train.max_length, loaded.max_length),
+        max_length=longest,
     )
 
 
@@ -55,4 +59,8 @@ def _from_scratch(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
         chat=is_chat(examples),
         settings=recipe.train,
     )
-    return replace(loaded, prefix=recipe.data.prefix or "")
+    source, target = recipe.data.source_language, recipe.data.target_language
+    pair = (
+        Languages(source=source, target=target) if (source or target) and loaded.family != "decoder" else None
+    )
+    return replace(loaded, prefix=recipe.data.prefix or "", languages=pair)
