@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("models/generation"))
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--precisions", nargs="*", default=["w8", "int8", "fp32"])
+    parser.add_argument("--workloads", nargs="*", choices=[one.name for one in WORKLOADS])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
@@ -160,7 +161,7 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
         engines.append(peer)
     found: dict[str, Any] = {"size_mb": {e.name: e.size_mb for e in engines if e.files}, "workloads": {}}
     with started(engines, "") as running:
-        for workload in WORKLOADS:
+        for workload in [one for one in WORKLOADS if one.name in (options.workloads or one.name)]:
             rows = prompts(workload, SHAPES[shape].vocabulary)
             times = time_rounds(running, rows, options.rounds)
             found["workloads"][workload.name] = summary(times, len(rows))

@@ -1,6 +1,7 @@
 """`python -m ftool_runtime` for models that generate text: flags, streamed answers, chats."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO
@@ -99,9 +100,15 @@ def write_stream(stream: TextStream, out: TextIO) -> None:
 
 
 def talk(
-    model: object, system: str | None, lines: Iterable[str], out: TextIO, options: dict[str, Any]
+    model: object,
+    system: str | None,
+    lines: Iterable[str],
+    out: TextIO,
+    options: dict[str, Any],
+    *,
+    as_json: bool = False,
 ) -> None:
-    """Answer `lines` in one conversation, each as it comes.
+    """Answer `lines` in one conversation, each as it comes; `as_json` writes each answer as an object on a line.
 
     On a terminal a turn that is refused, such as one for which no room is left, is told on standard error, and the next
     one follows. Raises InputError for a model that holds no chats; elsewhere as `ChatSession.stream` too.
@@ -112,8 +119,14 @@ def talk(
         for line in lines:
             if not line.strip():
                 continue
+            said = line.rstrip("\n")
             try:
-                write_stream(session.stream(line.rstrip("\n"), **options), out)
+                if as_json:
+                    answer = session.say(said, **options).to_json(said)
+                    out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                    out.flush()
+                else:
+                    write_stream(session.stream(said, **options), out)
             except InputError as error:
                 if not _on_a_terminal():
                     raise

@@ -88,7 +88,7 @@ content = st.text(st.sampled_from('ab how <|im_>\n"{{ }}%你😀'), min_size=1, 
 @given(texts=st.lists(content, min_size=1, max_size=4))
 def test_ids_are_transformers_where_contents_hold_no_special_tokens(pair: Any, texts: list[str]) -> None:
     fast, ours = pair
-    roles = ["system", "user", "assistant", "user"]
+    roles = ["system", "user", "assistant", "user"][-len(texts) :]  # the last is to be answered
     messages = [{"role": roles[place], "content": text} for place, text in enumerate(texts)]
     expected = fast.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=False

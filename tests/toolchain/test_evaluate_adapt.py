@@ -100,7 +100,7 @@ def test_train_json_is_one_object_and_nothing_else(model: Path) -> None:
         (["--set", "train.threads=100000"], "threads must lie between 1 and"),
         (
             ["--task", "text-classifikation"],
-            "no task 'text-classifikation'; did you mean text-classification?",
+            '"text-classifikation" is none that ftool trains; did you mean text-classification?',
         ),
         (["--set", "train.method=full", "--resume"], "no interrupted run to resume"),
         (["--base", "/nowhere/model"], "/nowhere/model"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from .generation_flags import generation_flags
+from .options import json_option
 from .predict import bundle_in
 
 
@@ -14,11 +15,15 @@ from .predict import bundle_in
 @click.option("--system", metavar="TEXT", help="What the model is told before the conversation begins.")
 @click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
 @generation_flags
-def chat(folder: Path, system: str | None, threads: int | None, writing: Namespace) -> None:
-    """Talk with a model of text-generation: each line of standard input is answered as it comes, piece by piece."""
+@json_option
+def chat(folder: Path, system: str | None, threads: int | None, writing: Namespace, *, as_json: bool) -> None:
+    """Talk with a model of text-generation: each line of standard input is answered as it comes, piece by piece.
+
+    With --json each answer is one JSON object a line, as `ftool predict` prints it.
+    """
     import ftool_runtime as ft
     from ftool_runtime.cli import output_to
     from ftool_runtime.generation_options import asked_lines, generation_options, talk
 
     with ft.load(bundle_in(folder), threads=threads) as model, output_to(None) as out:
-        talk(model, system, asked_lines(), out, generation_options(writing))
+        talk(model, system, asked_lines(), out, generation_options(writing), as_json=as_json)
