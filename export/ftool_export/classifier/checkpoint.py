@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from ftool_export.classifier.network import Pooling, SequenceClassifier
-from ftool_export.classifier.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
+from ftool_export.encoder.max_length import longest_input
+from ftool_export.encoder.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.errors import CheckpointError
 from ftool_export.pretrained import (
     quiet_transformers,
@@ -98,7 +99,7 @@ def create_classifier(
         head = _zero_head(_hidden_size(config), len(labels))
     model = _assemble(encoder, head, config, chosen, normalize)
     tokenizer = read_tokenizer(base, config)
-    longest = _longest_input(encoder, tokenizer, layout)
+    longest = longest_input(encoder, tokenizer, None if layout is None else layout.max_length)
     return LoadedClassifier(
         model=model,
         tokenizer=tokenizer,
@@ -129,7 +130,8 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
     return LoadedClassifier(
         model=model,
         tokenizer=tokenizer,
-        max_length=facts.get("max_length") or _longest_input(model.encoder, tokenizer, layout),
+        max_length=facts.get("max_length")
+        or longest_input(model.encoder, tokenizer, None if layout is None else layout.max_length),
         prefix=facts.get("prefix", "" if layout is None else layout.prefix),
         thresholds=None if thresholds is None else tuple(thresholds),
         base=facts.get("base", source),
@@ -239,22 +241,3 @@ def _choose_pooling(base: str, config: Any, layout: SentenceLayout | None) -> Po
 
 def _hidden_size(config: Any) -> int:
     return int(getattr(config, "hidden_size", None) or config.dim)
-
-
-def _longest_input(encoder: nn.Module, tokenizer: Any, layout: SentenceLayout | None) -> int:
-    """Tokens at most, by the tokenizer, the position table and the sentence-transformers files."""
-    limits = [int(tokenizer.model_max_length)]  # 1e30 where unknown
-    positions = getattr(encoder.config, "max_position_embeddings", None)
-    if positions:
-        limits.append(int(positions) - _first_position(encoder))
-    if layout is not None and layout.max_length:
-        limits.append(layout.max_length)
-    return min(limits)
-
-
-def _first_position(encoder: nn.Module) -> int:
-    """Where positions start: RoBERTa's count from one past the padding id, which shortens its table."""
-    for name, module in encoder.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            return 0 if module.padding_idx is None else module.padding_idx + 1
-    return 0
