@@ -21,8 +21,10 @@ from ftool.training import TrainingError, TrainReport, train
 from ftool.training.checkpoints import MarkComplete
 from ftool.training.examples import TokenizedTexts
 from ftool.training.features import cached_features, features_key
-from ftool.training.finetune import FinetuneResult, TrainedNetwork, finetune
+from ftool.training.finetune import TrainedNetwork, measure_on_validation
+from ftool.training.loop import FinetuneResult
 from ftool.training.objective import Objective
+from ftool.training.weights import finetune_weights
 from ftool_export.classifier import compute_logits, create_classifier, load_classifier
 
 
@@ -176,18 +178,11 @@ def run_finetune(
     torch.manual_seed(0)
     torch.set_num_threads(1)
     loaded = create_classifier(str(base), objective.data.label_names, multi_label=False)
-    train_set, validation = (
-        TokenizedTexts(loaded, objective.data.split(name).texts, objective.targets(name))
-        for name in ("train", "validation")
-    )
-    network = TrainedNetwork(loaded.model, objective.loss)
-    result = finetune(
-        network,
-        train_set,
-        validation,
+    result = finetune_weights(
+        TrainedNetwork(loaded.model, objective.loss),
+        TokenizedTexts(loaded, objective.data.train.texts, objective.targets("train")),
         made.train,
-        score=objective.score,
-        start_head={name: value.clone() for name, value in loaded.model.head.state_dict().items()},
+        measure=measure_on_validation(loaded, objective),
         folder=folder,
         resume_from=resume_from,
     )

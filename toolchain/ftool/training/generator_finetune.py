@@ -1,7 +1,6 @@
 """Training a generator's weights, or adapters: Seq2SeqTrainer for encoder-decoders, TRL's SFTTrainer for decoders."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,8 @@ from ftool.recipe import TrainSettings
 from ftool_export.generator import LoadedGenerator
 
 from .answers import TokenRow
-from .loop import SCORE, FinetuneResult, LikeLengthOrder, callbacks, curve, run, silence, trainer_arguments
+from .loop import SCORE, FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
 from .token_batches import PairRows, joined
-
-log = logging.getLogger(__name__)
-
-Measure = Callable[[PreTrainedModel], dict[str, float]]
 
 _RANK = "rank"  # what decides: the score, and where scores are alike the token accuracy
 _TIE = 1e-3
@@ -49,54 +44,22 @@ def finetune_generator(
     """
     trainer = _trainer(loaded, model, rows, settings, folder)
     trainer.train_lengths = [len(row) for row in rows]
-    trainer.measure = measure
-    silence(trainer)
-    before = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-    start = trainer.evaluate() if keep_start else {}
-    run(trainer, folder, resume_from)
+    trainer.measure = lambda now: _ranked(measure(now))
+    result = keep_best(trainer, model, folder=folder, resume_from=resume_from, keep_start=keep_start)
     for module in model.modules():
         module.__dict__.pop("forward", None)  # TRL's own, which no other caller may meet
-    best, best_step = _best(trainer)
-    if start and start[f"eval_{_RANK}"] > trainer.state.best_metric:
-        log.info("no weights beat the base's %.4f, so that is kept", start[f"eval_{SCORE}"])
-        model.load_state_dict(before)
-        best, best_step = start[f"eval_{SCORE}"], 0
-    model.eval()
-    return FinetuneResult(
-        updates=trainer.state.global_step,
-        examples_seen=round(trainer.state.epoch * len(rows)),
-        start_score=start.get(f"eval_{SCORE}", 0.0),
-        best_score=best,
-        best_step=best_step,
-        loss_curve=curve(trainer, "loss", "learning_rate"),
-        validation_curve=curve(trainer, "eval_loss", f"eval_{SCORE}"),
-    )
+    return result
 
 
-class _Measured(LikeLengthOrder):
-    """Goes before Trainer: our order of examples, and our own measuring in place of Trainer's evaluation."""
-
-    measure: Measure
-
-    def evaluate(self: Any, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure the model as it is now, and tell the log and the callbacks, as Trainer does."""
-        model = self.accelerator.unwrap_model(self.model)
-        training = model.training
-        model.eval()
-        found = dict(self.measure(model))
-        model.train(training)
-        found |= {_RANK: found[SCORE] + _TIE * found["token_accuracy"]}
-        metrics = {f"eval_{name}": value for name, value in found.items()}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+def _ranked(found: dict[str, float]) -> dict[str, float]:
+    return found | {_RANK: found[SCORE] + _TIE * found["token_accuracy"]}
 
 
-class _PairTrainer(_Measured, Seq2SeqTrainer):  # type: ignore[misc]
+class _PairTrainer(Measured, Seq2SeqTrainer):  # type: ignore[misc]
     """Of encoder-decoders."""
 
 
-class _JoinedTrainer(_Measured, Trainer):  # type: ignore[misc]
+class _JoinedTrainer(Measured, Trainer):  # type: ignore[misc]
     """Of decoders with label smoothing, for which TRL would compute every batch twice."""
 
 
@@ -138,7 +101,7 @@ def _decoder_trainer(
     if arguments["label_smoothing_factor"]:
         return _JoinedTrainer(args=TrainingArguments(**arguments), **shared)
 
-    class AnswerTrainer(_Measured, SFTTrainer):  # type: ignore[misc]
+    class AnswerTrainer(Measured, SFTTrainer):  # type: ignore[misc]
         """SFTTrainer on rows that are tokens already."""
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
@@ -146,10 +109,3 @@ def _decoder_trainer(
 
     config = SFTConfig(**arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True})
     return AnswerTrainer(args=config, processing_class=loaded.tokenizer, **shared)
-
-
-def _best(trainer: Any) -> tuple[float, int]:
-    """The score of the weights that were kept, and the update after which they stood."""
-    step, name = int(trainer.state.best_global_step), f"eval_{SCORE}"
-    scores = {entry["step"]: entry[name] for entry in trainer.state.log_history if name in entry}
-    return float(scores[step]), step

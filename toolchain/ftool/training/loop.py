@@ -1,11 +1,13 @@
 """What every fine-tuning shares of transformers' Trainer: its arguments, its order of examples, what it did."""
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -19,10 +21,13 @@ from .examples import LikeLengths
 from .hardware import device_name, use_bf16
 from .progress import ReportProgress
 
+log = logging.getLogger(__name__)
+
+Measure = Callable[[Any], dict[str, float]]  # of a network in evaluation mode: at least "loss" and "score"
+
 SCORE = "score"  # the main metric's name within the Trainer
 
 _CURVE_POINTS = 10  # training losses recorded an epoch
-_EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +43,23 @@ class FinetuneResult:
     validation_curve: tuple[dict[str, float], ...]
 
 
-class LikeLengthOrder:
-    """Goes before Trainer among a class's bases: our sampler, whose order a resumed run can repeat."""
+class Measured:
+    """Goes before Trainer among a class's bases: our order, which a resumed run can repeat, and our measure."""
 
     train_lengths: Sequence[int]  # of the training examples, in tokens
+    measure: Measure
     args: TrainingArguments
+
+    def evaluate(self: Any, *_: Any, **__: Any) -> dict[str, float]:
+        """Measure the network as it is now, and tell the log and the callbacks, as Trainer does."""
+        network = self.accelerator.unwrap_model(self.model)
+        training = network.training
+        network.eval()
+        metrics = {f"eval_{name}": value for name, value in self.measure(network).items()}
+        network.train(training)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002 (Trainer's own)
         return LikeLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
@@ -63,7 +80,6 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "output_dir": str(folder.resolve()),
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": batch_size,
-        "per_device_eval_batch_size": _EVALUATION_BATCH,
         "gradient_accumulation_steps": accumulation,
         "learning_rate": learning_rate,
         "weight_decay": settings.weight_decay,
@@ -99,18 +115,55 @@ def callbacks(settings: TrainSettings) -> list[TrainerCallback]:
     return [MarkComplete(), ReportProgress(), *stopping]
 
 
-def silence(trainer: Trainer) -> None:
-    """Keep a Trainer from printing to standard output, which belongs to results."""
-    trainer.remove_callback(PrinterCallback)
+def keep_best(
+    trainer: Any,
+    network: nn.Module,
+    *,
+    folder: Path,
+    resume_from: Path | None,
+    keep_start: bool = True,
+    begin: Callable[[], None] | None = None,
+) -> FinetuneResult:
+    """Train, from a checkpoint where there is one, and leave in `network` the weights that were best.
 
+    Args:
+        trainer: of a class below `Measured`, with its `train_lengths` and `measure`; what decides is its own argument
+            `metric_for_best_model`.
+        network: what it trains.
+        folder: where checkpoints go.
+        resume_from: the checkpoint to go on from.
+        keep_start: whether the weights that were handed in are among those to choose from.
+        begin: changes the weights that training begins with, once those handed in are measured.
 
-def run(trainer: Trainer, folder: Path, resume_from: Path | None) -> None:
-    """Train, from a checkpoint where there is one. Raises TrainingError, a full disk included."""
+    Raises TrainingError where the loss is no longer a number, or the disk is full.
+    """
+    trainer.remove_callback(PrinterCallback)  # standard output belongs to results
+    before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    start = trainer.evaluate() if keep_start else {}
+    if begin is not None:
+        begin()
     with disk_errors(folder), quiet_transformers():  # its bars for every checkpoint
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    step, score = int(trainer.state.best_global_step), f"eval_{SCORE}"
+    scores = {entry["step"]: entry[score] for entry in trainer.state.log_history if score in entry}
+    best = float(scores[step])
+    if start and start[f"eval_{trainer.args.metric_for_best_model}"] > trainer.state.best_metric:
+        log.info("no later weights score as well as the %.4f at the start, so those are kept", start[score])
+        network.load_state_dict(before)
+        best, step = start[score], 0
+    network.eval()
+    return FinetuneResult(
+        updates=trainer.state.global_step,
+        examples_seen=round(trainer.state.epoch * len(trainer.train_lengths)),
+        start_score=start.get(score, 0.0),
+        best_score=best,
+        best_step=step,
+        loss_curve=_curve(trainer, "loss", "learning_rate"),
+        validation_curve=_curve(trainer, "eval_loss", score),
+    )
 
 
-def curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
+def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
     """What Trainer logged along the way: one entry for each update at which `first` was."""
     return tuple(
         {"step": entry["step"]} | {name.removeprefix("eval_"): entry[name] for name in (first, *others)}

@@ -13,12 +13,13 @@ from ftool_export.classifier import LoadedClassifier, SequenceClassifier
 from .distributed import main_process_first
 from .examples import TokenizedTexts
 from .features import cached_features
-from .finetune import TrainedNetwork, finetune
+from .finetune import TrainedNetwork, measure_on_validation
 from .hardware import device_name
 from .head import LabelledFeatures, fit_head
 from .lora import merged, with_adapters
 from .objective import Objective
 from .online import fit_head_online
+from .weights import finetune_weights
 
 
 def train_head(loaded: LoadedClassifier, objective: Objective) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -59,20 +60,19 @@ def train_weights(
     """
     began = time.monotonic()
     settings, model = objective.settings, loaded.model
-    train, validation = (_tokenized(loaded, objective, split) for split in ("train", "validation"))
+    train = TokenizedTexts(loaded, objective.data.train.texts, objective.targets("train"))
     if settings.method == "lora":
         _add_adapters(model, settings)
     network = TrainedNetwork(model, objective.loss)
     result = asdict(
-        finetune(
+        finetune_weights(
             network,
             train,
-            validation,
             settings,
-            score=objective.score,
-            start_head=start_head,
+            measure=measure_on_validation(loaded, objective),
             folder=folder,
             resume_from=resume_from,
+            begin=lambda: model.head.load_state_dict(start_head),
         )
     )
     model.eval()
@@ -114,7 +114,3 @@ def _labelled_features(loaded: LoadedClassifier, objective: Objective, split: st
     features = cached_features(loaded, texts)
     loaded.model.to("cpu")
     return LabelledFeatures(features=features, targets=objective.targets(split))
-
-
-def _tokenized(loaded: LoadedClassifier, objective: Objective, split: str) -> TokenizedTexts:
-    return TokenizedTexts(loaded, objective.data.split(split).texts, objective.targets(split))
