@@ -1,14 +1,14 @@
-"""The sentence-transformers files of a checkpoint: how it pools, and the head we write in the same layout.
+"""The sentence-transformers files of a checkpoint: how it pools, what follows, and the same layout written.
 
 The older file format is written on purpose: every sentence-transformers release since 2.2 reads it.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -18,6 +18,8 @@ from ftool_export.pretrained import find_file
 _MODULES = "modules.json"
 _PROMPTS = "config_sentence_transformers.json"
 _LENGTH = "sentence_bert_config.json"
+_OLD_LENGTHS = [f"sentence_{name}_config.json" for name in ("roberta", "distilbert", "xlm-roberta", "albert")]
+_VECTOR = "sentence_embedding"  # sentence-transformers' name for the pooled vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,11 @@ class SentenceLayout:
     dense: tuple[str, ...]  # folders of the Dense modules, in order
     max_length: int | None
     prefix: str  # goes before every text
+    modules: tuple[tuple[str, str], ...]  # kind and folder of every module, in order
+    prompts: Mapping[str, str]  # by name, such as query and document
+    pools_prompt: bool  # whether a prompt's tokens are pooled with the text's
+    lower_case: bool  # texts are lowered before the tokenizer's own steps
+    similarity: str | None  # what vectors are compared by; None: unsaid
 
 
 def read_json(source: str, name: str) -> Any:
@@ -59,42 +66,92 @@ def read_layout(source: str) -> SentenceLayout | None:
     folders = [path for kind, path in kinds if kind == "Pooling"]
     if len(folders) != 1:
         raise CheckpointError(
-            f"{source}/{_MODULES}: {len(folders)} Pooling modules, and a classifier needs exactly one"
+            f"{source}/{_MODULES}: {len(folders)} Pooling modules among {', '.join(kind for kind, _ in kinds)}; "
+            "an encoder with exactly one can be used"
         )
+    pooling = read_json(source, f"{folders[0]}/config.json") or {}
+    transformer = next((f"{path}/" for kind, path in kinds if kind == "Transformer" and path), "")
+    lengths = (read_json(source, f"{transformer}{name}") for name in (_LENGTH, *_OLD_LENGTHS))
+    length: dict[str, Any] = next((found for found in lengths if found), {})
+    prompts = read_json(source, _PROMPTS) or {}
     return SentenceLayout(
-        pooling=_pooling_mode(read_json(source, f"{folders[0]}/config.json") or {}),
+        pooling=_pooling_mode(pooling),
         normalize=any(kind == "Normalize" for kind, _ in kinds),
         dense=tuple(path for kind, path in kinds if kind == "Dense"),
-        max_length=(read_json(source, _LENGTH) or {}).get("max_seq_length"),
-        prefix=_default_prompt(read_json(source, _PROMPTS) or {}),
+        max_length=length.get("max_seq_length"),
+        prefix=_default_prompt(prompts),
+        modules=tuple(kinds),
+        prompts={str(name): str(text) for name, text in (prompts.get("prompts") or {}).items()},
+        pools_prompt=pooling.get("include_prompt") is not False,
+        lower_case=length.get("do_lower_case") is True,
+        similarity=prompts.get("similarity_fn_name"),
     )
 
 
 def read_head(source: str, folder: str) -> nn.Linear:
     """The linear head in a Dense module's folder. Raises CheckpointError where there is none."""
-    config = read_json(source, f"{folder}/config.json") or {}
-    activation = str(config.get("activation_function", "missing"))
-    if not activation.endswith("Identity"):
+    linear, activation = read_dense(source, folder)
+    if activation != "Identity":
         raise CheckpointError(
             f"{source}/{folder}: activation is {activation}, and a classifier's head has none"
         )
+    return linear
+
+
+def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
+    """The linear layer of a Dense module's folder, and the name of what follows it, of torch.nn.
+
+    Raises CheckpointError where it is not there, or is more than that.
+    """
+    config = read_json(source, f"{folder}/config.json") or {}
+    if config.get("use_residual") or config.get("module_input_name", _VECTOR) != _VECTOR:
+        raise CheckpointError(
+            f"{source}/{folder}: a Dense module with a residual, or on something else than the pooled vector, "
+            "can't be used"
+        )
     path = find_file(source, f"{folder}/model.safetensors")
     if path is None:
-        raise CheckpointError(f"{source}/{folder}/model.safetensors is missing; train the model again")
+        raise CheckpointError(
+            f"{source}/{folder}/model.safetensors is missing; train the model again or fetch it whole (other weight "
+            "files are not read, as unpickling them can run code)"
+        )
     tensors = load_file(path)
     weight = tensors["linear.weight"]
-    head = nn.Linear(weight.shape[1], weight.shape[0])
-    with torch.no_grad():
-        head.weight.copy_(weight)
-        head.bias.copy_(tensors["linear.bias"])
-    return head
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias="linear.bias" in tensors)
+    linear.load_state_dict({name.removeprefix("linear."): value for name, value in tensors.items()})
+    # Tanh is what sentence-transformers takes where the file says nothing.
+    return linear, str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
 
 
 def write_layout(
     folder: Path, head: nn.Linear, *, pooling: str, normalize: bool, max_length: int, prefix: str
 ) -> None:
     """Write the modules beside an encoder: `SentenceTransformer(folder).encode(text)` gives the logits."""
-    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else []), "Dense"]
+    write_modules(
+        folder,
+        [*([None] if normalize else []), (head, "Identity")],
+        pooling=pooling,
+        width=head.in_features,
+        max_length=max_length,
+        prompts={"prompts": {"text": prefix}, "default_prompt_name": "text"} if prefix else {},
+    )
+
+
+def write_modules(
+    folder: Path,
+    steps: Sequence[tuple[nn.Linear, str] | None],
+    *,
+    pooling: str,
+    width: int,
+    max_length: int,
+    prompts: Mapping[str, Any],
+) -> None:
+    """Write what follows an encoder of that `width`, beside it, for sentence-transformers to load.
+
+    Of the `steps` after the pooling None scales vectors to length 1, others are Dense modules: a layer and the name
+    of its activation. `prompts` is what config_sentence_transformers.json holds besides versions.
+    """
+    kinds = ["Transformer", "Pooling", *("Normalize" if step is None else "Dense" for step in steps)]
     modules = [
         {
             "idx": index,
@@ -106,23 +163,25 @@ def write_layout(
     ]
     _write_json(folder / _MODULES, modules)
     _write_json(folder / _LENGTH, {"max_seq_length": max_length, "do_lower_case": False})
-    prompts: dict[str, Any] = {"prompts": {"text": prefix}, "default_prompt_name": "text"} if prefix else {}
     _write_json(folder / _PROMPTS, {"__version__": {}, **prompts})
     for module in modules[1:]:
         (folder / str(module["path"])).mkdir()
-    _write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, head.in_features))
-    _write_head(folder / str(modules[-1]["path"]), head)
+    _write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, width))
+    for module, step in zip(modules[2:], steps, strict=True):
+        if step is not None:
+            _write_dense(folder / str(module["path"]), *step)
 
 
-def _write_head(folder: Path, head: nn.Linear) -> None:
+def _write_dense(folder: Path, linear: nn.Linear, activation: str) -> None:
+    activation_class: type[nn.Module] = getattr(nn, activation)
     config = {
-        "in_features": head.in_features,
-        "out_features": head.out_features,
-        "bias": True,
-        "activation_function": "torch.nn.modules.linear.Identity",
+        "in_features": linear.in_features,
+        "out_features": linear.out_features,
+        "bias": linear.bias is not None,
+        "activation_function": f"{activation_class.__module__}.{activation}",
     }
     _write_json(folder / "config.json", config)
-    tensors = {f"linear.{name}": value.detach().contiguous() for name, value in head.state_dict().items()}
+    tensors = {f"linear.{name}": value.detach().contiguous() for name, value in linear.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -133,6 +192,7 @@ def _pooling_config(pooling: str, width: int) -> dict[str, Any]:
         "pooling_mode_mean_tokens": pooling == "mean",
         "pooling_mode_max_tokens": False,
         "pooling_mode_mean_sqrt_len_tokens": False,
+        **({"pooling_mode_lasttoken": True} if pooling == "last" else {}),  # unknown to the oldest releases
     }
 
 

@@ -1,0 +1,181 @@
+"""An embedder with all it needs: made from a base model, written to run/, read from any checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from transformers import AutoModel
+
+from ftool_export.embedder.layout import (
+    EmbedderLayout,
+    Kind,
+    Similarity,
+    lower_case,
+    prompt_file,
+    read_embedder_layout,
+)
+from ftool_export.embedder.network import Pooling, Projection, SentenceEmbedder, UnitLength, hidden_size
+from ftool_export.encoder.max_length import longest_input
+from ftool_export.encoder.sentence_layout import write_modules
+from ftool_export.errors import CheckpointError
+from ftool_export.pretrained import (
+    quiet_transformers,
+    read_config,
+    read_licence,
+    read_tokenizer,
+    read_weights,
+)
+from ftool_runtime.token_encoder import Tokens
+
+TASK = "feature-extraction"
+
+_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedEmbedder:
+    """A network in evaluation mode with its tokenizer and what else run/ records."""
+
+    model: SentenceEmbedder
+    tokenizer: Any  # a fast Hugging Face tokenizer
+    max_length: int  # tokens, special ones included; longer texts are cut
+    prefix: str = ""  # goes before a text of no kind
+    prompts: Mapping[Kind, str] = field(default_factory=dict)  # what goes before a query or a passage instead
+    similarity: Similarity = "cosine"  # what the vectors are made to be compared by
+    base: str = ""  # what it was trained from
+    licence: str | None = None  # of the base model
+    training_sha256: str | None = None
+    training_examples: int | None = None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that the tokenizer makes and the network takes."""
+        return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
+
+    def prompt(self, kind: Kind | None) -> str:
+        """What goes before a text of that kind."""
+        return self.prefix if kind is None else self.prompts.get(kind, self.prefix)
+
+    def rows(self, texts: Sequence[str], kind: Kind | None = None) -> list[Tokens]:
+        """The tokens of each text behind its prompt, cut at max_length, by the Hugging Face tokenizer."""
+        if not texts:
+            return []
+        prompted = [self.prompt(kind) + text for text in texts]
+        encoded = self.tokenizer(prompted, padding=False, truncation=True, max_length=self.max_length)
+        full = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) == self.max_length]
+        whole = self.tokenizer([prompted[row] for row in full], verbose=False)["input_ids"] if full else []
+        cut = {row for row, ids in zip(full, whole, strict=True) if len(ids) > self.max_length}
+        types = encoded["token_type_ids"] if "token_type_ids" in self.input_names else [None] * len(texts)
+        return [
+            Tokens(ids, type_ids, truncated=row in cut)
+            for row, (ids, type_ids) in enumerate(zip(encoded["input_ids"], types, strict=True))
+        ]
+
+
+def create_embedder(
+    base: str,
+    *,
+    pooling: Pooling | Literal["auto"] = "auto",
+    max_length: int | None = None,
+    prompts: Mapping[Kind, str] | None = None,
+    base_name: str | None = None,
+) -> LoadedEmbedder:
+    """An embedder to fine-tune, on the checkpoint folder or hub id `base`.
+
+    A sentence-transformers model is taken as it is. Of any other encoder, and where `pooling` is not the
+    checkpoint's own, the vectors are pooled so ("auto": the mean) and scaled to length 1. `max_length` is capped at
+    what the checkpoint can take; `prompts` replace its own; `base_name` is recorded in place of `base`. Raises
+    CheckpointError.
+    """
+    layout = read_embedder_layout(base)
+    if layout.plain or pooling not in ("auto", layout.pooling):
+        chosen: Pooling = "mean" if pooling == "auto" else pooling
+        layout = replace(layout, pooling=chosen, steps=[UnitLength()])
+    loaded = _load(base, layout)
+    longest = loaded.max_length
+    return replace(
+        loaded,
+        max_length=longest if max_length is None else min(max_length, longest),
+        prompts={**loaded.prompts, **(prompts or {})},
+        base=base_name or base,
+        licence=read_licence(base),
+        training_sha256=None,
+        training_examples=None,
+    )
+
+
+def load_embedder(source: str | Path) -> LoadedEmbedder:
+    """The embedder in a run/ folder, a sentence-transformers model, or a plain encoder; a folder or a hub id.
+
+    A plain encoder's vectors are the mean of its tokens', not scaled, as sentence-transformers has it. Raises
+    CheckpointError where there is none, its weights are not safetensors, or it does what a bundle can't.
+    """
+    return _load(str(source), read_embedder_layout(str(source)))
+
+
+def save_embedder(loaded: LoadedEmbedder, folder: Path) -> None:
+    """Write `loaded` into the existing, empty `folder`: `SentenceTransformer(folder)` gives the same vectors.
+
+    The encoder and tokenizer stand at the root for AutoModel; `config.json` holds the rest under "ftool".
+    """
+    model = loaded.model
+    setattr(model.config, _FACTS, _facts(loaded))
+    with quiet_transformers():
+        model.encoder.save_pretrained(folder)  # type: ignore[operator]
+    loaded.tokenizer.model_max_length = loaded.max_length
+    loaded.tokenizer.backend_tokenizer.no_truncation()
+    loaded.tokenizer.backend_tokenizer.no_padding()
+    loaded.tokenizer.save_pretrained(folder)
+    write_modules(
+        folder,
+        [(s.linear, s.activation_name) if isinstance(s, Projection) else None for s in model.steps],
+        pooling=model.pooling,
+        width=hidden_size(model.config),
+        max_length=loaded.max_length,
+        prompts=prompt_file(loaded.prefix, loaded.prompts, loaded.similarity),
+    )
+
+
+def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
+    config = read_config(layout.root)
+    if config.is_encoder_decoder:
+        raise CheckpointError(
+            f"{source}: {config.model_type} is an encoder-decoder, and vectors come from encoders; take one of these"
+        )
+    encoder, fresh = read_weights(AutoModel, layout.root, config)
+    lacking = [name for name in fresh if not name.startswith("pooler.")]
+    if lacking:
+        raise CheckpointError(
+            f"{source}: the weights of {', '.join(lacking[:3])} are missing; fetch it again"
+        )
+    if isinstance(getattr(encoder, "pooler", None), nn.Module):
+        # Kept in the file, for AutoModel expects it; out of training, for nothing reads it.
+        encoder.pooler.requires_grad_(False)
+    tokenizer = read_tokenizer(layout.root, config)
+    if layout.lower_case:
+        lower_case(tokenizer)
+    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
+    training = facts.get("training_data") or {}
+    return LoadedEmbedder(
+        model=SentenceEmbedder(encoder, layout.steps, pooling=layout.pooling).eval(),
+        tokenizer=tokenizer,
+        max_length=longest_input(encoder, tokenizer, layout.max_length),
+        prefix=layout.prefix,
+        prompts=layout.prompts,
+        similarity=layout.similarity,
+        base=facts.get("base", source),
+        licence=facts["licence"] if "licence" in facts else read_licence(source),
+        training_sha256=training.get("sha256"),
+        training_examples=training.get("examples"),
+    )
+
+
+def _facts(loaded: LoadedEmbedder) -> dict[str, Any]:
+    return {
+        "task": TASK,
+        "base": loaded.base,
+        "licence": loaded.licence,
+        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
+    }
