@@ -15,10 +15,20 @@ def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray
     """
     if len(confidence) == 0:
         return 0.0
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.zeros(_BINS)
-    np.add.at(gaps, bins, confidence - correct)
+    gaps = confidence_bins(confidence[:, None], correct[:, None]).sum(axis=0)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each example adds to the gap between confidence and accuracy in each bin, (examples, bins).
+
+    Both arguments are (examples, answers), for an example may be answered several times, once for each label.
+    """
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.zeros((len(confidence), _BINS))
+    rows = np.broadcast_to(np.arange(len(confidence))[:, None], bins.shape)
+    np.add.at(gaps, (rows, bins), confidence - correct)
+    return gaps
 
 
 def tune_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, ...]:

@@ -1,9 +1,13 @@
 """What training and evaluation hand back: plain JSON for metrics.json, and a table for people."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ftool.data.table import Table
+from ftool.outcomes import Outcomes
+from ftool.slice_text import slice_text
+from ftool.slices import SliceReport
 from ftool.tables import format_table
 
 Metrics = dict[str, Any]  # plain JSON
@@ -50,6 +54,10 @@ class Evaluation:
     examples: int
     metrics: Metrics
     shown: tuple[ShownAnswer, ...] = ()
+    # What slices are made of: each example's outcome, computed when asked for, and the rows of the examples.
+    outcomes: Callable[[], Outcomes] | None = field(default=None, compare=False, repr=False)
+    rows: Table = field(default_factory=Table, compare=False, repr=False)
+    slices: tuple[SliceReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The evaluation as plain JSON."""
@@ -59,11 +67,13 @@ class Evaluation:
             "split": self.split,
             "examples": self.examples,
             "metrics": self.metrics,
+            **({"slices": {one.column: one.to_json() for one in self.slices}} if self.slices else {}),
         }
 
     def table(self) -> str:
-        """The metrics, and the labels that do worst or a few answers, for a person."""
-        return "\n\n".join([_metrics_table({self.split: self}), *_details(self)])
+        """The metrics, the labels that do worst or a few answers, and the slices, for a person."""
+        slices = [slice_text(one, METRIC_NAMES) for one in self.slices]
+        return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
 
 @dataclass(frozen=True, kw_only=True)

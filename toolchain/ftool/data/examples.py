@@ -1,9 +1,9 @@
 """Texts with the names of their labels: what a table holds once every cell of it is checked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .table import Cell
+from .table import Cell, Table
 from .types import DataError
 
 
@@ -13,12 +13,14 @@ class Examples:
 
     Attributes:
         labels: the names of each text's labels; one a text, or any number where the data is multi-label.
+        table: the rows that the texts come from, one each, by whose cells metrics can be sliced.
     """
 
     source: str
     texts: list[str]
     labels: list[tuple[str, ...]]
     rows: list[int]
+    table: Table = field(default_factory=Table)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -30,6 +32,7 @@ class Examples:
             [self.texts[position] for position in positions],
             [self.labels[position] for position in positions],
             [self.rows[position] for position in positions],
+            self.table.take(positions),
         )
 
 

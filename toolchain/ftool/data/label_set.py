@@ -42,4 +42,5 @@ def numbered(examples: Examples, label_names: Sequence[str], *, multi_label: boo
         labels if multi_label else [one for (one,) in labels],
         examples.rows,
         examples.source,
+        examples.table,
     )

@@ -97,6 +97,7 @@ def _examples(table: Table, settings: DataSettings, reader: LabelReader) -> Exam
         checked_texts(table.source, numbers, [row.cells[texts] for row in table.rows]),
         [reader.read(row.cells[labels], table.source, row.number) for row in table.rows],
         numbers,
+        table,
     )
 
 

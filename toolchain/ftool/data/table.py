@@ -1,7 +1,7 @@
 """Rows of named cells: what every source is read into before texts and labels are taken from it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Cell = Any  # a string from CSV and TSV; whatever JSON, Parquet and the hub hold
@@ -28,7 +28,11 @@ class Table:
         class_names: the names behind a column's numbers, where the source itself says so.
     """
 
-    source: str
-    columns: tuple[str, ...]
-    rows: list[Row]
+    source: str = ""
+    columns: tuple[str, ...] = ()
+    rows: list[Row] = field(default_factory=list)
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def take(self, positions: Iterable[int]) -> "Table":
+        """The rows at `positions`, in that order; a table without columns has none to take."""
+        return replace(self, rows=[self.rows[position] for position in positions]) if self.columns else self

@@ -1,8 +1,10 @@
 """What a labelled data set is once it is loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ftool_runtime.errors import FtoolError
+
+from .table import Table
 
 
 class DataError(FtoolError):
@@ -20,12 +22,14 @@ class Split:
         rows: where each example stands: the line at which it starts, a header being 1; where there are no
             lines, its position from 1.
         source: the file, or the data set and split, that the examples come from.
+        table: the rows that the examples come from, one each, by whose cells metrics can be sliced.
     """
 
     texts: list[str]
     labels: list[int] | list[list[int]]
     rows: list[int]
     source: str
+    table: Table = field(default_factory=Table)
 
     def __len__(self) -> int:
         return len(self.texts)

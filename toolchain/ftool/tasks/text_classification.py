@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from transformers import set_seed
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
+from ftool.classification_outcomes import classification_outcomes
 from ftool.data import ClassificationData, DataError, Split, load_dataset, load_split
 from ftool.data.split_names import SPLITS
 from ftool.metrics import classification_metrics
@@ -118,11 +120,34 @@ def labelled_examples(
 
 def judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
     """The metrics of run/'s `logits` (examples, labels) on the examples of the split called `split`."""
-    targets = encode_targets(examples.labels, len(loaded.labels), multi_label=loaded.multi_label)
-    metrics = classification_metrics(
-        logits, targets.numpy(), loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds
+    return _evaluation(
+        logits, examples, split, loaded.labels, loaded.thresholds, on="run", multi_label=loaded.multi_label
     )
-    return Evaluation(task=NAME, on="run", split=split, examples=len(examples), metrics=metrics)
+
+
+def _evaluation(
+    logits: NDArray[np.float32],
+    examples: Split,
+    split: str,
+    labels: Sequence[str],
+    thresholds: Sequence[float] | None,
+    *,
+    on: Literal["run", "bundle"],
+    multi_label: bool,
+) -> Evaluation:
+    targets = encode_targets(examples.labels, len(labels), multi_label=multi_label).numpy()
+    judged = partial(classification_outcomes, multi_label=multi_label, thresholds=thresholds)
+    return Evaluation(
+        task=NAME,
+        on=on,
+        split=split,
+        examples=len(examples),
+        metrics=classification_metrics(
+            logits, targets, labels, multi_label=multi_label, thresholds=thresholds
+        ),
+        outcomes=partial(judged, logits, targets),
+        rows=examples.table,
+    )
 
 
 def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, split: str) -> Evaluation:
@@ -134,15 +159,15 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     encoded = tokenizer.encode_batch([manifest.input.prefix + text for text in examples.texts])
     cut = sum(len(one.ids) > manifest.input.max_length for one in encoded)
     _warn_of_cut(cut, examples, split, manifest.input.max_length)
-    targets = encode_targets(examples.labels, len(manifest.labels), multi_label=manifest.multi_label)
-    metrics = classification_metrics(
+    return _evaluation(
         logits,
-        targets.numpy(),
+        examples,
+        split,
         manifest.labels,
+        manifest.thresholds,
+        on="bundle",
         multi_label=manifest.multi_label,
-        thresholds=manifest.thresholds,
     )
-    return Evaluation(task=NAME, on="bundle", split=split, examples=len(examples), metrics=metrics)
 
 
 def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:

@@ -1,0 +1,221 @@
+"""Metrics by slice: against scikit-learn on the slice alone, known intervals, and gaps made by chance or by design."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+
+from ftool.chance import Chance, estimates, metrics_of, wilson
+from ftool.classification_outcomes import classification_outcomes
+from ftool.cli import main
+from ftool.data import DataError
+from ftool.data.table import Row, Table
+from ftool.metrics import classification_metrics
+from ftool.outcomes import Floats, RepeatedOutcomes, SummedOutcomes, averaged
+from ftool.recipe import DataSettings, Recipe, TrainSettings
+from ftool.slices import EMPTY, SliceSettings, slice_report, value_name
+from ftool.training import train
+from ftool_runtime.errors import InputError
+
+QUICK = SliceSettings(chance=Chance(resamples=300))
+
+
+def table_of(cells: list[Any]) -> Table:
+    return Table("test.csv", ("text", "dialect"), [Row(i + 2, ("a", cell)) for i, cell in enumerate(cells)])
+
+
+def guesses(
+    examples: int, labels: int, *, multi_label: bool = False
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(examples, labels)).astype(np.float32)
+    if multi_label:
+        return logits, (rng.random((examples, labels)) < 0.3).astype(np.int64)
+    return logits, rng.integers(0, labels, examples)
+
+
+# --- the metrics of a slice
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_whole_as_one_slice_has_the_metrics_of_the_task(multi_label: bool) -> None:
+    logits, targets = guesses(300, 4, multi_label=multi_label)
+    thresholds = (0.4, 0.5, 0.6, 0.7) if multi_label else None
+    expected = classification_metrics(
+        logits, targets, list("abcd"), multi_label=multi_label, thresholds=thresholds
+    )
+    outcomes = classification_outcomes(logits, targets, multi_label=multi_label, thresholds=thresholds)
+    found = metrics_of(outcomes, np.arange(300))
+    assert outcomes.main in found
+    assert found == pytest.approx({name: expected[name] for name in found})
+    assert {name for name, value in expected.items() if isinstance(value, float)} == set(found)
+
+
+def test_the_f1_of_a_slice_is_over_the_labels_that_occur_in_it() -> None:
+    logits, targets = guesses(300, 4)
+    slice_ = np.flatnonzero((targets < 2) & (logits.argmax(axis=1) < 2))
+    found = metrics_of(classification_outcomes(logits, targets, multi_label=False), slice_)
+    answers = logits.argmax(axis=1)
+    assert found["f1_macro"] == pytest.approx(f1_score(targets[slice_], answers[slice_], average="macro"))
+    assert found["f1_weighted"] == pytest.approx(
+        f1_score(targets[slice_], answers[slice_], average="weighted")
+    )
+
+
+def test_metrics_that_need_the_examples_themselves_agree_with_sums() -> None:
+    values = np.random.default_rng(1).random(40)
+    summed = averaged({"mean": values}, main="mean")
+    repeated = RepeatedOutcomes(40, lambda positions: {"mean": float(values[positions].mean())}, main="mean")
+    half = np.arange(20)
+    assert metrics_of(summed, half) == pytest.approx(metrics_of(repeated, half))
+    one, other = (estimates(outcomes, half, Chance(resamples=200))["mean"] for outcomes in (summed, repeated))
+    assert (one.low, one.high) == pytest.approx((other.low, other.high))
+
+
+# --- intervals
+
+
+def test_shares_have_wilsons_interval() -> None:
+    # Newcombe 1998, table I, method 3: 81 of 263 and 1 of 29
+    assert wilson(81, 263, Chance()) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(1, 29, Chance()) == pytest.approx((0.0061, 0.1718), abs=1e-4)
+
+
+def test_the_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval() -> None:
+    values = np.random.default_rng(2).normal(size=400)
+    found = estimates(averaged({"mean": values}, main="mean"), np.arange(400), Chance(resamples=4000))["mean"]
+    half_width = 1.96 * values.std() / 20
+    assert found.low == pytest.approx(values.mean() - half_width, abs=0.01)
+    assert found.high == pytest.approx(values.mean() + half_width, abs=0.01)
+
+
+def test_samples_without_a_value_leave_the_interval_to_the_others() -> None:
+    outcomes = SummedOutcomes({"hit": [1, 0, 0, 0]}, _inverse, main="inverse")
+    found = estimates(outcomes, np.arange(4), Chance(resamples=200))["inverse"]
+    assert np.isfinite([found.low, found.high]).all()  # a third of the samples has no hit at all
+
+
+def _inverse(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    return {"inverse": totals["hit"][:, 0] / totals["hit"][:, 0]}
+
+
+# --- gaps
+
+
+def test_a_gap_by_design_is_more_than_chance_and_names_its_slices() -> None:
+    right = np.array([1] * 90 + [0] * 10 + [1] * 60 + [0] * 40 + [1] * 88 + [0] * 12)
+    dialects = ["coast"] * 100 + ["inland"] * 100 + ["islands"] * 100
+    report = slice_report(
+        averaged({"accuracy": right}, main="accuracy", shares=("accuracy",)),
+        table_of(dialects),
+        "dialect",
+        QUICK,
+    )
+    assert [one.value for one in report.slices] == ["coast", "islands", "inland"]
+    gap = report.gaps["accuracy"]
+    assert (gap.highest, gap.lowest, gap.gap.value) == ("coast", "inland", pytest.approx(0.3))
+    assert gap.beyond_chance
+    assert 0.15 < gap.gap.low < 0.3 < gap.gap.high < 0.45
+
+
+def test_the_widest_of_many_gaps_by_chance_is_seldom_called_more() -> None:
+    rng = np.random.default_rng(3)
+    called = 0
+    for _ in range(40):
+        outcomes = averaged({"accuracy": rng.random(400) < 0.8}, main="accuracy", shares=("accuracy",))
+        table = table_of([str(value) for value in rng.integers(0, 8, 400)])
+        called += slice_report(outcomes, table, "dialect", QUICK).gaps["accuracy"].beyond_chance
+    assert called <= 6  # 2 expected; a test of the two furthest slices alone calls more than half
+
+
+def test_slices_of_few_examples_are_named_but_neither_ranked_nor_compared() -> None:
+    right = np.array([1] * 40 + [0] * 5 + [1, 0] * 20)
+    table = table_of(["a"] * 40 + ["rare"] * 5 + ["b"] * 40)
+    outcomes = averaged({"accuracy": right}, main="accuracy", shares=("accuracy",))
+    report = slice_report(outcomes, table, "dialect", QUICK)
+    assert [(one.value, one.ranked) for one in report.slices] == [
+        ("a", True), ("b", True), ("rare", False)
+    ]  # fmt: skip
+    assert report.gaps["accuracy"].lowest == "b"
+    assert report.to_json()["rare"] == ["rare"]
+    few = slice_report(outcomes, table, "dialect", SliceSettings(min_examples=41, chance=QUICK.chance))
+    assert few.gaps == {}
+
+
+def test_a_missing_column_lists_those_that_there_are() -> None:
+    outcomes = averaged({"accuracy": [1, 0]}, main="accuracy")
+    with pytest.raises(
+        DataError, match=r"test.csv: has no column 'region'; the columns are 'text', 'dialect'"
+    ):
+        slice_report(outcomes, table_of(["a", "b"]), "region", QUICK)
+
+
+def test_a_column_of_as_many_values_as_examples_is_refused() -> None:
+    outcomes = averaged({"accuracy": np.ones(300)}, main="accuracy")
+    with pytest.raises(InputError, match="300 values in 300 examples"):
+        slice_report(outcomes, table_of([str(n) for n in range(300)]), "dialect", QUICK)
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("  ", EMPTY),
+        (None, EMPTY),
+        (3.0, "3"),
+        (2.5, "2.5"),
+        (["x", "y"], "x, y"),
+        (True, "True"),
+        ([], EMPTY),
+    ],
+)
+def test_values_are_called_as_they_are_written(cell: Any, name: str) -> None:
+    assert value_name(cell) == name
+
+
+# --- the command
+
+
+@pytest.fixture(scope="module")
+def sliced_model(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier whose data has a column of regions, one of them rare; no test file, so one is cut off."""
+    folder = tmp_path_factory.mktemp("sliced")
+    lines = (topics / "train.csv").read_text().splitlines()
+    rows = [f"{line},{'north' if n % 2 else 'south'}" for n, line in enumerate(lines[1:])]
+    rows[:2] = [row.rpartition(",")[0] + ",east" for row in rows[:2]]
+    (folder / "data.csv").write_text("\n".join([lines[0] + ",region", *rows]) + "\n")
+    recipe = Recipe(
+        base=str(tiny_base),
+        data=DataSettings(path=str(folder / "data.csv"), test_fraction=0.3),
+        train=TrainSettings(method="head", threads=1),
+    )
+    recipe.write(folder / "recipe.toml")
+    train(recipe, folder)
+    return folder
+
+
+def test_evaluate_by_a_column_reports_slices_of_the_split_that_was_cut_off(sliced_model: Path) -> None:
+    command = ["evaluate", str(sliced_model), "--by", "region", "--min-examples", "5"]
+    result = CliRunner().invoke(main, [*command, "--json"])
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    found = content["slices"]["region"]
+    assert sum(one["examples"] for one in found["slices"]) == content["examples"]
+    by_hand = sum(one["metrics"]["accuracy"]["value"] * one["examples"] for one in found["slices"])
+    assert by_hand / content["examples"] == pytest.approx(content["metrics"]["accuracy"])
+    assert {"north", "south"} <= {one["value"] for one in found["slices"]}
+    assert set(found["widest_gaps"]["accuracy"]) >= {"highest", "lowest", "gap", "low", "high", "p_value"}
+    shown = CliRunner().invoke(main, command).stdout
+    assert "by region" in shown
+    assert "widest gap, accuracy" in shown
+
+
+def test_evaluate_by_a_column_that_is_not_there_lists_the_columns(sliced_model: Path) -> None:
+    result = CliRunner().invoke(main, ["evaluate", str(sliced_model), "--by", "dialect"])
+    assert result.exit_code == 2
+    assert "has no column 'dialect'; the columns are 'text', 'label', 'region'" in result.stderr
