@@ -7,6 +7,7 @@ from typing import Any
 
 from .files import read_text
 from .split_names import split_called
+from .squad import is_squad, squad_table
 from .table import Row, Table
 from .types import DataError
 
@@ -34,7 +35,7 @@ def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Tab
     """The tables of a JSON file by split; a file of one table gives it under `all`.
 
     Taken are a list of objects, a list of lists under `columns`, an object that holds either under `data` or
-    under the names of splits, and an object of equally long columns.
+    under the names of splits, an object of equally long columns, and SQuAD's articles.
     """
     try:
         value = json.loads(read_text(path))
@@ -44,6 +45,8 @@ def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Tab
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: JSON that can't be read: {error}") from error
+    if is_squad(value):
+        return {"all": squad_table(str(path), value)}
     if isinstance(value, list):
         return {"all": _table(str(path), list(enumerate(value, start=1)), columns)}
     if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()) and value:

@@ -10,7 +10,15 @@ from .errors import RecipeError
 from .override import apply_overrides
 from .paths import anchored, relative_to
 from .schema import build, show
-from .tasks import GENERATION_TASKS, PAIR_TASKS, check_task_settings, default_max_length, default_precision
+from .tasks import (
+    GENERATION_TASKS,
+    PAIR_TASKS,
+    QUESTION_TASK,
+    check_task_settings,
+    default_max_length,
+    default_precision,
+    default_stride,
+)
 
 Method = Literal["full", "head", "lora"]
 Samples = Literal["multi", "single"]
@@ -49,6 +57,18 @@ class DataSettings:
     ] = None
     target_file: Annotated[
         str | None, "the targets, line by line beside the sources in `path`", *PAIR_TASKS
+    ] = None
+    question: Annotated[str | None, "the column of the questions; found by its usual name", QUESTION_TASK] = (
+        None
+    )
+    context: Annotated[str | None, "the column of the contexts; found by its usual name", QUESTION_TASK] = (
+        None
+    )
+    answers: Annotated[str | None, "the column of the answers; found by its usual name", QUESTION_TASK] = None
+    answer_start: Annotated[
+        str | None,
+        "the column of the answers' first characters, from 0; found by its usual name",
+        QUESTION_TASK,
     ] = None
     messages: Annotated[str | None, "the column of the conversations; found by its usual name", _CHAT] = None
     source_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
@@ -92,8 +112,13 @@ class TrainSettings:
     )
     max_length: Annotated[
         int | None,
-        "tokens of a text, a source, or a prompt with its answer; longer ones are cut; 128; 512 for text-generation",
+        "tokens of a text, a source, or a prompt with its answer; longer ones are cut; 128; 512 for text-generation; "
+        "for question-answering tokens of a window with its question; 384",
     ] = None
+    stride: Annotated[
+        int | None, "tokens that two windows of a long context share; a third of max_length", QUESTION_TASK
+    ] = None
+    max_answer_length: Annotated[int, "tokens of an answer at most", QUESTION_TASK] = 30
     max_target_length: Annotated[int, "tokens of an answer; longer ones are cut", *GENERATION_TASKS] = 128
     epochs: Annotated[float, "passes over the training data"] = 3.0
     batch_size: Annotated[int, "examples a step on each device"] = 32
@@ -163,6 +188,8 @@ class TrainSettings:
         _require(
             self.max_length is None or self.max_length >= 3, "train.max_length", "3 or more", self.max_length
         )
+        _require(self.stride is None or self.stride >= 0, "train.stride", "0 or more", self.stride)
+        _require(self.max_answer_length >= 1, "train.max_answer_length", "1 or more", self.max_answer_length)
         _require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)
         _require(self.vocabulary_size >= 100, "train.vocabulary_size", "100 or more", self.vocabulary_size)
         _require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
@@ -173,6 +200,10 @@ class TrainSettings:
     def max_length_for(self, task: str) -> int:
         """Tokens at which training cuts a text, or where none are set those of the task."""
         return default_max_length(task) if self.max_length is None else self.max_length
+
+    def stride_for(self, task: str) -> int:
+        """Tokens that two windows of a long text share, or where none are set a third of a window."""
+        return default_stride(self.max_length_for(task)) if self.stride is None else self.stride
 
 
 _UNSET_TRAIN = TrainSettings()  # told from settings that were given by being this very object

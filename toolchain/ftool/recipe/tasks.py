@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-decoders
 GENERATION_TASKS = (*PAIR_TASKS, "text-generation")
-TASKS = ("text-classification", *GENERATION_TASKS)
+QUESTION_TASK = "question-answering"
+TASKS = ("text-classification", QUESTION_TASK, *GENERATION_TASKS)
 
 # What serves another task's purpose.
 _INSTEAD = {
@@ -54,7 +55,12 @@ def default_precision(task: str) -> "PrecisionName":
 
 def default_max_length(task: str) -> int:
     """Tokens of a text where the recipe names none; of text generation they are prompt and answer together."""
-    return 512 if task == "text-generation" else 128
+    return {"text-generation": 512, QUESTION_TASK: 384}.get(task, 128)
+
+
+def default_stride(max_length: int) -> int:
+    """Tokens that two windows of a long text share where the recipe says nothing: a third of a window."""
+    return max_length // 3
 
 
 def check_task_settings(recipe: "Recipe") -> None:
@@ -69,6 +75,8 @@ def check_task_settings(recipe: "Recipe") -> None:
                 f"{name} is for {_listed(tasks)}, and the task is {recipe.task}; "
                 f"{_INSTEAD.get(name, 'leave it out')}"
             )
+    if recipe.task == QUESTION_TASK:
+        _check_questions(recipe)
     if recipe.task not in GENERATION_TASKS:
         return
     if recipe.train.method == "head":
@@ -86,6 +94,22 @@ def check_task_settings(recipe: "Recipe") -> None:
     if recipe.train.metric is not None and recipe.train.metric not in known:
         raise RecipeError(
             f"train.metric must be one of {', '.join(known)} for {recipe.task}, got {recipe.train.metric!r}"
+        )
+
+
+def _check_questions(recipe: "Recipe") -> None:
+    settings, task = recipe.train, recipe.task
+    if settings.method == "head":
+        raise RecipeError(f'train.method can\'t be "head" for {task}; use "full" or "lora"')
+    longest, stride = settings.max_length_for(task), settings.stride_for(task)
+    if stride >= longest - 3:  # three special tokens beside question and context
+        raise RecipeError(
+            f"train.stride must be below train.max_length, got {stride} and {longest}; lower it"
+        )
+    if settings.max_answer_length > stride + 1:
+        raise RecipeError(
+            f"train.max_answer_length must be at most train.stride + 1, or answers between two windows are lost, got "
+            f"{settings.max_answer_length} and {stride}; raise train.stride or lower train.max_answer_length"
         )
 
 
