@@ -1,0 +1,39 @@
+"""What a tag such as "B-person" says: where an entity begins, and of which kind it is."""
+
+import re
+
+_PREFIXED = re.compile(r"^([BILUSEMW])[-_](.+)$", re.DOTALL)
+_BEGINNING = frozenset("BUSW")
+_ENDING = frozenset("ELUSW")
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """A tag's prefix and kind: ("B", "person"), or ("O", "") outside entities.
+
+    A tag without a prefix is a kind whose tokens go on with each other, as in transformers: ("I", tag).
+    """
+    if outside(tag):
+        return "O", ""
+    match = _PREFIXED.match(tag)
+    return (match[1], match[2]) if match else ("I", tag)
+
+
+def outside(tag: str) -> bool:
+    """Whether a tag says that there is no entity."""
+    return tag == "O"
+
+
+def type_of(tag: str) -> str:
+    """The kind of entity that a tag is for; "" outside entities."""
+    return split_tag(tag)[1]
+
+
+def begins(before: str, tag: str) -> bool:
+    """Whether an entity begins at `tag`, which follows the tag `before`; as conlleval has it.
+
+    An I after something else begins one too: taggers say so, and readers of their answers would rather have it.
+    """
+    if outside(tag):
+        return False
+    (before_prefix, before_type), (prefix, kind) = split_tag(before), split_tag(tag)
+    return before_type != kind or prefix in _BEGINNING or before_prefix in _ENDING
