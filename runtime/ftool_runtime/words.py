@@ -31,8 +31,6 @@ def split_words(text: str) -> list[Span]:
             running = "blank"
         elif running != "blank" and (kind == "more" or (kind == running and kind != "alone")):
             words[-1] = (words[-1][0], position + 1)
-        elif words and running != "blank" and text[position - 1] == "\u200d":
-            words[-1] = (words[-1][0], position + 1)  # the joiner of an emoji made of several
         else:
             words.append((position, position + 1))
             running = kind
