@@ -141,7 +141,7 @@ GENERATION = 'task = "translation"\n' + MINIMAL
             'task = "translatoin"\n' + MINIMAL,
             'task "translatoin" is none that ftool trains; did you mean translation?',
         ),
-        ('task = "poetry"\n' + MINIMAL, "there are text-classification, summarization"),
+        ('task = "poetry"\n' + MINIMAL, "there are text-classification, "),
         (
             GENERATION + 'label = "x"\n',
             "data.label is for text-classification, and the task is translation; data.target is",

@@ -11,6 +11,7 @@ from .override import apply_overrides
 from .paths import anchored, relative_to
 from .schema import build, show
 from .tasks import (
+    EMBEDDING_TASK,
     GENERATION_TASKS,
     PAIR_TASKS,
     QUESTION_TASK,
@@ -22,7 +23,8 @@ from .tasks import (
 
 Method = Literal["full", "head", "lora"]
 Samples = Literal["multi", "single"]
-Pooling = Literal["auto", "mean", "cls", "pooler"]
+Pooling = Literal["auto", "mean", "cls", "last", "pooler"]
+Loss = Literal["auto", "multiple_negatives", "triplet", "cosent", "cosine"]
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adafactor"]
 TokenizerKind = Literal["unigram", "bpe"]
@@ -70,6 +72,20 @@ class DataSettings:
         "the column of the answers' first characters, from 0; found by its usual name",
         QUESTION_TASK,
     ] = None
+    anchor: Annotated[
+        str | None, "the column of queries or first sentences; found by its usual name", EMBEDDING_TASK
+    ] = None
+    positive: Annotated[
+        str | None, "the column of passages or second sentences; found by its usual name", EMBEDDING_TASK
+    ] = None
+    negative: Annotated[
+        str | None, "the column of what should not be found; found by its usual name", EMBEDDING_TASK
+    ] = None
+    score: Annotated[
+        str | None, "the column of how alike two sentences are; found by its usual name", EMBEDDING_TASK
+    ] = None
+    query_prompt: Annotated[str | None, "goes before every query; the base's own", EMBEDDING_TASK] = None
+    passage_prompt: Annotated[str | None, "goes before every passage; the base's own", EMBEDDING_TASK] = None
     messages: Annotated[str | None, "the column of the conversations; found by its usual name", _CHAT] = None
     source_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
     target_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
@@ -107,9 +123,17 @@ class TrainSettings:
         "full"
     )
     samples: Annotated[Samples, "multi: mini-batches; single: one example an update"] = "multi"
-    pooling: Annotated[Pooling, "mean, cls or pooler; auto: as the base model was trained", _CLASSIFY] = (
-        "auto"
-    )
+    pooling: Annotated[
+        Pooling,
+        "mean, cls, or for classifiers pooler, for embedders last; auto: as the base model was trained",
+        _CLASSIFY,
+        EMBEDDING_TASK,
+    ] = "auto"
+    loss: Annotated[
+        Loss,
+        "multiple_negatives, triplet, cosent or cosine; auto: cosent for scored pairs, else multiple_negatives",
+        EMBEDDING_TASK,
+    ] = "auto"
     max_length: Annotated[
         int | None,
         "tokens of a text, a source, or a prompt with its answer; longer ones are cut; 128; 512 for text-generation; "
@@ -144,7 +168,10 @@ class TrainSettings:
         _CLASSIFY,
     ] = "half"
     metric: Annotated[
-        str | None, "what decides between checkpoints and bundles; the task's own", *GENERATION_TASKS
+        str | None,
+        "what decides between checkpoints and bundles; the task's own",
+        *GENERATION_TASKS,
+        EMBEDDING_TASK,
     ] = None
     evaluations_per_epoch: Annotated[int, "on validation, each with a checkpoint to resume from"] = 2
     evaluation_examples: Annotated[

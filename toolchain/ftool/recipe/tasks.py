@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-decoders
 GENERATION_TASKS = (*PAIR_TASKS, "text-generation")
 QUESTION_TASK = "question-answering"
-TASKS = ("text-classification", QUESTION_TASK, *GENERATION_TASKS)
+EMBEDDING_TASK = "feature-extraction"
+TASKS = ("text-classification", QUESTION_TASK, EMBEDDING_TASK, *GENERATION_TASKS)
 
 # What serves another task's purpose.
 _INSTEAD = {
@@ -27,7 +28,7 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class TextMetrics:
-    """What a text generator may be judged by; `names` holds what train.metric can be, the default first."""
+    """What a task may be judged by; `names` holds what train.metric can be, the default first."""
 
     names: tuple[str, ...]
 
@@ -44,6 +45,19 @@ METRICS = {
     ),
     "text-generation": TextMetrics(
         ("token_accuracy", "exact_match", "answer_accuracy", "rougeL", "rouge1", "rouge2")
+    ),
+    # Of scored pairs the default is spearman.
+    EMBEDDING_TASK: TextMetrics(
+        (
+            "mrr_at_10",
+            "ndcg_at_10",
+            "recall_at_1",
+            "recall_at_5",
+            "recall_at_10",
+            "hit_at_5",
+            "spearman",
+            "pearson",
+        )
     ),
 }
 
@@ -77,7 +91,9 @@ def check_task_settings(recipe: "Recipe") -> None:
             )
     if recipe.task == QUESTION_TASK:
         _check_questions(recipe)
-    if recipe.task not in GENERATION_TASKS:
+    _check_pooling(recipe)
+    _check_metric(recipe)
+    if recipe.task not in (*GENERATION_TASKS, EMBEDDING_TASK):
         return
     if recipe.train.method == "head":
         raise RecipeError(
@@ -90,11 +106,20 @@ def check_task_settings(recipe: "Recipe") -> None:
             f"train.max_target_length must be below train.max_length, which holds prompt and answer, got {answer} "
             f"and {longest}; raise train.max_length or lower train.max_target_length"
         )
-    known = METRICS[recipe.task].names
-    if recipe.train.metric is not None and recipe.train.metric not in known:
+
+
+def _check_metric(recipe: "Recipe") -> None:
+    known = METRICS[recipe.task].names if recipe.task in METRICS else ()
+    if recipe.train.metric is not None and known and recipe.train.metric not in known:
         raise RecipeError(
             f"train.metric must be one of {', '.join(known)} for {recipe.task}, got {recipe.train.metric!r}"
         )
+
+
+def _check_pooling(recipe: "Recipe") -> None:
+    wrong = "pooler" if recipe.task == EMBEDDING_TASK else "last"
+    if recipe.train.pooling == wrong:
+        raise RecipeError(f"train.pooling can't be {wrong} for {recipe.task}; use auto, mean or cls")
 
 
 def _check_questions(recipe: "Recipe") -> None:

@@ -176,11 +176,13 @@ def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
 
 
 def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifier:
+    pooling = recipe.train.pooling
+    assert pooling != "last"  # the recipe refuses it
     loaded = create_classifier(
         resolve_base(recipe.base),
         data.label_names,
         multi_label=data.multi_label,
-        pooling=recipe.train.pooling,
+        pooling=pooling,
         max_length=recipe.train.max_length_for(recipe.task),
         base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
     )
