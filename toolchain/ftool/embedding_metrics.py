@@ -1,0 +1,145 @@
+"""What embeddings are judged by, from the vectors alone: the same for run/ in torch and for a bundle."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import pearsonr, spearmanr
+
+from ftool.data.similarity import SimilarityKind, SimilaritySplit
+from ftool_export.embedder import Kind
+
+from .results import Metrics
+
+Vectors = NDArray[np.float32]  # (texts, width)
+
+_CUTS = (1, 5, 10)  # how many passages recall and hits look at
+_RANKED = 10  # passages that MRR and NDCG look at
+_QUERIES_AT_ONCE = 1024  # a block of similarities to 100,000 passages takes 400 MB
+
+
+@dataclass(frozen=True)
+class Search:
+    """Queries, the passages they are asked of, and for each query the positions of those that it should find."""
+
+    queries: Sequence[str]
+    corpus: Sequence[str]
+    relevant: Sequence[frozenset[int]]
+
+
+def judged_texts(split: SimilaritySplit) -> list[tuple[Kind | None, Sequence[str]]]:
+    """The texts whose vectors `embedding_metrics` takes, with the kind that each list is of.
+
+    Pairs and triplets: each query once, then each passage once, positive or negative. Scored pairs: both sides.
+    """
+    if split.kind == "scored":
+        return [(None, [e.anchor for e in split.examples]), (None, [e.positive for e in split.examples])]
+    search = search_of(split)
+    return [("query", search.queries), ("passage", search.corpus)]
+
+
+def search_of(split: SimilaritySplit) -> Search:
+    """The split as a search: every anchor is asked of all passages of the split, negatives included."""
+    queries = {e.anchor: position for position, e in enumerate(split.examples)}
+    corpus: dict[str, int] = {}
+    relevant: dict[str, set[int]] = {query: set() for query in queries}
+    for example in split.examples:
+        for text in example.texts[1:]:
+            corpus.setdefault(text, len(corpus))
+        relevant[example.anchor].add(corpus[example.positive])
+    return Search(list(relevant), list(corpus), [frozenset(found) for found in relevant.values()])
+
+
+def embedding_metrics(split: SimilaritySplit, vectors: Sequence[Vectors], similarity: str) -> Metrics:
+    """All metrics of the vectors of `judged_texts(split)`, by cosine or dot product, as `similarity` says.
+
+    Scored pairs: correlation of similarity and score, -1 to 1. Pairs and triplets: search, 0 to 1; of triplets also
+    how often the positive is nearer than the negative.
+    """
+    first, second = (prepared(one, similarity) for one in vectors)
+    if split.kind == "scored":
+        return correlations((first * second).sum(axis=1), split.scores)
+    search = search_of(split)
+    metrics = search_metrics(search, best_of(first, second, max(_CUTS)))
+    if split.kind == "triplets":
+        metrics["triplet_accuracy"] = _nearer(split, search, first, second)
+    return metrics
+
+
+def main_metric(kind: SimilarityKind, asked: str | None) -> str:
+    """The name of the metric that decides: what the recipe asked for, or the kind's own."""
+    return asked or ("spearman" if kind == "scored" else "mrr_at_10")
+
+
+def prepared(vectors: Vectors, similarity: str) -> Vectors:
+    """Vectors whose dot products are the similarities."""
+    if similarity == "dot":
+        return vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def correlations(similarities: NDArray[np.floating], scores: Sequence[float]) -> Metrics:
+    """Spearman's and Pearson's correlation of two lists, and of constant ones 0."""
+    if len(scores) < 2:
+        return {"spearman": 0.0, "pearson": 0.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constant input, whose correlation is not a number
+        found = {
+            "spearman": float(spearmanr(similarities, scores).statistic),
+            "pearson": float(pearsonr(similarities, scores).statistic),
+        }
+    return {name: value if np.isfinite(value) else 0.0 for name, value in found.items()}
+
+
+def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
+    """Positions in `corpus` of the nearest `count` of each query, nearest first; of equally near ones the earlier."""
+    count = min(count, len(corpus))
+    found = np.empty((len(queries), count), dtype=np.int64)
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        block = slice(start, start + _QUERIES_AT_ONCE)
+        similarities = queries[block] @ corpus.T  # (queries, corpus)
+        found[block] = np.argsort(-similarities, axis=1, kind="stable")[:, :count]
+    return found
+
+
+def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
+    """Metrics of the passages `found`, (queries, up to 10), best first, by their positions in the corpus.
+
+    recall: the share of a query's relevant passages that is found; hit: whether any is. mrr: one over the rank of the
+    first relevant one. ndcg: with gains of 1 (Järvelin and Kekäläinen 2002). All are means over queries.
+    """
+    right = np.array(
+        [
+            [position in relevant for position in row]
+            for row, relevant in zip(found, search.relevant, strict=True)
+        ]
+    ).reshape(len(search.queries), -1)  # (queries, ranks)
+    wanted = np.array([len(relevant) for relevant in search.relevant])
+    metrics: Metrics = {}
+    for cut in _CUTS:
+        metrics[f"recall_at_{cut}"] = float((right[:, :cut].sum(axis=1) / wanted).mean())
+    for cut in _CUTS:
+        metrics[f"hit_at_{cut}"] = float(right[:, :cut].any(axis=1).mean())
+    ranked = right[:, :_RANKED]
+    first = np.where(ranked.any(axis=1), 1.0 / (ranked.argmax(axis=1) + 1), 0.0)
+    metrics[f"mrr_at_{_RANKED}"] = float(first.mean())
+    gains = 1.0 / np.log2(np.arange(2, _RANKED + 2))
+    ideal = np.cumsum(gains)[np.minimum(wanted, _RANKED) - 1]
+    metrics[f"ndcg_at_{_RANKED}"] = float(((ranked * gains[: ranked.shape[1]]).sum(axis=1) / ideal).mean())
+    return metrics | {"queries": len(search.queries), "passages": len(search.corpus)}
+
+
+def _nearer(split: SimilaritySplit, search: Search, queries: Vectors, corpus: Vectors) -> float:
+    query = _positions(search.queries)
+    passage = _positions(search.corpus)
+    rows = [(query[e.anchor], passage[e.positive], passage[e.negative or ""]) for e in split.examples]
+    anchors, near, far = (list(column) for column in zip(*rows, strict=True))
+    gap = (queries[anchors] * (corpus[near] - corpus[far])).sum(axis=1)
+    return float((gap > 0).mean())
+
+
+def _positions(texts: Sequence[str]) -> Mapping[str, int]:
+    return {text: position for position, text in enumerate(texts)}
