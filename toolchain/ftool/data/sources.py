@@ -8,6 +8,7 @@ from pathlib import Path
 from ftool.recipe import DataSettings
 from ftool.recipe.paths import BUILTIN, looks_like_path
 
+from .conll import CONLL_SUFFIXES, is_conll, read_conll
 from .dates import date_tables
 from .delimited import read_csv, read_tsv
 from .files import bare_stem, bare_suffix
@@ -19,7 +20,7 @@ from .split_names import is_shard, split_called
 from .table import Table
 from .types import DataError
 
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", *CONLL_SUFFIXES)
 GENERATED = {"dates": date_tables}  # shipped data that is made, not read: builtin:NAME, or builtin:NAME:SIZE
 
 
@@ -83,6 +84,10 @@ def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
 def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
     """The tables of one file, by its suffix."""
     match bare_suffix(path):
+        case ".tsv" | ".txt" if is_conll(path):
+            return {"all": read_conll(path, columns)}
+        case suffix if suffix in CONLL_SUFFIXES:
+            return {"all": read_conll(path, columns)}
         case ".csv":
             return {"all": read_csv(path, columns)}
         case ".tsv":

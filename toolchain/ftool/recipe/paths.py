@@ -27,7 +27,11 @@ def relative_to(recipe: "Recipe", folder: Path) -> "Recipe":
 def looks_like_path(value: str) -> bool:
     """Whether a value that is nothing on disk was meant as a path, not as a hub id or a shipped name."""
     return bool(
-        re.search(r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt)(\.gz)?$", value, re.IGNORECASE)
+        re.search(
+            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.gz)?$",
+            value,
+            re.IGNORECASE,
+        )
     )
 
 

@@ -15,6 +15,7 @@ from .tasks import (
     GENERATION_TASKS,
     PAIR_TASKS,
     QUESTION_TASK,
+    TAGGING_TASK,
     check_task_settings,
     default_max_length,
     default_precision,
@@ -49,8 +50,19 @@ class DataSettings:
     path: Annotated[str, "a file, a folder of train and test files, a hub id, or builtin:NAME"]
     validation: Annotated[str | None, "a file of its own; else found, or cut off the training data"] = None
     test: Annotated[str | None, "a file of its own; else found, or cut off the training data"] = None
-    text: Annotated[str | None, "the column of the texts; found by its usual name", _CLASSIFY, _CHAT] = None
-    label: Annotated[str | None, "the column of the labels; found by its usual name", _CLASSIFY] = None
+    text: Annotated[
+        str | None,
+        "the column of the texts, or of their words; found by its usual name",
+        _CLASSIFY,
+        TAGGING_TASK,
+        _CHAT,
+    ] = None
+    label: Annotated[
+        str | None,
+        "the column of the labels, tags or entities; found by its usual name",
+        _CLASSIFY,
+        TAGGING_TASK,
+    ] = None
     source: Annotated[
         str | None, "the column of what goes in; found by its usual name", *GENERATION_TASKS
     ] = None
@@ -91,9 +103,9 @@ class DataSettings:
     target_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
     prefix: Annotated[str | None, "goes before every source; as the base model wants it", *PAIR_TASKS] = None
     columns: Annotated[tuple[str, ...] | None, "the columns' names, for files without a header"] = None
-    label_names: Annotated[str | None, "a file of names, one a line, where labels are numbers", _CLASSIFY] = (
-        None
-    )
+    label_names: Annotated[
+        str | None, "a file of names, one a line, where labels are numbers", _CLASSIFY, TAGGING_TASK
+    ] = None
     label_separator: Annotated[
         str | None, "stands between the labels of one cell, such as a comma", _CLASSIFY
     ] = None
@@ -140,7 +152,10 @@ class TrainSettings:
         "for question-answering tokens of a window with its question; 384",
     ] = None
     stride: Annotated[
-        int | None, "tokens that two windows of a long context share; a third of max_length", QUESTION_TASK
+        int | None,
+        "tokens that two windows of a long text share; a third of max_length",
+        QUESTION_TASK,
+        TAGGING_TASK,
     ] = None
     max_answer_length: Annotated[int, "tokens of an answer at most", QUESTION_TASK] = 30
     max_target_length: Annotated[int, "tokens of an answer; longer ones are cut", *GENERATION_TASKS] = 128

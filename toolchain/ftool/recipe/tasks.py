@@ -15,7 +15,8 @@ PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-
 GENERATION_TASKS = (*PAIR_TASKS, "text-generation")
 QUESTION_TASK = "question-answering"
 EMBEDDING_TASK = "feature-extraction"
-TASKS = ("text-classification", QUESTION_TASK, EMBEDDING_TASK, *GENERATION_TASKS)
+TAGGING_TASK = "token-classification"
+TASKS = ("text-classification", TAGGING_TASK, QUESTION_TASK, EMBEDDING_TASK, *GENERATION_TASKS)
 
 # What serves another task's purpose.
 _INSTEAD = {
@@ -89,6 +90,8 @@ def check_task_settings(recipe: "Recipe") -> None:
                 f"{name} is for {_listed(tasks)}, and the task is {recipe.task}; "
                 f"{_INSTEAD.get(name, 'leave it out')}"
             )
+    if recipe.task in (QUESTION_TASK, TAGGING_TASK):
+        _check_windows(recipe)
     if recipe.task == QUESTION_TASK:
         _check_questions(recipe)
     _check_pooling(recipe)
@@ -122,7 +125,7 @@ def _check_pooling(recipe: "Recipe") -> None:
         raise RecipeError(f"train.pooling can't be {wrong} for {recipe.task}; use auto, mean or cls")
 
 
-def _check_questions(recipe: "Recipe") -> None:
+def _check_windows(recipe: "Recipe") -> None:
     settings, task = recipe.train, recipe.task
     if settings.method == "head":
         raise RecipeError(f'train.method can\'t be "head" for {task}; use "full" or "lora"')
@@ -131,6 +134,10 @@ def _check_questions(recipe: "Recipe") -> None:
         raise RecipeError(
             f"train.stride must be below train.max_length, got {stride} and {longest}; lower it"
         )
+
+
+def _check_questions(recipe: "Recipe") -> None:
+    settings, stride = recipe.train, recipe.train.stride_for(recipe.task)
     if settings.max_answer_length > stride + 1:
         raise RecipeError(
             f"train.max_answer_length must be at most train.stride + 1, or answers between two windows are lost, got "

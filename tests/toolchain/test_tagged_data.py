@@ -1,0 +1,377 @@
+"""Texts with entities: CoNLL, lists of words with tags, character spans; schemes, refusals, splits."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftool.data.conll import read_conll
+from ftool.data.load_tags import load_tagged_data, load_tagged_split
+from ftool.data.tag_schemes import (
+    TypedSpan,
+    count_repaired,
+    detect_scheme,
+    spans_of_tags,
+    tags_of_spans,
+)
+from ftool.data.tagged_text import TaggedData
+from ftool.data.types import DataError
+from ftool.recipe import DataSettings, Recipe
+
+SENTENCES = "Ann\tB-per\nLee\tI-per\nsaw\tO\nRome\tB-loc\n\nOslo\tB-loc\nslept\tO\n"
+
+
+def load(path: Path, **settings: Any) -> TaggedData:
+    """Data of one file, which is its own validation and test."""
+    return load_tagged_data(DataSettings(path=str(path), validation=str(path), test=str(path), **settings))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def write_rows(path: Path, *rows: dict[str, Any]) -> Path:
+    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+# --- CoNLL -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SENTENCES,
+        SENTENCES.replace("\t", " "),
+        SENTENCES.replace("\t", "   "),
+        SENTENCES.replace("\n", "\r\n"),
+        SENTENCES.replace("\n\n", "\n\t\n \n\n"),
+        "-DOCSTART- -X- -X- O\n\n" + SENTENCES.replace("\t", " NNP B-NP "),
+        "# sent_id = 1\n" + SENTENCES,
+        SENTENCES.replace("\n\n", "\n-DOCSTART-\tO\n"),
+        "\ufeff" + SENTENCES.rstrip("\n"),
+    ],
+)
+def test_conll_is_read_however_it_is_laid_out(tmp_path: Path, text: str) -> None:
+    data = load(write(tmp_path / "data.conll", text))
+    assert [one.tokens for one in data.train.examples] == [["Ann", "Lee", "saw", "Rome"], ["Oslo", "slept"]]
+    assert [one.tags for one in data.train.examples] == [("B-per", "I-per", "O", "B-loc"), ("B-loc", "O")]
+    assert data.label_names == ("O", "B-loc", "I-loc", "B-per", "I-per")
+
+
+@pytest.mark.parametrize("name", ["train.txt", "train.tsv", "train.bio", "train.conll.gz"])
+def test_conll_is_known_by_what_is_in_it(tmp_path: Path, name: str) -> None:
+    import gzip
+
+    content = SENTENCES.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert len(load(tmp_path / name).train) == 2
+
+
+def test_words_keep_odd_spaces_and_hash_signs(tmp_path: Path) -> None:
+    text = "1\u00a0000\tO\n\u3000\tO\n#\tO\n# x\tB-a\n\u2028\tO\nb\u0085c\tI-a\n"
+    (example,) = load(write(tmp_path / "data.conll", text)).train.examples
+    assert example.tokens == ["1\u00a0000", "\u3000", "#", "# x", "\u2028", "b\u0085c"]
+    spaced = write(tmp_path / "spaced.conll", "1\u00a0000 O\n# O\nRome B-a\n")
+    assert load(spaced).train.examples[0].tokens == ["1\u00a0000", "#", "Rome"]
+
+
+def test_the_text_is_the_words_with_one_space_each(tmp_path: Path) -> None:
+    example = load(write(tmp_path / "data.conll", SENTENCES)).train.examples[0]
+    assert example.text == "Ann Lee saw Rome"
+    assert example.words == ((0, 3), (4, 7), (8, 11), (12, 16))
+    assert example.row == 1
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.conll", "1\tAnn\tB-per\tNNP\n2\tran\tO\tVBD\n")
+    names = ("id", "form", "entity", "pos")
+    data = load(path, columns=names, label="entity")
+    assert data.train.examples[0].tokens == ["Ann", "ran"]
+    assert "'form'" in data.notes[0]
+    assert "'entity'" in data.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Ann\tB-per\nran\n\n", "line 2 has 1 column where there should be 2 columns: 'ran'"),
+        ("Ann\tB-per\nran\tVB\tO\n", "line 2 has 3 columns where there should be 2 columns"),
+        ("Ann\tB-per\n\tO\n", "line 2 has nothing in column 1"),
+        ("Ann\n", "line 1 has 1 column where there should be a word and its tag"),
+        ("a\tO\n\nAnn\tB-per\nran\tVB\n", "row 3 has at 'ran' a tag that is no tag of IOB"),
+        ("\n\n", "the file is empty"),
+        ("-DOCSTART-\tO\n", "holds no sentence"),
+        ("a\tO\nb\tO\n", "have no entity, only the tag O"),
+    ],
+)
+def test_a_line_that_can_not_be_read_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "data.conll", text)
+    with pytest.raises(DataError) as error:
+        load(path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tsv_of_texts_is_still_one(tmp_path: Path) -> None:
+    from ftool.data.sources import read_file
+
+    path = write(tmp_path / "data.tsv", "text\tlabel\nplay a song\tmusic\n")
+    assert read_file(path, None)["all"].columns == ("text", "label")
+
+
+# --- rows of words and tags ------------------------------------------------------------------------------------------
+
+
+def test_rows_of_words_and_tags(tmp_path: Path) -> None:
+    path = write_rows(
+        tmp_path / "data.jsonl",
+        {"tokens": ["Ann", "ran"], "ner_tags": ["B-per", "O"]},
+        {"tokens": ["to", "Rome"], "ner_tags": ["O", "B-loc"]},
+    )
+    assert [one.tags for one in load(path).train.examples] == [("B-per", "O"), ("O", "B-loc")]
+
+
+def test_numbers_have_names_from_a_file(tmp_path: Path) -> None:
+    names = write(tmp_path / "names.txt", "O\nB-per\nI-per\n")
+    path = write_rows(tmp_path / "data.jsonl", {"tokens": ["Ann", "Lee", "ran"], "tags": [1, 2, 0]})
+    assert load(path, label_names=str(names)).train.examples[0].tags == ("B-per", "I-per", "O")
+    with pytest.raises(
+        DataError, match=r"row 1 has the number 1 for a tag; name a file of tags.*--label-names"
+    ):
+        load(path)
+
+
+def test_a_text_beside_the_words_is_taken_as_it_is(tmp_path: Path) -> None:
+    text = "Ann's here,  Lee."
+    words = ["Ann", "'s", "here", ",", "Lee", "."]
+    tags = ["B-per", "O", "O", "O", "B-per", "O"]
+    example = load(
+        write_rows(tmp_path / "data.jsonl", {"text": text, "tokens": words, "tags": tags})
+    ).train.examples[0]
+    assert (example.text, example.tokens) == (text, words)
+    other = write_rows(tmp_path / "other.jsonl", {"text": "Bob", "tokens": ["Ann"], "tags": ["B-per"]})
+    with pytest.raises(DataError, match="row 1 has a text that its words were not cut from: word 1, 'Ann'"):
+        load(other)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": ["Ann", "ran"], "tags": ["B-per"]}, "row 2 has 2 words and 1 tags; each word needs one"),
+        ({"tokens": ["Ann", ""], "tags": ["B-per", "O"]}, "row 2 has a word that is empty, number 2"),
+        (
+            {"tokens": ["Ann", 7], "tags": ["B-per", "O"]},
+            "row 2 has a word that is no string ('7'), number 2",
+        ),
+        ({"tokens": [], "tags": []}, "row 2 has no words"),
+        ({"tokens": ["Ann"], "tags": ["PER"]}, "row 2 has at 'Ann' a tag that is no tag of IOB"),
+        ({"tokens": ["Ann"], "tags": [None]}, "row 2 has at 'Ann' a tag that is no string: None"),
+        ({"tokens": ["\ud800"], "tags": ["O"]}, "half a surrogate pair"),
+    ],
+)
+def test_a_row_that_does_not_match_is_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    path = tmp_path / "data.jsonl"
+    good = {"tokens": ["Ann"], "tags": ["B-per"]}
+    path.write_text("".join(json.dumps(one) + "\n" for one in (good, row)))
+    with pytest.raises(DataError) as error:
+        load(path)
+    assert f"{path}: " in str(error.value)
+    assert message in str(error.value)
+
+
+def test_sentences_of_spaces_alone_are_left_out_and_counted(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "data.conll", SENTENCES + "\n\u3000\tO\n"))
+    assert len(data.train) == 2
+    assert any("1 sentences of nothing but spaces were left out" in line for line in data.warnings)
+
+
+# --- spans of characters ---------------------------------------------------------------------------------------------
+
+
+def span(start: int, end: int, label: str = "loc", **more: Any) -> dict[str, Any]:
+    return {"start": start, "end": end, "label": label, **more}
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [span(11, 17), span(0, 3, "per")],
+        [[0, 3, "per"], [11, 17, "loc"]],
+        [{"start_offset": 0, "end_offset": 3, "type": "per"}, {"begin": 11, "end": 17, "tag": "loc"}],
+    ],
+)
+def test_spans_become_tags_of_words(tmp_path: Path, spans: list[Any]) -> None:
+    data = load(write_rows(tmp_path / "data.jsonl", {"text": "Ann was in 东京 Bay.", "entities": spans}))
+    (example,) = data.train.examples
+    assert example.tokens == ["Ann", "was", "in", "东", "京", "Bay", "."]
+    assert example.tags == ("B-per", "O", "O", "B-loc", "I-loc", "I-loc", "O")
+    assert data.scheme == "spans"
+    assert not any("widened" in line for line in data.warnings)
+
+
+def test_entities_within_words_are_widened_and_counted(tmp_path: Path) -> None:
+    row = {"text": "preRome and Oslo", "spans": [span(3, 7), span(12, 14), span(14, 16), span(7, 8)]}
+    data = load(write_rows(tmp_path / "data.jsonl", row))
+    assert data.train.examples[0].tags == ("B-loc", "O", "B-loc")
+    assert any(
+        "2 entities begin or end inside a word" in line and "row 1, 'Rome'" in line for line in data.warnings
+    )
+    assert any("2 entities share a word with another or hold none" in line for line in data.warnings)
+
+
+@pytest.mark.parametrize(
+    ("spans", "message"),
+    [
+        (
+            [span(0, 5), span(4, 8, "per")],
+            "entities that overlap, 'Rome ' (loc, 0 to 5) and ' and' (per, 4 to 8)",
+        ),
+        ([span(0, 99)], "an entity from 0 to 99 in a text of 13 characters"),
+        ([span(4, 4)], "an entity from 4 to 4"),
+        ([span(-2, 4)], "an entity from -2 to 4"),
+        ([span(0, 4, text="Oslo")], "an entity 'Oslo' at 0 to 4, where its text has 'Rome'"),
+        ([span(0, 4, "")], "an entity without a label at 0 to 4"),
+        ([{"start": "0", "end": 4, "label": "x"}], "an entity from '0' to 4"),
+        (["Rome"], 'has an entity that is no {"start", "end", "label"}'),
+        (None, "has no list of entities: 'None'"),
+    ],
+)
+def test_wrong_spans_are_refused_with_their_row(tmp_path: Path, spans: Any, message: str) -> None:
+    rows = [{"text": "Oslo", "entities": [span(0, 4)]}, {"text": "Rome and Oslo", "entities": spans}]
+    with pytest.raises(DataError) as error:
+        load(write_rows(tmp_path / "data.jsonl", *rows))
+    assert "data.jsonl: row 2 " in str(error.value)
+    assert message in str(error.value)
+
+
+# --- schemes ---------------------------------------------------------------------------------------------------------
+
+SCHEMES = {
+    "IOB1": ["I-a", "I-a", "O", "I-b", "B-b", "I-a"],
+    "IOB2": ["B-a", "I-a", "O", "B-b", "B-b", "B-a"],
+    "IOBES": ["B-a", "E-a", "O", "S-b", "S-b", "S-a"],
+    "BILOU": ["B-a", "L-a", "O", "U-b", "U-b", "U-a"],
+    "BMES": ["B-a", "E-a", "O", "S-b", "B-b", "M-b", "E-b"],
+}
+
+
+@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "IOBES", "BILOU"])
+def test_every_scheme_is_told_and_read_as_iob2(tmp_path: Path, scheme: str) -> None:
+    rows = zip("abcdef", SCHEMES[scheme], strict=True)
+    text = "".join(f"{word}\t{tag}\n" for word, tag in rows)
+    data = load(write(tmp_path / "data.conll", text))
+    assert data.scheme == scheme
+    assert f"in {scheme}" in data.notes[0]
+    assert list(data.train.examples[0].tags) == SCHEMES["IOB2"]
+    assert not any(scheme in line for line in data.warnings)
+
+
+def test_middles_are_insides_too() -> None:
+    assert detect_scheme([SCHEMES["BMES"]]) == "BMES"
+    assert spans_of_tags(SCHEMES["BMES"])[-1] == TypedSpan(4, 7, "b")
+
+
+def test_tags_that_break_their_scheme_are_read_and_counted(tmp_path: Path) -> None:
+    text = SENTENCES + "\nin\tO\nNew\tI-loc\nYork\tI-loc\n"
+    data = load(write(tmp_path / "data.conll", text))
+    assert data.train.examples[-1].tags == ("O", "B-loc", "I-loc")
+    assert any(
+        "1 tags in 1 sentences are not as IOB2 has them (first: row 9)" in line for line in data.warnings
+    )
+
+
+@st.composite
+def entities(draw: st.DrawFn) -> tuple[list[TypedSpan], int]:
+    spans, position = [], 0
+    for _ in range(draw(st.integers(0, 5))):
+        first = position + draw(st.integers(0, 2))
+        position = first + draw(st.integers(1, 3))
+        spans.append(TypedSpan(first, position, draw(st.sampled_from("ab"))))
+    return spans, position + draw(st.integers(0, 2))
+
+
+@given(entities(), st.sampled_from(["IOB1", "IOB2", "IOBES", "BILOU", "BMES", "BMEW"]))
+def test_entities_survive_every_scheme(given: tuple[list[TypedSpan], int], scheme: str) -> None:
+    spans, words = given
+    tags = tags_of_spans(spans, words, scheme)
+    assert spans_of_tags(tags) == spans
+    assert count_repaired(tags, scheme) == 0
+
+
+# --- splits and names ------------------------------------------------------------------------------------------------
+
+
+def many(kinds: Sequence[str], count: int = 60) -> str:
+    return "".join(f"w{i}\tB-{kinds[i % len(kinds)]}\nx\tO\n\n" for i in range(count))
+
+
+def test_missing_splits_are_cut_off_by_kind(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.conll", many("abc"))
+    data = load_tagged_data(DataSettings(path=str(path)))
+    assert (len(data.train), len(data.validation), len(data.test)) == (48, 6, 6)
+    for split in (data.validation, data.test):
+        assert {tag for one in split.examples for tag in one.tags} == {"O", "B-a", "B-b", "B-c"}
+    again = load_tagged_data(DataSettings(path=str(path)))
+    assert again == data
+
+
+def test_a_folder_of_splits(tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        write(tmp_path / f"{name}.conll", SENTENCES)
+    data = load_tagged_data(DataSettings(path=str(tmp_path)))
+    assert len(data.validation) == 2
+    assert any("2 of 2 texts stand in the training data too" in line for line in data.warnings)
+
+
+def test_a_kind_that_training_lacks_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "train.conll", SENTENCES)
+    write(tmp_path / "test.conll", "\nEiffel\tB-thing\n")
+    with pytest.raises(
+        DataError, match=r"test\.conll: row 2 with the label 'thing', which no training example has"
+    ):
+        load_tagged_data(DataSettings(path=str(tmp_path)))
+
+
+def test_other_data_may_hold_only_kinds_that_the_model_knows(tmp_path: Path) -> None:
+    settings = DataSettings(path=str(write(tmp_path / "data.conll", SENTENCES)))
+    labels = ("O", "B-loc", "I-loc", "B-per", "I-per")
+    assert len(load_tagged_split(settings, labels)) == 2
+    with pytest.raises(DataError, match="'per', which the model does not know"):
+        load_tagged_split(settings, labels[:3])
+
+
+def test_the_fingerprint_is_of_words_and_tags_whatever_the_file(tmp_path: Path) -> None:
+    conll = load(write(tmp_path / "a.conll", SENTENCES))
+    iob1 = load(write(tmp_path / "b.txt", SENTENCES.replace("B-", "I-").replace("\t", " ")))
+    rows = [{"tokens": one.tokens, "tags": one.tags} for one in conll.train.examples]
+    assert conll.sha256 == iob1.sha256 == load(write_rows(tmp_path / "c.jsonl", *rows)).sha256
+    other = load(write(tmp_path / "d.conll", SENTENCES.replace("B-loc", "B-place")))
+    assert other.sha256 != conll.sha256
+
+
+def test_wnut17_is_what_its_authors_count(shared_data: Path) -> None:
+    data = load_tagged_data(DataSettings(path=str(shared_data / "wnut17")))
+    assert (len(data.train), len(data.validation), len(data.test)) == (3394, 1009, 1287)
+    found = [
+        sum(len(spans_of_tags(one.tags)) for one in data.split(name).examples) for name in ("train", "test")
+    ]
+    assert found == [1975, 1079]  # Derczynski et al. 2017, table 2
+    assert data.scheme == "IOB2"
+    assert not data.warnings
+
+
+def test_settings_for_tagging_are_settings_of_a_recipe() -> None:
+    recipe = Recipe(task="token-classification", data=DataSettings(path="a", text="words", label="tags"))
+    assert recipe.train.stride_for(recipe.task) == 42
+
+
+def test_columns_of_conll_differ_only_by_line(tmp_path: Path) -> None:
+    table = read_conll(write(tmp_path / "a.conll", "a x O\nb y B-c\n"))
+    assert table.columns == ("tokens", "column2", "tags")
+    assert table.rows[0].cells == (["a", "b"], ["x", "y"], ["O", "B-c"])
