@@ -54,7 +54,7 @@ def place_answers(
 
 def _place(text: str, given: int | None, context: str, where: str, report: PlaceReport) -> int | None:
     if given is not None:
-        if context.startswith(text, given):
+        if given >= 0 and context.startswith(text, given):
             return given
         report.wrong += 1
         if not report.first:

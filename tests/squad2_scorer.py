@@ -1,0 +1,70 @@
+"""SQuAD 2.0's figures for predictions in a file, written from the paper's description to check ftool's own.
+
+    python tests/squad2_scorer.py DATA.json PREDICTIONS.json
+
+PREDICTIONS is an object: the text of each answer by the question's id, "" for no answer. Nothing of ftool is imported.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+MARKS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+def words(text: str) -> list[str]:
+    """Lower case, without punctuation, then without articles."""
+    bare = "".join(letter for letter in text.lower() if letter not in MARKS)
+    kept, word = [], ""
+    for letter in (
+        bare + " "
+    ):  # an article stands between characters that are no letters, digits or underscores
+        if letter.isalnum() or letter == "_":
+            word += letter
+            continue
+        kept.append("" if word in ("a", "an", "the") else word)
+        kept.append(letter)
+        word = ""
+    return "".join(piece if piece.strip() else " " for piece in kept).split()
+
+
+def overlap(answer: str, reference: str) -> float:
+    """F1 of the words of both, each counted as often as it stands there."""
+    given, right = words(answer), words(reference)
+    if not given or not right:
+        return 1.0 if given == right else 0.0
+    left, common = list(right), 0
+    for word in given:
+        if word in left:
+            left.remove(word)
+            common += 1
+    return 2.0 * common / (len(given) + len(right))
+
+
+def score(data: Any, predictions: dict[str, str]) -> dict[str, float]:
+    """Percentages over all questions, and over those with and without an answer."""
+    exact: dict[bool, list[float]] = {True: [], False: []}
+    f1: dict[bool, list[float]] = {True: [], False: []}
+    for article in data["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                references = [one["text"] for one in question["answers"] if words(one["text"])] or [""]
+                answer = predictions[question["id"]]
+                kind = bool(question["answers"])
+                exact[kind].append(max(1.0 if words(answer) == words(one) else 0.0 for one in references))
+                f1[kind].append(max(overlap(answer, one) for one in references))
+    result = {}
+    for name, numbers in (("exact_match", exact), ("f1", f1)):
+        every = numbers[True] + numbers[False]
+        result[name] = 100.0 * sum(every) / len(every)
+        for kind, prefix in ((True, "has_answer"), (False, "no_answer")):
+            if numbers[kind]:
+                result[f"{prefix}_{name}"] = 100.0 * sum(numbers[kind]) / len(numbers[kind])
+    return result
+
+
+if __name__ == "__main__":
+    _, data_file, predictions_file = sys.argv
+    found = score(json.loads(Path(data_file).read_text()), json.loads(Path(predictions_file).read_text()))
+    print(json.dumps(found, indent=1))
