@@ -2,16 +2,22 @@
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
 from ftool_runtime.errors import InputError
 
+if TYPE_CHECKING:
+    from ftool_export.encoder.loaded import LoadedEncoder
+    from ftool_export.examples import Examples
+
 # A task is a module with the functions of `Task`; it is imported when it is asked for.
 TASKS = {
     "text-classification": "ftool.tasks.text_classification",
+    "question-answering": "ftool.tasks.question_answering",
     "summarization": "ftool.tasks.generation",
     "translation": "ftool.tasks.generation",
     "text-generation": "ftool.tasks.generation",
@@ -36,6 +42,25 @@ class Task(Protocol):
         """Measure the model folder's checkpoint or bundle on a split of `data`, or of the recipe's own."""
 
 
+class EncoderTask(Task, Protocol):
+    """What the module of a task provides besides whose graph is one encoder."""
+
+    def load(self, checkpoint: str | Path) -> "LoadedEncoder":
+        """The checkpoint in run/, a folder, or a hub id. Raises CheckpointError."""
+
+    def recipe_examples(self, recipe: Recipe, loaded: Any, split: str) -> "Examples":
+        """A split of the recipe's data, with the metric that decides. Raises DataError."""
+
+    def data_examples(self, settings: DataSettings, loaded: Any, split: str) -> "Examples":
+        """A split of other data, or its only one, likewise."""
+
+    def sample_examples(self, loaded: Any) -> "Examples":
+        """Some inputs without labels, where no data was named."""
+
+    def inputs(self, recipe: Recipe, split: str) -> Sequence[Any]:
+        """What the model is called with for a split of the recipe's data: what it is timed on. Raises DataError."""
+
+
 def get_task(name: str) -> Task:
     """The task of that name. Raises InputError naming the nearest for one that there is not."""
     if name not in TASKS:
@@ -45,3 +70,10 @@ def get_task(name: str) -> Task:
     module: Any = importlib.import_module(TASKS[name])
     task: Task = module
     return task
+
+
+def get_encoder_task(name: str) -> EncoderTask:
+    """The task of that name, which must be one of an encoder. Raises InputError as `get_task`."""
+    task: Any = get_task(name)
+    encoder_task: EncoderTask = task
+    return encoder_task

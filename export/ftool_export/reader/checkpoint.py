@@ -1,0 +1,157 @@
+"""A reader with all it needs: made from a base model, written to run/, read from any checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard
+from transformers import AutoModelForQuestionAnswering
+
+from ftool_export.encoder.max_length import longest_input
+from ftool_export.errors import CheckpointError
+from ftool_export.pretrained import (
+    find_file,
+    quiet_transformers,
+    read_config,
+    read_licence,
+    read_tokenizer,
+    read_weights,
+)
+from ftool_export.reader.network import SpanReader
+
+DEFAULT_MAX_LENGTH = 384  # of a checkpoint that does not say, as in the SQuAD scripts
+DEFAULT_MAX_ANSWER_LENGTH = 30  # likewise
+
+_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
+_UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name them
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedReader:
+    """A network in evaluation mode with its tokenizer and what else run/ records.
+
+    Attributes:
+        max_length: tokens of a window, question and special ones included.
+        stride: tokens that two windows of a context share.
+        max_answer_length: tokens of an answer at most.
+        no_answer_threshold: see `ftool_runtime.spans.Spans.answered`; None for a model that always answers.
+    """
+
+    model: SpanReader
+    tokenizer: Any  # a fast Hugging Face tokenizer
+    max_length: int
+    stride: int
+    max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH
+    no_answer_threshold: float | None = None
+    prefix: str = ""  # goes before every question
+    base: str = ""  # what it was trained from
+    licence: str | None = None  # of the base model
+    training_sha256: str | None = None
+    training_examples: int | None = None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that the tokenizer makes and the network takes."""
+        return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
+
+
+def create_reader(
+    base: str,
+    *,
+    max_length: int = DEFAULT_MAX_LENGTH,
+    stride: int | None = None,
+    max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH,
+    base_name: str | None = None,
+) -> LoadedReader:
+    """A reader on the encoder in `base`, a checkpoint folder or hub id; where that is no reader its head is new.
+
+    `max_length` is capped at what the checkpoint can take, and `stride` at a third of that; `base_name` is recorded in
+    place of `base`. Raises CheckpointError.
+    """
+    config = read_config(base)
+    encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config)
+    tokenizer = read_tokenizer(base, config)
+    longest = min(max_length, longest_input(encoder, tokenizer))
+    third = longest // 3
+    return LoadedReader(
+        model=SpanReader(encoder).eval(),
+        tokenizer=tokenizer,
+        max_length=longest,
+        stride=third if stride is None or longest < max_length else stride,
+        max_answer_length=max_answer_length,
+        base=base_name or base,
+        licence=read_licence(base),
+    )
+
+
+def load_reader(source: str | Path) -> LoadedReader:
+    """The reader in a run/ folder or in any Hugging Face model for question answering, a folder or a hub id.
+
+    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    """
+    source = str(source)
+    config = read_config(source)
+    encoder, fresh = read_weights(AutoModelForQuestionAnswering, source, config)
+    if fresh:
+        raise CheckpointError(
+            f"{source} has no trained head for question answering ({', '.join(fresh[:3])} missing); "
+            "train one on it: ftool train FOLDER --task question-answering --base …"
+        )
+    tokenizer = read_tokenizer(source, config)
+    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
+    training = facts.get("training_data") or {}
+    max_length = facts.get("max_length") or min(DEFAULT_MAX_LENGTH, longest_input(encoder, tokenizer))
+    threshold = facts["no_answer_threshold"] if "no_answer_threshold" in facts else _untuned(source)
+    return LoadedReader(
+        model=SpanReader(encoder).eval(),
+        tokenizer=tokenizer,
+        max_length=max_length,
+        stride=facts.get("stride", max_length // 3),
+        max_answer_length=facts.get("max_answer_length", DEFAULT_MAX_ANSWER_LENGTH),
+        no_answer_threshold=threshold,
+        prefix=facts.get("prefix", ""),
+        base=facts.get("base", source),
+        licence=facts["licence"] if "licence" in facts else read_licence(source),
+        training_sha256=training.get("sha256"),
+        training_examples=training.get("examples"),
+    )
+
+
+def save_reader(loaded: LoadedReader, folder: Path) -> None:
+    """Write `loaded` into the existing, empty `folder`, so that AutoModelForQuestionAnswering loads it.
+
+    `config.json` holds what Hugging Face has no field for under "ftool".
+    """
+    setattr(loaded.model.config, _FACTS, _facts(loaded))
+    with quiet_transformers():
+        loaded.model.encoder.save_pretrained(folder)  # type: ignore[operator]
+    loaded.tokenizer.model_max_length = loaded.max_length
+    loaded.tokenizer.backend_tokenizer.no_truncation()
+    loaded.tokenizer.backend_tokenizer.no_padding()
+    loaded.tokenizer.save_pretrained(folder)
+
+
+def _facts(loaded: LoadedReader) -> dict[str, Any]:
+    return {
+        "task": "question-answering",
+        "max_length": loaded.max_length,
+        "stride": loaded.stride,
+        "max_answer_length": loaded.max_answer_length,
+        "no_answer_threshold": loaded.no_answer_threshold,
+        "prefix": loaded.prefix,
+        "base": loaded.base,
+        "licence": loaded.licence,
+        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
+    }
+
+
+def _untuned(source: str) -> float | None:
+    """The threshold of a checkpoint that ftool did not train: none, but 0 where its card names SQuAD 2.0."""
+    path = find_file(source, "README.md")
+    if path is None:
+        return None
+    try:
+        named = ModelCard.load(path, ignore_metadata_errors=True).data.datasets or []
+    except ValueError:
+        return None
+    return 0.0 if set([named] if isinstance(named, str) else named) & set(_UNANSWERABLE_SETS) else None

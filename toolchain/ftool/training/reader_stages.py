@@ -1,0 +1,84 @@
+"""Training a reader: its weights or adapters, and the threshold of its no answer."""
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ftool.data.questions import QuestionData
+from ftool.question_metrics import tune_threshold
+from ftool.recipe import TrainSettings
+from ftool_export.reader import LoadedReader, SpanReader
+from ftool_export.reader.inference import compute_outputs
+
+from .lora import merged, with_adapters
+from .reader_objective import JudgedQuestions, TrainedReader, measure_on_validation
+from .reader_rows import WindowRows
+from .weights import finetune_weights
+
+
+def train_reader(
+    loaded: LoadedReader, data: QuestionData, settings: TrainSettings, folder: Path, resume_from: Path | None
+) -> tuple[LoadedReader, dict[str, Any]]:
+    """Fine-tune all weights, or LoRA adapters that are merged afterwards; the reader, and what happened as plain JSON.
+
+    F1 on validation decides between checkpoints, which go to `folder`. Where some training questions have no answer
+    the threshold is tuned on validation.
+    """
+    began = time.monotonic()
+    rows = WindowRows(loaded, data.train.examples)
+    validation = JudgedQuestions(loaded, data.validation)
+    places = [(row.start, row.end) for row in WindowRows(loaded, data.validation.examples).rows]
+    if settings.method == "lora":
+        _add_adapters(loaded.model, settings)
+    result = asdict(
+        finetune_weights(
+            TrainedReader(loaded.model, settings.label_smoothing),
+            rows,
+            settings,
+            measure=measure_on_validation(loaded, validation, places, unanswerable=data.unanswerable),
+            folder=folder,
+            resume_from=resume_from,
+        )
+    )
+    result["windows"] = len(rows)
+    loaded.model.eval()
+    if settings.method == "lora":
+        sample = rows.collate([rows[index] for index in range(min(4, len(rows)))])
+        del sample["labels"]
+        result["merge_difference"] = _merge_adapters(loaded.model, sample)
+    if data.unanswerable:
+        judged = validation.judge(compute_outputs(loaded, validation.rows))
+        loaded = replace(loaded, no_answer_threshold=tune_threshold(judged)[0])
+    return loaded, result | {"seconds": time.monotonic() - began}
+
+
+def _add_adapters(model: SpanReader, settings: TrainSettings) -> None:
+    """Freeze the encoder and put adapters in it; the head stays trainable."""
+    head = _head(model)
+    model.encoder = with_adapters(model.encoder, settings, leave_out=lambda _, module: module is head)
+    head.requires_grad_(True)
+
+
+def _merge_adapters(model: SpanReader, sample: dict[str, Tensor]) -> float:
+    """Fold the encoder's adapters into it; the largest change of `sample`'s logits by it."""
+    device = next(model.parameters()).device
+    sample = {name: value.to(device) for name, value in sample.items()}
+
+    def logits(encoder: nn.Module) -> Tensor:
+        model.encoder = encoder
+        model.eval()
+        answer: Tensor = model(**sample)
+        return answer
+
+    model.encoder, difference = merged(model.encoder, logits)
+    model.requires_grad_(True)
+    return difference
+
+
+def _head(model: SpanReader) -> nn.Linear:
+    """The linear layer of two outputs, a start and an end, that every Hugging Face reader ends with."""
+    found = [one for one in model.encoder.modules() if isinstance(one, nn.Linear) and one.out_features == 2]
+    return found[-1]
