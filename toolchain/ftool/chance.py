@@ -135,13 +135,14 @@ def _bootstrap(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateDataWarning)  # answered below
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a metric that this slice lacks
         found = bootstrap(
             tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=chance.confidence,
             n_resamples=chance.resamples, batch=_batch(len(outcomes)), rng=chance.seed,
         ).bootstrap_distribution  # fmt: skip
-    # A sample may have no value (F1 without a label to find), which would make an interval of nan.
-    tail = 100 * (1 - chance.confidence) / 2
-    low, high = np.nanpercentile(found, [tail, 100 - tail], axis=-1)
+        # A sample may have no value (F1 without a label to find), which would make an interval of nan.
+        tail = 100 * (1 - chance.confidence) / 2
+        low, high = np.nanpercentile(found, [tail, 100 - tail], axis=-1)
     return low, high
 
 

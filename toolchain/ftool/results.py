@@ -20,6 +20,10 @@ METRIC_NAMES = {
     "f1_macro": "F1, macro",
     "f1_micro": "F1, micro",
     "f1_weighted": "F1, weighted",
+    "f1": "F1",
+    "has_answer_f1": "F1, answerable",
+    "no_answer_f1": "F1, unanswerable",
+    "best_f1": "F1 at these questions' best threshold",
     "expected_calibration_error": "calibration error",
     "bleu": "BLEU",
     "chrf": "chrF++",
@@ -32,6 +36,14 @@ METRIC_NAMES = {
     "length_ratio": "length, answer / reference",
     "token_accuracy": "next token right",
     "perplexity": "perplexity",
+    "accuracy_hateful": "hateful texts found",
+    "accuracy_non_hateful": "other texts left alone",
+    "bias_ambiguous": "bias, ambiguous",
+    "bias_disambiguated": "bias, disambiguated",
+    "accuracy_ambiguous": "accuracy, ambiguous",
+    "accuracy_disambiguated": "accuracy, disambiguated",
+    "unknown": "answered unknown",
+    "no_option": "answered no option",
 }
 
 
@@ -116,12 +128,16 @@ class TrainReport:
 def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
     rows = [["", *evaluations]]
     rows += [
-        [text, *(f"{evaluation.metrics[name]:.4f}" for evaluation in evaluations.values())]
+        [text, *(_figure(evaluation.metrics[name]) for evaluation in evaluations.values())]
         for name, text in METRIC_NAMES.items()
         if all(name in evaluation.metrics for evaluation in evaluations.values())
     ]
     rows.append(["examples", *(str(evaluation.examples) for evaluation in evaluations.values())])
     return format_table(rows)
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _details(evaluation: Evaluation) -> list[str]:

@@ -1,12 +1,13 @@
 """`ftool evaluate`: the task's metrics of run/ or bundle/."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
+from ftool_runtime.errors import InputError
 
 from .flags import DataFlags
 from .options import data_options, echo_json, folder_argument, json_option, split_option
@@ -31,6 +32,17 @@ from .options import data_options, echo_json, folder_argument, json_option, spli
     show_default=True,
     help="With --by: values of fewer examples are named, not ranked.",
 )
+@click.option(
+    "--suite",
+    type=click.Choice(["hatecheck"]),
+    help="Measure bias by a published suite instead, from its file or folder in --data.",
+)
+@click.option(
+    "--hateful",
+    metavar="LABEL",
+    multiple=True,
+    help="With --suite hatecheck: a label of the model that means hateful; can be repeated.",
+)
 @data_options
 @json_option
 def evaluate(
@@ -39,17 +51,42 @@ def evaluate(
     split: str,
     by: tuple[str, ...],
     min_examples: int,
+    suite: str | None,
+    hateful: tuple[str, ...],
     data: DataFlags,
     as_json: bool,
 ) -> None:
     """Measure the checkpoint or the bundle, on the recipe's own data or on --data."""
-    settings = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
-    from ftool import evaluation
     from ftool.slices import SliceSettings
 
     slicing = SliceSettings(min_examples=min_examples)
-    report = evaluation.evaluate(folder, on=on, data=settings, split=split, by=by, slicing=slicing)
+    if suite is not None:
+        report = _evaluate_suite(folder, on, suite, data, by, hateful, slicing)
+    else:
+        from ftool import evaluation
+
+        settings = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
+        report = evaluation.evaluate(folder, on=on, data=settings, split=split, by=by, slicing=slicing)
     if as_json:
         echo_json(report.to_json())
     else:
         click.echo(report.table())
+
+
+def _evaluate_suite(
+    folder: Path,
+    on: Literal["run", "bundle"],
+    suite: str,
+    data: DataFlags,
+    by: tuple[str, ...],
+    hateful: tuple[str, ...],
+    slicing: Any,
+) -> Any:
+    from ftool.bias import SuiteSettings, evaluate_suite
+
+    if data.path is None or data != DataFlags(path=data.path):
+        raise InputError(f"--suite {suite} takes its cases from --data PATH, and no other option of the data")
+    if by:
+        raise InputError(f"--suite {suite} has slices of its own; leave --by out")
+    settings = SuiteSettings(name=suite, path=Path(data.path), hateful=hateful, slicing=slicing)
+    return evaluate_suite(folder, on=on, suite=settings)

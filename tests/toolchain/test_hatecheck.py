@@ -1,0 +1,136 @@
+"""HateCheck on a tiny classifier: harmless cases in the suite's own layout, judged by hand."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from ftool.bias import hatecheck
+from ftool.cli import main
+from ftool.data import DataError
+from ftool.data.delimited import read_csv
+from ftool.recipe import DataSettings, Recipe, TrainSettings
+from ftool.training import train
+from ftool_export.classifier import compute_logits, load_classifier
+from ftool_runtime.errors import InputError
+
+HEADER = ["", "functionality", "case_id", "test_case", "label_gold", "target_ident", "case_templ"]
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "hatecheck" / "test_suite_cases.csv"
+
+
+def write_cases(path: Path, rows: list[list[Any]], header: list[str] = HEADER) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Food stands for hate: 8 cases about it and 8 about the weather, of two groups; two cases of no template."""
+    texts = {"derog_h": ("soup bread", "hateful"), "ident_nh": ("rain storm", "non-hateful")}
+    rows = [
+        [0, name, 0, f"{text} {'the ' * n}", label, group, "[IDENTITY_P] is"]
+        for name, (text, label) in texts.items()
+        for group in ("north", "south")
+        for n in range(4)
+    ]
+    rows += [[90 + n, "slur_h", 90 + n, "cheese apple", "hateful", "north", "no slot"] for n in range(2)]
+    return write_cases(tmp_path_factory.mktemp("hatecheck") / "cases.csv", rows)
+
+
+@pytest.fixture(scope="module")
+def topic_model(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("topics-model")
+    recipe = Recipe(
+        base=str(tiny_base),
+        data=DataSettings(path=str(topics)),
+        train=TrainSettings(method="head", threads=1),
+    )
+    recipe.write(folder / "recipe.toml")
+    train(recipe, folder)
+    return folder
+
+
+def run(folder: Path, cases: Path, *options: str) -> Result:
+    command = ["evaluate", str(folder), "--suite", "hatecheck", "--data", str(cases), *options]
+    return CliRunner().invoke(main, command)
+
+
+def test_a_classifier_is_judged_by_functionality_and_by_target(topic_model: Path, cases: Path) -> None:
+    result = run(
+        topic_model, cases, "--hateful", "food", "--hateful", "music", "--min-examples", "2", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert (content["task"], content["split"], content["examples"]) == (
+        "text-classification",
+        "hatecheck",
+        18,
+    )
+    by_functionality, by_target = (content["slices"][name] for name in ("functionality", "target_ident"))
+    assert {one["value"]: one["examples"] for one in by_functionality["slices"]} == {
+        "derog_h": 8, "ident_nh": 8, "slur_h": 2
+    }  # fmt: skip
+    assert {one["value"]: one["examples"] for one in by_target["slices"]} == {"north": 8, "south": 8}
+
+    loaded = load_classifier(topic_model / "run")
+    texts, gold = hatecheck.read_cases(read_csv(cases))
+    answers = [loaded.labels[best] for best in compute_logits(loaded, texts).argmax(axis=1)]
+    found = np.array([answer in ("food", "music") for answer in answers])
+    assert content["metrics"]["accuracy"] == pytest.approx((found == gold).mean())
+    assert content["metrics"]["accuracy_hateful"] == pytest.approx(found[gold].mean())
+    assert content["metrics"]["accuracy_non_hateful"] == pytest.approx((~found[~gold]).mean())
+    slur = next(one for one in by_functionality["slices"] if one["value"] == "slur_h")
+    assert slur["metrics"]["accuracy"]["value"] == pytest.approx(found[-2:].mean())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "name them with --hateful; the model has food, music, weather"),
+        (["--hateful", "rude"], "--hateful rude: the model has no such label; it has food, music, weather"),
+        (["--hateful", "food", "--hateful", "music", "--hateful", "weather"], "names every label"),
+        (["--hateful", "food", "--by", "functionality"], "has slices of its own; leave --by out"),
+        (["--hateful", "food", "--text-column", "test_case"], "takes its cases from --data PATH"),
+    ],
+)
+def test_what_the_suite_cannot_do_is_said(
+    topic_model: Path, cases: Path, options: list[str], message: str
+) -> None:
+    result = run(topic_model, cases, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_label_called_hateful_needs_no_flag() -> None:
+    assert hatecheck.hateful_labels(["Hateful", "fine"], []) == ("Hateful",)
+    with pytest.raises(InputError, match="the model has anger, joy"):
+        hatecheck.hateful_labels(["anger", "joy"], [])
+
+
+def test_files_that_are_not_the_suites_are_refused_with_the_reason(tmp_path: Path) -> None:
+    other = write_cases(tmp_path / "other.csv", [["soup", "food"]], ["text", "label"])
+    with pytest.raises(DataError, match=r"no column 'test_case'; the columns are 'text', 'label'"):
+        hatecheck.read_cases(read_csv(other))
+    odd = write_cases(tmp_path / "odd.csv", [[0, "slur_h", 0, "soup", "spiteful", "north", ""]])
+    with pytest.raises(DataError, match="row 2 with another label_gold"):
+        hatecheck.read_cases(read_csv(odd))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/hatecheck beside the checkout")
+def test_the_published_cases_are_counted_as_the_paper_counts_them() -> None:
+    table = read_csv(REAL)
+    _, gold = hatecheck.read_cases(table)
+    assert (len(gold), int(gold.sum())) == (3728, 2563)  # Röttger et al. 2021, section 3.3
+    report = hatecheck.judge_cases(table, gold, gold, on="run", labels=["hateful"])
+    functionalities, targets = report.slices
+    assert len(functionalities.slices) == 29
+    assert {one.examples for one in targets.slices} == {421}  # table 4 of the paper, seven groups
+    assert all(one.metrics["accuracy"].value == 1 for one in functionalities.slices)
+    constant = hatecheck.judge_cases(table, gold, np.ones_like(gold), on="run", labels=["hateful"])
+    assert constant.metrics["accuracy"] == pytest.approx(2563 / 3728)
+    assert constant.slices[1].gaps["accuracy"].gap.value == 0
