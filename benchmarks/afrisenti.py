@@ -1,0 +1,104 @@
+"""Sentiment in Swahili, a low-resource language, from data to bundle: the run and its bundles, by slice.
+
+    python -m benchmarks.afrisenti [--reuse] [--work FOLDER] [--set train.threads=1]
+
+The recipe is benchmarks/recipes/afrisenti_swa. The tweets come without any facts about them, so the slices are by what
+the text itself shows: its length, and whether English words are mixed in.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.commands import REPOSITORY, ftool, write_result
+from ftool.machine import describe_machine
+from ftool.recipe import Recipe
+from ftool.tables import format_table
+
+RECIPE = REPOSITORY / "benchmarks" / "recipes" / "afrisenti_swa"
+PRECISIONS = ("fp32", "w8", "int8")  # the last stays
+SLICES = ("length", "english", "label")
+# Frequent English words that are none in Swahili.
+ENGLISH = {
+    "the", "is", "and", "you", "of", "for", "it", "not", "this", "are", "with", "my", "your", "have", "but", "they",
+    "just", "love", "good", "like", "what", "be", "was", "that", "will", "can", "please", "thanks", "thank", "new",
+}  # fmt: skip
+
+
+def main() -> None:
+    """Train where asked, export in every precision, measure, and write benchmarks/results/afrisenti_swa.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    options = parser.parse_args()
+    result: dict[str, Any] = {"machine": describe_machine()}
+    if not options.reuse:
+        changes = [part for one in options.set for part in ("--set", one)]
+        result["train"] = ftool("train", options.work, *changes)
+    sliced = options.work / "test_sliced.tsv"
+    write_slices(Path(Recipe.read(options.work / "recipe.toml").data.path) / "test.tsv", sliced)
+    by = ["--data", sliced, *(part for name in SLICES for part in ("--by", name))]
+    result["run"] = ftool("evaluate", options.work, *by)
+    for precision in PRECISIONS:
+        exported = ftool("export", options.work, "--precision", precision, expect=(0, 1))
+        result[precision] = {"export": exported}
+        if exported["bundle"] is not None:
+            result[precision]["parity"] = ftool("parity", options.work, expect=(0, 1))
+            result[precision]["test"] = ftool("evaluate", options.work, "--on", "bundle", *by)
+    print(format_table(table(result)), flush=True)
+    write_result("afrisenti_swa", result)
+
+
+def write_slices(source: Path, target: Path) -> None:
+    """The tweets of `source` with two columns more, by which they are sliced."""
+    with target.open("w", encoding="utf-8") as file:
+        file.write("tweet\tlabel\tlength\tenglish\n")
+        file.writelines(
+            f"{tweet}\t{label}\t{_length(tweet)}\t{_english(tweet)}\n" for tweet, label in _rows(source)
+        )
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """A row a figure and a slice, the run and its bundles as columns."""
+    made = [precision for precision in PRECISIONS if "test" in result[precision]]
+    columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
+    rows = [[f"afrisenti_swa, {result['run']['examples']} test tweets", *columns]]
+    rows += [
+        [metric, *(f"{one['metrics'][metric]:.4f}" for one in columns.values())]
+        for metric in ("accuracy", "f1_macro", "f1_weighted")
+    ]
+    for name in SLICES:
+        for place in result["run"]["slices"][name]["slices"]:
+            rows.append([f"accuracy, {name} {place['value']} ({place['examples']})"])
+            rows[-1] += [_interval(one, name, place["value"]) for one in columns.values()]
+    rows.append(["same answers as torch", "", *(f"{result[p]['parity']['agreement']:.4f}" for p in made)])
+    rows.append(["bundle (MB)", "", *(f"{result[p]['export']['bytes'] / 1e6:.1f}" for p in made)])
+    return rows
+
+
+def _interval(report: dict[str, Any], name: str, value: str) -> str:
+    slices = report["slices"][name]["slices"]
+    found = next(one["metrics"]["accuracy"] for one in slices if one["value"] == value)
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            yield row["tweet"], row["label"]
+
+
+def _length(tweet: str) -> str:
+    words = len(tweet.split())
+    return "1-10 words" if words <= 10 else "11-20 words" if words <= 20 else "21 words or more"
+
+
+def _english(tweet: str) -> str:
+    return "some" if ENGLISH & set(tweet.lower().split()) else "none"
+
+
+if __name__ == "__main__":
+    main()
