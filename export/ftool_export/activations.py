@@ -1,4 +1,4 @@
-"""How large the activations get that are to be quantised, measured on real texts."""
+"""How large the activations get that are to be quantised, measured on real inputs."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,23 +7,24 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes.matching import constant_matmuls
 from ftool_export.sampling import spread
+from ftool_runtime.token_encoder import Tokens
 
-_TEXTS: Final = 128  # peaks of channels settle long before
+_ROWS: Final = 128  # peaks of channels settle long before
 
 
 def activation_peaks(
-    model: ir.Model, loaded: LoadedClassifier, texts: Sequence[str], smallest: int
+    model: ir.Model, loaded: LoadedEncoder, rows: Sequence[Tokens], smallest: int
 ) -> dict[str, NDArray[np.float32]]:
     """Largest absolute value of each input channel of every product with a constant weight of size.
 
     Args:
         model: the fp32 graph; it is left as it was.
-        loaded: the classifier whose tokenizer the graph goes with.
-        texts: at least one; up to 128 of them, evenly spread, are run, each alone.
+        loaded: what the graph is of.
+        rows: at least one; up to 128 of them, evenly spread, are run, each alone.
         smallest: products with fewer elements in their weight are passed over.
 
     Returns:
@@ -39,8 +40,8 @@ def activation_peaks(
     weights = {value.name: weight.name for value, weight in inputs.items() if value and weight}
     session = GraphSession(watched)
     peaks: dict[str, NDArray[np.float32]] = {}
-    for text in spread(texts, _TEXTS):
-        encoded = loaded.tokenize([text])
+    for row in spread(rows, _ROWS):
+        encoded = loaded.batch([row])
         for name, array in session.values({key: value.numpy() for key, value in encoded.items()}).items():
             weight = weights.get(name)
             if weight is not None:

@@ -17,19 +17,20 @@ from ftool_export.bundle_writer import (
     write_tokenizer_and_config,
 )
 from ftool_export.candidate import Candidate
-from ftool_export.classifier import compute_logits
-from ftool_export.golden import choose_texts, make_golden
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.encoder.loaded import all_rows
+from ftool_export.golden import choose_inputs, make_golden
 from ftool_export.model_card import model_card
 from ftool_export.settings import ExportSettings
 from ftool_export.source_graph import SourceGraph
 from ftool_runtime.manifest import FileRecord, InputContract, Manifest, Precision, TrainingData
-from ftool_runtime.tasks import TextClassifier
+from ftool_runtime.tasks import EncoderModel
 
 _TIMED_ROUNDS: Final = 5
 
 
 def write_bundle(
-    settings: ExportSettings, source: SourceGraph, candidate: Candidate, texts: Sequence[str]
+    settings: ExportSettings, source: SourceGraph, candidate: Candidate, inputs: Sequence[Any]
 ) -> Mapping[str, FileRecord]:
     """Write the bundle that `settings` name, in place of one that is there.
 
@@ -40,7 +41,7 @@ def write_bundle(
         settings: where it goes.
         source: the reference and its graph.
         candidate: the graph that ships.
-        texts: of which golden answers are taken.
+        inputs: of which golden answers are taken.
 
     Returns:
         Every file but the manifest.
@@ -49,17 +50,17 @@ def write_bundle(
         ExportError: the place holds something that is no bundle, or the disk is full.
         OSError: it can't be written; what was there is untouched.
     """
-    golden_texts = choose_texts(texts)
-    reference = compute_logits(source.loaded, golden_texts)
+    chosen = choose_inputs(inputs)
+    reference = compute_outputs(source.loaded, all_rows(source.loaded, chosen))
     with new_bundle(settings.bundle) as folder:
         write_model(candidate.graph, folder)
         write_tokenizer_and_config(source.loaded, folder)
         _manifest(settings, source, candidate, folder, {}).write(folder)
         with ft.load(folder, device="cpu") as model:
-            logits = model.logits(golden_texts)
-            latency = _latency_ms(model, golden_texts)
+            outputs = model.outputs(chosen)
+            latency = _latency_ms(model, chosen)
         quantized = settings.plan.quantize_products is not None
-        make_golden(golden_texts, reference, logits, quantized=quantized).write(folder)
+        make_golden(chosen, reference, outputs, quantized=quantized).write(folder)
         evidence = _evidence(source, candidate, latency)
         write_card(model_card(_manifest(settings, source, candidate, folder, evidence)), folder)
         manifest = _manifest(settings, source, candidate, folder, evidence)
@@ -83,9 +84,7 @@ def _manifest(
         architecture=loaded.model.config.model_type,
         base=loaded.base,
         licence=loaded.licence,
-        labels=loaded.labels,
-        multi_label=loaded.multi_label,
-        thresholds=loaded.thresholds,
+        **loaded.manifest_fields(),
         input=InputContract(
             names=source.expected.input_names,
             max_length=loaded.max_length,
@@ -111,16 +110,16 @@ def _evidence(source: SourceGraph, candidate: Candidate, latency_ms: float) -> d
     return {
         "gate": candidate.verdict.to_json(),
         "fp32_graph": {"largest_logit_difference": source.difference, "probes": len(source.probes)},
-        "latency_ms": {"p50": latency_ms, "note": "one golden text at a time on the exporting machine"},
+        "latency_ms": {"p50": latency_ms, "note": "one golden input at a time on the exporting machine"},
     }
 
 
-def _latency_ms(model: TextClassifier, texts: Sequence[str]) -> float:
+def _latency_ms(model: EncoderModel, inputs: Sequence[Any]) -> float:
     """The median time of an answer, tokenising included, once everything is warm."""
     times = []
     for _ in range(_TIMED_ROUNDS):
-        for text in texts:
+        for given in inputs:
             start = time.perf_counter()
-            model(text)
+            model(given)
             times.append(1000 * (time.perf_counter() - start))
-    return round(median(times[len(texts) :]), 3)
+    return round(median(times[len(inputs) :]), 3)

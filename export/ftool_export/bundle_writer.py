@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import onnx_ir as ir
 
-from ftool_export.classifier import LoadedClassifier
 from ftool_export.disk import disk_errors
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.errors import ExportError
 from ftool_export.folder_swap import replacing_folder
 from ftool_export.graph_session import model_bytes
@@ -62,7 +62,7 @@ def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
         ir.save(model, path, external_data=f"{path.name}_data", alignment=_ALIGNMENT, align_threshold=0)
 
 
-def write_tokenizer_and_config(loaded: LoadedClassifier, folder: Path) -> None:
+def write_tokenizer_and_config(loaded: LoadedEncoder, folder: Path) -> None:
     """Write Hugging Face's files: `tokenizer.json`, `tokenizer_config.json`, `config.json`. Raises OSError."""
     backend = loaded.tokenizer.backend_tokenizer
     backend.no_truncation()  # cutting and padding are the runtime's, by the manifest
@@ -70,11 +70,8 @@ def write_tokenizer_and_config(loaded: LoadedClassifier, folder: Path) -> None:
     loaded.tokenizer.model_max_length = loaded.max_length
     loaded.tokenizer.save_pretrained(folder)
     config: Any = loaded.model.config
-    config.id2label = dict(enumerate(loaded.labels))
-    config.label2id = {label: index for index, label in enumerate(loaded.labels)}
-    config.problem_type = (
-        "multi_label_classification" if loaded.multi_label else "single_label_classification"
-    )
+    for name, value in loaded.config_fields().items():
+        setattr(config, name, value)
     config.save_pretrained(folder)
 
 

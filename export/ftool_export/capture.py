@@ -1,4 +1,4 @@
-"""From a torch classifier to an ONNX graph: one trace, dynamic in batch and length."""
+"""From a torch encoder to an ONNX graph: one trace, dynamic in batch and length."""
 
 import logging
 import warnings
@@ -32,7 +32,8 @@ class Capture:
     """A captured graph.
 
     Attributes:
-        model: inputs int64 (batch, sequence), output "logits" float32 (batch, labels), both axes dynamic.
+        model: inputs int64 (batch, sequence), output "logits" float32 (batch, width) or (batch, sequence, width), with
+            batch and sequence dynamic.
         attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
         attention_nodes: how many attention operators were emitted; 0 for "plain".
     """

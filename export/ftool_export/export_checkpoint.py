@@ -9,50 +9,47 @@ from ftool_export.architectures import check_exportable
 from ftool_export.bundle import write_bundle
 from ftool_export.bundle_writer import check_place
 from ftool_export.candidate import Candidate
-from ftool_export.classifier import LoadedClassifier, compute_logits, load_classifier
-from ftool_export.gate import Judge, judge_logits
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.encoder.loaded import LoadedEncoder, all_rows
+from ftool_export.errors import ExportError
+from ftool_export.examples import Examples
+from ftool_export.gate import judge_outputs
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes import PassSettings
 from ftool_export.precision import quantize
-from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
 from ftool_export.sensitivity import fewest_left_out, rank_layers
 from ftool_export.settings import ExportSettings
 from ftool_export.source_graph import SourceGraph, capture_source
+from ftool_runtime.token_encoder import Tokens
 
 log = logging.getLogger(__name__)
 
 
-def export_checkpoint(
-    settings: ExportSettings,
-    *,
-    loaded: LoadedClassifier | None = None,
-    judge: Judge | None = None,
-    texts: Sequence[str] = (),
-) -> ExportReport:
-    """Export a checkpoint to a bundle that runs without torch.
+def export_checkpoint(settings: ExportSettings, loaded: LoadedEncoder, examples: Examples) -> ExportReport:
+    """Export an encoder's checkpoint to a bundle that runs without torch.
 
     Args:
-        settings: what to export, where to, and how exact.
-        loaded: the checkpoint, where the caller has read it already.
-        judge: labelled validation texts for the gate; without them accuracy is not judged, and the report says so.
-        texts: texts of the model's kind, for golden answers and where there is no judge; samples where empty.
+        settings: where to, and how exact.
+        loaded: the checkpoint.
+        examples: inputs of its task, from which golden answers are taken too. Where they have labels, those of
+            validation, the gate judges by them; elsewhere accuracy is not judged, and the report says so.
 
     Returns:
         What was done. `bundle` is None where the gate said no: then nothing was written or replaced.
 
     Raises:
-        CheckpointError: the checkpoint can't be read.
         ExportError: it can't be exported as asked, or a stage failed its guard.
         OSError: the bundle can't be written; what was there is untouched.
     """
     check_place(settings.bundle)
-    loaded = loaded or load_classifier(settings.checkpoint)
     check_exportable(loaded.model.config)
-    judged = list(judge.texts) if judge else list(texts) or list(SAMPLE_TEXTS)
-    source = capture_source(loaded, judged, settings.passes)
-    candidate = find_candidate(settings, source, judge, judged)
-    files = write_bundle(settings, source, candidate, texts or judged) if candidate.verdict.passed else {}
+    if not examples.inputs:
+        raise ExportError("no examples to judge the bundle by; name data that has some")
+    rows = all_rows(loaded, examples.inputs)
+    source = capture_source(loaded, rows, settings.passes)
+    candidate = find_candidate(settings, source, examples, rows)
+    files = write_bundle(settings, source, candidate, examples.inputs) if candidate.verdict.passed else {}
     return ExportReport(
         bundle=settings.bundle if files else None,
         precision=settings.precision,
@@ -66,28 +63,28 @@ def export_checkpoint(
 
 
 def find_candidate(
-    settings: ExportSettings, source: SourceGraph, judge: Judge | None, texts: Sequence[str]
+    settings: ExportSettings, source: SourceGraph, examples: Examples, rows: Sequence[Tokens]
 ) -> Candidate:
     """The graph in the precision asked for; where the gate refuses it, one that leaves the worst layers out.
 
     Args:
         settings: the precision, and what it may cost.
         source: the fp32 graph.
-        judge: how to score logits on `texts`; None where these have no labels.
-        texts: what both torch and the graph answer.
+        examples: what both torch and the graph answer.
+        rows: the rows of all its inputs.
 
     Returns:
         A candidate that passed; or, where none does, the one with every layer quantised.
     """
     plan = settings.plan
-    passes = _measured(settings.passes, source, texts) if plan.smooth else settings.passes
-    reference = compute_logits(source.loaded, texts)
+    passes = _measured(settings.passes, source, rows) if plan.smooth else settings.passes
+    reference = compute_outputs(source.loaded, rows)
 
     def trial(left_out: Sequence[str]) -> Candidate:
         leaving = replace(passes, left_out=frozenset(left_out))
         graph = quantize(source.model, plan, leaving, source.expected, source.probes)
-        logits = GraphSession(graph).logits(source.loaded, texts, one_by_one=plan.rows_share_scale)
-        verdict = judge_logits(source.loaded, reference, logits, judge=judge, max_drop=settings.max_drop)
+        outputs = GraphSession(graph).outputs(source.loaded, rows, one_by_one=plan.rows_share_scale)
+        verdict = judge_outputs(examples, reference, outputs, max_drop=settings.max_drop)
         log.info("%s, leaving out %s: %s", settings.precision, ", ".join(left_out) or "nothing", verdict)
         return Candidate(graph, tuple(left_out), verdict)
 
@@ -101,12 +98,12 @@ def find_candidate(
         candidate.verdict.metric,
         settings.max_drop,
     )
-    ranked = rank_layers(source.model, plan, passes, source.loaded, texts)
+    ranked = rank_layers(source.model, plan, passes, source.loaded, rows)
     return fewest_left_out(ranked, trial) or candidate
 
 
-def _measured(passes: PassSettings, source: SourceGraph, texts: Sequence[str]) -> PassSettings:
-    peaks = activation_peaks(source.model, source.loaded, texts, passes.smallest)
+def _measured(passes: PassSettings, source: SourceGraph, rows: Sequence[Tokens]) -> PassSettings:
+    peaks = activation_peaks(source.model, source.loaded, rows, passes.smallest)
     return replace(passes, activation_peaks=peaks)
 
 
@@ -116,7 +113,7 @@ def _advice(settings: ExportSettings, candidate: Candidate) -> str | None:
         return (
             None
             if verdict.judged
-            else ("accuracy was not judged, as there were no labelled texts; name some with --data")
+            else ("accuracy was not judged, as there were no labelled examples; name some with --data")
         )
     others = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
     remedy = others.get(settings.precision, "the graph differs from torch: run ftool parity")

@@ -1,24 +1,25 @@
 """Which inputs a graph takes: those that a single text needs, and no others."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
 
-from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
+from ftool_runtime.token_encoder import Tokens
 
 _ALWAYS: Final = ("input_ids", "attention_mask")
-_SAMPLES: Final = ("A sample text.", "Another, rather longer than the first one.")
 
 
-def graph_inputs(loaded: LoadedClassifier) -> tuple[str, ...]:
+def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ...]:
     """The graph's inputs, in the order of the network's forward.
 
-    Token types are an input only where they change an answer: where the tokenizer marks a single text with another
-    type than 0, or the network takes zeros otherwise than none at all (GPT-2 looks them up among its words).
+    Token types are an input only where they change an answer: where the tokenizer marks `rows`, the task's own, with
+    another type than 0, or the network takes zeros otherwise than none (GPT-2 looks them up among its words).
     """
     if "token_type_ids" not in loaded.input_names:
         return _ALWAYS
-    inputs = loaded.tokenize(_SAMPLES)
+    inputs = loaded.batch(rows)
     without = {name: inputs[name] for name in _ALWAYS}
     with torch.inference_mode():
         same = torch.equal(loaded.model(**inputs), loaded.model(**without))

@@ -10,9 +10,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.errors import ExportError
+from ftool_runtime.batching import cut_into_runs
+from ftool_runtime.engine import Outputs
 from ftool_runtime.threads import usable_threads
+from ftool_runtime.token_encoder import Tokens
 
 _TOKENS_PER_RUN: Final = 2048  # padding included
 _IN_ONE_FILE: Final = 1_500_000_000  # bytes; protobuf ends at two gigabytes
@@ -30,9 +33,9 @@ class GraphSession:
         self._names = tuple(entry.name for entry in self._session.get_inputs())
 
     def run(self, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Logits float32 (batch, labels) of int64 (batch, sequence) inputs."""
-        logits: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
-        return logits
+        """The output, float32 (batch, width) or (batch, sequence, width), of int64 (batch, sequence) inputs."""
+        output: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
+        return output
 
     def values(self, feeds: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
         """Every output by its name; of `feeds`, int64 (batch, sequence), the graph's inputs are taken."""
@@ -41,24 +44,23 @@ class GraphSession:
             zip(names, self._session.run(None, {name: feeds[name] for name in self._names}), strict=True)
         )
 
-    def logits(
-        self, loaded: LoadedClassifier, texts: Sequence[str], *, one_by_one: bool
-    ) -> NDArray[np.float32]:
-        """Logits float32 (texts, labels) in the order of `texts`.
+    def outputs(self, loaded: LoadedEncoder, rows: Sequence[Tokens], *, one_by_one: bool) -> Outputs:
+        """Outputs in the order of `rows`: float32 (width,) each, or (tokens, width) where the network is per token.
 
         Args:
-            loaded: the classifier whose tokenizer the graph goes with.
-            texts: any number of texts.
-            one_by_one: run every text alone, as graphs need whose rows share a quantisation scale.
+            loaded: what the graph is of.
+            rows: any number.
+            one_by_one: run every row alone, as graphs need whose rows share a quantisation scale.
         """
-        results = np.empty((len(texts), len(loaded.labels)), dtype=np.float32)
-        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        step = 1 if one_by_one else max(1, _TOKENS_PER_RUN // loaded.max_length)
-        for start in range(0, len(order), step):
-            rows = order[start : start + step]
-            inputs = loaded.tokenize([texts[row] for row in rows])
-            results[rows] = self.run({name: inputs[name].numpy() for name in self._names})
-        return results
+        lengths = [len(row.ids) for row in rows]
+        runs = [[row] for row in range(len(rows))] if one_by_one else cut_into_runs(lengths, _TOKENS_PER_RUN)
+        outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
+        for run in runs:
+            inputs = loaded.batch([rows[position] for position in run])
+            values = self.run({name: inputs[name].numpy() for name in self._names})
+            for position, value in zip(run, values, strict=True):
+                outputs[position] = value[: lengths[position]] if loaded.model.per_token else value
+        return outputs if loaded.model.per_token else np.stack(outputs)
 
 
 def model_bytes(model: ir.Model) -> int:

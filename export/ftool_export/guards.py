@@ -25,13 +25,15 @@ class Expectation:
 
     Attributes:
         input_names: the inputs, all with dynamic batch and length.
-        labels: how many logits a row has.
+        width: how many numbers a row, or a token, gets.
         attention_nodes: how many fused attention operators there are; 0 on the plain path.
+        per_token: whether every token gets them.
     """
 
     input_names: tuple[str, ...]
-    labels: int
+    width: int
     attention_nodes: int
+    per_token: bool = False
 
 
 def check_structure(stage: str, model: ir.Model, expected: Expectation) -> None:
@@ -46,7 +48,7 @@ def check_structure(stage: str, model: ir.Model, expected: Expectation) -> None:
         check_dynamic(stage, value, axes=(0, 1))
         if not list(value.uses()):
             raise GuardError(stage, f"nothing reads the input {value.name}")
-    _check_output(stage, graph, expected.labels)
+    _check_output(stage, graph, expected)
     found = count_operators(model)["MultiHeadAttention"]
     if found != expected.attention_nodes:
         raise GuardError(stage, f"{found} fused attentions where {expected.attention_nodes} were emitted")
@@ -56,7 +58,7 @@ def check_answers(stage: str, model: ir.Model, probes: Sequence[Probe], *, quant
     """Load the graph, run every probe, and compare with torch.
 
     Returns:
-        The largest difference of a logit from torch's, over all probes.
+        The largest difference of an output from torch's, over all probes.
 
     Raises:
         GuardError: the graph does not load or run, or differs from torch by more than the tolerance.
@@ -67,10 +69,10 @@ def check_answers(stage: str, model: ir.Model, probes: Sequence[Probe], *, quant
         raise GuardError(stage, str(error)) from error
     largest = 0.0
     for probe in probes:
-        logits = _run(stage, session, probe)
-        difference = float(np.abs(logits - probe.logits).max())
+        outputs = _run(stage, session, probe)
+        difference = probe.difference(outputs)
         largest = max(largest, difference)
-        _check_difference(stage, probe, logits, difference, quantized)
+        _check_difference(stage, probe, outputs, difference, quantized)
     return largest
 
 
@@ -103,31 +105,33 @@ def check_dynamic(stage: str, value: ir.Value, axes: Sequence[int]) -> None:
             )
 
 
-def _check_output(stage: str, graph: ir.Graph, labels: int) -> None:
+def _check_output(stage: str, graph: ir.Graph, expected: Expectation) -> None:
     names = tuple(value.name for value in graph.outputs)
     if names != (OUTPUT,):
         raise GuardError(stage, f"the graph gives {listed(names)} instead of {OUTPUT}")
-    output = graph.outputs[0]
-    check_dynamic(stage, output, axes=(0,))
-    if output.shape is None or len(output.shape) != 2 or output.shape[1] != labels:
-        raise GuardError(stage, f"the output's shape is {output.shape} instead of (batch, {labels})")
+    output, dynamic = graph.outputs[0], (0, 1) if expected.per_token else (0,)
+    rank = len(dynamic) + 1
+    if output.shape is None or len(output.shape) != rank or output.shape[rank - 1] != expected.width:
+        shape = ("batch", "sequence")[: len(dynamic)]
+        raise GuardError(stage, f"the output's shape is {output.shape} instead of {(*shape, expected.width)}")
+    check_dynamic(stage, output, axes=dynamic)
 
 
 def _run(stage: str, session: GraphSession, probe: Probe) -> np.ndarray:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        logits = session.run(probe.feeds)
+        outputs = session.run(probe.feeds)
     except (state.Fail, state.InvalidArgument, state.RuntimeException, state.NotImplemented) as error:
         reason = " ".join(str(error).split())
         raise GuardError(stage, f"the graph can't run {probe.name}: {reason}") from error
-    if logits.shape != probe.logits.shape or not np.isfinite(logits).all():
-        raise GuardError(stage, f"{probe.name}: the logits are not finite numbers {probe.logits.shape}")
-    return logits
+    if outputs.shape != probe.outputs.shape or not np.isfinite(outputs[probe.kept]).all():
+        raise GuardError(stage, f"{probe.name}: the outputs are not finite numbers {probe.outputs.shape}")
+    return outputs
 
 
 def _check_difference(
-    stage: str, probe: Probe, logits: np.ndarray, difference: float, quantized: bool
+    stage: str, probe: Probe, outputs: np.ndarray, difference: float, quantized: bool
 ) -> None:
     if not quantized:
         if difference > FP32_TOLERANCE:
@@ -136,9 +140,9 @@ def _check_difference(
                 f"{probe.name}: logits differ from torch by {difference:.1e}, allowed {FP32_TOLERANCE:.0e}",
             )
         return
-    if not probe.texts:
+    if not probe.real:
         return  # what a network says of random tokens need not survive quantisation
-    error = float(np.linalg.norm(logits - probe.logits)) / max(float(np.linalg.norm(probe.logits)), 1e-12)
+    error = probe.relative_error(outputs)
     if error > QUANTIZED_TOLERANCE:
         raise GuardError(
             stage,

@@ -1,81 +1,83 @@
-"""Whether a bundle is its torch reference: on real texts through the runtime, and on a grid of shapes."""
+"""A bundle against its torch reference: the same inputs, alone and in company, in every shape of the grid."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 import ftool_runtime as ft
-from ftool_export.answers import Logits, agreement, applying_labels, probability_distance
-from ftool_export.classifier import LoadedClassifier, compute_logits
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.errors import ExportError
-from ftool_export.gate import Judge
+from ftool_export.examples import Examples, shown
 from ftool_export.graph_session import GraphSession
-from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstText
+from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstInput
 from ftool_export.probes import make_probes
 from ftool_export.sampling import spread
-from ftool_export.tolerances import TOLERANCES, Tolerance
+from ftool_export.tolerances import Tolerance, tolerance_for
 from ftool_runtime.bundle_paths import MODEL_FILE
+from ftool_runtime.engine import Outputs
+from ftool_runtime.golden import largest_difference
 from ftool_runtime.manifest import Manifest
+from ftool_runtime.token_encoder import Tokens
 
-_ALONE: Final = 512  # texts that are also asked alone
+_ALONE: Final = 512  # inputs that are also asked alone
 
 
 def parity(
-    loaded: LoadedClassifier,
-    bundle: Path,
-    texts: Sequence[str],
-    *,
-    judge: Judge | None = None,
-    max_drop: float | None = None,
+    loaded: LoadedEncoder, bundle: Path, examples: Examples, *, max_drop: float | None = None
 ) -> ParityReport:
     """Compare a bundle with the checkpoint it was made from.
 
     Args:
         loaded: the checkpoint.
         bundle: a bundle folder.
-        texts: what both answer; the judge's texts where there is a judge.
-        judge: how to score logits on `texts`; None where they have no labels.
+        examples: what both answer.
         max_drop: loss of the main metric allowed to a quantised bundle, in place of the precision's tolerance.
 
     Returns:
         Every difference with its tolerance; `passed` says whether all are within.
 
     Raises:
-        BundleError: the bundle can't be loaded.
-        ExportError: there are no texts, or the two are not the same model.
+        BundleError: the bundle can't be loaded, or cuts inputs into other tokens than the checkpoint.
+        ExportError: there are no inputs, or the two are not the same model.
     """
-    if not texts:
-        raise ExportError("parity needs texts to compare on; name some with --data")
+    inputs = examples.inputs
+    if not inputs:
+        raise ExportError("parity needs inputs to compare on; name some with --data")
     manifest = Manifest.read(bundle)
     _check_same_model(loaded, manifest, bundle)
-    reference = compute_logits(loaded, texts)
+    rows = loaded.rows(inputs)
+    flat = [row for of_input in rows for row in of_input]
+    reference = compute_outputs(loaded, flat)
     with ft.load(bundle) as model:
-        logits = model.logits(texts)
-        batch_effect = _batch_effect(loaded, model, spread(texts, _ALONE))
-    distance = probability_distance(loaded, reference, logits)
-    worst = int(distance.max(axis=1).argmax())
+        outputs = model.outputs(inputs)
+        difference = largest_difference(reference, outputs)  # refuses other rows than the reference's
+        alone = _with_some_alone(model, inputs, rows, outputs)
+    distances = examples.distances(reference, outputs)
+    worst = int(distances.argmax())
     return ParityReport(
         precision=manifest.precision.name,
-        examples=len(texts),
-        agreement=agreement(loaded, reference, logits),
-        logit_difference=float(np.abs(reference - logits).max()),
-        probability_difference=float(distance.max()),
-        batch_effect=batch_effect,
-        grid=_grid(loaded, manifest, bundle, texts),
-        metric=_metric(loaded, judge, reference, logits),
-        worst=WorstText(worst, texts[worst], float(distance[worst].max())),
+        examples=len(inputs),
+        agreement=float(examples.same(reference, outputs).mean()),
+        logit_difference=difference,
+        probability_difference=float(distances.max()),
+        batch_effect=float(examples.distances(outputs, alone).max()),
+        grid=_grid(loaded, manifest, bundle, flat),
+        metric=_metric(examples, reference, outputs),
+        worst=WorstInput(worst, shown(inputs[worst]), float(distances[worst])),
         tolerance=_tolerance(manifest, max_drop),
     )
 
 
-def _check_same_model(loaded: LoadedClassifier, manifest: Manifest, bundle: Path) -> None:
-    if loaded.labels != manifest.labels or loaded.multi_label != manifest.multi_label:
+def _check_same_model(loaded: LoadedEncoder, manifest: Manifest, bundle: Path) -> None:
+    differing = [name for name, value in loaded.manifest_fields().items() if getattr(manifest, name) != value]
+    if differing:
         raise ExportError(
-            f"{bundle} has other labels than its checkpoint, so it was made from another: export again"
+            f"{bundle} has other {', '.join(differing)} than its checkpoint, so it was made from another: export again"
         )
     if loaded.max_length != manifest.input.max_length:
         raise ExportError(
@@ -84,33 +86,36 @@ def _check_same_model(loaded: LoadedClassifier, manifest: Manifest, bundle: Path
         )
 
 
-def _batch_effect(loaded: LoadedClassifier, model: ft.TextClassifier, texts: Sequence[str]) -> float:
-    """The largest difference of a probability between a text alone and the same in company."""
-    alone = np.concatenate([model.logits([text]) for text in texts])
-    return float(probability_distance(loaded, alone, model.logits(texts)).max())
+def _with_some_alone(
+    model: Any, inputs: Sequence[Any], rows: Sequence[Sequence[Tokens]], outputs: Outputs
+) -> Outputs:
+    """`outputs`, in which those of some inputs are what the model says when they are asked alone."""
+    starts = np.cumsum([0, *(len(of_input) for of_input in rows)])
+    mixed = list(outputs)
+    for position in spread(range(len(inputs)), _ALONE):
+        mixed[starts[position] : starts[position + 1]] = list(model.outputs([inputs[position]]))
+    return mixed
 
 
 def _grid(
-    loaded: LoadedClassifier, manifest: Manifest, bundle: Path, texts: Sequence[str]
+    loaded: LoadedEncoder, manifest: Manifest, bundle: Path, rows: Sequence[Tokens]
 ) -> tuple[ShapeDifference, ...]:
     session = GraphSession(bundle / MODEL_FILE)
     return tuple(
-        ShapeDifference(probe.name, float(np.abs(session.run(probe.feeds) - probe.logits).max()))
-        for probe in make_probes(loaded, texts, manifest.input.names)
+        ShapeDifference(probe.name, probe.difference(session.run(probe.feeds)))
+        for probe in make_probes(loaded, rows, manifest.input.names)
     )
 
 
-def _metric(
-    loaded: LoadedClassifier, judge: Judge | None, reference: Logits, logits: Logits
-) -> MetricPair | None:
-    if judge is None:
+def _metric(examples: Examples, reference: Outputs, outputs: Outputs) -> MetricPair | None:
+    if examples.metric is None:
         return None
     # Two answers that differ change an average by at most one part in n, and their signs are nearly random.
-    differing = (applying_labels(loaded, reference) != applying_labels(loaded, logits)).any(axis=1).sum()
-    allowance = math.sqrt(differing) / len(reference)
-    return MetricPair(judge.metric, judge.score(reference), judge.score(logits), allowance)
+    differing = (~examples.same(reference, outputs)).any(axis=1).sum()
+    allowance = math.sqrt(differing) / len(examples.inputs)
+    return MetricPair(examples.metric, examples.score(reference), examples.score(outputs), allowance)
 
 
 def _tolerance(manifest: Manifest, max_drop: float | None) -> Tolerance:
-    tolerance = TOLERANCES[manifest.precision.name]
+    tolerance = tolerance_for(manifest.precision.name, manifest.task)
     return tolerance if tolerance.drop is None or max_drop is None else replace(tolerance, drop=max_drop)

@@ -26,11 +26,11 @@ class ShapeDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class WorstText:
-    """The text on which bundle and reference are furthest apart."""
+class WorstInput:
+    """The input on which bundle and reference are furthest apart."""
 
     row: int
-    text: str
+    given: str
     probability_difference: float
 
 
@@ -57,7 +57,7 @@ class ParityReport:
 
     Attributes:
         precision: the bundle's precision.
-        examples: texts compared.
+        examples: inputs compared.
         agreement: share of answers that are the same.
         logit_difference: the largest, over all texts and labels.
         probability_difference: likewise, of a probability.
@@ -76,7 +76,7 @@ class ParityReport:
     batch_effect: float
     grid: tuple[ShapeDifference, ...]
     metric: MetricPair | None
-    worst: WorstText
+    worst: WorstInput
     tolerance: Tolerance
 
     @property
@@ -109,7 +109,7 @@ class ParityReport:
         """What a person should know besides the checks."""
         worst = self.worst
         return [
-            f"furthest apart, by {worst.probability_difference:.3f}: {worst.text[:100]!r} (text {worst.row + 1})"
+            f"furthest apart, by {worst.probability_difference:.3f}: {worst.given} (example {worst.row + 1})"
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class ParityReport:
             "grid": [{"shape": s.shape, "logit_difference": s.logit_difference} for s in self.grid],
             "worst": {
                 "row": self.worst.row,
-                "text": self.worst.text,
+                "input": self.worst.given,
                 "probability_difference": self.worst.probability_difference,
             },
         }

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.errors import ExportError
+from ftool_runtime.token_encoder import Tokens
 
 # Of no domain, and of all lengths: what is tried where no texts were handed in.
 SAMPLE_TEXTS: Final = (
@@ -34,41 +35,53 @@ class Probe:
     Attributes:
         name: what the shape is, for a person.
         feeds: int64 (batch, sequence) by input name.
-        logits: float32 (batch, labels), torch's.
-        texts: whether the tokens are those of texts, rather than drawn at random.
+        outputs: float32 (batch, width) or (batch, sequence, width), torch's.
+        kept: where the outputs count: bool of their shape without the width; False for padding where per token.
+        real: whether the tokens are those of real inputs, rather than drawn at random.
     """
 
     name: str
     feeds: Mapping[str, NDArray[np.int64]]
-    logits: NDArray[np.float32]
-    texts: bool
+    outputs: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+    real: bool
+
+    def difference(self, outputs: NDArray[np.float32]) -> float:
+        """The largest absolute difference of `outputs`, of the same shape, from torch's."""
+        return float(np.abs(outputs - self.outputs)[self.kept].max(initial=0.0))
+
+    def relative_error(self, outputs: NDArray[np.float32]) -> float:
+        """The Euclidean distance of `outputs` from torch's, over the latter's length."""
+        size = float(np.linalg.norm(self.outputs[self.kept]))
+        return float(np.linalg.norm((outputs - self.outputs)[self.kept])) / max(size, 1e-12)
 
 
-def make_probes(loaded: LoadedClassifier, texts: Sequence[str], input_names: Sequence[str]) -> list[Probe]:
-    """Real texts alone and in company, and the grid: batch 1 and n, length 1 and maximum, padded and not.
+def make_probes(loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]) -> list[Probe]:
+    """Real rows alone and in company, and the grid: batch 1 and n, length 1 and maximum, padded and not.
 
     Args:
         loaded: the reference, in eval mode.
-        texts: some texts, at least one.
+        rows: some rows of the task's own inputs, at least one.
         input_names: what the graph takes; torch is fed all that the tokenizer makes.
 
     Raises:
         ExportError: torch's own answers are not numbers.
     """
-    some = sorted(texts, key=len)
+    some = sorted(rows, key=lambda row: len(row.ids))
+    middle = some[len(some) // 2]
     shapes = {
-        "a text alone": loaded.tokenize(some[len(some) // 2 :][:1]),
-        "texts in company, padded": loaded.tokenize([some[0], some[len(some) // 2], some[-1]]),
+        "an input alone": loaded.batch([middle]),
+        "inputs in company, padded": loaded.batch([some[0], middle, some[-1]]),
     }
-    probes = [_probe(loaded, name, inputs, input_names, texts=True) for name, inputs in shapes.items()]
+    probes = [_probe(loaded, name, inputs, input_names, real=True) for name, inputs in shapes.items()]
     for batch, length in ((1, 1), (3, 1), (1, loaded.max_length), (3, 24)):
         name = f"batch {batch}, length {min(length, _LONG_PROBE)}"
         drawn = _drawn(loaded, batch, min(length, _LONG_PROBE, loaded.max_length))
-        probes.append(_probe(loaded, name, drawn, input_names, texts=False))
+        probes.append(_probe(loaded, name, drawn, input_names, real=False))
     return probes
 
 
-def _drawn(loaded: LoadedClassifier, batch: int, length: int) -> dict[str, Tensor]:
+def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
     """Random tokens; in a batch every row but the first ends in padding."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
     ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator)
@@ -82,10 +95,12 @@ def _drawn(loaded: LoadedClassifier, batch: int, length: int) -> dict[str, Tenso
 
 
 def _probe(
-    loaded: LoadedClassifier, name: str, inputs: dict[str, Tensor], input_names: Sequence[str], *, texts: bool
+    loaded: LoadedEncoder, name: str, inputs: dict[str, Tensor], input_names: Sequence[str], *, real: bool
 ) -> Probe:
     with torch.inference_mode():
-        logits = loaded.model(**inputs).numpy()
-    if not np.isfinite(logits).all():
+        outputs = loaded.model(**inputs).numpy()
+    mask = inputs["attention_mask"].numpy().astype(np.bool_)
+    kept = mask if loaded.model.per_token else np.ones(len(outputs), dtype=np.bool_)
+    if not np.isfinite(outputs[kept]).all():
         raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
-    return Probe(name, {name: inputs[name].numpy() for name in input_names}, logits, texts)
+    return Probe(name, {name: inputs[name].numpy() for name in input_names}, outputs, kept, real)

@@ -9,15 +9,17 @@ import numpy as np
 import onnx_ir as ir
 
 from ftool_export.candidate import Candidate
-from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes import PassSettings, smooth_activations
 from ftool_export.precision import PrecisionPlan, quantizable_layers
 from ftool_export.sampling import spread
+from ftool_runtime.engine import Outputs
+from ftool_runtime.token_encoder import Tokens
 
 log = logging.getLogger(__name__)
 
-_TEXTS: Final = 64  # that layers are compared on
+_ROWS: Final = 64  # that layers are compared on
 _MOST: Final = 0.5  # share of the layers; past it another precision is the better choice
 
 Trial = Callable[[Sequence[str]], Candidate]  # makes and judges the graph that leaves these layers out
@@ -27,21 +29,21 @@ def rank_layers(
     model: ir.Model,
     plan: PrecisionPlan,
     settings: PassSettings,
-    loaded: LoadedClassifier,
-    texts: Sequence[str],
+    loaded: LoadedEncoder,
+    rows: Sequence[Tokens],
 ) -> list[str]:
-    """The quantisable layers, the one first whose quantisation alone moves the logits most.
+    """The quantisable layers, the one first whose quantisation alone moves the outputs most.
 
     Args:
         model: the fp32 graph.
         plan: the precision.
         settings: of the passes; layers left out there are not ranked.
-        loaded: whose tokenizer the graph goes with.
-        texts: at least one; up to 64 of them, evenly spread, are used.
+        loaded: what the graph is of.
+        rows: at least one; up to 64 of them, evenly spread, are used.
     """
     assert plan.quantize_products is not None
-    sample, one_by_one = spread(texts, _TEXTS), plan.rows_share_scale
-    exact = GraphSession(model).logits(loaded, sample, one_by_one=one_by_one)
+    sample, one_by_one = spread(rows, _ROWS), plan.rows_share_scale
+    exact = GraphSession(model).outputs(loaded, sample, one_by_one=one_by_one)
     names = [name for name in quantizable_layers(model, settings) if name not in settings.left_out]
     errors = {}
     for name in names:
@@ -51,10 +53,14 @@ def rank_layers(
         if plan.smooth:
             smooth_activations.apply(quantized, alone)
         plan.quantize_products.apply(quantized, alone)
-        logits = GraphSession(quantized).logits(loaded, sample, one_by_one=one_by_one)
-        errors[name] = float(np.square(logits - exact).mean())
+        outputs = GraphSession(quantized).outputs(loaded, sample, one_by_one=one_by_one)
+        errors[name] = _mean_square(exact, outputs)
         log.debug("%s alone: mean squared difference %.2e", name, errors[name])
     return sorted(names, key=lambda name: -errors[name])
+
+
+def _mean_square(exact: Outputs, outputs: Outputs) -> float:
+    return float(np.mean([np.square(a - b).mean() for a, b in zip(exact, outputs, strict=True)]))
 
 
 def fewest_left_out(ranked: Sequence[str], trial: Trial) -> Candidate | None:

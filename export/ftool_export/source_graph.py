@@ -3,25 +3,30 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import onnx_ir as ir
 
 from ftool_export.architectures import attention_layers
 from ftool_export.capture import Attention, Capture, capture
-from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.errors import GuardError
 from ftool_export.graph_inputs import graph_inputs
 from ftool_export.guards import Expectation, check_answers, check_structure
 from ftool_export.passes import PassSettings
 from ftool_export.precision import tidy
 from ftool_export.probes import Probe, make_probes
+from ftool_export.sampling import spread
+from ftool_runtime.token_encoder import Tokens
 
 log = logging.getLogger(__name__)
+
+_LOOKED_AT: Final = 8  # rows, to see whether token types matter
 
 
 @dataclass(frozen=True, slots=True)
 class SourceGraph:
-    """A captured and tidied classifier.
+    """A captured and tidied encoder.
 
     Attributes:
         loaded: the torch reference.
@@ -29,10 +34,10 @@ class SourceGraph:
         attention: "fused" or "plain".
         expected: what holds of the graph at every stage.
         probes: torch's answers, which every stage is held against.
-        difference: the largest difference of a logit from torch's, over all probes.
+        difference: the largest difference of an output from torch's, over all probes.
     """
 
-    loaded: LoadedClassifier
+    loaded: LoadedEncoder
     model: ir.Model
     attention: Attention
     expected: Expectation
@@ -40,21 +45,21 @@ class SourceGraph:
     difference: float
 
 
-def capture_source(loaded: LoadedClassifier, texts: Sequence[str], passes: PassSettings) -> SourceGraph:
+def capture_source(loaded: LoadedEncoder, rows: Sequence[Tokens], passes: PassSettings) -> SourceGraph:
     """Capture and tidy `loaded`, each stage checked.
 
     Args:
         loaded: in eval mode; it is left as it was.
-        texts: some texts of its kind, at least one.
+        rows: some rows of the task's own inputs, at least one.
         passes: what the passes go by.
 
     Raises:
         ExportError: it can't be captured, or a stage failed its guard.
     """
-    names = graph_inputs(loaded)
-    probes = make_probes(loaded, texts, names)
+    names = graph_inputs(loaded, spread(rows, _LOOKED_AT))
+    probes = make_probes(loaded, rows, names)
     captured = capture(loaded.model, names, len(loaded.tokenizer))
-    expected = Expectation(names, len(loaded.labels), captured.attention_nodes)
+    expected = Expectation(names, loaded.model.width, captured.attention_nodes, loaded.model.per_token)
     _check_attention(captured, loaded)
     check_structure("capture", captured.model, expected)
     check_answers("capture", captured.model, probes, quantized=False)
@@ -62,7 +67,7 @@ def capture_source(loaded: LoadedClassifier, texts: Sequence[str], passes: PassS
     return SourceGraph(loaded, model, captured.attention, expected, tuple(probes), difference)
 
 
-def _check_attention(captured: Capture, loaded: LoadedClassifier) -> None:
+def _check_attention(captured: Capture, loaded: LoadedEncoder) -> None:
     layers = attention_layers(loaded.model.config)
     if captured.attention == "plain":
         log.warning(

@@ -1,6 +1,6 @@
 """How far a bundle may be from its torch reference, by precision, and why."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -45,3 +45,14 @@ TOLERANCES: Final = MappingProxyType(
         "w8": Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS, drop=0.003),
     }
 )
+
+# Where an answer is finer than a label: one token more or less makes another span, which the metric hardly feels.
+_AGREEMENT: Final = MappingProxyType(
+    {("question-answering", "int8"): 0.85, ("question-answering", "w8"): 0.95}
+)
+
+
+def tolerance_for(precision: str, task: str) -> Tolerance:
+    """What still counts as the same for bundles of a precision and a task."""
+    tolerance = TOLERANCES[precision]
+    return replace(tolerance, agreement=_AGREEMENT.get((task, precision), tolerance.agreement))

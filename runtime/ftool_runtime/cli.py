@@ -17,13 +17,15 @@ from ftool_runtime.generation_options import (
     answer_options,
     asked_lines,
     generation_options,
+    input_columns,
+    inputs_of,
     stream_answers,
     talk,
 )
 from ftool_runtime.loading import load
 from ftool_runtime.onnx_session import DEVICES, PROFILES
 from ftool_runtime.tasks import Model
-from ftool_runtime.text_files import read_batches, read_texts
+from ftool_runtime.text_files import read_batches
 
 DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def write_answers(model: Model, batches: Iterable[Sequence[str]], out: TextIO, **options: Any) -> int:
+def write_answers(model: Model, batches: Iterable[Sequence[Any]], out: TextIO, **options: Any) -> int:
     """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
 
     Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are those of the model's
@@ -89,11 +91,14 @@ def _predict(options: argparse.Namespace) -> int:
         raise InputError("give texts as arguments or --input, not both")
     if options.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {options.batch_size}")
-    batches = (
-        [options.text] if options.text else read_batches(options.input, options.column, options.batch_size)
-    )
     with _load(options) as model, output_to(options.output) as out:
         asked = answer_options(model, options)
+        columns = input_columns(model, options.column)
+        batches: Iterable[Sequence[Any]] = (
+            [inputs_of(model, options.text)]
+            if options.text
+            else read_batches(options.input, columns, options.batch_size)
+        )
         if options.stream:
             truncated = stream_answers(model, batches, out, asked)
         else:
@@ -128,7 +133,8 @@ def _bench(options: argparse.Namespace) -> int:
 
     report = bench(
         options.bundle,
-        list(read_texts(options.input, options.column)) if options.input else None,
+        options.input,
+        options.column,
         device=options.device,
         threads=options.threads,
         profile=options.profile,
@@ -250,4 +256,10 @@ def _command(
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", type=Path, metavar="FILE", help="lines, .jsonl, .csv or .tsv of texts")
-    parser.add_argument("--column", default="text", help="key or column that holds the text (default text)")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="[FIELD=]NAME",
+        help="key or column that holds the text (default text), or a field of an input, such as question=QUERY",
+    )

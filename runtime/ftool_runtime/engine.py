@@ -1,11 +1,11 @@
-"""Texts to logits: tokenising, cutting into runs, running, and putting the rows back in order."""
+"""Rows of tokens to a graph's outputs: cutting into runs, running, and putting the rows back in order."""
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,30 +23,42 @@ from ftool_runtime.token_encoder import TokenEncoder, Tokens
 TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
 
 
-class Logits(NamedTuple):
-    """What the graph says of some texts.
-
-    Attributes:
-        values: float32 (batch, labels), rows in the order of the texts.
-        truncated: for every text, whether it was longer than the model takes.
-    """
-
-    values: NDArray[np.float32]
-    truncated: list[bool]
+# What the graph says of some rows, in their order: float32 (width,) each, or (tokens, width) for networks that say
+# something of every token; padding never shows.
+Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 
 
 class Engine:
     """A bundle's tokenizer and graph, ready to run. Safe to call from several threads at once.
 
-    A text's logits do not depend on the other texts of a call. Where the texts of one run would share a
-    quantisation scale, every text runs alone, and several such runs go at once over the cores.
+    A row's output does not depend on the other rows of a call. Where the rows of one run would share a
+    quantisation scale, every row runs alone, and several such runs go at once over the cores.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
-        """Load the bundle in `folder`. Raises as `OnnxSession` and `TokenEncoder` do."""
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        settings: SessionSettings,
+        *,
+        width: int,
+        per_token: bool = False,
+    ) -> None:
+        """Load the bundle in `folder`.
+
+        Args:
+            folder: the bundle.
+            manifest: its manifest.
+            settings: where and how it runs.
+            width: how many numbers the graph gives a row, or a token.
+            per_token: which of the two.
+
+        Raises as `OnnxSession` and `TokenEncoder` do.
+        """
         self.manifest = manifest
+        self._width, self._per_token = width, per_token
         self._model_path = path_inside(folder, MODEL_FILE)
-        self._encoder = TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
+        self.tokens = TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
         session = self._open(settings)
         self._held = OneProcess(session)
         self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
@@ -54,28 +66,23 @@ class Engine:
         self.settings = settings
         self.device = session.device
 
-    def logits(self, texts: Sequence[str], first_row: int = 0) -> Logits:
-        """Run the model on `texts`.
+    def outputs(self, rows: Sequence[Tokens]) -> Outputs:
+        """Run the model on rows of tokens.
 
-        Args:
-            texts: any number of strings.
-            first_row: the position of the first of them in the caller's numbering, for errors.
+        Returns:
+            float32 (width,) a row, or (tokens, width), in the order of `rows`; without per_token it is one array.
 
         Raises:
-            InputError: a text that can't be read; its row is named.
             BundleError: the graph fails.
             ClosedError: after `close`.
             OtherProcessError: in a child of the process that loaded the model.
         """
         session = self._held.get()
-        if len(texts) == 1:
-            tokens = self._encoder.encode(texts[0], first_row)
-            return Logits(self._run(session, [tokens]), [tokens.truncated])
-        if not texts:
-            return Logits(np.empty((0, len(self.manifest.labels)), dtype=np.float32), [])
+        if len(rows) == 1:
+            return self._run(session, rows)
         if self.manifest.precision.rows_share_scale:
-            return self._each_alone(texts, first_row)
-        return self._in_batches(session, texts, first_row)
+            return self._gathered(rows, self._each_alone(rows))
+        return self._gathered(rows, self._in_batches(session, rows))
 
     def close(self) -> None:
         """Let go of the graph and its threads. Calls under way finish; later ones raise ClosedError."""
@@ -96,52 +103,60 @@ class Engine:
             )
         return session
 
-    def _run(self, session: OnnxSession, tokens: Sequence[Tokens]) -> NDArray[np.float32]:  # (batch, labels)
-        values = session.run(self.manifest.output, pad(tokens, self.manifest.input))
-        if values.shape != (len(tokens), len(self.manifest.labels)):
+    def _run(self, session: OnnxSession, rows: Sequence[Tokens]) -> Outputs:
+        feeds = pad(rows, self.manifest.input)
+        values = session.run(self.manifest.output, feeds)
+        leading = feeds["input_ids"].shape if self._per_token else (len(rows),)
+        if values.shape != (*leading, self._width):
             raise BundleError(
-                f"the graph gave an array {values.shape} for {len(tokens)} texts and "
-                f"{len(self.manifest.labels)} labels; export the bundle again"
+                f"the graph gave an array {values.shape} instead of {(*leading, self._width)}; export the bundle again"
             )
+        if not self._per_token:
+            return values
+        return [values[row, : len(tokens.ids)] for row, tokens in enumerate(rows)]
+
+    def _gathered(self, rows: Sequence[Tokens], found: Iterator[tuple[int, NDArray[np.float32]]]) -> Outputs:
+        """The outputs by position, in order."""
+        if self._per_token:
+            by_position = dict(found)
+            return [by_position[position] for position in range(len(rows))]
+        values = np.empty((len(rows), self._width), dtype=np.float32)
+        for position, value in found:
+            values[position] = value
         return values
 
-    def _in_batches(self, session: OnnxSession, texts: Sequence[str], first_row: int) -> Logits:
-        tokens = [self._encoder.encode(text, row) for row, text in enumerate(texts, first_row)]
-        values = np.empty((len(texts), len(self.manifest.labels)), dtype=np.float32)
-        for run in cut_into_runs([len(text.ids) for text in tokens], TOKEN_BUDGET[self.device]):
-            values[run] = self._run(session, [tokens[position] for position in run])
-        return Logits(values, [text.truncated for text in tokens])
+    def _in_batches(
+        self, session: OnnxSession, rows: Sequence[Tokens]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for run in cut_into_runs([len(row.ids) for row in rows], TOKEN_BUDGET[self.device]):
+            yield from zip(run, self._run(session, [rows[position] for position in run]), strict=True)
 
-    def _each_alone(self, texts: Sequence[str], first_row: int) -> Logits:
+    def _each_alone(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         session = self._session_of_one_thread()
-        values = np.empty((len(texts), len(self.manifest.labels)), dtype=np.float32)
-        truncated = [False] * len(texts)
-        waiting = deque(enumerate(texts))
+        waiting = deque(enumerate(rows))
 
-        def work() -> None:
+        def work() -> list[tuple[int, NDArray[np.float32]]]:
+            done: list[tuple[int, NDArray[np.float32]]] = []
             while True:
                 try:
-                    position, text = waiting.popleft()
+                    position, row = waiting.popleft()
                 except IndexError:
-                    return
+                    return done
                 try:
-                    tokens = self._encoder.encode(text, first_row + position)
-                    values[position] = self._run(session, [tokens])[0]
+                    done.append((position, self._run(session, [row])[0]))
                 except BaseException:
                     waiting.clear()  # the call fails: the other workers need not go on
                     raise
-                truncated[position] = tokens.truncated
 
         from concurrent.futures import ThreadPoolExecutor  # kept from `import ftool_runtime`
 
-        workers = min(self.settings.threads, len(texts))
-        if workers == 1:
-            work()
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix="ftool") as pool:
-                for done in [pool.submit(work) for _ in range(workers)]:
-                    done.result()
-        return Logits(values, truncated)
+        workers = min(self.settings.threads, len(rows))
+        if workers <= 1:
+            yield from work()
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="ftool") as pool:
+            for done in [pool.submit(work) for _ in range(workers)]:
+                yield from done.result()
 
     def _session_of_one_thread(self) -> OnnxSession:
         """A second session on the same graph: n runs of one thread each beat n runs that share n threads."""

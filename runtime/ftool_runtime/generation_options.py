@@ -3,12 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TextIO
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.generation.stream import TextStream
-from ftool_runtime.tasks import Generator, TextClassifier, TextGenerator
+from ftool_runtime.tasks import Generator, TextGenerator
+from ftool_runtime.tasks.encoder_model import EncoderModel
 
 _NAMES: Final = (
     "max_new_tokens",
@@ -63,7 +64,7 @@ def generation_options(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def answer_options(model: TextClassifier | Generator, options: argparse.Namespace) -> dict[str, Any]:
+def answer_options(model: EncoderModel | Generator, options: argparse.Namespace) -> dict[str, Any]:
     """What `predict`'s flags mean for `model`. Raises InputError for a flag of another kind of model."""
     given = generation_options(options)
     if isinstance(model, Generator):
@@ -72,8 +73,52 @@ def answer_options(model: TextClassifier | Generator, options: argparse.Namespac
         return given if options.top_k is None else {"do_sample": True, **given, "top_k": options.top_k}
     if given or options.stream:
         name = next(iter(given), "stream").replace("_", "-").replace("stop-strings", "stop")
-        raise InputError(f"--{name} is for models that generate text, and this one classifies")
-    return {"top_k": options.top_k, "thresholds": options.threshold}
+        raise InputError(
+            f"--{name} is for models that generate text, and this one is for {model.info()['task']}"
+        )
+    asked = {"top_k": options.top_k, "thresholds": options.threshold}
+    for name, value in asked.items():
+        if value is not None and name not in model.call_options:
+            flag = name.replace("_", "-").removesuffix("s")
+            raise InputError(f"--{flag} is not for {model.info()['task']}")
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def input_columns(model: Any, columns: Sequence[str]) -> str | dict[str, str]:
+    """Where a file has the texts of `model`'s inputs, as `read_texts` takes it.
+
+    Args:
+        model: a loaded model.
+        columns: NAME for the only field, or FIELD=NAME for one of several; a field that none names has its own name.
+
+    Raises InputError for a field that the model does not have.
+    """
+    fields = getattr(model, "input_fields", ("text",))
+    found = dict(zip(fields, fields, strict=True))
+    for column in columns:
+        field, _, name = column.rpartition("=")
+        if not field and len(fields) == 1:
+            field = fields[0]
+        if field not in found:
+            raise InputError(
+                f"--column {column}: this model takes {', '.join(fields)}; write {fields[0]}=NAME"
+            )
+        found[field] = name
+    return found[fields[0]] if len(fields) == 1 else found
+
+
+def inputs_of(model: Any, texts: Sequence[str]) -> list[Any]:
+    """Texts of the command line as `model` takes them: as many a time as its inputs have fields.
+
+    Raises InputError where they do not come out even.
+    """
+    fields = getattr(model, "input_fields", ("text",))
+    if len(fields) == 1:
+        return list(texts)
+    if len(texts) % len(fields):
+        raise InputError(f"this model takes {' and '.join(fields)}, each an argument; got {len(texts)}")
+    starts = range(0, len(texts), len(fields))
+    return [dict(zip(fields, texts[start : start + len(fields)], strict=True)) for start in starts]
 
 
 def stream_answers(

@@ -56,6 +56,10 @@ class Fields:
         """The object at `key`, wrapped likewise; an empty one where it is missing or null."""
         return Fields(self._values.get(key) or {}, f"{self.where}: {key!r}")
 
+    def optional_object(self, key: str, build: Callable[["Fields"], T]) -> T | None:
+        """What `build` makes of the object at `key`; None where it is missing or null."""
+        return None if self._values.get(key) is None else build(self.fields(key))
+
     def each(self, build: Callable[["Fields"], T]) -> dict[str, T]:
         """What `build` makes of every value, by key; each value must be an object."""
         return {key: build(Fields(value, f"{self.where}[{key!r}]")) for key, value in self._values.items()}

@@ -8,17 +8,37 @@ from typing import Any, Final
 
 from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle_paths import MANIFEST_FILE, check_relative
+from ftool_runtime.contracts import (
+    EmbeddingContract,
+    EntityContract,
+    GenerationContract,
+    InputContract,
+    Languages,
+    QuestionContract,
+    check_names,
+)
 from ftool_runtime.errors import BundleError
 from ftool_runtime.json_fields import Fields
 
+__all__ = [
+    "SCHEMA",
+    "EmbeddingContract",
+    "EntityContract",
+    "FileRecord",
+    "GenerationContract",
+    "InputContract",
+    "Languages",
+    "Manifest",
+    "Precision",
+    "QuestionContract",
+    "TrainingData",
+]
+
 SCHEMA: Final = 1
 
-INPUT_NAMES: Final = ("input_ids", "attention_mask", "token_type_ids")
 PRECISIONS: Final = ("fp32", "int8", "w8")
 DEVICES: Final = ("cpu", "cuda")
 ATTENTIONS: Final = ("fused", "plain")
-FAMILIES: Final = ("encoder-decoder", "decoder")
-CACHES: Final = ("in_place", "joined")
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -38,33 +58,6 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputContract:
-    """What the graph takes: int64 arrays (batch, sequence) under `names`, padded on the right.
-
-    `max_length` counts tokens, special ones included. `prefix` goes before every text. Of models that generate text
-    these are the inputs of the encoder, and `max_length` is the longest source; of decoders without an encoder the
-    names are `input_ids` alone and `max_length` is the context: prompt and answer together.
-    """
-
-    names: tuple[str, ...]
-    max_length: int
-    padding_side: str = "right"
-    pad_token_id: int = 0
-    pad_token_type_id: int = 0
-    prefix: str = ""
-
-    def __post_init__(self) -> None:
-        _check_names("input.names", self.names, INPUT_NAMES)
-        if "input_ids" not in self.names:
-            raise BundleError(f"input.names must hold 'input_ids', got {list(self.names)}")
-        if self.max_length < 1:
-            raise BundleError(f"input.max_length must be at least 1, got {self.max_length}")
-        _check_names("input.padding_side", (self.padding_side,), ("right",))
-        if min(self.pad_token_id, self.pad_token_type_id) < 0:
-            raise BundleError(f"input.pad_token_id must not be negative, got {self.pad_token_id}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
     """How the graph computes.
 
@@ -79,70 +72,10 @@ class Precision:
     devices: tuple[str, ...] = ("cpu",)
 
     def __post_init__(self) -> None:
-        _check_names("precision.name", (self.name,), PRECISIONS)
-        _check_names("precision.devices", self.devices, DEVICES)
+        check_names("precision.name", (self.name,), PRECISIONS)
+        check_names("precision.devices", self.devices, DEVICES)
         if not self.devices:
             raise BundleError("precision.devices must name at least one device")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Languages:
-    """How a translator is told which languages to read and write; codes are the checkpoint's own, such as "zh_CN".
-
-    Attributes:
-        source: the code meant where a call names none; None where there is no choice.
-        target: likewise of the answer.
-        source_tokens: the token that says what language a source is in, by code. It stands among the special tokens
-            of a source: the tokenizer puts that of `source` there, and for another language it is exchanged.
-        target_tokens: the token that an answer must begin with, by code.
-        target_prefixes: the text that goes before a source, by code of the answer's language.
-    """
-
-    source: str | None = None
-    target: str | None = None
-    source_tokens: Mapping[str, int] = field(default_factory=dict)
-    target_tokens: Mapping[str, int] = field(default_factory=dict)
-    target_prefixes: Mapping[str, str] = field(default_factory=dict)
-
-    def known(self) -> dict[str, list[str]]:
-        """The codes that may be asked for, of sources and of answers, in their order."""
-        targets = {*self.target_tokens, *self.target_prefixes}
-        return {"source": sorted(self.source_tokens), "target": sorted(targets)}
-
-    def __post_init__(self) -> None:
-        targets = {*self.target_tokens, *self.target_prefixes}
-        for where, code, known in (
-            ("source", self.source, {*self.source_tokens}),
-            ("target", self.target, targets),
-        ):
-            if code is not None and known and code not in known:
-                raise BundleError(
-                    f"languages.{where} is {code!r}, which is not among {', '.join(sorted(known))}"
-                )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationContract:
-    """How a bundle's decoder graph is run; how it is told to answer stands in `generation_config.json`.
-
-    Attributes:
-        family: "encoder-decoder" or "decoder".
-        caches: "in_place", where the graph appends to buffers (batch, heads, capacity, head_dim), or "joined", where
-            it gives back past and new keys and values joined along their length.
-        max_length: tokens that a row of the decoder can hold, its prompt included; None where nothing limits it.
-        languages: of translators that are told their languages; None for the others.
-    """
-
-    family: str
-    caches: str = "in_place"
-    max_length: int | None = None
-    languages: Languages | None = None
-
-    def __post_init__(self) -> None:
-        _check_names("generation.family", (self.family,), FAMILIES)
-        _check_names("generation.caches", (self.caches,), CACHES)
-        if self.max_length is not None and self.max_length < 2:
-            raise BundleError(f"generation.max_length must be at least 2, got {self.max_length}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +102,12 @@ class Manifest:
     attention: str
     files: Mapping[str, FileRecord]  # by POSIX path relative to the bundle; all files but ftool.json itself
     licence: str | None = None
-    generation: GenerationContract | None = None  # None for tasks that do not generate text
+    generation: GenerationContract | None = None  # of models that generate text
+    questions: QuestionContract | None = None  # of question-answering
+    entities: EntityContract | None = None  # of token-classification
+    embedding: EmbeddingContract | None = None  # of feature-extraction
+    pairs: bool = False  # whether a text comes with a second one
+    regression: bool = False  # whether the answer is one number, and there are no labels
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None  # multi-label: the probability from which each label applies
     output: str = "logits"
@@ -180,12 +118,17 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_schema(self.schema)
-        if self.generation is None:
+        if self.has_labels:
             _check_labels(self.labels)
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
-        _check_names("attention", (self.attention,), ATTENTIONS)
+        check_names("attention", (self.attention,), ATTENTIONS)
         for path in self.files:
             check_relative(path)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether answers are labels: of texts, or of words."""
+        return not self.regression and not any((self.generation, self.questions, self.embedding))
 
     @classmethod
     def read(cls, folder: Path | str) -> "Manifest":
@@ -222,9 +165,14 @@ class Manifest:
             labels=top.array("labels", str),
             multi_label=top.optional("multi_label", bool) or False,
             thresholds=top.optional_array("thresholds", float),
-            input=_input_contract(top.fields("input")),
+            input=InputContract.read(top.fields("input")),
             output=top.required("output", str),
-            generation=_generation(top.optional_fields("generation")),
+            generation=top.optional_object("generation", GenerationContract.read),
+            questions=top.optional_object("questions", QuestionContract.read),
+            entities=top.optional_object("entities", EntityContract.read),
+            embedding=top.optional_object("embedding", EmbeddingContract.read),
+            pairs=top.optional("pairs", bool) or False,
+            regression=top.optional("regression", bool) or False,
             precision=_precision(top.fields("precision")),
             attention=top.required("attention", str),
             files=top.fields("files").each(_file_record),
@@ -251,46 +199,12 @@ def _with_lists(value: Any) -> Any:
     return [_with_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _input_contract(fields: Fields) -> InputContract:
-    return InputContract(
-        names=fields.array("names", str),
-        max_length=fields.required("max_length", int),
-        padding_side=fields.required("padding_side", str),
-        pad_token_id=fields.required("pad_token_id", int),
-        pad_token_type_id=fields.optional("pad_token_type_id", int) or 0,
-        prefix=fields.optional("prefix", str) or "",
-    )
-
-
 def _precision(fields: Fields) -> Precision:
     return Precision(
         name=fields.required("name", str),
         rows_share_scale=fields.required("rows_share_scale", bool),
         left_out=fields.optional_array("left_out", str) or (),
         devices=fields.array("devices", str),
-    )
-
-
-def _generation(fields: Fields) -> GenerationContract | None:
-    if not fields.plain():
-        return None
-    return GenerationContract(
-        family=fields.required("family", str),
-        caches=fields.required("caches", str),
-        max_length=fields.optional("max_length", int),
-        languages=_languages(fields.optional_fields("languages")),
-    )
-
-
-def _languages(fields: Fields) -> Languages | None:
-    if not fields.plain():
-        return None
-    return Languages(
-        source=fields.optional("source", str),
-        target=fields.optional("target", str),
-        source_tokens=fields.optional_fields("source_tokens").mapping(int),
-        target_tokens=fields.optional_fields("target_tokens").mapping(int),
-        target_prefixes=fields.optional_fields("target_prefixes").mapping(str),
     )
 
 
@@ -337,14 +251,6 @@ def _check_thresholds(
         )
     if not all(0 <= threshold <= 1 for threshold in thresholds):
         raise BundleError(f"thresholds must lie between 0 and 1, got {list(thresholds)}")
-
-
-def _check_names(where: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    for name in names:
-        if name not in known:
-            raise BundleError(
-                f"{where}: this runtime knows {', '.join(known)}, got {name!r}; upgrade ftool-runtime"
-            )
 
 
 def _no_bundle(folder: Path) -> str:

@@ -5,9 +5,9 @@ import itertools
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.token_encoder import text_problem
@@ -28,13 +28,17 @@ class _ReadableAsItComes(Protocol):
         """What has arrived, at most `size` bytes; waits where that is nothing, and gives none at the end."""
 
 
-def read_texts(path: Path, column: str = "text") -> Iterator[str]:
+Columns = str | Mapping[str, str]  # of a text; or of each field of an input that has several
+
+
+def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
     """The texts in a file, read as they are asked for.
 
     Args:
         path: `.jsonl` or `.ndjson`: one object or string a line; `.csv` or `.tsv`: with a header; anything else:
             one text a line.
-        column: the key or column that holds the text.
+        column: the key or column that holds the text; for inputs of several texts, such as a question and its context,
+            that of each field: then dicts of strings come, by field.
 
     Raises:
         InputError: the file can't be read, is empty or not UTF-8, lacks the column, or has an empty text; file and
@@ -49,11 +53,12 @@ def read_texts(path: Path, column: str = "text") -> Iterator[str]:
         raise InputError(f"can't read {path}: {error.strerror}") from error
 
 
-def read_batches(path: Path | None, column: str = "text", batch_size: int = 64) -> Iterator[list[str]]:
+def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 64) -> Iterator[list[Any]]:
     """The texts in a file, `batch_size` at a time.
 
-    Those of standard input (`path` None, one text a line) come as they arrive, so that every line of a live pipe is
-    answered at once, and those that arrived meanwhile together. Raises as `read_texts` does.
+    Those of standard input (`path` None; one text a line, or one JSON object where an input has several texts) come as
+    they arrive, so that every line of a live pipe is answered at once, and those that arrived meanwhile together.
+    Raises as `read_texts` does.
     """
     if path is not None:
         texts = read_texts(path, column)
@@ -63,7 +68,10 @@ def read_batches(path: Path | None, column: str = "text", batch_size: int = 64) 
     if sys.stdin is None:
         raise InputError("standard input is closed; give texts as arguments or in a file with --input")
     arriving = ArrivingLines(cast(_ReadableAsItComes, sys.stdin.buffer))
-    texts = _checked(_lines(arriving, "standard input"), "standard input")
+    numbered: Iterator[tuple[int, object]] = _lines(arriving, "standard input")
+    if not isinstance(column, str):
+        numbered = _json_texts(cast(Iterator[tuple[int, str]], numbered), Path("standard input"), column)
+    texts = _checked(numbered, "standard input")
     for first in texts:
         yield [first, *itertools.islice(texts, min(arriving.waiting, batch_size - 1))]
 
@@ -104,25 +112,30 @@ class ArrivingLines:
         return last
 
 
-def _checked(numbered: Iterable[tuple[int, object]], name: str) -> Iterator[str]:
+def _checked(numbered: Iterable[tuple[int, object]], name: str) -> Iterator[Any]:
     empty = True
-    for number, text in numbered:
-        problem = text_problem(text)
-        if problem:
-            raise InputError(f"{name}, line {number}: the text {problem}")
+    for number, given in numbered:
+        for field, text in given.items() if isinstance(given, dict) else [("text", given)]:
+            problem = text_problem(text)
+            if problem:
+                raise InputError(f"{name}, line {number}: the {field} {problem}")
         empty = False
-        yield str(text)
+        yield given
     if empty:
         raise InputError(f"{name} is empty")
 
 
-def _parsed(file: BinaryIO, path: Path, column: str) -> Iterator[tuple[int, object]]:
+def _parsed(file: BinaryIO, path: Path, column: Columns) -> Iterator[tuple[int, object]]:
     lines = _lines(file, str(path))
     suffix = path.suffix.lower()
     if suffix in _JSON_LINES:
         return _json_texts(lines, path, column)
     if suffix in _TABLES:
         return _table_texts(lines, path, column, _TABLES[suffix])
+    if not isinstance(column, str):
+        raise InputError(
+            f"{path}: {' and '.join(column)} stand in a .jsonl, .csv or .tsv file, not in lines of text"
+        )
     return lines
 
 
@@ -139,7 +152,9 @@ def _lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
         yield number, text.rstrip("\r\n")
 
 
-def _json_texts(lines: Iterable[tuple[int, str]], path: Path, column: str) -> Iterator[tuple[int, object]]:
+def _json_texts(
+    lines: Iterable[tuple[int, str]], path: Path, column: Columns
+) -> Iterator[tuple[int, object]]:
     for number, line in lines:
         if not line.strip():
             continue
@@ -149,17 +164,26 @@ def _json_texts(lines: Iterable[tuple[int, str]], path: Path, column: str) -> It
             raise InputError(f"{path}, line {number}: not JSON: {error.msg}") from error
         except (ValueError, RecursionError) as error:  # a number too long, lists too deep
             raise InputError(f"{path}, line {number}: JSON that can't be read: {error}") from error
-        if isinstance(value, dict):
-            if column not in value:
-                raise InputError(
-                    f"{path}, line {number}: no {column!r} among {', '.join(value) or 'no keys'}"
-                )
-            value = value[column]
+        if isinstance(value, dict) or not isinstance(column, str):
+            values = value if isinstance(value, dict) else {}
+            value = _picked(
+                values, column, f"{path}, line {number}: no {{}} among {', '.join(values) or 'no keys'}"
+            )
         yield number, value
 
 
+def _picked(values: Mapping[str, object], column: Columns, problem: str) -> object:
+    """What stands under a column, or a dict of what stands under several. Raises InputError, naming the column."""
+    for name in [column] if isinstance(column, str) else column.values():
+        if name not in values:
+            raise InputError(problem.format(repr(name)))
+    if isinstance(column, str):
+        return values[column]
+    return {field: values[name] for field, name in column.items()}
+
+
 def _table_texts(
-    lines: Iterator[tuple[int, str]], path: Path, column: str, delimiters: str
+    lines: Iterator[tuple[int, str]], path: Path, column: Columns, delimiters: str
 ) -> Iterator[tuple[int, object]]:
     csv.field_size_limit(_LONGEST_CELL)
     first = list(itertools.islice(lines, 1))
@@ -175,13 +199,13 @@ def _table_texts(
     )
     try:
         header = next(reader, [])
-        if header and column not in header:
-            raise InputError(f"{path} has no column {column!r}; it has {', '.join(header)}")
+        if header:
+            _picked(dict.fromkeys(header), column, f"{path} has no column {{}}; it has {', '.join(header)}")
         for row in filter(None, reader):
             if len(row) != len(header):
                 raise InputError(
                     f"{path}, line {reader.line_num}: {len(row)} cells under {len(header)} columns"
                 )
-            yield reader.line_num, row[header.index(column)]
+            yield reader.line_num, _picked(dict(zip(header, row, strict=True)), column, "")
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error

@@ -12,13 +12,16 @@ import numpy as np
 
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.generation.golden import GenerationGolden
+from ftool_runtime.generation_options import input_columns
 from ftool_runtime.generation_timing import NEW_TOKENS, GenerationBenchReport, time_generation
 from ftool_runtime.golden import Golden
 from ftool_runtime.latency import Latency
 from ftool_runtime.loading import load
 from ftool_runtime.onnx_session import Device, Profile
 from ftool_runtime.peak_memory import peak_memory_mb
-from ftool_runtime.tasks import Generator, TextClassifier
+from ftool_runtime.tasks import Generator
+from ftool_runtime.tasks.encoder_model import EncoderModel
+from ftool_runtime.text_files import read_texts
 
 _WARM_UP_CALLS = 20
 
@@ -68,7 +71,8 @@ class BenchReport:
 
 def bench(
     folder: Path | str,
-    texts: Sequence[str] | None = None,
+    texts: Sequence[Any] | Path | None = None,
+    columns: Sequence[str] = (),
     *,
     device: Device = "cpu",
     threads: int | None = None,
@@ -80,7 +84,8 @@ def bench(
 
     Args:
         folder: the bundle.
-        texts: what to answer; None: the bundle's golden texts, or rows of token ids.
+        texts: what to answer, or a file of it; None: the bundle's golden inputs, or rows of token ids.
+        columns: where a file has them, as `predict --column` takes it.
         device: as for `load`; so are `threads` and `profile`.
         threads: see `device`.
         profile: see `device`.
@@ -97,11 +102,13 @@ def bench(
     started = time.perf_counter()
     model = load(folder, device=device, threads=threads, profile=profile)
     load_ms = (time.perf_counter() - started) * 1e3
+    if isinstance(texts, Path):
+        texts = list(read_texts(texts, input_columns(model, columns)))
     if isinstance(model, Generator):
         with model:
             return _bench_generator(folder, model, texts, calls, cold_starts, load_ms)
     with model:
-        texts = list(texts) if texts is not None else list(Golden.read(folder).texts)
+        texts = list(texts) if texts is not None else list(Golden.read(folder).inputs)
         latencies = time_single_calls(model, texts, calls)
         throughput = time_throughput(model, texts)
         info = model.info()
@@ -145,7 +152,7 @@ def _bench_generator(
     )
 
 
-def time_single_calls(model: TextClassifier, texts: Sequence[str], calls: int) -> list[float]:
+def time_single_calls(model: EncoderModel, texts: Sequence[Any], calls: int) -> list[float]:
     """Milliseconds of each of at least `calls` calls on one text; the texts go round. Warms up first."""
     if not texts:
         raise InputError("no texts to time")
@@ -159,7 +166,7 @@ def time_single_calls(model: TextClassifier, texts: Sequence[str], calls: int) -
     return latencies
 
 
-def time_throughput(model: TextClassifier, texts: Sequence[str], at_least_s: float = 1.0) -> float:
+def time_throughput(model: EncoderModel, texts: Sequence[Any], at_least_s: float = 1.0) -> float:
     """Texts a second when all of `texts` go in one call; repeated until `at_least_s` seconds are timed."""
     model(texts[:_WARM_UP_CALLS])
     answered, elapsed = 0, 0.0
@@ -171,12 +178,12 @@ def time_throughput(model: TextClassifier, texts: Sequence[str], at_least_s: flo
     return answered / elapsed
 
 
-def time_cold_start(folder: Path, text: str, info: dict[str, Any]) -> float:
+def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
     """Milliseconds from starting a fresh Python to its first answer on standard output.
 
     Args:
         folder: the bundle.
-        text: what to answer.
+        given: what to answer: a text, or the texts of an input by field.
         info: a model's `info()`: the fresh process loads with the same device, threads and profile.
 
     Raises FtoolError where the process fails, with what it said.
@@ -184,7 +191,8 @@ def time_cold_start(folder: Path, text: str, info: dict[str, Any]) -> float:
     import subprocess  # kept from `import ftool_runtime`, which does not need it
 
     options = [f"--{name}={info[name]}" for name in ("device", "threads", "profile")]
-    command = [sys.executable, "-m", "ftool_runtime", "predict", str(folder), *options, "--", text]
+    texts = [given] if isinstance(given, str) else list(given.values())
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(folder), *options, "--", *texts]
     started = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL

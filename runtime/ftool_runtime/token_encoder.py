@@ -38,15 +38,18 @@ class TokenEncoder:
         self._prefix = contract.prefix
         self._with_type_ids = "token_type_ids" in contract.names
 
-    def encode(self, text: str, row: int) -> Tokens:
-        """The tokens of `text`, which stands at position `row` of the call.
+    def encode(self, text: str, row: int, pair: str | None = None) -> Tokens:
+        """The tokens of `text`, or of `text` and `pair` together, which stand at position `row` of the call.
+
+        What is too long is cut at its end, the longer of two first.
 
         Raises InputError, naming the row, on what is no string, empty or blank, or not Unicode text.
         """
-        problem = text_problem(text)
-        if problem:
-            raise InputError(f"text {row} {problem}", row=row)
-        encoding = self._tokenizer.encode(self._prefix + text)
+        for given in (text,) if pair is None else (text, pair):
+            problem = text_problem(given)
+            if problem:
+                raise InputError(f"text {row} {problem}", row=row)
+        encoding = self._tokenizer.encode(self._prefix + text, pair)
         ids: list[int] = encoding.ids
         if not ids:
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)

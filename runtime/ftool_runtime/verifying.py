@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ftool_runtime.bundle_paths import GOLDEN_FILE
 from ftool_runtime.errors import BundleError
 from ftool_runtime.generation.golden import GenerationGolden, GenerationReplay, replay
-from ftool_runtime.golden import Golden
+from ftool_runtime.golden import Golden, largest_difference
 from ftool_runtime.integrity import altered_files
 from ftool_runtime.loading import load
 from ftool_runtime.manifest import Manifest
@@ -19,27 +17,23 @@ from ftool_runtime.onnx_session import Device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """How the golden texts came out here.
-
-    `max_difference` and `tolerance` are absolute, on logits; `same_label` counts texts whose best label is the same.
-    """
+    """How the golden inputs came out here; `max_difference` and `tolerance` are absolute, of a number of the graph."""
 
     source: str
     examples: int
-    same_label: int
     max_difference: float
     tolerance: float
 
     @property
     def passed(self) -> bool:
-        """Whether no logit differs by more than the tolerance."""
+        """Whether no number differs by more than the tolerance."""
         return self.max_difference <= self.tolerance  # False for NaN
 
     def summary(self) -> str:
         """One line for people."""
         return (
-            f"{self.examples} golden texts ({self.source}): largest difference of a logit {self.max_difference:.2g}, "
-            f"tolerance {self.tolerance:.2g}; {self.same_label} with the same label"
+            f"{self.examples} golden inputs ({self.source}): largest difference {self.max_difference:.2g}, "
+            f"tolerance {self.tolerance:.2g}"
         )
 
 
@@ -52,7 +46,7 @@ class VerifyReport:
         files: how many files the manifest lists.
         altered: what is wrong with each file that is not as listed, by its name.
         failure: why the replay could not be run; None where it ran, or where files are altered (it is not tried).
-        replay: how the golden texts came out; None where they were not replayed.
+        replay: how the golden inputs came out; None where they were not replayed.
     """
 
     bundle: str
@@ -63,7 +57,7 @@ class VerifyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every file is as listed and every golden text gave its logits."""
+        """Whether every file is as listed and every golden input gave its outputs."""
         return not self.altered and self.replay is not None and self.replay.passed
 
     def to_json(self) -> dict[str, Any]:
@@ -73,7 +67,7 @@ class VerifyReport:
 
 
 def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = None) -> VerifyReport:
-    """Check every file's hash, then replay the golden texts one at a time.
+    """Check every file's hash, then replay the golden inputs one at a time.
 
     Args:
         folder: the bundle.
@@ -108,17 +102,11 @@ def _replay(
         with load(folder, device=device, threads=threads) as generator:
             return replay(answers, generator)
     golden = Golden.read(folder)
-    expected = np.array(golden.logits)  # (texts, labels)
-    if expected.shape[1] != len(manifest.labels):
-        raise BundleError(
-            f"{GOLDEN_FILE} has {expected.shape[1]} logits a text for {len(manifest.labels)} labels"
-        )
     with load(folder, device=device, threads=threads) as model:
-        got = np.concatenate([model.logits([text]) for text in golden.texts])
+        found = [row for given in golden.inputs for row in model.outputs([given])]
     return Replay(
         source=golden.source,
-        examples=len(golden.texts),
-        same_label=int((got.argmax(axis=1) == expected.argmax(axis=1)).sum()),
-        max_difference=float(np.abs(got - expected).max()),
+        examples=len(golden.inputs),
+        max_difference=largest_difference(golden.outputs, found),
         tolerance=golden.tolerance,
     )

@@ -191,7 +191,8 @@ def capture_of(
     def capture(architecture: str, **changes: Any) -> SourceGraph:
         folder = write_checkpoint(architecture, **changes)
         if folder not in captured:
-            captured[folder] = capture_source(load_classifier(folder), texts, tiny)
+            loaded = load_classifier(folder)
+            captured[folder] = capture_source(loaded, loaded.tokenize(texts), tiny)
         return captured[folder]
 
     return capture

@@ -10,15 +10,15 @@ from ftool_export.source_graph import SourceGraph
 
 
 def test_peaks_are_what_torch_computes(source: SourceGraph, tiny: PassSettings, texts: list[str]) -> None:
-    peaks = activation_peaks(source.model, source.loaded, texts, tiny.smallest)
+    peaks = activation_peaks(source.model, source.loaded, source.loaded.tokenize(texts), tiny.smallest)
     layer = source.loaded.model.get_submodule("encoder.bert.encoder.layer.1.output.dense")
     seen: list[np.ndarray] = []
     hook = layer.register_forward_pre_hook(
         lambda _, inputs: seen.append(inputs[0].abs().amax(dim=(0, 1)).numpy())
     )
     with torch.inference_mode():
-        for text in texts:
-            source.loaded.model(**source.loaded.tokenize([text]))
+        for row in source.loaded.tokenize(texts):
+            source.loaded.model(**source.loaded.batch([row]))
     hook.remove()
     products = {node.metadata_props["layer"]: node for node in constant_matmuls(source.model, tiny.smallest)}
     weight = products["encoder.bert.encoder.layer.1.output.dense"].inputs[1]
@@ -30,7 +30,7 @@ def test_every_product_of_size_is_measured_and_the_graph_left_alone(
     source: SourceGraph, tiny: PassSettings, texts: list[str]
 ) -> None:
     outputs = len(source.model.graph.outputs)
-    peaks = activation_peaks(source.model, source.loaded, texts[:1], tiny.smallest)
+    peaks = activation_peaks(source.model, source.loaded, source.loaded.tokenize(texts[:1]), tiny.smallest)
     weights = {
         node.inputs[1].name for node in constant_matmuls(source.model, tiny.smallest) if node.inputs[1]
     }

@@ -61,7 +61,7 @@ def test_a_window_narrower_than_the_text_is_kept(
 ) -> None:
     source = capture_of("modernbert")  # raises where an answer is not torch's
     wide = load_classifier(write_checkpoint("modernbert", local_attention=64))
-    longest = wide.tokenize([max(texts, key=len)])
+    longest = wide.batch(wide.tokenize([max(texts, key=len)]))
     with torch.inference_mode():
         narrow = source.loaded.model(**longest)
         assert not torch.allclose(narrow, wide.model(**longest), atol=0.01)  # so the window matters here
@@ -71,7 +71,7 @@ def test_capturing_leaves_the_model_as_it_was(source: SourceGraph) -> None:
     loaded, probe = source.loaded, source.probes[0]  # torch answered it before the capture
     inputs = {name: torch.from_numpy(array) for name, array in probe.feeds.items()}
     with torch.inference_mode():
-        np.testing.assert_array_equal(loaded.model(**inputs).numpy(), probe.logits)
+        np.testing.assert_array_equal(loaded.model(**inputs).numpy(), probe.outputs)
     assert loaded.model.config._attn_implementation != IMPLEMENTATION
 
 
@@ -107,7 +107,7 @@ def test_token_types_are_an_input_only_where_they_matter(source: SourceGraph, ca
     assert typed.expected.input_names == ("input_ids", "attention_mask", "token_type_ids")
     session, probe = GraphSession(typed.model), typed.probes[0]
     other = session.run({**probe.feeds, "token_type_ids": np.zeros_like(probe.feeds["input_ids"])})
-    assert np.abs(other - probe.logits).max() > 0.01
+    assert np.abs(other - probe.outputs).max() > 0.01
 
 
 @slow

@@ -13,17 +13,39 @@ from transformers import AutoConfig, AutoTokenizer
 
 import ftool_runtime as ft
 from ftool_export import bundle, bundle_writer
-from ftool_export.classifier import CheckpointError, compute_logits, load_classifier
+from ftool_export.classifier import (
+    CheckpointError,
+    ClassificationExamples,
+    compute_logits,
+    load_classifier,
+)
 from ftool_export.errors import ExportError
 from ftool_export.export_checkpoint import export_checkpoint
-from ftool_export.gate import Judge
-from ftool_export.golden import choose_texts
+from ftool_export.golden import choose_inputs
 from ftool_export.parity import parity
+from ftool_export.parity_report import ParityReport
 from ftool_export.passes import PassSettings
+from ftool_export.probes import SAMPLE_TEXTS
+from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.manifest import Manifest
 
 WriteCheckpoint = Callable[..., Path]
+
+
+def export(
+    settings: ExportSettings, texts: Sequence[str], scorer: Callable[[np.ndarray], float] | None = None
+) -> ExportReport:
+    """An export judged by `scorer` on `texts`; None: not judged."""
+    loaded, metric = load_classifier(settings.checkpoint), "accuracy" if scorer else None
+    examples = ClassificationExamples(loaded=loaded, inputs=texts, metric=metric, scorer=scorer)
+    return export_checkpoint(settings, loaded, examples)
+
+
+def parity_of(checkpoint: Path, folder: Path, texts: Sequence[str]) -> ParityReport:
+    """A bundle against a checkpoint on texts without labels."""
+    loaded = load_classifier(checkpoint)
+    return parity(loaded, folder, ClassificationExamples(loaded=loaded, inputs=texts))
 
 
 @pytest.fixture(scope="session")
@@ -33,16 +55,16 @@ def exported(
     """The tiny BERT as a bundle of a precision, made once a session."""
     made: dict[str, Path] = {}
 
-    def export(precision: str) -> Path:
+    def made_in(precision: str) -> Path:
         if precision not in made:
             made[precision] = tmp_path_factory.mktemp("model") / "bundle"
             settings = ExportSettings(
                 checkpoint=str(bert), bundle=made[precision], precision=precision, passes=tiny
             )
-            assert export_checkpoint(settings, texts=texts).bundle == made[precision]
+            assert export(settings, texts).bundle == made[precision]
         return made[precision]
 
-    return export
+    return made_in
 
 
 def right_labels(checkpoint: Path, texts: Sequence[str]) -> np.ndarray:
@@ -57,7 +79,7 @@ def test_a_bundle_is_verified_and_at_parity(
 ) -> None:
     folder = exported(precision)
     assert ft.verify(folder).passed
-    report = parity(load_classifier(bert), folder, texts)
+    report = parity_of(bert, folder, texts)
     assert report.precision == precision
     assert report.batch_effect <= (0 if precision == "int8" else 1e-6)
     if precision == "fp32":
@@ -108,12 +130,12 @@ def test_golden_answers_are_torchs_for_fp32_and_the_bundles_own_otherwise(
     golden = json.loads((exported("fp32") / "golden.json").read_text())
     assert golden["source"] == "torch"
     np.testing.assert_allclose(
-        golden["logits"], compute_logits(load_classifier(bert), golden["texts"]), atol=1e-6
+        golden["outputs"], compute_logits(load_classifier(bert), golden["inputs"]), atol=1e-6
     )
     golden = json.loads((exported("int8") / "golden.json").read_text())
     assert golden["source"] == "bundle"
     with ft.load(exported("int8")) as model:
-        np.testing.assert_allclose(golden["logits"], model.logits(golden["texts"]), atol=1e-6)
+        np.testing.assert_allclose(golden["outputs"], model.logits(golden["inputs"]), atol=1e-6)
 
 
 def test_the_graph_holds_no_path_of_the_exporting_machine(exported: Callable[[str], Path]) -> None:
@@ -134,7 +156,7 @@ def test_large_weights_stand_aligned_in_a_file_beside(
 ) -> None:
     monkeypatch.setattr(bundle_writer, "_WEIGHTS_BESIDE", 1000)
     folder = tmp_path / "bundle"
-    export_checkpoint(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny))
+    export(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny), SAMPLE_TEXTS)
     graph = onnx.load(folder / "onnx" / "model.onnx", load_external_data=False).graph
     offsets = [
         int(entry.value)
@@ -153,10 +175,8 @@ def test_the_gates_no_replaces_nothing_and_says_what_to_try(
 ) -> None:
     folder = tmp_path / "bundle"
     shutil.copytree(exported("fp32"), folder)
-    judge = Judge(texts, "accuracy", iter_scores())
-    report = export_checkpoint(
-        ExportSettings(checkpoint=str(bert), bundle=folder, precision="int8", passes=tiny), judge=judge
-    )
+    settings = ExportSettings(checkpoint=str(bert), bundle=folder, precision="int8", passes=tiny)
+    report = export(settings, texts, iter_scores())
     assert report.bundle is None
     assert not report.to_json()["gate"]["passed"]
     assert report.advice is not None
@@ -180,9 +200,8 @@ def test_a_judge_is_asked_and_its_verdict_recorded(
     bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
 ) -> None:
     right = right_labels(bert, texts)
-    judge = Judge(texts, "accuracy", lambda logits: float((logits.argmax(axis=1) == right).mean()))
     settings = ExportSettings(checkpoint=str(bert), bundle=tmp_path / "b", precision="fp32", passes=tiny)
-    report = export_checkpoint(settings, judge=judge)
+    report = export(settings, texts, lambda logits: float((logits.argmax(axis=1) == right).mean()))
     assert report.verdict.reference == report.verdict.bundle == 1.0
     assert Manifest.read(tmp_path / "b").evidence["gate"]["metric"] == "accuracy"
     assert "| this bundle, fp32 | 1.0000 |" in (tmp_path / "b" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -207,17 +226,17 @@ def test_an_export_that_stops_leaves_the_old_bundle(
     settings = ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny)
     expected = ExportError if isinstance(stop, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="no space left" if expected is ExportError else None):
-        export_checkpoint(settings)
+        export(settings, SAMPLE_TEXTS)
     assert ft.verify(folder).passed
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_never_replaced(bert: Path, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(
         ExportError, match="is no bundle, so it is not replaced"
     ):  # before the work, not after it
-        export_checkpoint(ExportSettings(checkpoint="not/read", bundle=tmp_path))
+        export(ExportSettings(checkpoint=str(bert), bundle=tmp_path), SAMPLE_TEXTS)
     with pytest.raises(ExportError, match="is no bundle"), bundle_writer.new_bundle(tmp_path):
         pass
     assert (tmp_path / "letters.txt").read_text() == "dear"
@@ -228,45 +247,48 @@ def test_a_multi_label_checkpoint_keeps_its_kind(
 ) -> None:
     checkpoint = write_checkpoint("bert", multi_label=True)
     settings = ExportSettings(checkpoint=str(checkpoint), bundle=tmp_path / "b", precision="w8", passes=tiny)
-    export_checkpoint(settings, texts=texts)
+    export(settings, texts)
     manifest = Manifest.read(tmp_path / "b")
     assert manifest.multi_label
-    report = parity(load_classifier(checkpoint), tmp_path / "b", texts)
+    report = parity_of(checkpoint, tmp_path / "b", texts)
     assert report.examples == len(texts)
 
 
 def test_parity_refuses_another_models_bundle(
     exported: Callable[[str], Path], write_checkpoint: WriteCheckpoint, texts: list[str]
 ) -> None:
-    other = load_classifier(write_checkpoint("bert", multi_label=True))
-    with pytest.raises(ExportError, match="other labels than its checkpoint"):
-        parity(other, exported("fp32"), texts)
+    other = write_checkpoint("bert", multi_label=True)
+    with pytest.raises(ExportError, match="other multi_label than its checkpoint"):
+        parity_of(other, exported("fp32"), texts)
 
 
 def test_parity_finds_a_bundle_of_other_weights(
     exported: Callable[[str], Path], write_checkpoint: WriteCheckpoint, texts: list[str]
 ) -> None:
-    other = load_classifier(write_checkpoint("bert", hidden_act="relu"))
-    report = parity(other, exported("fp32"), texts)
+    report = parity_of(write_checkpoint("bert", hidden_act="relu"), exported("fp32"), texts)
     assert not report.passed
     assert "max_difference" in report.to_json()["failed"]
 
 
 def test_parity_needs_texts(exported: Callable[[str], Path], bert: Path) -> None:
-    with pytest.raises(ExportError, match="needs texts"):
-        parity(load_classifier(bert), exported("fp32"), [])
+    with pytest.raises(ExportError, match="needs inputs"):
+        parity_of(bert, exported("fp32"), [])
 
 
 def test_golden_texts_are_of_all_lengths_and_differ() -> None:
-    chosen = choose_texts(["a" * length for length in range(1, 100)] * 2)
+    chosen = choose_inputs(["a" * length for length in range(1, 100)] * 2)
     assert len(chosen) == len(set(chosen)) == 16
     assert (len(chosen[0]), len(chosen[-1])) == (1, 99)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    settings = ExportSettings(checkpoint=str(tmp_path / "nothing"), bundle=tmp_path / "b")
     with pytest.raises(CheckpointError, match="nothing"):
-        export_checkpoint(settings)
+        load_classifier(str(tmp_path / "nothing"))
+
+
+def test_an_export_needs_inputs(bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no examples"):
+        export(ExportSettings(checkpoint=str(bert), bundle=tmp_path / "b"), [])
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The search for layers to leave in fp32: the worst first, and as few as the gate needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import pytest
@@ -8,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftool_export.candidate import Candidate
-from ftool_export.classifier import compute_logits
-from ftool_export.errors import ExportError
+from ftool_export.classifier import ClassificationExamples, LoadedClassifier, compute_logits
 from ftool_export.export_checkpoint import find_candidate
-from ftool_export.gate import Judge, Verdict, judge_logits
+from ftool_export.gate import Verdict, judge_outputs
 from ftool_export.passes import PassSettings
 from ftool_export.precision import PRECISIONS, quantizable_layers
 from ftool_export.sensitivity import fewest_left_out, rank_layers
@@ -57,7 +57,7 @@ def test_the_layer_that_quantises_worst_ranks_first(
             array = weight.const_value.numpy().copy()
             array[0] *= 300  # an outlier in every channel: 7 bits leave nothing for the rest
             weight.const_value = type(weight.const_value)(array)
-    ranked = rank_layers(model, PRECISIONS["int8"], tiny, source.loaded, texts)
+    ranked = rank_layers(model, PRECISIONS["int8"], tiny, source.loaded, source.loaded.tokenize(texts))
     assert ranked[0] == worst
     assert sorted(ranked) == sorted(quantizable_layers(model, tiny))
 
@@ -65,7 +65,7 @@ def test_the_layer_that_quantises_worst_ranks_first(
 def test_a_refused_graph_is_mended_by_leaving_layers_out(
     source: SourceGraph, tiny: PassSettings, texts: list[str], tmp_path: object
 ) -> None:
-    reference = compute_logits(source.loaded, texts)
+    reference = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     everything = _distance(source, tiny, texts, reference)
 
     def score(
@@ -74,7 +74,9 @@ def test_a_refused_graph_is_mended_by_leaving_layers_out(
         return 1.0 - float(np.abs(logits - reference).mean()) / everything
 
     settings = ExportSettings(checkpoint="x", bundle=tmp_path / "b", max_drop=0.7, passes=tiny)  # type: ignore[operator]
-    candidate = find_candidate(settings, source, Judge(texts, "closeness", score), texts)
+    candidate = find_candidate(
+        settings, source, _examples(source, texts, score), source.loaded.tokenize(texts)
+    )
     assert candidate.verdict.passed
     assert 0 < len(candidate.left_out) <= len(quantizable_layers(source.model, tiny)) // 2
 
@@ -84,28 +86,33 @@ def _distance(source: SourceGraph, tiny: PassSettings, texts: list[str], referen
     from ftool_export.precision import quantize
 
     graph = quantize(source.model, PRECISIONS["int8"], tiny, source.expected, source.probes)
-    return float(np.abs(GraphSession(graph).logits(source.loaded, texts, one_by_one=True) - reference).mean())
+    rows = source.loaded.tokenize(texts)
+    outputs = GraphSession(graph).outputs(source.loaded, rows, one_by_one=True)
+    return float(np.abs(np.asarray(outputs) - reference).mean())
+
+
+def _examples(
+    source: SourceGraph, texts: list[str], scorer: Callable[[np.ndarray], float] | None
+) -> ClassificationExamples:
+    metric = "closeness" if scorer else None
+    loaded = cast(LoadedClassifier, source.loaded)
+    return ClassificationExamples(loaded=loaded, inputs=texts, metric=metric, scorer=scorer)
 
 
 def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: SourceGraph, texts: list[str]) -> None:
-    logits = compute_logits(source.loaded, texts)
+    logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     scores = iter([0.93, 0.92, 0.93, 0.9199])
-    judge = Judge(texts, "accuracy", lambda _: next(scores))
-    assert judge_logits(source.loaded, logits, logits, judge=judge, max_drop=0.01).passed
-    assert not judge_logits(source.loaded, logits, logits, judge=judge, max_drop=0.01).passed
+    examples = _examples(source, texts, lambda _: next(scores))
+    assert judge_outputs(examples, logits, logits, max_drop=0.01).passed
+    assert not judge_outputs(examples, logits, logits, max_drop=0.01).passed
 
 
 def test_without_labels_nothing_is_judged(source: SourceGraph, texts: list[str]) -> None:
-    logits = compute_logits(source.loaded, texts)
+    logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     flipped = logits.copy()
     flipped[0] = -flipped[0]
-    found = judge_logits(source.loaded, logits, flipped, judge=None, max_drop=0.01)
+    found = judge_outputs(_examples(source, texts, None), logits, flipped, max_drop=0.01)
     assert found.passed
     assert not found.judged
     assert found.drop is None
     assert found.agreement == pytest.approx(1 - 1 / len(texts))
-
-
-def test_a_judge_needs_texts() -> None:
-    with pytest.raises(ExportError, match="no validation texts"):
-        Judge([], "accuracy", lambda _: 1.0)

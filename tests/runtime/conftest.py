@@ -202,8 +202,8 @@ def _write_golden(folder: Path, changes: dict[str, Any]) -> None:
     texts = ("turn the lights off", "play music", "set a timer for ten minutes")
     write_manifest(folder, **changes)
     with ft.load(folder, threads=1) as model:
-        logits = tuple(tuple(row) for row in model.logits(texts).tolist())
-    Golden(source="bundle", tolerance=1e-4, texts=texts, logits=logits).write(folder)
+        outputs = model.outputs(texts)
+    Golden(source="bundle", tolerance=1e-4, inputs=texts, outputs=outputs).write(folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from ftool.judging import data_judge, recipe_judge
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, ExportRecipe, Recipe, TrainSettings
 from ftool.recipe.tasks import GENERATION_TASKS
-from ftool_export.classifier import load_classifier
+from ftool.tasks import get_encoder_task
 from ftool_export.errors import CheckpointError
 from ftool_export.export_checkpoint import export_checkpoint
 from ftool_export.generator import LoadedGenerator, load_generator
@@ -42,8 +41,9 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
 
         generator = load_generator(settings.checkpoint, recipe.task)
         return export_generator(settings, generator, judge=recipe_text_judge(recipe, generator, "validation"))
-    loaded = load_classifier(settings.checkpoint)
-    return export_checkpoint(settings, loaded=loaded, judge=recipe_judge(recipe, loaded, "validation"))
+    task = get_encoder_task(recipe.task)
+    loaded = task.load(settings.checkpoint)
+    return export_checkpoint(settings, loaded, task.recipe_examples(recipe, loaded, "validation"))
 
 
 def export_any(
@@ -74,9 +74,10 @@ def export_any(
             data_text_judge(data, generator, "validation", max_target_length=longest) if data else None
         )
         return export_generator(settings, generator, judge=text_judge)
-    loaded = load_classifier(settings.checkpoint)
-    judge = data_judge(data, loaded, "validation") if data else None
-    return export_checkpoint(settings, loaded=loaded, judge=judge)
+    task = get_encoder_task(settings.task)
+    loaded = task.load(settings.checkpoint)
+    examples = task.data_examples(data, loaded, "validation") if data else task.sample_examples(loaded)
+    return export_checkpoint(settings, loaded, examples)
 
 
 def _told(generator: LoadedGenerator, source: str | None, target: str | None) -> LoadedGenerator:
@@ -108,9 +109,12 @@ def check_parity(
     max_drop = recipe.export.max_drop if changed else None
     if recipe.task in GENERATION_TASKS:
         return _check_text_parity(bundle, run, recipe, split, data, max_drop)
-    loaded = load_classifier(run)
-    judge = data_judge(data, loaded, split) if data else recipe_judge(recipe, loaded, split)
-    return parity(loaded, bundle, judge.texts, judge=judge, max_drop=max_drop)
+    task = get_encoder_task(recipe.task)
+    loaded = task.load(run)
+    examples = (
+        task.data_examples(data, loaded, split) if data else task.recipe_examples(recipe, loaded, split)
+    )
+    return parity(loaded, bundle, examples, max_drop=max_drop)
 
 
 def _check_text_parity(

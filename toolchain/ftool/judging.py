@@ -1,4 +1,4 @@
-"""Labelled texts as what the export layer judges bundles by: texts, and the main metric as a function of logits."""
+"""Labelled texts as what the export layer judges classifiers by: texts, and the main metric as a function of logits."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,26 +9,25 @@ from numpy.typing import NDArray
 from ftool.data import DataError, Split, load_dataset, load_split
 from ftool.metrics import main_metric, main_score
 from ftool.recipe import DataSettings, Recipe
-from ftool_export.classifier import LoadedClassifier
-from ftool_export.gate import Judge
+from ftool_export.classifier import ClassificationExamples, LoadedClassifier
 
 
-def recipe_judge(recipe: Recipe, loaded: LoadedClassifier, split: str) -> Judge:
+def recipe_examples(recipe: Recipe, loaded: LoadedClassifier, split: str) -> ClassificationExamples:
     """A split of the recipe's data, cut as it was for training, with the metric that decides.
 
     Raises DataError where the data can't be read, or has a label that the model does not know.
     """
     data = load_dataset(recipe.data, recipe.task)
-    return _judge(loaded, data.split(split), data.label_names)
+    return _examples(loaded, data.split(split), data.label_names)
 
 
-def data_judge(settings: DataSettings, loaded: LoadedClassifier, split: str) -> Judge:
+def data_examples(settings: DataSettings, loaded: LoadedClassifier, split: str) -> ClassificationExamples:
     """A split of other data, or its only one, for a model that has its labels already. Raises DataError likewise."""
     examples = load_split(settings, loaded.labels, multi_label=loaded.multi_label, split=split)
-    return _judge(loaded, examples, loaded.labels)
+    return _examples(loaded, examples, loaded.labels)
 
 
-def _judge(loaded: LoadedClassifier, split: Split, label_names: Sequence[str]) -> Judge:
+def _examples(loaded: LoadedClassifier, split: Split, label_names: Sequence[str]) -> ClassificationExamples:
     unknown = sorted(set(label_names) - set(loaded.labels))
     if unknown:
         raise DataError(
@@ -38,7 +37,12 @@ def _judge(loaded: LoadedClassifier, split: Split, label_names: Sequence[str]) -
     columns = [loaded.labels.index(name) for name in label_names]
     targets = _targets(split, columns, len(loaded.labels), multi_label=loaded.multi_label)
     score = partial(main_score, targets=targets, multi_label=loaded.multi_label, thresholds=loaded.thresholds)
-    return Judge(split.texts, main_metric(multi_label=loaded.multi_label), score)
+    return ClassificationExamples(
+        loaded=loaded,
+        inputs=split.texts,
+        metric=main_metric(multi_label=loaded.multi_label),
+        scorer=score,
+    )
 
 
 def _targets(split: Split, columns: Sequence[int], labels: int, *, multi_label: bool) -> NDArray[np.int64]:

@@ -6,12 +6,14 @@ from ftool_export.classifier.checkpoint import (
     load_classifier,
     save_classifier,
 )
+from ftool_export.classifier.examples import ClassificationExamples
 from ftool_export.classifier.inference import compute_features, compute_logits, count_truncated
 from ftool_export.classifier.network import SequenceClassifier
 from ftool_export.errors import CheckpointError
 
 __all__ = [
     "CheckpointError",
+    "ClassificationExamples",
     "LoadedClassifier",
     "SequenceClassifier",
     "compute_features",

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from ftool_export.classifier.network import Pooling, SequenceClassifier
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.encoder.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.errors import CheckpointError
@@ -29,18 +30,11 @@ _SINGLE_LABEL = "single_label_classification"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedClassifier:
-    """A network in evaluation mode with its tokenizer and what else run/ records."""
+class LoadedClassifier(LoadedEncoder):
+    """A classifier in evaluation mode with its tokenizer and what else run/ records."""
 
     model: SequenceClassifier
-    tokenizer: Any  # a fast Hugging Face tokenizer
-    max_length: int  # tokens, special ones included; longer texts are cut
-    prefix: str = ""  # goes before every text
     thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
-    base: str = ""  # what it was trained from
-    licence: str | None = None  # of the base model
-    training_sha256: str | None = None
-    training_examples: int | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -52,22 +46,13 @@ class LoadedClassifier:
         """Whether a text has any number of labels instead of one."""
         return self.model.multi_label
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs that the tokenizer makes and the network takes."""
-        return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
+    def manifest_fields(self) -> dict[str, Any]:
+        """Labels, whether several apply to a text, and from which probability on."""
+        return {"labels": self.labels, "multi_label": self.multi_label, "thresholds": self.thresholds}
 
-    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids and masks, int64 (texts, sequence), cut at max_length, padded on the right."""
-        encoded = self.tokenizer(
-            [self.prefix + text for text in texts],
-            truncation=True,
-            max_length=self.max_length,
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-        )
-        return {name: encoded[name] for name in self.input_names}
+    def config_fields(self) -> dict[str, Any]:
+        """Labels as transformers has them."""
+        return _label_fields(self.labels, self.multi_label)
 
 
 def create_classifier(
@@ -212,9 +197,16 @@ def _assemble(
 
 
 def _describe_labels(config: Any, labels: Sequence[str], multi_label: bool) -> None:
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: index for index, label in enumerate(labels)}
-    config.problem_type = _MULTI_LABEL if multi_label else _SINGLE_LABEL
+    for name, value in _label_fields(labels, multi_label).items():
+        setattr(config, name, value)
+
+
+def _label_fields(labels: Sequence[str], multi_label: bool) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "problem_type": _MULTI_LABEL if multi_label else _SINGLE_LABEL,
+    }
 
 
 def _zero_head(hidden: int, labels: int) -> nn.Linear:

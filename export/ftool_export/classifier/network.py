@@ -1,19 +1,18 @@
 """The network that classifies: an encoder, how its token vectors become one vector, and a linear head."""
 
-import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from ftool_export.encoder.network import EncoderNetwork
+
 Pooling = Literal["mean", "cls", "pooler"]
 
-_INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
-
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(EncoderNetwork):
     """Token ids to one logit per label, for two kinds of checkpoint behind one interface.
 
     - `pooling` "mean" or "cls": `encoder` is an `AutoModel`; its token vectors are pooled, scaled to length 1
@@ -31,22 +30,18 @@ class SequenceClassifier(nn.Module):
         pooling: Pooling,
         normalize: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder)
         assert (head is None) == (pooling == "pooler"), "a checkpoint with its own head takes no second one"
-        self.encoder = encoder
         self.pooled_head = head
         self.labels = tuple(labels)
         self.multi_label = multi_label
         self.pooling = pooling
         self.normalize = normalize
-        # What `forward` passes on. Read here: wrappers put around the encoder later hide its signature.
-        accepted = inspect.signature(encoder.forward).parameters
-        self.input_names = tuple(name for name in _INPUT_NAMES if name in accepted)
 
     @property
-    def config(self) -> Any:
-        """The encoder's Hugging Face configuration."""
-        return self.encoder.config
+    def width(self) -> int:
+        """A logit for every label."""
+        return len(self.labels)
 
     @property
     def head(self) -> nn.Linear:
@@ -62,7 +57,7 @@ class SequenceClassifier(nn.Module):
         if self.pooled_head is not None:
             logits: Tensor = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
             return logits
-        own: Tensor = self._encode(input_ids, attention_mask, token_type_ids).logits
+        own: Tensor = self.encode(input_ids, attention_mask, token_type_ids).logits
         return own
 
     def features(
@@ -71,15 +66,9 @@ class SequenceClassifier(nn.Module):
         """What the head takes, float32 (batch, hidden); the arguments are `forward`'s."""
         if self.pooled_head is None:
             return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
-        hidden = self._encode(input_ids, attention_mask, token_type_ids).last_hidden_state
+        hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
         vectors = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, attention_mask)
         return F.normalize(vectors, p=2.0, dim=1) if self.normalize else vectors
-
-    def _encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
-        return self.encoder(**inputs)
 
     def _features_of_own_head(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
@@ -87,7 +76,7 @@ class SequenceClassifier(nn.Module):
         seen: list[Tensor] = []
         hook = self.head.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[0]))
         try:
-            self._encode(input_ids, attention_mask, token_type_ids)
+            self.encode(input_ids, attention_mask, token_type_ids)
         finally:
             hook.remove()
         features = seen[-1]

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
+from ftool_runtime.tasks.encoder_model import EncoderModel
 from ftool_runtime.tasks.generator import Generator
 from ftool_runtime.tasks.seq2seq import Seq2SeqGenerator
 from ftool_runtime.tasks.text_classification import Classification, LabelScore, TextClassifier
 from ftool_runtime.tasks.text_generation import TextGenerator
 
-Model = TextClassifier | Seq2SeqGenerator | TextGenerator
+Model = EncoderModel | Generator
 
-TASKS: Mapping[str, type[Model]] = {
+TASKS: Mapping[str, type[EncoderModel] | type[Generator]] = {
     "text-classification": TextClassifier,
     "summarization": Seq2SeqGenerator,
     "translation": Seq2SeqGenerator,
@@ -19,6 +20,7 @@ TASKS: Mapping[str, type[Model]] = {
 __all__ = [
     "TASKS",
     "Classification",
+    "EncoderModel",
     "Generator",
     "LabelScore",
     "Model",

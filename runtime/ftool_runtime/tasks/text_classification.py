@@ -4,19 +4,17 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ftool_runtime.bundle_paths import MODEL_FILE, TOKENIZER_FILE
-from ftool_runtime.engine import Engine, Logits
+from ftool_runtime.engine import Engine, Outputs
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.integrity import check_sizes
 from ftool_runtime.manifest import Manifest
-from ftool_runtime.model_info import describe
-from ftool_runtime.onnx_session import SessionSettings
+from ftool_runtime.tasks.encoder_model import EncoderModel
 from ftool_runtime.tasks.many_texts import cut, listed
+from ftool_runtime.token_encoder import Tokens
 
 DEFAULT_THRESHOLD = 0.5  # multi-label, where nothing was tuned: more likely than not
 
@@ -64,25 +62,22 @@ class Classification:
         }
 
 
-class TextClassifier:
-    """A loaded classifier. Call it on one text or on many; several threads may do so at once.
+class TextClassifier(EncoderModel):
+    """A loaded classifier. Call it on one text or on many; several threads may do so at once."""
 
-    `ftool_runtime.load` makes one. It is a context manager; `close` lets go of the graph and its threads.
-    """
-
-    @classmethod
-    def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`. Raises as `ftool_runtime.load`."""
-        check_sizes(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
-        return cls(folder, Engine(folder, manifest, settings))
+    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         """Wrap the engine of the bundle in `folder`."""
-        self._folder = folder
-        self._engine = engine
+        super().__init__(folder, engine)
         self._thresholds = engine.manifest.thresholds
         self.labels = engine.manifest.labels
         self.multi_label = engine.manifest.multi_label
+
+    @classmethod
+    def width(cls, manifest: Manifest) -> int:
+        """A logit for every label."""
+        return len(manifest.labels)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is Iterable[str] too, and the first overload wins
@@ -115,8 +110,8 @@ class TextClassifier:
         """
         limits = self._limits(top_k, thresholds)
         if isinstance(texts, str):
-            return self._answers(self._engine.logits([texts]), top_k, limits)[0]
-        return self._answers(self._engine.logits(listed(texts)), top_k, limits)
+            return self._answers([texts], 0, top_k, limits)[0]
+        return self._answers(listed(texts), 0, top_k, limits)
 
     def predict_iter(
         self,
@@ -149,21 +144,11 @@ class TextClassifier:
 
     def logits(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The graph's own output, float32 (texts, labels), no softmax or sigmoid. Raises as `__call__`."""
-        return self._engine.logits(listed(texts)).values
+        return self._logits(self._rows(listed(texts), 0))
 
-    def info(self) -> dict[str, Any]:
-        """What was loaded and how it runs: JSON values, for people and logs."""
-        return describe(self._folder, self._engine)
-
-    def close(self) -> None:
-        """Let go of the graph and its threads. Calls under way finish; later ones raise ClosedError."""
-        self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def outputs(self, inputs: Iterable[str]) -> Outputs:
+        """As `logits`."""
+        return self.logits(inputs)
 
     def _limits(self, top_k: int | None, thresholds: Thresholds | None) -> NDArray[np.float64] | None:
         """Check the options before any text is read; the threshold of every label where several may apply."""
@@ -175,19 +160,26 @@ class TextClassifier:
     ) -> Iterator[list[Classification]]:
         first_row = 0
         for batch in batches:
-            yield self._answers(self._engine.logits(batch, first_row), top_k, limits)
+            yield self._answers(batch, first_row, top_k, limits)
             first_row += len(batch)
 
+    def _rows(self, texts: Sequence[str], first_row: int) -> list[Tokens]:
+        return [self._engine.tokens.encode(text, row) for row, text in enumerate(texts, first_row)]
+
+    def _logits(self, rows: Sequence[Tokens]) -> NDArray[np.float32]:  # (rows, labels)
+        return np.asarray(self._engine.outputs(rows))
+
     def _answers(
-        self, logits: Logits, top_k: int | None, limits: NDArray[np.float64] | None
+        self, texts: Sequence[str], first_row: int, top_k: int | None, limits: NDArray[np.float64] | None
     ) -> list[Classification]:
+        rows = self._rows(texts, first_row)
         return classify(
-            logits.values,
+            self._logits(rows),
             self.labels,
             multi_label=self.multi_label,
             thresholds=limits,
             top_k=top_k,
-            truncated=logits.truncated,
+            truncated=[row.truncated for row in rows],
         )
 
 

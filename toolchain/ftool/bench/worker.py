@@ -1,7 +1,7 @@
 """The process one engine is timed in: `python -m ftool.bench.worker SPEC`.
 
 SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `threads`, `profile`, and `first_text`; a
-text is a string, or a conversation's list of messages. The process
+text is a string, the texts of an input by field, or a conversation's list of messages. The process
 loads the engine, answers the first text, writes one JSON line that says so, and then answers one JSON line on
 standard output for each one read from standard input:
 
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-Text = str | list[dict[str, str]]
+Text = str | dict[str, str] | list[dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,12 @@ TORCH_BATCH_SIZE = 32  # the usual batch for evaluation; larger ones are no fast
 def load_bundle(spec: dict[str, Any]) -> Calls:
     """A bundle, through the runtime."""
     import ftool_runtime
+    from ftool_runtime.tasks import EncoderModel
 
-    model = ftool_runtime.load(
+    model: Any = ftool_runtime.load(
         spec["folder"], device=spec["device"], threads=spec["threads"], profile=spec["profile"]
     )
-    if isinstance(model, ftool_runtime.TextClassifier):
+    if isinstance(model, EncoderModel):
         return Calls(one=model, many=model)
 
     def answer(text: Text, **changes: Any) -> int:
@@ -73,7 +74,9 @@ def load_torch(spec: dict[str, Any]) -> Calls:
     import torch
 
     torch.set_num_threads(spec["threads"])
-    return _torch_classifier(spec) if spec["task"] == "text-classification" else _torch_generator(spec)
+    from ftool.recipe.tasks import GENERATION_TASKS
+
+    return _torch_generator(spec) if spec["task"] in GENERATION_TASKS else _torch_encoder(spec)
 
 
 def _torch_generator(spec: dict[str, Any]) -> Calls:
@@ -92,23 +95,23 @@ def _torch_generator(spec: dict[str, Any]) -> Calls:
     )
 
 
-def _torch_classifier(spec: dict[str, Any]) -> Calls:
+def _torch_encoder(spec: dict[str, Any]) -> Calls:
     import torch
 
-    from ftool_export.classifier import load_classifier
+    from ftool.tasks import get_encoder_task
 
-    loaded = load_classifier(spec["folder"])
+    loaded = get_encoder_task(spec["task"]).load(spec["folder"])
 
-    def batch(texts: list[str]) -> object:
+    def batch(inputs: list[Any]) -> object:
         with torch.inference_mode():
-            logits = loaded.model(**loaded.tokenize(texts))
-            return (logits.sigmoid() if loaded.multi_label else logits.softmax(-1)).numpy()
+            rows = [row for of_input in loaded.rows(inputs) for row in of_input]
+            return loaded.model(**loaded.batch(rows)).numpy()
 
-    def many(texts: list[str]) -> object:
-        ordered = sorted(texts, key=len)
+    def many(inputs: list[Any]) -> object:
+        ordered = sorted(inputs, key=lambda given: len(str(given)))
         return [batch(ordered[i : i + TORCH_BATCH_SIZE]) for i in range(0, len(ordered), TORCH_BATCH_SIZE)]
 
-    return Calls(one=lambda text: batch([text]), many=many)
+    return Calls(one=lambda given: batch([given]), many=many)
 
 
 ENGINES = {"bundle": load_bundle, "torch": load_torch}

@@ -2,8 +2,9 @@
 
 import logging
 from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +21,13 @@ _log = logging.getLogger(__name__)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--input", "source", type=click.Path(path_type=Path), help="A CSV, TSV, JSONL or text file.")
 @click.option("--output", type=click.Path(path_type=Path), help="A file to write, whole or not at all.")
-@click.option("--column", default="text", show_default=True, help="The column or key of the input's texts.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="[FIELD=]NAME",
+    help="The column or key of the texts, or of a field of the input, such as question=QUERY.",
+)
 @click.option(
     "--top-k", type=int, metavar="N", help="The N most probable labels; writing: draw from N tokens."
 )
@@ -40,7 +47,7 @@ def predict(
     texts: tuple[str, ...],
     source: Path | None,
     output: Path | None,
-    column: str,
+    columns: tuple[str, ...],
     top_k: int | None,
     threshold: float | None,
     threads: int | None,
@@ -59,13 +66,15 @@ def predict(
     """
     import ftool_runtime as ft
     from ftool_runtime.cli import output_to, write_answers
-    from ftool_runtime.generation_options import answer_options, stream_answers
+    from ftool_runtime.generation_options import answer_options, input_columns, inputs_of, stream_answers
     from ftool_runtime.text_files import read_batches
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
-    batches = [texts] if texts else read_batches(source, column)
     with ft.load(bundle_in(folder), device=device, threads=threads) as model, output_to(output) as out:
+        batches: Iterable[Sequence[Any]] = (
+            [inputs_of(model, texts)] if texts else read_batches(source, input_columns(model, columns))
+        )
         flags = Namespace(**vars(writing), top_k=top_k, threshold=threshold, stream=stream)
         options = answer_options(model, flags)
         if stream:

@@ -20,6 +20,7 @@ from ftool.bases import BASES, resolve_base
 from ftool.classification_outcomes import classification_outcomes
 from ftool.data import ClassificationData, DataError, Split, load_dataset, load_split
 from ftool.data.split_names import SPLITS
+from ftool.judging import data_examples, recipe_examples
 from ftool.metrics import classification_metrics
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
@@ -32,6 +33,7 @@ from ftool.training.objective import Objective
 from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
 from ftool.training.stages import train_head, train_weights
 from ftool_export.classifier import (
+    ClassificationExamples,
     LoadedClassifier,
     compute_logits,
     count_truncated,
@@ -41,6 +43,7 @@ from ftool_export.classifier import (
 )
 from ftool_export.disk import disk_errors
 from ftool_export.folder_swap import replacing_folder
+from ftool_export.probes import SAMPLE_TEXTS
 from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.manifest import Manifest
 
@@ -49,6 +52,16 @@ from .metrics_file import write_metrics
 log = logging.getLogger(__name__)
 
 NAME = "text-classification"
+
+__all__ = [
+    "data_examples",
+    "evaluate",
+    "inputs",
+    "load",
+    "recipe_examples",
+    "sample_examples",
+    "train",
+]
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
@@ -98,6 +111,21 @@ def evaluate(
     examples = labelled_examples(recipe, data, split, loaded.labels, multi_label=loaded.multi_label)
     _warn_of_cut(count_truncated(loaded, examples.texts), examples, split, loaded.max_length)
     return judge(loaded, compute_logits(loaded, examples.texts), examples, split)
+
+
+def load(checkpoint: str | Path) -> LoadedClassifier:
+    """The classifier in run/, a folder, or a hub id. Raises CheckpointError."""
+    return load_classifier(checkpoint)
+
+
+def sample_examples(loaded: LoadedClassifier) -> ClassificationExamples:
+    """Some texts without labels, where no data was named."""
+    return ClassificationExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
+
+
+def inputs(recipe: Recipe, split: str) -> Sequence[str]:
+    """The texts of a split of the recipe's data. Raises DataError."""
+    return load_dataset(recipe.data, recipe.task).split(split).texts
 
 
 def labelled_examples(

@@ -77,7 +77,7 @@ def train_weights(
     )
     model.eval()
     if settings.method == "lora":
-        sample = loaded.tokenize(objective.data.validation.texts[:8])
+        sample = loaded.batch(loaded.tokenize(objective.data.validation.texts[:8]))
         device = next(model.parameters()).device
         result["merge_difference"] = _merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
     return result | {"seconds": time.monotonic() - began}

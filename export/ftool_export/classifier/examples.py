@@ -1,0 +1,61 @@
+"""Texts to classify: how logits for them are compared and scored."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_export.classifier.checkpoint import LoadedClassifier
+from ftool_runtime.engine import Outputs
+from ftool_runtime.tasks.text_classification import classify, probabilities
+
+Logits = NDArray[np.float32]  # (texts, labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationExamples:
+    """Texts for a classifier.
+
+    Attributes:
+        loaded: the classifier, which knows what logits stand for.
+        inputs: the texts.
+        metric: the main metric's name; None where the texts have no labels.
+        scorer: that metric from logits, float32 (texts, labels).
+    """
+
+    loaded: LoadedClassifier
+    inputs: Sequence[str]
+    metric: str | None = None
+    scorer: Callable[[Logits], float] | None = None
+
+    def score(self, outputs: Outputs) -> float:
+        """The main metric."""
+        assert self.scorer is not None, "these texts have no labels"
+        return self.scorer(np.asarray(outputs))
+
+    def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
+        """Whether the label is the same, (texts, 1); where several may apply whether each does, (texts, labels)."""
+        same = np.equal(self._applying(reference), self._applying(other))
+        return same if self.loaded.multi_label else np.all(same, axis=1, keepdims=True)
+
+    def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
+        """The largest change of a label's probability, (texts,)."""
+        both = [
+            probabilities(np.asarray(logits), multi_label=self.loaded.multi_label)
+            for logits in (reference, other)
+        ]
+        largest: NDArray[np.float64] = np.abs(both[0] - both[1]).max(axis=1)
+        return largest
+
+    def _applying(self, outputs: Outputs) -> NDArray[np.bool_]:
+        """The labels that apply to every text, bool (texts, labels)."""
+        loaded = self.loaded
+        column = {label: index for index, label in enumerate(loaded.labels)}
+        result = np.zeros((len(outputs), len(column)), dtype=np.bool_)
+        answers = classify(
+            np.asarray(outputs), loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds
+        )
+        for row, answer in enumerate(answers):
+            result[row, [column[label] for label in answer.labels]] = True
+        return result
