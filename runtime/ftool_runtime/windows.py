@@ -81,14 +81,18 @@ class WindowEncoder:
         self._check_room(question, row)
         return self._cut(self._tokenizer.encode(question, text), "context", row, 0)
 
+    @property
+    def longest_question(self) -> int:
+        """Tokens of a question at most, special ones left out: beside longer ones no window could move on."""
+        return self._room - self._stride - 1
+
     def _check_room(self, question: str, row: int) -> None:
         """Refuse a question beside which no window could move on; tokenizers would panic, or call it a truncation."""
         taken = self._count(question)
-        if taken is None or self._room - taken <= self._stride:
+        if taken is None or taken > self.longest_question:
             raise InputError(
-                f"question {row} has {taken or f'more than {self._room}'} tokens; at most "
-                f"{self._room - self._stride - 1} fit beside a context in windows that overlap by {self._stride}; "
-                "shorten the question",
+                f"question {row} has {taken or f'more than {self._room}'} tokens; at most {self.longest_question} fit "
+                f"beside a context in windows that overlap by {self._stride}; shorten the question",
                 row=row,
             )
 

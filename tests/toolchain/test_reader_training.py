@@ -11,14 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import Question, QuestionSplit
 from ftool.recipe import Recipe, RecipeError
 from ftool.recipe.schema import build
 from ftool.tasks import get_task, question_answering
-from ftool.training.reader_objective import JudgedQuestions, span_loss
-from ftool.training.reader_rows import WindowRows, answer_tokens, without_long_questions
+from ftool.training.reader_objective import reader_examples, span_loss
+from ftool.training.reader_rows import WindowRows, answer_tokens
+from ftool_export.encoder.inference import compute_outputs
 from ftool_export.reader import LoadedReader, create_reader, load_reader, make_windows
-from ftool_export.reader.inference import compute_outputs
+from ftool_export.reader.windows import longest_question, question_lengths
+from ftool_runtime.errors import InputError
 from ftool_runtime.spans import NO_ANSWER
 from ftool_runtime.token_encoder import Tokens
 from ftool_runtime.windows import Window
@@ -135,9 +138,14 @@ def test_a_long_question_is_dropped_with_a_warning(
     reader: LoadedReader, caplog: pytest.LogCaptureFixture
 ) -> None:
     fits, long = (Question("tell " * n, "rain", ("rain",), (0,), id=str(n), row=n) for n in (14, 15))
-    split = without_long_questions(reader, QuestionSplit([fits, long], "d.json"))
-    assert split.examples == [fits]
-    assert "d.json: row 15 dropped, as the question has more than 14 tokens" in caplog.text
+    split = QuestionSplit([fits, long], "d.json")
+    lengths = question_lengths(reader, [fits.question, long.question])
+    assert without_long_questions(split, lengths, longest_question(reader)).examples == [fits]
+    assert (
+        "d.json: 1 question dropped (row 15), as more than 14 tokens leave the context no room" in caplog.text
+    )
+    with pytest.raises(InputError, match="question 1 has 15 tokens; at most 14 fit"):
+        make_windows(reader, [fits.question, long.question], ["rain", "rain"])
 
 
 def test_a_trained_reader_finds_answers_and_says_where_there_are_none(
@@ -204,8 +212,8 @@ def test_outputs_do_not_depend_on_company(reader: LoadedReader) -> None:
 
 def test_every_answer_is_a_stretch_of_its_context(reader: LoadedReader) -> None:
     examples = [Question("tell", "rain\tSUN  wind " * 9, ("SUN",), (5,), id="1")]
-    judged = JudgedQuestions(reader, QuestionSplit(examples, "d"))
-    spans = judged.spans(compute_outputs(reader, judged.rows))[0]
+    given = reader_examples(reader, QuestionSplit(examples, "d"))
+    spans = given.spans(compute_outputs(reader, given.rows))[0]
     text = examples[0].context
     assert all(text[span.start : span.end].strip() == text[span.start : span.end] for span in spans.best)
 

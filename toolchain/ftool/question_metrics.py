@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .outcomes import SummedOutcomes, averaged
 from .results import Metrics
+
+MAIN_METRIC = "f1"
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -65,6 +68,12 @@ def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
         judged, best_exact, answerable
     )
     return metrics | {"no_answer_threshold": threshold}
+
+
+def question_outcomes(judged: Judged, threshold: float | None) -> SummedOutcomes:
+    """The metrics of the answers at `threshold` on any part of the questions."""
+    exact, f1 = score_answers(judged.answers(threshold), judged.references)
+    return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
 
 
 def tune_threshold(judged: Judged) -> tuple[float, float]:

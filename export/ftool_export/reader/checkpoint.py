@@ -1,5 +1,6 @@
 """A reader with all it needs: made from a base model, written to run/, read from any checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.errors import CheckpointError
 from ftool_export.pretrained import (
@@ -18,6 +20,9 @@ from ftool_export.pretrained import (
     read_weights,
 )
 from ftool_export.reader.network import SpanReader
+from ftool_export.reader.windows import make_windows
+from ftool_runtime.contracts import QuestionContract
+from ftool_runtime.token_encoder import Tokens
 
 DEFAULT_MAX_LENGTH = 384  # of a checkpoint that does not say, as in the SQuAD scripts
 DEFAULT_MAX_ANSWER_LENGTH = 30  # likewise
@@ -27,32 +32,35 @@ _UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name t
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedReader:
-    """A network in evaluation mode with its tokenizer and what else run/ records.
+class LoadedReader(LoadedEncoder):
+    """A reader in evaluation mode with its tokenizer and what else run/ records; `prefix` goes before every question.
 
     Attributes:
-        max_length: tokens of a window, question and special ones included.
         stride: tokens that two windows of a context share.
         max_answer_length: tokens of an answer at most.
         no_answer_threshold: see `ftool_runtime.spans.Spans.answered`; None for a model that always answers.
     """
 
     model: SpanReader
-    tokenizer: Any  # a fast Hugging Face tokenizer
-    max_length: int
     stride: int
     max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH
     no_answer_threshold: float | None = None
-    prefix: str = ""  # goes before every question
-    base: str = ""  # what it was trained from
-    licence: str | None = None  # of the base model
-    training_sha256: str | None = None
-    training_examples: int | None = None
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs that the tokenizer makes and the network takes."""
-        return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
+    def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
+        """The windows of each input's context beside its question: dicts of "question" and "context"."""
+        questions, contexts = ([given[name] for given in inputs] for name in ("question", "context"))
+        return [[window.tokens for window in windows] for windows in make_windows(self, questions, contexts)]
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """How windows overlap, how long an answer may be, and when there is none."""
+        return {
+            "labels": (),
+            "questions": QuestionContract(
+                stride=self.stride,
+                max_answer_length=self.max_answer_length,
+                no_answer_threshold=self.no_answer_threshold,
+            ),
+        }
 
 
 def create_reader(
@@ -65,20 +73,20 @@ def create_reader(
 ) -> LoadedReader:
     """A reader on the encoder in `base`, a checkpoint folder or hub id; where that is no reader its head is new.
 
-    `max_length` is capped at what the checkpoint can take, and `stride` at a third of that; `base_name` is recorded in
+    `max_length` is capped at what the checkpoint can take; `stride` is then a third of that; `base_name` is recorded in
     place of `base`. Raises CheckpointError.
     """
     config = read_config(base)
     encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config)
     tokenizer = read_tokenizer(base, config)
     longest = min(max_length, longest_input(encoder, tokenizer))
-    third = longest // 3
+    overlap = longest // 3 if stride is None or longest < max_length else stride
     return LoadedReader(
         model=SpanReader(encoder).eval(),
         tokenizer=tokenizer,
         max_length=longest,
-        stride=third if stride is None or longest < max_length else stride,
-        max_answer_length=max_answer_length,
+        stride=overlap,
+        max_answer_length=min(max_answer_length, overlap + 1),  # longer ones are lost between windows
         base=base_name or base,
         licence=read_licence(base),
     )
@@ -101,13 +109,14 @@ def load_reader(source: str | Path) -> LoadedReader:
     facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
     training = facts.get("training_data") or {}
     max_length = facts.get("max_length") or min(DEFAULT_MAX_LENGTH, longest_input(encoder, tokenizer))
+    stride = facts.get("stride", max_length // 3)
     threshold = facts["no_answer_threshold"] if "no_answer_threshold" in facts else _untuned(source)
     return LoadedReader(
         model=SpanReader(encoder).eval(),
         tokenizer=tokenizer,
         max_length=max_length,
-        stride=facts.get("stride", max_length // 3),
-        max_answer_length=facts.get("max_answer_length", DEFAULT_MAX_ANSWER_LENGTH),
+        stride=stride,
+        max_answer_length=facts.get("max_answer_length", min(DEFAULT_MAX_ANSWER_LENGTH, stride + 1)),
         no_answer_threshold=threshold,
         prefix=facts.get("prefix", ""),
         base=facts.get("base", source),

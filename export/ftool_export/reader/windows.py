@@ -1,18 +1,20 @@
 """The windows of contexts by transformers' own tokenizer: what the runtime's must equal."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ftool_export.reader.checkpoint import LoadedReader
 from ftool_runtime.errors import InputError
 from ftool_runtime.token_encoder import Tokens
 from ftool_runtime.windows import Window
+
+if TYPE_CHECKING:
+    from ftool_export.reader.checkpoint import LoadedReader
 
 _CONTEXT = 1  # the second sequence
 
 
 def make_windows(
-    loaded: LoadedReader, questions: Sequence[str], contexts: Sequence[str]
+    loaded: "LoadedReader", questions: Sequence[str], contexts: Sequence[str]
 ) -> list[list[Window]]:
     """The windows of each of `contexts` beside its question, first to last.
 
@@ -38,19 +40,19 @@ def make_windows(
     return windows
 
 
-def longest_question(loaded: LoadedReader) -> int:
+def longest_question(loaded: "LoadedReader") -> int:
     """Tokens of a question at most, special ones left out: beside longer ones no window could move on."""
     special = loaded.tokenizer.num_special_tokens_to_add(pair=True)
     return int(loaded.max_length - special - loaded.stride - 1)
 
 
-def question_lengths(loaded: LoadedReader, questions: Sequence[str]) -> list[int]:
+def question_lengths(loaded: "LoadedReader", questions: Sequence[str]) -> list[int]:
     """The tokens of each question, the prefix included and special ones left out."""
     asked = [loaded.prefix + question for question in questions]
     return [len(ids) for ids in loaded.tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
-def _check_room(loaded: LoadedReader, questions: Sequence[str]) -> None:
+def _check_room(loaded: "LoadedReader", questions: Sequence[str]) -> None:
     longest = longest_question(loaded)
     for row, length in enumerate(question_lengths(loaded, questions)):
         if length > longest:

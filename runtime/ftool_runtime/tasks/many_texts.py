@@ -2,8 +2,11 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from ftool_runtime.errors import InputError
+
+T = TypeVar("T")  # a text, or an input of several
 
 
 def listed(texts: Iterable[str]) -> list[str]:
@@ -12,7 +15,7 @@ def listed(texts: Iterable[str]) -> list[str]:
     return list(texts)
 
 
-def cut(texts: Iterable[str], batch_size: int) -> Iterator[list[str]]:
+def cut(texts: Iterable[T], batch_size: int) -> Iterator[list[T]]:
     """Lists of `batch_size` texts, taken only as they are asked for. Raises InputError at once, as `listed` does."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
@@ -20,7 +23,7 @@ def cut(texts: Iterable[str], batch_size: int) -> Iterator[list[str]]:
     return _batches(iter(texts), batch_size)
 
 
-def _batches(texts: Iterator[str], batch_size: int) -> Iterator[list[str]]:
+def _batches(texts: Iterator[T], batch_size: int) -> Iterator[list[T]]:
     while batch := list(itertools.islice(texts, batch_size)):
         yield batch
 

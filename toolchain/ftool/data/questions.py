@@ -41,6 +41,11 @@ class QuestionSplit:
     def __len__(self) -> int:
         return len(self.examples)
 
+    @property
+    def inputs(self) -> list[dict[str, str]]:
+        """The questions with their contexts, as a model is called with them."""
+        return [{"question": example.question, "context": example.context} for example in self.examples]
+
     def take(self, positions: Sequence[int]) -> "QuestionSplit":
         """The examples at `positions`, in that order."""
         return QuestionSplit(

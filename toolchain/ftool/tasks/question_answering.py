@@ -1,36 +1,43 @@
 """Question answering: from a recipe to run/, and the metrics of run/ or a bundle on questions about contexts."""
 
-import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from tokenizers import Tokenizer
 from transformers import set_seed
 
+import ftool_runtime
 from ftool.bases import BASES, resolve_base
 from ftool.data.load_questions import load_question_data, load_question_split, question_fingerprint
+from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import QuestionData, QuestionSplit
 from ftool.data.split_names import SPLITS
 from ftool.model_folder import ModelFolder
-from ftool.question_metrics import question_metrics
+from ftool.question_metrics import question_metrics, question_outcomes
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
 from ftool.training import checkpoints
 from ftool.training.distributed import is_main_process
 from ftool.training.hardware import device_name, use_bf16, use_threads
-from ftool.training.reader_objective import JudgedQuestions
-from ftool.training.reader_rows import without_long_questions
+from ftool.training.reader_objective import judged_answers, reader_examples
 from ftool.training.reader_stages import train_reader
 from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
 from ftool_export.disk import disk_errors
+from ftool_export.encoder.inference import compute_outputs
 from ftool_export.folder_swap import replacing_folder
-from ftool_export.reader import LoadedReader, create_reader, load_reader, save_reader
-from ftool_export.reader.inference import compute_outputs
+from ftool_export.probes import SAMPLE_TEXTS
+from ftool_export.reader import LoadedReader, QuestionExamples, create_reader, load_reader, save_reader
+from ftool_export.reader.windows import longest_question, question_lengths
+from ftool_runtime.bundle_paths import TOKENIZER_FILE
+from ftool_runtime.manifest import Manifest
+from ftool_runtime.spans import Spans
+from ftool_runtime.tasks.question_answering import Reader
 
 from .metrics_file import write_metrics
-
-log = logging.getLogger(__name__)
 
 NAME = "question-answering"
 
@@ -46,7 +53,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     set_seed(recipe.train.seed)
     data = load_question_data(recipe.data)
     loaded = _new_reader(recipe, data)
-    data = _fitting(loaded, data)
+    train_split, validation, test = (_fitting(loaded, data.split(name)) for name in SPLITS)
+    data = replace(data, train=train_split, validation=validation, test=test)
     with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
         loaded, happened = train_reader(loaded, data, recipe.train, partial, resume_from)
     report = TrainReport(
@@ -69,15 +77,43 @@ def evaluate(
 ) -> Evaluation:
     """The metrics of the model folder's run/ or bundle/ on a split of `data`, or of the recipe's own.
 
-    Raises FtoolError where either is missing, or a question leaves its context no room.
+    Raises FtoolError where either is missing.
     """
+    questions = _questions(recipe, data, split)
     if on == "bundle":
-        raise NotImplementedError
+        return _evaluate_bundle(ModelFolder(folder).require_bundle(), questions, split)
     loaded = load_reader(ModelFolder(folder).require_run())
-    return _judge(loaded, asked_questions(recipe, data, split), split)
+    return _judge(loaded, _fitting(loaded, questions), split)
 
 
-def asked_questions(recipe: Recipe, data: DataSettings | None, split: str) -> QuestionSplit:
+def load(checkpoint: str | Path) -> LoadedReader:
+    """The reader in run/, a folder, or a hub id. Raises CheckpointError."""
+    return load_reader(checkpoint)
+
+
+def recipe_examples(recipe: Recipe, loaded: LoadedReader, split: str) -> QuestionExamples:
+    """A split of the recipe's data, judged by F1. Raises DataError."""
+    return reader_examples(loaded, _fitting(loaded, _questions(recipe, None, split)))
+
+
+def data_examples(settings: DataSettings, loaded: LoadedReader, split: str) -> QuestionExamples:
+    """A split of other data, or its only one, judged by F1. Raises DataError."""
+    return reader_examples(loaded, _fitting(loaded, load_question_split(settings, split)))
+
+
+def sample_examples(loaded: LoadedReader) -> QuestionExamples:
+    """Some questions about texts, without answers, where no data was named."""
+    return QuestionExamples(
+        loaded=loaded, inputs=[{"question": "What is it?", "context": text} for text in SAMPLE_TEXTS]
+    )
+
+
+def inputs(recipe: Recipe, split: str) -> Sequence[dict[str, str]]:
+    """The questions and contexts of a split of the recipe's data. Raises DataError."""
+    return _questions(recipe, None, split).inputs
+
+
+def _questions(recipe: Recipe, data: DataSettings | None, split: str) -> QuestionSplit:
     """A split of `data`, or of the recipe's own."""
     if data is not None:
         return load_question_split(data, split)
@@ -85,9 +121,43 @@ def asked_questions(recipe: Recipe, data: DataSettings | None, split: str) -> Qu
 
 
 def _judge(loaded: LoadedReader, questions: QuestionSplit, split: str) -> Evaluation:
-    judged = JudgedQuestions(loaded, questions)
-    metrics = question_metrics(judged.judge(compute_outputs(loaded, judged.rows)), loaded.no_answer_threshold)
-    return Evaluation(task=NAME, on="run", split=split, examples=len(questions), metrics=metrics)
+    examples = reader_examples(loaded, questions)
+    spans = examples.spans(compute_outputs(loaded, examples.rows))
+    return _evaluation(questions, split, spans, loaded.no_answer_threshold, on="run")
+
+
+def _evaluate_bundle(bundle: Path, questions: QuestionSplit, split: str) -> Evaluation:
+    manifest = Manifest.read(bundle)
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
+    asked = [manifest.input.prefix + one.question for one in questions.examples]
+    encoded = tokenizer.encode_batch(asked, add_special_tokens=False)
+    with ftool_runtime.load(bundle, profile="throughput") as model:
+        assert isinstance(model, Reader)
+        questions = without_long_questions(
+            questions, [len(one.ids) for one in encoded], model.longest_question
+        )
+        spans = model.spans(questions.inputs)
+        return _evaluation(questions, split, spans, model.no_answer_threshold, on="bundle")
+
+
+def _evaluation(
+    questions: QuestionSplit,
+    split: str,
+    spans: Sequence[Spans],
+    threshold: float | None,
+    *,
+    on: Literal["run", "bundle"],
+) -> Evaluation:
+    judged = judged_answers(questions, spans)
+    return Evaluation(
+        task=NAME,
+        on=on,
+        split=split,
+        examples=len(questions),
+        metrics=question_metrics(judged, threshold),
+        outcomes=partial(question_outcomes, judged, threshold),
+        rows=questions.table,
+    )
 
 
 def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
@@ -103,10 +173,10 @@ def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _fitting(loaded: LoadedReader, data: QuestionData) -> QuestionData:
-    """The data without questions that fill a window alone."""
-    train, validation, test = (without_long_questions(loaded, data.split(name)) for name in SPLITS)
-    return replace(data, train=train, validation=validation, test=test)
+def _fitting(loaded: LoadedReader, questions: QuestionSplit) -> QuestionSplit:
+    """The questions that leave their contexts room in a window."""
+    lengths = question_lengths(loaded, [one.question for one in questions.examples])
+    return without_long_questions(questions, lengths, longest_question(loaded))
 
 
 def _identity(recipe: Recipe, data: QuestionData) -> dict[str, Any]:

@@ -1,25 +1,20 @@
 """A reader's loss, and what its answers to a split are worth."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ftool.data.questions import QuestionSplit
-from ftool.question_metrics import Judged, score_answers, tune_threshold
-from ftool_export.reader import LoadedReader, SpanReader, make_windows
-from ftool_export.reader.inference import compute_outputs
-from ftool_runtime.spans import Spans, find_spans
-from ftool_runtime.token_encoder import Tokens
-from ftool_runtime.windows import Window
+from ftool.question_metrics import MAIN_METRIC, Judged, score_answers, tune_threshold
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.reader import LoadedReader, QuestionExamples, SpanReader
+from ftool_runtime.engine import Outputs
+from ftool_runtime.spans import Spans
 
 from .loop import SCORE
-
-Outputs = Sequence[NDArray[np.float32]]
+from .reader_rows import WindowRows
 
 
 class TrainedReader(nn.Module):
@@ -63,79 +58,50 @@ def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing:
     return loss
 
 
-@dataclass(frozen=True)
-class JudgedQuestions:
-    """A split with its windows, made once: whatever network's outputs are judged on them."""
+def reader_examples(loaded: LoadedReader, split: QuestionSplit) -> QuestionExamples:
+    """A split as a reader and a bundle are given it, judged by the F1 of their answers."""
 
-    loaded: LoadedReader
-    split: QuestionSplit
+    def f1(spans: Sequence[Spans]) -> float:
+        judged = judged_answers(split, spans)
+        answers = judged.answers(loaded.no_answer_threshold)
+        return float(score_answers(answers, judged.references)[1].mean())
 
-    @cached_property
-    def windows(self) -> list[list[Window]]:
-        """The windows of each question's context."""
-        examples = self.split.examples
-        return make_windows(
-            self.loaded, [one.question for one in examples], [one.context for one in examples]
-        )
+    return QuestionExamples(loaded=loaded, inputs=split.inputs, metric=MAIN_METRIC, scorer=f1)
 
-    @property
-    def rows(self) -> list[Tokens]:
-        """All windows in order."""
-        return [window.tokens for windows in self.windows for window in windows]
 
-    def judge(self, outputs: Outputs) -> Judged:
-        """What the outputs of `rows`, float32 (tokens, 2) each, say."""
-        found = self.spans(outputs)
-        examples = self.split.examples
-        return Judged(
-            best=[
-                example.context[spans.best[0].start : spans.best[0].end] if spans.best else ""
-                for example, spans in zip(examples, found, strict=True)
-            ],
-            margins=np.array([spans.margin for spans in found], dtype=np.float64),
-            references=[example.answers for example in examples],
-        )
-
-    def spans(self, outputs: Outputs) -> list[Spans]:
-        """The best spans of every question, by the runtime's own code."""
-        rows = iter(outputs)
-        return [
-            find_spans(
-                example.context,
-                windows,
-                [next(rows) for _ in windows],
-                max_answer_length=self.loaded.max_answer_length,
-            )
-            for example, windows in zip(self.split.examples, self.windows, strict=True)
-        ]
+def judged_answers(split: QuestionSplit, spans: Sequence[Spans]) -> Judged:
+    """The best spans of a split's questions beside the answers that count as right."""
+    best = [
+        example.context[found.best[0].start : found.best[0].end] if found.best else ""
+        for example, found in zip(split.examples, spans, strict=True)
+    ]
+    return Judged(
+        best=best,
+        margins=np.array([found.margin for found in spans], dtype=np.float64),
+        references=[example.answers for example in split.examples],
+    )
 
 
 def measure_on_validation(
-    loaded: LoadedReader,
-    validation: JudgedQuestions,
-    labels: Sequence[tuple[int, int]],
-    *,
-    unanswerable: bool,
+    loaded: LoadedReader, validation: QuestionSplit, *, unanswerable: bool
 ) -> Callable[[nn.Module], dict[str, float]]:
     """The loss and the F1 on validation, of `loaded` as it is when asked; it is the network in training.
 
-    `labels` are the tokens of each window's answer. Where questions can be `unanswerable` the F1 is that of the best
-    threshold.
+    Where questions can be `unanswerable` the F1 is that of the best threshold.
     """
-    rows = validation.rows
+    examples = reader_examples(loaded, validation)
+    rows = examples.rows
+    labels = [(row.start, row.end) for row in WindowRows(loaded, validation.examples).rows]
 
     def measure(_: nn.Module) -> dict[str, float]:
         outputs = compute_outputs(loaded, rows)
-        judged = validation.judge(outputs)
-        score = tune_threshold(judged)[1] if unanswerable else f1_of(judged)
+        spans = examples.spans(outputs)
+        score = (
+            tune_threshold(judged_answers(validation, spans))[1] if unanswerable else examples.score(outputs)
+        )
         return {"loss": _loss(outputs, labels), SCORE: score}
 
     return measure
-
-
-def f1_of(judged: Judged) -> float:
-    """The F1 of a reader that always answers."""
-    return float(score_answers(judged.best, judged.references)[1].mean())
 
 
 def _loss(outputs: Outputs, labels: Sequence[tuple[int, int]]) -> float:

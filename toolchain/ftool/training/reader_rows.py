@@ -1,6 +1,5 @@
 """Questions as a Trainer takes them: windows of their contexts, each with the tokens between which its answer lies."""
 
-import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +12,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from ftool.data.examples import listed_rows
-from ftool.data.questions import Question, QuestionSplit
+from ftool.data.questions import Question
 from ftool_export.reader import LoadedReader, make_windows
-from ftool_export.reader.windows import longest_question, question_lengths
 from ftool_runtime.spans import NO_ANSWER
 from ftool_runtime.windows import Window
-
-log = logging.getLogger(__name__)
 
 _AT_ONCE = 512  # questions whose windows, with all their offsets, are in memory together
 
@@ -93,23 +88,6 @@ def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
     )  # the first token that ends behind the start
     last = bisect_left(offsets, end, key=lambda pair: pair[0]) - 1  # the last that begins before the end
     return (places[first], places[last]) if first <= last else (NO_ANSWER, NO_ANSWER)
-
-
-def without_long_questions(loaded: LoadedReader, split: QuestionSplit) -> QuestionSplit:
-    """The questions that leave their contexts room in a window; the others are dropped with a warning."""
-    longest = longest_question(loaded)
-    lengths = question_lengths(loaded, [example.question for example in split.examples])
-    long = [split.examples[place].row for place, length in enumerate(lengths) if length > longest]
-    if not long:
-        return split
-    log.warning(
-        "%s: %s dropped, as the question has more than %d tokens and leaves its context no room in a window; "
-        "raise train.max_length or lower train.stride",
-        split.source,
-        listed_rows(long),
-        longest,
-    )
-    return split.take([place for place, length in enumerate(lengths) if length <= longest])
 
 
 def _rows(loaded: LoadedReader, examples: Sequence[Question]) -> list[WindowRow]:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from ftool.data.questions import QuestionData
 from ftool.question_metrics import tune_threshold
 from ftool.recipe import TrainSettings
+from ftool_export.encoder.inference import compute_outputs
 from ftool_export.reader import LoadedReader, SpanReader
-from ftool_export.reader.inference import compute_outputs
 
 from .lora import merged, with_adapters
-from .reader_objective import JudgedQuestions, TrainedReader, measure_on_validation
+from .reader_objective import TrainedReader, judged_answers, measure_on_validation, reader_examples
 from .reader_rows import WindowRows
 from .weights import finetune_weights
 
@@ -29,8 +29,6 @@ def train_reader(
     """
     began = time.monotonic()
     rows = WindowRows(loaded, data.train.examples)
-    validation = JudgedQuestions(loaded, data.validation)
-    places = [(row.start, row.end) for row in WindowRows(loaded, data.validation.examples).rows]
     if settings.method == "lora":
         _add_adapters(loaded.model, settings)
     result = asdict(
@@ -38,7 +36,7 @@ def train_reader(
             TrainedReader(loaded.model, settings.label_smoothing),
             rows,
             settings,
-            measure=measure_on_validation(loaded, validation, places, unanswerable=data.unanswerable),
+            measure=measure_on_validation(loaded, data.validation, unanswerable=data.unanswerable),
             folder=folder,
             resume_from=resume_from,
         )
@@ -50,8 +48,10 @@ def train_reader(
         del sample["labels"]
         result["merge_difference"] = _merge_adapters(loaded.model, sample)
     if data.unanswerable:
-        judged = validation.judge(compute_outputs(loaded, validation.rows))
-        loaded = replace(loaded, no_answer_threshold=tune_threshold(judged)[0])
+        examples = reader_examples(loaded, data.validation)
+        spans = examples.spans(compute_outputs(loaded, examples.rows))
+        threshold, _ = tune_threshold(judged_answers(data.validation, spans))
+        loaded = replace(loaded, no_answer_threshold=threshold)
     return loaded, result | {"seconds": time.monotonic() - began}
 
 
