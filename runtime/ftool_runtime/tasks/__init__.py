@@ -4,14 +4,18 @@ from collections.abc import Mapping
 
 from ftool_runtime.tasks.encoder_model import EncoderModel
 from ftool_runtime.tasks.generator import Generator
+from ftool_runtime.tasks.question_answering import Answer, Candidate, Reader
 from ftool_runtime.tasks.seq2seq import Seq2SeqGenerator
 from ftool_runtime.tasks.text_classification import Classification, LabelScore, TextClassifier
 from ftool_runtime.tasks.text_generation import TextGenerator
+from ftool_runtime.tasks.token_classification import Entities, TokenTagger
 
 Model = EncoderModel | Generator
 
 TASKS: Mapping[str, type[EncoderModel] | type[Generator]] = {
     "text-classification": TextClassifier,
+    "token-classification": TokenTagger,
+    "question-answering": Reader,
     "summarization": Seq2SeqGenerator,
     "translation": Seq2SeqGenerator,
     "text-generation": TextGenerator,
@@ -19,12 +23,17 @@ TASKS: Mapping[str, type[EncoderModel] | type[Generator]] = {
 
 __all__ = [
     "TASKS",
+    "Answer",
+    "Candidate",
     "Classification",
     "EncoderModel",
+    "Entities",
     "Generator",
     "LabelScore",
     "Model",
+    "Reader",
     "Seq2SeqGenerator",
     "TextClassifier",
     "TextGenerator",
+    "TokenTagger",
 ]

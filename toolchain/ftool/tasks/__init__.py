@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A task is a module with the functions of `Task`; it is imported when it is asked for.
 TASKS = {
     "text-classification": "ftool.tasks.text_classification",
+    "token-classification": "ftool.tasks.token_classification",
     "question-answering": "ftool.tasks.question_answering",
     "summarization": "ftool.tasks.generation",
     "translation": "ftool.tasks.generation",

@@ -1,0 +1,169 @@
+"""Tagged texts as a Trainer takes them: windows, the first token of each word carrying the word's tag."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from ftool.data.tag_schemes import spans_of_tags
+from ftool.data.tagged_text import TaggedSplit, TaggedText
+from ftool_export.tagger import LoadedTagger, make_windows
+from ftool_runtime.entities import first_tokens
+from ftool_runtime.windows import Window
+
+log = logging.getLogger(__name__)
+
+IGNORED = -100  # the label of a token that is not trained on, as in transformers
+_AT_ONCE = 1024  # texts whose windows, with all their offsets, are in memory together
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedRow:
+    """One window: its tokens and their labels, int32 (tokens,)."""
+
+    ids: NDArray[np.int32]
+    type_ids: NDArray[np.int32] | None
+    labels: NDArray[np.int32]
+
+
+class TaggedRows(Dataset[TaggedRow]):
+    """Windows of many texts, one an item; `collate` makes a batch of items.
+
+    Attributes:
+        cut: entities that no window holds whole, as they are longer than windows overlap.
+        silent: words that the tokenizer drops, or joins to another, so that nothing is learnt of them.
+    """
+
+    def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
+        self.cut = self.silent = 0
+        self._numbers = {label: number for number, label in enumerate(loaded.labels)}
+        self.rows = [row for windows, one in _windows(loaded, examples) for row in self._rows(windows, one)]
+        self._names = loaded.input_names
+        self._padding = {
+            "input_ids": loaded.tokenizer.pad_token_id,
+            "token_type_ids": getattr(loaded.tokenizer, "pad_token_type_id", 0),
+            "labels": IGNORED,
+        }
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each window, special ones included."""
+        return [len(row.ids) for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.rows[index]
+
+    def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        """A batch: ids, masks and labels int64 (items, longest), padded on the right."""
+        columns = {
+            "input_ids": [row.ids for row in items],
+            "token_type_ids": [row.type_ids for row in items],
+            "attention_mask": [np.ones_like(row.ids) for row in items],
+            "labels": [row.labels for row in items],
+        }
+        return {
+            name: pad_sequence(
+                [torch.from_numpy(column).long() for column in columns[name]],
+                batch_first=True,
+                padding_value=self._padding.get(name, 0),
+            )
+            for name in (*self._names, "labels")
+        }
+
+    def _rows(self, windows: Sequence[Window], one: TaggedText) -> Iterator[TaggedRow]:
+        held = [_tokens_of_words(window, one) for window in windows]
+        spans = spans_of_tags(one.tags)
+        whole = [[_holds(tokens, range(span.first, span.last)) for span in spans] for tokens in held]
+        lost = [not any(column) for column in zip(*whole, strict=True)]
+        self.cut += sum(lost) if len(windows) > 1 else 0
+        self.silent += sum(all(token is None for token in tokens) for tokens in zip(*held, strict=True))
+        for window, tokens, complete in zip(windows, held, whole, strict=True):
+            numbers = [self._numbers[tag] for tag in one.tags]
+            for span, has, nowhere in zip(spans, complete, lost, strict=True):
+                if not has and not nowhere:  # another window teaches it whole
+                    numbers[span.first : span.last] = [IGNORED] * (span.last - span.first)
+            yield _row(window, tokens, numbers)
+
+
+def warn_of_entities(rows: TaggedRows, split: str) -> None:
+    """Say how many of a split's entities were cut, and how many words have no token."""
+    if rows.cut:
+        log.warning(
+            "%d %s entities are longer than two windows overlap, so no window holds them whole; raise train.stride or "
+            "train.max_length",
+            rows.cut,
+            split,
+        )
+    if rows.silent:
+        log.warning(
+            "%d %s words have no token of their own, as the tokenizer drops or joins them; they teach nothing",
+            rows.silent,
+            split,
+        )
+
+
+def without_unreadable(loaded: LoadedTagger, split: TaggedSplit) -> TaggedSplit:
+    """The texts in which the tokenizer finds anything at all; the others are left out with a warning."""
+    kept = [
+        position
+        for position, (windows, _) in enumerate(_windows(loaded, split.examples))
+        if any(window.text_positions for window in windows)
+    ]
+    if left_out := len(split) - len(kept):
+        log.warning(
+            "%s: %d texts hold nothing that the tokenizer reads and were left out", split.source, left_out
+        )
+        return split.take(kept)
+    return split
+
+
+def _windows(
+    loaded: LoadedTagger, examples: Sequence[TaggedText]
+) -> Iterator[tuple[list[Window], TaggedText]]:
+    for first in range(0, len(examples), _AT_ONCE):
+        some = examples[first : first + _AT_ONCE]
+        yield from zip(make_windows(loaded, [one.text for one in some]), some, strict=True)
+
+
+def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:
+    """For each word the position in the window of the token that speaks for it; None where none does here."""
+    span = window.text_positions
+    offsets = window.offsets[span.start : span.stop]
+    if not offsets:
+        return [None] * len(one.words)
+    begins, ends = offsets[0][0], offsets[-1][1]
+    inside = [position for position, (start, end) in enumerate(one.words) if end > begins and start < ends]
+    found = first_tokens(one.text, offsets, [one.words[position] for position in inside])
+    tokens: list[int | None] = [None] * len(one.words)
+    for position, token in zip(inside, found, strict=True):
+        if token is not None and one.words[position][0] >= begins:  # not a word whose beginning was cut off
+            tokens[position] = span.start + token
+    return tokens
+
+
+def _holds(tokens: Sequence[int | None], words: range) -> bool:
+    """Whether a window has the first and the last word of an entity."""
+    return tokens[words[0]] is not None and tokens[words[-1]] is not None
+
+
+def _row(window: Window, tokens: Sequence[int | None], numbers: Sequence[int]) -> TaggedRow:
+    labels = np.full(len(window.offsets), IGNORED, dtype=np.int32)
+    for token, number in zip(tokens, numbers, strict=True):
+        if token is not None:
+            labels[token] = number
+    type_ids = window.tokens.type_ids
+    return TaggedRow(
+        np.array(window.tokens.ids, dtype=np.int32),
+        None if type_ids is None else np.array(type_ids, dtype=np.int32),
+        labels,
+    )
