@@ -40,7 +40,7 @@ def sentence_model(encoder: Path, folder: Path, *after: Any, pooling: Any = "mea
 
 
 def vectors(loaded: LoadedEmbedder, texts: list[str], kind: Any = None) -> np.ndarray:
-    return compute_vectors(loaded, loaded.rows(texts, kind))
+    return compute_vectors(loaded, texts, kind)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])
@@ -123,7 +123,7 @@ def test_padding_does_not_change_a_vector(bert: Path, texts: list[str]) -> None:
 
 def test_rows_are_cut_at_the_end_and_say_so(bert: Path, texts: list[str]) -> None:
     loaded = create_embedder(str(bert), max_length=6)
-    rows = loaded.rows(["turn the lights off", "turn the lights off now", "stop"])
+    rows = loaded.tokenize(["turn the lights off", "turn the lights off now", "stop"])
     assert [(len(row.ids), row.truncated) for row in rows] == [(6, False), (6, True), (3, False)]
 
 

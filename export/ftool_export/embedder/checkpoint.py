@@ -17,6 +17,7 @@ from ftool_export.embedder.layout import (
     read_embedder_layout,
 )
 from ftool_export.embedder.network import Pooling, Projection, SentenceEmbedder, UnitLength, hidden_size
+from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.encoder.sentence_layout import write_modules
 from ftool_export.errors import CheckpointError
@@ -27,6 +28,7 @@ from ftool_export.pretrained import (
     read_tokenizer,
     read_weights,
 )
+from ftool_runtime.contracts import EmbeddingContract
 from ftool_runtime.token_encoder import Tokens
 
 TASK = "feature-extraction"
@@ -35,43 +37,43 @@ _FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no f
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedEmbedder:
-    """A network in evaluation mode with its tokenizer and what else run/ records."""
+class LoadedEmbedder(LoadedEncoder):
+    """An embedder in evaluation mode with its tokenizer and what else run/ records."""
 
     model: SentenceEmbedder
-    tokenizer: Any  # a fast Hugging Face tokenizer
-    max_length: int  # tokens, special ones included; longer texts are cut
-    prefix: str = ""  # goes before a text of no kind
-    prompts: Mapping[Kind, str] = field(default_factory=dict)  # what goes before a query or a passage instead
+    prompts: Mapping[Kind, str] = field(
+        default_factory=dict
+    )  # in place of `prefix` before queries and passages
     similarity: Similarity = "cosine"  # what the vectors are made to be compared by
-    base: str = ""  # what it was trained from
-    licence: str | None = None  # of the base model
-    training_sha256: str | None = None
-    training_examples: int | None = None
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs that the tokenizer makes and the network takes."""
-        return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
+    def of_kind(self, kind: Kind | None) -> "LoadedEmbedder":
+        """The embedder as it reads texts of that kind, behind their prompt."""
+        return self if kind is None else replace(self, prefix=self.prompts.get(kind, self.prefix))
 
-    def prompt(self, kind: Kind | None) -> str:
-        """What goes before a text of that kind."""
-        return self.prefix if kind is None else self.prompts.get(kind, self.prefix)
+    def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
+        """The row of each input: a text, or a dict of "text" and its "kind", query or passage."""
+        kinds = [None if isinstance(given, str) else given.get("kind") for given in inputs]
+        found: dict[int, Tokens] = {}
+        for kind in dict.fromkeys(kinds):
+            positions = [position for position, other in enumerate(kinds) if other == kind]
+            given = [inputs[position] for position in positions]
+            texts = [one if isinstance(one, str) else one["text"] for one in given]
+            found |= zip(positions, self.of_kind(kind).tokenize(texts), strict=True)
+        return [[found[position]] for position in range(len(inputs))]
 
-    def rows(self, texts: Sequence[str], kind: Kind | None = None) -> list[Tokens]:
-        """The tokens of each text behind its prompt, cut at max_length, by the Hugging Face tokenizer."""
-        if not texts:
-            return []
-        prompted = [self.prompt(kind) + text for text in texts]
-        encoded = self.tokenizer(prompted, padding=False, truncation=True, max_length=self.max_length)
-        full = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) == self.max_length]
-        whole = self.tokenizer([prompted[row] for row in full], verbose=False)["input_ids"] if full else []
-        cut = {row for row, ids in zip(full, whole, strict=True) if len(ids) > self.max_length}
-        types = encoded["token_type_ids"] if "token_type_ids" in self.input_names else [None] * len(texts)
-        return [
-            Tokens(ids, type_ids, truncated=row in cut)
-            for row, (ids, type_ids) in enumerate(zip(encoded["input_ids"], types, strict=True))
-        ]
+    def manifest_fields(self) -> dict[str, Any]:
+        """What a text's vector is."""
+        model = self.model
+        return {
+            "labels": (),
+            "embedding": EmbeddingContract(
+                dimension=model.width,
+                pooling=model.pooling,
+                normalize=model.normalize,
+                prompts={str(kind): text for kind, text in self.prompts.items()},
+                similarity=self.similarity,
+            ),
+        }
 
 
 def create_embedder(

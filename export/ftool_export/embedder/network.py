@@ -1,6 +1,5 @@
 """The network that embeds: an encoder, how its token vectors become one vector, and what follows that."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -8,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-Pooling = Literal["mean", "cls", "last"]
+from ftool_export.encoder.network import EncoderNetwork
 
-_INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+Pooling = Literal["mean", "cls", "last"]
 
 
 class UnitLength(nn.Module):
@@ -37,26 +36,15 @@ class Projection(nn.Module):
         return projected
 
 
-class SentenceEmbedder(nn.Module):
+class SentenceEmbedder(EncoderNetwork):
     """Token ids to one vector a text: an `AutoModel`, its pooling, and the `steps` after that in their order."""
-
-    per_token = False
 
     def __init__(
         self, encoder: nn.Module, steps: Sequence[UnitLength | Projection], *, pooling: Pooling
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder)
         self.steps = nn.ModuleList(steps)
         self.pooling = pooling
-        # What `forward` passes on. Read here: wrappers put around the encoder later hide its signature.
-        accepted = inspect.signature(encoder.forward).parameters
-        self.input_names = tuple(name for name in _INPUT_NAMES if name in accepted)
-
-    @property
-    def config(self) -> Any:
-        """The encoder's Hugging Face configuration."""
-        return self.encoder.config
 
     @property
     def width(self) -> int:
@@ -73,10 +61,8 @@ class SentenceEmbedder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Vectors float32 (batch, width) of int64 (batch, sequence) inputs; the mask is 0 on padding, on the right."""
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
-        vectors = pool(self.encoder(**inputs).last_hidden_state, attention_mask, self.pooling)
+        hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
+        vectors = pool(hidden, attention_mask, self.pooling)
         for step in self.steps:
             vectors = step(vectors)
         return vectors
