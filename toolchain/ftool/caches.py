@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 
-def cache_folder() -> Path:
-    """Where features are kept: in $FTOOL_CACHE, or ftool's folder in the user's cache."""
+def cache_folder(kind: str = "features") -> Path:
+    """Where features, or bundles, are kept: in $FTOOL_CACHE, or ftool's folder in the user's cache."""
     if own := os.environ.get("FTOOL_CACHE"):
-        return Path(own) / "features"
+        return Path(own) / kind
     if sys.platform == "win32":
         root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "ftool" / "features"
+    return root / "ftool" / kind

@@ -1,0 +1,27 @@
+"""Answers from your own documents: one file holds passages, their words and their embeddings.
+
+from ftool_runtime.knowledge import KnowledgeBase
+
+with KnowledgeBase.open("kb.db") as knowledge_base:
+    print(knowledge_base.ask("How long are messages kept?").text)
+"""
+
+from ftool_runtime.knowledge.base import MODES, RECORDED, KnowledgeBase, Mode
+from ftool_runtime.knowledge.errors import KnowledgeBaseError
+from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Kind, ReadAnswer, Reader
+from ftool_runtime.knowledge.results import FoundAnswer, Passage
+
+__all__ = [
+    "MODES",
+    "RECORDED",
+    "BundledEmbedder",
+    "Embedder",
+    "FoundAnswer",
+    "Kind",
+    "KnowledgeBase",
+    "KnowledgeBaseError",
+    "Mode",
+    "Passage",
+    "ReadAnswer",
+    "Reader",
+]

@@ -1,0 +1,239 @@
+"""`KnowledgeBase`: questions to documents that `ftool index` has read into one file."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Final, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.errors import InputError
+from ftool_runtime.knowledge.connections import Connections
+from ftool_runtime.knowledge.documents import document_names, document_text, passages_of, sizes
+from ftool_runtime.knowledge.errors import KnowledgeBaseError
+from ftool_runtime.knowledge.full_text import rank_by_words
+from ftool_runtime.knowledge.fusion import fuse
+from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Reader, found_path, load_reader
+from ftool_runtime.knowledge.reading import read_passages
+from ftool_runtime.knowledge.results import FoundAnswer, Passage
+from ftool_runtime.knowledge.schema import Meta, read_meta
+from ftool_runtime.knowledge.vectors import VectorSearch
+from ftool_runtime.token_encoder import text_problem
+
+Mode = Literal["bm25", "embeddings", "fused"]
+MODES: Final = ("bm25", "embeddings", "fused")
+
+RECORDED: Final = "recorded"  # the bundle that the file names
+
+_DEPTH = 100  # of each ranking, before they are fused
+
+
+class KnowledgeBase:
+    """Documents that can be asked. Several threads may use it at once, while another process writes to the file.
+
+    `open` makes one. A context manager; `close` lets go of the file and of the models that were opened with it.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        embedder: Embedder | Path | str | None = RECORDED,
+        reader: Reader | Path | str | None = RECORDED,
+        busy_timeout_s: float = 10,
+        vector_memory_mb: float = 160,
+        **loading: Any,
+    ) -> Self:
+        """Open the knowledge base in the file at `path`, to read.
+
+        Args:
+            path: what `ftool index` wrote.
+            embedder: what the documents were embedded by: a bundle's folder, an embedder of your own, None to rank by
+                words alone, or "recorded": the bundle that the file names.
+            reader: what takes answers from passages, likewise; None leaves it at passages.
+            busy_timeout_s: how long to wait, in seconds, where another program has locked the file.
+            vector_memory_mb: how large the vectors may be to be kept in memory between questions; larger ones are
+                read block by block for every question.
+            loading: `device`, `threads` and `profile` of `ftool_runtime.load`, for bundles.
+
+        Raises:
+            KnowledgeBaseError: no such file, damaged, locked, of a newer ftool, or embedded by another model.
+            FtoolError: as `ftool_runtime.load`.
+        """
+        path = Path(path)
+        with ExitStack() as opened:
+            connections = Connections(path, busy_timeout_s)
+            opened.callback(connections.close)
+            with connections.reading() as connection:
+                meta = read_meta(connection, path)
+            models = _Models(path, meta, opened, loading)
+            chosen = models.embedder(embedder), models.reader(reader)
+            return cls(path, meta, connections, *chosen, int(vector_memory_mb * 2**20), opened.pop_all())
+
+    def __init__(
+        self,
+        path: Path,
+        meta: Meta,
+        connections: Connections,
+        embedder: Embedder | None,
+        reader: Reader | None,
+        vector_memory_bytes: int,
+        opened: ExitStack,
+    ) -> None:
+        """Take over what `open` made."""
+        self._path = path
+        self._meta = meta
+        self._connections = connections
+        self._embedder = embedder
+        self._reader = reader
+        self._vectors = VectorSearch(meta.dimension, vector_memory_bytes)
+        self._opened = opened
+
+    @property
+    def mode(self) -> Mode:
+        """How passages are ranked unless a call says otherwise: "fused" with an embedder, "bm25" without."""
+        return "fused" if self._embedder is not None and self._meta.fingerprint else "bm25"
+
+    def search(self, question: str, k: int = 5, *, mode: Mode | None = None) -> list[Passage]:
+        """The `k` passages that fit the question best, best first.
+
+        Args:
+            question: any text.
+            k: how many passages to give at most.
+            mode: "bm25": by words; "embeddings": by meaning; "fused": by both, as reciprocal rank fusion joins them.
+
+        Raises:
+            InputError: the question is no string, blank or not Unicode; k or mode are wrong.
+            KnowledgeBaseError: the file is locked or damaged, or there are no embeddings for that mode.
+            ClosedError: after `close()`.
+        """
+        mode = self._checked(question, k, mode)
+        vector = self._embed(question) if mode != "bm25" else None
+        depth = max(_DEPTH, k)
+        with self._reading() as (connection, meta):
+            words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
+            near = self._vectors.rank(connection, vector, depth, meta.changes) if vector is not None else []
+            ranked = fuse(words, near)[:k] if mode == "fused" else (words or near)[:k]
+            return passages_of(connection, ranked, words, near)
+
+    def ask(self, question: str, k: int = 5, *, mode: Mode | None = None) -> FoundAnswer:
+        """The answer to the question, as the reader takes it from the best `k` passages, or that they hold none.
+
+        Without a reader the passages are the answer. Arguments and errors are those of `search`, and the models'.
+        """
+        return read_passages(self._reader, question, self.search(question, k, mode=mode))
+
+    def documents(self) -> list[str]:
+        """The names of the documents, in alphabetical order. Raises as `search`."""
+        with self._reading() as (connection, _):
+            return document_names(connection)
+
+    def text(self, document: str) -> str:
+        """The text of a document as shown, which the offsets of passages and answers point into.
+
+        Raises InputError where there is no document of that name, and as `search`.
+        """
+        with self._reading() as (connection, _):
+            return document_text(connection, document)
+
+    def info(self) -> dict[str, Any]:
+        """What was opened: JSON values, for people and logs. Raises as `search`."""
+        with self._reading() as (connection, meta):
+            counts = sizes(connection)
+        described = {name: getattr(meta, name) for name in Meta.__slots__}
+        return {"path": str(self._path), **counts, "mode": self.mode, **described}
+
+    def close(self) -> None:
+        """Let go of the file and of the models that were opened with it; later calls raise ClosedError."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Connection, Meta]]:
+        """A transaction, and what the file says of itself in it: it may have been made anew since it was opened."""
+        with self._connections.reading() as connection:
+            meta = read_meta(connection, self._path)
+            if (meta.created, meta.fingerprint) != (self._meta.created, self._meta.fingerprint):
+                raise KnowledgeBaseError(
+                    f"{self._path} has been made anew since it was opened; open it again"
+                )
+            yield connection, meta
+
+    def _checked(self, question: str, k: int, mode: Mode | None) -> Mode:
+        problem = text_problem(question)
+        if problem:
+            raise InputError(f"the question {problem}")
+        if k < 1:
+            raise InputError(f"k must be at least 1, got {k}")
+        mode = mode or self.mode
+        if mode not in MODES:
+            raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        if mode != "bm25" and self.mode == "bm25":
+            lacking = "an embedder to be opened with" if self._meta.fingerprint else "embeddings in the file"
+            raise KnowledgeBaseError(f'{self._path}: mode "{mode}" needs {lacking}; mode "bm25" does without')
+        return mode
+
+    def _embed(self, question: str) -> NDArray[np.float32]:
+        assert self._embedder is not None
+        vector: NDArray[np.float32] = np.asarray(
+            self._embedder([question], kind="query")[0], dtype=np.float32
+        )
+        return vector
+
+
+class _Models(NamedTuple):
+    """Finds the models that a knowledge base is opened with."""
+
+    path: Path
+    meta: Meta
+    opened: ExitStack
+    loading: dict[str, Any]
+
+    def embedder(self, given: Embedder | Path | str | None) -> Embedder | None:
+        """The embedder. Raises KnowledgeBaseError where it is not the one that the documents were embedded by."""
+        if given is None or (given == RECORDED and not self.meta.embedder):
+            if given == RECORDED and self.meta.fingerprint:
+                raise KnowledgeBaseError(
+                    f"{self.path} was embedded by a model of the app's own; open it with that embedder"
+                )
+            return None
+        if isinstance(given, str | Path):
+            given = BundledEmbedder(self._folder(given, self.meta.embedder, "embedder"), **self.loading)
+            self.opened.callback(given.close)
+        if not self.meta.fingerprint:
+            raise KnowledgeBaseError(f"{self.path} has no embeddings; open it without an embedder")
+        if given.fingerprint != self.meta.fingerprint:
+            raise KnowledgeBaseError(
+                f"{self.path} was embedded by another model (fingerprint {self.meta.fingerprint[:12]}, this embedder's "
+                f"is {given.fingerprint[:12]}); open it with that one, or index the documents again into a new file"
+            )
+        return given
+
+    def reader(self, given: Reader | Path | str | None) -> Reader | None:
+        """The reader; None where the file names none."""
+        if given is None or (given == RECORDED and not self.meta.reader):
+            return None
+        if isinstance(given, str | Path):
+            model: Reader = load_reader(self._folder(given, self.meta.reader, "reader"), **self.loading)
+            self.opened.callback(model.close)  # type: ignore[attr-defined]
+            return model
+        return given
+
+    def _folder(self, given: Path | str, recorded: str, what: str) -> Path:
+        if given != RECORDED:
+            return Path(given)
+        folder = found_path(recorded, self.path)
+        if not folder.is_dir():
+            raise KnowledgeBaseError(
+                f"{self.path} was made with the {what} in {folder}, which is not there any more; say where its bundle "
+                f"lies now (--{what}, or {what}=)"
+            )
+        return folder

@@ -1,0 +1,107 @@
+"""Connections that read a knowledge base, one to a thread at a time."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from ftool_runtime.errors import ClosedError, OtherProcessError
+from ftool_runtime.knowledge.errors import KnowledgeBaseError, file_errors
+
+_NO_ROOM_FOR_A_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+
+class Connections:
+    """Read-only connections to the file at `path`, made as threads need them and kept for the next."""
+
+    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+        """Open the first connection. Raises KnowledgeBaseError where the file can't be opened."""
+        self._path = path
+        self._timeout_s = busy_timeout_s
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._free: list[sqlite3.Connection] = []
+        self._closed = False
+        with file_errors(path):
+            self._free.append(self._open())
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction: whatever others write, all that is read in it is of one moment.
+
+        Raises KnowledgeBaseError where the file is damaged, or stays locked for longer than the time-out; ClosedError
+        after `close`, and OtherProcessError in a child of the process that opened it.
+        """
+        connection = self._take()
+        try:
+            with file_errors(self._path):
+                connection.execute("BEGIN")
+                yield connection
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+            self._give_back(connection)
+
+    def close(self) -> None:
+        """Close the connections; those in use when they are given back."""
+        with self._lock:
+            self._closed = True
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise OtherProcessError(
+            "an open knowledge base can't be pickled or copied; open it there by its path"
+        )
+
+    def _take(self) -> sqlite3.Connection:
+        if self._closed:
+            raise ClosedError("this knowledge base was closed; open it again")
+        if os.getpid() != self._process:
+            raise OtherProcessError("this knowledge base was opened before a fork; open it in the child")
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+        with file_errors(self._path):
+            return self._open()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append(connection)
+                return
+        connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if not self._path.is_file():
+            raise KnowledgeBaseError(f"there is no knowledge base {self._path}; `ftool index` makes one")
+        try:
+            return self._connect("mode=ro")
+        except sqlite3.OperationalError as error:
+            # A file left in WAL mode where nothing may be written beside it: it can't change either.
+            if error.sqlite_errorcode & 0xFF not in _NO_ROOM_FOR_A_LOG or self._has_log():
+                raise
+            return self._connect("immutable=1")
+
+    def _connect(self, how: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self._path.resolve().as_uri()}?{how}",
+            uri=True,
+            timeout=self._timeout_s,
+            isolation_level=None,
+            check_same_thread=False,  # one thread at a time, and SQLite is built for several
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file for good
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _has_log(self) -> bool:
+        log = self._path.with_name(self._path.name + "-wal")
+        return log.is_file() and log.stat().st_size > 0

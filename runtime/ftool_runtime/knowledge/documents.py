@@ -1,0 +1,72 @@
+"""What a knowledge base holds: passages by their ids, and documents put together again."""
+
+import difflib
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from ftool_runtime.errors import InputError
+from ftool_runtime.knowledge.results import Passage
+
+_PASSAGE = """
+SELECT documents.name, documents.title, heading, start, "end", text
+FROM passages JOIN documents ON documents.id = document WHERE passages.id = ?
+"""
+
+
+def passages_of(
+    connection: Connection,
+    ranked: Sequence[tuple[int, float]],
+    words: Sequence[tuple[int, float]],
+    near: Sequence[tuple[int, float]],
+) -> list[Passage]:
+    """The passages of a ranking of ids with scores, each with its place by words and by embeddings."""
+    by_words = {passage: rank for rank, (passage, _) in enumerate(words, start=1)}
+    by_meaning = {passage: rank for rank, (passage, _) in enumerate(near, start=1)}
+    found = []
+    for passage, score in ranked:
+        name, title, heading, start, end, text = connection.execute(_PASSAGE, (passage,)).fetchone()
+        found.append(
+            Passage(
+                document=name,
+                title=title,
+                heading=heading,
+                start=start,
+                end=end,
+                text=text,
+                score=score,
+                bm25_rank=by_words.get(passage),
+                embedding_rank=by_meaning.get(passage),
+            )
+        )
+    return found
+
+
+def document_names(connection: Connection) -> list[str]:
+    """The names of all documents, in alphabetical order."""
+    return [name for (name,) in connection.execute("SELECT name FROM documents ORDER BY name")]
+
+
+def document_text(connection: Connection, name: str) -> str:
+    """The text of the document `name`, character by character. Raises InputError where there is none."""
+    found = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        near = difflib.get_close_matches(name, document_names(connection), n=1)
+        raise InputError(f"no document {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    document, tail = found
+    parts: list[str] = []
+    reached = 0
+    rows = connection.execute(
+        "SELECT gap, start, text FROM passages WHERE document = ? ORDER BY id", (document,)
+    )
+    for gap, start, text in rows:
+        parts += [gap, text[max(0, reached - start) :]]
+        reached = start + len(text)
+    return "".join([*parts, tail])
+
+
+def sizes(connection: Connection) -> dict[str, int]:
+    """How many documents and passages there are."""
+    return {
+        name: int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
+        for name in ("documents", "passages")
+    }

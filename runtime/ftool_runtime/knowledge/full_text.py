@@ -1,0 +1,45 @@
+"""The ranking of passages by words: BM25 over the full-text index."""
+
+import sqlite3
+
+from ftool_runtime.knowledge.terms import folded, query_terms
+
+_MOST_TERMS = 64  # a question that is a whole text is asked by its rarest words
+
+
+def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> list[tuple[int, float]]:
+    """The passages that hold words of the question, best first.
+
+    Args:
+        connection: to a knowledge base.
+        question: any text.
+        depth: how many to give at most.
+
+    Returns:
+        Ids with SQLite's BM25 scores, turned so that more is better; none where no word is found.
+    """
+    terms = _telling(connection, query_terms(question))
+    if not terms:
+        return []
+    found = connection.execute(
+        "SELECT rowid, bm25(full_text) AS score FROM full_text WHERE full_text MATCH ? ORDER BY score, rowid LIMIT ?",
+        (" OR ".join(terms), depth),
+    )
+    return [(passage, -score) for passage, score in found]
+
+
+def _telling(connection: sqlite3.Connection, terms: list[str]) -> list[str]:
+    """The terms that tell passages apart, all of them where none does.
+
+    SQLite gives a term that half of the passages hold the weight 1e-6: it changes no ranking, and asking for it would
+    score those passages all the same.
+    """
+    (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+    counts = {term: _count(connection, term) for term in terms}
+    rare = [term for term in terms if 2 * counts[term] < passages]
+    return sorted(rare or terms, key=lambda term: counts[term])[:_MOST_TERMS]
+
+
+def _count(connection: sqlite3.Connection, term: str) -> int:
+    row = connection.execute("SELECT doc FROM term_counts WHERE term = ?", (folded(term),)).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,109 @@
+"""The ranking of passages by embeddings: exact, block by block."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+STORED: Final = np.dtype("<f2")  # half the file, and answers the same: see docs/search.md
+
+_ROWS_AT_ONCE = 4096
+
+
+class Block(NamedTuple):
+    """Vectors of some passages: ids, int64 (passages,), and vectors, float32 (passages, dimension)."""
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
+class VectorSearch:
+    """Finds the nearest vectors. Keeps them in memory between questions where they take at most `memory_bytes`.
+
+    Otherwise they are read anew for every question, some thousands at a time. Threads may share one.
+    """
+
+    def __init__(self, dimension: int, memory_bytes: int) -> None:
+        """Vectors have `dimension` numbers."""
+        self._dimension = dimension
+        self._memory_bytes = memory_bytes
+        self._kept: tuple[int, list[Block]] | None = (
+            None  # how many changes the file had seen, and its blocks
+        )
+
+    def rank(
+        self, connection: sqlite3.Connection, query: NDArray[np.float32], depth: int, changes: int
+    ) -> list[tuple[int, float]]:
+        """The passages whose vectors have the largest inner products with `query`, float32 (dimension,).
+
+        Args:
+            connection: to a knowledge base, in a transaction.
+            query: the question's vector.
+            depth: how many to give at most.
+            changes: how many transactions have written to the file, as this transaction sees it.
+
+        Returns:
+            Ids with products, best first.
+        """
+        best_ids, best_scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        for ids, vectors in self._blocks(connection, changes):
+            scores = vectors @ query
+            best_ids, best_scores = np.concatenate([best_ids, ids]), np.concatenate([best_scores, scores])
+            best_ids, best_scores = _best(best_ids, best_scores, depth)
+        return list(zip(best_ids.tolist(), best_scores.tolist(), strict=True))
+
+    def _blocks(self, connection: sqlite3.Connection, changes: int) -> Iterator[Block]:
+        kept = self._kept
+        if kept is not None and kept[0] == changes:
+            yield from kept[1]
+            return
+        keep: list[Block] = []
+        room = self._memory_bytes
+        self._kept = None  # frees what is out of date before its successor is read
+        for block in read_blocks(connection, self._dimension):
+            room -= block.vectors.nbytes
+            if room >= 0:
+                keep.append(block)
+            else:
+                keep.clear()
+            yield block
+        if room >= 0:
+            self._kept = (changes, keep)
+
+
+def read_blocks(connection: sqlite3.Connection, dimension: int) -> Iterator[Block]:
+    """All vectors of a knowledge base, in the order of ids, some thousands of passages at a time."""
+    rows = connection.execute("SELECT first, vectors FROM vectors ORDER BY first")
+    waiting: list[tuple[int, bytes]] = []
+    size = 0
+    for first, vectors in rows:
+        waiting.append((first, vectors))
+        size += len(vectors)
+        if size >= _ROWS_AT_ONCE * dimension * STORED.itemsize:
+            yield _block(waiting, dimension)
+            waiting, size = [], 0
+    if waiting:
+        yield _block(waiting, dimension)
+
+
+def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
+    stored = np.frombuffer(b"".join(vectors for _, vectors in rows), dtype=STORED).reshape(-1, dimension)
+    width = dimension * STORED.itemsize
+    counts = np.array([len(vectors) // width for _, vectors in rows])
+    firsts = np.array([first for first, _ in rows], np.int64)
+    before = np.cumsum(counts) - counts
+    ids = np.repeat(firsts - before, counts) + np.arange(len(stored))
+    return Block(ids, stored.astype(np.float32))
+
+
+def _best(
+    ids: NDArray[np.int64], scores: NDArray[np.float32], depth: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The `depth` largest scores with their ids, in order; equal ones by id."""
+    if len(ids) > depth:
+        enough = scores >= np.partition(scores, -depth)[-depth]  # those of equal score, too
+        ids, scores = ids[enough], scores[enough]
+    order = np.lexsort((ids, -scores))[:depth]
+    return ids[order], scores[order]

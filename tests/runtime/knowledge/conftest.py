@@ -1,0 +1,139 @@
+"""Knowledge bases written by plain SQL: no toolchain is installed where these tests run."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ftool_runtime.knowledge import Kind
+from ftool_runtime.knowledge.schema import APPLICATION_ID, TABLES, Meta
+from ftool_runtime.knowledge.terms import index_text
+from ftool_runtime.knowledge.vectors import STORED
+
+META = Meta(created="2026-01-01T00:00:00+00:00", passage_tokens=200, overlap_tokens=40)
+
+Writer = Callable[..., Path]
+
+
+class WordEmbedder:
+    """Words in one of 64 places each: texts that share words are near. Remembers what it was asked."""
+
+    dimension = 64
+
+    def __init__(self, fingerprint: str = "words") -> None:
+        self.fingerprint = fingerprint
+        self.kinds: list[str] = []
+
+    def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
+        self.kinds.append(kind)
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            for word in text.lower().split():
+                vector[hashlib.sha256(word.encode()).digest()[0] % self.dimension] += 1
+            vector /= max(float(np.linalg.norm(vector)), 1e-9)
+        return vectors
+
+
+@dataclass(frozen=True)
+class Read:
+    text: str | None
+    start: int | None
+    end: int | None
+    score: float
+
+
+class FindingReader:
+    """Answers by the first of its phrases that stands in the context, the surer the earlier the phrase is listed."""
+
+    def __init__(self, *phrases: str) -> None:
+        self.phrases = phrases
+
+    def __call__(self, asked: Sequence[Mapping[str, str]]) -> list[Read]:
+        return [self._read(pair["context"]) for pair in asked]
+
+    def _read(self, context: str) -> Read:
+        for rank, phrase in enumerate(self.phrases):
+            if (start := context.find(phrase)) >= 0:
+                return Read(phrase, start, start + len(phrase), 1 / (rank + 1))
+        return Read(None, None, None, 0.9)
+
+
+@pytest.fixture
+def write_base(tmp_path: Path) -> Writer:
+    """Writes a knowledge base of documents, given as lists of passages that stand two characters apart."""
+
+    def write(
+        documents: Mapping[str, Sequence[str]],
+        embedder: WordEmbedder | None = None,
+        name: str = "kb.db",
+        meta: Meta = META,
+        rows_together: int = 256,
+    ) -> Path:
+        if embedder is not None:
+            meta = replace(meta, fingerprint=embedder.fingerprint, dimension=embedder.dimension)
+        path = tmp_path / name
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(TABLES)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.rows())
+            for document, (title, passages) in enumerate(documents.items(), start=1):
+                write_document(connection, document, title, passages, embedder, rows_together)
+            connection.commit()
+        return path
+
+    return write
+
+
+def write_document(
+    connection: sqlite3.Connection,
+    document: int,
+    name: str,
+    passages: Sequence[str],
+    embedder: WordEmbedder | None,
+    rows_together: int,
+) -> None:
+    connection.execute("INSERT INTO documents VALUES (?, ?, ?, '', '', 0, '')", (document, name, name))
+    (first,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM passages").fetchone()
+    start = 0
+    for number, text in enumerate(passages):
+        row = (
+            first + number,
+            document,
+            start,
+            start + len(text),
+            "\n\n" if number else "",
+            text,
+            index_text(text),
+        )
+        connection.execute("INSERT INTO passages VALUES (?, ?, ?, ?, '', ?, ?, NULL, ?)", row)
+        connection.execute(
+            "INSERT INTO full_text (rowid, heading, terms) SELECT * FROM index_terms WHERE id = ?",
+            (first + number,),
+        )
+        start += len(text) + 2
+    if embedder is not None:
+        vectors = embedder(passages, kind="passage").astype(STORED)
+        for at in range(0, len(passages), rows_together):
+            part = vectors[at : at + rows_together].tobytes()
+            connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (first + at, document, part))
+
+
+@pytest.fixture
+def embedder() -> WordEmbedder:
+    return WordEmbedder()
+
+
+@pytest.fixture
+def other_embedder() -> WordEmbedder:
+    return WordEmbedder("another model")
+
+
+@pytest.fixture
+def finding_reader() -> type[FindingReader]:
+    return FindingReader

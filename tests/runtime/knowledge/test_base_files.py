@@ -1,0 +1,130 @@
+"""Files that are no knowledge base, damaged, locked, or from another version."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
+from ftool_runtime.knowledge.schema import Meta
+
+DOCUMENTS = {f"{number}.md": [f"passage {number} of some words"] for number in range(300)}
+
+Writer = Callable[..., Path]
+
+
+def refused(path: Path, said: str) -> None:
+    with pytest.raises(KnowledgeBaseError, match=said) as caught, KnowledgeBase.open(path) as base:
+        base.search("words", 300)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    refused(tmp_path / "kb.db", "there is no knowledge base")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    refused(tmp_path, "there is no knowledge base")
+
+
+def test_a_file_of_another_kind(tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    path.write_text("not a database, " * 1000)
+    refused(path, "no SQLite database")
+
+
+def test_another_programs_database(tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (a)")
+    refused(path, "an SQLite database of another kind")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    path.touch()
+    refused(path, "is empty: nothing was indexed yet")
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+def test_a_file_cut_short(write_base: Writer, keep: float) -> None:
+    path = write_base(DOCUMENTS)
+    os.truncate(path, int(path.stat().st_size * keep))
+    refused(path, "damaged")
+
+
+def test_a_file_overwritten_in_the_middle(write_base: Writer) -> None:
+    path = write_base(DOCUMENTS)
+    content = bytearray(path.read_bytes())
+    content[8192:-8192] = b"\xff" * (len(content) - 16384)
+    path.write_bytes(content)
+    refused(path, "damaged")
+
+
+def test_a_newer_schema(write_base: Writer) -> None:
+    newer = Meta(schema=99, created="", passage_tokens=1, overlap_tokens=0)
+    refused(write_base(DOCUMENTS, meta=newer), "made by a newer ftool: it has schema 99")
+
+
+def test_garbled_meta(write_base: Writer) -> None:
+    path = write_base(DOCUMENTS)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM meta WHERE key = 'dimension'")
+    refused(path, "its table meta lacks or garbles 'dimension'")
+
+
+def test_a_locked_file_is_named_after_the_time_out(write_base: Writer) -> None:
+    path = write_base(DOCUMENTS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(KnowledgeBaseError, match="locked by another program"):
+            KnowledgeBase.open(path, busy_timeout_s=0.1)
+
+
+def test_it_is_asked_while_another_writes(write_base: Writer) -> None:
+    path = write_base(DOCUMENTS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM documents")
+        with KnowledgeBase.open(path, busy_timeout_s=0.1) as base:
+            assert len(base.search("words", 300)) == 300
+            other.execute("ROLLBACK")
+
+
+def test_a_base_made_anew_is_named(write_base: Writer) -> None:
+    path = write_base(DOCUMENTS)
+    with KnowledgeBase.open(path) as base:
+        later = replace(base._meta, created="2027-01-01T00:00:00+00:00")
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'created'", (later.created,))
+        with pytest.raises(KnowledgeBaseError, match="made anew since it was opened"):
+            base.search("words")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="drops the rights of root")
+def test_a_base_left_with_a_log_is_asked_where_nothing_may_be_written(write_base: Writer) -> None:
+    path = write_base(DOCUMENTS)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    for folder in [path.parent, *path.parents]:
+        if folder.stat().st_uid == 0 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    path.parent.chmod(0o555)
+    path.chmod(0o444)
+    script = (
+        "import os, sys; from ftool_runtime.knowledge import KnowledgeBase\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "print(len(KnowledgeBase.open(sys.argv[1]).search('words', 7)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")
