@@ -10,7 +10,13 @@ from ftool_export.errors import ExportError
 
 log = logging.getLogger(__name__)
 
-TASKS = ("text-classification", "summarization", "translation", "text-generation")
+TASKS = (
+    "text-classification",
+    "question-answering",
+    "summarization",
+    "translation",
+    "text-generation",
+)
 
 
 def canonical_task(name: str) -> str:
