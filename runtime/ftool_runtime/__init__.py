@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from ftool_runtime.loading import load
     from ftool_runtime.manifest import Manifest
     from ftool_runtime.tasks import (
+        Answer,
+        Candidate,
         Classification,
+        Embedder,
+        Embedding,
         LabelScore,
+        Reader,
         Seq2SeqGenerator,
         TextClassifier,
         TextGenerator,
@@ -40,12 +45,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
     "BenchReport",
     "BundleError",
+    "Candidate",
     "ChatSession",
     "Classification",
     "ClosedError",
     "DeviceError",
+    "Embedder",
+    "Embedding",
     "FtoolError",
     "GeneratedRow",
     "Generation",
@@ -57,6 +66,7 @@ __all__ = [
     "LongGeneration",
     "Manifest",
     "OtherProcessError",
+    "Reader",
     "RuntimeMissingError",
     "Seq2SeqGenerator",
     "TextClassifier",
@@ -71,9 +81,13 @@ __all__ = [
 
 # Imported when first asked for: an app imports this package when it starts, and loads a model when it needs one.
 _LATER = {
+    "Answer": "ftool_runtime.tasks",
     "BenchReport": "ftool_runtime.timing",
+    "Candidate": "ftool_runtime.tasks",
     "ChatSession": "ftool_runtime.tasks.chat",
     "Classification": "ftool_runtime.tasks",
+    "Embedder": "ftool_runtime.tasks",
+    "Embedding": "ftool_runtime.tasks",
     "GeneratedRow": "ftool_runtime.generation.answers",
     "Generation": "ftool_runtime.generation.answers",
     "GenerationBenchReport": "ftool_runtime.generation_timing",
@@ -82,6 +96,7 @@ _LATER = {
     "LabelScore": "ftool_runtime.tasks",
     "LongGeneration": "ftool_runtime.generation.answers",
     "Manifest": "ftool_runtime.manifest",
+    "Reader": "ftool_runtime.tasks",
     "Seq2SeqGenerator": "ftool_runtime.tasks",
     "TextClassifier": "ftool_runtime.tasks",
     "TextGenerator": "ftool_runtime.tasks",

@@ -214,6 +214,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     predict.add_argument(
         "--threshold", type=float, help="multi-label: probability from which a label applies"
     )
+    predict.add_argument(
+        "--kind",
+        choices=("query", "passage"),
+        help="embedders: what the texts are, for the prompt before them",
+    )
     predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
     predict.add_argument(
         "--stream",

@@ -68,15 +68,16 @@ def answer_options(model: EncoderModel | Generator, options: argparse.Namespace)
     """What `predict`'s flags mean for `model`. Raises InputError for a flag of another kind of model."""
     given = generation_options(options)
     if isinstance(model, Generator):
-        if options.threshold is not None:
-            raise InputError("--threshold is for multi-label classifiers, and this model generates text")
+        for name, whose in (("threshold", "multi-label classifiers"), ("kind", "embedders")):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name} is for {whose}, and this model generates text")
         return given if options.top_k is None else {"do_sample": True, **given, "top_k": options.top_k}
     if given or options.stream:
         name = next(iter(given), "stream").replace("_", "-").replace("stop-strings", "stop")
         raise InputError(
             f"--{name} is for models that generate text, and this one is for {model.info()['task']}"
         )
-    asked = {"top_k": options.top_k, "thresholds": options.threshold}
+    asked = {"top_k": options.top_k, "thresholds": options.threshold, "kind": options.kind}
     for name, value in asked.items():
         if value is not None and name not in model.call_options:
             flag = name.replace("_", "-").removesuffix("s")

@@ -1,5 +1,6 @@
 """Texts to token ids, with the bundle's own tokenizer."""
 
+import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,12 @@ class TokenEncoder:
         self._max_length = contract.max_length
         self._prefix = contract.prefix
         self._with_type_ids = "token_type_ids" in contract.names
+
+    def with_prefix(self, prefix: str) -> "TokenEncoder":
+        """The same tokenizer, which puts `prefix` before every text instead of the manifest's own."""
+        other = copy.copy(self)
+        other._prefix = prefix
+        return other
 
     def encode(self, text: str, row: int, pair: str | None = None) -> Tokens:
         """The tokens of `text`, or of `text` and `pair` together, which stand at position `row` of the call.

@@ -38,12 +38,16 @@ def python(code: str, *arguments: str) -> str:
 
 def test_the_public_names_are_these() -> None:
     assert set(ft.__all__) == {
+        "Answer",
         "BenchReport",
         "BundleError",
+        "Candidate",
         "ChatSession",
         "Classification",
         "ClosedError",
         "DeviceError",
+        "Embedder",
+        "Embedding",
         "FtoolError",
         "GeneratedRow",
         "Generation",
@@ -55,6 +59,7 @@ def test_the_public_names_are_these() -> None:
         "LongGeneration",
         "Manifest",
         "OtherProcessError",
+        "Reader",
         "RuntimeMissingError",
         "Seq2SeqGenerator",
         "TextClassifier",

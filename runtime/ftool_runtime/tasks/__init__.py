@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ftool_runtime.tasks.encoder_model import EncoderModel
+from ftool_runtime.tasks.feature_extraction import Embedder, Embedding
 from ftool_runtime.tasks.generator import Generator
 from ftool_runtime.tasks.question_answering import Answer, Candidate, Reader
 from ftool_runtime.tasks.seq2seq import Seq2SeqGenerator
@@ -16,6 +17,7 @@ TASKS: Mapping[str, type[EncoderModel] | type[Generator]] = {
     "text-classification": TextClassifier,
     "token-classification": TokenTagger,
     "question-answering": Reader,
+    "feature-extraction": Embedder,
     "summarization": Seq2SeqGenerator,
     "translation": Seq2SeqGenerator,
     "text-generation": TextGenerator,
@@ -26,6 +28,8 @@ __all__ = [
     "Answer",
     "Candidate",
     "Classification",
+    "Embedder",
+    "Embedding",
     "EncoderModel",
     "Entities",
     "Generator",

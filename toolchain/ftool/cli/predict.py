@@ -34,6 +34,11 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--threshold", type=float, metavar="P", help="Multi-label: give labels from this probability on."
 )
+@click.option(
+    "--kind",
+    type=click.Choice(["query", "passage"]),
+    help="Embeds: what the texts are, for the prompt before them.",
+)
 @click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
               help="Where to run it; auto: a GPU where there is one that fits.")  # fmt: skip
@@ -50,12 +55,13 @@ def predict(
     columns: tuple[str, ...],
     top_k: int | None,
     threshold: float | None,
+    kind: str | None,
     threads: int | None,
     device: "Device",
     stream: bool,
     writing: Namespace,
 ) -> None:
-    """Label texts, or write answers to them, with a bundle: one JSON object a line, in the order of the input.
+    """Label or embed texts, or write answers to them, with a bundle: one JSON object a line, in the order of the input.
 
     The texts are the arguments, or the rows of --input, or the lines of standard input, each answered as it comes.
 
@@ -75,7 +81,7 @@ def predict(
         batches: Iterable[Sequence[Any]] = (
             [inputs_of(model, texts)] if texts else read_batches(source, input_columns(model, columns))
         )
-        flags = Namespace(**vars(writing), top_k=top_k, threshold=threshold, stream=stream)
+        flags = Namespace(**vars(writing), top_k=top_k, threshold=threshold, kind=kind, stream=stream)
         options = answer_options(model, flags)
         if stream:
             truncated = stream_answers(model, batches, out, options)

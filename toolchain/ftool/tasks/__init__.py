@@ -19,6 +19,7 @@ TASKS = {
     "text-classification": "ftool.tasks.text_classification",
     "token-classification": "ftool.tasks.token_classification",
     "question-answering": "ftool.tasks.question_answering",
+    "feature-extraction": "ftool.tasks.feature_extraction",
     "summarization": "ftool.tasks.generation",
     "translation": "ftool.tasks.generation",
     "text-generation": "ftool.tasks.generation",

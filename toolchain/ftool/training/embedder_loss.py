@@ -1,0 +1,90 @@
+"""What an embedder learns by: sentence-transformers' losses, chosen by the kind of data or by the recipe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sentence_transformers.sentence_transformer import losses
+from sentence_transformers.util import cos_sim, dot_score
+
+from ftool.data import DataError
+from ftool.data.similarity import SimilarityKind, SimilaritySplit
+from ftool.recipe import TrainSettings
+
+from .errors import TrainingError
+
+_CACHED_FROM = (
+    64  # examples in a batch from which on activations are computed in parts, twice, to save memory
+)
+_CACHED_PART = 32
+_TRIPLET_MARGIN = 0.3  # of cosine distances, which go from 0 to 2
+_FITTING: dict[SimilarityKind, tuple[str, ...]] = {
+    "pairs": ("multiple_negatives",),
+    "triplets": ("multiple_negatives", "triplet"),
+    "scored": ("cosent", "cosine"),
+}
+_ALONE = ("triplet", "cosine")  # the losses that compare an example with no other one of its batch
+
+
+def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
+    """The loss that the recipe names, or the first for this kind of data.
+
+    Raises TrainingError where the loss does not fit the data, or single samples.
+    """
+    fitting = _FITTING[kind]
+    name = fitting[0] if settings.loss == "auto" else settings.loss
+    if name not in fitting:
+        raise TrainingError(
+            f"train.loss {name!r} can't learn from {kind}; set it to auto or {' or '.join(fitting)}"
+        )
+    if settings.samples == "single" and name not in _ALONE:
+        remedy = next((f', or train.loss to "{other}"' for other in fitting if other in _ALONE), "")
+        raise TrainingError(
+            f"the loss {name} compares the examples of a batch with each other, and train.samples is single; "
+            f'set it to "multi"{remedy}'
+        )
+    return name
+
+
+def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any:
+    """sentence-transformers' loss of that name for its `model`.
+
+    multiple_negatives: van den Oord et al. 2018, in batches past 64 as Gao et al. 2021 compute it in parts. triplet:
+    Schroff et al. 2015, on cosine distances. cosent: Su 2022. cosine: the mean square error of the cosine.
+    """
+    if name == "multiple_negatives":
+        by = (
+            {"similarity_fct": cos_sim}
+            if similarity == "cosine"
+            else {"similarity_fct": dot_score, "scale": 1.0}
+        )
+        if batch_size > _CACHED_FROM:
+            return losses.CachedMultipleNegativesRankingLoss(model, mini_batch_size=_CACHED_PART, **by)
+        return losses.MultipleNegativesRankingLoss(model, **by)
+    if name == "triplet":
+        distance = losses.TripletDistanceMetric.COSINE
+        return losses.TripletLoss(model, distance_metric=distance, triplet_margin=_TRIPLET_MARGIN)
+    return losses.CoSENTLoss(model) if name == "cosent" else losses.CosineSimilarityLoss(model)
+
+
+def columns(split: SimilaritySplit, scale: tuple[float, float] | None) -> dict[str, Sequence[Any]]:
+    """The split as sentence-transformers takes it: a list for each column, scores brought to 0 to 1 by `scale`."""
+    made: dict[str, Sequence[Any]] = {
+        "anchor": [example.anchor for example in split.examples],
+        "positive": [example.positive for example in split.examples],
+    }
+    if split.kind == "triplets":
+        made["negative"] = [example.negative for example in split.examples]
+    if scale is not None:
+        low, high = scale
+        made["score"] = [(score - low) / (high - low) for score in split.scores]
+    return made
+
+
+def score_scale(train: SimilaritySplit) -> tuple[float, float] | None:
+    """The least and the greatest score of the training data; None where it has none."""
+    if train.kind != "scored":
+        return None
+    low, high = min(train.scores), max(train.scores)
+    if low == high:
+        raise DataError(f"{train.source}: all scores are {low:g}; they must differ")
+    return low, high
