@@ -12,7 +12,9 @@ log = logging.getLogger(__name__)
 
 TASKS = (
     "text-classification",
+    "token-classification",
     "question-answering",
+    "feature-extraction",
     "summarization",
     "translation",
     "text-generation",
