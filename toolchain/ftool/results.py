@@ -1,6 +1,6 @@
 """What training and evaluation hand back: plain JSON for metrics.json, and a table for people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ METRIC_NAMES = {
     "f1_macro": "F1, macro",
     "f1_micro": "F1, micro",
     "f1_weighted": "F1, weighted",
+    "precision": "precision",
+    "recall": "recall",
     "f1": "F1",
     "has_answer_f1": "F1, answerable",
     "no_answer_f1": "F1, unanswerable",
@@ -69,6 +71,10 @@ class Evaluation:
     # What slices are made of: each example's outcome, computed when asked for, and the rows of the examples.
     outcomes: Callable[[], Outcomes] | None = field(default=None, compare=False, repr=False)
     rows: Table = field(default_factory=Table, compare=False, repr=False)
+    # What the model answered to each example, beside what is right, as JSON values; None where nothing writes it.
+    predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
+        default=None, compare=False, repr=False
+    )
     slices: tuple[SliceReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

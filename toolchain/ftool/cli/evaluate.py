@@ -43,6 +43,12 @@ from .options import data_options, echo_json, folder_argument, json_option, spli
     multiple=True,
     help="With --suite hatecheck: a label of the model that means hateful; can be repeated.",
 )
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what the model answered to each example, beside what is right: a JSON object a line.",
+)
 @data_options
 @json_option
 def evaluate(
@@ -53,6 +59,7 @@ def evaluate(
     min_examples: int,
     suite: str | None,
     hateful: tuple[str, ...],
+    predictions: Path | None,
     data: DataFlags,
     as_json: bool,
 ) -> None:
@@ -67,10 +74,27 @@ def evaluate(
 
         settings = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
         report = evaluation.evaluate(folder, on=on, data=settings, split=split, by=by, slicing=slicing)
+    if predictions is not None:
+        _write_predictions(report, predictions)
     if as_json:
         echo_json(report.to_json())
     else:
         click.echo(report.table())
+
+
+def _write_predictions(report: Any, path: Path) -> None:
+    """Write the predictions, all lines or none."""
+    import json
+
+    from ftool_runtime.atomic import replacing
+
+    if getattr(report, "predictions", None) is None:
+        raise InputError(f"--predictions: the answers of {report.task} can't be written")
+    try:
+        with replacing(path) as file:
+            file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in report.predictions())
+    except OSError as error:
+        raise InputError(f"--predictions {path}: can't be written: {error.strerror}") from error
 
 
 def _evaluate_suite(

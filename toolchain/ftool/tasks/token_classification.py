@@ -169,8 +169,17 @@ def _evaluation(
         examples=len(texts),
         metrics=entity_metrics(truth, answers),
         outcomes=partial(entity_outcomes, truth, answers),
+        predictions=partial(_predictions, texts, answers),
         rows=texts.table,
     )
+
+
+def _predictions(texts: TaggedSplit, answers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Each text's words with their tags and what the model answered, both in IOB2."""
+    return [
+        {"row": one.row, "tokens": one.tokens, "tags": list(one.tags), "predicted": list(tags)}
+        for one, tags in zip(texts.examples, answers, strict=True)
+    ]
 
 
 def _new_tagger(recipe: Recipe, data: TaggedData) -> LoadedTagger:
