@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: predict, chat, verify, bench and info on the device, without the toolchain."""
+"""`python -m ftool_runtime`: predict, chat, verify, bench, info and ask on the device, without the toolchain."""
 
 import argparse
 import contextlib
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from ftool_runtime.asking import add_ask_flags, answer_lines, ask
 from ftool_runtime.atomic import replacing
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.generation_options import (
@@ -145,6 +146,12 @@ def _bench(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _ask(options: argparse.Namespace) -> int:
+    answer = ask(options, device=options.device, threads=options.threads, profile=options.profile)
+    _show(options, answer.to_json(), answer_lines(answer))
+    return DONE
+
+
 def _info(options: argparse.Namespace) -> int:
     with _load(options) as model:
         info = model.info()
@@ -240,15 +247,24 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     _add_input(bench)
 
     _command(commands, "info", _info, "what the bundle is and how it runs here")
+
+    asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
+    add_ask_flags(asking)
     return parser, commands.choices
 
 
 def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    *,
+    bundle: bool = True,
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     parser.set_defaults(command=run)
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    if bundle:
+        parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="default cpu")
     parser.add_argument("--threads", type=int, help="CPU threads (default: what this process may use)")
     parser.add_argument("--profile", choices=PROFILES, default="desktop", help="default desktop")

@@ -54,7 +54,11 @@ class ReadAnswer(Protocol):
 
     @property
     def score(self) -> float:
-        """How sure the reader is, to be compared over the contexts of one question."""
+        """How sure the reader is of that."""
+
+    @property
+    def margin(self) -> float:
+        """How much better the answer is than none: the largest of several contexts has the answer to a question."""
 
 
 class Reader(Protocol):
@@ -73,6 +77,7 @@ class BundledEmbedder:
         manifest = _manifest(self.folder, EMBEDDER_TASK)
         assert manifest.embedding is not None
         self._dimension = manifest.embedding.dimension
+        self._scaled = manifest.embedding.similarity == "cosine" and not manifest.embedding.normalize
         self._fingerprint = fingerprint(manifest)
         self._model = load(self.folder, **loading)
 
@@ -89,6 +94,8 @@ class BundledEmbedder:
     def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
         """The vectors of texts, float32 (texts, dimension). Raises as the bundle's model."""
         vectors: NDArray[np.float32] = self._model(list(texts), kind=kind)
+        if self._scaled:
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
         return vectors
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ def read_passages(reader: Reader | None, question: str, passages: Sequence[Passa
     given = [(passage, answer) for passage, answer in read if answer.text is not None]
     if not given:
         return replace(nothing, score=float(answers[0].score))
-    passage, answer = max(given, key=lambda pair: pair[1].score)  # the first of equals: the better passage
+    passage, answer = max(given, key=lambda pair: pair[1].margin)  # the first of equals: the better passage
     assert answer.start is not None
     assert answer.end is not None
     return replace(

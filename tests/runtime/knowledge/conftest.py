@@ -46,6 +46,7 @@ class Read:
     start: int | None
     end: int | None
     score: float
+    margin: float
 
 
 class FindingReader:
@@ -60,8 +61,8 @@ class FindingReader:
     def _read(self, context: str) -> Read:
         for rank, phrase in enumerate(self.phrases):
             if (start := context.find(phrase)) >= 0:
-                return Read(phrase, start, start + len(phrase), 1 / (rank + 1))
-        return Read(None, None, None, 0.9)
+                return Read(phrase, start, start + len(phrase), 0.5, -rank)
+        return Read(None, None, None, 0.9, 9.0)
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ COMMANDS = {
     "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle, beside torch."),
     "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model from one example."),
     "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
+    "index": CommandEntry("ftool.cli.index:index", "Put documents into a knowledge base."),
+    "ask": CommandEntry("ftool.cli.ask:ask", "Answer from the documents in a knowledge base."),
     "chat": CommandEntry("ftool.cli.chat:chat", "Talk with a bundle."),
     "demo": CommandEntry("ftool.cli.demo:demo", "Go the whole way on data that ships with ftool."),
     "doctor": CommandEntry(

@@ -1,0 +1,64 @@
+"""`ftool ask`: a question to a knowledge base."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import echo_json, json_option
+
+if TYPE_CHECKING:
+    from ftool_runtime.onnx_session import Device
+
+
+@click.command()
+@click.argument("knowledge_base", type=click.Path(path_type=Path), metavar="KB.db")
+@click.argument("question")
+@click.option("-k", "passages", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
+              help="How many passages are read.")  # fmt: skip
+@click.option("--mode", type=click.Choice(["bm25", "embeddings", "fused"]),
+              help="How passages are ranked; if not given, fused where there are embeddings.")  # fmt: skip
+@click.option("--embedder", metavar="BUNDLE", help="The embedder, where KB.db names another place; or none.")
+@click.option("--reader", metavar="BUNDLE", help="The reader, where KB.db names none or another; or none.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
+              help="Where the models run.")  # fmt: skip
+@json_option
+def ask(
+    knowledge_base: Path,
+    question: str,
+    passages: int,
+    mode: str | None,
+    embedder: str | None,
+    reader: str | None,
+    threads: int | None,
+    device: "Device",
+    as_json: bool,
+) -> None:
+    """Answer QUESTION from the documents in KB.db, with the place where the answer stands.
+
+    The passages that fit the question best are found, by words and by meaning, and the reader takes the answer from
+    them or says that there is none. Without a reader the passages are the answer.
+
+    \b
+    ftool ask kb.db "How long are messages kept?"
+    ftool ask kb.db "How long are messages kept?" --reader models/reader --json
+    """
+    from ftool.indexing.embedders import model_bundle
+    from ftool_runtime.asking import answer_lines
+    from ftool_runtime.asking import ask as ask_base
+
+    flags = Namespace(
+        knowledge_base=knowledge_base,
+        question=question,
+        k=passages,
+        mode=mode,
+        embedder=model_bundle(embedder),
+        reader=model_bundle(reader),
+    )
+    answer = ask_base(flags, threads=threads, device=device)
+    if as_json:
+        echo_json(answer.to_json())
+    else:
+        click.echo("\n".join(answer_lines(answer)))

@@ -1,0 +1,95 @@
+"""`ftool index`: documents into a knowledge base."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import echo_json, json_option
+
+if TYPE_CHECKING:
+    from ftool.indexing.build import Built
+
+
+@click.command()
+@click.argument("documents", nargs=-1, type=click.Path(path_type=Path), metavar="[DOCS]...")
+@click.option("-o", "--output", "knowledge_base", required=True, metavar="KB.db",
+              type=click.Path(dir_okay=False, path_type=Path),
+              help="The knowledge base, which is made or brought up to date.")  # fmt: skip
+@click.option("--embedder", metavar="BUNDLE",
+              help="A bundle, minilm, or none to go by words alone; if not given, minilm.")  # fmt: skip
+@click.option("--reader", metavar="BUNDLE", help="What takes answers from passages when KB.db is asked.")
+@click.option("--delete", "deleted", multiple=True, metavar="NAME", help="Delete this document first.")
+@click.option("--sync", is_flag=True, help="Delete the documents of DOCS whose files are gone.")
+@click.option("--passage-tokens", "tokens", type=int, metavar="N",
+              help="Tokens of a passage, at most; if not given, 200.")  # fmt: skip
+@click.option("--overlap", type=int, metavar="N",
+              help="Tokens of a passage that the next repeats, at most; if not given, a fifth.")  # fmt: skip
+@click.option("--encoding", metavar="NAME", help="That of all files; if not given, found out.")
+@click.option("--column", metavar="NAME", help="The key of the text in JSONL files.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
+@json_option
+def index(
+    documents: tuple[Path, ...],
+    knowledge_base: Path,
+    deleted: tuple[str, ...],
+    sync: bool,
+    encoding: str | None,
+    column: str | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Put DOCS, files or folders, into the knowledge base KB.db, which `ftool ask` answers from.
+
+    Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced and the others left
+    alone, each whole or not at all; their names are the paths as given.
+
+    \b
+    ftool index docs -o kb.db
+    ftool index docs -o kb.db --sync --reader models/reader
+    ftool index -o kb.db --delete docs/old.md
+    """
+    from ftool.indexing.build import IndexSettings, build_index
+    from ftool.indexing.files import ReadSettings
+
+    if not documents and not deleted and not settings["reader"]:
+        raise click.UsageError("name the files or folders to index, or what to --delete")
+    reading = ReadSettings(encoding=encoding, column=column)
+    built = build_index(
+        knowledge_base,
+        documents,
+        IndexSettings(reading=reading, **settings),
+        delete=deleted,
+        sync=sync,
+    )
+    if as_json:
+        echo_json({"knowledge_base": str(knowledge_base), **_values(built)})
+    else:
+        click.echo("\n".join(_told(knowledge_base, built)))
+    if built.report.failed:
+        raise SystemExit(2)
+
+
+def _values(built: "Built") -> dict[str, Any]:
+    meta = built.meta
+    return {
+        "documents": built.documents,
+        "passages": built.passages,
+        "embedder": meta.embedder or None,
+        "fingerprint": meta.fingerprint or None,
+        "reader": meta.reader or None,
+        **built.report.to_json(),
+    }
+
+
+def _told(path: Path, built: "Built") -> list[str]:
+    report = built.report
+    counts = {name: getattr(report, name) for name in ("added", "replaced", "unchanged", "deleted")}
+    lines = [
+        f"{path}: {built.documents} documents, {built.passages} passages",
+        ", ".join(f"{count} {name}" for name, count in counts.items()) + f", in {report.seconds:.1f} s",
+    ]
+    if report.left_out:
+        reasons = sorted(report.left_out.items(), key=lambda item: -item[1])
+        lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons))
+    return lines

@@ -1,0 +1,1 @@
+"""Documents into a knowledge base: found, read, cut into passages, embedded and written."""

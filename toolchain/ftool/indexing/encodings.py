@@ -1,0 +1,159 @@
+"""What a file's bytes are: text in which encoding, or binary."""
+
+import codecs
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ftool.indexing.types import DocumentError
+
+_CHUNK = 2**20  # bytes
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_DECLARED = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
+_DECLARED_WITHIN = 1024  # bytes, as the HTML standard has it
+_NO_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")  # characters in latin-1 alone
+_NEVER_IN_TEXT = frozenset({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What a file holds.
+
+    Attributes:
+        sha256: of its bytes, in hex.
+        encoding: Python's name; None where the file is binary.
+        guessed: whether nothing but the lack of a better encoding speaks for this one.
+        empty: whether it holds nothing but white space.
+    """
+
+    sha256: str
+    encoding: str | None
+    guessed: bool = False
+    empty: bool = False
+
+
+def examine(path: Path, encoding: str | None = None) -> FileContent:
+    """What the file at `path` holds: read once, some of it at a time.
+
+    Text is in the encoding given, or by the first of these that fits: a byte order mark, UTF-8, what an HTML page
+    says of itself, UTF-16 by its zero bytes; and else guessed to be windows-1252 or latin-1.
+
+    Raises OSError as reading does, DocumentError for an encoding that Python does not know.
+    """
+    facts = _Facts()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            facts.take(chunk)
+    digest = facts.digest.hexdigest()
+    if facts.blank:
+        return FileContent(digest, "utf-8", empty=True)
+    if encoding is not None:
+        return FileContent(digest, _known(encoding))
+    found = facts.marked() or facts.utf_8() or facts.declared() or facts.utf_16()
+    if found is not None:
+        return FileContent(digest, found)
+    if facts.binary():
+        return FileContent(digest, None)
+    return FileContent(
+        digest, "latin-1" if _NO_WINDOWS_1252 & facts.seen.keys() else "windows-1252", guessed=True
+    )
+
+
+def read_decoded(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file, some of it at a time, without a byte order mark; line ends stay as they are.
+
+    Raises DocumentError where a byte is none of the encoding's.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    read = 0
+    with path.open("rb") as file:
+        for chunk in _chunks(file):
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                raise DocumentError(
+                    f"{path}: not {encoding}: byte 0x{error.object[error.start]:02x} near offset {read + error.start}; "
+                    "save it as UTF-8, or name its encoding with --encoding"
+                ) from error
+            read += len(chunk)
+            if text:
+                yield text
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    yield from iter(lambda: file.read(_CHUNK), b"")
+    yield b""  # the end, which a decoder must be told
+
+
+class _Facts:
+    """What speaks for one encoding or another, gathered chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.seen: dict[int, int] = {}  # how often each byte occurs
+        self.blank = True
+        self._start = b""
+        self._utf_8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+        self._size = 0
+        self._odd_zeros = 0
+
+    def take(self, chunk: bytes) -> None:
+        self.digest.update(chunk)
+        self.blank = self.blank and not chunk.strip()
+        self._start = self._start or chunk[:_DECLARED_WITHIN]
+        if not chunk.isascii() or b"\0" in chunk:
+            for byte in _UNUSUAL:
+                if count := chunk.count(byte):
+                    self.seen[byte] = self.seen.get(byte, 0) + count
+        self._odd_zeros += chunk[1::2].count(0)  # chunks are of even length, but for the last
+        self._size += len(chunk)
+        self._decode(chunk)
+
+    def _decode(self, chunk: bytes) -> None:
+        try:
+            if self._utf_8 is not None:
+                self._utf_8.decode(chunk)
+        except UnicodeDecodeError:
+            self._utf_8 = None
+
+    def marked(self) -> str | None:
+        return next((name for mark, name in _MARKS.items() if self._start.startswith(mark)), None)
+
+    def utf_8(self) -> str | None:
+        whole = self._utf_8 is not None and not self._utf_8.getstate()[0]
+        return "utf-8" if whole and not self.seen.get(0) else None
+
+    def declared(self) -> str | None:
+        """What an HTML page says of itself. It is read as ASCII, so that it can't be UTF-16."""
+        found = None if self.seen.get(0) else _DECLARED.search(self._start)
+        try:
+            return codecs.lookup(found.group(1).decode("ascii")).name if found else None
+        except LookupError:
+            return None
+
+    def utf_16(self) -> str | None:
+        """UTF-16 without a mark: every other byte of its ASCII characters is zero, and all on one side."""
+        zeros, odd = self.seen.get(0, 0), self._odd_zeros
+        if self._size % 2 or zeros < self._size / 8:
+            return None
+        if odd > 0.95 * zeros:
+            return "utf-16-le"
+        return "utf-16-be" if odd < 0.05 * zeros else None
+
+    def binary(self) -> bool:
+        control = sum(count for byte, count in self.seen.items() if byte in _NEVER_IN_TEXT)
+        return bool(self.seen.get(0)) or control > self._size / 100
+
+
+_UNUSUAL = sorted(_NEVER_IN_TEXT | _NO_WINDOWS_1252)
+
+
+def _known(encoding: str) -> str:
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError as error:
+        raise DocumentError(f"no encoding is called {encoding!r}; try utf-8, gb18030 or shift_jis") from error
+    return "utf-8-sig" if name == "utf-8" else name
