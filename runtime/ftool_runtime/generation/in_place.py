@@ -1,8 +1,11 @@
 """Caches that the graph appends to: one buffer is both its input and its output."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.generation.alike import alike
 from ftool_runtime.generation.decoder import Arrays, Decoder, Logits, Snapshot
 from ftool_runtime.generation.decoder_graph import DecoderGraph
 
@@ -23,6 +26,22 @@ class InPlaceDecoder(Decoder):
         self._views: list[NDArray[np.float32]] = []
         self._capacity = 0
         self._step_logits: Logits = np.empty(0, np.float32)
+
+    def feed(self, rows: Sequence[Sequence[int]], kept: NDArray[np.int64] | None = None) -> Logits:
+        """Add tokens to each row and run them; see `Decoder.feed`. Prompts of unlike lengths run one after another."""
+        groups = alike([len(row) for row in rows])
+        if len(groups) == 1 or kept is not None or self._sources is not None or self.lengths.any():
+            return super().feed(rows, kept)
+        self._reserve(max(map(len, rows)), used=0)
+        views, logits = self._views, []
+        for group in groups:
+            self.lengths = np.zeros(len(rows[group]), np.int64)
+            self._use([view[group] for view in views])
+            logits.append(super().feed(rows[group]).copy())
+        self.lengths = np.array([len(row) for row in rows])
+        self._use(views)
+        self._bound = {}
+        return np.concatenate(logits)
 
     def step(self, tokens: NDArray[np.int64]) -> Logits:
         """Add one token to each row; see `Decoder.step`."""
@@ -140,7 +159,13 @@ class InPlaceDecoder(Decoder):
                 old = self._views[place]
                 view[: len(old), :, :used] = old[:rows, :, :used]
             views.append(view)
+        self._use(views)
+        self._capacity = capacity
+
+    def _use(self, views: list[NDArray[np.float32]]) -> None:
+        """Let the graph read and write `views`, a cache each."""
+        for cache, view in zip(self.graph.caches, views, strict=True):
             value = self.graph.session.value(view)
             self._binding.bind_ortvalue_input(cache.past, value)
             self._binding.bind_ortvalue_output(cache.present, value)
-        self._views, self._capacity = views, capacity
+        self._views = views

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.errors import BundleError
+from ftool_runtime.generation.alike import alike
 from ftool_runtime.manifest import Precision
 from ftool_runtime.onnx_session import OnnxSession, SessionSettings
 
@@ -62,7 +64,13 @@ class SourceEncoder:
         self._pad = pad_token_id
 
     def encode(self, rows: Sequence[Sequence[int]]) -> Sources:
-        """Run the encoder on token ids, padded on the right here."""
+        """Run the encoder on token ids, those of unlike lengths one after another."""
+        groups = alike([len(row) for row in rows])
+        parts = [self._encode(rows[group]) for group in groups]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _encode(self, rows: Sequence[Sequence[int]]) -> Sources:
+        """One run on rows that are padded on the right here."""
         length = max(len(row) for row in rows)
         ids = np.full((len(rows), length), self._pad, np.int64)
         mask = np.zeros((len(rows), length), np.int64)
@@ -73,3 +81,24 @@ class SourceEncoder:
         feeds = {name: feeds[name] for name in self._session.input_names}
         values = self._session.run_all(self._wanted, feeds)
         return Sources(dict(zip(self._wanted, values, strict=True)), mask)
+
+
+def _joined(parts: Sequence[Sources]) -> Sources:
+    """All rows together, those of shorter parts filled up with zeros, which the mask hides."""
+    length = max(part.mask.shape[1] for part in parts)
+    names = parts[0].values
+    values = {name: _stacked([part.values[name] for part in parts], 2, length) for name in names}
+    return Sources(values, _stacked([part.mask for part in parts], 1, length))
+
+
+def _stacked(arrays: Sequence[NDArray[Any]], axis: int, length: int) -> NDArray[Any]:
+    """Arrays one under another along axis 0, each filled up with zeros to `length` along `axis`."""
+    rows, others = sum(len(array) for array in arrays), list(arrays[0].shape[1:])
+    others[axis - 1] = length
+    stacked = np.zeros((rows, *others), arrays[0].dtype)
+    start = 0
+    for array in arrays:
+        inside = (slice(start, start + len(array)), *(slice(size) for size in array.shape[1:]))
+        stacked[inside] = array
+        start += len(array)
+    return stacked
