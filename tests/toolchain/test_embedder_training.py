@@ -126,6 +126,8 @@ def test_training_on_pairs_finds_more(train: Train, searches: Path) -> None:
     assert fine["best_score"] > fine["start_score"] + 0.1
     assert fine["best_score"] == pytest.approx(report.validation.metrics["mrr_at_10"], abs=1e-6)
     assert report.training["metric"] == "mrr_at_10"
+    assert report.training["before"]["validation"]["mrr_at_10"] == pytest.approx(fine["start_score"])
+    assert report.training["before"]["test"]["mrr_at_10"] < report.test.metrics["mrr_at_10"]
     assert [entry["step"] for entry in fine["validation_curve"]] == [6, 12, 18, 24, 30, 36, 42, 48]
     saved = json.loads((folder / "run" / "metrics.json").read_text())
     assert saved["metrics"] == report.test.metrics

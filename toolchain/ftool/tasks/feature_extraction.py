@@ -61,6 +61,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     loss_name(data.kind, recipe.train)  # refused here too
     loaded = _starting_point(recipe, data)
     cut = _count_cut(loaded, data)
+    before = {name: judge(loaded, data.split(name), name).metrics for name in ("validation", "test")}
     with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
         tuned = train_embedder(
             loaded, data, recipe.train, metric=metric, folder=partial, resume_from=resume_from
@@ -68,7 +69,10 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     report = TrainReport(
         validation=judge(loaded, data.validation, "validation"),
         test=judge(loaded, data.test, "test"),
-        training=_account(tuned, metric=metric, seconds=time.monotonic() - began),
+        training={
+            "before": before,  # the base's own metrics
+            **_account(tuned, metric=metric, seconds=time.monotonic() - began),
+        },
         recipe=asdict(recipe),
         data={
             "sha256": data.sha256,
