@@ -10,25 +10,14 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer
-from transformers.utils import cached_file
+from transformers import AutoConfig
 from transformers.utils import logging as hf_logging
 
+from ftool_export.checkpoint_files import find_file as find_file
 from ftool_export.errors import CheckpointError
+from ftool_export.tokenizer_source import load_tokenizer
 
 log = logging.getLogger(__name__)
-
-
-def find_file(source: str, name: str) -> Path | None:
-    """The local path of one file of a checkpoint folder or hub id, or None where there is no such file."""
-    found = cached_file(
-        source,
-        name,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return None if found is None else Path(found)
 
 
 def read_config(source: str) -> Any:
@@ -36,7 +25,7 @@ def read_config(source: str) -> Any:
     if not Path(source).is_dir() and (Path(source).is_absolute() or source.count("/") > 1):
         raise CheckpointError(f"{source}: no such folder; give a checkpoint folder or a hub id (owner/name)")
     try:
-        return AutoConfig.from_pretrained(source)
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{source}: no model configuration could be read ({_first_line(error)})"
@@ -70,15 +59,8 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """The fast tokenizer of a checkpoint, with a padding token. Raises CheckpointError where it has none."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{source}: no tokenizer could be read ({_first_line(error)})") from error
-    if not tokenizer.is_fast:
-        raise CheckpointError(
-            f"{source}: {type(tokenizer).__name__} has no tokenizer.json form, which is what a bundle ships"
-        )
+    """The fast tokenizer of a checkpoint, with a padding token. Raises CheckpointError as `load_tokenizer` does."""
+    tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
     if config.pad_token_id is None:

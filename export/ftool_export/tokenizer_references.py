@@ -1,0 +1,58 @@
+"""How the files of slow tokenizers cut texts, by the libraries that wrote them."""
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Reference(NamedTuple):
+    """How a file cuts texts, and the numbers of its pieces."""
+
+    pieces: Callable[[str], list[str]]
+    number: Callable[[str], int]
+
+
+def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
+    """What sentencepiece itself makes of a text with the model file; what ALBERT's tokenizer does before, included."""
+    from sentencepiece import SentencePieceProcessor
+
+    processor = SentencePieceProcessor(model_file=str(model))
+
+    def pieces(text: str) -> list[str]:
+        found: list[str] = processor.encode(_prepared(tokenizer, text), out_type=str)
+        return found
+
+    return Reference(pieces, processor.piece_to_id)
+
+
+def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
+    """What BERT's first tokenizer, in Python, makes of a text with the vocabulary file."""
+    from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
+
+    legacy = BertTokenizerLegacy(
+        str(words),
+        do_lower_case=getattr(tokenizer, "do_lower_case", True),
+        strip_accents=getattr(tokenizer, "strip_accents", None),
+        tokenize_chinese_chars=getattr(tokenizer, "tokenize_chinese_chars", True),
+        unk_token=tokenizer.unk_token,
+    )
+
+    def pieces(text: str) -> list[str]:
+        found: list[str] = legacy.tokenize(text)
+        return found
+
+    return Reference(pieces, legacy.convert_tokens_to_ids)
+
+
+def lossless(tokenizer: Any, text: str) -> bool:
+    """Whether the tokens of a text, where there is one for every byte, give it back."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).lstrip(" ") == text.lstrip(" "))
+
+
+def _prepared(tokenizer: Any, text: str) -> str:
+    if getattr(tokenizer, "keep_accents", None) is False:  # ALBERT and XLNet
+        text = text.replace("``", '"').replace("''", '"')
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text.lower() if getattr(tokenizer, "do_lower_case", False) else text
