@@ -158,6 +158,9 @@ def test_a_text_beside_the_words_is_taken_as_it_is(tmp_path: Path) -> None:
     other = write_rows(tmp_path / "other.jsonl", {"text": "Bob", "tokens": ["Ann"], "tags": ["B-per"]})
     with pytest.raises(DataError, match="row 1 has a text that its words were not cut from: word 1, 'Ann'"):
         load(other)
+    skipped = {"text": "Ann X Lee", "tokens": ["Ann", "Lee"], "tags": ["B-per", "O"]}
+    with pytest.raises(DataError, match="word 2, 'Lee', does not follow 'Ann'"):
+        load(write_rows(tmp_path / "skipped.jsonl", skipped))
 
 
 @pytest.mark.parametrize(

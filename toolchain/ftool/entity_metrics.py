@@ -27,6 +27,7 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
     are; `f1_macro` is the mean over kinds, and `accuracy` the share of words with the right tag.
     """
     right, given = _lists(truth), _lists(answers)
+    per_kind = _per_kind(right, given)
     precision, recall, f1, support = precision_recall_fscore_support(
         right, given, average="micro", zero_division=0
     )
@@ -34,10 +35,10 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        "f1_macro": float(f1_score(right, given, average="macro", zero_division=0)),
+        "f1_macro": float(f1_score(right, given, average="macro", zero_division=0)) if per_kind else 0.0,
         "accuracy": float(accuracy_score(right, given)),
         "entities": int(support),
-        "per_class": _per_kind(right, given),
+        "per_class": per_kind,
     }
 
 
@@ -80,10 +81,11 @@ def _formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
 
 def _counts(spans: Sequence[set[TypedSpan]], kinds: Sequence[str]) -> Floats:
     """How many entities of each kind each text has: float64 (texts, kinds)."""
-    found = [Counter(span.kind for span in one) for one in spans]
-    return np.array([[counts[kind] for kind in kinds] for counts in found], dtype=np.float64).reshape(
-        -1, len(kinds)
-    )
+    counts = np.zeros((len(spans), len(kinds)))
+    for text, found in enumerate(spans):
+        for kind, count in Counter(span.kind for span in found).items():
+            counts[text, kinds.index(kind)] = count
+    return counts
 
 
 def _per_kind(truth: list[list[str]], answers: list[list[str]]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,83 @@
+"""Entity-level metrics: seqeval's figures, the same in strict mode, and sums of any part of the texts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics import classification_report, f1_score
+from seqeval.scheme import IOB2
+
+from ftool.data.tag_schemes import spans_of_tags, tags_of_spans
+from ftool.entity_metrics import entity_f1, entity_metrics, entity_outcomes
+
+TRUTH = [["B-per", "I-per", "O", "B-loc"], ["O", "B-loc", "B-loc"], ["B-org"]]
+ANSWERS = [["B-per", "I-per", "O", "B-per"], ["O", "B-loc", "I-loc"], ["O"]]
+
+
+def test_an_entity_is_right_where_all_its_words_and_its_kind_are() -> None:
+    metrics = entity_metrics(TRUTH, ANSWERS)
+    assert metrics["precision"] == pytest.approx(1 / 3)  # of "per" twice and one "loc", the first is right
+    assert metrics["recall"] == pytest.approx(1 / 5)
+    assert metrics["f1"] == entity_f1(TRUTH, ANSWERS) == pytest.approx(2 * 1 / (3 + 5))
+    assert metrics["accuracy"] == pytest.approx(5 / 8)
+    assert metrics["entities"] == 5
+    assert metrics["per_class"]["per"] == {
+        "precision": 0.5,
+        "recall": 1.0,
+        "f1": pytest.approx(2 / 3),
+        "support": 1,
+    }
+    assert metrics["f1_macro"] == pytest.approx((0 + 0 + 2 / 3) / 3)
+
+
+def test_nothing_found_and_nothing_to_find_are_figures_too() -> None:
+    assert entity_metrics([["O", "O"]], [["O", "O"]])["f1"] == 0
+    assert entity_metrics([["B-a"]], [["O"]])["precision"] == 0
+
+
+@st.composite
+def tagged(draw: st.DrawFn) -> tuple[list[list[str]], list[list[str]]]:
+    """Tags of some texts, and other tags of the same, both sound IOB2."""
+    lengths = draw(st.lists(st.integers(1, 8), min_size=1, max_size=6))
+    tag = st.sampled_from(["O", "B-a", "I-a", "B-b", "I-b"])
+
+    def tags(length: int) -> list[str]:
+        raw = draw(st.lists(tag, min_size=length, max_size=length))
+        return tags_of_spans(spans_of_tags(raw), length)
+
+    return [tags(length) for length in lengths], [tags(length) for length in lengths]
+
+
+@given(tagged())
+@settings(max_examples=60)
+def test_the_figures_are_those_of_seqeval_in_both_of_its_modes(both: Any) -> None:
+    truth, answers = both
+    metrics = entity_metrics(truth, answers)
+    if not any("B-a" in tags or "B-b" in tags for tags in (*truth, *answers)):
+        return
+    report = classification_report(truth, answers, output_dict=True, zero_division=0)
+    assert metrics["f1"] == report["micro avg"]["f1-score"]
+    assert metrics["precision"] == report["micro avg"]["precision"]
+    assert metrics["f1_macro"] == pytest.approx(report["macro avg"]["f1-score"])
+    for kind, figures in metrics["per_class"].items():
+        assert figures["recall"] == report[kind]["recall"]
+        assert figures["support"] == report[kind]["support"]
+    strict = f1_score(truth, answers, mode="strict", scheme=IOB2, zero_division=0)
+    assert metrics["f1"] == pytest.approx(strict)
+
+
+@given(tagged(), st.data())
+@settings(max_examples=40)
+def test_sums_give_the_metrics_of_any_part(both: Any, data: st.DataObject) -> None:
+    truth, answers = both
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(truth), max_size=len(truth)))
+    part = [[tags[i] for i, take in enumerate(chosen) if take] for tags in (truth, answers)]
+    found = entity_outcomes(truth, answers).metrics(np.array([chosen], dtype=np.int64))
+    if not any(spans_of_tags(tags) for tags in (*part[0], *part[1])):
+        assert np.isnan(found["f1"][0])
+        return
+    expected = entity_metrics(*part)
+    for name in ("f1", "f1_macro", "accuracy"):
+        assert found[name][0] == pytest.approx(expected[name])

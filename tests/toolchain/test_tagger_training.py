@@ -1,0 +1,382 @@
+"""Taggers from data to bundle: alignment, windows, training, resuming, adapters, evaluation, export, parity."""
+
+import json
+import logging
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from seqeval.metrics import f1_score
+
+import ftool_runtime as ft
+from ftool.cli import main
+from ftool.data.load_tags import load_tagged_data
+from ftool.data.tagged_text import TaggedSplit, TaggedText
+from ftool.recipe import DataSettings, Recipe
+from ftool.training.errors import TrainingError
+from ftool.training.tagger_rows import IGNORED, TaggedRows, warn_of_entities, without_unreadable
+from ftool_export.tagger import LoadedTagger, create_tagger, load_tagger
+from ftool_runtime.words import join_words
+
+LABELS = ("O", "B-food", "I-food", "B-music", "I-music")
+FOOD = ("bread", "soup", "cheese", "apple")
+MUSIC = ("song", "band")
+MORE_MUSIC = ("guitar", "drum")
+FILLERS = ("the", "a", "please", "tell", "me", "about")
+
+
+def ftool(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def flat(metrics: Any) -> dict[str, float]:
+    """Metrics with those of each kind of entity beside the others."""
+    kinds = metrics["per_class"].items()
+    inner = {f"{kind} {name}": value for kind, row in kinds for name, value in row.items()}
+    return {name: value for name, value in metrics.items() if name != "per_class"} | inner
+
+
+def sentence(rng: random.Random, words: int) -> list[tuple[str, str]]:
+    """Words with tags: of food one word is an entity, of music two are."""
+    found: list[tuple[str, str]] = []
+    while len(found) < words:
+        draw = rng.random()
+        if draw < 0.2:
+            found.append((rng.choice(FOOD), "B-food"))
+        elif draw < 0.4:
+            found += [(rng.choice(MUSIC), "B-music"), (rng.choice(MORE_MUSIC), "I-music")]
+        found.append((rng.choice(FILLERS), "O"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of CoNLL files; some sentences are longer than the tiny base reads."""
+    folder = tmp_path_factory.mktemp("places")
+    rng = random.Random(0)
+    for name, count in (("train", 150), ("dev", 40), ("test", 40)):
+        sentences = [sentence(rng, 60 if i % 10 == 0 else rng.randint(4, 12)) for i in range(count)]
+        text = "\n".join("".join(f"{word}\t{tag}\n" for word, tag in one) for one in sentences)
+        (folder / f"{name}.conll").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT whose word pieces are single letters, 24 tokens at most."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("letters")
+    alphabet = "abcdefghijklmnopqrstuvwxyz.,'@东京"
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *alphabet, *(f"##{letter}" for letter in alphabet)]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=24,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lettered(letters: Path) -> LoadedTagger:
+    """An untrained tagger of single letters, in windows of 12 tokens that share 4."""
+    return create_tagger(str(letters), LABELS, max_length=12, stride=4)
+
+
+def tagged(words: list[str], tags: list[str]) -> TaggedText:
+    text, spans = join_words(words)
+    return TaggedText(text, tuple(spans), tuple(tags))
+
+
+def labels_of(rows: TaggedRows) -> list[list[str]]:
+    return [["-" if label == IGNORED else LABELS[label] for label in row.labels] for row in rows.rows]
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_piece_of_a_word_has_its_tag_and_the_others_none(lettered: LoadedTagger) -> None:
+    rows = TaggedRows(lettered, [tagged(["Soup", "is", "@me"], ["B-food", "O", "B-music"])])
+    assert labels_of(rows) == [["-", "B-food", "-", "-", "-", "O", "-", "B-music", "-", "-", "-"]]
+    assert (rows.cut, rows.silent) == (0, 0)
+
+
+def test_a_batch_is_padded_where_nothing_is_learnt(lettered: LoadedTagger) -> None:
+    rows = TaggedRows(lettered, [tagged(["a"], ["O"]), tagged(["ab", "c"], ["B-food", "O"])])
+    batch = rows.collate([rows[0], rows[1]])
+    assert batch["labels"].tolist() == [[-100, 0, -100, -100, -100], [-100, 1, -100, 0, -100]]
+    assert batch["attention_mask"].sum(dim=1).tolist() == [3, 5]
+    assert rows.lengths == [3, 5]
+
+
+def test_an_entity_that_crosses_a_cut_is_learnt_where_it_is_whole(lettered: LoadedTagger) -> None:
+    words = ["aaaa", "bbb", "cc", "dd", "ee"]  # of ten pieces in the first window the last are cc and d
+    rows = TaggedRows(lettered, [tagged(words, ["O", "O", "B-food", "I-food", "O"])])
+    first, second = labels_of(rows)
+    assert first == ["-", "O", "-", "-", "-", "O", "-", "-", "B-food", "-", "I-food", "-"]
+    assert second == ["-", "-", "B-food", "-", "I-food", "-", "O", "-", "-"]
+    assert rows.cut == 0
+
+    words = ["aaaa", "bbbb", "cc", "dd"]  # dd begins behind the first window
+    rows = TaggedRows(lettered, [tagged(words, ["O", "O", "B-food", "I-food"])])
+    first, second = labels_of(rows)
+    assert first == [
+        "-",
+        "O",
+        "-",
+        "-",
+        "-",
+        "O",
+        "-",
+        "-",
+        "-",
+        "-",
+        "-",
+        "-",
+    ]  # cc is not taught as an entity
+    assert second[-5:] == ["B-food", "-", "I-food", "-", "-"]
+    assert rows.cut == 0
+
+
+def test_an_entity_longer_than_windows_overlap_is_counted(
+    lettered: LoadedTagger, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = TaggedRows(
+        lettered, [tagged(["aaaaa", "bbbbb", "cccc", "d"], ["O", "B-food", "I-food", "I-food"])]
+    )
+    assert rows.cut == 1
+    first, second = labels_of(rows)
+    assert [label for label in first + second if label != "-"] == ["O", "B-food", "I-food", "I-food"]
+    warn_of_entities(rows, "train")
+    assert "1 train entities are longer than two windows overlap" in caplog.text
+
+
+def test_words_that_the_tokenizer_drops_are_counted(
+    lettered: LoadedTagger, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = TaggedRows(lettered, [tagged(["a", "\u200b", "b"], ["O", "O", "B-food"])])
+    assert rows.silent == 1
+    assert labels_of(rows) == [["-", "O", "B-food", "-"]]
+    split = TaggedSplit([tagged(["\u200b"], ["O"]), tagged(["a"], ["O"])], "data.conll")
+    with caplog.at_level(logging.WARNING):
+        assert [one.text for one in without_unreadable(lettered, split).examples] == ["a"]
+    assert "data.conll: 1 texts hold nothing that the tokenizer reads" in caplog.text
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+TRAIN = {
+    "epochs": "4",
+    "learning_rate": "5e-3",
+    "batch_size": "8",
+    "evaluations_per_epoch": "1",
+    "max_length": "32",
+    "stride": "10",
+    "threads": "1",
+}
+
+
+def write_recipe(folder: Path, base: Path, data: Path, **settings: str) -> Path:
+    recipe = Recipe(task="token-classification", base=str(base), data=DataSettings(path=str(data)))
+    folder.mkdir(parents=True, exist_ok=True)
+    changes = [f"train.{name}={value}" for name, value in {**TRAIN, **settings}.items()]
+    recipe.with_overrides(changes).write(folder / "recipe.toml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_base: Path, places: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A model folder after `ftool train`, and what the command printed."""
+    folder = write_recipe(tmp_path_factory.mktemp("tagger"), tiny_base, places)
+    result = ftool("train", folder, "--json")
+    assert result.exit_code == 0, result.output
+    return folder, json.loads(result.stdout)
+
+
+@pytest.fixture(scope="session")
+def exported(trained: tuple[Path, Any]) -> Path:
+    """That folder with an fp32 bundle."""
+    result = ftool("export", trained[0], "--precision", "fp32", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["gate"]["metric"] == "f1"
+    return trained[0]
+
+
+def test_training_learns_and_reports_entities(trained: tuple[Path, Any]) -> None:
+    _, told = trained
+    assert told["task"] == "token-classification"
+    assert told["metrics"]["f1"] > 0.9
+    assert set(told["metrics"]["per_class"]) == {"food", "music"}
+    assert told["data"]["entities"]["test"] == told["metrics"]["entities"]
+    assert told["training"]["fine_tuning"]["windows"] > told["data"]["examples"]["train"]
+
+
+def test_the_run_is_a_checkpoint_of_transformers(trained: tuple[Path, Any]) -> None:
+    from transformers import AutoModelForTokenClassification
+
+    model = AutoModelForTokenClassification.from_pretrained(trained[0] / "run")
+    assert tuple(model.config.id2label.values()) == LABELS
+    loaded = load_tagger(trained[0] / "run")
+    assert (loaded.max_length, loaded.stride, loaded.aggregation) == (32, 10, "first")
+
+
+def test_evaluating_run_and_bundle_gives_the_figures_of_training(
+    exported: Path, trained: tuple[Path, Any]
+) -> None:
+    for on in ("run", "bundle"):
+        result = ftool("evaluate", exported, "--on", on, "--json")
+        assert result.exit_code == 0, result.output
+        told = json.loads(result.stdout)
+        assert flat(told["metrics"]) == pytest.approx(flat(trained[1]["metrics"]))
+
+
+def test_seqeval_gives_the_same_figure_for_the_predictions_that_are_written(
+    exported: Path, tmp_path: Path
+) -> None:
+    result = ftool("evaluate", exported, "--on", "bundle", "--predictions", tmp_path / "told.jsonl", "--json")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert len(rows) == 40
+    figure = f1_score([row["tags"] for row in rows], [row["predicted"] for row in rows])
+    assert json.loads(result.stdout)["metrics"]["f1"] == figure
+
+
+def test_metrics_can_be_told_by_slice(exported: Path, places: Path, tmp_path: Path) -> None:
+    data = load_tagged_data(DataSettings(path=str(places)))
+    rows = [
+        {"tokens": one.tokens, "tags": one.tags, "long": len(one.tokens) > 20} for one in data.test.examples
+    ]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = ftool("evaluate", exported, "--data", path, "--by", "long", "--min-examples", "1", "--json")
+    assert result.exit_code == 0, result.output
+    assert "long" in json.loads(result.stdout)["slices"]
+
+
+def test_parity_of_fp32_is_the_same_entities_on_the_whole_test_split(exported: Path) -> None:
+    result = ftool("parity", exported, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["passed"]
+    assert told["examples"] == 40
+    assert told["agreement"] == 1
+
+
+@pytest.mark.parametrize("precision", ["int8", pytest.param("w8", marks=pytest.mark.slow)])
+def test_quantised_bundles_are_judged_by_f1(
+    trained: tuple[Path, Any], tmp_path: Path, precision: str
+) -> None:
+    folder = Path(shutil.copytree(trained[0], tmp_path / "model", ignore=shutil.ignore_patterns("bundle")))
+    result = ftool("export", folder, "--precision", precision, "--max-drop", "0.05", "--json")
+    assert result.exit_code == 0, result.output
+    gate = json.loads(result.stdout)["gate"]
+    assert (gate["metric"], gate["judged"], gate["passed"]) == ("f1", True, True)
+    assert ftool("parity", folder, "--json").exit_code == 0
+
+
+def test_resuming_goes_on_to_the_same_weights(
+    tiny_base: Path, places: Path, trained: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftool.training import tagger_objective
+
+    folder = write_recipe(tmp_path / "tagger", tiny_base, places)
+    calls = []
+    score = tagger_objective.entity_f1
+
+    def stop(truth: Any, answers: Any) -> float:
+        calls.append(1)
+        if len(calls) == 3:
+            raise TrainingError("the power went out")
+        return score(truth, answers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tagger_objective, "entity_f1", stop)
+        assert ftool("train", folder).exit_code == 2
+    assert any((folder / "run.partial").glob("checkpoint-*/complete"))
+    result = ftool("train", folder, "--resume", "--json")
+    assert result.exit_code == 0, result.output
+    assert flat(json.loads(result.stdout)["metrics"]) == pytest.approx(flat(trained[1]["metrics"]))
+    first, second = (load_tagger(one / "run").model.state_dict() for one in (folder, trained[0]))
+    for name, value in first.items():
+        np.testing.assert_allclose(value.numpy(), second[name].numpy(), atol=1e-6)  # sums in another order
+    other = ftool("train", folder, "--resume", "--set", "train.epochs=2")
+    assert other.exit_code == 2
+
+
+def test_adapters_are_merged_into_the_run(tiny_base: Path, places: Path, tmp_path: Path) -> None:
+    settings = {"method": "lora", "learning_rate": "1e-2"}
+    folder = write_recipe(tmp_path / "tagger", tiny_base, places, **settings)
+    result = ftool("train", folder, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["training"]["fine_tuning"]["merge_difference"] < 1e-3
+    assert told["metrics"]["f1"] > 0.7
+    assert load_tagger(folder / "run").labels == LABELS
+
+
+# --- the bundle ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_finds_entities_with_their_places(exported: Path) -> None:
+    with ft.load(exported / "bundle") as tagger:
+        text = "please  tell\tme the SONG guitar about soup"
+        found = tagger(text)
+        assert [(one.text, one.label) for one in found] == [("SONG guitar", "music"), ("soup", "food")]
+        assert all(text[one.start : one.end] == one.text and 0 < one.score <= 1 for one in found)
+        assert tagger([text, "tell me"])[0] == found
+        assert tagger([]) == []
+        assert tagger.tags([["the", "song", "guitar"]]) == [["O", "B-music", "I-music"]]
+
+
+def test_a_long_text_is_read_to_its_end(exported: Path) -> None:
+    text = "tell me about the song guitar please " * 30
+    with ft.load(exported / "bundle") as tagger:
+        found = tagger(text)
+    assert [one.text for one in found] == ["song guitar"] * 30
+    assert len({one.start for one in found}) == 30
+
+
+def test_predict_prints_entities(exported: Path) -> None:
+    result = ftool("predict", exported, "tell me about soup")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["text"] == "tell me about soup"
+    assert [(one["text"], one["label"], one["start"], one["end"]) for one in told["entities"]] == [
+        ("soup", "food", 14, 18)
+    ]
+
+
+def test_other_data_with_a_kind_that_the_model_lacks_is_refused(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.conll").write_text("Rome\tB-city\n")
+    for on in ("run", "bundle"):
+        result = ftool("evaluate", exported, "--on", on, "--data", tmp_path / "other.conll")
+        assert result.exit_code == 2
+        assert "row 1 with the label 'city', which the model does not know" in result.output
+
+
+def test_verify_replays_a_tagger(exported: Path) -> None:
+    assert ft.verify(exported / "bundle").passed
