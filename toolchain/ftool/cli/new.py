@@ -1,5 +1,6 @@
 """`ftool new`: start a model folder."""
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,12 @@ from .options import echo_json, json_option, recipe_options
 if TYPE_CHECKING:
     from ftool.recipe import Recipe
 
+# Of the tasks with data of their own kind: the module and the function that loads it.
+_LOADERS = {
+    "question-answering": ("ftool.data.load_questions", "load_question_data"),
+    "token-classification": ("ftool.data.load_tags", "load_tagged_data"),
+    "feature-extraction": ("ftool.data.load_similarity", "load_similarity_data"),
+}
 _SPLITS = ("train", "validation", "test")
 
 
@@ -59,6 +66,10 @@ def _found(recipe: "Recipe") -> dict[str, Any]:
     if recipe.task in GENERATION_TASKS:
         pairs = load_generation_data(recipe.data, recipe.task)
         return {split: len(pairs.split(split)) for split in (*_SPLITS, *pairs.further)}
+    if recipe.task in _LOADERS:
+        module, load = _LOADERS[recipe.task]
+        found = getattr(importlib.import_module(module), load)(recipe.data)
+        return {split: len(found.split(split)) for split in _SPLITS}
     data = load_dataset(recipe.data, recipe.task)
     splits = {split: len(data.split(split)) for split in _SPLITS}
     return {**splits, "labels": len(data.label_names), "multi_label": data.multi_label}
