@@ -19,6 +19,7 @@ from ftool_runtime.errors import (
 )
 
 if TYPE_CHECKING:
+    from ftool_runtime.entities import Entity
     from ftool_runtime.generation.answers import GeneratedRow, Generation, LongGeneration
     from ftool_runtime.generation.config import GenerationConfig
     from ftool_runtime.generation.golden import GenerationGolden
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
         Classification,
         Embedder,
         Embedding,
+        Entities,
         LabelScore,
         Reader,
         Seq2SeqGenerator,
         TextClassifier,
         TextGenerator,
+        TokenTagger,
     )
     from ftool_runtime.tasks.chat import ChatSession
     from ftool_runtime.timing import BenchReport, bench
@@ -55,6 +58,8 @@ __all__ = [
     "DeviceError",
     "Embedder",
     "Embedding",
+    "Entities",
+    "Entity",
     "FtoolError",
     "GeneratedRow",
     "Generation",
@@ -72,6 +77,7 @@ __all__ = [
     "TextClassifier",
     "TextGenerator",
     "TextStream",
+    "TokenTagger",
     "VerifyReport",
     "__version__",
     "bench",
@@ -88,6 +94,8 @@ _LATER = {
     "Classification": "ftool_runtime.tasks",
     "Embedder": "ftool_runtime.tasks",
     "Embedding": "ftool_runtime.tasks",
+    "Entities": "ftool_runtime.tasks",
+    "Entity": "ftool_runtime.entities",
     "GeneratedRow": "ftool_runtime.generation.answers",
     "Generation": "ftool_runtime.generation.answers",
     "GenerationBenchReport": "ftool_runtime.generation_timing",
@@ -101,6 +109,7 @@ _LATER = {
     "TextClassifier": "ftool_runtime.tasks",
     "TextGenerator": "ftool_runtime.tasks",
     "TextStream": "ftool_runtime.generation.stream",
+    "TokenTagger": "ftool_runtime.tasks",
     "VerifyReport": "ftool_runtime.verifying",
     "bench": "ftool_runtime.timing",
     "load": "ftool_runtime.loading",

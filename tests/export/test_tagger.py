@@ -1,0 +1,186 @@
+"""Taggers: checkpoints, windows and entities as transformers has them, and bundles equal to torch."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForTokenClassification,
+    PreTrainedTokenizerFast,
+    pipeline,
+)
+
+import ftool_runtime as ft
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.errors import CheckpointError
+from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.parity import parity
+from ftool_export.settings import ExportSettings
+from ftool_export.tagger import (
+    LoadedTagger,
+    TaggingExamples,
+    create_tagger,
+    load_tagger,
+    make_windows,
+    save_tagger,
+)
+from ftool_runtime.entities import AGGREGATIONS
+from ftool_runtime.manifest import Manifest
+
+LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+TEXTS = (
+    "Ann Lee moved from Nairobi to São Paulo, in 2019.",
+    "Mwangi's unbelievable tower (Antananarivo) doesn't stand",
+    "  two\tspaces  and\nlines ",
+    "José (e\u0301toile) was in 东京 and Beirut بيروت 👩‍👩‍👧 today",
+    "ab " * 90,
+)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT tagger whose word pieces are pairs of letters; wide weights, so that tags are of all kinds."""
+    folder = tmp_path_factory.mktemp("tagger")
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = [*letters, *(a + b for a in letters for b in "aeioun"), *"0129.,'()东京"]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *pieces, *(f"##{piece}" for piece in pieces)]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+        initializer_range=0.5,
+    )
+    BertForTokenClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def loaded(checkpoint: Path) -> LoadedTagger:
+    return load_tagger(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def bundle(loaded: LoadedTagger, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tagger-bundle") / "bundle"
+    settings = ExportSettings(
+        checkpoint=str(checkpoint),
+        bundle=folder,
+        name="tagger",
+        task="token-classification",
+        precision="fp32",
+    )
+    report = export_checkpoint(settings, loaded, TaggingExamples(loaded=loaded, inputs=TEXTS))
+    assert report.bundle == folder
+    return folder
+
+
+def test_a_checkpoint_of_transformers_loads_with_its_labels(loaded: LoadedTagger) -> None:
+    assert loaded.labels == LABELS
+    assert (loaded.max_length, loaded.stride) == (64, 16)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_entities_are_those_of_transformers(loaded: LoadedTagger, bundle: Path, aggregation: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tokenizers without word pieces
+        theirs = pipeline(
+            "token-classification",
+            model=loaded.model.encoder,
+            tokenizer=loaded.tokenizer,
+            aggregation_strategy=aggregation,
+        )
+        expected = [theirs(text) for text in TEXTS[:3]]
+    assert sum(map(len, expected)) > 10
+    with ft.load(bundle) as tagger:
+        found = tagger(TEXTS[:3], aggregation=aggregation)
+    for ours, reference in zip(found, expected, strict=True):
+        names = [one.get("entity_group", one.get("entity")) for one in reference]
+        assert [(one.label, one.start, one.end) for one in ours] == [
+            (name, one["start"], one["end"]) for name, one in zip(names, reference, strict=True)
+        ]
+        np.testing.assert_allclose(
+            [one.score for one in ours], [one["score"] for one in reference], atol=1e-4
+        )  # torch and onnxruntime sum in another order
+
+
+def test_a_bundle_says_what_torch_says_of_every_window(loaded: LoadedTagger, bundle: Path) -> None:
+    assert len(make_windows(loaded, TEXTS)[-1]) > 1
+    report = parity(loaded, bundle, TaggingExamples(loaded=loaded, inputs=TEXTS))
+    assert report.passed
+    assert report.agreement == 1
+    assert report.batch_effect < 1e-5
+
+
+def test_the_manifest_says_how_tags_become_entities(bundle: Path) -> None:
+    manifest = Manifest.read(bundle)
+    assert manifest.labels == LABELS
+    assert manifest.entities is not None
+    assert (manifest.entities.stride, manifest.entities.aggregation) == (16, "first")
+
+
+def test_places_are_in_the_text_as_given(loaded: LoadedTagger) -> None:
+    examples = TaggingExamples(loaded=loaded, inputs=TEXTS)
+    for text, entities in zip(TEXTS, examples.entities(compute_outputs(loaded, examples.rows)), strict=True):
+        assert entities
+        assert all(one.text == text[one.start : one.end] == one.text.strip() for one in entities)
+
+
+def test_a_tagger_is_written_as_transformers_reads_it(loaded: LoadedTagger, tmp_path: Path) -> None:
+    save_tagger(loaded, tmp_path)
+    again = load_tagger(tmp_path)
+    assert (again.labels, again.max_length, again.stride, again.aggregation) == (LABELS, 64, 16, "first")
+    theirs = AutoModelForTokenClassification.from_pretrained(tmp_path)
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(value, loaded.model.encoder.state_dict()[name])
+
+
+def test_a_base_gets_a_head_for_its_labels(checkpoint: Path) -> None:
+    made = create_tagger(str(checkpoint), ("O", "B-x", "I-x"), max_length=128, stride=40, base_name="tiny")
+    assert made.labels == ("O", "B-x", "I-x")
+    assert made.model.head.out_features == 3
+    assert (made.max_length, made.stride, made.base) == (64, 21, "tiny")  # the checkpoint reads 64
+
+
+def test_a_checkpoint_without_a_head_or_names_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    from transformers import AutoModel
+
+    headless = tmp_path / "headless"
+    shutil.copytree(checkpoint, headless)
+    AutoModel.from_pretrained(checkpoint).save_pretrained(headless)
+    with pytest.raises(CheckpointError, match="has no trained head for token classification"):
+        load_tagger(headless)
+    nameless = tmp_path / "nameless"
+    shutil.copytree(checkpoint, nameless)
+    config = json.loads((nameless / "config.json").read_text())
+    config["id2label"] = {index: f"LABEL_{index}" for index in range(5)}
+    config["label2id"] = {f"LABEL_{index}": index for index in range(5)}
+    (nameless / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="does not name its labels"):
+        load_tagger(nameless)
