@@ -72,7 +72,8 @@ class _Shown:
             self._end_heading(_HEADINGS[tag])
         self._hidden -= tag in _HIDDEN
         self._preformatted -= tag == "pre"
-        self._break(tag)
+        if tag != "br":  # which lxml ends at once
+            self._break(tag)
 
     def data(self, text: str) -> None:
         if self._in_title and self._title is not None:
