@@ -164,3 +164,75 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return {"text": " ".join([*NUMERALS][(first + step) % 6] for step in range(rng.randint(4, 12)))}
 
     return _write_splits(tmp_path_factory.mktemp("documents"), row)
+
+
+TOPICS = [word for words in WORDS.values() for word in words]
+
+
+def said(words: list[str], rng: random.Random) -> str:
+    """The words among fillers, in any order."""
+    parts = words + rng.sample(FILLERS, rng.randint(1, 5))
+    rng.shuffle(parts)
+    return " ".join(parts)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as lines of JSON."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="session")
+def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two words asked for, and the same two words among other fillers."""
+    folder = tmp_path_factory.mktemp("searches")
+    rng = random.Random(3)
+    for name, count in (("train", 96), ("validation", 32), ("test", 32)):
+        rows = []
+        for _ in range(count):
+            words = rng.sample(TOPICS, 2)
+            rows.append({"query": said(words, rng), "passage": said(words, rng)})
+        write_rows(folder / f"{name}.jsonl", rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sentences of two words each, and how many of them are the same: 0, 1 or 2, as STS-B has 0 to 5."""
+    folder = tmp_path_factory.mktemp("scored")
+    rng = random.Random(4)
+    for name, count in (("train", 96), ("validation", 32), ("test", 32)):
+        rows = []
+        for _ in range(count):
+            first, second = rng.sample(TOPICS, 2), rng.sample(TOPICS[:4], 2)
+            second = first[: rng.randint(0, 2)] + second
+            rows.append(
+                {
+                    "sentence1": said(first, rng),
+                    "sentence2": said(second[:2], rng),
+                    "score": 2.5 * len({*first} & {*second[:2]}),
+                }
+            )
+        write_rows(folder / f"{name}.jsonl", rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SQuAD files whose answer is always the word behind "about"; a quarter of the contexts have none."""
+    folder = tmp_path_factory.mktemp("questions")
+    rng = random.Random(0)
+    for name, count in (("train", 160), ("validation", 40), ("test", 40)):
+        paragraphs = []
+        for number in range(count):
+            words = [rng.choice(WORDS["weather"]) for _ in range(rng.randint(1, 12))]
+            thing = rng.choice(WORDS["music"])
+            answered = number % 4 > 0
+            if answered:
+                words += ["about", thing]
+            words += [rng.choice(WORDS["weather"]) for _ in range(rng.randint(1, 12))]
+            context = " ".join(words)
+            answers = [{"text": thing, "answer_start": context.index(thing)}] if answered else []
+            question = {"id": f"{name}{number}", "question": "tell me about", "answers": answers}
+            paragraphs.append({"context": context, "qas": [question | {"is_impossible": not answered}]})
+        (folder / f"{name}.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": paragraphs}]}))
+    return folder

@@ -1,8 +1,7 @@
 """Training embeddings: better search, the same weights after a resume, and a folder that others can load."""
 
 import json
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,6 @@ from ftool.tasks import feature_extraction as task
 from ftool.training import TrainingError, checkpoints
 from ftool_export.embedder import compute_vectors, load_embedder
 
-WORDS = [
-    "rain",
-    "sun",
-    "wind",
-    "cloud",
-    "storm",
-    "song",
-    "band",
-    "drum",
-    "choir",
-    "soup",
-    "cheese",
-    "apple",
-    "rice",
-]
-FILLERS = ["the", "a", "please", "tell", "me", "about", "some", "more", "of", "and"]
-
 SMALL: dict[str, Any] = {
     "epochs": 8,
     "learning_rate": 5e-3,
@@ -45,49 +27,8 @@ SMALL: dict[str, Any] = {
 Train = Callable[..., tuple[TrainReport, Path]]
 
 
-def said(words: list[str], rng: random.Random) -> str:
-    parts = words + rng.sample(FILLERS, rng.randint(1, 5))
-    rng.shuffle(parts)
-    return " ".join(parts)
-
-
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-@pytest.fixture(scope="session")
-def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two words asked for, and the same two words among other fillers."""
-    folder = tmp_path_factory.mktemp("searches")
-    rng = random.Random(3)
-    for name, count in (("train", 96), ("validation", 32), ("test", 32)):
-        rows = []
-        for _ in range(count):
-            words = rng.sample(WORDS, 2)
-            rows.append({"query": said(words, rng), "passage": said(words, rng)})
-        write_rows(folder / f"{name}.jsonl", rows)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sentences of two words each, and how many of them are the same: 0, 1 or 2, as STS-B has 0 to 5."""
-    folder = tmp_path_factory.mktemp("scored")
-    rng = random.Random(4)
-    for name, count in (("train", 96), ("validation", 32), ("test", 32)):
-        rows = []
-        for _ in range(count):
-            first, second = rng.sample(WORDS, 2), rng.sample(WORDS[:4], 2)
-            second = first[: rng.randint(0, 2)] + second
-            rows.append(
-                {
-                    "sentence1": said(first, rng),
-                    "sentence2": said(second[:2], rng),
-                    "score": 2.5 * len({*first} & {*second[:2]}),
-                }
-            )
-        write_rows(folder / f"{name}.jsonl", rows)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -203,19 +144,6 @@ def test_a_large_batch_is_computed_in_parts(train: Train, searches: Path) -> Non
 
 class CutError(Exception):
     """The power going."""
-
-
-@pytest.fixture
-def cut_after_first_checkpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    mark = checkpoints.MarkComplete.on_save
-
-    def on_save(self: Any, *args: Any, **kwargs: Any) -> None:
-        mark(self, *args, **kwargs)
-        raise CutError
-
-    monkeypatch.setattr(checkpoints.MarkComplete, "on_save", on_save)
-    yield
-    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
