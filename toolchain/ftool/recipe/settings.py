@@ -157,7 +157,9 @@ class TrainSettings:
         QUESTION_TASK,
         TAGGING_TASK,
     ] = None
-    max_answer_length: Annotated[int, "tokens of an answer at most", QUESTION_TASK] = 30
+    max_answer_length: Annotated[
+        int | None, "tokens of an answer at most; 30, or as many as the stride can hold", QUESTION_TASK
+    ] = None
     max_target_length: Annotated[int, "tokens of an answer; longer ones are cut", *GENERATION_TASKS] = 128
     epochs: Annotated[float, "passes over the training data"] = 3.0
     batch_size: Annotated[int, "examples a step on each device"] = 32
@@ -231,7 +233,8 @@ class TrainSettings:
             self.max_length is None or self.max_length >= 3, "train.max_length", "3 or more", self.max_length
         )
         _require(self.stride is None or self.stride >= 0, "train.stride", "0 or more", self.stride)
-        _require(self.max_answer_length >= 1, "train.max_answer_length", "1 or more", self.max_answer_length)
+        longest = self.max_answer_length
+        _require(longest is None or longest >= 1, "train.max_answer_length", "1 or more", longest)
         _require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)
         _require(self.vocabulary_size >= 100, "train.vocabulary_size", "100 or more", self.vocabulary_size)
         _require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
@@ -247,7 +250,14 @@ class TrainSettings:
         """Tokens that two windows of a long text share, or where none are set a third of a window."""
         return default_stride(self.max_length_for(task)) if self.stride is None else self.stride
 
+    def max_answer_length_for(self, task: str) -> int:
+        """Tokens of an answer at most, or where none are set those that no border of two windows cuts, up to 30."""
+        if self.max_answer_length is not None:
+            return self.max_answer_length
+        return min(_ANSWER_LENGTH, self.stride_for(task) + 1)
 
+
+_ANSWER_LENGTH = 30  # as in the SQuAD scripts
 _UNSET_TRAIN = TrainSettings()  # told from settings that were given by being this very object
 _SCRATCH_TRAIN = TrainSettings(learning_rate=1e-3, epochs=10)  # random weights have further to go
 

@@ -138,10 +138,11 @@ def _check_windows(recipe: "Recipe") -> None:
 
 def _check_questions(recipe: "Recipe") -> None:
     settings, stride = recipe.train, recipe.train.stride_for(recipe.task)
-    if settings.max_answer_length > stride + 1:
+    answer = settings.max_answer_length_for(recipe.task)
+    if answer > stride + 1:
         raise RecipeError(
             f"train.max_answer_length must be at most train.stride + 1, or answers between two windows are lost, got "
-            f"{settings.max_answer_length} and {stride}; raise train.stride or lower train.max_answer_length"
+            f"{answer} and {stride}; raise train.stride or lower train.max_answer_length"
         )
 
 

@@ -35,7 +35,7 @@ from ftool_export.reader.windows import longest_question, question_lengths
 from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.spans import Spans
-from ftool_runtime.tasks.question_answering import Reader
+from ftool_runtime.tasks.question_answering import Reader, read_answer
 
 from .metrics_file import write_metrics
 
@@ -157,7 +157,20 @@ def _evaluation(
         metrics=question_metrics(judged, threshold),
         outcomes=partial(question_outcomes, judged, threshold),
         rows=questions.table,
+        predictions=partial(_predictions, questions, spans, threshold),
     )
+
+
+def _predictions(
+    questions: QuestionSplit, spans: Sequence[Spans], threshold: float | None
+) -> list[dict[str, Any]]:
+    """The answer to each question, None where there is none, beside those that count as right."""
+    return [
+        {"id": asked.id, "question": asked.question, "answer": answer.text, "answers": list(asked.answers)}
+        | {"start": answer.start, "end": answer.end, "score": answer.score}
+        for asked, found in zip(questions.examples, spans, strict=True)
+        for answer in [read_answer(asked.context, found, threshold)]
+    ]
 
 
 def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
@@ -166,7 +179,7 @@ def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
         resolve_base(recipe.base),
         max_length=settings.max_length_for(recipe.task),
         stride=settings.stride_for(recipe.task),
-        max_answer_length=settings.max_answer_length,
+        max_answer_length=settings.max_answer_length_for(recipe.task),
         base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
     )
     loaded.model.to(device_name())
