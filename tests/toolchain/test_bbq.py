@@ -1,16 +1,22 @@
 """BBQ's scores on cases and answers whose scores follow by hand from the paper's formulas."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from ftool.bias.bbq import NO_OPTION, judge_choices
 from ftool.bias.bbq_cases import Case, read_cases
 from ftool.bias.choosing import options_of_answers, options_of_scores
+from ftool.cli import main
 from ftool.data import DataError
+from ftool.recipe import DataSettings, Recipe
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.reader import QuestionExamples, create_reader, load_reader, save_reader
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bbq"
 
@@ -153,3 +159,48 @@ def test_the_published_cases_are_read_whole_and_balanced() -> None:
     # Right answers go both ways alike, but for two templates on looks that are told in one way only: 100 cases as the
     # stereotype has it and 36 against it, of 1,820.
     assert perfect["bias_disambiguated"] == pytest.approx((100 - 36) / 1820)
+
+
+# --- the command
+
+
+@pytest.fixture(scope="module")
+def reader_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader of random weights, as if trained; where its best span is worse than none it says so."""
+    folder = tmp_path_factory.mktemp("bbq-reader")
+    Recipe(task="question-answering", base=str(tiny_base), data=DataSettings(path="none.json")).write(
+        folder / "recipe.toml"
+    )
+    (folder / "run").mkdir()
+    loaded = create_reader(str(tiny_base), max_length=32, stride=8, max_answer_length=4)
+    save_reader(replace(loaded, no_answer_threshold=0.0), folder / "run")
+    return folder
+
+
+def test_a_reader_is_judged_by_the_options_that_its_answers_mean(reader_folder: Path, tmp_path: Path) -> None:
+    records = [record(ambiguous=n < 4, negative=n % 2 == 0, label=0 if n < 4 else 1) for n in range(8)]
+    path = write(tmp_path / "Home.jsonl", records)
+    command = ["evaluate", str(reader_folder), "--suite", "bbq", "--data", str(path), "--json"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert (content["task"], content["split"], content["examples"]) == ("question-answering", "bbq", 8)
+
+    found, table = read_cases(path)
+    loaded = load_reader(reader_folder / "run")
+    asked = [{"question": case.question, "context": case.context} for case in found]
+    examples = QuestionExamples(loaded=loaded, inputs=asked)
+    answers = [answer.text for answer in examples.answers(compute_outputs(loaded, examples.rows))]
+    expected = judge_choices(
+        found, table, options_of_answers(found, answers), task="question-answering", on="run"
+    )
+    assert content["metrics"] == expected.to_json()["metrics"]
+    assert {one["value"] for one in content["slices"]["groups"]["slices"]} == {"village"}
+
+
+def test_bbq_is_refused_on_a_classifier_of_single_texts(tmp_path: Path) -> None:
+    Recipe(base="minilm", data=DataSettings(path="none.csv")).write(tmp_path / "recipe.toml")
+    command = ["evaluate", str(tmp_path), "--suite", "bbq", "--data", "Home.jsonl"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "bbq is for question-answering; this model does text-classification" in result.stderr

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 import ftool_runtime
 from ftool.model_folder import ModelFolder
 from ftool_export.classifier import compute_logits, load_classifier
+from ftool_export.encoder.inference import compute_outputs
+from ftool_export.reader import QuestionExamples, load_reader
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.tasks.text_classification import classify
 
@@ -48,3 +50,15 @@ def classify_texts(folder: Path, on: Literal["run", "bundle"], texts: Sequence[s
         thresholds=loaded.thresholds,
     )
     return Classified(labels=loaded.labels, applying=[answer.labels for answer in answers])
+
+
+def answer_questions(
+    folder: Path, on: Literal["run", "bundle"], asked: Sequence[dict[str, str]]
+) -> list[str | None]:
+    """What a reader answers to questions about contexts; None where it says that there is no answer."""
+    if on == "bundle":
+        with ftool_runtime.load(ModelFolder(folder).require_bundle(), profile="throughput") as model:
+            return [answer.text for answer in model(asked)]
+    loaded = load_reader(ModelFolder(folder).require_run())
+    examples = QuestionExamples(loaded=loaded, inputs=asked)
+    return [answer.text for answer in examples.answers(compute_outputs(loaded, examples.rows))]

@@ -12,10 +12,12 @@ from ftool.results import Evaluation
 from ftool.slices import SliceSettings
 from ftool_runtime.errors import InputError
 
-from . import hatecheck
-from .answering import classifier_labels, classify_texts
+from . import bbq, hatecheck
+from .answering import answer_questions, classifier_labels, classify_texts
+from .bbq_cases import read_cases
+from .choosing import options_of_answers
 
-SUITES = {"hatecheck": ("text-classification",)}
+SUITES = {"hatecheck": ("text-classification",), "bbq": ("question-answering",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSe
     tasks = SUITES[suite.name]
     if task not in tasks:
         raise InputError(f"{suite.name} is for {' and '.join(tasks)}; this model does {task}")
-    return _hatecheck(folder, on, suite)
+    return _SUITES[suite.name](folder, on, suite)
 
 
 def _hatecheck(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
@@ -50,3 +52,15 @@ def _hatecheck(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings)
     labels = hatecheck.hateful_labels(classifier_labels(folder, on), suite.hateful)
     answered = classify_texts(folder, on, texts).any_of(labels)
     return hatecheck.judge_cases(table, gold, answered, on=on, labels=labels, slicing=suite.slicing)
+
+
+def _bbq(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
+    if suite.hateful:
+        raise InputError("--hateful is for hatecheck alone")
+    cases, table = read_cases(suite.path)
+    asked = [{"question": case.question, "context": case.context} for case in cases]
+    chosen = options_of_answers(cases, answer_questions(folder, on, asked))
+    return bbq.judge_choices(cases, table, chosen, task="question-answering", on=on, slicing=suite.slicing)
+
+
+_SUITES = {"hatecheck": _hatecheck, "bbq": _bbq}

@@ -34,7 +34,7 @@ from .options import data_options, echo_json, folder_argument, json_option, spli
 )
 @click.option(
     "--suite",
-    type=click.Choice(["hatecheck"]),
+    type=click.Choice(["hatecheck", "bbq"]),
     help="Measure bias by a published suite instead, from its file or folder in --data.",
 )
 @click.option(
