@@ -19,6 +19,7 @@ from ftool.data.table import Row, Table
 from ftool.metrics import classification_metrics
 from ftool.outcomes import Floats, RepeatedOutcomes, SummedOutcomes, averaged
 from ftool.recipe import DataSettings, Recipe, TrainSettings
+from ftool.slice_text import slice_text
 from ftool.slices import EMPTY, SliceSettings, slice_report, value_name
 from ftool.training import train
 from ftool_runtime.errors import InputError
@@ -99,6 +100,17 @@ def test_samples_without_a_value_leave_the_interval_to_the_others() -> None:
     outcomes = SummedOutcomes({"hit": [1, 0, 0, 0]}, _inverse, main="inverse")
     found = estimates(outcomes, np.arange(4), Chance(resamples=200))["inverse"]
     assert np.isfinite([found.low, found.high]).all()  # a third of the samples has no hit at all
+
+
+def test_a_single_example_has_a_value_and_no_bootstrap() -> None:
+    outcomes = averaged({"mean": [0.5, 1.0], "right": [1, 0]}, main="mean", shares=("right",))
+    report = slice_report(outcomes, table_of(["a", "b"]), "dialect", SliceSettings(min_examples=1))
+    found = {one.value: one.metrics for one in report.slices}
+    assert found["a"]["mean"].to_json() == {"value": 0.5, "low": None, "high": None}
+    assert found["a"]["right"].low == pytest.approx(0.2065, abs=1e-4)  # Wilson: 1 / (1 + 1.96²)
+    assert report.gaps["mean"].to_json()["low"] is None
+    json.dumps(report.to_json(), allow_nan=False)
+    assert "0.500 (too few to tell)" in slice_text(report, {"mean": "mean"})
 
 
 def _inverse(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:

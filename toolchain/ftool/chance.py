@@ -126,7 +126,10 @@ def wilson(right: int, examples: int, chance: Chance) -> tuple[float, float]:
 def _bootstrap(
     outcomes: Outcomes, groups: Sequence[Positions], names: Sequence[str], chance: Chance
 ) -> tuple[Floats, Floats]:
-    """Low and high (metrics,), of one group's metrics or of the first's less the second's."""
+    """Low and high (metrics,), of one group's metrics or of the first's less the second's; nan for a single example."""
+    if min(map(len, groups)) < 2:
+        nothing = np.full(len(names), np.nan)
+        return nothing, nothing
 
     def statistic(*samples: Positions, axis: int = -1) -> Floats:
         del axis

@@ -38,6 +38,8 @@ def _table(column: str, ranked: list[Slice], names: list[str], metric_names: Map
 def _shown(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "none"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.3f} (too few to tell)"
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
