@@ -138,3 +138,8 @@ def other_embedder() -> WordEmbedder:
 @pytest.fixture
 def finding_reader() -> type[FindingReader]:
     return FindingReader
+
+
+@pytest.fixture
+def meta() -> Meta:
+    return META

@@ -1,0 +1,139 @@
+"""Knowledge bases whose embedder is a bundle: where it is found, and which one it may be."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftool_runtime.contracts import EmbeddingContract, InputContract
+from ftool_runtime.errors import BundleError
+from ftool_runtime.knowledge import BundledEmbedder, KnowledgeBase, KnowledgeBaseError
+from ftool_runtime.knowledge.models import fingerprint, found_path, recorded_path
+from ftool_runtime.manifest import Manifest
+
+DOCUMENTS = {
+    "lights.md": ["turn the lights on", "turn the lights off"],
+    "music.md": ["play music", "set a timer"],
+}
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_embedder(make_bundle: Callable[..., Path]) -> Callable[..., Path]:
+    """Makes a bundle whose vectors are what the tiny classifier's logits would be: three numbers, of any length."""
+
+    def make(**contract: Any) -> Path:
+        embedding = EmbeddingContract(dimension=3, pooling="mean", normalize=False, **contract)
+        return make_bundle(task="feature-extraction", labels=(), embedding=embedding)
+
+    return make
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, make_embedder: Callable[..., Path], write_base: Writer, meta: Any) -> Path:
+    """A folder with a knowledge base and its embedder's bundle beside it."""
+    bundle = shutil.copytree(make_embedder(), tmp_path / "embedder")
+    embedder = BundledEmbedder(bundle, threads=1)
+    path = write_base(
+        DOCUMENTS, embedder, meta=replace(meta, embedder=recorded_path(bundle, tmp_path / "kb.db"))
+    )
+    embedder.close()
+    return path
+
+
+def test_the_recorded_embedder_is_loaded(shipped: Path) -> None:
+    with KnowledgeBase.open(shipped, threads=1) as base:
+        assert base.mode == "fused"
+        assert base.search("play music", mode="embeddings")[0].text == "play music"
+        assert base.search("play music", mode="embeddings")[0].score == pytest.approx(1, abs=2e-3)  # float16
+
+
+def test_a_folder_is_moved_as_one(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = shutil.move(shipped.parent, tmp_path_factory.mktemp("elsewhere") / "app")
+    with KnowledgeBase.open(Path(elsewhere) / "kb.db", threads=1) as base:
+        assert base.mode == "fused"
+
+
+def test_an_embedder_that_is_gone_is_named_with_the_remedy(shipped: Path, make_embedder: Any) -> None:
+    shutil.rmtree(shipped.parent / "embedder")
+    with pytest.raises(KnowledgeBaseError, match="which is not there any more; say where its bundle"):
+        KnowledgeBase.open(shipped)
+    with KnowledgeBase.open(shipped, embedder=make_embedder(), threads=1) as base:
+        assert base.mode == "fused"
+
+
+def test_another_bundle_is_refused_by_its_fingerprint(shipped: Path, make_embedder: Any) -> None:
+    with pytest.raises(KnowledgeBaseError, match="embedded by another model"):
+        KnowledgeBase.open(shipped, embedder=make_embedder(prompts={"query": "turn "}), threads=1)
+
+
+def test_a_classifiers_bundle_is_no_embedder(shipped: Path, shared_bundle: Path) -> None:
+    with pytest.raises(
+        BundleError, match="is a bundle for text-classification, and feature-extraction is needed"
+    ):
+        KnowledgeBase.open(shipped, embedder=shared_bundle)
+    with pytest.raises(BundleError, match="and question-answering is needed"):
+        KnowledgeBase.open(shipped, reader=shared_bundle)
+
+
+def test_fingerprints_are_of_what_makes_vectors(make_embedder: Any) -> None:
+    manifest = Manifest.read(make_embedder())
+    same = replace(
+        manifest,
+        name="other",
+        created="2030",
+        files={name: record for name, record in manifest.files.items() if name != "golden.json"},
+    )
+    assert fingerprint(manifest) == fingerprint(same)
+    shorter = replace(manifest, input=InputContract(names=manifest.input.names, max_length=9))
+    assert fingerprint(manifest) != fingerprint(shorter)
+    graph = manifest.files["onnx/model.onnx"]
+    other = {**manifest.files, "onnx/model.onnx": replace(graph, sha256="0" * 64)}
+    assert fingerprint(manifest) != fingerprint(replace(manifest, files=other))
+
+
+def test_paths_are_recorded_so_that_a_folder_can_be_moved(tmp_path: Path) -> None:
+    beside, base = tmp_path / "app" / "models" / "e", tmp_path / "app" / "kb.db"
+    assert recorded_path(beside, base) == "models/e"
+    assert found_path("models/e", base) == beside
+    assert found_path(recorded_path(tmp_path / "cache" / "e", base), base) == tmp_path / "cache" / "e"
+
+
+def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ftool_runtime", "ask", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_it_is_asked_on_the_command_line(shipped: Path) -> None:
+    done = ask(shipped, "play music", "-k", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "music.md, characters 0 to 10\n  play music\n"
+    answer = json.loads(ask(shipped, "lights off", "--json", "--mode", "bm25").stdout)
+    assert answer["passages"][0]["text"] == "turn the lights off"
+    assert (answer["text"], answer["read"]) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.db", "a"], "there is no knowledge base nowhere.db"),
+        (["KB", " "], "the question is empty"),
+        (["KB", "a", "-k", "0"], "k must be at least 1, got 0"),
+        (["KB", "a", "--mode", "best"], "invalid choice: 'best'"),
+        (["KB", "a", "--embedder", "none", "--mode", "fused"], 'mode "fused" needs an embedder'),
+        (["KB"], "the following arguments are required: QUESTION"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(shipped: Path, arguments: list[str], said: str) -> None:
+    done = ask(*(shipped if argument == "KB" else argument for argument in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
