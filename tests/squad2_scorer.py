@@ -1,8 +1,9 @@
 """SQuAD 2.0's figures for predictions in a file, written from the paper's description to check ftool's own.
 
-    python tests/squad2_scorer.py DATA.json PREDICTIONS.json
+    python tests/squad2_scorer.py DATA.json PREDICTIONS.jsonl
 
-PREDICTIONS is an object: the text of each answer by the question's id, "" for no answer. Nothing of ftool is imported.
+PREDICTIONS has an object a line with the "id" of a question and the "answer", null where there is none, as
+`ftool evaluate --predictions` writes it. Nothing of ftool is imported.
 """
 
 import json
@@ -64,7 +65,13 @@ def score(data: Any, predictions: dict[str, str]) -> dict[str, float]:
     return result
 
 
+def read_predictions(path: Path) -> dict[str, str]:
+    """The text of each answer by the question's id, "" for none."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row["id"]: row["answer"] or "" for row in rows}
+
+
 if __name__ == "__main__":
     _, data_file, predictions_file = sys.argv
-    found = score(json.loads(Path(data_file).read_text()), json.loads(Path(predictions_file).read_text()))
-    print(json.dumps(found, indent=1))
+    data = json.loads(Path(data_file).read_text(encoding="utf-8"))
+    print(json.dumps(score(data, read_predictions(Path(predictions_file))), indent=1))

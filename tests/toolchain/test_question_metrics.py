@@ -102,3 +102,6 @@ def test_figures_are_told_apart_by_whether_there_is_an_answer() -> None:
     assert metrics["no_answer_f1"] == 0.5
     assert (metrics["has_answer_examples"], metrics["no_answer_examples"]) == (1, 2)
     assert metrics["f1"] == pytest.approx(2 / 3)
+    assert question_metrics(judged(["x y", "z"], [-9.0, 1.0], [["x"], []]), 0.0)["span_f1"] == pytest.approx(
+        2 / 3
+    )

@@ -1,7 +1,6 @@
 """Training a reader: windows labelled by their tokens, the loss, and the whole run, resumed and with adapters."""
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -26,35 +25,10 @@ from ftool_runtime.spans import NO_ANSWER
 from ftool_runtime.token_encoder import Tokens
 from ftool_runtime.windows import Window
 
-PLACES = ("rain", "sun", "wind", "cloud", "storm", "snow")
-THINGS = ("song", "band", "guitar", "drum", "melody", "choir")
-
 
 @pytest.fixture(scope="module")
 def reader(tiny_base: Path) -> LoadedReader:
     return create_reader(str(tiny_base), max_length=24, stride=6, max_answer_length=4)
-
-
-@pytest.fixture(scope="session")
-def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SQuAD files whose answer is always the word behind "about"; a quarter of the contexts have none."""
-    folder = tmp_path_factory.mktemp("questions")
-    rng = random.Random(0)
-    for name, count in (("train", 160), ("validation", 40), ("test", 40)):
-        paragraphs = []
-        for number in range(count):
-            words = [rng.choice(PLACES) for _ in range(rng.randint(1, 12))]
-            thing = rng.choice(THINGS)
-            answered = number % 4 > 0
-            if answered:
-                words += ["about", thing]
-            words += [rng.choice(PLACES) for _ in range(rng.randint(1, 12))]
-            context = " ".join(words)
-            answers = [{"text": thing, "answer_start": context.index(thing)}] if answered else []
-            question = {"id": f"{name}{number}", "question": "tell me about", "answers": answers}
-            paragraphs.append({"context": context, "qas": [question | {"is_impossible": not answered}]})
-        (folder / f"{name}.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": paragraphs}]}))
-    return folder
 
 
 def recipe(base: Path, data: Path, **train: Any) -> Recipe:

@@ -49,7 +49,8 @@ class Judged:
 def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
     """All metrics of the answers at `threshold`; those of answerable and unanswerable questions where there are both.
 
-    `best_f1` and `best_exact_match` are those of the best threshold for these very questions, as SQuAD 2.0 has them.
+    `best_f1` and `best_exact_match` are those of the best threshold for these very questions, as SQuAD 2.0 has them;
+    `span_f1` is that of the best spans of answerable questions, whatever the threshold.
     """
     answers = judged.answers(threshold)
     exact, f1 = score_answers(answers, judged.references)
@@ -63,6 +64,8 @@ def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
             metrics |= {f"{name}_exact_match": float(exact[those].mean())}
             metrics |= {f"{name}_examples": int(those.sum())}
     best_exact, best_f1 = score_answers(judged.best, judged.references)
+    if answerable.any():
+        metrics["span_f1"] = float(best_f1[answerable].mean())
     metrics["best_f1"], metrics["best_f1_threshold"] = best_threshold(judged, best_f1, answerable)
     metrics["best_exact_match"], metrics["best_exact_match_threshold"] = best_threshold(
         judged, best_exact, answerable

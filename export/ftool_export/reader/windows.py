@@ -32,6 +32,7 @@ def make_windows(
         padding=False,
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
+        verbose=False,
     )
     with_type_ids = "token_type_ids" in loaded.input_names
     windows: list[list[Window]] = [[] for _ in questions]

@@ -165,12 +165,26 @@ def _predictions(
     questions: QuestionSplit, spans: Sequence[Spans], threshold: float | None
 ) -> list[dict[str, Any]]:
     """The answer to each question, None where there is none, beside those that count as right."""
-    return [
-        {"id": asked.id, "question": asked.question, "answer": answer.text, "answers": list(asked.answers)}
-        | {"start": answer.start, "end": answer.end, "score": answer.score}
-        for asked, found in zip(questions.examples, spans, strict=True)
-        for answer in [read_answer(asked.context, found, threshold)]
-    ]
+    rows = []
+    for asked, found in zip(questions.examples, spans, strict=True):
+        answer = read_answer(asked.context, found, threshold)
+        row: dict[str, Any] = {
+            "id": asked.id,
+            "question": asked.question,
+            "answer": answer.text,
+            "start": answer.start,
+        }
+        row |= {"end": answer.end, "score": answer.score, "answers": list(asked.answers)}
+        if found.best:  # what would be the answer at another threshold
+            best = found.best[0]
+            row["best"] = {
+                "answer": asked.context[best.start : best.end],
+                "start": best.start,
+                "end": best.end,
+            }
+            row["margin"] = found.margin
+        rows.append(row)
+    return rows
 
 
 def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
