@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from ftool_export.card_words import card_words
 from ftool_runtime.manifest import Manifest
 
 _SHOWN_LABELS: Final = 40
@@ -13,20 +14,12 @@ _PRECISIONS: Final = {
     "w8": "Weights in 8-bit blocks of 32, activations in 8 bits a row, embeddings in 8 bits a row.",
 }
 
-_CLASSIFIES: Final = """model = ft.load("path/to/this/folder")
-answer = model("a text")
-print(answer.label, answer.score)"""
-_GENERATES: Final = """model = ft.load("path/to/this/folder")
-print(model("a text").text)
-for piece in model.stream("a text"):
-    print(piece, end="", flush=True)"""
-
 
 def model_card(manifest: Manifest) -> str:
     """The card as Markdown."""
     sections = [_front_matter(manifest), f"# {manifest.name}", _summary(manifest), _use(manifest)]
     sections += [
-        *([_labels(manifest)] if manifest.generation is None else []),
+        *([_labels(manifest)] if manifest.labels else []),
         _quality(manifest),
         _precision(manifest),
         _data(manifest),
@@ -44,19 +37,9 @@ def _front_matter(manifest: Manifest) -> str:
 
 def _summary(manifest: Manifest) -> str:
     return (
-        f"{_purpose(manifest)} A {manifest.architecture} model, fine-tuned from "
+        f"{card_words(manifest).purpose} A {manifest.architecture} model, fine-tuned from "
         f"{manifest.base or 'an unnamed base'}, exported by ftool {manifest.ftool} on {manifest.created[:10]}."
     )
-
-
-def _purpose(manifest: Manifest) -> str:
-    if manifest.generation is None:
-        kind = "any number of" if manifest.multi_label else "exactly one of"
-        return f"Gives a text {kind} {len(manifest.labels)} labels."
-    languages = manifest.generation.languages
-    if languages is not None and languages.source and languages.target:
-        return f"Writes text ({manifest.task}, {languages.source} to {languages.target})."
-    return f"Writes text ({manifest.task})."
 
 
 def _use(manifest: Manifest) -> str:
@@ -65,7 +48,7 @@ def _use(manifest: Manifest) -> str:
         "Made to run inside an application, without PyTorch and without a network, with `pip install "
         '"ftool-runtime[cpu]"`:\n\n'
         "```python\nimport ftool_runtime as ft\n\n"
-        f"{_CLASSIFIES if manifest.generation is None else _GENERATES}\n```\n\n"
+        f"{card_words(manifest).use}\n```\n\n"
         "`python -m ftool_runtime verify FOLDER` shows that every file is as exported and answers as it did then.\n"
         f"Runs on: {', '.join(manifest.precision.devices)}."
     )
@@ -79,7 +62,7 @@ def _labels(manifest: Manifest) -> str:
 
 def _quality(manifest: Manifest) -> str:
     gate: dict[str, Any] = dict(manifest.evidence.get("gate", {}))
-    same = "gave the same labels to" if manifest.generation is None else "chose the same tokens to"
+    same = card_words(manifest).same
     if not gate.get("judged"):
         body = (
             "No labelled texts were given at export, so accuracy was not judged. On "
@@ -119,26 +102,8 @@ def _data(manifest: Manifest) -> str:
 def _limits(manifest: Manifest) -> str:
     licence = manifest.licence or "not named by the base model; find out before you ship"
     lines = [
-        *_limits_of_kind(manifest),
+        *card_words(manifest).limits,
         "- Nobody examined it for bias between groups of people.",
         f"- Licence of the base model: {licence}.",
     ]
     return "## Limits\n\n" + "\n".join(lines)
-
-
-def _limits_of_kind(manifest: Manifest) -> list[str]:
-    length = manifest.input.max_length
-    if manifest.generation is not None:
-        if manifest.generation.family == "decoder":
-            read = f"Prompt and answer together have at most {length} tokens; longer ones are refused, or cut if asked."
-        else:
-            read = f"Reads the first {length} tokens of a source, special ones included; answers say if it was cut."
-        return [
-            f"- {read}",
-            "- What it writes may be wrong, and sounds no different then.",
-        ]
-    return [
-        f"- Reads the first {length} tokens of a text, special ones included; answers say whether a text was cut.",
-        "- Knows the labels above and no others, and the kind of text that it was trained on; elsewhere its scores "
-        "are no probabilities of being right.",
-    ]
