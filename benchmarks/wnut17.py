@@ -1,0 +1,124 @@
+"""Named entities in noisy user text: the run and its bundles, and seqeval's own word on what they wrote.
+
+    python -m benchmarks.wnut17 [--reuse] [--work FOLDER] [--set train.threads=1]
+
+The recipe is benchmarks/recipes/wnut17. Beside the figures on words that are cut already it asks each bundle the texts
+as an app would, without a word of where words end.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from seqeval.metrics import f1_score
+
+import ftool_runtime as ft
+from benchmarks.commands import REPOSITORY, ftool, write_result
+from ftool.machine import describe_machine
+from ftool.tables import format_table
+
+RECIPE = REPOSITORY / "benchmarks" / "recipes" / "wnut17"
+PRECISIONS = ("fp32", "w8", "int8")  # the last stays
+MAX_DIFFERENCE = 0.01  # of F1, between run and int8
+
+
+def main() -> None:
+    """Train where asked, export in every precision, measure, and write benchmarks/results/wnut17.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    options = parser.parse_args()
+    result: dict[str, Any] = {"machine": describe_machine()}
+    if not options.reuse:
+        changes = [part for one in options.set for part in ("--set", one)]
+        result["train"] = ftool("train", options.work, *changes)
+    result["run"] = measure(options.work, "run")
+    for precision in PRECISIONS:
+        exported = ftool("export", options.work, "--precision", precision, expect=(0, 1))
+        result[precision] = {"export": exported}
+        if exported["bundle"] is not None:
+            result[precision]["parity"] = ftool("parity", options.work, expect=(0, 1))
+            result[precision]["test"] = measure(options.work, "bundle")
+            result[precision]["f1_of_plain_texts"] = plain_f1(options.work)
+    print(format_table(table(result)), flush=True)
+    write_result("wnut17", result)
+    judge(result)
+
+
+def measure(work: Path, on: str) -> dict[str, Any]:
+    """The metrics on the test split, and the F1 that seqeval gives the predictions in the file."""
+    path = work / f"predictions-{on}.jsonl"
+    told = ftool("evaluate", work, "--on", on, "--predictions", path)
+    rows = _rows(path)
+    figure = f1_score([row["tags"] for row in rows], [row["predicted"] for row in rows])
+    return {**told, "f1_by_seqeval": float(figure)}
+
+
+def plain_f1(work: Path) -> float:
+    """The F1 of entities that the bundle finds in the texts alone, by their characters."""
+    truth: set[tuple[int, int, int, str]] = set()
+    texts = []
+    for number, row in enumerate(_rows(work / "predictions-bundle.jsonl")):
+        texts.append(" ".join(row["tokens"]))
+        truth |= {(number, *place) for place in _places(row["tokens"], row["tags"])}
+    with ft.load(work / "bundle", profile="throughput") as tagger:
+        found = {
+            (number, one.start, one.end, one.label)
+            for number, entities in enumerate(tagger(texts))
+            for one in entities
+        }
+    return 2 * len(truth & found) / (len(truth) + len(found))
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """A row a figure, the run and its bundles as columns."""
+    made = [precision for precision in PRECISIONS if "test" in result[precision]]
+    columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
+    rows = [[f"wnut17, {result['run']['examples']} test texts", *columns]]
+    rows += [
+        [name, *(f"{one['metrics'][metric]:.4f}" for one in columns.values())]
+        for metric, name in (("f1", "F1 of entities"), ("precision", "precision"), ("recall", "recall"))
+    ]
+    rows += [
+        [f"F1, {kind}", *(f"{one['metrics']['per_class'][kind]['f1']:.4f}" for one in columns.values())]
+        for kind in result["run"]["metrics"]["per_class"]
+    ]
+    rows.append(["F1 by seqeval, of the files", *(f"{one['f1_by_seqeval']:.4f}" for one in columns.values())])
+    rows.append(["F1 of plain texts", "", *(f"{result[one]['f1_of_plain_texts']:.4f}" for one in made)])
+    rows.append(["same answers as torch", "", *(f"{result[p]['parity']['agreement']:.4f}" for p in made)])
+    rows.append(["bundle (MB)", "", *(f"{result[p]['export']['bytes'] / 1e6:.1f}" for p in made)])
+    return rows
+
+
+def judge(result: dict[str, Any]) -> None:
+    """Exit where seqeval disagrees, or int8 finds other entities than the run."""
+    measured = [result["run"], *(result[one]["test"] for one in PRECISIONS if "test" in result[one])]
+    if any(one["f1_by_seqeval"] != one["metrics"]["f1"] for one in measured):
+        raise SystemExit("seqeval gives another figure for the predictions that were written")
+    difference = abs(result["run"]["metrics"]["f1"] - result["int8"]["test"]["metrics"]["f1"])
+    if difference > MAX_DIFFERENCE:
+        raise SystemExit(f"run and int8 are {difference:.4f} apart")
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _places(tokens: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
+    """The entities of tagged words by character."""
+    places: list[tuple[int, int, str]] = []
+    start = 0
+    for token, tag in zip(tokens, tags, strict=True):
+        end = start + len(token)
+        if tag.startswith("B-"):
+            places.append((start, end, tag[2:]))
+        elif tag.startswith("I-"):
+            places[-1] = (places[-1][0], end, tag[2:])
+        start = end + 1
+    return places
+
+
+if __name__ == "__main__":
+    main()
