@@ -49,7 +49,8 @@ def main() -> None:
 
 def measure(work: Path, on: str) -> dict[str, Any]:
     """The metrics on the test split, and the F1 that seqeval gives the predictions in the file."""
-    path = work / f"predictions-{on}.jsonl"
+    path = _written(work, on)
+    path.parent.mkdir(exist_ok=True)
     told = ftool("evaluate", work, "--on", on, "--predictions", path)
     rows = _rows(path)
     figure = f1_score([row["tags"] for row in rows], [row["predicted"] for row in rows])
@@ -60,7 +61,7 @@ def plain_f1(work: Path) -> float:
     """The F1 of entities that the bundle finds in the texts alone, by their characters."""
     truth: set[tuple[int, int, int, str]] = set()
     texts = []
-    for number, row in enumerate(_rows(work / "predictions-bundle.jsonl")):
+    for number, row in enumerate(_rows(_written(work, "bundle"))):
         texts.append(" ".join(row["tokens"]))
         truth |= {(number, *place) for place in _places(row["tokens"], row["tags"])}
     with ft.load(work / "bundle", profile="throughput") as tagger:
@@ -100,6 +101,10 @@ def judge(result: dict[str, Any]) -> None:
     difference = abs(result["run"]["metrics"]["f1"] - result["int8"]["test"]["metrics"]["f1"])
     if difference > MAX_DIFFERENCE:
         raise SystemExit(f"run and int8 are {difference:.4f} apart")
+
+
+def _written(work: Path, on: str) -> Path:
+    return work / "reports" / f"predictions-{on}.jsonl"
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
