@@ -58,13 +58,22 @@ class Engine:
         self.manifest = manifest
         self._width, self._per_token = width, per_token
         self._model_path = path_inside(folder, MODEL_FILE)
-        self.tokens = TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
+        # Models that say something of every token cut texts into windows, by a tokenizer of their own.
+        self._tokens = (
+            None if per_token else TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
+        )
         session = self._open(settings)
         self._held = OneProcess(session)
         self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
         self._lock = threading.Lock()
         self.settings = settings
         self.device = session.device
+
+    @property
+    def tokens(self) -> TokenEncoder:
+        """Texts to rows, of models that give a row one output."""
+        assert self._tokens is not None, "models that say something of every token have windows"
+        return self._tokens
 
     def outputs(self, rows: Sequence[Tokens]) -> Outputs:
         """Run the model on rows of tokens.
