@@ -108,7 +108,8 @@ def _written(work: Path, on: str) -> Path:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold other line ends
+    return [json.loads(line) for line in lines]
 
 
 def _places(tokens: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
