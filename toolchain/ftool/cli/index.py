@@ -1,5 +1,6 @@
 """`ftool index`: documents into a knowledge base."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def index(
     """
     from ftool.indexing.build import IndexSettings, build_index
     from ftool.indexing.files import ReadSettings
+    from ftool.indexing.types import DocumentError
 
     if not documents and not deleted and not settings["reader"]:
         raise click.UsageError("name the files or folders to index, or what to --delete")
@@ -67,7 +69,7 @@ def index(
     else:
         click.echo("\n".join(_told(knowledge_base, built)))
     if built.report.failed:
-        raise SystemExit(2)
+        raise DocumentError(_failures(built.report.failed))
 
 
 def _values(built: "Built") -> dict[str, Any]:
@@ -80,6 +82,13 @@ def _values(built: "Built") -> dict[str, Any]:
         "reader": meta.reader or None,
         **built.report.to_json(),
     }
+
+
+def _failures(failed: Mapping[str, str]) -> str:
+    (name, reason), *others = failed.items()
+    files = f"{len(failed)} file{'s' if others else ''} could not be indexed"
+    where = reason if reason.startswith(name) else f"{name}: {reason}"
+    return f"{files}: {where}" + (f"; and {', '.join(n for n, _ in others[:5])}" if others else "")
 
 
 def _told(path: Path, built: "Built") -> list[str]:

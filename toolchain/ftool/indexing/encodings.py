@@ -51,7 +51,7 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
     if facts.blank:
         return FileContent(digest, "utf-8", empty=True)
     if encoding is not None:
-        return FileContent(digest, _known(encoding))
+        return FileContent(digest, check_encoding(encoding))
     found = facts.marked() or facts.utf_8() or facts.declared() or facts.utf_16()
     if found is not None:
         return FileContent(digest, found)
@@ -151,7 +151,8 @@ class _Facts:
 _UNUSUAL = sorted(_NEVER_IN_TEXT | _NO_WINDOWS_1252)
 
 
-def _known(encoding: str) -> str:
+def check_encoding(encoding: str) -> str:
+    """Python's own name of an encoding. Raises DocumentError where there is none of that name."""
     try:
         name = codecs.lookup(encoding).name
     except LookupError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ftool.indexing.encodings import FileContent, examine, read_decoded
+from ftool.indexing.encodings import FileContent, check_encoding, examine, read_decoded
 from ftool.indexing.json_lines import json_documents
 from ftool.indexing.markdown import shown_markdown
 from ftool.indexing.shown_html import shown_text
@@ -54,6 +54,10 @@ class ReadSettings:
 
     encoding: str | None = None
     column: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            check_encoding(self.encoding)
 
 
 def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,155 @@
+"""`ftool index` and `ftool ask`, as they are typed."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ftool.cli import main
+from ftool.indexing import embedders
+from ftool_runtime.knowledge import KnowledgeBase
+
+pytestmark = pytest.mark.usefixtures("docs")
+
+
+def ftool(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def embedder_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base as an embedder's bundle, in fp32."""
+    return _exported(tiny_base, "feature-extraction", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def reader_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base with a head of random weights as a reader's bundle."""
+    from ftool_export.reader import create_reader, save_reader
+
+    run = tmp_path_factory.mktemp("reader-run") / "run"
+    save_reader(create_reader(str(tiny_base), max_length=32, stride=8, max_answer_length=8), run)
+    return _exported(run, "question-answering", tmp_path_factory)
+
+
+def _exported(checkpoint: Path, task: str, folders: pytest.TempPathFactory) -> Path:
+    bundle = folders.mktemp(task) / "bundle"
+    done = ftool("export", "--checkpoint", checkpoint, "--task", task, "--precision", "fp32", "-o", bundle)
+    assert done.exit_code == 0, done.output
+    return bundle
+
+
+def test_documents_are_indexed_and_asked() -> None:
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    assert done.exit_code == 0
+    assert "kb.db: 3 documents, 3 passages\n3 added, 0 replaced, 0 unchanged, 0 deleted, in " in done.output
+    asked = ftool("ask", "kb.db", "how long are messages kept?", "-k", "1")
+    assert asked.output == (
+        "docs/keeping.md, characters 0 to 43, Keeping\n  Keeping Messages are kept for thirty days.\n"
+    )
+
+
+def test_what_is_printed_is_json() -> None:
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none", "--json")
+    said = json.loads(done.stdout)
+    assert {key: said[key] for key in ("knowledge_base", "documents", "added", "failed", "embedder")} == {
+        "knowledge_base": "kb.db",
+        "documents": 3,
+        "added": 3,
+        "failed": {},
+        "embedder": None,
+    }
+    answer = json.loads(ftool("ask", "kb.db", "carriers?", "--json").stdout)
+    assert (answer["text"], answer["passages"][0]["document"]) == (None, "docs/sharing.html")
+
+
+def test_the_whole_way_with_an_embedder_and_a_reader(embedder_bundle: Path, reader_bundle: Path) -> None:
+    done = ftool(
+        "index", "docs", "-o", "kb.db", "--embedder", embedder_bundle, "--reader", reader_bundle, "--json"
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["embedder"] == str(embedder_bundle)
+    answer = json.loads(ftool("ask", "kb.db", "how long are messages kept?", "--json").stdout)
+    assert answer["read"]
+    assert all(passage["embedding_rank"] for passage in answer["passages"])
+    with KnowledgeBase.open("kb.db", threads=1) as base:
+        text = base.text(answer["document"])
+    assert text[answer["start"] : answer["end"]] == answer["text"]
+    told = ftool("ask", "kb.db", "how long are messages kept?").output
+    assert f"{answer['document']}, characters {answer['start']} to {answer['end']}" in told
+
+
+def test_a_base_models_bundle_is_made_once(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FTOOL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(embedders, "resolve_base", {"minilm": str(tiny_base)}.__getitem__)
+    first = ftool("index", "docs", "-o", "kb.db", "--json")
+    assert first.exit_code == 0, first.output
+    assert "exporting it as an embedder, once" in first.stderr
+    again = ftool("index", "docs", "-o", "kb.db", "--embedder", "minilm", "--json")
+    assert "once" not in again.stderr
+    assert json.loads(again.stdout)["unchanged"] == 3
+    shutil.rmtree(tmp_path / "cache")
+    assert "which is not there any more" in ftool("index", "docs", "-o", "kb.db").output
+    assert "which is not there any more" in ftool("ask", "kb.db", "messages").output
+    assert ftool("ask", "kb.db", "messages", "--mode", "bm25").exit_code == 0
+
+
+def test_files_that_fail_are_told_and_the_others_stay(docs: Path) -> None:
+    (docs / "a.jsonl").write_text("{")
+    (docs / "b.txt").write_bytes(b"\0\1\2")
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    assert done.exit_code == 2
+    assert "3 documents" in done.stdout
+    assert "left out: 1 binary" in done.stdout
+    assert done.stderr.endswith(
+        "Error: 1 file could not be indexed: docs/a.jsonl: row 1 is not JSON: "
+        "Expecting property name enclosed in double quotes at column 2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["index", "-o", "kb.db"], "name the files or folders to index, or what to --delete"),
+        (["index", "docs"], "Missing option '-o'"),
+        (["index", "nowhere", "-o", "kb.db"], "nowhere: there is no such file or folder to index"),
+        (["index", "-o", "kb.db", "--delete", "a"], "there is no knowledge base kb.db"),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "nobody"],
+            "nobody is neither a bundle's folder nor one of minilm",
+        ),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "none", "--passage-tokens", "3"],
+            "at least 16 tokens, got 3",
+        ),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "none", "--encoding", "utf9"],
+            "no encoding is called 'utf9'",
+        ),
+        (["ask", "kb.db", "a"], "there is no knowledge base kb.db"),
+        (["ask", "kb.db"], "Missing argument 'QUESTION'"),
+        (["ask", "docs", "a"], "there is no knowledge base docs"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(arguments: list[str], said: str) -> None:
+    done = ftool(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_another_embedder_is_refused(embedder_bundle: Path, tmp_path: Path) -> None:
+    assert ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle).exit_code == 0
+    other = shutil.copytree(embedder_bundle, tmp_path / "other")
+    manifest: dict[str, Any] = json.loads((other / "ftool.json").read_text())
+    manifest["input"]["max_length"] -= 1
+    (other / "ftool.json").write_text(json.dumps(manifest))
+    for command in (["ask", "kb.db", "a"], ["index", "docs", "-o", "kb.db"]):
+        done = ftool(*command, "--embedder", other)
+        assert done.exit_code == 2
+        assert "fingerprint" in done.stderr
