@@ -1,0 +1,161 @@
+"""Search and answers on policyqa's 574 contexts: recall of words, embeddings and both, and what an answer takes.
+
+    python -m benchmarks.policyqa [--embedders int8=BUNDLE fp32=BUNDLE] [--reader BUNDLE] [--scale]
+
+Without `--embedders` the one that `ftool index` takes by itself. A question's text is asked of many policies, so any
+context that is paired with that text counts. `--scale` times search over 1,000, 10,000 and 100,000 passages.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.commands import DATA, ftool, write_result
+from benchmarks.search_scale import latencies, time_search
+from ftool.machine import describe_machine
+from ftool.tables import format_table
+from ftool_runtime.knowledge import MODES, KnowledgeBase
+
+DEPTHS = (1, 5, 10)
+
+
+def main() -> None:
+    """Measure, and write benchmarks/results/policyqa.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--embedders", nargs="+", default=["default="], metavar="NAME=BUNDLE")
+    parser.add_argument("--reader", type=Path, metavar="BUNDLE")
+    parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--asked", type=int, default=200, help="questions whose answers are timed")
+    options = parser.parse_args()
+    contexts, pairs, asked = read_policyqa(DATA / "policyqa" / "dev.json")
+    result: dict[str, Any] = {"machine": describe_machine(), "load_average": os.getloadavg()}
+    with tempfile.TemporaryDirectory() as folder:
+        documents = Path(folder) / "contexts.jsonl"
+        documents.write_text(
+            "".join(json.dumps({"id": str(at), "text": text}) + "\n" for at, text in enumerate(contexts))
+        )
+        for named in options.embedders:
+            name, _, bundle = named.partition("=")
+            result[name] = measure(documents, bundle, options.reader, pairs, asked, options.asked)
+    if options.scale:
+        result["scale"] = time_search(contexts, sorted(pairs), (1_000, 10_000, 100_000))
+    result["load_average_after"] = os.getloadavg()
+    write_result("policyqa", result)
+    show(result, [named.partition("=")[0] for named in options.embedders])
+
+
+def read_policyqa(path: Path) -> tuple[list[str], Mapping[str, set[int]], Mapping[str, int]]:
+    """The contexts, for each question's text the contexts paired with it, and how often it is asked."""
+    contexts: list[str] = []
+    pairs: dict[str, set[int]] = defaultdict(set)
+    asked: dict[str, int] = defaultdict(int)
+    for policy in json.loads(path.read_text())["data"]:
+        for paragraph in policy["paragraphs"]:
+            for question in paragraph["qas"]:
+                pairs[question["question"]].add(len(contexts))
+                asked[question["question"]] += 1
+            contexts.append(paragraph["context"])
+    return contexts, pairs, asked
+
+
+def measure(
+    documents: Path,
+    bundle: str,
+    reader: Path | None,
+    pairs: Mapping[str, set[int]],
+    asked: Mapping[str, int],
+    timed: int,
+) -> dict[str, Any]:
+    """Index the contexts by one embedder and ask all questions."""
+    file = documents.with_name("kb.db")
+    file.unlink(missing_ok=True)
+    chosen = ["--embedder", bundle] if bundle else []
+    indexed = ftool("index", documents, "-o", file, *chosen)
+    result: dict[str, Any] = {
+        "index": {
+            key: indexed[key] for key in ("documents", "passages", "seconds", "wall_seconds", "fingerprint")
+        },
+        "bytes": file.stat().st_size,
+    }
+    with KnowledgeBase.open(file, reader=reader) as base:
+        result["recall"] = {mode: recall(base, mode, pairs, asked) for mode in MODES}
+        questions = sorted(pairs)[:: max(1, len(pairs) // timed)][:timed]
+        result["latency_ms"] = time_answers(base, questions)
+    return result
+
+
+def recall(
+    base: KnowledgeBase, mode: Any, pairs: Mapping[str, set[int]], asked: Mapping[str, int]
+) -> dict[str, float]:
+    """The share of questions for which one of the first k contexts is paired with them, and the mean reciprocal rank.
+
+    Over all questions as they are asked, and as `texts_at_k` over their different texts.
+    """
+    texts = sorted(pairs)
+    firsts = np.array([first_rank(base, mode, text, pairs[text]) for text in texts])
+    weights = np.array([asked[text] for text in texts])
+    found = {f"at_{k}": float(np.average(firsts <= k, weights=weights)) for k in DEPTHS}
+    found |= {f"texts_at_{k}": float(np.mean(firsts <= k)) for k in DEPTHS}
+    found["mrr_10"] = float(np.average(np.where(firsts <= 10, 1 / firsts, 0), weights=weights))
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def first_rank(base: KnowledgeBase, mode: Any, question: str, wanted: set[int]) -> float:
+    """The place of the first context that is paired with the question, among different contexts; infinity without."""
+    found = base.search(question, 3 * max(DEPTHS), mode=mode)
+    contexts = list(dict.fromkeys(int(passage.document.rpartition("#")[2]) for passage in found))
+    return next((rank for rank, context in enumerate(contexts, 1) if context in wanted), float("inf"))
+
+
+def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any]:
+    """Milliseconds of one `search` by each mode and of one `ask`, the calls of each question side by side."""
+    calls = {f"search, {mode}": lambda q, mode=mode: base.search(q, mode=mode) for mode in MODES}
+    calls["ask"] = lambda q: base.ask(q)
+    for call in calls.values():
+        call(questions[0])
+    times: dict[str, list[float]] = defaultdict(list)
+    answered = 0
+    for question in questions:
+        for name, call in calls.items():
+            started = time.perf_counter()
+            found = call(question)
+            times[name].append((time.perf_counter() - started) * 1e3)
+            answered += name == "ask" and found.text is not None
+    return {
+        "questions": len(questions),
+        "reader": base.ask(questions[0]).read,
+        "answered": answered,
+        **{name: latencies(values) for name, values in times.items()},
+    }
+
+
+def show(result: Mapping[str, Any], names: Sequence[str]) -> None:
+    """The figures side by side."""
+    for name in names:
+        one = result[name]
+        print(
+            f"{name}: {one['index']['passages']} passages in {one['index']['seconds']:.1f} s, {one['bytes']:,} bytes"
+        )
+        columns = list(one["recall"]["bm25"])
+        rows = [["", *columns], *([mode, *map(str, one["recall"][mode].values())] for mode in MODES)]
+        print(format_table(rows))
+        timed = {key: value for key, value in one["latency_ms"].items() if isinstance(value, dict)}
+        print(
+            format_table(
+                [["ms", "p50", "p95"], *([key, str(v["p50"]), str(v["p95"])] for key, v in timed.items())]
+            )
+        )
+    for size, modes in result.get("scale", {}).items():
+        print(size, json.dumps(modes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""How long search takes over 1,000 to 100,000 passages: real texts varied, and vectors drawn at random."""
+
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.indexing.cutting import CutSettings, DocumentCutter
+from ftool.indexing.store import KnowledgeBaseWriter, new_meta
+from ftool.indexing.tokens import WordCounter
+from ftool.indexing.types import CutPassage, Document
+from ftool_runtime.knowledge import KnowledgeBase
+
+DIMENSION = 384  # as minilm's
+REPLACED = 0.2  # of a text's words, by others of the same corpus
+QUESTIONS = 60
+
+
+class RandomEmbedder:
+    """Vectors of length 1 in directions drawn at random: how they are found takes as long as for real ones."""
+
+    dimension = DIMENSION
+    fingerprint = "random"
+
+    def __init__(self) -> None:
+        self._generator = np.random.default_rng(0)
+
+    def __call__(self, texts: Sequence[str], *, kind: str) -> NDArray[np.float32]:  # noqa: ARG002
+        vectors = self._generator.standard_normal((len(texts), DIMENSION)).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[int]) -> dict[str, Any]:
+    """Milliseconds of one search by every mode, for bases of so many documents of one passage each."""
+    found = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "kb.db"
+            written = write_base(path, texts, size)
+            found[f"{size:,}"] = {
+                "write_seconds": written,
+                "bytes": path.stat().st_size,
+                **_timed(path, questions),
+            }
+            print(size, found[f"{size:,}"], flush=True)
+    return found
+
+
+def write_base(path: Path, texts: Sequence[str], size: int) -> float:
+    """Write a knowledge base of varied texts, and return the seconds it took."""
+    embedder = RandomEmbedder()
+    started = time.perf_counter()
+    meta = new_meta(passage_tokens=200, overlap_tokens=40, fingerprint="random", dimension=DIMENSION)
+    with KnowledgeBaseWriter(path) as store:
+        store.create(meta)
+        cutter = DocumentCutter(WordCounter(), CutSettings())
+        for number, text in enumerate(varied(texts, size)):
+            document = Document(name=f"{number}", file=f"{number}", sha256="", pieces=lambda: iter(()))
+            passage = CutPassage(start=0, text=text, gap="", heading="")
+            store.put(document, cutter, [([passage], embedder([text], kind="passage"))])
+        store.tidy()
+    return round(time.perf_counter() - started, 1)
+
+
+def varied(texts: Sequence[str], size: int) -> Iterator[str]:
+    """So many texts: the given ones again and again, every time with other words here and there."""
+    generator = random.Random(0)
+    words = [word for text in texts for word in text.split()]
+    for number in range(size):
+        own = texts[number % len(texts)].split()
+        yield " ".join(generator.choice(words) if generator.random() < REPLACED else word for word in own)
+
+
+def _timed(path: Path, questions: Sequence[str]) -> dict[str, Any]:
+    chosen = questions[:: max(1, len(questions) // QUESTIONS)][:QUESTIONS]
+    timed: dict[str, Any] = {}
+    with (
+        KnowledgeBase.open(path, embedder=RandomEmbedder()) as kept,
+        KnowledgeBase.open(path, embedder=RandomEmbedder(), vector_memory_mb=0) as read,
+    ):
+        calls = {
+            "bm25": lambda q: kept.search(q, mode="bm25"),
+            "embeddings, in memory": lambda q: kept.search(q, mode="embeddings"),
+            "embeddings, read anew": lambda q: read.search(q, mode="embeddings"),
+            "fused": lambda q: kept.search(q, mode="fused"),
+        }
+        times: dict[str, list[float]] = {name: [] for name in calls}
+        for call in calls.values():
+            call(chosen[0])
+        for question in chosen:
+            for name, call in calls.items():
+                started = time.perf_counter()
+                call(question)
+                times[name].append((time.perf_counter() - started) * 1e3)
+        timed = {name: latencies(values) for name, values in times.items()}
+    unit = 2**10 if sys.platform == "linux" else 2**20
+    timed["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+    return timed
+
+
+def latencies(values_ms: Sequence[float]) -> dict[str, float]:
+    """Median and 95th percentile, in milliseconds."""
+    return {
+        "p50": round(float(np.median(values_ms)), 2),
+        "p95": round(float(np.percentile(values_ms, 95)), 2),
+    }
