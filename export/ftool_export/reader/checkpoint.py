@@ -77,7 +77,8 @@ def create_reader(
     place of `base`. Raises CheckpointError.
     """
     config = read_config(base)
-    encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config)
+    config.num_labels = 2  # a start and an end, however many labels the base had
+    encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config, ignore_mismatched_sizes=True)
     tokenizer = read_tokenizer(base, config)
     longest = min(max_length, longest_input(encoder, tokenizer))
     overlap = longest // 3 if stride is None or longest < max_length else stride
