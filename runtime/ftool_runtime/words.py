@@ -1,5 +1,6 @@
 """Words and their places in a text: what sub-words are put together to, the same whatever the tokenizer."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,6 +16,8 @@ _UNSPACED = (
     (0x0E01, 0x0E7F), (0x0E80, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF),
 )  # fmt: skip
 _BLANK_FORMATS = "\u200b\u200e\u200f\u2060\ufeff"  # zero width, between words or at their edges
+_ADDRESS = re.compile(r"(?<![0-9A-Za-z])(?:[A-Za-z][0-9A-Za-z+.-]*://|www\.)[!-~]+")
+_CLOSING = ".,;:!?)]}'\"*"
 _MODIFIERS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # skin tones
 
 
@@ -22,11 +25,30 @@ def split_words(text: str) -> list[Span]:
     """The words of `text`, in order: runs of letters and digits with the marks on them, or runs of symbols (emoji).
 
     Punctuation marks and the characters of scripts without spaces stand alone, as Chinese ones do in BERT's own
-    splitting; spaces and zero-width formats belong to no word.
+    splitting; a web address is one word, as it is for whoever tags texts; spaces and zero-width formats belong to no
+    word.
     """
     words: list[Span] = []
+    end = 0
+    for address in _addresses(text):
+        words += [*_split(text, end, address[0]), address]
+        end = address[1]
+    return [*words, *_split(text, end, len(text))]
+
+
+def _addresses(text: str) -> list[Span]:
+    """Where web addresses stand, the punctuation behind them left out."""
+    if "://" not in text and "www." not in text:
+        return []
+    return [
+        (match.start(), match.start() + len(match[0].rstrip(_CLOSING))) for match in _ADDRESS.finditer(text)
+    ]
+
+
+def _split(text: str, first: int, last: int) -> list[Span]:
+    words: list[Span] = []
     running: _Kind = "blank"
-    for position, kind in enumerate(map(kind_of, text)):
+    for position, kind in enumerate(map(kind_of, text[first:last]), start=first):
         if kind == "blank":
             running = "blank"
         elif running != "blank" and (kind == "more" or (kind == running and kind != "alone")):

@@ -59,6 +59,9 @@ def found(
         ("👩‍👩‍👧❤️Kenya🇰🇪 👍🏽", "👩‍👩‍👧❤️|Kenya|🇰🇪|👍🏽"),
         ("\ufeffa\u200bb\tc\u3000d\u00a0e", "a|b|c|d|e"),
         ("مرحبا بالعالم", "مرحبا|بالعالم"),
+        ("(see https://a.example/Nairobi_x?y=1&z).", "(|see|https://a.example/Nairobi_x?y=1&z|)|."),
+        ("www.a.example, 看http://b.example吧", "www.a.example|,|看|http://b.example|吧"),
+        ("éa://b c:// x", "é|a://b|c|:|/|/|x"),
         ("نمی\u200cخواهم", "نمی\u200cخواهم"),  # the non-joiner stands inside a Persian word
     ],
 )
@@ -66,7 +69,7 @@ def test_words_are_runs_of_letters_and_everything_else_stands_alone(text: str, w
     assert [text[start:end] for start, end in split_words(text)] == words.split("|")
 
 
-@given(st.text())
+@given(st.text() | st.text(alphabet="ahw.:/é 看\u0301,)"))
 def test_words_cover_all_but_spaces_and_never_overlap(text: str) -> None:
     end = 0
     for first, last in split_words(text):
