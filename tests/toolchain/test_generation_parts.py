@@ -26,7 +26,7 @@ from ftool.bases import SCRATCH, BaseError, resolve_base
 from ftool.data import Example, Message
 from ftool.recipe import DataSettings, Recipe, RecipeError, TrainSettings
 from ftool.training import TrainingError
-from ftool.training.answers import tokenize_answers, tokenize_examples, turn_end
+from ftool.training.answers import assistant_turns, tokenize_answers, tokenize_examples, turn_end
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.scratch import FAMILIES, SIZES, create_scratch
 from ftool.training.scratch_tokenizer import count_altered, learn_tokenizer
@@ -391,3 +391,16 @@ def test_the_chat_template_takes_tool_turns_after_a_users() -> None:
     turns = [{"role": role, "content": "x"} for role in roles]
     text = learnt("bpe", chat=True, ends=False).apply_chat_template(turns, tokenize=False)
     assert text.count("<|im_start|>") == len(roles)
+
+
+def test_every_turn_of_the_assistant_is_learnt_as_an_answer_to_all_before_it() -> None:
+    turns = [
+        Message(role, content)
+        for role, content in (
+            ("system", "be kind"), ("assistant", "welcome"), ("user", "hi"), ("assistant", "hello"), ("user", "bye")
+        )
+    ]  # fmt: skip
+    plain = Example(source="a prompt", targets=("an answer",))
+    chat = Example(source="", targets=("so long",), messages=tuple(turns), row=7)
+    found = assistant_turns([plain, chat])
+    assert found == [plain, replace(chat, messages=tuple(turns[:3]), targets=("hello",)), chat]

@@ -130,9 +130,10 @@ def summary(report: DemoReport) -> list[list[str]]:
 def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
     names = _QUALITY.get(bundle.task, _WRITTEN_QUALITY)
     split = bundle.split.replace("_", " ")
+    kind = f"texts in {split}" if split.endswith("forms") else f"{split} texts"
     return [
         [
-            f"{METRIC_NAMES[name]} on {bundle.examples} {split} texts",
+            f"{METRIC_NAMES[name]} on {bundle.examples} {kind}",
             percent(bundle.metrics[name]),
             percent(torch.metrics[name]),
         ]

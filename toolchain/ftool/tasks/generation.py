@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,12 @@ from ftool.bases import SCRATCH
 from ftool.data import Example, GenerationData, GenerationSplit, load_generation_data, load_generation_split
 from ftool.data.load_generation import generation_fingerprint
 from ftool.generation_metrics import main_metric_of
+from ftool.generation_outcomes import text_outcomes
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, ShownAnswer, TrainReport
 from ftool.training import checkpoints
-from ftool.training.answers import TokenRows, is_chat, tokenize_examples, warn_of_cut
+from ftool.training.answers import TokenRows, assistant_turns, is_chat, tokenize_examples, warn_of_cut
 from ftool.training.distributed import is_main_process
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_stages import judge, train_generator
@@ -52,9 +54,13 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
     longest = min(recipe.train.max_length_for(recipe.task), loaded.max_length)  # cuts training alone
     cuts = {"train": longest}
-    rows = {name: _rows(loaded, split, name, recipe, cuts.get(name)) for name, split in splits.items()}
+    learnt = replace(data.train, examples=assistant_turns(data.train.examples))
+    rows = {
+        name: _rows(loaded, split, name, recipe, cuts.get(name))
+        for name, split in {**splits, "train": learnt}.items()
+    }
     altered = _altered(loaded, data.train)
-    judged = {name: _judged(split, rows[name], recipe) for name, split in splits.items()}
+    judged = {name: _judged(split, rows[name], recipe) for name, split in splits.items() if name != "train"}
     with checkpointed(folder, _identity(recipe, data, loaded), resume=resume) as (partial, resume_from):
         loaded, happened = train_generator(
             loaded,
@@ -137,7 +143,11 @@ def _altered(loaded: LoadedGenerator, split: GenerationSplit) -> int:
 
 def _judged(split: GenerationSplit, rows: TokenRows, recipe: Recipe) -> JudgedSplit:
     return JudgedSplit(
-        examples=split.examples, rows=rows.rows, task=recipe.task, language=recipe.data.target_language
+        examples=split.examples,
+        rows=rows.rows,
+        task=recipe.task,
+        language=recipe.data.target_language,
+        table=split.table,
     )
 
 
@@ -158,8 +168,17 @@ def _evaluation(
         ShownAnswer(given=_asked(example), answer=answer, reference=example.targets[0])
         for example, answer in zip(judged.examples[:_SHOWN], answers[:_SHOWN], strict=False)
     )
+    references = [example.targets for example in judged.examples]
+    written = partial(text_outcomes, answers, references, task=judged.task, language=judged.language)
     return Evaluation(
-        task=judged.task, on=on, split=split, examples=len(judged.examples), metrics=metrics, shown=shown
+        task=judged.task,
+        on=on,
+        split=split,
+        examples=len(judged.examples),
+        metrics=metrics,
+        shown=shown,
+        outcomes=written,
+        rows=judged.table,
     )
 
 

@@ -80,6 +80,23 @@ def tokenize_examples(
     )
 
 
+def assistant_turns(examples: Sequence[Example]) -> list[Example]:
+    """What training learns from: of a conversation every turn of the assistant, each answering all turns before it.
+
+    What is no conversation stays as it is, and a turn of the assistant that nobody asked for is not learnt.
+    """
+    turns: list[Example] = []
+    for example in examples:
+        messages = example.messages or ()
+        turns += [
+            replace(example, messages=messages[:place], targets=(message.content,))
+            for place, message in enumerate(messages)
+            if message.role == "assistant" and any(before.role == "user" for before in messages[:place])
+        ]
+        turns.append(example)
+    return turns
+
+
 def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: bool = False) -> list[list[int]]:
     """The tokens of answers, each with the token that ends it."""
     if not texts:
