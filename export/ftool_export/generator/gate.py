@@ -11,9 +11,10 @@ from ftool_export.errors import ExportError
 from ftool_export.gate import ROUNDING, Verdict
 from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.comparing import ROWS_AT_ONCE, TokenScorer, compare_forced
-from ftool_export.generator.inference import TokenRows, decode, generate_tokens, score_tokens
+from ftool_export.generator.inference import TokenRows, by_room, decode, generate_tokens, score_tokens
 from ftool_export.sampling import spread
 
+_COARSE: Final = 32  # tokens
 JUDGED: Final = 256  # examples at most; more of them tell little more, and torch takes a second for some
 
 
@@ -55,10 +56,29 @@ class Answers:
 
 
 def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
-    """Generate with both, without sampling, so that there is one right answer."""
-    changes = {"do_sample": False, **changes}
-    reference = generate_tokens(loaded, rows, **changes)
-    return Answers(rows, reference, [list(row.ids) for row in model.generate(rows, **changes)])
+    """Generate with both, without sampling, so that there is one right answer.
+
+    Where the context ends before the longest answer would, both end up to `_COARSE` - 1 tokens earlier: torch runs
+    rows together that may become equally long, and every prompt of another length would be a run of its own.
+    """
+    reference: list[list[int]] = [[] for _ in rows]
+    bundle: list[list[int]] = [[] for _ in rows]
+    for room, places in rooms(loaded, rows).items():
+        some = [rows[place] for place in places]
+        given = {"do_sample": False, **({} if room is None else {"max_new_tokens": room}), **changes}
+        pairs = zip(generate_tokens(loaded, some, **given), model.generate(some, **given), strict=True)
+        for place, (theirs, ours) in zip(places, pairs, strict=True):
+            reference[place], bundle[place] = theirs, list(ours.ids)
+    return Answers(rows, reference, bundle)
+
+
+def rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
+    """Rows by how many tokens their answers are given where the context decides, in steps of `_COARSE`; else None."""
+    found: dict[int | None, list[int]] = {}
+    for room, places in by_room(loaded, rows, loaded.generation_config).items():
+        coarse = room - room % _COARSE if room is not None and room > _COARSE else room
+        found.setdefault(coarse, []).extend(places)
+    return found
 
 
 def scores(

@@ -62,7 +62,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
     answers: list[list[int]] = [[] for _ in rows]
-    for room, places in _by_room(loaded, rows, config).items():
+    for room, places in by_room(loaded, rows, config).items():
         limited = copy.deepcopy(config)
         if room is not None:
             limited.update(max_new_tokens=room, max_length=None)
@@ -77,7 +77,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     return answers
 
 
-def _by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
+def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
     """Rows by how many tokens their answers may have where the model's limit, not the config, decides; else None.
 
     Raises InputError where there is no room for an answer.
