@@ -14,7 +14,7 @@ from ftool_export.generator.checkpoint import LoadedGenerator, decoder_limit
 from ftool_export.generator.gate import TextJudge, judge_bundle
 from ftool_export.generator.golden import make_golden
 from ftool_export.generator.inference import TokenRows
-from ftool_export.generator.precision import GeneratorGraphs
+from ftool_export.generator.precision import GeneratorGraphs, generator_plan
 from ftool_export.model_card import model_card
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle_paths import DECODER_FILE, ENCODER_FILE
@@ -101,7 +101,7 @@ def _manifest(
     folder: Path,
     evidence: Mapping[str, Any],
 ) -> Manifest:
-    plan, encoder_decoder = settings.plan, loaded.family == "encoder-decoder"
+    plan, encoder_decoder = generator_plan(settings.plan), loaded.family == "encoder-decoder"
     return Manifest(
         ftool=ft.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

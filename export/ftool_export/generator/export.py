@@ -11,7 +11,12 @@ from ftool_export.generator.bundle import GateRefusedError, write_bundle
 from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.gate import TextJudge
 from ftool_export.generator.inference import TokenRows, tokenize_sources
-from ftool_export.generator.precision import GeneratorGraphs, capture_generator, quantize_generator
+from ftool_export.generator.precision import (
+    GeneratorGraphs,
+    capture_generator,
+    generator_plan,
+    quantize_generator,
+)
 from ftool_export.passes import PassSettings
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
@@ -21,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _SMALLEST: Final = 4_096  # elements of a product's weight
 _SMALLEST_TABLE: Final = 131_072
+_BLOCK: Final = 128  # a step takes three quarters of what it takes with 32: docs/generation.md
 
 
 def export_generator(
@@ -55,7 +61,7 @@ def export_generator(
     rows: TokenRows = judge.rows if judge else _sample_rows(loaded, list(texts) or list(SAMPLE_TEXTS))
     passes = _for_steps(settings.passes)
     captured = captured or capture_generator(loaded, passes)
-    graphs = quantize_generator(captured, settings.plan, passes)
+    graphs = quantize_generator(captured, generator_plan(settings.plan), passes)
     try:
         files, verdict = write_bundle(
             settings, loaded, graphs, rows, judge, exact_difference=captured.difference
@@ -76,9 +82,10 @@ def export_generator(
 
 
 def _for_steps(passes: PassSettings) -> PassSettings:
-    """Smaller weights are worth quantising than a classifier's: every step of an answer reads all of them."""
+    """Smaller weights are worth quantising than a classifier's, in wider blocks: every step reads all of them."""
     return replace(
         passes,
+        block_size=max(passes.block_size, _BLOCK),
         smallest=min(passes.smallest, _SMALLEST),
         smallest_table=min(passes.smallest_table, _SMALLEST_TABLE),
     )

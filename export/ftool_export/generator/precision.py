@@ -26,6 +26,8 @@ from ftool_export.passes import (
     pack_qkv,
     quantize_blocks,
     quantize_embeddings,
+    quantize_matmul,
+    quantize_rows,
     residual_sums,
     share_constants,
     share_table,
@@ -80,6 +82,18 @@ class GeneratorGraphs:
     decoder_expected: GraphContract
     probes: tuple[GenerationProbe, ...]
     difference: float
+
+
+def generator_plan(plan: PrecisionPlan) -> PrecisionPlan:
+    """The plan of a precision for models that generate: int8 has a scale a row, so that rows can run together.
+
+    A classifier's int8 has a scale a tensor, which is faster for the one text that it runs at a time.
+    """
+    if plan.quantize_products is not quantize_matmul:
+        return plan
+    return replace(
+        plan, quantize_products=quantize_rows, operator=quantize_rows.OPERATOR, rows_share_scale=False
+    )
 
 
 def capture_generator(loaded: LoadedGenerator, passes: PassSettings) -> GeneratorGraphs:

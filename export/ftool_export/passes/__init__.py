@@ -35,7 +35,7 @@ class PassSettings:
     device: str = "cpu"  # where the graph is to be fast
     smallest: int = 65_536  # weights of products with fewer elements stay in fp32: nothing to gain
     smallest_table: int = 1_048_576  # likewise for tables; those of positions are read fastest as they are
-    block_size: int = 32  # elements that share a scale in 8-bit blocks
+    block_size: int = 32  # most inputs that share a scale in 8-bit blocks; fewer where it divides no product
     # Largest absolute value of each input channel, float32 (inputs,), by the weight's name.
     activation_peaks: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
 

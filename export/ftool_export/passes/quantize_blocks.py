@@ -2,7 +2,8 @@
 
 `MatMulNBits` quantises activations row by row and block by block, so an answer does not depend on what shares its
 batch, and an outlier spoils its own block alone. `accuracy_level` 4 lets it multiply integers; without that it
-unpacks the weights to fp32 first, 27 times slower than fp32 itself (measured).
+unpacks the weights to fp32 first, 27 times slower than fp32 itself (measured). Every block ends in a floating-point
+multiplication and addition, so wide blocks are faster, and narrow ones more exact: docs/generation.md has figures.
 """
 
 from typing import Any, Final
@@ -29,6 +30,18 @@ OPERATOR: Final = "MatMulNBits"
 INTEGER_PRODUCTS: Final = 4  # accuracy_level
 _ZERO_POINT: Final = 128  # what the operator assumes where it is given none
 _LARGEST: Final = 127
+_NARROWEST: Final = 32  # below it a block's own scale costs more than the filling of the last one
+
+
+def fitting_block(inputs: int, widest: int) -> int:
+    """The widest block, up to `widest`, a power of two, that divides `inputs`; but never less than 32 for that.
+
+    Where not even 32 divides them, blocks are 32 wide (or `widest`, if that is less), and the last is filled up.
+    """
+    block = widest
+    while block > _NARROWEST and inputs % block:
+        block //= 2
+    return block
 
 
 def quantize_in_blocks(
@@ -70,10 +83,11 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:
 
 
 def _quantize(
-    graph: ir.Graph, matmul: ir.Node, block_size: int, shared: dict[ir.Value, tuple[ir.Value, ir.Value]]
+    graph: ir.Graph, matmul: ir.Node, widest: int, shared: dict[ir.Value, tuple[ir.Value, ir.Value]]
 ) -> None:
     shape = constant_shape(matmul.inputs[1])
     assert shape is not None
+    block_size = fitting_block(shape[0], widest)
     weight, scale = _quantized_weight(graph, matmul, block_size, shared)
     biased = following_bias(matmul)
     inputs = [matmul.inputs[0], weight, scale, None, None, biased[1] if biased else None]

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
 from ftool_export.passes.matching import LAYER, clean, constant, initializer, layer_of, replace
-from ftool_export.passes.quantize_blocks import INTEGER_PRODUCTS, quantize_in_blocks
+from ftool_export.passes.quantize_blocks import INTEGER_PRODUCTS, fitting_block, quantize_in_blocks
 from ftool_export.passes.quantize_blocks import OPERATOR as PRODUCT
 from ftool_export.passes.tie_head import lookups, tied_products
 
@@ -36,8 +36,9 @@ def apply(model: ir.Model, settings: PassSettings) -> PassResult:
     return PassResult(model, changed)
 
 
-def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: np.ndarray, block_size: int) -> None:
+def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: np.ndarray, widest: int) -> None:
     rows, width = array.shape
+    block_size = fitting_block(width, widest)
     blocks, scale = quantize_in_blocks(array.T, block_size)  # (rows, blocks, block_size), (rows, blocks)
     weight = initializer(graph, f"{table.name}.blocks", blocks)
     scales = initializer(graph, f"{table.name}.scale", scale)

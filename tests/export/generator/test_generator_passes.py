@@ -9,7 +9,15 @@ import onnxruntime as ort
 import pytest
 
 from ftool_export.guards import count_operators
-from ftool_export.passes import PassSettings, feed_packed, fold_transposes, pack_qkv, share_table, tie_head
+from ftool_export.passes import (
+    PassSettings,
+    feed_packed,
+    fold_transposes,
+    pack_qkv,
+    quantize_blocks,
+    share_table,
+    tie_head,
+)
 from ftool_export.passes.matching import layer_of
 
 EXACT = 1e-5  # float32, sums of about 10 in another order
@@ -110,6 +118,28 @@ def test_a_width_that_fills_no_whole_blocks_keeps_a_table_for_the_embedding(tmp_
     tied = tie_head.apply(graph(body, w=numbers(50, 24)), ALL).model
     model = check(share_table, tied, tmp_path, 0.5, **feeds)
     assert count_operators(model) == {"Gather": 1, "MatMulNBits": 1}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "widest", "block"),
+    [(768, 128, 128), (320, 128, 64), (96, 256, 32), (100, 128, 32), (24, 16, 16)],
+)
+def test_blocks_are_as_wide_as_divides_the_inputs(inputs: int, widest: int, block: int) -> None:
+    assert quantize_blocks.fitting_block(inputs, widest) == block
+
+
+def test_head_and_embedding_share_blocks_that_fit_their_width(tmp_path: Path) -> None:
+    tied = tie_head.apply(graph(TIED.replace("32", "192"), w=numbers(50, 192)), ALL).model
+    before = run(tied, tmp_path, x=TOKENS["x"], h=numbers(1, 2, 192))
+    wide = PassSettings(smallest=1, smallest_table=1, block_size=128)
+    model = share_table.apply(tied, wide).model
+    assert count_operators(model)["GatherBlockQuantized"] == 1  # 128 would leave half of a block over
+    widths = {n.attributes.get_int("block_size", 0) for n in model.graph if n.op_type == "MatMulNBits"}
+    assert widths == {64}
+    for array, expected in zip(
+        run(model, tmp_path, x=TOKENS["x"], h=numbers(1, 2, 192)), before, strict=True
+    ):
+        np.testing.assert_allclose(array, expected, atol=0.05 * np.abs(expected).max())
 
 
 def test_grouped_heads_are_packed_and_fed_as_one(tmp_path: Path) -> None:
