@@ -8,8 +8,9 @@ import importlib.metadata
 import importlib.util
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +61,58 @@ def text_metrics(
     metrics, signatures = scores(predictions, references, writing)
     return {
         **metrics,
-        "exact_match": _exact_match(predictions, references),
+        "exact_match": _mean(_exact_matches(predictions, references)),
         **_answers(predictions, references),
         "length_ratio": _length_ratio(predictions, references),
         "signatures": signatures,
     }
+
+
+class MetricOfSums(NamedTuple):
+    """A metric of a whole corpus that follows from sums over its texts.
+
+    Attributes:
+        rows: the numbers of each text, (texts, width).
+        score: the metric, 0 to 1, from their sums, (width,).
+    """
+
+    rows: Sequence[Sequence[int]]
+    score: Callable[[Sequence[int]], float]
+
+
+def sums_of_translation(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], *, language: str | None = None
+) -> dict[str, MetricOfSums]:
+    """BLEU and chrF++ of `text_metrics` in the form that parts of the texts are scored by."""
+    writing = writing_of(language, (text for texts in references for text in texts))
+    streams = _streams(references)
+
+    def of(metric: Any) -> MetricOfSums:
+        # What sacreBLEU's own bootstrap goes by (its significance module).
+        rows = metric._extract_corpus_statistics(list(predictions), streams)
+        return MetricOfSums(
+            rows, lambda sums: min(float(metric._compute_score_from_stats(list(sums)).score) / 100, 1.0)
+        )
+
+    return {name: of(metric) for name, metric in _scorers(writing).items()}
+
+
+def example_metrics(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], *, task: str, language: str | None = None
+) -> dict[str, Sequence[float]]:
+    """What each text adds to the metrics of `text_metrics` that are means, and, with a `_`, to its other ratios."""
+    writing = writing_of(language, (text for texts in references for text in texts))
+    written, wanted = _lengths(predictions, references)
+    numbers = _numbers_right(predictions, references)
+    found: dict[str, Sequence[float]] = {"exact_match": _exact_matches(predictions, references)}
+    if task != "translation":
+        found |= _rouge(predictions, references, writing)
+    if any(right is not None for right in numbers):
+        found |= {
+            "_right": [right is True for right in numbers],
+            "_marked": [right is not None for right in numbers],
+        }
+    return found | {"_written": written, "_wanted": wanted}
 
 
 def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
@@ -98,16 +146,23 @@ def _log_sum(logits: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[
 def _translation(
     predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
 ) -> tuple[dict[str, float], dict[str, str]]:
-    from sacrebleu.metrics import BLEU, CHRF
-
-    most = max(len(texts) for texts in references)
-    streams = [[texts[n] if n < len(texts) else None for texts in references] for n in range(most)]
-    found = {"bleu": BLEU(tokenize=_bleu_tokenizer(writing)), "chrf": CHRF(word_order=2)}
+    streams, found = _streams(references), _scorers(writing)
     scores = {
         name: min(float(metric.corpus_score(list(predictions), streams).score) / 100, 1.0)  # rounding
         for name, metric in found.items()
     }
     return scores, {name: str(metric.get_signature()) for name, metric in found.items()}
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    most = max(len(texts) for texts in references)
+    return [[texts[n] if n < len(texts) else None for texts in references] for n in range(most)]
+
+
+def _scorers(writing: Writing) -> dict[str, Any]:
+    from sacrebleu.metrics import BLEU, CHRF
+
+    return {"bleu": BLEU(tokenize=_bleu_tokenizer(writing)), "chrf": CHRF(word_order=2)}
 
 
 def _bleu_tokenizer(writing: Writing) -> str:
@@ -120,26 +175,33 @@ def _bleu_tokenizer(writing: Writing) -> str:
 def _overlap(
     predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
 ) -> tuple[dict[str, float], dict[str, str]]:
+    rows = _rouge(predictions, references, writing)
+    version = importlib.metadata.version("rouge-score")
+    words = "words, stemmed" if writing == "english" else "words, characters where there are no spaces"
+    signature = (
+        f"rouge-score {version}|F1, best reference|{words}|sentences parted at .!?。！？ and line breaks"
+    )
+    return {name: _mean(values) for name, values in rows.items()}, {"rouge": signature}
+
+
+def _rouge(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+) -> dict[str, list[float]]:
+    """ROUGE's F1 of each text against the best of its references."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
-    english = writing == "english"
     # Its own is named, or it says which it takes through absl, which would print every line of ours a second time; and
     # that one drops every letter that is not ASCII.
-    tokenizer = DefaultTokenizer(use_stemmer=True) if english else _Units()
+    tokenizer = DefaultTokenizer(use_stemmer=True) if writing == "english" else _Units()
     scorer = RougeScorer(list(_ROUGE), tokenizer=tokenizer)
-    totals = dict.fromkeys(_ROUGE, 0.0)
+    found: dict[str, list[float]] = {name: [] for name in _ROUGE}
     for prediction, texts in zip(predictions, references, strict=True):
         targets = ["\n".join(sentences(text)) for text in texts]
         best = scorer.score_multi(targets, "\n".join(sentences(prediction)))
         for name in _ROUGE:
-            totals[name] += best[name].fmeasure
-    version = importlib.metadata.version("rouge-score")
-    words = "words, stemmed" if english else "words, characters where there are no spaces"
-    signature = (
-        f"rouge-score {version}|F1, best reference|{words}|sentences parted at .!?。！？ and line breaks"
-    )
-    return {name: total / len(predictions) for name, total in totals.items()}, {"rouge": signature}
+            found[name].append(best[name].fmeasure)
+    return found
 
 
 class _Units:
@@ -150,33 +212,46 @@ class _Units:
         return units(text)
 
 
-def _exact_match(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """The share of texts that are one of their references, spaces at the ends aside."""
-    right = [
+def _exact_matches(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool]:
+    """Which texts are one of their references, spaces at the ends aside."""
+    return [
         prediction.strip() in {text.strip() for text in texts}
         for prediction, texts in zip(predictions, references, strict=True)
     ]
-    return sum(right) / len(right)
 
 
 def _length_ratio(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Words written, or characters where there are no spaces, by words of the reference nearest in length."""
+    written, wanted = _lengths(predictions, references)
+    return sum(written) / max(sum(wanted), 1)
+
+
+def _lengths(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
     written = [len(units(text)) for text in predictions]
     wanted = [
         min((len(units(text)) for text in texts), key=lambda length: abs(length - own))
         for own, texts in zip(written, references, strict=True)
     ]
-    return sum(written) / max(sum(wanted), 1)
+    return written, wanted
 
 
 def _answers(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
     """The share of final numbers that are right, among the examples whose reference has one behind `####`."""
-    marked = [
-        _final_number(prediction) in {_final_number(text) for text in texts} - {None}
-        for prediction, texts in zip(predictions, references, strict=True)
-        if any(_final_number(text) is not None for text in texts)
+    marked = [right for right in _numbers_right(predictions, references) if right is not None]
+    return {"answer_accuracy": _mean(marked)} if marked else {}
+
+
+def _numbers_right(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool | None]:
+    """For each text whether its final number is right; None where no reference has one."""
+    wanted = [{_final_number(text) for text in texts} - {None} for texts in references]
+    return [
+        _final_number(prediction) in numbers if numbers else None
+        for prediction, numbers in zip(predictions, wanted, strict=True)
     ]
-    return {"answer_accuracy": sum(marked) / len(marked)} if marked else {}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _final_number(text: str) -> Decimal | None:

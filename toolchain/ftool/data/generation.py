@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .table import Table
 from .types import DataError
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -46,6 +47,7 @@ class GenerationSplit:
 
     examples: Sequence[Example]
     source: str  # the file, or the data set and split
+    table: Table = field(default_factory=Table)  # the rows of the examples, where each has one of its own
 
     def __len__(self) -> int:
         return len(self.examples)

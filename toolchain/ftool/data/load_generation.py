@@ -95,7 +95,15 @@ def _reader(task: str) -> tuple[_Read, _Note]:
 def _split(table: Table, examples: Sequence[Example]) -> GenerationSplit:
     if not examples:
         raise DataError(f"{table.source}: holds no examples")
-    return GenerationSplit(examples, table.source)
+    return GenerationSplit(examples, table.source, _rows_of(table, examples))
+
+
+def _rows_of(table: Table, examples: Sequence[Example]) -> Table:
+    """The rows of the examples; of files that are read as one, whose lines have the same numbers, none."""
+    places = {row.number: place for place, row in enumerate(table.rows)}
+    if len(places) < len(table.rows) or any(example.row not in places for example in examples):
+        return Table(table.source)
+    return table.take([places[example.row] for example in examples])
 
 
 def _cut(
@@ -104,7 +112,9 @@ def _cut(
     """`train` without a share of about `fraction`, and that share, all rows of one source on one side."""
     numbered = replace(_by_source(train), rows=list(range(len(train))))
     kept, cut = (
-        GenerationSplit([train.examples[position] for position in part.rows], train.source)
+        GenerationSplit(
+            [train.examples[position] for position in part.rows], train.source, train.table.take(part.rows)
+        )
         for part in cut_off(numbered, fraction, seed, name)
     )
     return kept, cut

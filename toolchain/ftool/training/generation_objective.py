@@ -1,12 +1,13 @@
 """What a generator is judged by: the tokens of right answers as it scores them, and the answers that it gives."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool.data import Example
+from ftool.data.table import Table
 from ftool.generation_metrics import text_metrics, token_metrics
 from ftool.results import Metrics
 
@@ -26,6 +27,7 @@ class JudgedSplit:
     rows: Sequence[TokenRow]  # one an example; of plain text, one a piece
     task: str
     language: str | None  # of the answers
+    table: Table = field(default_factory=Table)  # the rows of the examples
 
     @property
     def answerable(self) -> bool:

@@ -1,0 +1,75 @@
+"""Metrics of written texts by slice: those of the slice alone, and the columns of the rows they come from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ftool.chance import Chance, metrics_of
+from ftool.data import load_generation_data, load_generation_split
+from ftool.generation_metrics import text_metrics
+from ftool.generation_outcomes import text_outcomes
+from ftool.recipe import DataSettings
+from ftool.slices import SliceSettings, slice_report
+from ftool_runtime.errors import InputError
+
+WRITTEN = [
+    "the cat sat on the mat",
+    "a dog",
+    "it is #### 42",
+    "rain and snow in the north",
+    "",
+    "the north #### 7",
+]
+WANTED = [
+    ["the cat sat on a mat", "the cat is on the mat"],
+    ["the dog"],
+    ["#### 42"],
+    ["rain and snow in the north"],
+    ["something"],
+    ["in the north #### 8"],
+]
+
+
+@pytest.mark.parametrize("task", ["translation", "summarization"])
+@pytest.mark.parametrize("positions", [range(6), [0, 1, 3], [2, 5]])
+def test_a_slice_has_the_metrics_of_its_texts_alone(task: str, positions: list[int]) -> None:
+    outcomes = text_outcomes(WRITTEN, WANTED, task=task, language="en")
+    found = metrics_of(outcomes, np.array(positions))
+    expected = text_metrics(
+        [WRITTEN[n] for n in positions], [WANTED[n] for n in positions], task=task, language="en"
+    )
+    figures = {name for name, value in expected.items() if isinstance(value, float)}
+    assert {name: found[name] for name in figures} == pytest.approx(
+        {name: expected[name] for name in figures}
+    )
+    assert outcomes.main == ("bleu" if task == "translation" else "rougeL")
+
+
+def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None:
+    rows = [
+        {"source": f"text {n}", "target": f"answer {n}", "register": "formal" if n % 2 else "plain"}
+        for n in range(60)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = load_generation_data(DataSettings(path=str(path)), "summarization")  # the test split is cut off
+    for split in (data.test, data.train):
+        names = [row.cells[0] for row in split.table.rows]
+        assert names == [example.source for example in split.examples]
+    whole = load_generation_split(DataSettings(path=str(path)), "summarization")
+    written = [target if n % 2 else "x" for n, (target,) in enumerate(one.targets for one in whole.examples)]
+    outcomes = text_outcomes(
+        written, [one.targets for one in whole.examples], task="summarization", language="en"
+    )
+    settings = SliceSettings(chance=Chance(resamples=100))
+    report = slice_report(outcomes, whole.table, "register", settings)
+    assert report.gaps["exact_match"].highest == "formal"
+    assert report.gaps["exact_match"].gap.value == 1
+    assert report.gaps["exact_match"].beyond_chance
+
+
+def test_plain_text_has_nothing_to_slice() -> None:
+    with pytest.raises(InputError, match="continued, not answered"):
+        text_outcomes([], [], task="text-generation")
