@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModelForTokenClassification,
+    AutoTokenizer,
     BertConfig,
     BertForTokenClassification,
+    BertTokenizerFast,
+    GPT2TokenizerFast,
     PreTrainedTokenizerFast,
     pipeline,
 )
@@ -29,8 +33,10 @@ from ftool_export.tagger import (
     make_windows,
     save_tagger,
 )
-from ftool_runtime.entities import AGGREGATIONS
-from ftool_runtime.manifest import Manifest
+from ftool_runtime.entities import AGGREGATIONS, find_entities, trimmed
+from ftool_runtime.manifest import InputContract, Manifest
+from ftool_runtime.stitching import stitched
+from ftool_runtime.windows import Window, WindowEncoder
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXTS = (
@@ -184,3 +190,61 @@ def test_a_checkpoint_without_a_head_or_names_is_refused(checkpoint: Path, tmp_p
     (nameless / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="does not name its labels"):
         load_tagger(nameless)
+
+
+LATIN = ("Ich sah Zürich\tund Malmo\u0308 heute", ("Zürich", "Malmo\u0308"))
+CHINESE = ("价格在东京和 北京 ok", ("东京", "北京"))
+EMOJI = ("love 👩‍👩‍👧 in NAIROBI 🇰🇪!", ("NAIROBI",))
+WIDE = ("ＡＣＭＥ ㎏ ﬁrma  Großköln", ("ＡＣＭＥ", "Großköln"))
+ARABIC = ("زرت بيروت أمس", ("بيروت",))
+SWAHILI = ("Nilienda Dar es Salaam, jana.", ("Dar es Salaam",))
+EVERY = (LATIN, CHINESE, EMOJI, WIDE, ARABIC, SWAHILI)
+KNOWN = {  # what each has tokens for; an unknown token takes a whole run of words with it
+    "bert-base-uncased": EVERY,
+    "bert-base-chinese": EVERY,
+    "bert-base-multilingual-cased": EVERY,
+    "gpt2": EVERY,
+    "t5-small": (LATIN, EMOJI, WIDE, ARABIC, SWAHILI),
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer_files(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """tokenizer.json of real vocabularies: word pieces, bytes and unigrams."""
+    made = {}
+    for name in KNOWN:
+        source, folder = shared_data / "tokenizers" / name, tmp_path_factory.mktemp(name)
+        if name == "t5-small":
+            tokenizer = AutoTokenizer.from_pretrained(source)
+        elif name == "gpt2":
+            tokenizer = GPT2TokenizerFast(str(source / "vocab.json"), str(source / "merges.txt"))
+        else:
+            tokenizer = BertTokenizerFast(str(source / "vocab.txt"), do_lower_case="uncased" in name)
+        tokenizer.save_pretrained(folder)
+        made[name] = folder / "tokenizer.json"
+    return made
+
+
+@pytest.mark.parametrize(("name", "given"), [(name, one) for name, known in KNOWN.items() for one in known])
+def test_real_tokenizers_lose_no_place(
+    tokenizer_files: dict[str, Path], name: str, given: tuple[str, tuple[str, ...]]
+) -> None:
+    """A model that knows the places by character, behind every kind of tokenizer, in windows."""
+    text, names = given
+    contract = InputContract(names=("input_ids",), max_length=16)
+    windows = WindowEncoder(tokenizer_files[name], contract, 6).windows(text, 0)
+    spans = [(text.index(one), text.index(one) + len(one)) for one in names]
+    outputs = [oracle(window, text, spans) for window in windows]
+    found = find_entities(text, stitched(text, windows, outputs, LABELS), LABELS, "first")
+    assert [(one.text, one.start) for one in found] == [(text[start:end], start) for start, end in spans]
+
+
+def oracle(window: Window, text: str, spans: list[tuple[int, int]]) -> NDArray[np.float32]:
+    """Logits (tokens, labels) that know which tokens begin or go on with an entity."""
+    logits = np.zeros((len(window.offsets), len(LABELS)), np.float32)
+    for position in window.text_positions:
+        start, end = trimmed(text, window.offsets[position])
+        touched = [span for span in spans if end > span[0] and start < span[1]]
+        tag = "O" if not touched else "B-LOC" if start <= touched[0][0] else "I-LOC"
+        logits[position, LABELS.index(tag)] = 5
+    return logits
