@@ -9,17 +9,18 @@ context that is paired with that text counts. `--scale` times search over 1,000,
 import argparse
 import json
 import os
+import resource
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.commands import DATA, ftool, write_result
-from benchmarks.search_scale import latencies, time_search
+from benchmarks.search_scale import time_calls, time_search
 from ftool.machine import describe_machine
 from ftool.tables import format_table
 from ftool_runtime.knowledge import MODES, KnowledgeBase
@@ -78,11 +79,13 @@ def measure(
     file = documents.with_name("kb.db")
     file.unlink(missing_ok=True)
     chosen = ["--embedder", bundle] if bundle else []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     indexed = ftool("index", documents, "-o", file, *chosen)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    kept = ("documents", "passages", "seconds", "wall_seconds", "fingerprint")
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     result: dict[str, Any] = {
-        "index": {
-            key: indexed[key] for key in ("documents", "passages", "seconds", "wall_seconds", "fingerprint")
-        },
+        "index": {key: indexed[key] for key in kept} | {"processor_seconds": round(used, 1)},
         "bytes": file.stat().st_size,
     }
     with KnowledgeBase.open(file, reader=reader) as base:
@@ -116,24 +119,17 @@ def first_rank(base: KnowledgeBase, mode: Any, question: str, wanted: set[int]) 
 
 
 def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any]:
-    """Milliseconds of one `search` by each mode and of one `ask`, the calls of each question side by side."""
-    calls = {f"search, {mode}": lambda q, mode=mode: base.search(q, mode=mode) for mode in MODES}
-    calls["ask"] = lambda q: base.ask(q)
-    for call in calls.values():
-        call(questions[0])
-    times: dict[str, list[float]] = defaultdict(list)
-    answered = 0
-    for question in questions:
-        for name, call in calls.items():
-            started = time.perf_counter()
-            found = call(question)
-            times[name].append((time.perf_counter() - started) * 1e3)
-            answered += name == "ask" and found.text is not None
+    """Milliseconds of one `search` by each mode and of one `ask`, from the question to the answer."""
+    calls: dict[str, Callable[[str], Any]] = {
+        f"search, {mode}": partial(base.search, mode=mode) for mode in MODES
+    }
+    calls["ask"] = base.ask
+    answers = [base.ask(question) for question in questions]
     return {
         "questions": len(questions),
-        "reader": base.ask(questions[0]).read,
-        "answered": answered,
-        **{name: latencies(values) for name, values in times.items()},
+        "reader": answers[0].read,
+        "answered": sum(answer.text is not None for answer in answers),
+        **time_calls(calls, questions),
     }
 
 
@@ -148,11 +144,8 @@ def show(result: Mapping[str, Any], names: Sequence[str]) -> None:
         rows = [["", *columns], *([mode, *map(str, one["recall"][mode].values())] for mode in MODES)]
         print(format_table(rows))
         timed = {key: value for key, value in one["latency_ms"].items() if isinstance(value, dict)}
-        print(
-            format_table(
-                [["ms", "p50", "p95"], *([key, str(v["p50"]), str(v["p95"])] for key, v in timed.items())]
-            )
-        )
+        rows = [[key, *map(str, value.values())] for key, value in timed.items()]
+        print(format_table([["ms", "p50", "p95", "p50 of processor time"], *rows]))
     for size, modes in result.get("scale", {}).items():
         print(size, json.dumps(modes))
 

@@ -69,7 +69,7 @@ class Reader(Protocol):
 
 
 class BundledEmbedder:
-    """The embedder in a bundle, as a knowledge base needs it. A context manager."""
+    """The embedder in a bundle, as a knowledge base needs it. `close` lets go of it."""
 
     def __init__(self, folder: Path | str, **loading: Any) -> None:
         """Load the bundle in `folder`; further arguments are those of `ftool_runtime.load`, and so are the errors."""

@@ -15,7 +15,7 @@ class Passage:
         start: the passage's first character in the document's text as shown, counted from 0.
         end: the one past its last.
         text: the passage itself.
-        score: what it was ranked by: reciprocal ranks summed up, or -BM25 as SQLite has it, or the vectors' product.
+        score: what it was ranked by: the sum of reciprocal ranks, or BM25, or the vectors' product; more is better.
         bm25_rank: its place in the full-text ranking, from 1; None where it is not among the first there.
         embedding_rank: likewise by embeddings.
     """

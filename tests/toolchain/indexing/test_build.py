@@ -1,5 +1,6 @@
 """Knowledge bases made of folders, kept up to date, and what is refused."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -122,6 +123,29 @@ def test_what_can_not_be_read_stops_nothing(
     assert "row 2 is not JSON" in built.report.failed["docs/a.jsonl"]
     assert built.documents == 5  # the row before it is there
     assert "docs/old.txt: not UTF-8, read as windows-1252" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode elsewhere")
+def test_a_name_that_is_no_unicode_fails_alone(index: Indexing, docs: Path) -> None:
+    Path(os.fsdecode(bytes(docs) + b"/\xff.txt")).write_text("text")
+    assert index("docs").report.failed == {"docs/\\udcff.txt": "its name is not valid Unicode; rename it"}
+
+
+def test_what_a_folder_that_can_not_be_read_holds_is_not_gone(
+    index: Indexing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index("docs")
+    listed = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    built = index("docs", sync=True)
+    assert built.report.failed == {"docs/deep": "can't be read: Permission denied"}
+    assert "docs/deep/note.txt" in documents()
 
 
 def test_an_encoding_can_be_named(index: Indexing, docs: Path) -> None:

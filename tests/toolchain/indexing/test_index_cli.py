@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,19 @@ def test_another_embedder_is_refused(embedder_bundle: Path, tmp_path: Path) -> N
         done = ftool(*command, "--embedder", other)
         assert done.exit_code == 2
         assert "fingerprint" in done.stderr
+
+
+def test_the_example_answers_a_question_a_line() -> None:
+    ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    app = Path(__file__).parents[3] / "examples" / "documents" / "app.py"
+    done = subprocess.run(
+        [sys.executable, app, "kb.db"],
+        input="carriers?\n\nsells?\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (
+        "Nearest:\n  docs/sharing.html: 'Addresses go to carriers.'\n"
+        "Nearest:\n  docs/deep/note.txt: 'Nobody sells your data.'\n"
+    )

@@ -84,13 +84,17 @@ def document_name(path: Path) -> str:
 
 def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
     def unreadable(error: OSError) -> None:
-        found.failed[str(error.filename)] = f"can't be read: {error.strerror}"
+        name = document_name(Path(error.filename))
+        found.failed[name] = f"can't be read: {error.strerror}"
 
     for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder) / name
-            if name.startswith(".") or path.suffix.lower() not in KINDS:
+            if not _encodes(name):
+                shown = document_name(path).encode("utf-8", "backslashreplace").decode()
+                found.failed[shown] = "its name is not valid Unicode; rename it"
+            elif name.startswith(".") or path.suffix.lower() not in KINDS:
                 found.leave_out("hidden" if name.startswith(".") else f"{path.suffix.lower() or 'no suffix'}")
             else:
                 yield path, document_name(path)
@@ -100,8 +104,6 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
     """The documents in the file at `path`. One that can't be read is noted in `found`, and so is a binary one."""
     found.files.add(name)
     try:
-        if not name.isprintable():
-            _encodable(name)
         content = examine(path, settings.encoding)
         if content.empty or content.encoding is None:
             found.leave_out("empty" if content.empty else "binary")
@@ -119,11 +121,12 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
         found.failed[name] = str(error)
 
 
-def _encodable(name: str) -> None:
+def _encodes(name: str) -> bool:
     try:
         name.encode()
-    except UnicodeEncodeError as error:
-        raise DocumentError("the file's name is not valid Unicode; rename it") from error
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _documents(path: Path, name: str, content: FileContent, settings: ReadSettings) -> Iterator[Document]:

@@ -189,7 +189,9 @@ class Indexer:
         self._delete(
             name
             for name, file in self._store.names()
-            if file not in found.files and any(_lies_in(file, root) for root in within)
+            if file not in found.files
+            and any(lies_in(file, root) for root in within)
+            and not any(lies_in(file, folder) for folder in found.failed)  # a folder that can't be read
         )
 
     def _delete(self, names: Iterator[str] | set[str] | dict[str, None]) -> None:
@@ -198,7 +200,8 @@ class Indexer:
             self.report.deleted += 1
 
 
-def _lies_in(file: str, root: str) -> bool:
+def lies_in(file: str, root: str) -> bool:
+    """Whether the document's file is `root`, or stands in that folder."""
     if root == ".":
         return not file.startswith(("../", "/"))
     return file == root or file.startswith(root.rstrip("/") + "/")
