@@ -378,3 +378,15 @@ def test_columns_of_conll_differ_only_by_line(tmp_path: Path) -> None:
     table = read_conll(write(tmp_path / "a.conll", "a x O\nb y B-c\n"))
     assert table.columns == ("tokens", "column2", "tags")
     assert table.rows[0].cells == (["a", "b"], ["x", "y"], ["O", "B-c"])
+
+
+def test_numbers_in_parquet_have_the_names_of_its_schema(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    names = ["O", "B-per", "I-per"]
+    features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=names))})
+    rows = {"tokens": [["Ann", "Lee", "ran"], ["ran"]], "ner_tags": [[1, 2, 0], [0]]}
+    Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "data.parquet")
+    data = load(tmp_path / "data.parquet")
+    assert data.train.examples[0].tags == ("B-per", "I-per", "O")
+    assert data.train.examples[1].row == 2
