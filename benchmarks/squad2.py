@@ -21,6 +21,7 @@ from ftool.tables import format_table
 
 FOLDER = REPOSITORY / "benchmarks" / "recipes" / "squad2"
 PRECISIONS = ("fp32", "int8", "w8")
+TIMED = ("int8",)
 SHOWN = ("f1", "exact_match", "has_answer_f1", "no_answer_f1", "best_f1", "span_f1")
 AGREEMENT = 0.01  # points between our figures and the second scorer's
 
@@ -43,8 +44,9 @@ def main() -> None:
             result[precision] = {"export": exported}
             continue
         parity = ftool("parity", folder, expect=(0, 1))
-        bench = ftool("bench", folder, expect=(0, 1))
-        result[precision] = {"export": exported, "parity": parity, "bench": bench}
+        result[precision] = {"export": exported, "parity": parity}
+        if precision in TIMED:
+            result[precision]["bench"] = ftool("bench", folder, "--texts", 100)
         result[precision]["test"], found = evaluated(folder, "bundle")
         same = [one["best"] == two["best"] for one, two in zip(torch, found, strict=True)]
         result[precision]["same_best_spans"] = sum(same) / len(same)
@@ -88,8 +90,7 @@ def table(result: dict[str, Any]) -> list[list[str]]:
 
 
 def _ratio(one: dict[str, Any], name: str) -> str:
-    ratio = one["bench"]["ratios"]["torch-fp32"][name]
-    return f"{ratio['median']:.2f}" if isinstance(ratio, dict) else f"{ratio:.2f}"
+    return f"{one['bench']['ratios']['torch-fp32'][name]:.2f}" if "bench" in one else ""
 
 
 if __name__ == "__main__":
