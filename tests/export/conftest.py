@@ -108,8 +108,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 WriteCheckpoint = Callable[..., Path]
 
 
-def make_tokenizer(*, first_type: int = 0) -> PreTrainedTokenizerFast:
-    """A word tokenizer; `first_type` is the token type that it gives a single text."""
+def make_tokenizer(*, first_type: int = 0, token_types: bool = True) -> PreTrainedTokenizerFast:
+    """A word tokenizer; `first_type` is the token type that it gives a single text, where it gives types at all."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -125,17 +125,25 @@ def make_tokenizer(*, first_type: int = 0) -> PreTrainedTokenizerFast:
         cls_token="[CLS]",
         sep_token="[SEP]",
         model_max_length=MAX_LENGTH,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        model_input_names=["input_ids", *(["token_type_ids"] if token_types else []), "attention_mask"],
     )
 
 
 @pytest.fixture(scope="session")
 def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoint:
-    """Writes a tiny random sequence classifier, and hands back its folder; the same one for the same arguments."""
+    """Writes a tiny random model with a head, and hands back its folder; the same one for the same arguments."""
     written: dict[tuple[Any, ...], Path] = {}
 
-    def write(architecture: str, *, first_type: int = 0, multi_label: bool = False, **changes: Any) -> Path:
-        key = (architecture, first_type, multi_label, *sorted(changes.items()))
+    def write(
+        architecture: str,
+        *,
+        head: Any = AutoModelForSequenceClassification,
+        first_type: int = 0,
+        token_types: bool = True,
+        multi_label: bool = False,
+        **changes: Any,
+    ) -> Path:
+        key = (architecture, head, first_type, token_types, multi_label, repr(sorted(changes.items())))
         if key not in written:
             folder = tmp_path_factory.mktemp(architecture)
             config = AutoConfig.for_model(
@@ -151,12 +159,12 @@ def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoin
                 },
             )
             torch.manual_seed(0)
-            model = AutoModelForSequenceClassification.from_config(config)
+            model = head.from_config(config)
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     torch.nn.init.normal_(parameter, std=0.3)  # so that answers differ from text to text
             model.save_pretrained(folder)
-            make_tokenizer(first_type=first_type).save_pretrained(folder)
+            make_tokenizer(first_type=first_type, token_types=token_types).save_pretrained(folder)
             written[key] = folder
         return written[key]
 

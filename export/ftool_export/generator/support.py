@@ -1,8 +1,6 @@
 """Which architectures are known to generate from a bundle as torch does, and how: what tests try and docs list."""
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from ftool_export.capture import Attention
@@ -52,21 +50,19 @@ SUPPORTED: Final = (
 )
 
 
-_PAGE: Final = """# Architectures that generate text
+_SECTION: Final = """## Architectures that generate text
 
-Made by `python -m ftool_export.generator.support docs/architectures.md`. `make test-all` exports each of them from a
-tiny network with random weights and holds it against torch: sources or prompts of different lengths in one batch,
-greedily and with four beams, token for token, every logit within 1e-3. `fused` attention is one operator a layer;
-caches `in place` are appended to in buffers that stay where they are; the others take the plain path, and pass the
-same tests. Any other architecture of transformers is tried when it is exported: its graphs must answer as torch does,
-or there is no bundle.
+`make test-all` exports each of them from a tiny network with random weights and holds it against torch: sources or
+prompts of different lengths in one batch, greedily and with four beams, token for token, every logit within 1e-3.
+`fused` attention is one operator a layer; caches `in place` are appended to in buffers that stay where they are; the
+others take the plain path, and pass the same tests.
 
 """
 
 
-def support_page() -> str:
-    """The page of the docs, in Markdown."""
-    return _PAGE + support_table()
+def support_section() -> str:
+    """The section of the docs, in Markdown."""
+    return _SECTION + support_table()
 
 
 def support_table() -> str:
@@ -76,7 +72,3 @@ def support_table() -> str:
         caches = row.caches.replace("_", " ")
         lines.append(f"| {row.name} | {row.family} | {row.attention} | {caches} | {row.note} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(support_page(), encoding="utf-8")

@@ -16,7 +16,7 @@ from ftool_export.generator.export import export_generator
 from ftool_export.generator.gate import TextJudge, answer_both, token_accuracy
 from ftool_export.generator.parity import parity
 from ftool_export.generator.precision import GeneratorGraphs, quantize_generator
-from ftool_export.generator.support import SUPPORTED, support_page
+from ftool_export.generator.support import SUPPORTED, support_section
 from ftool_export.passes import PassSettings
 from ftool_export.precision import precision_plan
 from ftool_export.settings import ExportSettings
@@ -307,8 +307,6 @@ def test_a_damaged_manifest_of_a_generator_is_named(exported: Export, tmp_path: 
 
 def test_docs_list_the_architectures_that_are_tried() -> None:
     page = Path(__file__).parents[3] / "docs" / "architectures.md"
-    assert page.read_text(encoding="utf-8") == support_page(), (
-        "python -m ftool_export.generator.support docs/…"
-    )
+    assert support_section() in page.read_text(encoding="utf-8")
     tried = {name.removesuffix("-gated") for name in ARCHITECTURES}
     assert tried == {row.model_type for row in SUPPORTED}
