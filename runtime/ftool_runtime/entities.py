@@ -89,7 +89,7 @@ def find_entities(
         words: where the words stand; None: as `split_words` has them.
     """
     groups = token_groups(text, tokens.offsets, _places(text, aggregation, words))
-    units = [_unit(group, tokens.probabilities, aggregation) for group in groups]
+    units = _units(groups, tokens.probabilities, aggregation)
     ends = [*(unit.start for unit in units[1:]), len(text)]
     units = [
         unit._replace(end=min(end_of_character(text, unit.end), end))
@@ -199,21 +199,26 @@ def _before(text: str, span: Span, start: int) -> bool:
     return last <= start or first >= last
 
 
-def _unit(
-    group: Sequence[Piece],
+def _units(
+    groups: Sequence[Sequence[Piece]],
     probabilities: NDArray[np.float64],  # (tokens, labels)
     aggregation: Aggregation,
-) -> _Unit:
-    scores = probabilities[[piece.position for piece in group]]  # (tokens of the group, labels)
-    if aggregation == "average":
-        chosen = scores.mean(axis=0)
-    elif aggregation == "max":
-        chosen = scores[int(scores.max(axis=1).argmax())]
-    else:
-        chosen = scores[0]
-    label = int(chosen.argmax())
-    end = max(piece.span[1] for piece in group)
-    return _Unit(group[0].span[0], end, label, float(chosen[label]))
+) -> list[_Unit]:
+    best: list[int] = probabilities.argmax(axis=1).tolist()
+    sure: list[float] = probabilities.max(axis=1).tolist()
+    units = []
+    for group in groups:
+        position = group[0].position
+        label, score = best[position], sure[position]
+        if len(group) > 1 and aggregation == "average":
+            mean = probabilities[[piece.position for piece in group]].mean(axis=0)
+            label = int(mean.argmax())
+            score = float(mean[label])
+        elif len(group) > 1 and aggregation == "max":
+            position = max((piece.position for piece in group), key=sure.__getitem__)
+            label, score = best[position], sure[position]
+        units.append(_Unit(group[0].span[0], max(piece.span[1] for piece in group), label, score))
+    return units
 
 
 def _joined(text: str, units: Sequence[_Unit], labels: Sequence[str]) -> list[Entity]:

@@ -1,5 +1,6 @@
 """The windows of one text put together again: what the model says of every token, once."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,16 +31,22 @@ def stitched(
         labels: the names of the tags.
         words: where the words stand; None: as `split_words` has them.
     """
-    offsets, scores = _own(windows[0], outputs[0])
-    places = words if words is not None or len(windows) == 1 else split_words(text)
+    offsets, first_scores = _own(windows[0], outputs[0])
+    if len(windows) == 1:
+        return TokenScores(offsets, first_scores)
+    places = split_words(text) if words is None else words
+    scores = list(first_scores)  # a row a token, to be cut and extended in place
     for window, output in zip(windows[1:], outputs[1:], strict=True):
         more_offsets, more_scores = _own(window, output)
         shared = shared_tokens(offsets, more_offsets)
         first = len(offsets) - shared
-        cut = _cut(text, offsets[first:], places or (), scores[first:], more_scores[:shared], labels)
-        offsets = offsets[: first + cut] + more_offsets[cut:]
-        scores = np.concatenate([scores[: first + cut], more_scores[cut:]])
-    return TokenScores(offsets, scores)
+        before = np.array(scores[first:]).reshape(shared, len(labels))
+        inside = _between(places, offsets[first:])
+        cut = _cut(text, offsets[first:], inside, before, more_scores[:shared], labels)
+        del offsets[first + cut :], scores[first + cut :]
+        offsets += more_offsets[cut:]
+        scores += list(more_scores[cut:])
+    return TokenScores(offsets, np.array(scores).reshape(len(offsets), len(labels)))
 
 
 def shared_tokens(first: Sequence[Span], second: Sequence[Span]) -> int:
@@ -48,6 +55,15 @@ def shared_tokens(first: Sequence[Span], second: Sequence[Span]) -> int:
         if first[-count] == second[0] and first[-count:] == second[:count]:
             return count
     return 0
+
+
+def _between(words: Sequence[Span], offsets: Sequence[Span]) -> Sequence[Span]:
+    """The words that some tokens touch."""
+    if not offsets:
+        return ()
+    first = bisect_right(words, offsets[0][0], key=lambda word: word[1])
+    last = bisect_left(words, offsets[-1][1], key=lambda word: word[0])
+    return words[first:last]
 
 
 def _own(window: Window, output: NDArray[np.float32]) -> tuple[list[Span], NDArray[np.float64]]:

@@ -1,12 +1,14 @@
 """What a tag such as "B-person" says: where an entity begins, and of which kind it is."""
 
 import re
+from functools import lru_cache
 
 _PREFIXED = re.compile(r"^([BILUSEMW])[-_](.+)$", re.DOTALL)
 _BEGINNING = frozenset("BUSW")
 _ENDING = frozenset("ELUSW")
 
 
+@lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
     """A tag's prefix and kind: ("B", "person"), or ("O", "") outside entities.
 
