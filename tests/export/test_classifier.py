@@ -305,9 +305,10 @@ def test_an_encoder_without_a_trained_head_is_refused_by_name(encoder: Path) -> 
         load_classifier(encoder)
 
 
-def test_a_regression_checkpoint_is_refused(make_checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(CheckpointError, match="gives one number, not labels"):
-        load_classifier(make_checkpoint("bert", classifier=True, num_labels=1))
+def test_a_checkpoint_of_one_number_has_no_labels(make_checkpoint: Callable[..., Path]) -> None:
+    loaded = load_classifier(make_checkpoint("bert", classifier=True, num_labels=1))
+    assert (loaded.regression, loaded.labels, loaded.model.width, loaded.pairs) == (True, (), 1, False)
+    assert compute_logits(loaded, TEXTS).shape == (4, 1)
 
 
 def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_the_public_names_are_these() -> None:
         "OtherProcessError",
         "Reader",
         "RuntimeMissingError",
+        "Score",
         "Seq2SeqGenerator",
         "TextClassifier",
         "TextGenerator",

@@ -8,13 +8,13 @@ from ftool.data.similarity import SimilarityExample, SimilaritySplit
 from ftool.embedding_metrics import (
     Search,
     best_of,
-    correlations,
     embedding_metrics,
     judged_texts,
     main_metric,
     search_metrics,
     search_of,
 )
+from ftool.metrics import correlations
 
 PAIRS = SimilaritySplit(
     [

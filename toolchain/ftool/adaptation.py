@@ -122,8 +122,8 @@ class _HeldOut:
 
 
 def _held_out(recipe: Recipe, loaded: LoadedClassifier, name: str) -> _HeldOut:
-    examples = labelled_examples(recipe, None, name, loaded.labels, multi_label=loaded.multi_label)
-    return _HeldOut(name, examples, cached_features(loaded, examples.texts))
+    examples = labelled_examples(recipe, None, name, loaded)
+    return _HeldOut(name, examples, cached_features(loaded, examples.inputs))
 
 
 def _evaluate(loaded: LoadedClassifier, held_out: _HeldOut) -> Evaluation:
@@ -143,6 +143,10 @@ def _logits(loaded: LoadedClassifier, features: NDArray[np.float32]) -> NDArray[
 
 def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop: float) -> list[int]:
     """The labels' indices. Raises InputError for what can't be taught."""
+    if loaded.pairs or loaded.regression:
+        raise InputError(
+            "one example can teach a model of labels for single texts alone; train this one again"
+        )
     if not text.strip():
         raise InputError("there is nothing to learn from an empty text; give one with --text")
     if "\0" in text:

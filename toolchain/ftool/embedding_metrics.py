@@ -1,16 +1,15 @@
 """What embeddings are judged by, from the vectors alone: the same for run/ in torch and for a bundle."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import pearsonr, spearmanr
 
 from ftool.data.similarity import SimilarityKind, SimilaritySplit
 from ftool_export.embedder import Kind
 
+from .metrics import correlations
 from .results import Metrics
 
 Vectors = NDArray[np.float32]  # (texts, width)
@@ -79,19 +78,6 @@ def prepared(vectors: Vectors, similarity: str) -> Vectors:
         return vectors
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
-def correlations(similarities: NDArray[np.floating], scores: Sequence[float]) -> Metrics:
-    """Spearman's and Pearson's correlation of two lists, and of constant ones 0."""
-    if len(scores) < 2:
-        return {"spearman": 0.0, "pearson": 0.0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of constant input, whose correlation is not a number
-        found = {
-            "spearman": float(spearmanr(similarities, scores).statistic),
-            "pearson": float(pearsonr(similarities, scores).statistic),
-        }
-    return {name: value if np.isfinite(value) else 0.0 for name, value in found.items()}
 
 
 def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,14 @@ def recipe_examples(recipe: Recipe, loaded: LoadedClassifier, split: str) -> Cla
 
 def data_examples(settings: DataSettings, loaded: LoadedClassifier, split: str) -> ClassificationExamples:
     """A split of other data, or its only one, for a model that has its labels already. Raises DataError likewise."""
-    examples = load_split(settings, loaded.labels, multi_label=loaded.multi_label, split=split)
+    examples = load_split(
+        settings,
+        loaded.labels,
+        multi_label=loaded.multi_label,
+        regression=loaded.regression,
+        pairs=loaded.pairs,
+        split=split,
+    )
     return _examples(loaded, examples, loaded.labels)
 
 
@@ -34,13 +42,27 @@ def _examples(loaded: LoadedClassifier, split: Split, label_names: Sequence[str]
             f"{split.source}: the model does not know the label {unknown[0]!r}; it was trained on other data, so "
             "train again or name its own with --data"
         )
-    columns = [loaded.labels.index(name) for name in label_names]
-    targets = _targets(split, columns, len(loaded.labels), multi_label=loaded.multi_label)
-    score = partial(main_score, targets=targets, multi_label=loaded.multi_label, thresholds=loaded.thresholds)
+    targets: NDArray[Any] = (
+        np.array(split.scores)
+        if loaded.regression
+        else _targets(
+            split,
+            [loaded.labels.index(name) for name in label_names],
+            len(loaded.labels),
+            multi_label=loaded.multi_label,
+        )
+    )
+    score = partial(
+        main_score,
+        targets=targets,
+        multi_label=loaded.multi_label,
+        regression=loaded.regression,
+        thresholds=loaded.thresholds,
+    )
     return ClassificationExamples(
         loaded=loaded,
-        inputs=split.texts,
-        metric=main_metric(multi_label=loaded.multi_label),
+        inputs=split.inputs,
+        metric=main_metric(multi_label=loaded.multi_label, regression=loaded.regression),
         scorer=score,
     )
 

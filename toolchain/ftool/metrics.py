@@ -1,10 +1,12 @@
 """What a text classifier is judged by, from its logits alone: the same for run/ in torch and for a bundle."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from ftool_runtime.tasks.text_classification import probabilities, resolve_thresholds
@@ -13,8 +15,10 @@ from .calibration import expected_calibration_error
 from .results import Metrics
 
 
-def main_metric(*, multi_label: bool) -> str:
+def main_metric(*, multi_label: bool, regression: bool = False) -> str:
     """The name of the metric that decides: between checkpoints, penalties and bundles."""
+    if regression:
+        return "spearman"
     return "f1_macro" if multi_label else "accuracy"
 
 
@@ -24,16 +28,38 @@ def classification_metrics(
     labels: Sequence[str],
     *,
     multi_label: bool,
+    regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> Metrics:
-    """All metrics of `logits`, float (examples, labels).
+    """All metrics of `logits`, float (examples, labels); of numbers to meet, `targets` float (examples,), see below.
 
     `targets` is int (examples,), or 0 and 1 (examples, labels) where a text has several labels. Everything is
     a fraction from 0 to 1 but supports and the confusion matrix (a row for each true label): they count examples.
     """
+    if regression:
+        return number_metrics(logits[:, 0], targets)
     if multi_label:
         return _several_labels(logits, targets, labels, thresholds)
     return _one_label(logits, targets, labels)
+
+
+def number_metrics(answers: NDArray[np.floating], targets: NDArray[Any]) -> Metrics:
+    """Spearman's and Pearson's correlation, -1 to 1, and the mean squared error of two lists of numbers."""
+    gap = answers.astype(np.float64) - targets
+    return {**correlations(answers, targets), "mse": float((gap**2).mean())}
+
+
+def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArray[Any]) -> Metrics:
+    """Spearman's and Pearson's correlation of two lists, and of constant ones 0."""
+    if len(targets) < 2:
+        return {"spearman": 0.0, "pearson": 0.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constant input, whose correlation is not a number
+        found = {
+            "spearman": float(spearmanr(answers, targets).statistic),
+            "pearson": float(pearsonr(answers, targets).statistic),
+        }
+    return {name: value if np.isfinite(value) else 0.0 for name, value in found.items()}
 
 
 def main_score(
@@ -41,9 +67,12 @@ def main_score(
     targets: NDArray[Any],
     *,
     multi_label: bool,
+    regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> float:
     """The main metric alone, as `classification_metrics` gives it."""
+    if regression:
+        return float(number_metrics(logits[:, 0], targets)["spearman"])
     if not multi_label:
         return float((logits.argmax(axis=1) == targets).mean())
     answers = _applying(logits, thresholds)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
 _MULTI_LABEL = "multi_label_classification"
 _SINGLE_LABEL = "single_label_classification"
+_REGRESSION = "regression"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class LoadedClassifier(LoadedEncoder):
 
     model: SequenceClassifier
     thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
+    pairs: bool = False  # whether an input is two texts
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -46,13 +48,24 @@ class LoadedClassifier(LoadedEncoder):
         """Whether a text has any number of labels instead of one."""
         return self.model.multi_label
 
+    @property
+    def regression(self) -> bool:
+        """Whether the answer is one number, and there are no labels."""
+        return self.model.regression
+
     def manifest_fields(self) -> dict[str, Any]:
-        """Labels, whether several apply to a text, and from which probability on."""
-        return {"labels": self.labels, "multi_label": self.multi_label, "thresholds": self.thresholds}
+        """Labels, whether several apply to a text, and from which probability on; what an input and an answer are."""
+        return {
+            "labels": self.labels,
+            "multi_label": self.multi_label,
+            "thresholds": self.thresholds,
+            "pairs": self.pairs,
+            "regression": self.regression,
+        }
 
     def config_fields(self) -> dict[str, Any]:
         """Labels as transformers has them."""
-        return _label_fields(self.labels, self.multi_label)
+        return _label_fields(self.model)
 
 
 def create_classifier(
@@ -60,11 +73,15 @@ def create_classifier(
     labels: Sequence[str],
     *,
     multi_label: bool,
+    regression: bool = False,
+    pairs: bool = False,
     pooling: Pooling | Literal["auto"] = "auto",
     max_length: int | None = None,
     base_name: str | None = None,
 ) -> LoadedClassifier:
     """A classifier for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
+
+    With `regression` there are no labels, and it gives one number. `pairs` says that an input is two texts.
 
     `pooling` "auto" takes what the checkpoint was trained with: what sentence-transformers files say, its own
     head where it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take;
@@ -72,7 +89,11 @@ def create_classifier(
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
-    _describe_labels(config, labels, multi_label)
+    width = 1 if regression else len(labels)
+    config.num_labels = width
+    config.problem_type = _problem_type(multi_label=multi_label, regression=regression)
+    if not regression:
+        config.id2label = dict(enumerate(labels))
     normalize = chosen != "pooler" and layout is not None and layout.normalize
     if chosen == "pooler":
         encoder, _ = read_weights(
@@ -81,7 +102,7 @@ def create_classifier(
         head = None
     else:
         encoder, _ = read_weights(AutoModel, base, config)
-        head = _zero_head(_hidden_size(config), len(labels))
+        head = _zero_head(_hidden_size(config), width)
     model = _assemble(encoder, head, config, chosen, normalize)
     tokenizer = read_tokenizer(base, config)
     longest = longest_input(encoder, tokenizer, None if layout is None else layout.max_length)
@@ -89,7 +110,8 @@ def create_classifier(
         model=model,
         tokenizer=tokenizer,
         max_length=longest if max_length is None else min(max_length, longest),
-        prefix="" if layout is None else layout.prefix,
+        prefix="" if layout is None or pairs else layout.prefix,
+        pairs=pairs,
         base=base_name or base,
         licence=read_licence(base),
     )
@@ -119,6 +141,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
         or longest_input(model.encoder, tokenizer, None if layout is None else layout.max_length),
         prefix=facts.get("prefix", "" if layout is None else layout.prefix),
         thresholds=None if thresholds is None else tuple(thresholds),
+        pairs=facts["pairs"] if "pairs" in facts else _reads_pairs(config),
         base=facts.get("base", source),
         licence=facts["licence"] if "licence" in facts else read_licence(source),
         training_sha256=training.get("sha256"),
@@ -134,7 +157,8 @@ def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
     AutoModelForSequenceClassification. `config.json` holds the rest under "ftool".
     """
     model = loaded.model
-    _describe_labels(model.config, model.labels, model.multi_label)
+    for name, value in _label_fields(model).items():
+        setattr(model.config, name, value)
     setattr(model.config, _FACTS, _facts(loaded))
     with quiet_transformers():
         model.encoder.save_pretrained(folder)  # type: ignore[operator]
@@ -159,6 +183,7 @@ def _facts(loaded: LoadedClassifier) -> dict[str, Any]:
         "max_length": loaded.max_length,
         "prefix": loaded.prefix,
         "thresholds": None if loaded.thresholds is None else list(loaded.thresholds),
+        "pairs": loaded.pairs,
         "base": loaded.base,
         "licence": loaded.licence,
         "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
@@ -172,10 +197,6 @@ def _load_own_head(source: str, config: Any) -> SequenceClassifier:
             f"{source} has no trained classification head ({', '.join(fresh[:3])} missing); "
             "train one on it: ftool train FOLDER --base …"
         )
-    if config.num_labels < 2:
-        raise CheckpointError(
-            f"{source} gives one number, not labels; text classification needs at least two labels"
-        )
     return _assemble(encoder, None, config, "pooler", normalize=False)
 
 
@@ -185,27 +206,51 @@ def _assemble(
     if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
         # Kept in the file, for AutoModel expects it; out of training, for nothing reads it.
         encoder.pooler.requires_grad_(False)
+    regression = config.num_labels == 1
     model = SequenceClassifier(
         encoder,
         head,
-        labels=[config.id2label[index] for index in range(config.num_labels)],
-        multi_label=config.problem_type == _MULTI_LABEL,
+        labels=[] if regression else [config.id2label[index] for index in range(config.num_labels)],
+        multi_label=config.problem_type == _MULTI_LABEL and not regression,
         pooling=pooling,
         normalize=normalize,
+        regression=regression,
+        sigmoid=regression and _ends_in_sigmoid(config),
     )
     return model.eval()
 
 
-def _describe_labels(config: Any, labels: Sequence[str], multi_label: bool) -> None:
-    for name, value in _label_fields(labels, multi_label).items():
-        setattr(config, name, value)
+def _reads_pairs(config: Any) -> bool:
+    """Whether a checkpoint that ftool did not train reads two texts: cross-encoders do, and models of inference."""
+    names = {str(name).casefold() for name in (config.id2label or {}).values()}
+    return _cross_encoder(config) is not None or "entailment" in names
 
 
-def _label_fields(labels: Sequence[str], multi_label: bool) -> dict[str, Any]:
+def _ends_in_sigmoid(config: Any) -> bool:
+    """Whether a checkpoint of one number gives it behind a sigmoid: cross-encoders do unless they say otherwise."""
+    activation = _cross_encoder(config)
+    return activation is not None and activation.rsplit(".", 1)[-1] == "Sigmoid"
+
+
+def _cross_encoder(config: Any) -> str | None:
+    """The activation that sentence-transformers' CrossEncoder wrote into config.json; None for other checkpoints."""
+    written = getattr(config, "sentence_transformers", None)
+    if isinstance(written, dict):
+        return str(written.get("activation_fn", "Sigmoid"))
+    old = getattr(config, "sbert_ce_default_activation_function", None)
+    return None if old is None else str(old)
+
+
+def _problem_type(*, multi_label: bool, regression: bool) -> str:
+    return _REGRESSION if regression else _MULTI_LABEL if multi_label else _SINGLE_LABEL
+
+
+def _label_fields(model: SequenceClassifier) -> dict[str, Any]:
+    labels = model.labels or ("LABEL_0",)  # transformers' name for the one number
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
-        "problem_type": _MULTI_LABEL if multi_label else _SINGLE_LABEL,
+        "problem_type": _problem_type(multi_label=model.multi_label, regression=model.regression),
     }
 
 

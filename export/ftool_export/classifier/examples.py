@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from ftool_runtime.tasks.text_classification import classify, probabilities
 
 Logits = NDArray[np.float32]  # (texts, labels)
 
+_SAME_NUMBER = 0.02
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationExamples:
@@ -19,13 +22,13 @@ class ClassificationExamples:
 
     Attributes:
         loaded: the classifier, which knows what logits stand for.
-        inputs: the texts.
+        inputs: the texts, or dicts of "text" and "text_pair".
         metric: the main metric's name; None where the texts have no labels.
         scorer: that metric from logits, float32 (texts, labels).
     """
 
     loaded: LoadedClassifier
-    inputs: Sequence[str]
+    inputs: Sequence[Any]
     metric: str | None = None
     scorer: Callable[[Logits], float] | None = None
 
@@ -35,12 +38,21 @@ class ClassificationExamples:
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether the label is the same, (texts, 1); where several may apply whether each does, (texts, labels)."""
+        """Whether the label is the same, (texts, 1); where several may apply whether each does, (texts, labels).
+
+        Numbers are the same where they differ by at most a fiftieth of all they range over.
+        """
+        if self.loaded.regression:
+            return self.distances(reference, other)[:, np.newaxis] <= _SAME_NUMBER
         same = np.equal(self._applying(reference), self._applying(other))
         return same if self.loaded.multi_label else np.all(same, axis=1, keepdims=True)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a label's probability, (texts,)."""
+        """The largest change of a label's probability, (texts,); of numbers, as a share of all they range over."""
+        if self.loaded.regression:
+            one, two = (np.asarray(values, dtype=np.float64)[:, 0] for values in (reference, other))
+            spread = float(np.ptp(one)) or max(float(np.abs(one).max(initial=0.0)), 1e-6)
+            return np.asarray(np.minimum(np.abs(one - two) / spread, 1.0), dtype=np.float64)
         both = [
             probabilities(np.asarray(logits), multi_label=self.loaded.multi_label)
             for logits in (reference, other)

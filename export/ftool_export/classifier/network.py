@@ -18,6 +18,9 @@ class SequenceClassifier(EncoderNetwork):
     - `pooling` "mean" or "cls": `encoder` is an `AutoModel`; its token vectors are pooled, scaled to length 1
       where `normalize` says so, and a linear head of ours follows.
     - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` that brings its own head.
+
+    With `regression` there are no labels, and the one number it gives is the answer; behind a `sigmoid` where the
+    checkpoint says so.
     """
 
     def __init__(
@@ -29,6 +32,8 @@ class SequenceClassifier(EncoderNetwork):
         multi_label: bool,
         pooling: Pooling,
         normalize: bool = False,
+        regression: bool = False,
+        sigmoid: bool = False,
     ) -> None:
         super().__init__(encoder)
         assert (head is None) == (pooling == "pooler"), "a checkpoint with its own head takes no second one"
@@ -37,28 +42,31 @@ class SequenceClassifier(EncoderNetwork):
         self.multi_label = multi_label
         self.pooling = pooling
         self.normalize = normalize
+        self.regression = regression
+        self.sigmoid = sigmoid
 
     @property
     def width(self) -> int:
-        """A logit for every label."""
-        return len(self.labels)
+        """A logit for every label, or one number."""
+        return 1 if self.regression else len(self.labels)
 
     @property
     def head(self) -> nn.Linear:
         """The last linear layer, whose output is the logits: weight (labels, hidden) float32."""
         if self.pooled_head is not None:
             return self.pooled_head
-        return _last_linear(self.encoder, len(self.labels))
+        return _last_linear(self.encoder, self.width)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Logits float32 (batch, labels) of int64 (batch, sequence) inputs; the mask is 0 on padding."""
+        logits: Tensor
         if self.pooled_head is not None:
-            logits: Tensor = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
-            return logits
-        own: Tensor = self.encode(input_ids, attention_mask, token_type_ids).logits
-        return own
+            logits = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
+        else:
+            logits = self.encode(input_ids, attention_mask, token_type_ids).logits
+        return logits.sigmoid() if self.sigmoid else logits
 
     def features(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

@@ -7,7 +7,12 @@ from ftool_runtime.tasks.feature_extraction import Embedder, Embedding
 from ftool_runtime.tasks.generator import Generator
 from ftool_runtime.tasks.question_answering import Answer, Candidate, Reader
 from ftool_runtime.tasks.seq2seq import Seq2SeqGenerator
-from ftool_runtime.tasks.text_classification import Classification, LabelScore, TextClassifier
+from ftool_runtime.tasks.text_classification import (
+    Classification,
+    LabelScore,
+    Score,
+    TextClassifier,
+)
 from ftool_runtime.tasks.text_generation import TextGenerator
 from ftool_runtime.tasks.token_classification import Entities, TokenTagger
 
@@ -36,6 +41,7 @@ __all__ = [
     "LabelScore",
     "Model",
     "Reader",
+    "Score",
     "Seq2SeqGenerator",
     "TextClassifier",
     "TextGenerator",

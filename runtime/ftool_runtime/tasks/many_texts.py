@@ -9,7 +9,7 @@ from ftool_runtime.errors import InputError
 T = TypeVar("T")  # a text, or an input of several
 
 
-def listed(texts: Iterable[str]) -> list[str]:
+def listed(texts: Iterable[T]) -> list[T]:
     """`texts` as a list. Raises InputError for what holds no texts, such as bytes or a mapping."""
     _refuse_scalar(texts)
     return list(texts)

@@ -2,9 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,58 +11,41 @@ from numpy.typing import ArrayLike, NDArray
 from ftool_runtime.engine import Engine, Outputs
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.manifest import Manifest
+from ftool_runtime.tasks.classification_answers import (
+    Answer,
+    Classification,
+    Input,
+    LabelScore,
+    Score,
+    pair_of,
+)
 from ftool_runtime.tasks.encoder_model import EncoderModel
 from ftool_runtime.tasks.many_texts import cut, listed
 from ftool_runtime.token_encoder import Tokens
+
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "Classification",
+    "LabelScore",
+    "Score",
+    "TextClassifier",
+    "Thresholds",
+    "classify",
+    "probabilities",
+    "resolve_thresholds",
+]
 
 DEFAULT_THRESHOLD = 0.5  # multi-label, where nothing was tuned: more likely than not
 
 Thresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelScore:
-    """A label and its probability."""
-
-    label: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What the model says of one text.
-
-    Attributes:
-        label: the most probable label.
-        score: its probability.
-        labels: the labels that apply, most probable first. Single-label: the best one. Multi-label: those at
-            or above their thresholds, perhaps none.
-        scores: the probability of every label, in the manifest's order.
-        top: as many of the best labels as `top_k` asked for, best first; without `top_k` those of `labels`.
-        truncated: the text was longer than the model takes and its end was not read.
-    """
-
-    label: str
-    score: float
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
-    top: tuple[LabelScore, ...]
-    truncated: bool = False
-
-    def to_json(self, text: str) -> dict[str, Any]:
-        """The answer to `text` as `predict` prints it: JSON values."""
-        return {
-            "text": text,
-            "label": self.label,
-            "score": self.score,
-            "labels": list(self.labels),
-            "top": [{"label": one.label, "score": one.score} for one in self.top],
-            "truncated": self.truncated,
-        }
-
-
 class TextClassifier(EncoderModel):
-    """A loaded classifier. Call it on one text or on many; several threads may do so at once."""
+    """A loaded classifier. Call it on one input or on many; several threads may do so at once.
+
+    An input is a text. Of a model for pairs it is two: a tuple of them, or a dict of "text" and "text_pair". Answers
+    are `Classification`, or `Score` where `regression` says that the model gives a number; there are no `labels` then.
+    """
 
     call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")
 
@@ -73,54 +55,51 @@ class TextClassifier(EncoderModel):
         self._thresholds = engine.manifest.thresholds
         self.labels = engine.manifest.labels
         self.multi_label = engine.manifest.multi_label
+        self.regression = engine.manifest.regression
+        self.pairs = engine.manifest.pairs
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """A logit for every label."""
-        return len(manifest.labels)
+        """A logit for every label, or one number."""
+        return 1 if manifest.regression else len(manifest.labels)
 
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # a str is Iterable[str] too, and the first overload wins
-        self, texts: str, *, top_k: int | None = None, thresholds: Thresholds | None = None
-    ) -> Classification: ...
+    @property
+    def input_fields(self) -> tuple[str, ...]:
+        """The names of an input's texts."""
+        return ("text", "text_pair") if self.pairs else ("text",)
 
-    @overload
-    def __call__(
-        self, texts: Iterable[str], *, top_k: int | None = None, thresholds: Thresholds | None = None
-    ) -> list[Classification]: ...
-
-    def __call__(
-        self, texts: str | Iterable[str], *, top_k: int | None = None, thresholds: Thresholds | None = None
-    ) -> Classification | list[Classification]:
-        """Classify one text, or many in one call.
+    def __call__(self, texts: Any, *, top_k: int | None = None, thresholds: Thresholds | None = None) -> Any:
+        """Classify one input, or many in one call.
 
         Args:
-            texts: a string, or strings; an answer does not depend on the others.
+            texts: a string, or strings; of a model for pairs a tuple or a dict, or these in a list. An answer does
+                not depend on the others.
             top_k: how many labels `Classification.top` holds; None: those that apply.
             thresholds: multi-label only: the probability from which a label applies, one for all labels,
                 one a label, or a mapping that changes some; None: the bundle's own.
 
         Returns:
-            One answer for a string; for strings a list of answers in the same order.
+            One answer, a Classification or a Score, for one input; for several a list in the same order.
 
         Raises:
-            InputError: a text is no string, blank or not Unicode (`row` tells which), or an option is wrong.
+            InputError: a text is no string, blank or not Unicode, or comes without its pair (`row` tells which), or
+                an option is wrong.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
         limits = self._limits(top_k, thresholds)
-        if isinstance(texts, str):
+        if isinstance(texts, str) or (self.pairs and isinstance(texts, tuple | Mapping)):
             return self._answers([texts], 0, top_k, limits)[0]
         return self._answers(listed(texts), 0, top_k, limits)
 
     def predict_iter(
         self,
-        texts: Iterable[str],
+        texts: Iterable[Input],
         *,
         batch_size: int = 64,
         top_k: int | None = None,
         thresholds: Thresholds | None = None,
-    ) -> Iterator[Classification]:
+    ) -> Iterator[Answer]:
         """Classify a stream of texts, in order, with at most `batch_size` of them in memory.
 
         Texts are taken from `texts` only as answers are asked for. Raises InputError at once where an option
@@ -131,56 +110,68 @@ class TextClassifier(EncoderModel):
 
     def predict_batches(
         self,
-        batches: Iterable[Sequence[str]],
+        batches: Iterable[Sequence[Input]],
         *,
         top_k: int | None = None,
         thresholds: Thresholds | None = None,
-    ) -> Iterator[list[Classification]]:
+    ) -> Iterator[list[Answer]]:
         """Classify a stream of lists of texts, as long as the caller makes them: the answers of each list.
 
         Raises as `predict_iter`; a text's `row` counts from the start of the stream.
         """
         return self._stream(batches, top_k, self._limits(top_k, thresholds))
 
-    def logits(self, texts: Iterable[str]) -> NDArray[np.float32]:
+    def logits(self, texts: Iterable[Input]) -> NDArray[np.float32]:
         """The graph's own output, float32 (texts, labels), no softmax or sigmoid. Raises as `__call__`."""
         return self._logits(self._rows(listed(texts), 0))
 
-    def outputs(self, inputs: Iterable[str]) -> Outputs:
+    def outputs(self, inputs: Iterable[Input]) -> Outputs:
         """As `logits`."""
         return self.logits(inputs)
 
     def _limits(self, top_k: int | None, thresholds: Thresholds | None) -> NDArray[np.float64] | None:
         """Check the options before any text is read; the threshold of every label where several may apply."""
+        if self.regression and (top_k is not None or thresholds is not None):
+            raise InputError("top_k and thresholds are for labels; this model gives a number")
         _check_options(top_k, thresholds, self.multi_label)
         return resolve_thresholds(thresholds, self.labels, self._thresholds) if self.multi_label else None
 
     def _stream(
-        self, batches: Iterable[Sequence[str]], top_k: int | None, limits: NDArray[np.float64] | None
-    ) -> Iterator[list[Classification]]:
+        self, batches: Iterable[Sequence[Input]], top_k: int | None, limits: NDArray[np.float64] | None
+    ) -> Iterator[list[Answer]]:
         first_row = 0
         for batch in batches:
             yield self._answers(batch, first_row, top_k, limits)
             first_row += len(batch)
 
-    def _rows(self, texts: Sequence[str], first_row: int) -> list[Tokens]:
-        return [self._engine.tokens.encode(text, row) for row, text in enumerate(texts, first_row)]
+    def _rows(self, texts: Sequence[Any], first_row: int) -> list[Tokens]:
+        encode = self._engine.tokens.encode
+        if not self.pairs:
+            return [encode(text, row) for row, text in enumerate(texts, first_row)]
+        pairs = [pair_of(given, row) for row, given in enumerate(texts, first_row)]
+        return [encode(text, row, pair) for row, (text, pair) in enumerate(pairs, first_row)]
 
     def _logits(self, rows: Sequence[Tokens]) -> NDArray[np.float32]:  # (rows, labels)
         return np.asarray(self._engine.outputs(rows))
 
     def _answers(
-        self, texts: Sequence[str], first_row: int, top_k: int | None, limits: NDArray[np.float64] | None
-    ) -> list[Classification]:
+        self, texts: Sequence[Input], first_row: int, top_k: int | None, limits: NDArray[np.float64] | None
+    ) -> list[Answer]:
         rows = self._rows(texts, first_row)
-        return classify(
-            self._logits(rows),
-            self.labels,
-            multi_label=self.multi_label,
-            thresholds=limits,
-            top_k=top_k,
-            truncated=[row.truncated for row in rows],
-        )
+        truncated = [row.truncated for row in rows]
+        if self.regression:
+            values = _finite(self._logits(rows))[:, 0].tolist()
+            return [Score(value, cut) for value, cut in zip(values, truncated, strict=True)]
+        return [
+            *classify(
+                self._logits(rows),
+                self.labels,
+                multi_label=self.multi_label,
+                thresholds=limits,
+                top_k=top_k,
+                truncated=truncated,
+            )
+        ]
 
 
 def probabilities(logits: ArrayLike, *, multi_label: bool) -> NDArray[np.float64]:
@@ -230,17 +221,21 @@ def classify(
         InputError: `top_k` or `thresholds` makes no sense.
         BundleError: a logit is not a finite number.
     """
-    values = np.asarray(logits)
-    if not np.isfinite(values).all():
-        row = int((~np.isfinite(values)).any(axis=-1).argmax())
-        raise BundleError(
-            f"the model's answer to text {row} is not a finite number; run `ftool parity` on its checkpoint"
-        )
+    values = _finite(np.asarray(logits))
     _check_options(top_k, thresholds, multi_label)
     limits = resolve_thresholds(thresholds, labels) if multi_label else None
     scores = probabilities(values, multi_label=multi_label)
     cut = truncated if truncated is not None else [False] * len(values)
     return [_answer(*row, labels, limits, top_k) for row in zip(values, scores, cut, strict=True)]
+
+
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).any(axis=-1).argmax())
+        raise BundleError(
+            f"the model's answer to text {row} is not a finite number; run `ftool parity` on its checkpoint"
+        )
+    return values
 
 
 def _answer(

@@ -13,6 +13,37 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 
 
+# The names that two texts of one example go by, first and second.
+PAIR_COLUMNS = (
+    ("text", "text_pair"), ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"),
+    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"),
+    ("query", "document"), ("question", "sentence"), ("question", "passage"),
+)  # fmt: skip
+
+
+def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[int, int | None]:
+    """Where the columns of the texts, and of second texts if there are any, stand. Raises DataError for neither.
+
+    Second texts are those of the column `pair`; or, where neither is named, of two columns that usually go together.
+    """
+    if name is None and pair is None:
+        lowered = [column.lower() for column in table.columns]
+        for one, other in PAIR_COLUMNS:
+            if lowered.count(one) == lowered.count(other) == 1:
+                return lowered.index(one), lowered.index(other)
+    if pair is None:
+        return text_column(table, name), None
+    second = find_column(table, pair, (), "second texts", "--set data.text_pair=NAME")
+    if name is None:
+        usual = [one for one, other in PAIR_COLUMNS if other == pair.lower()]
+        first = find_column(table, None, (*usual, *TEXT_COLUMNS), "texts", "--text-column")
+    else:
+        first = find_column(table, name, TEXT_COLUMNS, "texts", "--text-column")
+    if first == second:
+        raise DataError(f"{table.source}: both texts are the column {table.columns[first]!r}; name another")
+    return first, second
+
+
 def text_column(table: Table, name: str | None) -> int:
     """Where the column `name`, or the one that usually holds texts, stands. Raises DataError for neither."""
     return find_column(table, name, TEXT_COLUMNS, "texts", "--text-column")

@@ -14,6 +14,8 @@ class Examples:
     Attributes:
         labels: the names of each text's labels; one a text, or any number where the data is multi-label.
         table: the rows that the texts come from, one each, by whose cells metrics can be sliced.
+        pairs: the second text of each example, where examples have two.
+        scores: the number that each text should get, where the answer is one; there are no labels then.
     """
 
     source: str
@@ -21,6 +23,15 @@ class Examples:
     labels: list[tuple[str, ...]]
     rows: list[int]
     table: Table = field(default_factory=Table)
+    pairs: list[str] | None = None
+    scores: list[float] | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """What tells examples apart: the text, or both."""
+        if self.pairs is None:
+            return self.texts
+        return [f"{text}\n{pair}" for text, pair in zip(self.texts, self.pairs, strict=True)]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -33,6 +44,8 @@ class Examples:
             [self.labels[position] for position in positions],
             [self.rows[position] for position in positions],
             self.table.take(positions),
+            None if self.pairs is None else [self.pairs[position] for position in positions],
+            None if self.scores is None else [self.scores[position] for position in positions],
         )
 
 

@@ -43,4 +43,5 @@ def numbered(examples: Examples, label_names: Sequence[str], *, multi_label: boo
         examples.rows,
         examples.source,
         examples.table,
+        examples.pairs,
     )

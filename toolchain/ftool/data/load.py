@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from ftool.recipe import DataSettings
 
-from .columns import label_column, text_column
+from .columns import label_column, text_column, text_columns
 from .cutting import cut_missing_splits, cut_off
 from .examples import Examples, checked_texts
 from .fingerprint import fingerprint
 from .label_set import label_set, numbered, refuse_unknown
 from .labels import LabelReader, label_reader
+from .numbers import is_regression, numbers_of, refuse_constant
 from .overlaps import contradictions, shared_texts
 from .sources import find_tables, only_table, read_data
 from .table import Table
@@ -29,46 +30,69 @@ def load_dataset(settings: DataSettings, task: str = "text-classification") -> C
     if task != "text-classification":
         raise DataError(f"labelled texts are for text-classification, not for the task {task!r}")
     tables = find_tables(settings)
-    reader = _reader(settings, tables)
+    regression = is_regression(settings, tables)
+    reader = None if regression else _reader(settings, tables)
     splits = {name: _examples(table, settings, reader) for name, table in tables.items()}
-    label_names = label_set(splits, reader.names)
-    warnings = _unused_names(reader, label_names) + shared_texts(splits) + contradictions(splits["train"])
+    _refuse_half_pairs(splits)
+    label_names = () if reader is None else label_set(splits, reader.names)
+    warnings = _warnings(reader, label_names, splits)
     notes = [
-        _columns_note(tables["train"], settings),
-        *cut_missing_splits(splits, settings, cut_off, "stratified by label"),
+        _columns_note(tables["train"], settings, regression=regression),
+        *cut_missing_splits(
+            splits, settings, cut_off, "each text on one side" if regression else "stratified by label"
+        ),
     ]
     for note in notes:
         _log.info("%s", note)
     for warning in warnings:
         _log.warning("%s", warning)
+    multi_label = reader is not None and reader.multi_label
     finished = {
-        name: numbered(examples, label_names, multi_label=reader.multi_label)
-        for name, examples in splits.items()
+        name: _finished(examples, label_names, multi_label=multi_label) for name, examples in splits.items()
     }
+    if regression:
+        refuse_constant(finished["train"].source, finished["train"].scores)
     return ClassificationData(
         train=finished["train"],
         validation=finished["validation"],
         test=finished["test"],
         label_names=label_names,
-        multi_label=reader.multi_label,
+        multi_label=multi_label,
         sha256=fingerprint(splits["train"], label_names),
+        regression=regression,
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
 
 
 def load_split(
-    settings: DataSettings, label_names: Sequence[str], *, multi_label: bool, split: str = "test"
+    settings: DataSettings,
+    label_names: Sequence[str],
+    *,
+    multi_label: bool,
+    regression: bool = False,
+    pairs: bool = False,
+    split: str = "test",
 ) -> Split:
-    """Labelled examples for a model that has its labels already: those of `split`, or of the only one.
+    """Labelled examples for a model that is trained already: those of `split`, or of the only one.
 
-    Raises DataError as `load_dataset` does, and for a label that the model does not know.
+    Raises DataError as `load_dataset` does, and for a label that the model does not know, or a text without the second
+    one that it takes.
     """
     table = only_table(read_data(settings), split, settings.path)
-    reader = _reader(replace(settings, multi_label=multi_label), {split: table})
+    if not pairs and settings.text_pair is None and settings.text is None:
+        settings = replace(
+            settings, text=table.columns[text_columns(table, None, None)[0]]
+        )  # of two the first
+    reader = None if regression else _reader(replace(settings, multi_label=multi_label), {split: table})
     examples = _examples(table, settings, reader)
-    refuse_unknown(examples, label_names, "the model does not know")
-    return numbered(examples, label_names, multi_label=multi_label)
+    if pairs and examples.pairs is None:
+        raise DataError(
+            f"{table.source}: the model takes two texts; name the column of the second with --set data.text_pair=NAME"
+        )
+    if reader is not None:
+        refuse_unknown(examples, label_names, "the model does not know")
+    return _finished(examples, label_names, multi_label=multi_label)
 
 
 def load_texts(settings: DataSettings, split: str = "test") -> list[str]:
@@ -87,24 +111,60 @@ def _reader(settings: DataSettings, tables: Mapping[str, Table]) -> LabelReader:
     return label_reader(settings, cells, tables[first].class_names, tables[first].columns[columns[first]])
 
 
-def _examples(table: Table, settings: DataSettings, reader: LabelReader) -> Examples:
-    texts, labels = text_column(table, settings.text), label_column(table, settings.label)
+def _examples(table: Table, settings: DataSettings, reader: LabelReader | None) -> Examples:
+    texts, pairs = text_columns(table, settings.text, settings.text_pair)
+    labels = label_column(table, settings.label)
     if not table.rows:
         raise DataError(f"{table.source}: holds no examples")
     numbers = [row.number for row in table.rows]
     return Examples(
         table.source,
         checked_texts(table.source, numbers, [row.cells[texts] for row in table.rows]),
-        [reader.read(row.cells[labels], table.source, row.number) for row in table.rows],
+        [
+            () if reader is None else reader.read(row.cells[labels], table.source, row.number)
+            for row in table.rows
+        ],
         numbers,
         table,
+        None
+        if pairs is None
+        else checked_texts(table.source, numbers, [row.cells[pairs] for row in table.rows], "second text"),
+        numbers_of(table, table.columns[labels]) if reader is None else None,
     )
 
 
-def _columns_note(table: Table, settings: DataSettings) -> str:
-    texts = table.columns[text_column(table, settings.text)]
-    labels = table.columns[label_column(table, settings.label)]
-    return f"{table.source}: texts from the column {texts!r}, labels from {labels!r}"
+def _finished(examples: Examples, label_names: Sequence[str], *, multi_label: bool) -> Split:
+    if examples.scores is None:
+        return numbered(examples, label_names, multi_label=multi_label)
+    return Split(
+        examples.texts, examples.scores, examples.rows, examples.source, examples.table, examples.pairs
+    )
+
+
+def _refuse_half_pairs(splits: Mapping[str, Examples]) -> None:
+    for examples in splits.values():
+        if (examples.pairs is None) != (splits["train"].pairs is None):
+            raise DataError(
+                f"{examples.source}: has {'one text' if examples.pairs is None else 'two texts'} a row, unlike "
+                f"{splits['train'].source}; name the columns with --text-column and --set data.text_pair=NAME"
+            )
+
+
+def _columns_note(table: Table, settings: DataSettings, *, regression: bool) -> str:
+    first, second = text_columns(table, settings.text, settings.text_pair)
+    pair = "" if second is None else f" and {table.columns[second]!r}"
+    texts, labels = table.columns[first], table.columns[label_column(table, settings.label)]
+    what = "numbers to meet (data.regression)" if regression else "labels"
+    plural = "" if second is None else "s"
+    return f"{table.source}: texts from the column{plural} {texts!r}{pair}, {what} from {labels!r}"
+
+
+def _warnings(
+    reader: LabelReader | None, label_names: Sequence[str], splits: Mapping[str, Examples]
+) -> list[str]:
+    if reader is None:
+        return shared_texts(splits)
+    return _unused_names(reader, label_names) + shared_texts(splits) + contradictions(splits["train"])
 
 
 def _unused_names(reader: LabelReader, label_names: Sequence[str]) -> list[str]:

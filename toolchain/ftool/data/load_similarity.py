@@ -10,6 +10,7 @@ from ftool.recipe import DataSettings
 
 from .cutting import cut_missing_splits, cut_off, same_text
 from .examples import Examples
+from .numbers import refuse_constant
 from .overlaps import shared_texts
 from .similarity import SimilarityData, SimilarityExample, SimilaritySplit
 from .similarity_rows import SimilarityColumns, columns_note, read_similarity, similarity_columns
@@ -35,10 +36,7 @@ def load_similarity_data(settings: DataSettings) -> SimilarityData:
     _refuse_other_kinds(tables, columns)
     splits = {name: _split(table, columns[name]) for name, table in tables.items()}
     warnings = _shared(splits)
-    if splits["train"].kind == "scored" and len(set(splits["train"].scores)) == 1:
-        raise DataError(
-            f"{splits['train'].source}: all scores are {splits['train'].scores[0]:g}; they must differ"
-        )
+    refuse_constant(splits["train"].source, splits["train"].scores)
     groups, how = _groups(splits["train"].examples)
     cut = _Cutter(groups)
     notes = [columns_note(tables["train"], columns["train"]), *cut_missing_splits(splits, settings, cut, how)]

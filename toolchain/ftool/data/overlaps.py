@@ -8,10 +8,10 @@ from .examples import Examples
 
 def shared_texts(splits: Mapping[str, Examples]) -> list[str]:
     """A warning for each of validation and test that holds texts of the training split."""
-    trained = {same_text(text) for text in splits["train"].texts}
+    trained = {same_text(key) for key in splits["train"].keys}
     warnings = []
     for name, examples in splits.items():
-        shared = [row for row, text in enumerate(examples.texts) if same_text(text) in trained]
+        shared = [row for row, text in enumerate(examples.keys) if same_text(text) in trained]
         if name != "train" and shared:
             first = f"row {examples.rows[shared[0]]}: {examples.texts[shared[0]][:60]!r}"
             warnings.append(
@@ -25,7 +25,7 @@ def contradictions(examples: Examples) -> list[str]:
     """A warning where the same text has different labels in different rows."""
     differing = [
         rows
-        for rows in rows_by_text(examples.texts).values()
+        for rows in rows_by_text(examples.keys).values()
         if len({frozenset(examples.labels[row]) for row in rows}) > 1
     ]
     if not differing:

@@ -1,17 +1,17 @@
 """Rows of a table as pairs, triplets or scored pairs: which columns those are, and what can't be used."""
 
 import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftool.recipe import DataSettings
 
 from .columns import column_of, find_column
-from .examples import checked_texts, is_missing, listed_rows
+from .examples import checked_texts, is_missing
+from .numbers import number_of, numbers_of
 from .pairs import column_references
 from .similarity import SimilarityExample, SimilarityKind
-from .table import Cell, Table
+from .table import Table
 from .types import DataError
 
 ANCHOR_COLUMNS = (
@@ -87,7 +87,7 @@ def read_similarity(table: Table, columns: SimilarityColumns) -> list[Similarity
         else column_references(table, columns.negative, "negative")
     )
     scores: Sequence[float | None] = (
-        [None] * len(numbers) if columns.score is None else _scores(table, columns.score)
+        [None] * len(numbers) if columns.score is None else numbers_of(table, columns.score)
     )
     return [
         SimilarityExample(anchor, positive, negative, score, number)
@@ -116,27 +116,4 @@ def _usual(table: Table, name: str | None, usual: Sequence[str], content: str, f
 
 def _are_numbers(table: Table, column: str) -> bool:
     cells = [cell for cell in column_of(table, column) if not is_missing(cell)]
-    return bool(cells) and all(_number(cell) is not None for cell in cells)
-
-
-def _scores(table: Table, column: str) -> list[float]:
-    cells = column_of(table, column)
-    numbers = [_number(cell) for cell in cells]
-    bad = [row.number for row, number in zip(table.rows, numbers, strict=True) if number is None]
-    if bad:
-        first = next(cell for cell, number in zip(cells, numbers, strict=True) if number is None)
-        raise DataError(
-            f"{table.source}: {listed_rows(bad)} with no number in the column {column!r}, such as "
-            f"{str(first)[:40]!r}; correct or remove {'them' if bad[1:] else 'it'}"
-        )
-    return [number for number in numbers if number is not None]
-
-
-def _number(cell: Cell) -> float | None:
-    if isinstance(cell, bool | Mapping):
-        return None
-    try:
-        number = float(cell)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+    return bool(cells) and all(number_of(cell) is not None for cell in cells)

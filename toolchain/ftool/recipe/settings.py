@@ -57,6 +57,9 @@ class DataSettings:
         TAGGING_TASK,
         _CHAT,
     ] = None
+    text_pair: Annotated[
+        str | None, "the column of second texts; found where two columns are named for it", _CLASSIFY
+    ] = None
     label: Annotated[
         str | None,
         "the column of the labels, tags or entities; found by its usual name",
@@ -112,6 +115,9 @@ class DataSettings:
     multi_label: Annotated[
         bool | None, "whether a text has several labels; seen from the data", _CLASSIFY
     ] = None
+    regression: Annotated[
+        bool | None, "whether the answer is one number, not a label; seen from the data", _CLASSIFY
+    ] = None
     validation_fraction: Annotated[float, "share of the training data, where validation is cut off"] = 0.1
     test_fraction: Annotated[float, "share of the training data, where the test is cut off"] = 0.1
     seed: Annotated[int, "which rows are cut off"] = 13
@@ -148,7 +154,8 @@ class TrainSettings:
     ] = "auto"
     max_length: Annotated[
         int | None,
-        "tokens of a text, a source, or a prompt with its answer; longer ones are cut; 128; 512 for text-generation; "
+        "tokens of a text, a source, or a prompt with its answer; longer ones are cut, "
+        "for token-classification into windows; 128; 512 for text-generation; "
         "for question-answering tokens of a window with its question; 384",
     ] = None
     stride: Annotated[

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +81,11 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     if recipe.train.method != "head":
         with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
             tuned = train_weights(loaded, objective, start_head, partial, resume_from)
-    logits = compute_logits(loaded, data.validation.texts)
+    logits = compute_logits(loaded, data.validation.inputs)
     loaded = replace(loaded, thresholds=objective.thresholds(logits))
     report = TrainReport(
         validation=judge(loaded, logits, data.validation, "validation"),
-        test=judge(loaded, compute_logits(loaded, data.test.texts), data.test, "test"),
+        test=judge(loaded, compute_logits(loaded, data.test.inputs), data.test, "test"),
         training=_account(head, tuned, examples=len(data.train), seconds=time.monotonic() - began),
         recipe=asdict(recipe),
         data=_describe(loaded, data),
@@ -108,9 +108,9 @@ def evaluate(
     if on == "bundle":
         return _evaluate_bundle(recipe, ModelFolder(folder).require_bundle(), data, split)
     loaded = load_classifier(ModelFolder(folder).require_run())
-    examples = labelled_examples(recipe, data, split, loaded.labels, multi_label=loaded.multi_label)
-    _warn_of_cut(count_truncated(loaded, examples.texts), examples, split, loaded.max_length)
-    return judge(loaded, compute_logits(loaded, examples.texts), examples, split)
+    examples = labelled_examples(recipe, data, split, loaded)
+    _warn_of_cut(count_truncated(loaded, examples.inputs), examples, split, loaded.max_length)
+    return judge(loaded, compute_logits(loaded, examples.inputs), examples, split)
 
 
 def load(checkpoint: str | Path) -> LoadedClassifier:
@@ -120,25 +120,59 @@ def load(checkpoint: str | Path) -> LoadedClassifier:
 
 def sample_examples(loaded: LoadedClassifier) -> ClassificationExamples:
     """Some texts without labels, where no data was named."""
-    return ClassificationExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
+    if not loaded.pairs:
+        return ClassificationExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
+    others = (*SAMPLE_TEXTS[1:], SAMPLE_TEXTS[0])
+    both = zip(SAMPLE_TEXTS, others, strict=True)
+    return ClassificationExamples(loaded=loaded, inputs=[{"text": a, "text_pair": b} for a, b in both])
 
 
-def inputs(recipe: Recipe, split: str) -> Sequence[str]:
-    """The texts of a split of the recipe's data. Raises DataError."""
-    return load_dataset(recipe.data, recipe.task).split(split).texts
+def inputs(recipe: Recipe, split: str) -> Sequence[Any]:
+    """The texts, or the pairs, of a split of the recipe's data. Raises DataError."""
+    return load_dataset(recipe.data, recipe.task).split(split).inputs
 
 
-def labelled_examples(
-    recipe: Recipe, data: DataSettings | None, split: str, labels: Sequence[str], *, multi_label: bool
-) -> Split:
+class Answers(Protocol):
+    """What decides how examples are read for a model that is trained already: a checkpoint's facts, or a manifest's."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the logits; none with `regression`."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text has any number of labels."""
+
+    @property
+    def regression(self) -> bool:
+        """Whether the answer is one number."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether an input is two texts."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """Several labels a text: the probability from which each applies."""
+
+
+def labelled_examples(recipe: Recipe, data: DataSettings | None, split: str, model: Answers) -> Split:
     """A split of `data`, or of the recipe's own, with its labels numbered as the model numbers them.
 
     Raises DataError where the model does not know a label.
     """
     if data is not None:
-        return load_split(data, labels, multi_label=multi_label, split=split)
+        return load_split(
+            data,
+            model.labels,
+            multi_label=model.multi_label,
+            regression=model.regression,
+            pairs=model.pairs,
+            split=split,
+        )
     own = load_dataset(recipe.data, recipe.task)
-    if own.label_names != tuple(labels) or own.multi_label != multi_label:
+    kinds = [(one.multi_label, one.regression, one.pairs) for one in (own, model)]
+    if own.label_names != model.labels or kinds[0] != kinds[1]:
         raise DataError(
             f"{recipe.data.path}: its labels are not those that the model was trained for; "
             "train it again, or name other data with --data"
@@ -148,58 +182,46 @@ def labelled_examples(
 
 def judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
     """The metrics of run/'s `logits` (examples, labels) on the examples of the split called `split`."""
-    return _evaluation(
-        logits, examples, split, loaded.labels, loaded.thresholds, on="run", multi_label=loaded.multi_label
-    )
+    return _evaluation(logits, examples, split, loaded, on="run")
 
 
 def _evaluation(
     logits: NDArray[np.float32],
     examples: Split,
     split: str,
-    labels: Sequence[str],
-    thresholds: Sequence[float] | None,
+    model: Answers,
     *,
     on: Literal["run", "bundle"],
-    multi_label: bool,
 ) -> Evaluation:
-    targets = encode_targets(examples.labels, len(labels), multi_label=multi_label).numpy()
-    judged = partial(classification_outcomes, multi_label=multi_label, thresholds=thresholds)
+    kind = {"multi_label": model.multi_label, "regression": model.regression}
+    targets = encode_targets(examples.labels, len(model.labels), **kind).numpy()
+    judged = partial(classification_outcomes, multi_label=model.multi_label, thresholds=model.thresholds)
     return Evaluation(
         task=NAME,
         on=on,
         split=split,
         examples=len(examples),
-        metrics=classification_metrics(
-            logits, targets, labels, multi_label=multi_label, thresholds=thresholds
-        ),
-        outcomes=partial(judged, logits, targets),
+        metrics=classification_metrics(logits, targets, model.labels, thresholds=model.thresholds, **kind),
+        outcomes=None if model.regression else partial(judged, logits, targets),
         rows=examples.table,
     )
 
 
 def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, split: str) -> Evaluation:
     manifest = Manifest.read(bundle)
-    examples = labelled_examples(recipe, data, split, manifest.labels, multi_label=manifest.multi_label)
+    examples = labelled_examples(recipe, data, split, manifest)
     with ftool_runtime.load(bundle, profile="throughput") as model:
-        logits = model.logits(examples.texts)
+        logits = model.logits(examples.inputs)
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
-    encoded = tokenizer.encode_batch([manifest.input.prefix + text for text in examples.texts])
-    cut = sum(len(one.ids) > manifest.input.max_length for one in encoded)
+    texts = [manifest.input.prefix + text for text in examples.texts]
+    given = texts if examples.pairs is None else list(zip(texts, examples.pairs, strict=True))
+    cut = sum(len(one.ids) > manifest.input.max_length for one in tokenizer.encode_batch(given))
     _warn_of_cut(cut, examples, split, manifest.input.max_length)
-    return _evaluation(
-        logits,
-        examples,
-        split,
-        manifest.labels,
-        manifest.thresholds,
-        on="bundle",
-        multi_label=manifest.multi_label,
-    )
+    return _evaluation(logits, examples, split, manifest, on="bundle")
 
 
 def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
-    validation = json.dumps([data.validation.texts, data.validation.labels]).encode()
+    validation = json.dumps([data.validation.inputs, data.validation.labels]).encode()
     return identity(recipe, training=data.sha256, validation=sha256(validation).hexdigest())
 
 
@@ -210,6 +232,8 @@ def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifie
         resolve_base(recipe.base),
         data.label_names,
         multi_label=data.multi_label,
+        regression=data.regression,
+        pairs=data.pairs,
         pooling=pooling,
         max_length=recipe.train.max_length_for(recipe.task),
         base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
@@ -250,7 +274,7 @@ def _warn_of_cut(cut: int, examples: Split, split: str, max_length: int) -> None
 
 def _describe(loaded: LoadedClassifier, data: ClassificationData) -> dict[str, Any]:
     """The data as plain JSON; says too how many texts are longer than the network reads."""
-    cut = {name: count_truncated(loaded, data.split(name).texts) for name in SPLITS}
+    cut = {name: count_truncated(loaded, data.split(name).inputs) for name in SPLITS}
     for name in SPLITS:
         _warn_of_cut(cut[name], data.split(name), name, loaded.max_length)
     return {

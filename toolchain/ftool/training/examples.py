@@ -9,23 +9,21 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from ftool_export.classifier import LoadedClassifier
+from ftool_export.encoder.loaded import all_rows
 
 _BATCHES_SORTED_TOGETHER = 50  # enough that padding nearly goes, few enough that batches stay mixed
 
 
 class TokenizedTexts(Dataset[dict[str, Any]]):
-    """Texts and targets, one example an item; `collate` makes a batch of items."""
+    """Texts, or pairs of them, and targets, one example an item; `collate` makes a batch of items."""
 
-    def __init__(self, loaded: LoadedClassifier, texts: Sequence[str], targets: Tensor) -> None:
+    def __init__(self, loaded: LoadedClassifier, inputs: Sequence[Any], targets: Tensor) -> None:
         tokenizer = loaded.tokenizer
         self._names = tuple(n for n in loaded.input_names if n != "attention_mask")
-        encoded = tokenizer(
-            [loaded.prefix + text for text in texts],
-            truncation=True,
-            max_length=loaded.max_length,
-            padding=False,
-        )
-        self._columns: dict[str, list[list[int]]] = {name: encoded[name] for name in self._names}
+        rows = all_rows(loaded, inputs)
+        self._columns: dict[str, list[list[int]]] = {"input_ids": [row.ids for row in rows]}
+        if "token_type_ids" in self._names:
+            self._columns["token_type_ids"] = [row.type_ids or [] for row in rows]
         self._padding = {
             "input_ids": tokenizer.pad_token_id,
             "token_type_ids": getattr(tokenizer, "pad_token_type_id", 0),

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 _FORMAT = "1"  # of the key and the file; another number leaves older entries unread
 
 
-def cached_features(loaded: LoadedClassifier, texts: Sequence[str]) -> np.ndarray:
-    """What the head takes for each text, float32 (texts, hidden), memory-mapped and read-only.
+def cached_features(loaded: LoadedClassifier, texts: Sequence[Any]) -> np.ndarray:
+    """What the head takes for each text or pair, float32 (texts, hidden), memory-mapped and read-only.
 
     Raises TrainingError where the cache can't be written, a full disk for one.
     """
@@ -51,19 +52,29 @@ def cached_features(loaded: LoadedClassifier, texts: Sequence[str]) -> np.ndarra
     return written
 
 
-def features_key(loaded: LoadedClassifier, texts: Sequence[str]) -> str:
+def features_key(loaded: LoadedClassifier, texts: Sequence[Any]) -> str:
     """A hash of all that the features depend on, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     model = loaded.model
-    settings = (_FORMAT, model.pooling, model.normalize, loaded.max_length, loaded.prefix, len(texts))
+    settings: tuple[Any, ...] = (
+        _FORMAT,
+        model.pooling,
+        model.normalize,
+        loaded.max_length,
+        loaded.prefix,
+        len(texts),
+    )
+    if texts and not isinstance(texts[0], str):
+        settings = (*settings, "pairs")
     digest.update(repr(settings).encode())
     digest.update(_tokenizer_text(loaded).encode())
     for name, tensor in sorted(model.encoder.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
-    for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little") + data)
+    for given in texts:
+        for text in [given] if isinstance(given, str) else given.values():
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
 
 
@@ -87,7 +98,7 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     return features
 
 
-def _write(path: Path, loaded: LoadedClassifier, texts: Sequence[str], shape: tuple[int, int]) -> None:
+def _write(path: Path, loaded: LoadedClassifier, texts: Sequence[Any], shape: tuple[int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

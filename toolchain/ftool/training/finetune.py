@@ -36,7 +36,7 @@ def measure_on_validation(
     loaded: LoadedClassifier, objective: Objective
 ) -> Callable[[nn.Module], dict[str, float]]:
     """The loss and the main metric on validation, of `loaded` as it is when asked; it is the network in training."""
-    texts, targets = objective.data.validation.texts, objective.targets("validation")
+    texts, targets = objective.data.validation.inputs, objective.targets("validation")
 
     def measure(_: nn.Module) -> dict[str, float]:
         logits = compute_logits(loaded, texts)

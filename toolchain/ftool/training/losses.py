@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy over labels or for each label, weighted and smoothed."""
+"""What training minimises: cross-entropy over labels or for each label, weighted and smoothed, or squared errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,12 @@ class ClassificationLoss:
     """Logits and targets to one number; the mean over examples, each weighted by its class.
 
     - one label a text: softmax cross-entropy, targets int64 (batch,), `weights` one per class;
-    - several: binary cross-entropy summed over labels, targets float32 (batch, labels), `weights` on positives.
+    - several: binary cross-entropy summed over labels, targets float32 (batch, labels), `weights` on positives;
+    - none, but a number: the squared error, targets float32 (batch,).
     """
 
     multi_label: bool
+    regression: bool = False
     weights: Tensor | None = None  # float32 (labels,)
     smoothing: float = 0.0  # share of the target spread over all labels (Szegedy et al. 2016)
 
@@ -32,6 +34,8 @@ class ClassificationLoss:
 
     def sum(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The batch's weighted loss, not divided: batches of an epoch add up."""
+        if self.regression:
+            return F.mse_loss(logits.squeeze(1), targets, reduction="sum")
         weights = None if self.weights is None else self.weights.to(logits.device)
         if self.multi_label:
             smooth = targets * (1 - self.smoothing) + 0.5 * self.smoothing
@@ -47,8 +51,15 @@ class ClassificationLoss:
         return float(self.weights.to(targets.device)[targets].sum())
 
 
-def encode_targets(labels: Sequence[Any], count: int, *, multi_label: bool) -> Tensor:
-    """Label indices as targets: int64 (examples,), or with several a text 0 and 1, float32 (examples, count)."""
+def encode_targets(
+    labels: Sequence[Any], count: int, *, multi_label: bool, regression: bool = False
+) -> Tensor:
+    """Label indices as targets: int64 (examples,), or with several a text 0 and 1, float32 (examples, count).
+
+    Numbers to meet stay what they are: float32 (examples,).
+    """
+    if regression:
+        return torch.tensor(labels, dtype=torch.float32)
     if not multi_label:
         return torch.tensor(labels, dtype=torch.int64)
     targets = torch.zeros(len(labels), count)

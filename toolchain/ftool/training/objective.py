@@ -13,6 +13,7 @@ from ftool.metrics import main_score
 from ftool.recipe import TrainSettings
 from ftool_runtime.tasks.text_classification import probabilities
 
+from .errors import TrainingError
 from .losses import ClassificationLoss, class_weights, encode_targets
 
 
@@ -24,13 +25,23 @@ class Objective:
     settings: TrainSettings
 
     def targets(self, split: str) -> Tensor:
-        """The split's labels: int64 (examples,), or float32 (examples, labels) of 0 and 1 with several a text."""
-        labels = self.data.split(split).labels
-        return encode_targets(labels, len(self.data.label_names), multi_label=self.data.multi_label)
+        """The split's labels: int64 (examples,), or float32 (examples, labels) of 0 and 1 with several a text.
+
+        Numbers to meet are float32 (examples,).
+        """
+        data = self.data
+        return encode_targets(
+            data.split(split).labels,
+            len(data.label_names),
+            multi_label=data.multi_label,
+            regression=data.regression,
+        )
 
     @cached_property
     def loss(self) -> ClassificationLoss:
-        """Cross-entropy with the settings' class weights and label smoothing."""
+        """Cross-entropy with the settings' class weights and label smoothing, or the squared error."""
+        if self.data.regression:
+            return _squared_error(self.settings)
         weights = class_weights(self.settings.class_weights, self.targets("train"), self.data.label_names)
         return ClassificationLoss(
             multi_label=self.data.multi_label, weights=weights, smoothing=self.settings.label_smoothing
@@ -48,6 +59,7 @@ class Objective:
             logits,
             self._validation,
             multi_label=self.data.multi_label,
+            regression=self.data.regression,
             thresholds=self.thresholds(logits),
         )
 
@@ -55,3 +67,13 @@ class Objective:
     def _validation(self) -> NDArray[np.float32] | NDArray[np.int64]:
         targets: NDArray[np.float32] | NDArray[np.int64] = self.targets("validation").numpy()
         return targets
+
+
+def _squared_error(settings: TrainSettings) -> ClassificationLoss:
+    """Raises TrainingError for settings that mean nothing where there are no labels."""
+    if settings.class_weights != "none" or settings.label_smoothing:
+        raise TrainingError(
+            "train.class_weights and train.label_smoothing are for labels, and this data has numbers "
+            "(data.regression); leave them out"
+        )
+    return ClassificationLoss(multi_label=False, regression=True)

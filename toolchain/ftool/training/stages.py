@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ftool.recipe import TrainSettings
 from ftool_export.classifier import LoadedClassifier, SequenceClassifier
+from ftool_export.encoder.loaded import all_rows
 
 from .distributed import main_process_first
 from .examples import TokenizedTexts
@@ -60,7 +61,7 @@ def train_weights(
     """
     began = time.monotonic()
     settings, model = objective.settings, loaded.model
-    train = TokenizedTexts(loaded, objective.data.train.texts, objective.targets("train"))
+    train = TokenizedTexts(loaded, objective.data.train.inputs, objective.targets("train"))
     if settings.method == "lora":
         _add_adapters(model, settings)
     network = TrainedNetwork(model, objective.loss)
@@ -77,7 +78,7 @@ def train_weights(
     )
     model.eval()
     if settings.method == "lora":
-        sample = loaded.batch(loaded.tokenize(objective.data.validation.texts[:8]))
+        sample = loaded.batch(all_rows(loaded, objective.data.validation.inputs[:8]))
         device = next(model.parameters()).device
         result["merge_difference"] = _merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
     return result | {"seconds": time.monotonic() - began}
@@ -109,7 +110,7 @@ def _merge_adapters(model: SequenceClassifier, sample: dict[str, Tensor]) -> flo
 
 
 def _labelled_features(loaded: LoadedClassifier, objective: Objective, split: str) -> LabelledFeatures:
-    texts = objective.data.split(split).texts
+    texts = objective.data.split(split).inputs
     loaded.model.to(device_name())
     features = cached_features(loaded, texts)
     loaded.model.to("cpu")
