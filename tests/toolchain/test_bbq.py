@@ -1,13 +1,15 @@
 """BBQ's scores on cases and answers whose scores follow by hand from the paper's formulas."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+import torch
+from click.testing import CliRunner, Result
 
 from ftool.bias.bbq import NO_OPTION, judge_choices
 from ftool.bias.bbq_cases import Case, read_cases
@@ -15,6 +17,7 @@ from ftool.bias.choosing import options_of_answers, options_of_scores
 from ftool.cli import main
 from ftool.data import DataError
 from ftool.recipe import DataSettings, Recipe
+from ftool_export.classifier import create_classifier, load_classifier, save_classifier
 from ftool_export.encoder.inference import compute_outputs
 from ftool_export.reader import QuestionExamples, create_reader, load_reader, save_reader
 
@@ -196,11 +199,67 @@ def test_a_reader_is_judged_by_the_options_that_its_answers_mean(reader_folder: 
     )
     assert content["metrics"] == expected.to_json()["metrics"]
     assert {one["value"] for one in content["slices"]["groups"]["slices"]} == {"village"}
+    always = json.loads(suite(reader_folder, path, "--always-answer").stdout)["metrics"]
+    assert always["unknown"] == 0  # whatever it says, it says something
 
 
-def test_bbq_is_refused_on_a_classifier_of_single_texts(tmp_path: Path) -> None:
-    Recipe(base="minilm", data=DataSettings(path="none.csv")).write(tmp_path / "recipe.toml")
-    command = ["evaluate", str(tmp_path), "--suite", "bbq", "--data", "Home.jsonl"]
-    result = CliRunner().invoke(main, command)
-    assert result.exit_code == 2
-    assert "bbq is for question-answering; this model does text-classification" in result.stderr
+@pytest.fixture(scope="module")
+def classifier_of(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a model folder whose run/ is a classifier with a random head."""
+
+    def write_folder(**kind: Any) -> Path:
+        folder = tmp_path_factory.mktemp("bbq-classifier")
+        Recipe(base=str(tiny_base), data=DataSettings(path="none.csv")).write(folder / "recipe.toml")
+        (folder / "run").mkdir()
+        torch.manual_seed(1)
+        loaded = create_classifier(str(tiny_base), ["no", "yes"], multi_label=False, **kind)
+        torch.nn.init.normal_(loaded.model.head.weight)
+        save_classifier(loaded, folder / "run")
+        return folder
+
+    return write_folder
+
+
+def suite(folder: Path, path: Path, *options: str) -> Result:
+    command = ["evaluate", str(folder), "--suite", "bbq", "--data", str(path), *options, "--json"]
+    return CliRunner().invoke(main, command)
+
+
+def test_a_classifier_of_pairs_takes_the_option_that_it_scores_highest(
+    classifier_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    records = [record(ambiguous=n < 4, negative=n % 2 == 0, label=0 if n < 4 else 1) for n in range(8)]
+    path = write(tmp_path / "Home.jsonl", records)
+    folder = classifier_of(pairs=True)
+    result = suite(folder, path, "--option-label", "yes")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+
+    found, table = read_cases(path)
+    loaded = load_classifier(folder / "run")
+    pairs = [
+        {"text": case.context, "text_pair": f"{case.question} {option}"}
+        for case in found
+        for option in case.options
+    ]
+    logits = np.asarray(compute_outputs(loaded, [row for rows in loaded.rows(pairs) for row in rows]))
+    chosen = (logits[:, 1] - logits[:, 0]).reshape(8, 3).argmax(axis=1)
+    expected = judge_choices(found, table, chosen, task="text-classification", on="run")
+    assert content["metrics"] == expected.to_json()["metrics"]
+    assert content["metrics"]["no_option"] == 0
+
+
+def test_what_bbq_cannot_ask_of_a_classifier_is_said(
+    classifier_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "Home.jsonl", [record()])
+    pairs = classifier_of(pairs=True)
+    for folder, options, message in (
+        (classifier_of(), (), "bbq asks a classifier of pairs"),
+        (pairs, (), "give --option-label one of no, yes"),
+        (pairs, ("--option-label", "maybe"), "no label 'maybe'"),
+        (pairs, ("--option-label", "yes", "--hateful", "no"), "--hateful is for hatecheck alone"),
+    ):
+        result = suite(folder, path, *options)
+        assert result.exit_code == 2
+        assert message in result.stderr

@@ -94,8 +94,11 @@ def test_a_classifier_is_judged_by_functionality_and_by_target(topic_model: Path
         ([], "name them with --hateful; the model has food, music, weather"),
         (["--hateful", "rude"], "--hateful rude: the model has no such label; it has food, music, weather"),
         (["--hateful", "food", "--hateful", "music", "--hateful", "weather"], "names every label"),
-        (["--hateful", "food", "--by", "functionality"], "has slices of its own; leave --by out"),
-        (["--hateful", "food", "--text-column", "test_case"], "takes its cases from --data PATH"),
+        (
+            ["--hateful", "food", "--by", "functionality"],
+            "takes its cases from --data PATH alone, and has slices of its own",
+        ),
+        (["--hateful", "food", "--text-column", "test_case"], "takes its cases from --data PATH alone"),
     ],
 )
 def test_what_the_suite_cannot_do_is_said(

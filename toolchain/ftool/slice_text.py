@@ -59,6 +59,8 @@ def _gaps(report: SliceReport, names: list[str], metric_names: Mapping[str, str]
 
 
 def _gap(metric: str, gap: Gap) -> str:
+    if gap.highest == gap.lowest:
+        return f"no gap, {metric}: all slices alike"
     verdict = "more than chance" if gap.beyond_chance else "no more than chance"
     return (
         f"widest gap, {metric}: {_shown(gap.gap)}, {gap.highest} above {gap.lowest}; "

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ import ftool_runtime
 from ftool.model_folder import ModelFolder
 from ftool_export.classifier import compute_logits, load_classifier
 from ftool_export.encoder.inference import compute_outputs
+from ftool_export.encoder.loaded import all_rows
 from ftool_export.reader import QuestionExamples, load_reader
 from ftool_runtime.manifest import Manifest
-from ftool_runtime.tasks.text_classification import classify
+from ftool_runtime.tasks.question_answering import read_answer
+from ftool_runtime.tasks.text_classification import classify, probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,31 @@ class Classified:
         return np.array([not wanted.isdisjoint(found) for found in self.applying])
 
 
-def classifier_labels(folder: Path, on: Literal["run", "bundle"]) -> tuple[str, ...]:
-    """The labels of a model, known before it answers anything."""
+class Classifier(Protocol):
+    """What a classifier's checkpoint and its bundle's manifest both say of it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the logits; none where it gives a number."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether several labels may apply."""
+
+    @property
+    def regression(self) -> bool:
+        """Whether it gives one number."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it reads two texts."""
+
+
+def classifier_of(folder: Path, on: Literal["run", "bundle"]) -> Classifier:
+    """What is known of a model before it answers anything."""
     if on == "bundle":
-        return Manifest.read(ModelFolder(folder).require_bundle()).labels
-    return load_classifier(ModelFolder(folder).require_run()).labels
+        return Manifest.read(ModelFolder(folder).require_bundle())
+    return load_classifier(ModelFolder(folder).require_run())
 
 
 def classify_texts(folder: Path, on: Literal["run", "bundle"], texts: Sequence[str]) -> Classified:
@@ -53,12 +75,38 @@ def classify_texts(folder: Path, on: Literal["run", "bundle"], texts: Sequence[s
 
 
 def answer_questions(
-    folder: Path, on: Literal["run", "bundle"], asked: Sequence[dict[str, str]]
+    folder: Path, on: Literal["run", "bundle"], asked: Sequence[dict[str, str]], *, always: bool
 ) -> list[str | None]:
-    """What a reader answers to questions about contexts; None where it says that there is no answer."""
+    """What a reader answers to questions about contexts; None where it says that there is no answer.
+
+    With `always` it is its best stretch of the context, whatever it thinks of there being none.
+    """
     if on == "bundle":
         with ftool_runtime.load(ModelFolder(folder).require_bundle(), profile="throughput") as model:
-            return [answer.text for answer in model(asked)]
-    loaded = load_reader(ModelFolder(folder).require_run())
-    examples = QuestionExamples(loaded=loaded, inputs=asked)
-    return [answer.text for answer in examples.answers(compute_outputs(loaded, examples.rows))]
+            spans, threshold = model.spans(asked), model.no_answer_threshold
+    else:
+        loaded = load_reader(ModelFolder(folder).require_run())
+        examples = QuestionExamples(loaded=loaded, inputs=asked)
+        spans = examples.spans(compute_outputs(loaded, examples.rows))
+        threshold = loaded.no_answer_threshold
+    return [
+        read_answer(one["context"], found, None if always else threshold).text
+        for one, found in zip(asked, spans, strict=True)
+    ]
+
+
+def score_pairs(
+    folder: Path, on: Literal["run", "bundle"], pairs: Sequence[dict[str, str]], label: str | None
+) -> NDArray[np.float64]:
+    """How a classifier of pairs scores each of them, (pairs,): the probability of `label`, or its one number."""
+    known = classifier_of(folder, on)
+    if on == "bundle":
+        with ftool_runtime.load(ModelFolder(folder).require_bundle(), profile="throughput") as model:
+            logits = np.asarray(model.outputs(pairs), dtype=np.float64)
+    else:
+        loaded = load_classifier(ModelFolder(folder).require_run())
+        logits = np.asarray(compute_outputs(loaded, all_rows(loaded, pairs)), dtype=np.float64)
+    if known.regression or label is None:
+        return logits[:, 0]
+    found: NDArray[np.float64] = probabilities(logits, multi_label=known.multi_label)
+    return found[:, known.labels.index(label)]

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.errors import InputError
+
+from .answering import Classifier
 from .bbq import NO_OPTION
 from .bbq_cases import Case
 
@@ -27,6 +30,35 @@ def options_of_scores(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """The option of the highest score in each row of `scores` (cases, 3)."""
     best: NDArray[np.int64] = scores.argmax(axis=1)
     return best
+
+
+def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
+    """Three pairs a case, for a classifier to score: the context, and the question with one of the options."""
+    return [
+        {"text": case.context, "text_pair": f"{case.question} {option}"}
+        for case in cases
+        for option in case.options
+    ]
+
+
+def option_label(model: Classifier, named: str | None) -> str | None:
+    """The label by which options are scored: the one named, or entailment; None where the model gives a number.
+
+    Raises InputError where the model reads single texts, or it can't be told which label.
+    """
+    if not model.pairs:
+        raise InputError(
+            "bbq asks a classifier of pairs, a context and a question with an option; this one reads one text"
+        )
+    if model.regression:
+        return None
+    label = named or next((one for one in model.labels if one.casefold() == "entailment"), None)
+    if label not in model.labels:
+        problem = "bbq needs to know which label" if label is None else f"the model has no label {label!r} to"
+        raise InputError(
+            f"{problem} say that an option is right: give --option-label one of {', '.join(model.labels)}"
+        )
+    return label
 
 
 def _option(case: Case, answer: str | None) -> int:

@@ -13,11 +13,11 @@ from ftool.slices import SliceSettings
 from ftool_runtime.errors import InputError
 
 from . import bbq, hatecheck
-from .answering import answer_questions, classifier_labels, classify_texts
+from .answering import answer_questions, classifier_of, classify_texts, score_pairs
 from .bbq_cases import read_cases
-from .choosing import options_of_answers
+from .choosing import option_label, options_of_answers, options_of_scores, pairs_of_options
 
-SUITES = {"hatecheck": ("text-classification",), "bbq": ("question-answering",)}
+SUITES = {"hatecheck": ("text-classification",), "bbq": ("question-answering", "text-classification")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,15 @@ class SuiteSettings:
 
     Attributes:
         hateful: hatecheck: the model's labels that say that a text is hateful.
+        option_label: bbq on a classifier of pairs: its label that says that an option answers the question.
+        always_answer: bbq on a reader: whether its best stretch counts where it would say that there is no answer.
     """
 
     name: str
     path: Path
     hateful: Sequence[str] = ()
+    option_label: str | None = None
+    always_answer: bool = False
     slicing: SliceSettings | None = None
 
 
@@ -49,7 +53,12 @@ def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSe
 def _hatecheck(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
     table = only_table(read_tables(str(suite.path), None, 0), "test", str(suite.path))
     texts, gold = hatecheck.read_cases(table)
-    labels = hatecheck.hateful_labels(classifier_labels(folder, on), suite.hateful)
+    model = classifier_of(folder, on)
+    if model.pairs or model.regression:
+        raise InputError(
+            "hatecheck needs a classifier of single texts with labels; this model is another kind"
+        )
+    labels = hatecheck.hateful_labels(model.labels, suite.hateful)
     answered = classify_texts(folder, on, texts).any_of(labels)
     return hatecheck.judge_cases(table, gold, answered, on=on, labels=labels, slicing=suite.slicing)
 
@@ -58,9 +67,15 @@ def _bbq(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Ev
     if suite.hateful:
         raise InputError("--hateful is for hatecheck alone")
     cases, table = read_cases(suite.path)
-    asked = [{"question": case.question, "context": case.context} for case in cases]
-    chosen = options_of_answers(cases, answer_questions(folder, on, asked))
-    return bbq.judge_choices(cases, table, chosen, task="question-answering", on=on, slicing=suite.slicing)
+    task = Recipe.read(ModelFolder(folder).recipe).task
+    if task == "question-answering":
+        asked = [{"question": case.question, "context": case.context} for case in cases]
+        chosen = options_of_answers(cases, answer_questions(folder, on, asked, always=suite.always_answer))
+    else:
+        label = option_label(classifier_of(folder, on), suite.option_label)
+        scores = score_pairs(folder, on, pairs_of_options(cases), label)
+        chosen = options_of_scores(scores.reshape(len(cases), -1))
+    return bbq.judge_choices(cases, table, chosen, task=task, on=on, slicing=suite.slicing)
 
 
 _SUITES = {"hatecheck": _hatecheck, "bbq": _bbq}

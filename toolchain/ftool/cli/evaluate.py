@@ -44,6 +44,16 @@ from .options import data_options, echo_json, folder_argument, json_option, spli
     help="With --suite hatecheck: a label of the model that means hateful; can be repeated.",
 )
 @click.option(
+    "--option-label",
+    metavar="LABEL",
+    help="With --suite bbq on a classifier of pairs: its label that means that an option answers the question.",
+)
+@click.option(
+    "--always-answer",
+    is_flag=True,
+    help="With --suite bbq on a reader: take its best stretch even where it would say that there is no answer.",
+)
+@click.option(
     "--predictions",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -59,6 +69,8 @@ def evaluate(
     min_examples: int,
     suite: str | None,
     hateful: tuple[str, ...],
+    option_label: str | None,
+    always_answer: bool,
     predictions: Path | None,
     data: DataFlags,
     as_json: bool,
@@ -68,12 +80,26 @@ def evaluate(
 
     slicing = SliceSettings(min_examples=min_examples)
     if suite is not None:
-        report = _evaluate_suite(folder, on, suite, data, by, hateful, slicing)
+        if by or data.path is None or data != DataFlags(path=data.path):
+            raise InputError(
+                f"--suite {suite} takes its cases from --data PATH alone, and has slices of its own"
+            )
+        from ftool.bias import SuiteSettings, evaluate_suite
+
+        settings = SuiteSettings(
+            name=suite,
+            path=Path(data.path),
+            hateful=hateful,
+            option_label=option_label,
+            always_answer=always_answer,
+            slicing=slicing,
+        )
+        report = evaluate_suite(folder, on=on, suite=settings)
     else:
         from ftool import evaluation
 
-        settings = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
-        report = evaluation.evaluate(folder, on=on, data=settings, split=split, by=by, slicing=slicing)
+        source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
+        report = evaluation.evaluate(folder, on=on, data=source, split=split, by=by, slicing=slicing)
     if predictions is not None:
         _write_predictions(report, predictions)
     if as_json:
@@ -95,22 +121,3 @@ def _write_predictions(report: Any, path: Path) -> None:
             file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in report.predictions())
     except OSError as error:
         raise InputError(f"--predictions {path}: can't be written: {error.strerror}") from error
-
-
-def _evaluate_suite(
-    folder: Path,
-    on: Literal["run", "bundle"],
-    suite: str,
-    data: DataFlags,
-    by: tuple[str, ...],
-    hateful: tuple[str, ...],
-    slicing: Any,
-) -> Any:
-    from ftool.bias import SuiteSettings, evaluate_suite
-
-    if data.path is None or data != DataFlags(path=data.path):
-        raise InputError(f"--suite {suite} takes its cases from --data PATH, and no other option of the data")
-    if by:
-        raise InputError(f"--suite {suite} has slices of its own; leave --by out")
-    settings = SuiteSettings(name=suite, path=Path(data.path), hateful=hateful, slicing=slicing)
-    return evaluate_suite(folder, on=on, suite=settings)
