@@ -1,9 +1,9 @@
 """Search and answers on policyqa's 574 contexts: recall of words, embeddings and both, and what an answer takes.
 
-    python -m benchmarks.policyqa [--embedders int8=BUNDLE fp32=BUNDLE] [--reader BUNDLE] [--scale]
+    python -m benchmarks.policyqa [--embedders int8=BUNDLE fp32=BUNDLE] [--reader BUNDLE]
 
 Without `--embedders` the one that `ftool index` takes by itself. A question's text is asked of many policies, so any
-context that is paired with that text counts. `--scale` times search over 1,000, 10,000 and 100,000 passages.
+context that is paired with that text counts.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.commands import DATA, ftool, write_result
-from benchmarks.search_scale import time_calls, time_search
+from benchmarks.search_scale import time_calls
 from ftool.machine import describe_machine
 from ftool.tables import format_table
 from ftool_runtime.knowledge import MODES, KnowledgeBase
@@ -33,7 +33,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedders", nargs="+", default=["default="], metavar="NAME=BUNDLE")
     parser.add_argument("--reader", type=Path, metavar="BUNDLE")
-    parser.add_argument("--scale", action="store_true")
     parser.add_argument("--asked", type=int, default=200, help="questions whose answers are timed")
     options = parser.parse_args()
     contexts, pairs, asked = read_policyqa(DATA / "policyqa" / "dev.json")
@@ -46,8 +45,6 @@ def main() -> None:
         for named in options.embedders:
             name, _, bundle = named.partition("=")
             result[name] = measure(documents, bundle, options.reader, pairs, asked, options.asked)
-    if options.scale:
-        result["scale"] = time_search(contexts, sorted(pairs), (1_000, 10_000, 100_000))
     result["load_average_after"] = os.getloadavg()
     write_result("policyqa", result)
     show(result, [named.partition("=")[0] for named in options.embedders])
@@ -146,8 +143,6 @@ def show(result: Mapping[str, Any], names: Sequence[str]) -> None:
         timed = {key: value for key, value in one["latency_ms"].items() if isinstance(value, dict)}
         rows = [[key, *map(str, value.values())] for key, value in timed.items()]
         print(format_table([["ms", "p50", "p95", "p50 of processor time"], *rows]))
-    for size, modes in result.get("scale", {}).items():
-        print(size, json.dumps(modes))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,13 @@
-"""How long search takes over 1,000 to 100,000 passages: real texts varied, and vectors drawn at random."""
+"""How long search takes over 1,000, 10,000 and 100,000 passages: real texts varied, and vectors drawn at random.
 
+    python -m benchmarks.search_scale
+
+The texts are policyqa's contexts, again and again with other words here and there, and the questions its own: all of
+one field, so that most words of a question stand in a good part of the passages, which is the hard case for BM25.
+"""
+
+import json
+import os
 import random
 import resource
 import sys
@@ -12,15 +20,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.commands import DATA, write_result
 from ftool.indexing.cutting import CutSettings, DocumentCutter
 from ftool.indexing.store import KnowledgeBaseWriter, new_meta
 from ftool.indexing.tokens import WordCounter
 from ftool.indexing.types import CutPassage, Document
+from ftool.machine import describe_machine
 from ftool_runtime.knowledge import KnowledgeBase
 
 DIMENSION = 384  # as minilm's
 REPLACED = 0.2  # of a text's words, by others of the same corpus
 QUESTIONS = 60
+SIZES = (1_000, 10_000, 100_000)
 
 
 class RandomEmbedder:
@@ -35,6 +46,17 @@ class RandomEmbedder:
     def __call__(self, texts: Sequence[str], *, kind: str) -> NDArray[np.float32]:  # noqa: ARG002
         vectors = self._generator.standard_normal((len(texts), DIMENSION)).astype(np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def main() -> None:
+    """Measure, and write benchmarks/results/search_scale.json."""
+    policies = json.loads((DATA / "policyqa" / "dev.json").read_text())["data"]
+    paragraphs = [paragraph for policy in policies for paragraph in policy["paragraphs"]]
+    questions = sorted({question["question"] for paragraph in paragraphs for question in paragraph["qas"]})
+    before = os.getloadavg()
+    sizes = time_search([paragraph["context"] for paragraph in paragraphs], questions, SIZES)
+    result = {"machine": describe_machine(), "load_average": [before, os.getloadavg()], "passages": sizes}
+    write_result("search_scale", result)
 
 
 def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[int]) -> dict[str, Any]:
@@ -120,3 +142,7 @@ def time_calls(calls: Mapping[str, Callable[[str], Any]], questions: Sequence[st
         }
         for name in calls
     }
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,6 +149,46 @@ def test_what_a_folder_that_can_not_be_read_holds_is_not_gone(
     assert "docs/deep/note.txt" in documents()
 
 
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        ("我们保存消息三十天。您可以随时删除帐户。", "消息保存多久?", "三十天"),
+        ("Tunahifadhi ujumbe kwa siku thelathini. Unaweza kufuta.", "ujumbe wa siku ngapi?", "thelathini"),
+        ("نحتفظ بالرسائل لمدة ثلاثين يومًا.\u200f يمكنك حذف حسابك.", "كم مدة الرسائل؟ لمدة", "ثلاثين"),
+        ("אנו שומרים הודעות שלושים יום. ניתן למחוק את החשבון.", "כמה יום נשמרות הודעות?", "שלושים"),
+        ("メッセージは三十日間保存されます。いつでも削除できます。", "保存期間は?", "三十日間"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
+def test_every_script_is_found_and_answered_in_its_place(
+    index: Indexing, docs: Path, text: str, question: str, answer: str, suffix: str
+) -> None:
+    (docs / f"説明{suffix}").write_text(text, encoding="utf-8")
+    index("docs")
+    with KnowledgeBase.open("kb.db", embedder=None, reader=_Finding(answer)) as base:
+        found = base.ask(question)
+        assert (found.text, found.document) == (answer, f"docs/説明{suffix}")
+        assert base.text(f"docs/説明{suffix}") == text
+        assert text[found.start : found.end] == answer
+
+
+class _Finding:
+    """A reader that knows the answer."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    def __call__(self, asked: Any) -> list[Any]:
+        return [self._read(pair["context"].find(self.answer)) for pair in asked]
+
+    def _read(self, start: int) -> SimpleNamespace:
+        if start < 0:
+            return SimpleNamespace(text=None, start=None, end=None, score=1.0, margin=-1.0)
+        return SimpleNamespace(
+            text=self.answer, start=start, end=start + len(self.answer), score=1.0, margin=1.0
+        )
+
+
 def test_an_encoding_can_be_named(index: Indexing, docs: Path) -> None:
     (docs / "deep" / "zh.txt").write_bytes("隐私政策".encode("gb18030"))
     index("docs/deep/zh.txt", reading=ReadSettings(encoding="gb18030"))
@@ -258,6 +299,7 @@ def test_a_base_that_another_writes_to_is_named(docs: Path, index: Indexing) -> 
 MEASURED = """
 import resource, sys
 from pathlib import Path
+from types import SimpleNamespace
 from ftool.indexing.build import IndexSettings, build_index
 built = build_index(Path(sys.argv[1]), [Path(sys.argv[2])], IndexSettings(embedder="none"))
 assert not built.report.failed

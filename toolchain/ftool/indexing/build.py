@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ftool.indexing.cutting import CutSettings
 from ftool.indexing.embedders import NONE, bundle_folder, embedder_bundle
-from ftool.indexing.files import ReadSettings
+from ftool.indexing.files import ReadSettings, encodes
 from ftool.indexing.run import Indexer, IndexReport
 from ftool.indexing.store import KnowledgeBaseWriter, new_meta
 from ftool.indexing.tokens import TokenCounter, TokenizerCounter, WordCounter
@@ -83,6 +83,11 @@ def build_index(
     missing = next((root for root in roots if not root.exists()), None)
     if missing is not None:
         raise DocumentError(f"{missing}: there is no such file or folder to index")
+    odd = next((root for root in roots if not encodes(str(root))), None)
+    if odd is not None:
+        raise DocumentError(
+            f"{str(odd).encode('utf-8', 'backslashreplace').decode()}: no valid Unicode; rename it"
+        )
     if not roots and not path.exists():
         raise KnowledgeBaseError(f"there is no knowledge base {path}; name documents to make one of")
     with ExitStack() as opened:
@@ -148,7 +153,7 @@ def _recorded(path: Path, meta: Meta) -> str:
 
 
 def _from_bundle(folder: Path, threads: int | None) -> _Embedding:
-    embedder = BundledEmbedder(folder, threads=threads, profile="throughput")
+    embedder = BundledEmbedder(folder, threads=threads)
     counter = TokenizerCounter(folder / TOKENIZER_FILE)
     manifest = Manifest.read(folder)
     assert manifest.embedding is not None

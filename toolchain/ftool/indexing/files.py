@@ -91,7 +91,7 @@ def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder) / name
-            if not _encodes(name):
+            if not encodes(str(path)):
                 shown = document_name(path).encode("utf-8", "backslashreplace").decode()
                 found.failed[shown] = "its name is not valid Unicode; rename it"
             elif name.startswith(".") or path.suffix.lower() not in KINDS:
@@ -121,7 +121,8 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
         found.failed[name] = str(error)
 
 
-def _encodes(name: str) -> bool:
+def encodes(name: str) -> bool:
+    """Whether a file's name is Unicode, as not all are on Linux."""
     try:
         name.encode()
     except UnicodeEncodeError:
