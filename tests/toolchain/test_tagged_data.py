@@ -364,7 +364,7 @@ def test_wnut17_is_what_its_authors_count(shared_data: Path) -> None:
     found = [
         sum(len(spans_of_tags(one.tags)) for one in data.split(name).examples) for name in ("train", "test")
     ]
-    assert found == [1975, 1079]  # Derczynski et al. 2017, table 2
+    assert found == [1975, 1079]  # Derczynski et al. 2017
     assert data.scheme == "IOB2"
     assert not data.warnings
 
