@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from ftool.chance import Chance, estimates, metrics_of, wilson
-from ftool.classification_outcomes import classification_outcomes
+from ftool.classification_outcomes import classification_outcomes, number_outcomes
 from ftool.cli import main
 from ftool.data import DataError
+from ftool.data.similarity import SimilarityExample, SimilarityKind, SimilaritySplit
 from ftool.data.table import Row, Table
-from ftool.metrics import classification_metrics
+from ftool.embedding_metrics import embedding_metrics, embedding_outcomes
+from ftool.metrics import classification_metrics, number_metrics
 from ftool.outcomes import Floats, RepeatedOutcomes, SummedOutcomes, averaged
 from ftool.recipe import DataSettings, Recipe, TrainSettings
 from ftool.slice_text import slice_text
@@ -231,3 +233,45 @@ def test_evaluate_by_a_column_that_is_not_there_lists_the_columns(sliced_model: 
     result = CliRunner().invoke(main, ["evaluate", str(sliced_model), "--by", "dialect"])
     assert result.exit_code == 2
     assert "has no column 'dialect'; the columns are 'text', 'label', 'region'" in result.stderr
+
+
+# --- answers that are numbers, and vectors
+
+
+def test_numbers_are_judged_by_slice_as_by_themselves() -> None:
+    rng = np.random.default_rng(4)
+    targets = rng.random(60)
+    logits = (targets + rng.normal(scale=0.3, size=60)).astype(np.float32)[:, None]
+    outcomes = number_outcomes(logits, targets)
+    half = np.arange(0, 60, 2)
+    assert metrics_of(outcomes, half) == pytest.approx(number_metrics(logits[half, 0], targets[half]))
+    report = slice_report(
+        outcomes, table_of(["a", "b"] * 30), "dialect", SliceSettings(chance=Chance(resamples=50))
+    )
+    assert report.main == "spearman"
+    assert {"spearman", "pearson", "mse"} <= report.gaps.keys()
+
+
+@pytest.mark.parametrize("kind", ["pairs", "triplets", "scored"])
+def test_vectors_are_judged_by_slice_of_the_examples(kind: SimilarityKind) -> None:
+    rng = np.random.default_rng(5)
+    texts = [f"text {n}" for n in range(40)]
+    examples = [
+        SimilarityExample(
+            f"query {n}",
+            texts[n],
+            texts[n - 1] if kind == "triplets" else None,
+            float(rng.random()) if kind == "scored" else None,
+        )
+        for n in range(40)
+    ]
+    split = SimilaritySplit(examples, "test.csv", kind)
+    passages = rng.normal(size=(40, 4)).astype(np.float32)
+    vectors = [passages + rng.normal(scale=0.5, size=(40, 4)).astype(np.float32), passages]
+    outcomes = embedding_outcomes(split, vectors, "cosine")
+    expected = embedding_metrics(split, vectors, "cosine")
+    found = metrics_of(outcomes, np.arange(40))
+    assert found == pytest.approx({name: expected[name] for name in found})
+    assert outcomes.main in found
+    hits = metrics_of(outcomes, np.array([3, 4]))
+    assert all(-1 <= value <= 1 for value in hits.values())

@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from ftool_runtime.tasks.text_classification import probabilities, resolve_thresholds
 
 from .calibration import confidence_bins
-from .metrics import main_metric
-from .outcomes import Floats, SummedOutcomes
+from .metrics import main_metric, number_metrics
+from .outcomes import Floats, RepeatedOutcomes, SummedOutcomes
 
 
 def classification_outcomes(
@@ -28,6 +28,16 @@ def classification_outcomes(
     """
     build = _several_labels if multi_label else _one_label
     return build(logits, targets, thresholds)
+
+
+def number_outcomes(logits: NDArray[np.float32], targets: NDArray[Any]) -> RepeatedOutcomes:
+    """The metrics of answers that are numbers, of any part of the examples."""
+    answers = logits[:, 0]
+    return RepeatedOutcomes(
+        len(targets),
+        lambda positions: number_metrics(answers[positions], targets[positions]),
+        main=main_metric(multi_label=False, regression=True),
+    )
 
 
 def _one_label(logits: NDArray[np.float32], targets: NDArray[Any], _: Any) -> SummedOutcomes:

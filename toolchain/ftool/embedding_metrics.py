@@ -10,6 +10,7 @@ from ftool.data.similarity import SimilarityKind, SimilaritySplit
 from ftool_export.embedder import Kind
 
 from .metrics import correlations
+from .outcomes import Outcomes, RepeatedOutcomes, averaged
 from .results import Metrics
 
 Vectors = NDArray[np.float32]  # (texts, width)
@@ -63,7 +64,7 @@ def embedding_metrics(split: SimilaritySplit, vectors: Sequence[Vectors], simila
     search = search_of(split)
     metrics = search_metrics(search, best_of(first, second, max(_CUTS)))
     if split.kind == "triplets":
-        metrics["triplet_accuracy"] = _nearer(split, search, first, second)
+        metrics["triplet_accuracy"] = float(_nearer(split, search, first, second).mean())
     return metrics
 
 
@@ -97,6 +98,38 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
     recall: the share of a query's relevant passages that is found; hit: whether any is. mrr: one over the rank of the
     first relevant one. ndcg: with gains of 1 (Järvelin and Kekäläinen 2002). All are means over queries.
     """
+    values = _of_queries(search, found)
+    metrics: Metrics = {name: float(value.mean()) for name, value in values.items()}
+    return metrics | {"queries": len(search.queries), "passages": len(search.corpus)}
+
+
+def embedding_outcomes(
+    split: SimilaritySplit, vectors: Sequence[Vectors], similarity: str, *, main: str | None = None
+) -> Outcomes:
+    """The metrics that `embedding_metrics` has, of any part of the examples; arguments as there.
+
+    Every query is asked of all passages, whatever part it is in, and counts once for each example that it has.
+    """
+    main = main_metric(split.kind, main)
+    first, second = (prepared(one, similarity) for one in vectors)
+    if split.kind == "scored":
+        likeness, scores = (first * second).sum(axis=1), np.array(split.scores)
+        return RepeatedOutcomes(
+            len(split), lambda places: correlations(likeness[places], scores[places]), main=main
+        )
+    search = search_of(split)
+    query = _positions(search.queries)
+    own = [query[example.anchor] for example in split.examples]
+    values = _of_queries(search, best_of(first, second, max(_CUTS)))
+    found = {name: value[own] for name, value in values.items()}
+    if split.kind == "triplets":
+        found["triplet_accuracy"] = _nearer(split, search, first, second)
+    shares = [name for name in found if name.startswith("hit_at") or name == "triplet_accuracy"]
+    return averaged(found, main=main, shares=shares)
+
+
+def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """What each query adds to the metrics of `search_metrics`, (queries,) each."""
     right = np.array(
         [
             [position in relevant for position in row]
@@ -104,27 +137,25 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
         ]
     ).reshape(len(search.queries), -1)  # (queries, ranks)
     wanted = np.array([len(relevant) for relevant in search.relevant])
-    metrics: Metrics = {}
-    for cut in _CUTS:
-        metrics[f"recall_at_{cut}"] = float((right[:, :cut].sum(axis=1) / wanted).mean())
-    for cut in _CUTS:
-        metrics[f"hit_at_{cut}"] = float(right[:, :cut].any(axis=1).mean())
+    values = {f"recall_at_{cut}": right[:, :cut].sum(axis=1) / wanted for cut in _CUTS}
+    values |= {f"hit_at_{cut}": right[:, :cut].any(axis=1).astype(np.float64) for cut in _CUTS}
     ranked = right[:, :_RANKED]
     first = np.where(ranked.any(axis=1), 1.0 / (ranked.argmax(axis=1) + 1), 0.0)
-    metrics[f"mrr_at_{_RANKED}"] = float(first.mean())
+    values[f"mrr_at_{_RANKED}"] = first
     gains = 1.0 / np.log2(np.arange(2, _RANKED + 2))
     ideal = np.cumsum(gains)[np.minimum(wanted, _RANKED) - 1]
-    metrics[f"ndcg_at_{_RANKED}"] = float(((ranked * gains[: ranked.shape[1]]).sum(axis=1) / ideal).mean())
-    return metrics | {"queries": len(search.queries), "passages": len(search.corpus)}
+    values[f"ndcg_at_{_RANKED}"] = (ranked * gains[: ranked.shape[1]]).sum(axis=1) / ideal
+    return values
 
 
-def _nearer(split: SimilaritySplit, search: Search, queries: Vectors, corpus: Vectors) -> float:
+def _nearer(split: SimilaritySplit, search: Search, queries: Vectors, corpus: Vectors) -> NDArray[np.float64]:
+    """Of each triplet whether the positive is nearer than the negative, 0 or 1."""
     query = _positions(search.queries)
     passage = _positions(search.corpus)
     rows = [(query[e.anchor], passage[e.positive], passage[e.negative or ""]) for e in split.examples]
     anchors, near, far = (list(column) for column in zip(*rows, strict=True))
     gap = (queries[anchors] * (corpus[near] - corpus[far])).sum(axis=1)
-    return float((gap > 0).mean())
+    return np.asarray(gap > 0, dtype=np.float64)
 
 
 def _positions(texts: Sequence[str]) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from .pairs import in_one_direction, pairs_note, read_pairs
 from .prompts import prompts_note, read_prompts
 from .sources import find_tables, only_table, read_data
 from .split_names import SPLITS
-from .table import Table
+from .table import Table, rows_numbered
 from .types import DataError
 
 _log = logging.getLogger(__name__)
@@ -95,15 +95,9 @@ def _reader(task: str) -> tuple[_Read, _Note]:
 def _split(table: Table, examples: Sequence[Example]) -> GenerationSplit:
     if not examples:
         raise DataError(f"{table.source}: holds no examples")
-    return GenerationSplit(examples, table.source, _rows_of(table, examples))
-
-
-def _rows_of(table: Table, examples: Sequence[Example]) -> Table:
-    """The rows of the examples; of files that are read as one, whose lines have the same numbers, none."""
-    places = {row.number: place for place, row in enumerate(table.rows)}
-    if len(places) < len(table.rows) or any(example.row not in places for example in examples):
-        return Table(table.source)
-    return table.take([places[example.row] for example in examples])
+    return GenerationSplit(
+        examples, table.source, rows_numbered(table, [example.row for example in examples])
+    )
 
 
 def _cut(

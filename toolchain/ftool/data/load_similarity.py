@@ -16,7 +16,7 @@ from .similarity import SimilarityData, SimilarityExample, SimilaritySplit
 from .similarity_rows import SimilarityColumns, columns_note, read_similarity, similarity_columns
 from .sources import find_tables, only_table, read_data
 from .split_names import SPLITS
-from .table import Table
+from .table import Table, rows_numbered
 from .types import DataError
 
 _log = logging.getLogger(__name__)
@@ -91,7 +91,11 @@ class _Cutter:
         kept, cut = cut_off(whole, fraction, seed, name)
         self._groups = {new: self._groups[old] for new, old in enumerate(kept.rows)}
         first, second = (
-            replace(train, examples=[train.examples[position] for position in part.rows])
+            replace(
+                train,
+                examples=[train.examples[position] for position in part.rows],
+                table=train.table.take(part.rows),
+            )
             for part in (kept, cut)
         )
         return first, second
@@ -129,7 +133,8 @@ def _split(table: Table, columns: SimilarityColumns) -> SimilaritySplit:
     examples = read_similarity(table, columns)
     if not examples:
         raise DataError(f"{table.source}: holds no examples")
-    return SimilaritySplit(examples, table.source, columns.kind)
+    rows = rows_numbered(table, [example.row for example in examples])
+    return SimilaritySplit(examples, table.source, columns.kind, rows)
 
 
 def _refuse_other_kinds(tables: Mapping[str, Table], columns: Mapping[str, SimilarityColumns]) -> None:

@@ -1,9 +1,10 @@
 """What data to train and judge embeddings by is once it is loaded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from .table import Table
 from .types import DataError
 
 SimilarityKind = Literal["pairs", "triplets", "scored"]
@@ -40,6 +41,7 @@ class SimilaritySplit:
     examples: Sequence[SimilarityExample]
     source: str  # the file, or the data set and split
     kind: SimilarityKind
+    table: Table = field(default_factory=Table)  # the rows of the examples, where their lines tell them apart
 
     def __len__(self) -> int:
         return len(self.examples)

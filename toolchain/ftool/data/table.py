@@ -1,6 +1,6 @@
 """Rows of named cells: what every source is read into before texts and labels are taken from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,3 +36,11 @@ class Table:
     def take(self, positions: Iterable[int]) -> "Table":
         """The rows at `positions`, in that order; a table without columns has none to take."""
         return replace(self, rows=[self.rows[position] for position in positions]) if self.columns else self
+
+
+def rows_numbered(table: Table, numbers: Sequence[int]) -> Table:
+    """The rows of these numbers, in that order; of files read as one, whose lines have the same numbers, none."""
+    places = {row.number: place for place, row in enumerate(table.rows)}
+    if len(places) < len(table.rows) or any(number not in places for number in numbers):
+        return Table(table.source)
+    return table.take([places[number] for number in numbers])

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,13 @@ from ftool.bases import BASES, resolve_base
 from ftool.data.load_similarity import load_similarity_data, load_similarity_split, similarity_fingerprint
 from ftool.data.similarity import SimilarityData, SimilaritySplit
 from ftool.data.split_names import SPLITS
-from ftool.embedding_metrics import Vectors, embedding_metrics, judged_texts, main_metric
+from ftool.embedding_metrics import (
+    Vectors,
+    embedding_metrics,
+    embedding_outcomes,
+    judged_texts,
+    main_metric,
+)
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
@@ -144,8 +151,26 @@ def judged_split(recipe: Recipe, data: DataSettings | None, split: str) -> Simil
 
 def judge(loaded: LoadedEmbedder, split: SimilaritySplit, name: str) -> Evaluation:
     """The metrics of run/'s vectors on the split called `name`."""
-    metrics = embedding_metrics(split, vectors_of(loaded, split), loaded.similarity)
-    return Evaluation(task=NAME, on="run", split=name, examples=len(split), metrics=metrics)
+    return _evaluation(split, name, vectors_of(loaded, split), loaded.similarity, on="run")
+
+
+def _evaluation(
+    split: SimilaritySplit,
+    name: str,
+    vectors: Sequence[Vectors],
+    similarity: str,
+    *,
+    on: Literal["run", "bundle"],
+) -> Evaluation:
+    return Evaluation(
+        task=NAME,
+        on=on,
+        split=name,
+        examples=len(split),
+        metrics=embedding_metrics(split, vectors, similarity),
+        outcomes=partial(embedding_outcomes, split, vectors, similarity),
+        rows=split.table,
+    )
 
 
 def _evaluate_bundle(bundle: Path, split: SimilaritySplit, name: str) -> Evaluation:
@@ -153,8 +178,7 @@ def _evaluate_bundle(bundle: Path, split: SimilaritySplit, name: str) -> Evaluat
     assert contract is not None, "the runtime refuses such a bundle of this task"
     with ftool_runtime.load(bundle, profile="throughput") as model:
         vectors = [model(texts, kind=kind) for kind, texts in judged_texts(split)]
-    metrics = embedding_metrics(split, vectors, contract.similarity)
-    return Evaluation(task=NAME, on="bundle", split=name, examples=len(split), metrics=metrics)
+    return _evaluation(split, name, vectors, contract.similarity, on="bundle")
 
 
 def _examples(loaded: LoadedEmbedder, split: SimilaritySplit, metric: str) -> EmbeddingExamples:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -17,12 +17,13 @@ from transformers import set_seed
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
-from ftool.classification_outcomes import classification_outcomes
+from ftool.classification_outcomes import classification_outcomes, number_outcomes
 from ftool.data import ClassificationData, DataError, Split, load_dataset, load_split
 from ftool.data.split_names import SPLITS
 from ftool.judging import data_examples, recipe_examples
 from ftool.metrics import classification_metrics
 from ftool.model_folder import ModelFolder
+from ftool.outcomes import Outcomes
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
 from ftool.training import checkpoints
@@ -195,14 +196,16 @@ def _evaluation(
 ) -> Evaluation:
     kind = {"multi_label": model.multi_label, "regression": model.regression}
     targets = encode_targets(examples.labels, len(model.labels), **kind).numpy()
-    judged = partial(classification_outcomes, multi_label=model.multi_label, thresholds=model.thresholds)
+    judged: Callable[..., Outcomes] = number_outcomes
+    if not model.regression:
+        judged = partial(classification_outcomes, multi_label=model.multi_label, thresholds=model.thresholds)
     return Evaluation(
         task=NAME,
         on=on,
         split=split,
         examples=len(examples),
         metrics=classification_metrics(logits, targets, model.labels, thresholds=model.thresholds, **kind),
-        outcomes=None if model.regression else partial(judged, logits, targets),
+        outcomes=partial(judged, logits, targets),
         rows=examples.table,
     )
 
