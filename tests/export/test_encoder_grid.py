@@ -1,6 +1,7 @@
 """Every encoder for every task it has: exported, run in the runtime, and equal to torch over the grid of shapes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def checkpoint(row: Supported, task: str, write: WriteCheckpoint) -> Path:
 
 def loaded_with_examples(task: str, folder: Path, texts: list[str]) -> tuple[Any, Any]:
     if task.startswith("text-classification"):
-        classifier = load_classifier(folder)
+        classifier = replace(load_classifier(folder), pairs=task.endswith("pairs"))
         pairs = [{"text": one, "text_pair": two} for one, two in zip(texts, reversed(texts), strict=True)]
         inputs: list[Any] = pairs if task.endswith("pairs") else texts
         return classifier, ClassificationExamples(loaded=classifier, inputs=inputs)
