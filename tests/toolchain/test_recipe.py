@@ -144,7 +144,8 @@ GENERATION = 'task = "translation"\n' + MINIMAL
         ('task = "poetry"\n' + MINIMAL, "there are text-classification, "),
         (
             GENERATION + 'label = "x"\n',
-            "data.label is for text-classification and token-classification, and the task is translation; data.target is",
+            "data.label is for text-classification and token-classification, and the task is translation; "
+            "data.target is",
         ),
         (GENERATION + "multi_label = false\n", "data.multi_label is for text-classification"),
         (
