@@ -380,3 +380,9 @@ def test_other_data_with_a_kind_that_the_model_lacks_is_refused(exported: Path, 
 
 def test_verify_replays_a_tagger(exported: Path) -> None:
     assert ft.verify(exported / "bundle").passed
+
+
+def test_one_example_is_for_classifiers(exported: Path) -> None:
+    result = ftool("adapt", exported, "--text", "soup", "--label", "food")
+    assert result.exit_code == 2
+    assert "teaches a model for text-classification; this one does token-classification" in result.output

@@ -19,7 +19,7 @@ from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
 from ftool.results import Evaluation
 from ftool.tasks.metrics_file import METRICS_FILE, write_metrics
-from ftool.tasks.text_classification import judge, labelled_examples
+from ftool.tasks.text_classification import NAME, judge, labelled_examples
 from ftool.training.features import cached_features
 from ftool.training.one_example import Lesson, teach_head
 from ftool_export.classifier import LoadedClassifier, compute_features, load_classifier, save_classifier
@@ -84,6 +84,10 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
     not know, a folder without run/, or validation data that can't be read.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
+    if recipe.task != NAME:
+        raise InputError(
+            f"one example teaches a model for {NAME}; this one does {recipe.task}: train it again"
+        )
     run = ModelFolder(folder).require_run()
     loaded = load_classifier(run)
     indices = _check(text, labels, loaded, max_drop)
