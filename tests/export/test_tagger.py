@@ -155,6 +155,23 @@ def test_places_are_in_the_text_as_given(loaded: LoadedTagger) -> None:
         assert all(one.text == text[one.start : one.end] == one.text.strip() for one in entities)
 
 
+def test_other_labels_or_places_are_other_answers(loaded: LoadedTagger) -> None:
+    examples = TaggingExamples(
+        loaded=loaded, inputs=["ann lee", "ann"], words=[[(0, 3), (4, 7)], [(0, 3)]], metric="f1", scorer=len
+    )
+    logits = [np.zeros((len(row.ids), len(LABELS)), np.float32) for row in examples.rows]
+    for row in logits:
+        row[:, LABELS.index("B-PER")] = 4
+    changed = [row.copy() for row in logits]
+    changed[0][:, LABELS.index("B-LOC")] = 8
+    assert examples.same(logits, logits).tolist() == [[True], [True]]
+    assert examples.same(logits, changed).tolist() == [[False], [True]]
+    assert examples.distances(logits, changed)[0] > 0.9
+    assert examples.distances(logits, changed)[1] == 0
+    assert examples.tags(changed) == [["B-LOC", "B-LOC"], ["B-PER"]]
+    assert examples.score(logits) == 2  # the scorer gets the tags of every text
+
+
 def test_a_tagger_is_written_as_transformers_reads_it(loaded: LoadedTagger, tmp_path: Path) -> None:
     save_tagger(loaded, tmp_path)
     again = load_tagger(tmp_path)
