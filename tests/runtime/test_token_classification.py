@@ -150,3 +150,18 @@ def test_verify_replays_every_window(make_tagger: Callable[..., Path]) -> None:
         manifest["files"]["golden.json"] = {"bytes": record.bytes, "sha256": record.sha256}
         Manifest.from_json(manifest).write(bundle)
         assert verify(bundle, threads=1).passed == (moved == 0.0)
+
+
+def test_a_row_counts_from_the_start_of_the_stream(tagger: ft.TokenTagger) -> None:
+    answers = tagger.predict_iter(["a", "music", "b", " "], batch_size=2)
+    assert shown(list(answers_before_error(answers))[1]) == [("music", "thing", 0)]
+    with pytest.raises(ft.InputError) as error:
+        list(tagger.predict_iter(["a", "music", "b", " "], batch_size=2))
+    assert error.value.row == 3
+
+
+def answers_before_error(answers: Iterable[ft.Entities]) -> Iterable[ft.Entities]:
+    try:
+        yield from answers
+    except ft.InputError:
+        return
