@@ -47,7 +47,7 @@ def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
 
 def lossless(tokenizer: Any, text: str) -> bool:
     """Whether the tokens of a text, where there is one for every byte, give it back."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).lstrip(" ") == text.lstrip(" "))
 
 

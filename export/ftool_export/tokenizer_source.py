@@ -164,7 +164,7 @@ def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
 
 
 def _same(tokenizer: Any, backend: Tokenizer, text: str) -> bool:
-    return bool(tokenizer(text)["input_ids"] == backend.encode(text).ids)
+    return bool(tokenizer(text, verbose=False)["input_ids"] == backend.encode(text).ids)
 
 
 def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:

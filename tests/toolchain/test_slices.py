@@ -170,6 +170,12 @@ def test_a_missing_column_lists_those_that_there_are() -> None:
         slice_report(outcomes, table_of(["a", "b"]), "region", QUICK)
 
 
+def test_examples_whose_rows_are_not_known_have_no_slices() -> None:
+    outcomes = averaged({"accuracy": [1, 0]}, main="accuracy")
+    with pytest.raises(InputError, match=r"parts\.jsonl: which row an example comes from is not known"):
+        slice_report(outcomes, Table("parts.jsonl"), "region", QUICK)
+
+
 def test_a_column_of_as_many_values_as_examples_is_refused() -> None:
     outcomes = averaged({"accuracy": np.ones(300)}, main="accuracy")
     with pytest.raises(InputError, match="300 values in 300 examples"):

@@ -112,9 +112,14 @@ def slice_report(
     """The metrics by the values of the column `name`.
 
     Raises DataError, which lists the columns, where there is no such column, and InputError where its values are too
-    many to be groups.
+    many to be groups or the rows of the examples are not known.
     """
     settings = settings or SliceSettings()
+    if len(table.rows) != len(outcomes):
+        raise InputError(
+            f"{table.source or 'these examples'}: which row an example comes from is not known (several files read "
+            "as one?), so there are no columns to slice by; name one file with --data"
+        )
     find_column(table, name, (), "slices", "--by")
     groups = _groups(column_of(table, name))
     if len(groups) > _MOST_RANKED:
