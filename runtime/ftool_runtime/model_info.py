@@ -1,6 +1,7 @@
 """What a loaded model tells about itself."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from ftool_runtime.onnx_session import SessionSettings
 
 
 class Loaded(Protocol):
-    """What a classifier's engine and a generator's have in common."""
+    """What an encoder's engine and a generator's have in common."""
 
     manifest: Manifest
     settings: SessionSettings
@@ -20,6 +21,7 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
     """The bundle's manifest in short, and where and how it runs, as JSON values."""
     manifest = engine.manifest
     generation = manifest.generation
+    contracts = {name: getattr(manifest, name) for name in ("questions", "entities", "embedding")}
     return {
         "bundle": str(folder),
         "name": manifest.name,
@@ -39,6 +41,7 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
             "max_length": generation.max_length,
             "languages": generation.languages and generation.languages.known(),
         },
+        **{name: asdict(contract) for name, contract in contracts.items() if contract is not None},
         "precision": manifest.precision.name,
         "attention": manifest.attention,
         "bytes": sum(record.bytes for record in manifest.files.values()),

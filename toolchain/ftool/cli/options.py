@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import click
 
+from ftool.recipe.tasks import TASKS
+
 from .flags import DataFlags, RecipeFlags
 
 folder_argument = click.argument(
@@ -57,9 +59,7 @@ _DATA_OPTIONS = (
     click.option("--multi-label/--single-label", default=None, help="Several labels a text, or one."),
 )
 _RECIPE_OPTIONS = (
-    click.option(
-        "--task", metavar="TASK", help="text-classification, summarization, translation or text-generation."
-    ),
+    click.option("--task", metavar="TASK", help=f"One of {', '.join(TASKS)}."),
     click.option(
         "--base",
         metavar="MODEL",
