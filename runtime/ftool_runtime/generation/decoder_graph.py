@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.errors import BundleError
+from ftool_runtime.huge_pages import huge_pages
 from ftool_runtime.manifest import GenerationContract, Precision
 from ftool_runtime.onnx_session import OnnxSession, SessionSettings
 
@@ -65,7 +66,8 @@ class DecoderGraph:
         self, path: Path, contract: GenerationContract, precision: Precision, settings: SessionSettings
     ) -> None:
         """Load the graph at `path`. Raises BundleError where it is not what the contract says; as OnnxSession too."""
-        self.session = OnnxSession(path, settings, precision.devices)
+        with huge_pages():  # every step reads all weights
+            self.session = OnnxSession(path, settings, precision.devices)
         self.contract = contract
         names = self.session.input_names
         self.cross = tuple(name for name in names if name.startswith(CROSS))
