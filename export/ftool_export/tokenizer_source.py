@@ -117,7 +117,7 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
     if all(_same(tokenizer, backend, text) for text in TEXTS):
         return tokenizer
     content = json.loads(path.read_text(encoding="utf-8"))
-    lost_table = "Precompiled" in json.dumps(content["normalizer"])[:200] and not _has_table(tokenizer)
+    lost_table = '"Precompiled"' in json.dumps(content.get("normalizer")) and not _has_table(tokenizer)
     unsaid = content["model"].get("type") == "WordPiece" and not _SWITCHES & config.keys()
     if not lost_table and not unsaid:
         return tokenizer
