@@ -37,7 +37,8 @@ def _telling(connection: sqlite3.Connection, terms: list[str]) -> list[str]:
     (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
     counts = {term: _count(connection, term) for term in terms}
     rare = [term for term in terms if 2 * counts[term] < passages]
-    return sorted(rare or terms, key=lambda term: counts[term])[:_MOST_TERMS]
+    asked = rare if any(counts[term] for term in rare) else terms  # rare words may be in no passage at all
+    return sorted(asked, key=lambda term: (counts[term] == 0, counts[term]))[:_MOST_TERMS]
 
 
 def _count(connection: sqlite3.Connection, term: str) -> int:

@@ -97,6 +97,6 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _between_words(character: str) -> bool:
-    """Whether no word holds the character; of those that this Python does not know yet, SQLite judges."""
-    category = unicodedata.category(character)
+    """Whether no word holds the character. Those younger than Unicode 3.2 are left for SQLite, which indexed them."""
+    category = unicodedata.ucd_3_2_0.category(character)
     return category[0] in _BETWEEN_WORDS or category in ("Cc", "Cf")

@@ -64,6 +64,7 @@ def test_words_within_chinese_stand_apart() -> None:
         ("ABC", "ＡＢＣ株式会社"),  # full width
         ("don't", "I don’t know"),
         ("𠮷野家", "𠮷野家で食べる"),  # beyond the Basic Multilingual Plane
+        ("0৽", "in 0৽ of all"),  # a sign that SQLite's tables may lack, and then takes for a letter
         ("C++ 17", "written in c++17 or 17"),
         ("privacy政策", "政策 of all kinds"),
     ],
@@ -91,6 +92,10 @@ def test_a_question_of_signs_alone_finds_nothing() -> None:
 
 def test_words_that_tell_nothing_are_asked_where_there_are_no_others() -> None:
     assert found("the", "the cat", "the dog", "the cow") == {1, 2, 3}
+
+
+def test_words_that_tell_nothing_are_asked_beside_unknown_ones() -> None:
+    assert found("the zebra", "the cat", "the dog") == {1, 2}
 
 
 def test_common_words_change_no_ranking() -> None:
