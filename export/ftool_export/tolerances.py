@@ -48,7 +48,13 @@ TOLERANCES: Final = MappingProxyType(
 
 # Where an answer is finer than a label: one token more or less makes another span, which the metric hardly feels.
 _AGREEMENT: Final = MappingProxyType(
-    {("question-answering", "int8"): 0.85, ("question-answering", "w8"): 0.95}
+    {
+        # The nearest of hundreds of vectors is often hardly nearer than the next: 0.94 and 0.95 on policyqa.
+        ("feature-extraction", "int8"): 0.85,
+        ("feature-extraction", "w8"): 0.95,
+        ("question-answering", "int8"): 0.85,
+        ("question-answering", "w8"): 0.95,
+    }
 )
 
 
