@@ -18,9 +18,9 @@ from ftool.metrics import main_metric
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
 from ftool.results import Evaluation
-from ftool.tasks.metrics_file import METRICS_FILE, write_metrics
 from ftool.tasks.text_classification import NAME, judge, labelled_examples
 from ftool.training.features import cached_features
+from ftool.training.metrics_file import METRICS_FILE, write_metrics
 from ftool.training.one_example import Lesson, teach_head
 from ftool_export.classifier import LoadedClassifier, compute_features, load_classifier, save_classifier
 from ftool_export.folder_swap import replacing_folder

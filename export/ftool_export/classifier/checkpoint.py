@@ -10,12 +10,12 @@ from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from ftool_export.classifier.network import Pooling, SequenceClassifier
+from ftool_export.encoder.checkpoint import origin, read_facts, save_encoder
 from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.encoder.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.errors import CheckpointError
 from ftool_export.pretrained import (
-    quiet_transformers,
     read_config,
     read_licence,
     read_tokenizer,
@@ -24,7 +24,6 @@ from ftool_export.pretrained import (
 
 log = logging.getLogger(__name__)
 
-_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
 _MULTI_LABEL = "multi_label_classification"
 _SINGLE_LABEL = "single_label_classification"
 _REGRESSION = "regression"
@@ -124,7 +123,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
     """
     source = str(source)
     config, layout = read_config(source), read_layout(source)
-    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
+    facts = read_facts(config)
     if layout is not None and layout.dense and "pooling" in facts:
         encoder, _ = read_weights(AutoModel, source, config)
         model = _assemble(
@@ -133,7 +132,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
     else:
         model = _load_own_head(source, config)
     tokenizer = read_tokenizer(source, config)
-    thresholds, training = facts.get("thresholds"), facts.get("training_data") or {}
+    thresholds = facts.get("thresholds")
     return LoadedClassifier(
         model=model,
         tokenizer=tokenizer,
@@ -142,10 +141,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
         prefix=facts.get("prefix", "" if layout is None else layout.prefix),
         thresholds=None if thresholds is None else tuple(thresholds),
         pairs=facts["pairs"] if "pairs" in facts else _reads_pairs(config),
-        base=facts.get("base", source),
-        licence=facts["licence"] if "licence" in facts else read_licence(source),
-        training_sha256=training.get("sha256"),
-        training_examples=training.get("examples"),
+        **origin(facts, source),
     )
 
 
@@ -159,13 +155,8 @@ def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
     model = loaded.model
     for name, value in _label_fields(model).items():
         setattr(model.config, name, value)
-    setattr(model.config, _FACTS, _facts(loaded))
-    with quiet_transformers():
-        model.encoder.save_pretrained(folder)  # type: ignore[operator]
-    loaded.tokenizer.model_max_length = loaded.max_length
-    loaded.tokenizer.backend_tokenizer.no_truncation()
-    loaded.tokenizer.backend_tokenizer.no_padding()
-    loaded.tokenizer.save_pretrained(folder)
+    thresholds = None if loaded.thresholds is None else list(loaded.thresholds)
+    save_encoder(loaded, folder, pooling=model.pooling, thresholds=thresholds, pairs=loaded.pairs)
     if model.pooled_head is not None:
         write_layout(
             folder,
@@ -175,19 +166,6 @@ def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
             max_length=loaded.max_length,
             prefix=loaded.prefix,
         )
-
-
-def _facts(loaded: LoadedClassifier) -> dict[str, Any]:
-    return {
-        "pooling": loaded.model.pooling,
-        "max_length": loaded.max_length,
-        "prefix": loaded.prefix,
-        "thresholds": None if loaded.thresholds is None else list(loaded.thresholds),
-        "pairs": loaded.pairs,
-        "base": loaded.base,
-        "licence": loaded.licence,
-        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
-    }
 
 
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:

@@ -17,12 +17,12 @@ from ftool_export.embedder.layout import (
     read_embedder_layout,
 )
 from ftool_export.embedder.network import Pooling, Projection, SentenceEmbedder, UnitLength, hidden_size
+from ftool_export.encoder.checkpoint import origin, read_facts, save_encoder
 from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.encoder.sentence_layout import write_modules
 from ftool_export.errors import CheckpointError
 from ftool_export.pretrained import (
-    quiet_transformers,
     read_config,
     read_licence,
     read_tokenizer,
@@ -32,8 +32,6 @@ from ftool_runtime.contracts import EmbeddingContract
 from ftool_runtime.token_encoder import Tokens
 
 TASK = "feature-extraction"
-
-_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +121,7 @@ def save_embedder(loaded: LoadedEmbedder, folder: Path) -> None:
     The encoder and tokenizer stand at the root for AutoModel; `config.json` holds the rest under "ftool".
     """
     model = loaded.model
-    setattr(model.config, _FACTS, _facts(loaded))
-    with quiet_transformers():
-        model.encoder.save_pretrained(folder)  # type: ignore[operator]
-    loaded.tokenizer.model_max_length = loaded.max_length
-    loaded.tokenizer.backend_tokenizer.no_truncation()
-    loaded.tokenizer.backend_tokenizer.no_padding()
-    loaded.tokenizer.save_pretrained(folder)
+    save_encoder(loaded, folder, task=TASK)
     write_modules(
         folder,
         [(s.linear, s.activation_name) if isinstance(s, Projection) else None for s in model.steps],
@@ -158,8 +150,7 @@ def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
     tokenizer = read_tokenizer(layout.root, config)
     if layout.lower_case:
         lower_case(tokenizer)
-    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
-    training = facts.get("training_data") or {}
+    facts = read_facts(config)
     return LoadedEmbedder(
         model=SentenceEmbedder(encoder, layout.steps, pooling=layout.pooling).eval(),
         tokenizer=tokenizer,
@@ -167,17 +158,5 @@ def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
         prefix=layout.prefix,
         prompts=layout.prompts,
         similarity=layout.similarity,
-        base=facts.get("base", source),
-        licence=facts["licence"] if "licence" in facts else read_licence(source),
-        training_sha256=training.get("sha256"),
-        training_examples=training.get("examples"),
+        **origin(facts, source),
     )
-
-
-def _facts(loaded: LoadedEmbedder) -> dict[str, Any]:
-    return {
-        "task": TASK,
-        "base": loaded.base,
-        "licence": loaded.licence,
-        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
-    }

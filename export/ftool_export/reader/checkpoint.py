@@ -8,12 +8,12 @@ from typing import Any
 from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
+from ftool_export.encoder.checkpoint import origin, read_facts, save_encoder
 from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.errors import CheckpointError
 from ftool_export.pretrained import (
     find_file,
-    quiet_transformers,
     read_config,
     read_licence,
     read_tokenizer,
@@ -27,7 +27,6 @@ from ftool_runtime.token_encoder import Tokens
 DEFAULT_MAX_LENGTH = 384  # of a checkpoint that does not say, as in the SQuAD scripts
 DEFAULT_MAX_ANSWER_LENGTH = 30  # likewise
 
-_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
 _UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name them
 
 
@@ -107,8 +106,7 @@ def load_reader(source: str | Path) -> LoadedReader:
             "train one on it: ftool train FOLDER --task question-answering --base …"
         )
     tokenizer = read_tokenizer(source, config)
-    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
-    training = facts.get("training_data") or {}
+    facts = read_facts(config)
     max_length = facts.get("max_length") or min(DEFAULT_MAX_LENGTH, longest_input(encoder, tokenizer))
     stride = facts.get("stride", max_length // 3)
     threshold = facts["no_answer_threshold"] if "no_answer_threshold" in facts else _untuned(source)
@@ -120,10 +118,7 @@ def load_reader(source: str | Path) -> LoadedReader:
         max_answer_length=facts.get("max_answer_length", min(DEFAULT_MAX_ANSWER_LENGTH, stride + 1)),
         no_answer_threshold=threshold,
         prefix=facts.get("prefix", ""),
-        base=facts.get("base", source),
-        licence=facts["licence"] if "licence" in facts else read_licence(source),
-        training_sha256=training.get("sha256"),
-        training_examples=training.get("examples"),
+        **origin(facts, source),
     )
 
 
@@ -132,27 +127,14 @@ def save_reader(loaded: LoadedReader, folder: Path) -> None:
 
     `config.json` holds what Hugging Face has no field for under "ftool".
     """
-    setattr(loaded.model.config, _FACTS, _facts(loaded))
-    with quiet_transformers():
-        loaded.model.encoder.save_pretrained(folder)  # type: ignore[operator]
-    loaded.tokenizer.model_max_length = loaded.max_length
-    loaded.tokenizer.backend_tokenizer.no_truncation()
-    loaded.tokenizer.backend_tokenizer.no_padding()
-    loaded.tokenizer.save_pretrained(folder)
-
-
-def _facts(loaded: LoadedReader) -> dict[str, Any]:
-    return {
-        "task": "question-answering",
-        "max_length": loaded.max_length,
-        "stride": loaded.stride,
-        "max_answer_length": loaded.max_answer_length,
-        "no_answer_threshold": loaded.no_answer_threshold,
-        "prefix": loaded.prefix,
-        "base": loaded.base,
-        "licence": loaded.licence,
-        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
-    }
+    save_encoder(
+        loaded,
+        folder,
+        task="question-answering",
+        stride=loaded.stride,
+        max_answer_length=loaded.max_answer_length,
+        no_answer_threshold=loaded.no_answer_threshold,
+    )
 
 
 def _untuned(source: str) -> float | None:

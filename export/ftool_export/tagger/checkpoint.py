@@ -7,11 +7,11 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification
 
+from ftool_export.encoder.checkpoint import origin, read_facts, save_encoder
 from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.encoder.max_length import longest_input
 from ftool_export.errors import CheckpointError
 from ftool_export.pretrained import (
-    quiet_transformers,
     read_config,
     read_licence,
     read_tokenizer,
@@ -23,7 +23,6 @@ from ftool_runtime.entities import Aggregation
 from ftool_runtime.manifest import EntityContract
 from ftool_runtime.token_encoder import Tokens
 
-_FACTS = "ftool"  # the key in config.json that holds what Hugging Face has no field for
 _UNNAMED = "LABEL_"  # how transformers calls labels that nobody named
 _LONGEST = 512  # tokens of a window, of a checkpoint that does not say
 
@@ -107,8 +106,7 @@ def load_tagger(source: str | Path) -> LoadedTagger:
     model = TokenTagger(encoder).eval()
     _check_labels(source, model.labels)
     tokenizer = read_tokenizer(source, config)
-    facts: dict[str, Any] = getattr(config, _FACTS, None) or {}
-    training = facts.get("training_data") or {}
+    facts = read_facts(config)
     max_length = facts.get("max_length") or min(_LONGEST, longest_input(encoder, tokenizer))
     return LoadedTagger(
         model=model,
@@ -117,10 +115,7 @@ def load_tagger(source: str | Path) -> LoadedTagger:
         stride=facts.get("stride", max_length // 4),
         aggregation=facts.get("aggregation", "first"),
         prefix=facts.get("prefix", ""),
-        base=facts.get("base", source),
-        licence=facts["licence"] if "licence" in facts else read_licence(source),
-        training_sha256=training.get("sha256"),
-        training_examples=training.get("examples"),
+        **origin(facts, source),
     )
 
 
@@ -129,26 +124,9 @@ def save_tagger(loaded: LoadedTagger, folder: Path) -> None:
 
     `config.json` holds what Hugging Face has no field for under "ftool".
     """
-    setattr(loaded.model.config, _FACTS, _facts(loaded))
-    with quiet_transformers():
-        loaded.model.encoder.save_pretrained(folder)  # type: ignore[operator]
-    loaded.tokenizer.model_max_length = loaded.max_length
-    loaded.tokenizer.backend_tokenizer.no_truncation()
-    loaded.tokenizer.backend_tokenizer.no_padding()
-    loaded.tokenizer.save_pretrained(folder)
-
-
-def _facts(loaded: LoadedTagger) -> dict[str, Any]:
-    return {
-        "task": "token-classification",
-        "max_length": loaded.max_length,
-        "stride": loaded.stride,
-        "aggregation": loaded.aggregation,
-        "prefix": loaded.prefix,
-        "base": loaded.base,
-        "licence": loaded.licence,
-        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
-    }
+    save_encoder(
+        loaded, folder, task="token-classification", stride=loaded.stride, aggregation=loaded.aggregation
+    )
 
 
 def _label_fields(labels: Sequence[str]) -> dict[str, Any]:

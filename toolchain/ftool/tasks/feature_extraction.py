@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import set_seed
-
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
 from ftool.data.load_similarity import load_similarity_data, load_similarity_split, similarity_fingerprint
@@ -25,15 +23,12 @@ from ftool.embedding_metrics import (
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
-from ftool.training import checkpoints
-from ftool.training.distributed import is_main_process
 from ftool.training.embedder_finetune import vectors_of
 from ftool.training.embedder_loss import loss_name
 from ftool.training.embedder_stages import train_embedder
 from ftool.training.errors import TrainingError
-from ftool.training.hardware import device_name, use_bf16, use_threads
-from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
-from ftool_export.disk import disk_errors
+from ftool.training.hardware import device_name
+from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
 from ftool_export.embedder import (
     EmbeddingExamples,
     Kind,
@@ -43,11 +38,8 @@ from ftool_export.embedder import (
     load_embedder,
     save_embedder,
 )
-from ftool_export.folder_swap import replacing_folder
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_runtime.manifest import Manifest
-
-from .metrics_file import write_metrics
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +52,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
     """
     began = time.monotonic()
-    use_threads(recipe.train.threads)
-    use_bf16(recipe.train.bf16)  # refused here, not after minutes
-    set_seed(recipe.train.seed)
+    prepare(recipe)
     data = load_similarity_data(recipe.data)
     metric = _metric(recipe, data)
     loss_name(data.kind, recipe.train)  # refused here too
@@ -90,12 +80,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
             "warnings": list(data.warnings),
         },
     )
-    if is_main_process():
-        loaded.model.to("cpu")
-        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
-            save_embedder(loaded, run)
-            write_metrics(run, report.to_json())
-        checkpoints.discard(partial_folder(folder))
+    loaded.model.to("cpu")
+    keep_run(folder, report, lambda run: save_embedder(loaded, run))
     return report
 
 

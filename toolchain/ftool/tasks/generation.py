@@ -9,8 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import set_seed
-
 import ftool_runtime
 from ftool.bases import SCRATCH
 from ftool.data import Example, GenerationData, GenerationSplit, load_generation_data, load_generation_split
@@ -20,20 +18,13 @@ from ftool.generation_outcomes import text_outcomes
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, ShownAnswer, TrainReport
-from ftool.training import checkpoints
 from ftool.training.answers import TokenRows, assistant_turns, is_chat, tokenize_examples, warn_of_cut
-from ftool.training.distributed import is_main_process
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_stages import judge, train_generator
-from ftool.training.hardware import use_bf16, use_threads
-from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
+from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
 from ftool.training.scratch_tokenizer import count_altered
 from ftool.training.starting_point import starting_point
-from ftool_export.disk import disk_errors
-from ftool_export.folder_swap import replacing_folder
 from ftool_export.generator import LoadedGenerator, load_generator, save_generator
-
-from .metrics_file import write_metrics
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +37,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
     """
     began = time.monotonic()
-    use_threads(recipe.train.threads)
-    use_bf16(recipe.train.bf16)  # refused here, not after minutes
-    set_seed(recipe.train.seed)
+    prepare(recipe)
     data = load_generation_data(recipe.data, recipe.task)
     loaded = starting_point(recipe, data)
     splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
@@ -81,11 +70,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         recipe=asdict(recipe),
         data={**_describe(data, rows), "training_texts_altered": altered},
     )
-    if is_main_process():
-        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
-            save_generator(loaded, run)
-            write_metrics(run, report.to_json())
-        checkpoints.discard(partial_folder(folder))
+    keep_run(folder, report, lambda run: save_generator(loaded, run))
     return report
 
 

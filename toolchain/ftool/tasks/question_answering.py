@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tokenizers import Tokenizer
-from transformers import set_seed
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
@@ -20,15 +19,11 @@ from ftool.model_folder import ModelFolder
 from ftool.question_metrics import question_metrics, question_outcomes
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
-from ftool.training import checkpoints
-from ftool.training.distributed import is_main_process
-from ftool.training.hardware import device_name, use_bf16, use_threads
+from ftool.training.hardware import device_name
 from ftool.training.reader_objective import judged_answers, reader_examples
 from ftool.training.reader_stages import train_reader
-from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
-from ftool_export.disk import disk_errors
+from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
 from ftool_export.encoder.inference import compute_outputs
-from ftool_export.folder_swap import replacing_folder
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.reader import LoadedReader, QuestionExamples, create_reader, load_reader, save_reader
 from ftool_export.reader.windows import longest_question, question_lengths
@@ -36,8 +31,6 @@ from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.spans import Spans
 from ftool_runtime.tasks.question_answering import Reader, read_answer
-
-from .metrics_file import write_metrics
 
 NAME = "question-answering"
 
@@ -48,9 +41,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
     """
     began = time.monotonic()
-    use_threads(recipe.train.threads)
-    use_bf16(recipe.train.bf16)  # refused here, not after minutes
-    set_seed(recipe.train.seed)
+    prepare(recipe)
     data = load_question_data(recipe.data)
     loaded = _new_reader(recipe, data)
     train_split, validation, test = (_fitting(loaded, data.split(name)) for name in SPLITS)
@@ -64,11 +55,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         recipe=asdict(recipe),
         data=_describe(data),
     )
-    if is_main_process():
-        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
-            save_reader(loaded, run)
-            write_metrics(run, report.to_json())
-        checkpoints.discard(partial_folder(folder))
+    keep_run(folder, report, lambda run: save_reader(loaded, run))
     return report
 
 

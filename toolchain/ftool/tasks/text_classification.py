@@ -13,7 +13,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import set_seed
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
@@ -26,12 +25,9 @@ from ftool.model_folder import ModelFolder
 from ftool.outcomes import Outcomes
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
-from ftool.training import checkpoints
-from ftool.training.distributed import is_main_process
-from ftool.training.hardware import use_bf16, use_threads
 from ftool.training.losses import encode_targets
 from ftool.training.objective import Objective
-from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
+from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
 from ftool.training.stages import train_head, train_weights
 from ftool_export.classifier import (
     ClassificationExamples,
@@ -42,13 +38,9 @@ from ftool_export.classifier import (
     load_classifier,
     save_classifier,
 )
-from ftool_export.disk import disk_errors
-from ftool_export.folder_swap import replacing_folder
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.manifest import Manifest
-
-from .metrics_file import write_metrics
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +63,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
     """
     began = time.monotonic()
-    use_threads(recipe.train.threads)
-    use_bf16(recipe.train.bf16)  # refused here, not after minutes
-    set_seed(recipe.train.seed)
+    prepare(recipe)
     data = load_dataset(recipe.data, recipe.task)
     objective = Objective(data, recipe.train)
     loaded = _new_classifier(recipe, data)
@@ -91,11 +81,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         recipe=asdict(recipe),
         data=_describe(loaded, data),
     )
-    if is_main_process():
-        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
-            save_classifier(loaded, run)
-            write_metrics(run, report.to_json())
-        checkpoints.discard(partial_folder(folder))
+    keep_run(folder, report, lambda run: save_classifier(loaded, run))
     return report
 
 

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import set_seed
-
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
 from ftool.data import DataError
@@ -21,20 +19,14 @@ from ftool.entity_metrics import entity_metrics, entity_outcomes
 from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
-from ftool.training import checkpoints
-from ftool.training.distributed import is_main_process
-from ftool.training.hardware import device_name, use_bf16, use_threads
-from ftool.training.runs import checkpointed, circumstances, identity, partial_folder
+from ftool.training.hardware import device_name
+from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
 from ftool.training.tagger_objective import judged_texts
 from ftool.training.tagger_rows import without_unreadable
 from ftool.training.tagger_stages import train_tagger
-from ftool_export.disk import disk_errors
 from ftool_export.encoder.inference import compute_outputs
-from ftool_export.folder_swap import replacing_folder
 from ftool_export.tagger import LoadedTagger, TaggingExamples, create_tagger, load_tagger, save_tagger
 from ftool_runtime.errors import InputError
-
-from .metrics_file import write_metrics
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +46,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
     """
     began = time.monotonic()
-    use_threads(recipe.train.threads)
-    use_bf16(recipe.train.bf16)  # refused here, not after minutes
-    set_seed(recipe.train.seed)
+    prepare(recipe)
     data = load_tagged_data(recipe.data)
     loaded = _new_tagger(recipe, data)
     data = _readable(loaded, data)
@@ -69,11 +59,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         recipe=asdict(recipe),
         data=_describe(data),
     )
-    if is_main_process():
-        with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
-            save_tagger(loaded, run)
-            write_metrics(run, report.to_json())
-        checkpoints.discard(partial_folder(folder))
+    keep_run(folder, report, lambda run: save_tagger(loaded, run))
     return report
 
 

@@ -1,6 +1,6 @@
 """A training run under way, whatever the task: where its checkpoints stand, and what it may be resumed with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import set_seed
 
+from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
+from ftool.results import TrainReport
+from ftool_export.disk import disk_errors
+from ftool_export.folder_swap import replacing_folder
 from ftool_runtime.peak_memory import peak_memory_mb
 
 from . import checkpoints
 from .distributed import is_main_process, main_process_first, process_count
-from .hardware import device_name
+from .hardware import device_name, use_bf16, use_threads
+from .metrics_file import write_metrics
 
 
 def partial_folder(folder: Path) -> Path:
@@ -59,3 +65,23 @@ def circumstances() -> dict[str, Any]:
         "processes": process_count(),
         "versions": {name: version(name) for name in ("ftool", "torch", "transformers")},
     }
+
+
+def prepare(recipe: Recipe) -> None:
+    """Settle threads, precision and random numbers. Raises TrainingError for bf16 where it is not to be had."""
+    use_threads(recipe.train.threads)
+    use_bf16(recipe.train.bf16)
+    set_seed(recipe.train.seed)
+
+
+def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) -> None:
+    """Put what `save` writes, with metrics.json, in place of the model folder's run/, and drop its checkpoints.
+
+    Of several processes one does. Raises TrainingError on a full disk; the old run/ then stays.
+    """
+    if not is_main_process():
+        return
+    with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
+        save(run)
+        write_metrics(run, report.to_json())
+    checkpoints.discard(partial_folder(folder))
