@@ -53,6 +53,12 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.banking77
 	$(BIN)/python -m benchmarks.goemotions
+	$(BIN)/python -m benchmarks.squad2
+	$(BIN)/python -m benchmarks.wnut17
+	$(BIN)/python -m benchmarks.afrisenti
+	$(BIN)/python -m benchmarks.embeddings
+	$(BIN)/python -m benchmarks.policyqa
+	$(BIN)/python -m benchmarks.search_scale
 	$(BIN)/ftool demo
 	$(BIN)/python -m benchmarks.startup
 

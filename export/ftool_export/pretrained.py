@@ -19,6 +19,14 @@ from ftool_export.tokenizer_source import load_tokenizer
 
 log = logging.getLogger(__name__)
 
+_TASKS = {  # by how transformers names a model's class
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+}
+
 
 def read_config(source: str) -> Any:
     """The configuration of a checkpoint folder or hub id. Raises CheckpointError."""
@@ -32,11 +40,19 @@ def read_config(source: str) -> Any:
         ) from error
 
 
-def recorded_task(source: str) -> str | None:
-    """The task that ftool trained a checkpoint for; None where it did not. Raises CheckpointError."""
-    facts = getattr(read_config(source), "ftool", None) or {}
-    task = facts.get("task")
-    return task if isinstance(task, str) else None
+def task_of(source: str) -> str | None:
+    """The task that a checkpoint is for: as ftool recorded it, or by the files and the class it was saved with.
+
+    None where these leave it open, as for an encoder without a head. Raises CheckpointError.
+    """
+    config = read_config(source)
+    facts = getattr(config, "ftool", None) or {}
+    if facts:
+        return str(facts.get("task", "text-classification"))
+    if find_file(source, "modules.json") is not None:
+        return "feature-extraction"  # sentence-transformers'
+    names = config.architectures or [""]
+    return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
 
 
 def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:

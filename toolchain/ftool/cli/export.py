@@ -89,13 +89,17 @@ def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) 
 def _export_checkpoint(
     checkpoint: str, output: Path, flags: RecipeFlags, chosen: Mapping[str, Any]
 ) -> "ExportReport":
+    from ftool.bases import BASES, resolve_base
     from ftool.exporting import export_any
     from ftool.recipe import ExportRecipe
-    from ftool_export.pretrained import recorded_task
+    from ftool_export.pretrained import task_of
     from ftool_export.settings import ExportSettings
 
     wanted = _with(ExportRecipe(), chosen)
-    task = flags.task or recorded_task(checkpoint) or "text-classification"
+    checkpoint = resolve_base(checkpoint) if checkpoint in BASES else checkpoint
+    task = flags.task or task_of(checkpoint)
+    if task is None:
+        raise click.UsageError(f"{checkpoint} does not say what it is for; name a task with --task")
     settings = ExportSettings(
         checkpoint=checkpoint,
         bundle=output,
