@@ -10,9 +10,11 @@ _SHOWN_LABELS: Final = 40
 _PRECISIONS: Final = {
     "fp32": "32-bit floats throughout.",
     "int8": "Weights in 7-bit signed integers per channel, activations in 8 bits as they come, embeddings in 8 bits "
-    "a row. Texts run one at a time, as those of one run would share a scale.",
-    "w8": "Weights in 8-bit blocks of 32, activations in 8 bits a row, embeddings in 8 bits a row.",
+    "a row.",
+    "w8": "Weights in 8-bit blocks (of 32 in encoders, of up to 128 in generators), activations in 8 bits a row, "
+    "embeddings in 8 bits a row.",
 }
+_ALONE: Final = " Texts run one at a time, as those of one run would share a scale."
 
 
 def model_card(manifest: Manifest) -> str:
@@ -84,6 +86,7 @@ def _quality(manifest: Manifest) -> str:
 
 def _precision(manifest: Manifest) -> str:
     text = f"## Precision\n\n{manifest.precision.name}: {_PRECISIONS[manifest.precision.name]}"
+    text += _ALONE if manifest.precision.rows_share_scale else ""
     if manifest.precision.left_out:
         text += "\n\nMore exact than the rest, for accuracy: " + ", ".join(
             f"`{name}`" for name in manifest.precision.left_out
