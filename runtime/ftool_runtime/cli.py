@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 from ftool_runtime.asking import add_ask_flags, answer_lines, ask
 from ftool_runtime.atomic import replacing
+from ftool_runtime.entities import AGGREGATIONS
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.generation_options import (
     add_generation_flags,
@@ -225,6 +226,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
         "--kind",
         choices=("query", "passage"),
         help="embedders: what the texts are, for the prompt before them",
+    )
+    predict.add_argument(
+        "--aggregation",
+        choices=AGGREGATIONS,
+        help="taggers: how tokens become entities, instead of the bundle's own way",
     )
     predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
     predict.add_argument(

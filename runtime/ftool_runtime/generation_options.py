@@ -68,7 +68,8 @@ def answer_options(model: EncoderModel | Generator, options: argparse.Namespace)
     """What `predict`'s flags mean for `model`. Raises InputError for a flag of another kind of model."""
     given = generation_options(options)
     if isinstance(model, Generator):
-        for name, whose in (("threshold", "multi-label classifiers"), ("kind", "embedders")):
+        owners = {"threshold": "multi-label classifiers", "kind": "embedders", "aggregation": "taggers"}
+        for name, whose in owners.items():
             if getattr(options, name) is not None:
                 raise InputError(f"--{name} is for {whose}, and this model generates text")
         return given if options.top_k is None else {"do_sample": True, **given, "top_k": options.top_k}
@@ -77,7 +78,12 @@ def answer_options(model: EncoderModel | Generator, options: argparse.Namespace)
         raise InputError(
             f"--{name} is for models that generate text, and this one is for {model.info()['task']}"
         )
-    asked = {"top_k": options.top_k, "thresholds": options.threshold, "kind": options.kind}
+    asked = {
+        "top_k": options.top_k,
+        "thresholds": options.threshold,
+        "kind": options.kind,
+        "aggregation": options.aggregation,
+    }
     for name, value in asked.items():
         if value is not None and name not in model.call_options:
             flag = name.replace("_", "-").removesuffix("s")

@@ -136,6 +136,17 @@ def test_the_command_line_prints_entities(tagger_bundle: Path, capsys: pytest.Ca
     assert 0 < entity["score"] < 1
 
 
+def test_the_command_line_takes_an_aggregation(
+    tagger_bundle: Path, shared_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(tagger_bundle), "ten minutes", "--threads", "1", "--aggregation", "none"]
+    assert cli.main(["predict", *asked]) == 0
+    given = json.loads(capsys.readouterr().out)["entities"]
+    assert [(one["text"], one["label"]) for one in given] == [("ten", "B-time"), ("minutes", "I-time")]
+    assert cli.main(["predict", str(shared_bundle), "ten", "--aggregation", "max"]) == 2
+    assert "--aggregation is not for text-classification" in capsys.readouterr().err
+
+
 def test_verify_replays_every_window(make_tagger: Callable[..., Path]) -> None:
     bundle = make_tagger()
     inputs = ("play music", "set a timer for ten minutes " * 5)

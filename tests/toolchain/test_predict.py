@@ -118,6 +118,12 @@ def test_more_of_the_labels_are_given_on_request(model_folder: Path) -> None:
     assert [one["label"] for one in json.loads(line)["top"]] == ["go", "stop"]
 
 
+def test_an_aggregation_is_for_taggers(model_folder: Path) -> None:
+    result = run(model_folder, "go", "--aggregation", "first")
+    assert result.exit_code == 2
+    assert "--aggregation is not for text-classification" in result.stderr
+
+
 def test_texts_past_the_maximum_length_are_cut_counted_and_said(model_folder: Path) -> None:
     result = run(model_folder, "go " * 50, "stop")
     assert [json.loads(line)["truncated"] for line in result.stdout.splitlines()] == [True, False]

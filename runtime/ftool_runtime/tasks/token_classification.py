@@ -41,6 +41,7 @@ class TokenTagger(EncoderModel):
     """
 
     per_token: ClassVar[bool] = True
+    call_options: ClassVar[tuple[str, ...]] = ("aggregation",)
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         """Wrap the engine of the bundle in `folder`. Raises BundleError where the manifest lacks `entities`."""

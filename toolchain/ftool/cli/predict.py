@@ -39,6 +39,11 @@ _log = logging.getLogger(__name__)
     type=click.Choice(["query", "passage"]),
     help="Embeds: what the texts are, for the prompt before them.",
 )
+@click.option(
+    "--aggregation",
+    type=click.Choice(["none", "simple", "first", "average", "max"]),
+    help="Tags words: how tokens become entities, instead of the bundle's own way.",
+)
 @click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
               help="Where to run it; auto: a GPU where there is one that fits.")  # fmt: skip
@@ -56,6 +61,7 @@ def predict(
     top_k: int | None,
     threshold: float | None,
     kind: str | None,
+    aggregation: str | None,
     threads: int | None,
     device: "Device",
     stream: bool,
@@ -81,7 +87,14 @@ def predict(
         batches: Iterable[Sequence[Any]] = (
             [inputs_of(model, texts)] if texts else read_batches(source, input_columns(model, columns))
         )
-        flags = Namespace(**vars(writing), top_k=top_k, threshold=threshold, kind=kind, stream=stream)
+        flags = Namespace(
+            **vars(writing),
+            top_k=top_k,
+            threshold=threshold,
+            kind=kind,
+            aggregation=aggregation,
+            stream=stream,
+        )
         options = answer_options(model, flags)
         if stream:
             truncated = stream_answers(model, batches, out, options)
