@@ -144,6 +144,18 @@ def test_what_holds_no_texts_is_refused(model: ft.TextClassifier, bad: Any) -> N
         model(bad)
 
 
+def test_two_texts_in_a_row_are_a_pair(make_bundle: BundleMaker, model: ft.TextClassifier) -> None:
+    with ft.load(make_bundle(golden=False, pairs=True), threads=1) as pairs:
+        assert pairs("turn off", "the lights") == pairs(("turn off", "the lights"))
+        assert pairs("turn off", "the lights", top_k=2) == pairs(("turn off", "the lights"), top_k=2)
+        with pytest.raises(ft.InputError, match="input 0: this model takes two texts"):
+            pairs("turn off")
+        with pytest.raises(ft.InputError, match="two strings, or pairs in a list"):
+            pairs(["turn off", "play"], ["the lights", "music"])
+    with pytest.raises(ft.InputError, match="this model takes one text at a time; give several in a list"):
+        model("turn off", "the lights")
+
+
 def test_predict_iter_takes_texts_only_as_answers_are_asked_for(model: ft.TextClassifier) -> None:
     taken = itertools.count()
 

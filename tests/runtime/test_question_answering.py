@@ -156,6 +156,12 @@ def test_what_can_not_be_asked_is_refused(
     assert refused.value.row == row
 
 
+@pytest.mark.parametrize("question", ["When?", ["When?"]])
+def test_the_best_candidates_are_those_of_one_question(reader: ft.Reader, question: Any) -> None:
+    with pytest.raises(ft.InputError, match="n_best takes one question and one context, each a string"):
+        reader.n_best(question, [CONTEXT])
+
+
 @pytest.mark.parametrize("top_k", [0, 21, True, 1.5])
 def test_a_number_of_candidates_that_there_can_not_be_is_refused(reader: ft.Reader, top_k: Any) -> None:
     with pytest.raises(ft.InputError, match="top_k must be a whole number from 1 to 20"):

@@ -91,6 +91,8 @@ class Embedder(EncoderModel):
 
         Returns:
             float32 (n, m); an axis is missing where a single vector was given, so that two give a number ().
+
+        Raises InputError for what is no vectors of this model's dimension, such as texts.
         """
         left, right = (self._comparable(side) for side in (first, second))
         return np.asarray(left @ right.T, dtype=np.float32)
@@ -150,7 +152,12 @@ class Embedder(EncoderModel):
         return vectors
 
     def _comparable(self, vectors: ArrayLike) -> NDArray[np.float32]:
-        values = np.asarray(vectors, dtype=np.float32)
+        try:
+            values = np.asarray(vectors, dtype=np.float32)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"similarity: give vectors, as the embedder's call makes them, got {str(vectors)[:60]!r}"
+            ) from error
         if values.ndim not in (1, 2) or values.shape[-1] != self.dimension:
             raise InputError(
                 f"vectors to compare are (n, {self.dimension}) or ({self.dimension},), got {values.shape}"

@@ -149,8 +149,12 @@ class Reader(EncoderModel):
     def n_best(self, question: str, context: str, n: int = 5) -> tuple[Candidate, ...]:
         """The `n` best candidates, at most 20, most probable first; "no answer" is one where the model knows it.
 
-        Raises as `__call__`.
+        Raises InputError for several questions or contexts, and as `__call__`.
         """
+        if not isinstance(question, str) or not isinstance(context, str):
+            raise InputError(
+                "n_best takes one question and one context, each a string; for several call the reader with top_k"
+            )
         return self(question, context, top_k=n).top
 
     def predict_iter(

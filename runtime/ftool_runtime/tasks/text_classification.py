@@ -68,12 +68,20 @@ class TextClassifier(EncoderModel):
         """The names of an input's texts."""
         return ("text", "text_pair") if self.pairs else ("text",)
 
-    def __call__(self, texts: Any, *, top_k: int | None = None, thresholds: Thresholds | None = None) -> Any:
+    def __call__(
+        self,
+        texts: Any,
+        text_pair: str | None = None,
+        *,
+        top_k: int | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> Any:
         """Classify one input, or many in one call.
 
         Args:
             texts: a string, or strings; of a model for pairs a tuple or a dict, or these in a list. An answer does
                 not depend on the others.
+            text_pair: of a model for pairs the second text, where `texts` is the first of one pair.
             top_k: how many labels `Classification.top` holds; None: those that apply.
             thresholds: multi-label only: the probability from which a label applies, one for all labels,
                 one a label, or a mapping that changes some; None: the bundle's own.
@@ -88,6 +96,8 @@ class TextClassifier(EncoderModel):
             OtherProcessError: in a child of the process that loaded the model.
         """
         limits = self._limits(top_k, thresholds)
+        if text_pair is not None:
+            texts = self._pair(texts, text_pair)
         if isinstance(texts, str) or (self.pairs and isinstance(texts, tuple | Mapping)):
             return self._answers([texts], 0, top_k, limits)[0]
         return self._answers(listed(texts), 0, top_k, limits)
@@ -135,6 +145,13 @@ class TextClassifier(EncoderModel):
             raise InputError("top_k and thresholds are for labels; this model gives a number")
         _check_options(top_k, thresholds, self.multi_label)
         return resolve_thresholds(thresholds, self.labels, self._thresholds) if self.multi_label else None
+
+    def _pair(self, text: Any, text_pair: Any) -> tuple[str, str]:
+        if not self.pairs:
+            raise InputError("this model takes one text at a time; give several in a list")
+        if not isinstance(text, str) or not isinstance(text_pair, str):
+            raise InputError("this model takes a pair as two strings, or pairs in a list")
+        return text, text_pair
 
     def _stream(
         self, batches: Iterable[Sequence[Input]], top_k: int | None, limits: NDArray[np.float64] | None
