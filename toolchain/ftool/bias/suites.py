@@ -37,16 +37,30 @@ class SuiteSettings:
     always_answer: bool = False
     slicing: SliceSettings | None = None
 
+    def __post_init__(self) -> None:
+        for flag, value, suite in (
+            ("--hateful", self.hateful, "hatecheck"),
+            ("--option-label", self.option_label, "bbq"),
+            ("--always-answer", self.always_answer, "bbq"),
+        ):
+            if value and self.name != suite:
+                raise InputError(f"{flag} is for {suite} alone; leave it out of {self.name}")
+
 
 def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
     """What the suite says of a model folder's run/ or bundle/.
 
-    Raises FtoolError where the model's task is none of the suite's, or the file is not the suite's.
+    Raises FtoolError where the model's task is none of the suite's or none that a setting is for, or the file is not
+    the suite's.
     """
     task = Recipe.read(ModelFolder(folder).recipe).task
     tasks = SUITES[suite.name]
     if task not in tasks:
         raise InputError(f"{suite.name} is for {' and '.join(tasks)}; this model does {task}")
+    if suite.option_label and task == "question-answering":
+        raise InputError(f"--option-label is for classifiers of pairs; this model does {task}")
+    if suite.always_answer and task != "question-answering":
+        raise InputError(f"--always-answer is for readers; this model does {task}")
     return _SUITES[suite.name](folder, on, suite)
 
 
@@ -64,8 +78,6 @@ def _hatecheck(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings)
 
 
 def _bbq(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
-    if suite.hateful:
-        raise InputError("--hateful is for hatecheck alone")
     cases, table = read_cases(suite.path)
     task = Recipe.read(ModelFolder(folder).recipe).task
     if task == "question-answering":

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from ftool.model_folder import ModelFolder
 from ftool.recipe import Recipe
@@ -79,7 +80,15 @@ def evaluate(
     from ftool.slices import SliceSettings
 
     slicing = SliceSettings(min_examples=min_examples)
-    if suite is not None:
+    if suite is None:
+        _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
+        from ftool import evaluation
+
+        source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
+        report = evaluation.evaluate(folder, on=on, data=source, split=split, by=by, slicing=slicing)
+    else:
+        if _given("split"):
+            raise InputError(f"--split is for data; --suite {suite} takes all its cases, so leave it out")
         if by or data.path is None or data != DataFlags(path=data.path):
             raise InputError(
                 f"--suite {suite} takes its cases from --data PATH alone, and has slices of its own"
@@ -95,17 +104,27 @@ def evaluate(
             slicing=slicing,
         )
         report = evaluate_suite(folder, on=on, suite=settings)
-    else:
-        from ftool import evaluation
-
-        source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
-        report = evaluation.evaluate(folder, on=on, data=source, split=split, by=by, slicing=slicing)
     if predictions is not None:
         _write_predictions(report, predictions)
     if as_json:
         echo_json(report.to_json())
     else:
         click.echo(report.table())
+
+
+def _refuse_suite_flags(**flags: object) -> None:
+    """Raise for a flag that says something of a suite where there is none."""
+    for name, value in flags.items():
+        if value:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{flag} says what the answers to a suite mean; name one with --suite, or leave it out"
+            )
+
+
+def _given(name: str) -> bool:
+    """Whether an option was given, be it as its default has it."""
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _write_predictions(report: Any, path: Path) -> None:

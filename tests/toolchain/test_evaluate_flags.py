@@ -1,0 +1,55 @@
+"""Flags of `ftool evaluate` that don't go together: each is refused before data or a model is looked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ftool.cli import main
+from ftool.recipe import DataSettings, Recipe
+
+
+def refused(folder: Path, *options: object) -> str:
+    """The one line that is said; nothing but a recipe is in the folder, so nothing else can have been read."""
+    result = CliRunner().invoke(main, ["evaluate", str(folder), *map(str, options)])
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    line: str = result.stderr
+    assert line.count("\n") == 1, line
+    return line
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Callable[[str], Path]:
+    def make(task: str) -> Path:
+        Recipe(task=task, base="none", data=DataSettings(path="none.json")).write(tmp_path / "recipe.toml")
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--hateful", "x"), "--hateful says what the answers to a suite mean; name one with --suite"),
+        (("--option-label", "x"), "--option-label says what the answers to a suite mean"),
+        (("--always-answer",), "--always-answer says what the answers to a suite mean"),
+        (("--suite", "hatecheck", "--data", "none", "--always-answer"), "--always-answer is for bbq alone"),
+        (("--suite", "hatecheck", "--data", "none", "--option-label", "x"), "--option-label is for bbq alone"),
+        (("--suite", "bbq", "--data", "none", "--hateful", "x"), "--hateful is for hatecheck alone"),
+        (("--suite", "bbq", "--data", "none", "--split", "test"), "--suite bbq takes all its cases"),
+        (("--suite", "hatecheck", "--data", "none", "--split", "train"), "--suite hatecheck takes all its cases"),
+        (("--suite", "bbq", "--data", "none", "--always-answer"), "--always-answer is for readers; this model does"),
+    ],
+)  # fmt: skip
+def test_flags_of_a_suite_are_for_that_suite_alone(
+    folder_of: Callable[[str], Path], options: tuple[str, ...], message: str
+) -> None:
+    assert message in refused(folder_of("text-classification"), *options)
+
+
+def test_a_reader_of_bbq_needs_no_label(folder_of: Callable[[str], Path]) -> None:
+    folder = folder_of("question-answering")
+    line = refused(folder, "--suite", "bbq", "--data", "none", "--option-label", "x")
+    assert "--option-label is for classifiers of pairs; this model does question-answering" in line
