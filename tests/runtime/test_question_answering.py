@@ -199,6 +199,15 @@ def test_predict_takes_questions_and_contexts_from_arguments_and_files(
     assert "this model takes question and context" in capsys.readouterr().err
 
 
+def test_json_holds_the_margin_and_that_nothing_was_cut(reader: ft.Reader) -> None:
+    asked = {"question": "How long?", "context": CONTEXT}
+    answer = reader(asked)
+    told = answer.to_json(asked)
+    assert (told["margin"], told["truncated"]) == (answer.margin, False)
+    nothing = ft.Answer(None, None, None, 1.0, float("-inf")).to_json(asked)
+    assert nothing["margin"] is None  # JSON knows no infinity
+
+
 def test_verify_replays_questions(make_reader: Callable[..., Path]) -> None:
     from ftool_runtime.integrity import file_record
     from ftool_runtime.manifest import Manifest

@@ -131,6 +131,7 @@ def test_the_command_line_prints_entities(tagger_bundle: Path, capsys: pytest.Ca
     assert cli.main(["predict", str(tagger_bundle), "set ten minutes"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["text"] == "set ten minutes"
+    assert told["truncated"] is False
     (entity,) = told["entities"]
     assert (entity["text"], entity["label"], entity["start"], entity["end"]) == ("ten minutes", "time", 4, 15)
     assert 0 < entity["score"] < 1

@@ -1,6 +1,7 @@
 """Question answering: the stretch of a context that answers a question, or that there is none."""
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ class Answer:
         """The answer to a question as `predict` prints it: JSON values."""
         values: dict[str, Any] = {"question": given["question"], "answer": self.text}
         values |= {"start": self.start, "end": self.end, "score": self.score}
+        values["margin"] = self.margin if math.isfinite(self.margin) else None  # JSON knows no infinity
+        values["truncated"] = self.truncated
         if self.top:
             values["top"] = [
                 {"answer": one.text, "start": one.start, "end": one.end, "score": one.score}

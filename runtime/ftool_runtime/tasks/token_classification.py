@@ -31,7 +31,8 @@ class Entities(list[Entity]):
 
     def to_json(self, text: str) -> dict[str, Any]:
         """The answer to `text` as `predict` prints it: JSON values."""
-        return {"text": text, "entities": [entity.to_json() for entity in self]}
+        entities = [entity.to_json() for entity in self]
+        return {"text": text, "entities": entities, "truncated": self.truncated}
 
 
 class TokenTagger(EncoderModel):
