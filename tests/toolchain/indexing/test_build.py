@@ -126,6 +126,13 @@ def test_what_can_not_be_read_stops_nothing(
     assert "docs/old.txt: not UTF-8, read as windows-1252" in caplog.text
 
 
+def test_a_page_that_is_not_in_its_encoding_fails_alone(index: Indexing, docs: Path) -> None:
+    (docs / "a.html").write_bytes("<meta charset=utf-16><p>naïve".encode("latin-1"))
+    built = index("docs")
+    assert list(built.report.failed) == ["docs/a.html"]
+    assert built.documents == 3
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode elsewhere")
 def test_a_name_that_is_no_unicode_fails_alone(index: Indexing, docs: Path) -> None:
     Path(os.fsdecode(bytes(docs) + b"/\xff.txt")).write_text("text")

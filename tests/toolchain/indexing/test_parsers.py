@@ -147,6 +147,40 @@ def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
         examine(path, "utf-9")
 
 
+@pytest.mark.parametrize(
+    "encoding", ["hex", "rot13", "zlib", "undefined", "unicode_escape", "idna", "punycode", "a\0b"]
+)
+def test_what_encodes_no_text_is_no_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("abc")
+    with pytest.raises(DocumentError, match="no encoding is called"):
+        examine(path, encoding)
+
+
+def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"abcd")
+    with pytest.raises(DocumentError, match=r"not utf-16: .*BOM"):
+        list(read_decoded(path, "utf-16"))
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "guessed"),
+    [
+        ("utf-16", "utf-8", False),  # as the HTML standard has it
+        ("utf-16le", "utf-8", False),
+        ("hex", "windows-1252", True),
+    ],
+)
+def test_what_a_page_can_not_be_in_is_not_believed(
+    tmp_path: Path, declared: str, encoding: str, guessed: bool
+) -> None:
+    path = tmp_path / "a.html"
+    path.write_bytes(f"<meta charset={declared}><p>naïve".encode("latin-1"))
+    found = examine(path)
+    assert (found.encoding, found.guessed) == (encoding, guessed)
+
+
 def rows(*values: object, column: str | None = None) -> list[tuple[str, str]]:
     lines = "\n".join(value if isinstance(value, str) else json.dumps(value) for value in values)
     return [(d.name, text_of(d.pieces())) for d in json_documents([lines], "a.jsonl", column)]

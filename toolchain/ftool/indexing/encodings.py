@@ -15,6 +15,7 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 _DECLARED = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 _DECLARED_WITHIN = 1024  # bytes, as the HTML standard has it
 _NO_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")  # characters in latin-1 alone
+_OF_NO_FILES = frozenset({"unicode-escape", "raw-unicode-escape", "undefined", "idna", "punycode"})
 _NEVER_IN_TEXT = frozenset({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 
 
@@ -73,14 +74,21 @@ def read_decoded(path: Path, encoding: str) -> Iterator[str]:
         for chunk in _chunks(file):
             try:
                 text = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise DocumentError(
-                    f"{path}: not {encoding}: byte 0x{error.object[error.start]:02x} near offset {read + error.start}; "
+                    f"{path}: not {encoding}: {_wrong(error, read)}; "
                     "save it as UTF-8, or name its encoding with --encoding"
                 ) from error
             read += len(chunk)
             if text:
                 yield text
+
+
+def _wrong(error: UnicodeError, read: int) -> str:
+    """What is wrong, in a chunk before which `read` bytes were read."""
+    if not isinstance(error, UnicodeDecodeError):
+        return str(error)  # UTF-16 and UTF-32 that begin with no byte order mark
+    return f"byte 0x{error.object[error.start]:02x} near offset {read + error.start}"
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -127,12 +135,10 @@ class _Facts:
         return "utf-8" if whole and not self.seen.get(0) else None
 
     def declared(self) -> str | None:
-        """What an HTML page says of itself. It is read as ASCII, so that it can't be UTF-16."""
+        """What an HTML page says of itself. It is read as ASCII, so that it can't be UTF-16: that means UTF-8."""
         found = None if self.seen.get(0) else _DECLARED.search(self._start)
-        try:
-            return codecs.lookup(found.group(1).decode("ascii")).name if found else None
-        except LookupError:
-            return None
+        name = _text_encoding(found.group(1).decode("ascii")) if found else None
+        return "utf-8" if name is not None and name.startswith("utf-16") else name
 
     def utf_16(self) -> str | None:
         """UTF-16 without a mark: every other byte of its ASCII characters is zero, and all on one side."""
@@ -153,8 +159,17 @@ _UNUSUAL = sorted(_NEVER_IN_TEXT | _NO_WINDOWS_1252)
 
 def check_encoding(encoding: str) -> str:
     """Python's own name of an encoding. Raises DocumentError where there is none of that name."""
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError as error:
-        raise DocumentError(f"no encoding is called {encoding!r}; try utf-8, gb18030 or shift_jis") from error
+    name = _text_encoding(encoding)
+    if name is None:
+        raise DocumentError(f"no encoding is called {encoding!r}; try utf-8, gb18030 or shift_jis")
     return "utf-8-sig" if name == "utf-8" else name
+
+
+def _text_encoding(encoding: str) -> str | None:
+    """Python's own name of an encoding that files of text are in; None where there is none of that name."""
+    try:
+        codec = codecs.lookup(encoding)
+    except (LookupError, ValueError):  # ValueError: a zero byte in the name
+        return None
+    usable = codec._is_text_encoding and codec.incrementaldecoder is not None
+    return codec.name if usable and codec.name.replace("_", "-") not in _OF_NO_FILES else None
