@@ -1,6 +1,7 @@
 """The ranking of passages by words: BM25 over the full-text index."""
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 
 from ftool_runtime.knowledge.terms import folded, query_terms
 
@@ -18,7 +19,16 @@ def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> 
     Returns:
         Ids with SQLite's BM25 scores, turned so that more is better; none where no word is found.
     """
-    terms = _telling(connection, query_terms(question))
+    counts = {term: _count(connection, term) for term in query_terms(question)}
+    telling, terms = _telling(connection, counts), _rarest(counts, counts)
+    found = _ranked(connection, telling, depth)
+    if len(found) < depth and telling != terms:
+        ranked = {passage for passage, _ in found}
+        found += [row for row in _ranked(connection, terms, depth) if row[0] not in ranked]
+    return found[:depth]
+
+
+def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> list[tuple[int, float]]:
     if not terms:
         return []
     found = connection.execute(
@@ -28,17 +38,20 @@ def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> 
     return [(passage, -score) for passage, score in found]
 
 
-def _telling(connection: sqlite3.Connection, terms: list[str]) -> list[str]:
+def _telling(connection: sqlite3.Connection, counts: Mapping[str, int]) -> list[str]:
     """The terms that tell passages apart, all of them where none does.
 
     SQLite gives a term that half of the passages hold the weight 1e-6: it changes no ranking, and asking for it would
-    score those passages all the same.
+    score those passages all the same. They are asked for where the others find too few.
     """
     (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
-    counts = {term: _count(connection, term) for term in terms}
-    rare = [term for term in terms if 2 * counts[term] < passages]
-    asked = rare if any(counts[term] for term in rare) else terms  # rare words may be in no passage at all
-    return sorted(asked, key=lambda term: (counts[term] == 0, counts[term]))[:_MOST_TERMS]
+    rare = [term for term, count in counts.items() if 2 * count < passages]
+    asked = rare if any(counts[term] for term in rare) else counts  # rare words may be in no passage at all
+    return _rarest(asked, counts)
+
+
+def _rarest(terms: Iterable[str], counts: Mapping[str, int]) -> list[str]:
+    return sorted(terms, key=lambda term: (counts[term] == 0, counts[term]))[:_MOST_TERMS]
 
 
 def _count(connection: sqlite3.Connection, term: str) -> int:

@@ -101,7 +101,17 @@ def test_words_that_tell_nothing_are_asked_beside_unknown_ones() -> None:
 def test_common_words_change_no_ranking() -> None:
     texts = [f"the text number {number}" for number in range(9)] + ["the answer to the question"]
     connection = indexed(*texts)
-    assert [p for p, _ in rank_by_words(connection, "the answer", 5)] == [10]
+    assert [p for p, _ in rank_by_words(connection, "the answer", 1)] == [10]
+    assert rank_by_words(connection, "the answer", 5)[0][0] == 10
+
+
+def test_passages_of_common_words_follow_where_few_hold_the_others() -> None:
+    connection = indexed("the cat sat", "a cat ran", "my dog barked", "your cat slept")
+    ranking = rank_by_words(connection, "cat dog", 10)
+    assert ranking[0][0] == 3
+    assert sorted(passage for passage, _ in ranking) == [1, 2, 3, 4]
+    assert [score for _, score in ranking] == sorted((score for _, score in ranking), reverse=True)
+    assert len(rank_by_words(connection, "cat dog", 2)) == 2
 
 
 @given(
