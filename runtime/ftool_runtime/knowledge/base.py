@@ -112,6 +112,7 @@ class KnowledgeBase:
         """
         mode = self._checked(question, k, mode)
         vector = self._embed(question) if mode != "bm25" else None
+        k = int(k)  # SQLite takes none of numpy's
         depth = max(_DEPTH, k)
         with self._reading() as (connection, meta):
             words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
@@ -136,6 +137,9 @@ class KnowledgeBase:
 
         Raises InputError where there is no document of that name, and as `search`.
         """
+        problem = text_problem(document)
+        if problem:
+            raise InputError(f"the document's name {problem}")
         with self._reading() as (connection, _):
             return document_text(connection, document)
 
@@ -171,6 +175,8 @@ class KnowledgeBase:
         problem = text_problem(question)
         if problem:
             raise InputError(f"the question {problem}")
+        if isinstance(k, bool) or not isinstance(k, int | np.integer):
+            raise InputError(f"k must be a whole number, got {k!r}")
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
         mode = mode or self.mode

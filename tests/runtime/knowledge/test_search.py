@@ -161,12 +161,27 @@ def test_embeddings_need_an_embedder(write_base: Writer, embedder: Any) -> None:
         (None, 5, None, "must be a string"),
         ("\ud800", 5, None, "not valid Unicode"),
         ("a", 0, None, "k must be at least 1, got 0"),
+        ("a", "5", None, "k must be a whole number, got '5'"),
+        ("a", None, None, "k must be a whole number, got None"),
+        ("a", 2.5, None, "k must be a whole number, got 2.5"),
+        ("a", True, None, "k must be a whole number, got True"),
         ("a", 5, "best", "mode must be one of bm25, embeddings, fused, got 'best'"),
     ],
 )
-def test_a_wrong_question_is_refused(write_base: Writer, question: Any, k: int, mode: Any, said: str) -> None:
+def test_a_wrong_question_is_refused(write_base: Writer, question: Any, k: Any, mode: Any, said: str) -> None:
     with KnowledgeBase.open(write_base(DOCUMENTS)) as base, pytest.raises(InputError, match=said):
         base.search(question, k, mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [(None, "must be a string, got NoneType"), ("\ud800", "not valid Unicode")]
+)
+def test_a_documents_name_is_a_string(write_base: Writer, name: Any, said: str) -> None:
+    with (
+        KnowledgeBase.open(write_base(DOCUMENTS)) as base,
+        pytest.raises(InputError, match=rf"the document's name .*{said}"),
+    ):
+        base.text(name)
 
 
 def test_threads_share_a_base(write_base: Writer, embedder: Any) -> None:
