@@ -18,9 +18,8 @@ class Loaded(Protocol):
 
 
 def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
-    """The bundle's manifest in short, and where and how it runs, as JSON values."""
+    """The bundle's manifest in short, and where and how it runs, as JSON values; what does not apply is left out."""
     manifest = engine.manifest
-    generation = manifest.generation
     contracts = {name: getattr(manifest, name) for name in ("questions", "entities", "embedding")}
     return {
         "bundle": str(folder),
@@ -29,18 +28,9 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
         "architecture": manifest.architecture,
         "base": manifest.base,
         "licence": manifest.licence,
-        "labels": list(manifest.labels),
-        "multi_label": manifest.multi_label,
-        "thresholds": list(manifest.thresholds) if manifest.thresholds is not None else None,
+        **_labels(manifest),
         "max_length": manifest.input.max_length,
-        "generation": None
-        if generation is None
-        else {
-            "family": generation.family,
-            "caches": generation.caches,
-            "max_length": generation.max_length,
-            "languages": generation.languages and generation.languages.known(),
-        },
+        **_generation(manifest),
         **{name: asdict(contract) for name, contract in contracts.items() if contract is not None},
         "precision": manifest.precision.name,
         "attention": manifest.attention,
@@ -52,6 +42,29 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
         "created": manifest.created,
         "versions": {"ftool": manifest.ftool, **installed_versions()},
     }
+
+
+def _labels(manifest: Manifest) -> dict[str, Any]:
+    if not manifest.has_labels:
+        return {}
+    return {
+        "labels": list(manifest.labels),
+        "multi_label": manifest.multi_label,
+        "thresholds": list(manifest.thresholds) if manifest.thresholds is not None else None,
+    }
+
+
+def _generation(manifest: Manifest) -> dict[str, Any]:
+    generation = manifest.generation
+    if generation is None:
+        return {}
+    told = {
+        "family": generation.family,
+        "caches": generation.caches,
+        "max_length": generation.max_length,
+        "languages": generation.languages and generation.languages.known(),
+    }
+    return {"generation": told}
 
 
 def installed_versions() -> dict[str, str]:

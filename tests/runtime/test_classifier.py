@@ -272,6 +272,8 @@ def test_info_says_what_runs_where(model: ft.TextClassifier, shared_bundle: Path
     assert info["bundle"] == str(shared_bundle)
     assert (info["device"], info["threads"], info["profile"]) == ("cpu", 2, "desktop")
     assert info["labels"] == list(model.labels)
+    assert (info["multi_label"], info["thresholds"]) == (False, None)
+    assert "generation" not in info
     assert info["versions"]["ftool-runtime"] == ft.__version__
     assert {"onnxruntime", "numpy", "tokenizers"} <= set(info["versions"])
 

@@ -208,6 +208,12 @@ def test_json_holds_the_margin_and_that_nothing_was_cut(reader: ft.Reader) -> No
     assert nothing["margin"] is None  # JSON knows no infinity
 
 
+def test_info_leaves_out_what_does_not_apply(reader: ft.Reader) -> None:
+    info = reader.info()
+    assert not {"labels", "multi_label", "thresholds", "generation"} & info.keys()
+    assert info["questions"]["stride"] > 0
+
+
 def test_verify_replays_questions(make_reader: Callable[..., Path]) -> None:
     from ftool_runtime.integrity import file_record
     from ftool_runtime.manifest import Manifest
