@@ -173,10 +173,18 @@ def _json_texts(
 
 
 def _picked(values: Mapping[str, object], column: Columns, problem: str) -> object:
-    """What stands under a column, or a dict of what stands under several. Raises InputError, naming the column."""
-    for name in [column] if isinstance(column, str) else column.values():
-        if name not in values:
-            raise InputError(problem.format(repr(name)))
+    """What stands under a column, or a dict of what stands under several.
+
+    Raises InputError, naming the columns that are missing and the flags that name others.
+    """
+    if isinstance(column, str):
+        missing = {} if column in values else {"NAME": column}
+    else:
+        missing = {f"{field}=NAME": name for field, name in column.items() if name not in values}
+    if missing:
+        flags = " ".join(f"--column {flag}" for flag in missing)
+        remedy = f"; name {'it' if len(missing) == 1 else 'them'} with {flags}" if values else ""
+        raise InputError(problem.replace("{}", " or ".join(map(repr, missing.values()))) + remedy)
     if isinstance(column, str):
         return values[column]
     return {field: values[name] for field, name in column.items()}

@@ -94,6 +94,28 @@ def test_bad_input_is_named_by_file_and_line(
         list(read_texts(make_file(name, content)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"),
+    [
+        ("a.csv", "premise,hypothesis\na,b\n", "name them with --column text=NAME --column text_pair=NAME"),
+        (
+            "a.jsonl",
+            '{"premise": "a", "hypothesis": "b"}\n',
+            "name them with --column text=NAME --column text_pair=NAME",
+        ),
+        ("a.csv", "text,hypothesis\na,b\n", "name it with --column text_pair=NAME"),
+    ],
+)
+def test_columns_that_are_missing_come_with_the_flags_that_name_them(
+    make_file: FileMaker, name: str, content: str, remedy: str
+) -> None:
+    columns = {"text": "text", "text_pair": "text_pair"}
+    with pytest.raises(ft.InputError, match=f"hypothesis; {remedy}$"):
+        list(read_texts(make_file(name, content), columns))
+    with pytest.raises(ft.InputError, match=r"it has query; name it with --column NAME$"):
+        list(read_texts(make_file("b.csv", "query\na\n")))
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(ft.InputError, match=r"can't read .*gone\.txt: No such file"):
         list(read_texts(tmp_path / "gone.txt"))
