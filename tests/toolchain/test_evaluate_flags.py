@@ -53,3 +53,26 @@ def test_a_reader_of_bbq_needs_no_label(folder_of: Callable[[str], Path]) -> Non
     folder = folder_of("question-answering")
     line = refused(folder, "--suite", "bbq", "--data", "none", "--option-label", "x")
     assert "--option-label is for classifiers of pairs; this model does question-answering" in line
+
+
+@pytest.mark.parametrize(
+    "task", ["text-classification", "feature-extraction", "summarization", "translation", "text-generation"]
+)
+def test_predictions_that_no_one_writes_are_refused_before_anything_is_measured(
+    folder_of: Callable[[str], Path], task: str, tmp_path: Path
+) -> None:
+    line = refused(folder_of(task), "--predictions", tmp_path / "told.jsonl")
+    assert f"is for question-answering and token-classification; this model does {task}" in line
+
+
+def test_predictions_of_a_suite_are_refused_for_the_suites_sake(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = folder_of("question-answering")
+    line = refused(folder, "--suite", "bbq", "--data", "none", "--predictions", tmp_path / "told.jsonl")
+    assert "those to --suite bbq can't be written" in line
+
+
+def test_predictions_need_a_folder_that_is_there(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    line = refused(folder_of("question-answering"), "--predictions", tmp_path / "gone" / "told.jsonl")
+    assert "there is no folder" in line

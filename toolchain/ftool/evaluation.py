@@ -12,6 +12,8 @@ from ftool.slices import SliceSettings, slice_report
 from ftool.tasks import get_task
 from ftool_runtime.errors import InputError
 
+PREDICTION_TASKS = ("question-answering", "token-classification")  # whose evaluations have `predictions`
+
 
 def evaluate(
     folder: Path,

@@ -80,6 +80,8 @@ def evaluate(
     from ftool.slices import SliceSettings
 
     slicing = SliceSettings(min_examples=min_examples)
+    if predictions is not None:
+        _refuse_predictions(folder, predictions, suite)
     if suite is None:
         _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
         from ftool import evaluation
@@ -127,14 +129,28 @@ def _given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
+def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
+    """Raise where no predictions could be written in the end, before anything is measured."""
+    from ftool.evaluation import PREDICTION_TASKS
+
+    if suite is not None:
+        raise InputError(
+            f"--predictions writes the answers to data; those to --suite {suite} can't be written"
+        )
+    task = Recipe.read(ModelFolder(folder).recipe).task
+    if task not in PREDICTION_TASKS:
+        raise InputError(f"--predictions is for {' and '.join(PREDICTION_TASKS)}; this model does {task}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--predictions {path}: there is no folder {path.parent}; make it first")
+
+
 def _write_predictions(report: Any, path: Path) -> None:
     """Write the predictions, all lines or none."""
     import json
 
     from ftool_runtime.atomic import replacing
 
-    if getattr(report, "predictions", None) is None:
-        raise InputError(f"--predictions: the answers of {report.task} can't be written")
+    assert report.predictions is not None, "refused before anything was measured"
     try:
         with replacing(path) as file:
             file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in report.predictions())
