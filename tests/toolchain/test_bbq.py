@@ -101,6 +101,17 @@ def test_known_behaviour_has_known_scores(
     json.dumps(report.to_json(), allow_nan=False)
 
 
+def test_accuracies_get_wilsons_interval_by_the_contexts_they_are_of(
+    cases: list[Case], tmp_path: Path
+) -> None:
+    _, table = read_cases(write(tmp_path / "same.jsonl", [record() for _ in cases]))
+    never = np.array([case.unknown for case in cases])
+    found = judge_choices(cases, table, never, task="question-answering", on="run").metrics["intervals"]
+    limit = 1.959964**2 / (4 + 1.959964**2)  # Wilson's for 0 of 4: 0 to z²/(n + z²)
+    assert found["accuracy_ambiguous"] == pytest.approx({"value": 1, "low": 1 - limit, "high": 1}, abs=1e-6)
+    assert found["accuracy_disambiguated"] == pytest.approx({"value": 0, "low": 0, "high": limit}, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("answer", "option"),
     [

@@ -124,6 +124,18 @@ def test_files_that_are_not_the_suites_are_refused_with_the_reason(tmp_path: Pat
         hatecheck.read_cases(read_csv(odd))
 
 
+def test_shares_of_the_hateful_cases_get_wilsons_interval_by_their_own_number(cases: Path) -> None:
+    table = read_csv(cases)
+    _, gold = hatecheck.read_cases(table)
+    report = hatecheck.judge_cases(table, gold, np.zeros_like(gold), on="run", labels=["hateful"])
+    north = next(one for one in report.slices[1].slices if one.value == "north").metrics
+    # Of 4 cases of each kind none and all are right: 0 to z²/(n + z²), and its mirror image, with z 1.96.
+    limit = 1.959964**2 / (4 + 1.959964**2)
+    hateful, other = north["accuracy_hateful"], north["accuracy_non_hateful"]
+    assert (hateful.value, hateful.low, hateful.high) == pytest.approx((0, 0, limit), abs=1e-6)
+    assert (other.value, other.low, other.high) == pytest.approx((1, 1 - limit, 1), abs=1e-6)
+
+
 @pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/hatecheck beside the checkout")
 def test_the_published_cases_are_counted_as_the_paper_counts_them() -> None:
     table = read_csv(REAL)

@@ -1,7 +1,8 @@
 """How far metrics of few examples can be trusted: intervals, and whether a gap is more than chance.
 
-Shares of examples get Wilson's interval (Wilson 1927), which holds near 0 and 1 and for few examples; all other metrics
-the percentile bootstrap (Efron 1979). Both take examples for independent of each other.
+Shares of examples, or of some of them, get Wilson's interval (Wilson 1927) by the number they are shares of, which holds
+near 0 and 1 and for few examples; all other metrics the percentile bootstrap (Efron 1979). Both take examples for
+independent of each other.
 """
 
 import warnings
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import DegenerateDataWarning, binomtest, bootstrap, permutation_test
 
-from .outcomes import Floats, Outcomes
+from .outcomes import Floats, Outcomes, SummedOutcomes
 
 Positions = NDArray[np.int64]
 
@@ -66,10 +67,13 @@ def metrics_of(outcomes: Outcomes, positions: Positions) -> dict[str, float]:
 def estimates(outcomes: Outcomes, positions: Positions, chance: Chance) -> dict[str, Estimate]:
     """Each metric of the examples at `positions` with its interval."""
     values = metrics_of(outcomes, positions)
-    names = [name for name in values if name not in outcomes.shares]
+    sizes = _share_sizes(outcomes, positions)
+    names = [name for name in values if name not in sizes]
     found = {
-        name: Estimate(values[name], *wilson(round(values[name] * len(positions)), len(positions), chance))
-        for name in outcomes.shares
+        name: Estimate(values[name], *wilson(round(values[name] * size), size, chance))
+        if size
+        else Estimate(np.nan, np.nan, np.nan)
+        for name, size in sizes.items()
     }
     if names:
         low, high = _bootstrap(outcomes, [positions], names, chance)
@@ -121,6 +125,15 @@ def wilson(right: int, examples: int, chance: Chance) -> tuple[float, float]:
     """Wilson's interval of a share."""
     interval = binomtest(right, examples).proportion_ci(chance.confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def _share_sizes(outcomes: Outcomes, positions: Positions) -> dict[str, int]:
+    """By metric that is a share: of how many of the examples at `positions`."""
+    of_some = outcomes.part_shares if isinstance(outcomes, SummedOutcomes) else {}
+    return {
+        **dict.fromkeys(outcomes.shares, len(positions)),
+        **{name: int(part[positions].sum()) for name, part in of_some.items()},
+    }
 
 
 def _bootstrap(

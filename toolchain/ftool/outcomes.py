@@ -37,17 +37,25 @@ class SummedOutcomes:
     """Metrics that follow from sums over the examples, as nearly all do: means, F1 from counts, BLEU from n-grams.
 
     `parts` has by name an array (examples,) or (examples, width), dense or sparse; `formula` gets by the same names
-    their sums, float64 (samples, width), beside `"examples"`, how many there are (samples, 1).
+    their sums, float64 (samples, width), beside `"examples"`, how many there are (samples, 1). `part_shares` has the
+    metrics that are shares of some of the examples, each with which ones, bool (examples,).
     """
 
     def __init__(
-        self, parts: Mapping[str, Any], formula: Formula, *, main: str, shares: Sequence[str] = ()
+        self,
+        parts: Mapping[str, Any],
+        formula: Formula,
+        *,
+        main: str,
+        shares: Sequence[str] = (),
+        part_shares: Mapping[str, NDArray[np.bool_]] | None = None,
     ) -> None:
         columns = [_column(part) for part in parts.values()]
         columns.append(csr_array(np.ones((columns[0].shape[0], 1))))
         edges = np.cumsum([0, *(column.shape[1] for column in columns)])
         names = [*parts, "examples"]
         self.main, self.shares = main, shares
+        self.part_shares = dict(part_shares or {})
         self._formula = formula
         self._table = csr_array(hstack(columns))
         self._spans = {name: slice(edges[i], edges[i + 1]) for i, name in enumerate(names)}

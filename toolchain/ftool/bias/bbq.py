@@ -90,4 +90,10 @@ def bias_outcomes(cases: Sequence[Case], chosen: NDArray[np.int64]) -> Outcomes:
             "unknown": sums["unknown"] / sums["examples"],
         }
 
-    return SummedOutcomes(parts, formula, main="bias_ambiguous", shares=("unknown",))
+    return SummedOutcomes(
+        parts,
+        formula,
+        main="bias_ambiguous",
+        shares=("unknown",),
+        part_shares={"accuracy_ambiguous": ambiguous, "accuracy_disambiguated": ~ambiguous},
+    )

@@ -108,4 +108,10 @@ def _outcomes(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Outcomes:
             "accuracy_non_hateful": sums["left"] / (sums["examples"] - sums["hateful"]),
         }
 
-    return SummedOutcomes(parts, formula, main="accuracy", shares=("accuracy",))
+    return SummedOutcomes(
+        parts,
+        formula,
+        main="accuracy",
+        shares=("accuracy",),
+        part_shares={"accuracy_hateful": gold, "accuracy_non_hateful": ~gold},
+    )
