@@ -16,7 +16,7 @@ import pytest
 from ftool.indexing.build import Built, IndexSettings, build_index
 from ftool.indexing.files import ReadSettings
 from ftool.indexing.types import DocumentError
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
 
 Indexing = Callable[..., Built]
@@ -246,6 +246,22 @@ def test_a_wrong_path_makes_no_file(index: Indexing) -> None:
     with pytest.raises(KnowledgeBaseError, match=r"there is no folder gone"):
         build_index(Path("gone/kb.db"), [Path("docs")], IndexSettings(embedder="none"))
     assert not Path("kb.db").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [{"embedder": "nosuch"}, {"reader": "nosuch"}, {"tokens": 3}, {"tokens": 20, "overlap": 90}]
+)
+def test_wrong_settings_make_no_file(index: Indexing, options: dict[str, Any]) -> None:
+    with pytest.raises(FtoolError):
+        index("docs", **options)
+    assert list(Path().glob("kb.db*")) == []
+
+
+def test_a_file_that_was_there_stays_where_settings_are_wrong(index: Indexing) -> None:
+    Path("kb.db").touch()
+    with pytest.raises(FtoolError):
+        index("docs", embedder="nosuch")
+    assert Path("kb.db").exists()
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ class KnowledgeBaseWriter:
         self.path = path
         if not path.parent.is_dir():
             raise KnowledgeBaseError(f"{path}: there is no folder {path.parent} to write it in")
+        self._made = not path.exists()
         with file_errors(path):
             self._connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
             try:
@@ -147,14 +148,21 @@ class KnowledgeBaseWriter:
             connection.execute("INSERT INTO full_text (full_text) VALUES ('optimize')")
 
     def close(self) -> None:
-        """Close the file. Where nobody else has it open, it is one file again, which can be copied as it is."""
+        """Close the file. Where nobody else has it open, it is one file again, which can be copied as it is.
+
+        A file that was made here and holds no knowledge base is removed.
+        """
+        unused = False
         with closing(self._connection) as connection:
             connection.execute("PRAGMA busy_timeout = 0")
             try:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 connection.execute("PRAGMA journal_mode = DELETE")
+                unused = self._made and self._value("PRAGMA schema_version") == 0
             except sqlite3.OperationalError:
                 pass  # somebody reads it: the log stays beside it until the last one closes it
+        if unused:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
