@@ -1,7 +1,7 @@
 """How far metrics of few examples can be trusted: intervals, and whether a gap is more than chance.
 
-Shares of examples, or of some of them, get Wilson's interval (Wilson 1927) by the number they are shares of, which holds
-near 0 and 1 and for few examples; all other metrics the percentile bootstrap (Efron 1979). Both take examples for
+Shares of examples, or of some of them, get Wilson's interval (Wilson 1927) by the number they are shares of; it holds
+near 0 and 1 and for few examples. All other metrics get the percentile bootstrap (Efron 1979). Both take examples for
 independent of each other.
 """
 
