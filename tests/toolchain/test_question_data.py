@@ -257,3 +257,19 @@ def test_the_real_squad_file_is_read_whole(shared_data: Path, caplog: pytest.Log
     for one in train:
         for text, start in zip(one.answers, one.starts, strict=True):
             assert one.context.startswith(text, start)
+
+
+@pytest.mark.parametrize(("start", "wrong"), [(-1, 0), (-2, 1), (-40, 1)])
+def test_a_start_below_zero_is_a_wrong_one_but_minus_one_says_that_it_is_not_known(
+    start: int, wrong: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = squad(tmp_path / "shop.json", {CONTEXT: [asked("Of what?", ("France", start))]})
+    with caplog.at_level(logging.WARNING):
+        assert answers_of(path) == [[RIGHT]]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == wrong
+    if told:
+        assert (
+            f"1 answer with an offset at which the context has another text (first: row 1: 'France' at {start}"
+            in told[0]
+        )

@@ -9,6 +9,10 @@ from .table import Cell
 
 Answer = tuple[str, int | None]  # a text and its first character; None where the source does not say
 
+_UNKNOWN = (
+    -1
+)  # what some data sets write where they don't know the start; any other below zero is a wrong one
+
 
 class BadAnswerError(Exception):
     """A cell is no answer; the text says why, as the end of a sentence."""
@@ -45,7 +49,7 @@ def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
 
 
 def _paired(texts: Any, starts: Any) -> list[Answer]:
-    """Texts with their starts; a start that is missing, or below zero, is not known."""
+    """Texts with their starts; a start that is missing, or -1, is not known."""
     texts = [] if is_missing(texts) else _listed(texts)
     for text in texts:
         if not isinstance(text, str) or is_missing(text):
@@ -73,7 +77,7 @@ def _read_start(start: Any) -> int | None:
         number = None
     if number is None or isinstance(start, bool):
         raise BadAnswerError(f"with a start that is no whole number: {str(start)[:40]!r}")
-    return number if number >= 0 else None
+    return None if number == _UNKNOWN else number
 
 
 def _listed(value: Any) -> list[Any]:

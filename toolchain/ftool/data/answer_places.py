@@ -58,7 +58,7 @@ def _place(text: str, given: int | None, context: str, where: str, report: Place
             return given
         report.wrong += 1
         if not report.first:
-            there = context[given : given + len(text)]
+            there = context[given : given + len(text)] if given >= 0 else ""
             report.first = f"{where}: {_short(text)} at {given}, where the context has {_short(there)}"
     start = context.find(text)
     if start < 0 or context.find(text, start + 1) >= 0:
