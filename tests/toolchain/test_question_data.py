@@ -273,3 +273,14 @@ def test_a_start_below_zero_is_a_wrong_one_but_minus_one_says_that_it_is_not_kno
             f"1 answer with an offset at which the context has another text (first: row 1: 'France' at {start}"
             in told[0]
         )
+
+
+def test_ids_that_stand_at_several_questions_are_counted_and_the_first_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    qas = [asked(name, RIGHT) for name in ("once", "twice", "thrice", "twice", "thrice", "thrice")]
+    path = squad(tmp_path / "shop.json", {CONTEXT: qas})
+    with caplog.at_level(logging.WARNING):
+        assert len(read(path)) == 6
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert "shop.json: 2 ids stand at several questions (first: 'twice')" in told

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from ftool.recipe import DataSettings
@@ -115,10 +116,22 @@ def _split(table: Table, settings: DataSettings, warnings: list[str]) -> Questio
                 row=row,
             )
         )
-    warnings += report.warnings(table.source)
+    warnings += [*report.warnings(table.source), *_repeated_ids(table.source, ids)]
     if not examples:
         raise DataError(f"{table.source}: no question is left whose answer stands in its context")
     return QuestionSplit(examples, table.source, table.take(kept))
+
+
+def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
+    """A line where ids stand at several questions, or none."""
+    counts = Counter(str(cell) for cell in ids if not is_missing(cell))
+    repeated = [name for name, count in counts.items() if count > 1]
+    if not repeated:
+        return []
+    ids_are = "id stands" if len(repeated) == 1 else "ids stand"
+    return [
+        f"{source}: {len(repeated)} {ids_are} at several questions (first: {repeated[0][:60]!r}); make them differ"
+    ]
 
 
 def _cut(train: QuestionSplit, fraction: float, seed: int, name: str) -> tuple[QuestionSplit, QuestionSplit]:
