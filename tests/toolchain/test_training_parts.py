@@ -22,6 +22,7 @@ from ftool.training.loop import trainer_arguments
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
 from ftool.training.one_example import teach_head
 from ftool.training.online import fit_head_online
+from ftool.training.runs import account
 from ftool_runtime.errors import InputError
 
 
@@ -311,3 +312,15 @@ def test_a_new_run_empties_the_old_ones_folder(tmp_path: Path, caplog: pytest.Lo
     checkpoints.begin(tmp_path / "p", {})
     assert not old.exists()
     assert "--resume would have gone on with it" in caplog.text
+
+
+# --- what a run tells of itself
+
+
+@pytest.mark.parametrize(("best", "kept"), [(0, "the weights it began with"), (6, "update 6 of 8")])
+def test_an_account_says_which_weights_were_kept_and_how_fast_it_went(best: int, kept: str) -> None:
+    happened = {"best_step": best, "updates": 8, "examples_seen": 60, "seconds": 4.0}
+    told = account(happened, seconds=5.0)
+    assert (told["kept"], told["fine_tuning"], told["seconds"]) == (kept, happened, 5.0)
+    assert told["examples_per_second"] == 15
+    assert {"device", "threads", "versions"} <= told.keys()

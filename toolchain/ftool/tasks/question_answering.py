@@ -22,7 +22,7 @@ from ftool.results import Evaluation, TrainReport
 from ftool.training.hardware import device_name
 from ftool.training.reader_objective import judged_answers, reader_examples
 from ftool.training.reader_stages import train_reader
-from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
+from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 from ftool_export.encoder.inference import compute_outputs
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.reader import LoadedReader, QuestionExamples, create_reader, load_reader, save_reader
@@ -51,7 +51,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     report = TrainReport(
         validation=_judge(loaded, data.validation, "validation"),
         test=_judge(loaded, data.test, "test"),
-        training=_account(happened, seconds=time.monotonic() - began),
+        training=account(happened, seconds=time.monotonic() - began),
         recipe=asdict(recipe),
         data=_describe(data),
     )
@@ -195,20 +195,6 @@ def _fitting(loaded: LoadedReader, questions: QuestionSplit) -> QuestionSplit:
 
 def _identity(recipe: Recipe, data: QuestionData) -> dict[str, Any]:
     return identity(recipe, training=data.sha256, validation=question_fingerprint(data.validation.examples))
-
-
-def _account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
-    """How training went: which weights were kept, and what it took."""
-    kept = "the weights it began with"
-    if happened["best_step"] > 0:
-        kept = f"update {happened['best_step']} of {happened['updates']}"
-    return {
-        "kept": kept,
-        "fine_tuning": happened,
-        "seconds": seconds,  # of this call, evaluation included
-        "examples_per_second": happened["examples_seen"] / happened["seconds"],
-        **circumstances(),
-    }
 
 
 def _describe(data: QuestionData) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ftool.model_folder import ModelFolder
 from ftool.recipe import DataSettings, Recipe
 from ftool.results import Evaluation, TrainReport
 from ftool.training.hardware import device_name
-from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
+from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 from ftool.training.tagger_objective import judged_texts
 from ftool.training.tagger_rows import without_unreadable
 from ftool.training.tagger_stages import train_tagger
@@ -55,7 +55,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     report = TrainReport(
         validation=_judge(loaded, data.validation, "validation"),
         test=_judge(loaded, data.test, "test"),
-        training=_account(happened, seconds=time.monotonic() - began),
+        training=account(happened, seconds=time.monotonic() - began),
         recipe=asdict(recipe),
         data=_describe(data),
     )
@@ -189,20 +189,6 @@ def _readable(loaded: LoadedTagger, data: TaggedData) -> TaggedData:
 def _identity(recipe: Recipe, data: TaggedData) -> dict[str, Any]:
     validation = tagged_fingerprint(data.validation.examples, data.label_names)
     return identity(recipe, training=data.sha256, validation=validation)
-
-
-def _account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
-    """How training went: which weights were kept, and what it took."""
-    kept = "the weights it began with"
-    if happened["best_step"] > 0:
-        kept = f"update {happened['best_step']} of {happened['updates']}"
-    return {
-        "kept": kept,
-        "fine_tuning": happened,
-        "seconds": seconds,  # of this call, evaluation included
-        "examples_per_second": happened["examples_seen"] / happened["seconds"],
-        **circumstances(),
-    }
 
 
 def _describe(data: TaggedData) -> dict[str, Any]:

@@ -67,6 +67,20 @@ def circumstances() -> dict[str, Any]:
     }
 
 
+def account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+    """How a fine-tuning went: which weights were kept, and what it took. `happened` is what its stage tells."""
+    kept = "the weights it began with"
+    if happened["best_step"] > 0:
+        kept = f"update {happened['best_step']} of {happened['updates']}"
+    return {
+        "kept": kept,
+        "fine_tuning": happened,
+        "seconds": seconds,  # of this call, evaluation included
+        "examples_per_second": happened["examples_seen"] / happened["seconds"],
+        **circumstances(),
+    }
+
+
 def prepare(recipe: Recipe) -> None:
     """Settle threads, precision and random numbers. Raises TrainingError for bf16 where it is not to be had."""
     use_threads(recipe.train.threads)
