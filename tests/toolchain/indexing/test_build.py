@@ -117,12 +117,12 @@ def test_what_is_no_document_is_left_out_and_counted(index: Indexing, docs: Path
 def test_what_can_not_be_read_stops_nothing(
     index: Indexing, docs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (docs / "a.jsonl").write_text('{"text": "fine"}\nnot json\n')
+    (docs / "a.jsonl").write_text('{"text": "fine"}\nnot json\n{"text": "fine, too"}\n')
     (docs / "old.txt").write_bytes("na\xefve".encode("latin-1"))
     built = index("docs")
     assert list(built.report.failed) == ["docs/a.jsonl"]
     assert "row 2 is not JSON" in built.report.failed["docs/a.jsonl"]
-    assert built.documents == 5  # the row before it is there
+    assert built.documents == 6  # the rows before and after it are there
     assert "docs/old.txt: not UTF-8, read as windows-1252" in caplog.text
 
 

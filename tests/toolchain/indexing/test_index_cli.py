@@ -109,7 +109,7 @@ def test_files_that_fail_are_told_and_the_others_stay(docs: Path) -> None:
     assert "3 documents" in done.stdout
     assert "left out: 1 binary" in done.stdout
     assert done.stderr.endswith(
-        "Error: 1 file could not be indexed: docs/a.jsonl: row 1 is not JSON: "
+        "Error: 1 file could not be indexed in full: 1 row of docs/a.jsonl left out: row 1 is not JSON: "
         "Expecting property name enclosed in double quotes at column 2\n"
     )
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftool.indexing.encodings import examine, read_decoded
-from ftool.indexing.json_lines import json_documents
+from ftool.indexing.json_lines import BadRows, json_documents
 from ftool.indexing.markdown import shown_markdown
 from ftool.indexing.shown_html import shown_text
 from ftool.indexing.types import DocumentError, Heading, Piece, Title
@@ -181,9 +181,10 @@ def test_what_a_page_can_not_be_in_is_not_believed(
     assert (found.encoding, found.guessed) == (encoding, guessed)
 
 
-def rows(*values: object, column: str | None = None) -> list[tuple[str, str]]:
+def rows(*values: object, column: str | None = None, bad: BadRows | None = None) -> list[tuple[str, str]]:
     lines = "\n".join(value if isinstance(value, str) else json.dumps(value) for value in values)
-    return [(d.name, text_of(d.pieces())) for d in json_documents([lines], "a.jsonl", column)]
+    found = json_documents([lines], "a.jsonl", BadRows() if bad is None else bad, column)
+    return [(d.name, text_of(d.pieces())) for d in found]
 
 
 def test_rows_of_jsonl_are_documents() -> None:
@@ -208,12 +209,31 @@ def test_lone_surrogates_of_json_are_replaced_one_for_one() -> None:
         ([{"id": 1, "text": "a"}, {"id": "1", "text": "b"}], "row 2 has the id of row 1"),
     ],
 )
-def test_bad_rows_are_refused_by_number(values: list[object], said: str) -> None:
-    with pytest.raises(DocumentError, match=said):
-        rows(*values)
+def test_bad_rows_are_noted_by_number(values: list[object], said: str) -> None:
+    bad = BadRows()
+    rows(*values, bad=bad)
+    assert said in bad.told("a.jsonl")
+
+
+def test_rows_after_a_bad_one_are_documents() -> None:
+    bad = BadRows()
+    values = [{"id": 7, "text": None}, {"id": 7, "text": "one"}, {"text": 1}, {"id": "b", "text": "two"}]
+    assert rows(*values, bad=bad) == [("a.jsonl#7", "one"), ("a.jsonl#b", "two")]
+    assert bad.told("a.jsonl") == (
+        "2 rows of a.jsonl left out: row 1: 'text' must be a string, got NoneType; "
+        "row 3: 'text' must be a string, got int"
+    )
+
+
+def test_of_many_bad_rows_the_first_are_told() -> None:
+    bad = BadRows()
+    assert rows(*[{"text": None}] * 30, {"text": "good"}, bad=bad) == [("a.jsonl#31", "good")]
+    assert bad.told("a.jsonl").startswith("30 rows of a.jsonl left out: row 1: ")
+    assert bad.told("a.jsonl").endswith("; and 25 more")
 
 
 def test_a_named_column_is_taken() -> None:
     assert rows({"text": "no", "answer": "yes"}, column="answer") == [("a.jsonl#1", "yes")]
-    with pytest.raises(DocumentError, match="row 1 has no 'answer' among its keys text"):
-        rows({"text": "no"}, column="answer")
+    bad = BadRows()
+    assert rows({"text": "no"}, column="answer", bad=bad) == []
+    assert "row 1 has no 'answer' among its keys text" in bad.told("a.jsonl")

@@ -86,8 +86,8 @@ def _values(built: "Built") -> dict[str, Any]:
 
 def _failures(failed: Mapping[str, str]) -> str:
     (name, reason), *others = failed.items()
-    files = f"{len(failed)} file{'s' if others else ''} could not be indexed"
-    where = reason if reason.startswith(name) else f"{name}: {reason}"
+    files = f"{len(failed)} file{'s' if others else ''} could not be indexed in full"
+    where = reason if name in reason else f"{name}: {reason}"
     return f"{files}: {where}" + (f"; and {', '.join(n for n, _ in others[:5])}" if others else "")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ftool.indexing.encodings import FileContent, check_encoding, examine, read_decoded
-from ftool.indexing.json_lines import json_documents
+from ftool.indexing.json_lines import BadRows, json_documents
 from ftool.indexing.markdown import shown_markdown
 from ftool.indexing.shown_html import shown_text
 from ftool.indexing.types import Document, DocumentError, Piece
@@ -101,7 +101,11 @@ def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
 
 
 def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) -> Iterator[Document]:
-    """The documents in the file at `path`. One that can't be read is noted in `found`, and so is a binary one."""
+    """The documents in the file at `path`. One that can't be read is noted in `found`, and so is a binary one.
+
+    Rows of JSONL that are no documents are noted, too, and the others given.
+    """
+    bad = BadRows()
     found.files.add(name)
     try:
         content = examine(path, settings.encoding)
@@ -114,7 +118,9 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
                 name,
                 content.encoding,
             )
-        yield from _documents(path, name, content, settings)
+        yield from _documents(path, name, content, settings, bad)
+        if bad.count:
+            found.failed[name] = bad.told(name)
     except OSError as error:
         found.failed[name] = f"can't be read: {error.strerror}"
     except DocumentError as error:
@@ -130,12 +136,14 @@ def encodes(name: str) -> bool:
     return True
 
 
-def _documents(path: Path, name: str, content: FileContent, settings: ReadSettings) -> Iterator[Document]:
+def _documents(
+    path: Path, name: str, content: FileContent, settings: ReadSettings, bad: BadRows
+) -> Iterator[Document]:
     assert content.encoding is not None
     encoding = content.encoding
     kind = KINDS.get(path.suffix.lower(), "text")
     if kind == "jsonl":
-        yield from json_documents(read_decoded(path, encoding), name, settings.column)
+        yield from json_documents(read_decoded(path, encoding), name, bad, settings.column)
         return
     read_as = f"{content.sha256}:{kind}:{encoding}:{_READ_AS}"
 

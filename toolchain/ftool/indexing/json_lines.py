@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ftool.indexing.types import Document, DocumentError, Piece, Title
@@ -10,30 +11,58 @@ from ftool.indexing.types import Document, DocumentError, Piece, Title
 TEXT_KEYS = ("text", "content", "body", "passage", "context", "document")
 _TITLE_KEYS = ("title", "heading", "headline")
 _ID_KEYS = ("id", "_id", "doc_id", "docid", "name", "url")
+_TOLD = 5  # bad rows whose reasons are kept
 
 
-def json_documents(pieces: Iterable[str], file: str, column: str | None = None) -> Iterator[Document]:
+@dataclass(slots=True)
+class BadRows:
+    """The rows of a file that are left out: how many, and what is wrong with the first of them."""
+
+    count: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def note(self, reason: str) -> None:
+        """Count a row; `reason` names it."""
+        self.count += 1
+        if self.count <= _TOLD:
+            self.reasons.append(reason)
+
+    def told(self, file: str) -> str:
+        """What people are told of them."""
+        more = f"; and {self.count - _TOLD} more" if self.count > _TOLD else ""
+        rows = f"{self.count} row{'s' if self.count > 1 else ''}"
+        return f"{rows} of {file} left out: {'; '.join(self.reasons)}{more}"
+
+
+def json_documents(
+    pieces: Iterable[str], file: str, bad: BadRows, column: str | None = None
+) -> Iterator[Document]:
     """The documents in a JSONL file, called by the file and their id, or else by their row.
 
     Args:
         pieces: the file's text.
         file: what it is called.
+        bad: where rows are noted that are no JSON, lack the text, or have the id of one before; they are left out.
         column: the key of the text; None: the first of TEXT_KEYS that the row has.
-
-    Raises DocumentError naming the row where it is no JSON, lacks the text, or has the id of one before.
     """
     rows: dict[str, int] = {}
     for number, line in enumerate(_lines(pieces), start=1):
         if not line.strip():
             continue
-        values = _object(line, f"{file}: row {number}")
-        name = f"{file}#{_first(values, _ID_KEYS, number)}"
-        if name in rows:
-            raise DocumentError(
-                f"{file}: row {number} has the id of row {rows[name]}; ids must differ: {name.partition('#')[2]!r}"
-            )
+        where = f"row {number}"
+        try:
+            values = _object(line, where)
+            name = f"{file}#{_first(values, _ID_KEYS, number)}"
+            if name in rows:
+                raise DocumentError(
+                    f"{where} has the id of row {rows[name]}; ids must differ: {name[len(file) + 1 :]!r}"
+                )
+            document = _document(values, file, name, where, column)
+        except DocumentError as error:
+            bad.note(str(error))
+            continue
         rows[name] = number
-        yield _document(values, file, name, f"{file}: row {number}", column)
+        yield document
 
 
 def _document(values: Mapping[str, Any], file: str, name: str, where: str, column: str | None) -> Document:
