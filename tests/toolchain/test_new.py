@@ -40,6 +40,30 @@ def test_new_tells_what_it_found_as_json(tmp_path: Path, data: Path) -> None:
     assert told["data"] == {"train": 48, "validation": 6, "test": 6, "labels": 2, "multi_label": False}
 
 
+@pytest.mark.parametrize(
+    ("columns", "texts", "answer"),
+    [
+        ("text,label", "text {}", "a number, base minilm"),
+        ("sentence1,sentence2,score", "text {},other {}", "a number from pairs of texts, base minilm"),
+    ],
+)
+def test_new_says_that_the_answer_is_a_number(tmp_path: Path, columns: str, texts: str, answer: str) -> None:
+    rows = "".join(f"{texts.format(row, row)},{row / 60}\n" for row in range(60))
+    (tmp_path / "scores.csv").write_text(f"{columns}\n{rows}", encoding="utf-8")
+    asked = ["--data", tmp_path / "scores.csv", "--base", "minilm", "--label-column", columns.split(",")[-1]]
+    result = run(tmp_path / "mine", *asked)
+    assert result.exit_code == 0, result.stderr
+    assert f"text-classification, {answer}" in result.stdout
+    told = json.loads(run(tmp_path / "other", *asked, "--json").stdout)
+    assert told["data"] == {
+        "train": 48,
+        "validation": 6,
+        "test": 6,
+        "regression": True,
+        "pairs": "pairs" in answer,
+    }
+
+
 def test_a_shipped_recipe_is_copied_word_for_word(tmp_path: Path) -> None:
     assert run(tmp_path / "mine", "--from", "intents").exit_code == 0
     written = (tmp_path / "mine" / "recipe.toml").read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
-    """How many examples each split has, and for classifiers what labels there are."""
+    """How many examples each split has, and for classifiers what labels there are, or that the answer is a number."""
     from ftool.data import load_dataset, load_generation_data
     from ftool.recipe import GENERATION_TASKS
 
@@ -72,6 +72,8 @@ def _found(recipe: "Recipe") -> dict[str, Any]:
         return {split: len(found.split(split)) for split in _SPLITS}
     data = load_dataset(recipe.data, recipe.task)
     splits = {split: len(data.split(split)) for split in _SPLITS}
+    if data.regression:
+        return {**splits, "regression": True, "pairs": data.pairs}
     return {**splits, "labels": len(data.label_names), "multi_label": data.multi_label}
 
 
@@ -80,7 +82,9 @@ def _say(path: Path, recipe: "Recipe", data: dict[str, Any], *, as_json: bool) -
         echo_json({"recipe": str(path), "task": recipe.task, "base": recipe.base, "data": data})
         return
     kind = f"{data['train']} training examples"
-    if "labels" in data:
+    if "regression" in data:
+        kind = "a number from pairs of texts" if data["pairs"] else "a number"
+    elif "labels" in data:
         kind = f"{data['labels']} labels ({'multi' if data['multi_label'] else 'single'}-label)"
     click.echo(f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.")
     click.echo(f"Next: ftool train {path.parent}")
