@@ -146,6 +146,18 @@ def test_a_premise_stays_on_one_side_and_is_no_contradiction(tmp_path: Path) -> 
     assert data.warnings == ()
 
 
+@pytest.mark.parametrize("name", ["score", "similarity"])
+def test_scores_are_labels_where_nothing_else_is(name: str, tmp_path: Path) -> None:
+    rows = [{"sentence1": f"a {i}", "sentence2": f"b {i}", name: i / 8} for i in range(60)]
+    data = load_dataset(DataSettings(path=write(tmp_path / "scored.jsonl", rows)))
+    assert data.regression
+    assert data.train.pairs is not None
+    assert data.train.scores[0] == int(data.train.texts[0].split()[1]) / 8
+    named = [row | {"label": f"kind {i % 2}"} for i, row in enumerate(rows)]
+    both = load_dataset(DataSettings(path=write(tmp_path / "both.jsonl", named)))
+    assert both.label_names == ("kind 0", "kind 1")
+
+
 @pytest.mark.parametrize(
     ("labels", "regression"),
     [

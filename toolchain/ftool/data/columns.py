@@ -10,6 +10,7 @@ TEXT_COLUMNS = (
 LABEL_COLUMNS = (
     "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
     "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
+    "score", "similarity",  # last, as beside labels they say something else, such as a certainty
 )  # fmt: skip
 
 
