@@ -215,6 +215,27 @@ def test_bad_rows_are_noted_by_number(values: list[object], said: str) -> None:
     assert said in bad.told("a.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([{"id": "2", "text": "a"}, {"text": "b"}], ["2", "row 2"]),
+        ([{"text": "a"}, {"id": 1, "text": "b"}], ["1", "id 1"]),
+        ([{"id": 1.5, "text": "a"}, {"id": 2.0, "text": "b"}], ["1.5", "2.0"]),
+        ([{"id": None, "text": "a"}, {"id": "", "text": "b"}], ["1", "2"]),
+    ],
+)
+def test_ids_and_row_numbers_are_told_apart(values: list[object], names: list[str]) -> None:
+    bad = BadRows()
+    assert [name for name, _ in rows(*values, bad=bad)] == [f"a.jsonl#{name}" for name in names]
+    assert bad.count == 0
+
+
+def test_an_id_is_given_once_whatever_it_is_called() -> None:
+    bad = BadRows()
+    assert len(rows({"text": "a"}, {"id": 1, "text": "b"}, {"id": "1", "text": "c"}, bad=bad)) == 2
+    assert "row 3 has the id of row 2; ids must differ: '1'" in bad.told("a.jsonl")
+
+
 def test_rows_after_a_bad_one_are_documents() -> None:
     bad = BadRows()
     values = [{"id": 7, "text": None}, {"id": 7, "text": "one"}, {"text": 1}, {"id": "b", "text": "two"}]

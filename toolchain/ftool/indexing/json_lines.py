@@ -45,24 +45,44 @@ def json_documents(
         bad: where rows are noted that are no JSON, lack the text, or have the id of one before; they are left out.
         column: the key of the text; None: the first of TEXT_KEYS that the row has.
     """
-    rows: dict[str, int] = {}
+    names = _Names()
     for number, line in enumerate(_lines(pieces), start=1):
         if not line.strip():
             continue
         where = f"row {number}"
         try:
             values = _object(line, where)
-            name = f"{file}#{_first(values, _ID_KEYS, number)}"
-            if name in rows:
-                raise DocumentError(
-                    f"{where} has the id of row {rows[name]}; ids must differ: {name[len(file) + 1 :]!r}"
-                )
-            document = _document(values, file, name, where, column)
+            called = names.choose(_first(values, _ID_KEYS, None), number)
+            document = _document(values, file, f"{file}#{called}", where, column)
         except DocumentError as error:
             bad.note(str(error))
             continue
-        rows[name] = number
+        names.take(called, _first(values, _ID_KEYS, None), number)
         yield document
+
+
+class _Names:
+    """What the rows of a file are called. An id and the number of another row may be the same."""
+
+    def __init__(self) -> None:
+        self._rows_of_ids: dict[str, int] = {}
+        self._taken: set[str] = set()
+
+    def choose(self, identity: object, number: int) -> str:
+        """By its id, or else its number, and by a longer name where that is taken. Raises DocumentError."""
+        if identity is not None and (row := self._rows_of_ids.get(str(identity))):
+            raise DocumentError(f"row {number} has the id of row {row}; ids must differ: {str(identity)!r}")
+        names = (str(number), f"row {number}") if identity is None else (str(identity), f"id {identity}")
+        free = next((name for name in names if name not in self._taken), None)
+        if free is None:
+            raise DocumentError(f"row {number} can't be called {names[0]!r} or {names[1]!r}; rows before are")
+        return free
+
+    def take(self, name: str, identity: object, number: int) -> None:
+        """Note that the row of that number is called so."""
+        self._taken.add(name)
+        if identity is not None:
+            self._rows_of_ids[str(identity)] = number
 
 
 def _document(values: Mapping[str, Any], file: str, name: str, where: str, column: str | None) -> Document:
@@ -99,7 +119,8 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
 
 def _first(values: Mapping[str, Any], keys: Iterable[str], default: object) -> object:
     return next(
-        (values[key] for key in keys if isinstance(values.get(key), str | int) and values[key] != ""), default
+        (values[key] for key in keys if isinstance(values.get(key), str | int | float) and values[key] != ""),
+        default,
     )
 
 
