@@ -48,6 +48,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, A
         if exported["bundle"] is None:
             result[precision] = {"export": exported}
             continue
+        exported["bundle"] = f"{name}/bundle"  # no path of this machine
         parity = ftool("parity", folder, expect=(0, 1))
         measured = ftool("evaluate", folder, "--on", "bundle")
         result[precision] = {"export": exported, "parity": parity, "test": measured}
