@@ -114,6 +114,26 @@ def test_files_that_fail_are_told_and_the_others_stay(docs: Path) -> None:
     )
 
 
+def test_every_file_that_fails_is_told_with_its_reason(docs: Path) -> None:
+    (docs / "a.jsonl").write_text('{"text": null}\n{"text": "one"}\n')
+    (docs / "b.html").write_bytes("<meta charset=utf-16><p>naïve".encode("latin-1"))
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    assert done.exit_code == 2
+    first, second, last = done.stderr.splitlines()
+    assert first == ("Warning: 1 row of docs/a.jsonl left out: row 1: 'text' must be a string, got NoneType")
+    assert second.startswith("Warning: docs/b.html: not utf-8: byte 0xef near offset ")
+    assert last == "Error: 2 files could not be indexed in full; the warnings above say why"
+
+
+def test_of_many_files_that_fail_twenty_are_told(docs: Path) -> None:
+    for number in range(25):
+        (docs / f"{number:02}.jsonl").write_text("{")
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    *warnings, more, last = done.stderr.splitlines()
+    assert (len(warnings), more) == (20, "Warning: and 5 more files")
+    assert last.startswith("Error: 25 files could not be indexed in full")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,5 +1,6 @@
 """`ftool index`: documents into a knowledge base."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,10 @@ from .options import echo_json, json_option
 
 if TYPE_CHECKING:
     from ftool.indexing.build import Built
+
+_TOLD = 20  # files that failed
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -85,10 +90,18 @@ def _values(built: "Built") -> dict[str, Any]:
 
 
 def _failures(failed: Mapping[str, str]) -> str:
-    (name, reason), *others = failed.items()
-    files = f"{len(failed)} file{'s' if others else ''} could not be indexed in full"
-    where = reason if name in reason else f"{name}: {reason}"
-    return f"{files}: {where}" + (f"; and {', '.join(n for n, _ in others[:5])}" if others else "")
+    """What is said of files that failed, in the end; where there are several, a warning of each comes before."""
+    reasons = [
+        reason if reason.startswith(f"{name}:") or f" of {name} left out: " in reason else f"{name}: {reason}"
+        for name, reason in failed.items()
+    ]
+    if len(reasons) == 1:
+        return f"1 file could not be indexed in full: {reasons[0]}"
+    for reason in reasons[:_TOLD]:
+        _log.warning("%s", reason)
+    if len(reasons) > _TOLD:
+        _log.warning("and %d more file%s", len(reasons) - _TOLD, "s" if len(reasons) > _TOLD + 1 else "")
+    return f"{len(reasons)} files could not be indexed in full; the warnings above say why"
 
 
 def _told(path: Path, built: "Built") -> list[str]:
