@@ -2,10 +2,13 @@
 
 import copy
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.manifest import InputContract
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Tokens(NamedTuple):
@@ -16,17 +19,22 @@ class Tokens(NamedTuple):
     truncated: bool
 
 
+def read_tokenizer(path: Path) -> "Tokenizer":
+    """The tokenizer in the `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
+    from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
+
+    try:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+
+
 class TokenEncoder:
     """The tokenizer of a bundle, cutting at the manifest's maximum length. Thread-safe."""
 
     def __init__(self, path: Path, contract: InputContract) -> None:
         """Read `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
-        from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
-
-        try:
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # tokenizers raises nothing more specific
-            raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+        tokenizer = read_tokenizer(path)
         special = tokenizer.num_special_tokens_to_add(False)
         if contract.max_length <= special:  # tokenizers would silently not cut at all
             raise BundleError(

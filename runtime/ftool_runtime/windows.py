@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.manifest import InputContract
-from ftool_runtime.token_encoder import Tokens, text_problem
+from ftool_runtime.token_encoder import Tokens, read_tokenizer, text_problem
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -43,12 +43,7 @@ class WindowEncoder:
         self, path: Path, contract: InputContract, stride: int, *, with_question: bool = False
     ) -> None:
         """Read `tokenizer.json` at `path`. Raises BundleError where it or the stride can't be used."""
-        from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
-
-        try:
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # tokenizers raises nothing more specific
-            raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+        tokenizer = read_tokenizer(path)
         special = tokenizer.num_special_tokens_to_add(with_question)
         self._room = contract.max_length - special  # for text and question
         if not 0 <= stride < self._room:  # tokenizers would panic

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from ftool.recipe import TrainSettings
+from ftool_export.encoder.network import EncoderNetwork
 
 from .errors import TrainingError
 
@@ -56,6 +57,28 @@ def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Modu
         )
     network.requires_grad_(True)
     return network, difference
+
+
+def add_adapters(model: EncoderNetwork, head: nn.Module, settings: TrainSettings) -> None:
+    """Freeze the encoder of `model` and put adapters in it; its `head` stays trainable."""
+    model.encoder = with_adapters(model.encoder, settings, leave_out=lambda _, module: module is head)
+    head.requires_grad_(True)
+
+
+def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:
+    """Fold the encoder's adapters into it; the largest change of `sample`'s outputs by it. Raises as `merged`."""
+    device = next(model.parameters()).device
+    sample = {name: value.to(device) for name, value in sample.items()}
+
+    def outputs(encoder: nn.Module) -> Tensor:
+        model.encoder = encoder
+        model.eval()
+        answer: Tensor = model(**sample)
+        return answer
+
+    model.encoder, difference = merged(model.encoder, outputs)
+    model.requires_grad_(True)
+    return difference
 
 
 def _evaluated(network: nn.Module, logits: Callable[[nn.Module], Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ftool.data.questions import QuestionData
 from ftool.question_metrics import tune_threshold
@@ -13,7 +13,7 @@ from ftool.recipe import TrainSettings
 from ftool_export.encoder.inference import compute_outputs
 from ftool_export.reader import LoadedReader, SpanReader
 
-from .lora import merged, with_adapters
+from .lora import add_adapters, merge_adapters
 from .reader_objective import TrainedReader, judged_answers, measure_on_validation, reader_examples
 from .reader_rows import WindowRows
 from .weights import finetune_weights
@@ -30,7 +30,7 @@ def train_reader(
     began = time.monotonic()
     rows = WindowRows(loaded, data.train.examples)
     if settings.method == "lora":
-        _add_adapters(loaded.model, settings)
+        add_adapters(loaded.model, _head(loaded.model), settings)
     result = asdict(
         finetune_weights(
             TrainedReader(loaded.model, settings.label_smoothing),
@@ -46,36 +46,13 @@ def train_reader(
     if settings.method == "lora":
         sample = rows.collate([rows[index] for index in range(min(4, len(rows)))])
         del sample["labels"]
-        result["merge_difference"] = _merge_adapters(loaded.model, sample)
+        result["merge_difference"] = merge_adapters(loaded.model, sample)
     if data.unanswerable:
         examples = reader_examples(loaded, data.validation)
         spans = examples.spans(compute_outputs(loaded, examples.rows))
         threshold, _ = tune_threshold(judged_answers(data.validation, spans))
         loaded = replace(loaded, no_answer_threshold=threshold)
     return loaded, result | {"seconds": time.monotonic() - began}
-
-
-def _add_adapters(model: SpanReader, settings: TrainSettings) -> None:
-    """Freeze the encoder and put adapters in it; the head stays trainable."""
-    head = _head(model)
-    model.encoder = with_adapters(model.encoder, settings, leave_out=lambda _, module: module is head)
-    head.requires_grad_(True)
-
-
-def _merge_adapters(model: SpanReader, sample: dict[str, Tensor]) -> float:
-    """Fold the encoder's adapters into it; the largest change of `sample`'s logits by it."""
-    device = next(model.parameters()).device
-    sample = {name: value.to(device) for name, value in sample.items()}
-
-    def logits(encoder: nn.Module) -> Tensor:
-        model.encoder = encoder
-        model.eval()
-        answer: Tensor = model(**sample)
-        return answer
-
-    model.encoder, difference = merged(model.encoder, logits)
-    model.requires_grad_(True)
-    return difference
 
 
 def _head(model: SpanReader) -> nn.Linear:

@@ -5,13 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from ftool.data.tagged_text import TaggedData
 from ftool.recipe import TrainSettings
-from ftool_export.tagger import LoadedTagger, TokenTagger
+from ftool_export.tagger import LoadedTagger
 
-from .lora import merged, with_adapters
+from .lora import add_adapters, merge_adapters
 from .tagger_objective import TrainedTagger, judged_texts, measure_on_validation
 from .tagger_rows import TaggedRows, warn_of_entities
 from .weights import finetune_weights
@@ -29,7 +27,7 @@ def train_tagger(
     warn_of_entities(rows, "train")
     labelled = TaggedRows(loaded, data.validation.examples)
     if settings.method == "lora":
-        _add_adapters(loaded.model, settings)
+        add_adapters(loaded.model, loaded.model.head, settings)
     result = asdict(
         finetune_weights(
             TrainedTagger(loaded.model, settings.label_smoothing),
@@ -44,33 +42,10 @@ def train_tagger(
     if settings.method == "lora":
         sample = rows.collate([rows[index] for index in range(min(4, len(rows)))])
         del sample["labels"]
-        result["merge_difference"] = _merge_adapters(loaded.model, sample)
+        result["merge_difference"] = merge_adapters(loaded.model, sample)
     return result | {
         "windows": len(rows),
         "entities_cut": rows.cut,
         "words_without_token": rows.silent,
         "seconds": time.monotonic() - began,
     }
-
-
-def _add_adapters(model: TokenTagger, settings: TrainSettings) -> None:
-    """Freeze the encoder and put adapters in it; the head stays trainable."""
-    head = model.head
-    model.encoder = with_adapters(model.encoder, settings, leave_out=lambda _, module: module is head)
-    head.requires_grad_(True)
-
-
-def _merge_adapters(model: TokenTagger, sample: dict[str, Tensor]) -> float:
-    """Fold the encoder's adapters into it; the largest change of `sample`'s logits by it."""
-    device = next(model.parameters()).device
-    sample = {name: value.to(device) for name, value in sample.items()}
-
-    def logits(encoder: nn.Module) -> Tensor:
-        model.encoder = encoder
-        model.eval()
-        answer: Tensor = model(**sample)
-        return answer
-
-    model.encoder, difference = merged(model.encoder, logits)
-    model.requires_grad_(True)
-    return difference
