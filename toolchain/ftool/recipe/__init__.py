@@ -1,8 +1,8 @@
 """Recipes: the settings that make a model, as frozen dataclasses and as one TOML file."""
 
+from .data_settings import DataSettings
 from .errors import RecipeError
 from .settings import (
-    DataSettings,
     ExportRecipe,
     GenerationSettings,
     Method,

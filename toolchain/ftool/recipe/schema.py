@@ -128,6 +128,12 @@ def unknown_key(path: str, known: Iterable[str], at: str) -> str:
     return f"{path} is no setting; {remedy}"
 
 
+def require(holds: bool, key: str, what: str, value: object) -> None:
+    """Raise RecipeError, saying what `key` must be, unless it `holds`."""
+    if not holds:
+        raise RecipeError(f"{key} must be {what}, got {show(value)}")
+
+
 def _nearest_choice(value: object, hint: Any) -> str:
     choices = [
         choice for option in options(hint) if get_origin(option) is Literal for choice in get_args(option)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from . import toml
+from .data_settings import DataSettings
 from .errors import RecipeError
 from .override import apply_overrides
 from .paths import anchored, relative_to
-from .schema import build, show
+from .schema import build, require
 from .tasks import (
     EMBEDDING_TASK,
     GENERATION_TASKS,
-    PAIR_TASKS,
     QUESTION_TASK,
     TAGGING_TASK,
     check_task_settings,
@@ -36,101 +36,6 @@ _CHAT = "text-generation"
 
 # The text beside a field's type explains it in written recipes and in the documentation. The tasks behind it are
 # those that the setting is for; where there are none, it is for all.
-
-
-def _require(holds: bool, key: str, what: str, value: object) -> None:
-    if not holds:
-        raise RecipeError(f"{key} must be {what}, got {show(value)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """Where the examples come from and how a row of them is read."""
-
-    path: Annotated[str, "a file, a folder of train and test files, a hub id, or builtin:NAME"]
-    validation: Annotated[str | None, "a file of its own; else found, or cut off the training data"] = None
-    test: Annotated[str | None, "a file of its own; else found, or cut off the training data"] = None
-    text: Annotated[
-        str | None,
-        "the column of the texts, or of their words; found by its usual name",
-        _CLASSIFY,
-        TAGGING_TASK,
-        _CHAT,
-    ] = None
-    text_pair: Annotated[
-        str | None, "the column of second texts; found where two columns are named for it", _CLASSIFY
-    ] = None
-    label: Annotated[
-        str | None,
-        "the column of the labels, tags or entities; found by its usual name",
-        _CLASSIFY,
-        TAGGING_TASK,
-    ] = None
-    source: Annotated[
-        str | None, "the column of what goes in; found by its usual name", *GENERATION_TASKS
-    ] = None
-    target: Annotated[
-        str | None, "the column of what should come out; found by its usual name", *GENERATION_TASKS
-    ] = None
-    target_file: Annotated[
-        str | None, "the targets, line by line beside the sources in `path`", *PAIR_TASKS
-    ] = None
-    question: Annotated[str | None, "the column of the questions; found by its usual name", QUESTION_TASK] = (
-        None
-    )
-    context: Annotated[str | None, "the column of the contexts; found by its usual name", QUESTION_TASK] = (
-        None
-    )
-    answers: Annotated[str | None, "the column of the answers; found by its usual name", QUESTION_TASK] = None
-    answer_start: Annotated[
-        str | None,
-        "the column of the answers' first characters, from 0; found by its usual name",
-        QUESTION_TASK,
-    ] = None
-    anchor: Annotated[
-        str | None, "the column of queries or first sentences; found by its usual name", EMBEDDING_TASK
-    ] = None
-    positive: Annotated[
-        str | None, "the column of passages or second sentences; found by its usual name", EMBEDDING_TASK
-    ] = None
-    negative: Annotated[
-        str | None, "the column of what should not be found; found by its usual name", EMBEDDING_TASK
-    ] = None
-    score: Annotated[
-        str | None, "the column of how alike two sentences are; found by its usual name", EMBEDDING_TASK
-    ] = None
-    query_prompt: Annotated[str | None, "goes before every query; the base's own", EMBEDDING_TASK] = None
-    passage_prompt: Annotated[str | None, "goes before every passage; the base's own", EMBEDDING_TASK] = None
-    messages: Annotated[str | None, "the column of the conversations; found by its usual name", _CHAT] = None
-    source_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
-    target_language: Annotated[str | None, "its code, as the base model writes it", *PAIR_TASKS] = None
-    prefix: Annotated[str | None, "goes before every source; as the base model wants it", *PAIR_TASKS] = None
-    columns: Annotated[tuple[str, ...] | None, "the columns' names, for files without a header"] = None
-    label_names: Annotated[
-        str | None, "a file of names, one a line, where labels are numbers", _CLASSIFY, TAGGING_TASK
-    ] = None
-    label_separator: Annotated[
-        str | None, "stands between the labels of one cell, such as a comma", _CLASSIFY
-    ] = None
-    multi_label: Annotated[
-        bool | None, "whether a text has several labels; seen from the data", _CLASSIFY
-    ] = None
-    regression: Annotated[
-        bool | None, "whether the answer is one number, not a label; seen from the data", _CLASSIFY
-    ] = None
-    validation_fraction: Annotated[float, "share of the training data, where validation is cut off"] = 0.1
-    test_fraction: Annotated[float, "share of the training data, where the test is cut off"] = 0.1
-    seed: Annotated[int, "which rows are cut off"] = 13
-
-    def __post_init__(self) -> None:
-        _require(self.path.strip() != "", "data.path", "a file, folder, hub id, or builtin:NAME", self.path)
-        for name in ("validation_fraction", "test_fraction"):
-            _require(0 < getattr(self, name) < 0.5, f"data.{name}", "above 0, below 0.5", getattr(self, name))
-        if self.columns is not None:
-            distinct = len(set(self.columns)) == len(self.columns) > 0
-            _require(distinct, "data.columns", "names that differ", list(self.columns))
-        for name in ("label_separator", "target_file", "source_language", "target_language"):
-            _require(getattr(self, name) != "", f"data.{name}", "a character or more", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +128,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "head_learning_rate", "lora_alpha"):
-            _require(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
+            require(getattr(self, name) > 0, f"train.{name}", "above 0", getattr(self, name))
         for name in (
             "batch_size",
             "gradient_accumulation",
@@ -231,23 +136,23 @@ class TrainSettings:
             "evaluation_examples",
             "lora_rank",
         ):
-            _require(getattr(self, name) >= 1, f"train.{name}", "1 or more", getattr(self, name))
+            require(getattr(self, name) >= 1, f"train.{name}", "1 or more", getattr(self, name))
         for name in ("weight_decay", "max_grad_norm", "early_stopping_patience", "seed"):
-            _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
+            require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("warmup_ratio", "label_smoothing", "lora_dropout", "dropout"):
-            _require(0 <= getattr(self, name) < 1, f"train.{name}", "from 0 to below 1", getattr(self, name))
-        _require(
+            require(0 <= getattr(self, name) < 1, f"train.{name}", "from 0 to below 1", getattr(self, name))
+        require(
             self.max_length is None or self.max_length >= 3, "train.max_length", "3 or more", self.max_length
         )
-        _require(self.stride is None or self.stride >= 0, "train.stride", "0 or more", self.stride)
+        require(self.stride is None or self.stride >= 0, "train.stride", "0 or more", self.stride)
         longest = self.max_answer_length
-        _require(longest is None or longest >= 1, "train.max_answer_length", "1 or more", longest)
-        _require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)
-        _require(self.vocabulary_size >= 100, "train.vocabulary_size", "100 or more", self.vocabulary_size)
-        _require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
+        require(longest is None or longest >= 1, "train.max_answer_length", "1 or more", longest)
+        require(self.max_target_length >= 2, "train.max_target_length", "2 or more", self.max_target_length)
+        require(self.vocabulary_size >= 100, "train.vocabulary_size", "100 or more", self.vocabulary_size)
+        require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
         if not isinstance(self.class_weights, str):
             for label, weight in self.class_weights.items():
-                _require(weight > 0, f"train.class_weights.{label}", "above 0", weight)
+                require(weight > 0, f"train.class_weights.{label}", "above 0", weight)
 
     def max_length_for(self, task: str) -> int:
         """Tokens at which training cuts a text, or where none are set those of the task."""
@@ -294,13 +199,13 @@ class GenerationSettings:
 
     def __post_init__(self) -> None:
         for name in ("repetition_penalty", "temperature"):
-            _require(getattr(self, name) > 0, f"generation.{name}", "above 0", getattr(self, name))
+            require(getattr(self, name) > 0, f"generation.{name}", "above 0", getattr(self, name))
         for name in ("no_repeat_ngram_size", "top_k"):
-            _require(getattr(self, name) >= 0, f"generation.{name}", "0 or more", getattr(self, name))
-        _require(self.num_beams >= 1, "generation.num_beams", "1 or more", self.num_beams)
-        _require(0 < self.top_p <= 1, "generation.top_p", "above 0, at most 1", self.top_p)
+            require(getattr(self, name) >= 0, f"generation.{name}", "0 or more", getattr(self, name))
+        require(self.num_beams >= 1, "generation.num_beams", "1 or more", self.num_beams)
+        require(0 < self.top_p <= 1, "generation.top_p", "above 0, at most 1", self.top_p)
         limit = self.max_new_tokens
-        _require(limit is None or limit >= 1, "generation.max_new_tokens", "1 or more", limit)
+        require(limit is None or limit >= 1, "generation.max_new_tokens", "1 or more", limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +220,7 @@ class ExportRecipe:
     device: Annotated[Literal["cpu", "cuda"], "what the bundle must run on"] = "cpu"
 
     def __post_init__(self) -> None:
-        _require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
+        require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
 
     def precision_for(self, task: str) -> PrecisionName:
         """The precision, or where none is set that of the task."""
@@ -337,7 +242,7 @@ class Recipe:
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     def __post_init__(self) -> None:
-        _require(self.base.strip() != "", "base", "a hub id, a folder, or a name such as minilm", self.base)
+        require(self.base.strip() != "", "base", "a hub id, a folder, or a name such as minilm", self.base)
         if self.train is _UNSET_TRAIN and self.base.startswith("scratch:"):
             object.__setattr__(self, "train", _SCRATCH_TRAIN)
         check_task_settings(self)
