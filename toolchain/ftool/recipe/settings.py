@@ -32,7 +32,6 @@ TokenizerKind = Literal["unigram", "bpe"]
 PrecisionName = Literal["fp32", "int8", "w8"]
 
 _CLASSIFY = "text-classification"
-_CHAT = "text-generation"
 
 # The text beside a field's type explains it in written recipes and in the documentation. The tasks behind it are
 # those that the setting is for; where there are none, it is for all.
