@@ -50,21 +50,29 @@ class MetricPair:
     bundle: float
     allowance: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "name": self.metric,
+            "reference": self.reference,
+            "bundle": self.bundle,
+            "drop": self.reference - self.bundle,
+            "allowance": self.allowance,
+        }
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityReport:
-    """Everything that was compared.
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is compared of every bundle, whatever its task.
 
     Attributes:
         precision: the bundle's precision.
-        examples: inputs compared.
-        agreement: share of answers that are the same.
-        logit_difference: the largest, over all texts and labels.
-        probability_difference: likewise, of a probability.
-        batch_effect: the largest difference of a probability between a text alone and in company.
-        grid: batch 1 and n, length 1 and maximum, padded and not.
-        metric: None where the texts had no labels.
-        worst: where the two are furthest apart.
+        examples: how many both answered.
+        agreement: share of answers, or of next tokens, that are the same.
+        logit_difference: the largest.
+        probability_difference: the largest.
+        batch_effect: the largest difference of a probability between an input alone and in company.
+        metric: None where there were no right answers.
         tolerance: the limits.
     """
 
@@ -74,24 +82,20 @@ class ParityReport:
     logit_difference: float
     probability_difference: float
     batch_effect: float
-    grid: tuple[ShapeDifference, ...]
     metric: MetricPair | None
-    worst: WorstInput
     tolerance: Tolerance
 
     @property
     def max_difference(self) -> float:
-        """Of a logit for fp32, grid included; of a probability for the quantised precisions."""
-        if self.precision != "fp32":
-            return self.probability_difference
-        return max(self.logit_difference, *(shape.logit_difference for shape in self.grid))
+        """Of a logit for fp32; of a probability for the quantised precisions."""
+        return self.logit_difference if self.precision == "fp32" else self.probability_difference
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """Every difference that has a limit."""
         limit = self.tolerance
         found = [
-            Check("agreement", self.agreement, limit.agreement, self.agreement >= limit.agreement),
+            at_least("agreement", self.agreement, limit.agreement),
             at_most("max_difference", self.max_difference, limit.max_difference),
             at_most("batch_effect", self.batch_effect, limit.batch_effect),
         ]
@@ -104,13 +108,6 @@ class ParityReport:
     def passed(self) -> bool:
         """Whether every difference is within its limit."""
         return all(check.passed for check in self.checks)
-
-    def notes(self) -> list[str]:
-        """What a person should know besides the checks."""
-        worst = self.worst
-        return [
-            f"furthest apart, by {worst.probability_difference:.3f}: {worst.given} (example {worst.row + 1})"
-        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -125,7 +122,39 @@ class ParityReport:
             "failed": [check.name for check in self.checks if not check.passed],
             "logit_difference": self.logit_difference,
             "probability_difference": self.probability_difference,
-            "metric": metric_json(self.metric),
+            "metric": None if self.metric is None else self.metric.to_json(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport(Comparison):
+    """Everything that was compared of an encoder's bundle.
+
+    Attributes:
+        grid: batch 1 and n, length 1 and maximum, padded and not.
+        worst: where the two are furthest apart.
+    """
+
+    grid: tuple[ShapeDifference, ...]
+    worst: WorstInput
+
+    @property
+    def max_difference(self) -> float:
+        """Of a logit for fp32, grid included; of a probability for the quantised precisions."""
+        if self.precision != "fp32":
+            return self.probability_difference
+        return max(self.logit_difference, *(shape.logit_difference for shape in self.grid))
+
+    def notes(self) -> list[str]:
+        """What a person should know besides the checks."""
+        worst = self.worst
+        return [
+            f"furthest apart, by {worst.probability_difference:.3f}: {worst.given} (example {worst.row + 1})"
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return super().to_json() | {
             "grid": [{"shape": s.shape, "logit_difference": s.logit_difference} for s in self.grid],
             "worst": {
                 "row": self.worst.row,
@@ -135,17 +164,9 @@ class ParityReport:
         }
 
 
-def metric_json(pair: MetricPair | None) -> dict[str, Any] | None:
-    """A pair of metrics as plain JSON values."""
-    if pair is None:
-        return None
-    return {
-        "name": pair.metric,
-        "reference": pair.reference,
-        "bundle": pair.bundle,
-        "drop": pair.reference - pair.bundle,
-        "allowance": pair.allowance,
-    }
+def at_least(name: str, value: float, limit: float) -> Check:
+    """A check that passes down to its limit."""
+    return Check(name, value, limit, value >= limit)
 
 
 def at_most(name: str, value: float, limit: float) -> Check:

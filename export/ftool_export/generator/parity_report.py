@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ftool_export.parity_report import Check, MetricPair, at_most, metric_json
-from ftool_export.tolerances import Tolerance
+from ftool_export.parity_report import Check, Comparison, at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,68 +30,35 @@ class SameAnswers:
         return {"answers": self.answers, "same": self.same, "ties": self.ties}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationParityReport:
-    """Everything that was compared.
+@dataclass(frozen=True, kw_only=True)
+class GenerationParityReport(Comparison):
+    """Everything that was compared of a bundle that writes text.
+
+    `examples` are sources or prompts; agreement and the differences are those of each token of torch's greedy answers,
+    given torch's tokens before it; logits are also compared step by step on the caches.
 
     Attributes:
-        precision: the bundle's precision.
-        examples: sources or prompts that both answered.
-        tokens: tokens of torch's greedy answers, along which logits were compared.
-        agreement: share of tokens that both choose first, each given torch's tokens before it.
+        tokens: how many tokens that were.
         ties: places among these where torch's two best logits lie within 1e-4 and the bundle chose the other.
-        logit_difference: the largest, over all tokens and the vocabulary, in one run and step by step on the caches.
-        probability_difference: likewise, of a probability.
         greedy: whole answers without beams.
         beams: whole answers with four beams.
         company: answers that change between a row alone and in a batch.
-        batch_effect: the largest difference of a probability between a row alone and in a batch.
-        metric: None where there were no right answers.
-        tolerance: the limits.
     """
 
-    precision: str
-    examples: int
     tokens: int
-    agreement: float
     ties: int
-    logit_difference: float
-    probability_difference: float
     greedy: SameAnswers
     beams: SameAnswers
     company: int
-    batch_effect: float
-    metric: MetricPair | None
-    tolerance: Tolerance
-
-    @property
-    def max_difference(self) -> float:
-        """Of a logit for fp32; of a probability for the quantised precisions."""
-        return self.logit_difference if self.precision == "fp32" else self.probability_difference
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Every difference that has a limit."""
-        limit = self.tolerance
-        found = [
-            Check("agreement", self.agreement, limit.agreement, self.agreement >= limit.agreement),
-            at_most("max_difference", self.max_difference, limit.max_difference),
-            at_most("batch_effect", self.batch_effect, limit.batch_effect),
-        ]
-        if self.precision == "fp32":
-            found += [
-                Check(name, same.share, 1.0, same.share >= 1.0)
-                for name, same in (("greedy", self.greedy), ("beams", self.beams))
-            ]
-        if self.metric is not None and limit.drop is not None:
-            lost = self.metric.reference - self.metric.bundle
-            found.append(at_most("metric_drop", lost, limit.drop + self.metric.allowance))
-        return tuple(found)
-
-    @property
-    def passed(self) -> bool:
-        """Whether every difference is within its limit."""
-        return all(check.passed for check in self.checks)
+        """Every difference that has a limit; whole answers have one in fp32 alone."""
+        found = super().checks
+        if self.precision != "fp32":
+            return found
+        answers = (("greedy", self.greedy), ("beams", self.beams))
+        return (*found, *(at_least(name, same.share, 1.0) for name, same in answers))
 
     def notes(self) -> list[str]:
         """What a person should know besides the checks."""
@@ -105,21 +71,10 @@ class GenerationParityReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {
-            "passed": self.passed,
-            "precision": self.precision,
-            "examples": self.examples,
-            "agreement": self.agreement,
-            "max_difference": self.max_difference,
-            "batch_effect": self.batch_effect,
-            "tolerance": {check.name: check.limit for check in self.checks},
-            "failed": [check.name for check in self.checks if not check.passed],
+        return super().to_json() | {
             "tokens": self.tokens,
             "ties": self.ties,
-            "logit_difference": self.logit_difference,
-            "probability_difference": self.probability_difference,
             "greedy": self.greedy.to_json(),
             "beams": self.beams.to_json(),
             "changed_by_company": self.company,
-            "metric": metric_json(self.metric),
         }
