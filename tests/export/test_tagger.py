@@ -1,21 +1,18 @@
 """Taggers: checkpoints, windows and entities as transformers has them, and bundles equal to torch."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
-    BertConfig,
-    BertForTokenClassification,
     BertTokenizerFast,
     GPT2TokenizerFast,
-    PreTrainedTokenizerFast,
     pipeline,
 )
 
@@ -49,38 +46,21 @@ TEXTS = (
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(save_tiny_bert: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT tagger whose word pieces are pairs of letters; wide weights, so that tags are of all kinds."""
     folder = tmp_path_factory.mktemp("tagger")
     letters = "abcdefghijklmnopqrstuvwxyz"
     pieces = [*letters, *(a + b for a in letters for b in "aeioun"), *"0129.,'()东京"]
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *pieces, *(f"##{piece}" for piece in pieces)]
-    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=64,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(tokens),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
+    save_tiny_bert(
+        folder,
+        [*pieces, *(f"##{piece}" for piece in pieces)],
+        length=64,
+        kind="BertForTokenClassification",
+        seed=3,
         id2label=dict(enumerate(LABELS)),
         label2id={label: index for index, label in enumerate(LABELS)},
         initializer_range=0.5,
     )
-    BertForTokenClassification(config).save_pretrained(folder)
     return folder
 
 

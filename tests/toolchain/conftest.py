@@ -25,38 +25,12 @@ def sentence(label: str, rng: random.Random) -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_base(save_tiny_bert: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of two layers, width 32, in sentence-transformers' layout: mean pooling, normalised."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
     folder = tmp_path_factory.mktemp("tiny-base")
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *FILLERS, *(w for words in WORDS.values() for w in words)]
-    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=32,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokens),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        initializer_range=0.2,  # wide enough that features of different words differ
-    )
-    BertModel(config).save_pretrained(folder)
+    pieces = [*FILLERS, *(word for words in WORDS.values() for word in words)]
+    # weights wide enough that features of different words differ
+    save_tiny_bert(folder, pieces, length=32, initializer_range=0.2)
     kinds = ("Transformer", "Pooling", "Normalize")
     modules = [
         {

@@ -16,7 +16,7 @@ from ftool.recipe import Recipe, RecipeError
 from ftool.recipe.schema import build
 from ftool.tasks import get_task, question_answering
 from ftool.training.reader_objective import reader_examples, span_loss
-from ftool.training.reader_rows import WindowRows, answer_tokens
+from ftool.training.reader_rows import answer_tokens, window_rows
 from ftool_export.encoder.inference import compute_outputs
 from ftool_export.reader import LoadedReader, create_reader, load_reader, make_windows
 from ftool_export.reader.windows import longest_question, question_lengths
@@ -43,16 +43,16 @@ def test_windows_are_labelled_with_the_tokens_of_their_answer(reader: LoadedRead
     start = context.index("song")
     example = Question("tell", context, ("song band",), (start,), id="1")
     windows = make_windows(reader, [example.question], [context])[0]
-    rows = WindowRows(reader, [example]).rows
+    rows = window_rows(reader, [example]).rows
     assert len(rows) == len(windows) > 1
     held = 0
     for row, window in zip(rows, windows, strict=True):
         covered = [window.offsets[place] for place in window.text_positions]
         whole = covered[0][0] <= start and covered[-1][1] >= start + len("song band")
         if whole:
-            assert context[window.offsets[row.start][0] : window.offsets[row.end][1]] == "song band"
+            assert context[window.offsets[row.target[0]][0] : window.offsets[row.target[1]][1]] == "song band"
         else:
-            assert (row.start, row.end) == (NO_ANSWER, NO_ANSWER)
+            assert row.target.tolist() == [NO_ANSWER, NO_ANSWER]
         held += whole
     assert 0 < held < len(rows)
 

@@ -4,6 +4,7 @@ import json
 import logging
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,38 +67,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def letters(save_tiny_bert: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT whose word pieces are single letters, 24 tokens at most."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
     folder = tmp_path_factory.mktemp("letters")
     alphabet = "abcdefghijklmnopqrstuvwxyz.,'@东京"
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *alphabet, *(f"##{letter}" for letter in alphabet)]
-    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=24,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokens),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=24,
-    )
-    BertModel(config).save_pretrained(folder)
+    pieces = [*alphabet, *(f"##{letter}" for letter in alphabet)]
+    save_tiny_bert(folder, pieces, length=24, hidden_size=16, num_hidden_layers=1, intermediate_size=32)
     return folder
 
 
@@ -113,7 +88,7 @@ def tagged(words: list[str], tags: list[str]) -> TaggedText:
 
 
 def labels_of(rows: TaggedRows) -> list[list[str]]:
-    return [["-" if label == IGNORED else LABELS[label] for label in row.labels] for row in rows.rows]
+    return [["-" if label == IGNORED else LABELS[label] for label in row.target] for row in rows.rows]
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------

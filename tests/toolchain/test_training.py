@@ -19,7 +19,7 @@ from ftool.evaluation import evaluate
 from ftool.recipe import DataSettings, Recipe, TrainSettings
 from ftool.training import TrainingError, TrainReport, train
 from ftool.training.checkpoints import MarkComplete
-from ftool.training.examples import TokenizedTexts
+from ftool.training.examples import text_rows
 from ftool.training.features import cached_features, features_key
 from ftool.training.finetune import TrainedNetwork, measure_on_validation
 from ftool.training.loop import FinetuneResult
@@ -180,7 +180,7 @@ def run_finetune(
     loaded = create_classifier(str(base), objective.data.label_names, multi_label=False)
     result = finetune_weights(
         TrainedNetwork(loaded.model, objective.loss),
-        TokenizedTexts(loaded, objective.data.train.texts, objective.targets("train")),
+        text_rows(loaded, objective.data.train.texts, objective.targets("train")),
         made.train,
         measure=measure_on_validation(loaded, objective),
         folder=folder,

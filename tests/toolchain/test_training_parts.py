@@ -317,7 +317,9 @@ def test_a_new_run_empties_the_old_ones_folder(tmp_path: Path, caplog: pytest.Lo
 # --- what a run tells of itself
 
 
-@pytest.mark.parametrize(("best", "kept"), [(0, "the weights it began with"), (6, "update 6 of 8")])
+@pytest.mark.parametrize(
+    ("best", "kept"), [(0, "the weights it began with, which training did not beat"), (6, "update 6 of 8")]
+)
 def test_an_account_says_which_weights_were_kept_and_how_fast_it_went(best: int, kept: str) -> None:
     happened = {"best_step": best, "updates": 8, "examples_seen": 60, "seconds": 4.0}
     told = account(happened, seconds=5.0)

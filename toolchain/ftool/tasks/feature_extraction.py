@@ -28,7 +28,7 @@ from ftool.training.embedder_loss import loss_name
 from ftool.training.embedder_stages import train_embedder
 from ftool.training.errors import TrainingError
 from ftool.training.hardware import device_name
-from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
+from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 from ftool_export.embedder import (
     EmbeddingExamples,
     Kind,
@@ -68,7 +68,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         test=judge(loaded, data.test, "test"),
         training={
             "before": before,  # the base's own metrics
-            **_account(tuned, metric=metric, seconds=time.monotonic() - began),
+            "metric": metric,
+            **account(tuned, seconds=time.monotonic() - began),
         },
         recipe=asdict(recipe),
         data={
@@ -211,21 +212,6 @@ def _identity(recipe: Recipe, data: SimilarityData) -> dict[str, Any]:
     validation = similarity_fingerprint(data.validation.examples)
     return identity(recipe, training=data.sha256, validation=validation) | {
         f"data.{name}": value for name, value in prompts.items()
-    }
-
-
-def _account(tuned: dict[str, Any], *, metric: str, seconds: float) -> dict[str, Any]:
-    """How training went: which weights were kept, and what it took."""
-    kept = "the base's own weights, which training did not beat"
-    if tuned["best_step"] > 0:
-        kept = f"update {tuned['best_step']} of {tuned['updates']}"
-    return {
-        "kept": kept,
-        "metric": metric,
-        "fine_tuning": tuned,
-        "seconds": seconds,  # of this call, evaluation included
-        "examples_per_second": tuned["examples_seen"] / tuned["seconds"],
-        **circumstances(),
     }
 
 

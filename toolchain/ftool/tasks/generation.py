@@ -21,7 +21,7 @@ from ftool.results import Evaluation, ShownAnswer, TrainReport
 from ftool.training.answers import TokenRows, assistant_turns, is_chat, tokenize_examples, warn_of_cut
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_stages import judge, train_generator
-from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
+from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 from ftool.training.scratch_tokenizer import count_altered
 from ftool.training.starting_point import starting_point
 from ftool_export.generator import LoadedGenerator, load_generator, save_generator
@@ -66,7 +66,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         validation=evaluations.pop("validation"),
         test=evaluations.pop("test"),
         further=evaluations,
-        training=_account(happened, seconds=time.monotonic() - began),
+        training=account(happened, seconds=time.monotonic() - began),
         recipe=asdict(recipe),
         data={**_describe(data, rows), "training_texts_altered": altered},
     )
@@ -178,20 +178,6 @@ def _identity(recipe: Recipe, data: GenerationData, loaded: LoadedGenerator) -> 
         **identity(recipe, training=data.sha256, validation=validation),
         **{f"data.{name}": getattr(recipe.data, name) for name in languages},
         "tokenizer": sha256(loaded.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
-    }
-
-
-def _account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
-    """How training went, which weights were kept, and what it took."""
-    kept = "the base, which fine-tuning did not beat"
-    if happened["best_step"] > 0:
-        kept = f"update {happened['best_step']} of {happened['updates']}"
-    return {
-        "kept": kept,
-        "fine_tuning": happened,
-        "seconds": seconds,  # of this call, evaluation included
-        "examples_per_second": happened["examples_seen"] / happened["seconds"],
-        **circumstances(),
     }
 
 

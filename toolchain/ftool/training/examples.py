@@ -1,62 +1,88 @@
-"""Texts as a Trainer takes them: tokenised once, padded batch by batch, batches of like length."""
+"""An encoder's examples as a Trainer takes them: tokenised once, padded batch by batch, batches of like length."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
-from ftool_export.classifier import LoadedClassifier
-from ftool_export.encoder.loaded import all_rows
+from ftool_export.encoder.loaded import LoadedEncoder, all_rows
+from ftool_runtime.token_encoder import Tokens
 
 _BATCHES_SORTED_TOGETHER = 50  # enough that padding nearly goes, few enough that batches stay mixed
 
 
-class TokenizedTexts(Dataset[dict[str, Any]]):
-    """Texts, or pairs of them, and targets, one example an item; `collate` makes a batch of items."""
+@dataclass(frozen=True, slots=True)
+class EncoderRow:
+    """One example: its tokens, int32 (tokens,), and what is to be learnt of them."""
 
-    def __init__(self, loaded: LoadedClassifier, inputs: Sequence[Any], targets: Tensor) -> None:
-        tokenizer = loaded.tokenizer
-        self._names = tuple(n for n in loaded.input_names if n != "attention_mask")
-        rows = all_rows(loaded, inputs)
-        self._columns: dict[str, list[list[int]]] = {"input_ids": [row.ids for row in rows]}
-        if "token_type_ids" in self._names:
-            self._columns["token_type_ids"] = [row.type_ids or [] for row in rows]
+    ids: NDArray[np.int32]
+    type_ids: NDArray[np.int32] | None  # None where the network takes none
+    target: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tokens, target: Tensor) -> Self:
+        """A tokenizer's row with its target; arrays take a tenth of the memory of lists."""
+        types = tokens.type_ids
+        return cls(
+            np.array(tokens.ids, np.int32), None if types is None else np.array(types, np.int32), target
+        )
+
+
+class EncoderRows(Dataset[EncoderRow]):
+    """Examples of an encoder, one an item; `collate` makes a batch of items."""
+
+    def __init__(self, loaded: LoadedEncoder, rows: Sequence[EncoderRow]) -> None:
+        self.rows = rows
+        self._names = loaded.input_names
         self._padding = {
-            "input_ids": tokenizer.pad_token_id,
-            "token_type_ids": getattr(tokenizer, "pad_token_type_id", 0),
+            "input_ids": loaded.tokenizer.pad_token_id,
+            "token_type_ids": getattr(loaded.tokenizer, "pad_token_type_id", 0),
         }
-        self._targets = targets
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each text, special ones included."""
-        return [len(ids) for ids in self._columns["input_ids"]]
+        """Tokens of each example, special ones included."""
+        return [len(row.ids) for row in self.rows]
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {name: column[index] for name, column in self._columns.items()} | {
-            "labels": self._targets[index]
+    def __getitem__(self, index: int) -> EncoderRow:
+        return self.rows[index]
+
+    def collate(self, items: Sequence[EncoderRow]) -> dict[str, Tensor]:
+        """A batch: ids and masks int64 (items, longest), padded on the right, and the targets as `labels`."""
+        columns: dict[str, list[Any]] = {
+            "input_ids": [row.ids for row in items],
+            "token_type_ids": [row.type_ids for row in items],
+            "attention_mask": [np.ones_like(row.ids) for row in items],
         }
-
-    def collate(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """A batch: ids and masks int64 (items, longest), padded on the right, and the targets."""
         batch = {
             name: pad_sequence(
-                [torch.tensor(item[name]) for item in items],
+                [torch.from_numpy(column).long() for column in columns[name]],
                 batch_first=True,
-                padding_value=self._padding[name],
+                padding_value=self._padding.get(name, 0),
             )
             for name in self._names
         }
-        ones = [torch.ones(len(item["input_ids"]), dtype=torch.int64) for item in items]
-        batch["attention_mask"] = pad_sequence(ones, batch_first=True)
-        batch["labels"] = torch.stack([item["labels"] for item in items])
-        return batch
+        return batch | {"labels": self._targets([row.target for row in items])}
+
+    def _targets(self, targets: list[Tensor]) -> Tensor:
+        return torch.stack(targets)
+
+
+def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> EncoderRows:
+    """Texts, or pairs of them, each with its own of `targets`."""
+    rows = all_rows(loaded, inputs)
+    return EncoderRows(
+        loaded, [EncoderRow.of(row, target) for row, target in zip(rows, targets, strict=True)]
+    )
 
 
 class LikeLengths(Sampler[int]):

@@ -59,10 +59,15 @@ def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Modu
     return network, difference
 
 
-def add_adapters(model: EncoderNetwork, head: nn.Module, settings: TrainSettings) -> None:
-    """Freeze the encoder of `model` and put adapters in it; its `head` stays trainable."""
-    model.encoder = with_adapters(model.encoder, settings, leave_out=lambda _, module: module is head)
-    head.requires_grad_(True)
+def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainSettings) -> None:
+    """Freeze the encoder of `model` and put adapters in it; its `head`, if any, stays trainable."""
+    model.encoder = with_adapters(
+        model.encoder,
+        settings,
+        leave_out=lambda name, module: module is head or name.startswith("pooler"),
+    )
+    if head is not None:
+        head.requires_grad_(True)
 
 
 def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:

@@ -14,7 +14,7 @@ from ftool_runtime.engine import Outputs
 from ftool_runtime.spans import Spans
 
 from .loop import SCORE
-from .reader_rows import WindowRows
+from .reader_rows import window_rows
 
 
 class TrainedReader(nn.Module):
@@ -91,7 +91,7 @@ def measure_on_validation(
     """
     examples = reader_examples(loaded, validation)
     rows = examples.rows
-    labels = [(row.start, row.end) for row in WindowRows(loaded, validation.examples).rows]
+    labels = [row.target for row in window_rows(loaded, validation.examples).rows]
 
     def measure(_: nn.Module) -> dict[str, float]:
         outputs = compute_outputs(loaded, rows)
@@ -104,10 +104,10 @@ def measure_on_validation(
     return measure
 
 
-def _loss(outputs: Outputs, labels: Sequence[tuple[int, int]]) -> float:
+def _loss(outputs: Outputs, labels: Sequence[Tensor]) -> float:
     losses = []
     for values, places in zip(outputs, labels, strict=True):
         logits = torch.from_numpy(values).unsqueeze(0)
         ones = torch.ones(logits.shape[:2], dtype=torch.int64)
-        losses.append(float(span_loss(logits, ones, torch.tensor([places]))))
+        losses.append(float(span_loss(logits, ones, places.unsqueeze(0))))
     return float(np.mean(losses))

@@ -1,7 +1,6 @@
 """Training a reader: its weights or adapters, and the threshold of its no answer."""
 
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from ftool.recipe import TrainSettings
 from ftool_export.encoder.inference import compute_outputs
 from ftool_export.reader import LoadedReader, SpanReader
 
-from .lora import add_adapters, merge_adapters
 from .reader_objective import TrainedReader, judged_answers, measure_on_validation, reader_examples
-from .reader_rows import WindowRows
-from .weights import finetune_weights
+from .reader_rows import window_rows
+from .weights import train_encoder
 
 
 def train_reader(
@@ -27,32 +25,23 @@ def train_reader(
     F1 on validation decides between checkpoints, which go to `folder`. Where some training questions have no answer
     the threshold is tuned on validation.
     """
-    began = time.monotonic()
-    rows = WindowRows(loaded, data.train.examples)
-    if settings.method == "lora":
-        add_adapters(loaded.model, _head(loaded.model), settings)
-    result = asdict(
-        finetune_weights(
-            TrainedReader(loaded.model, settings.label_smoothing),
-            rows,
-            settings,
-            measure=measure_on_validation(loaded, data.validation, unanswerable=data.unanswerable),
-            folder=folder,
-            resume_from=resume_from,
-        )
+    rows = window_rows(loaded, data.train.examples)
+    happened = train_encoder(
+        TrainedReader(loaded.model, settings.label_smoothing),
+        loaded.model,
+        _head(loaded.model),
+        rows,
+        settings,
+        measure=measure_on_validation(loaded, data.validation, unanswerable=data.unanswerable),
+        folder=folder,
+        resume_from=resume_from,
     )
-    result["windows"] = len(rows)
-    loaded.model.eval()
-    if settings.method == "lora":
-        sample = rows.collate([rows[index] for index in range(min(4, len(rows)))])
-        del sample["labels"]
-        result["merge_difference"] = merge_adapters(loaded.model, sample)
     if data.unanswerable:
         examples = reader_examples(loaded, data.validation)
         spans = examples.spans(compute_outputs(loaded, examples.rows))
         threshold, _ = tune_threshold(judged_answers(data.validation, spans))
         loaded = replace(loaded, no_answer_threshold=threshold)
-    return loaded, result | {"seconds": time.monotonic() - began}
+    return loaded, happened | {"windows": len(rows)}
 
 
 def _head(model: SpanReader) -> nn.Linear:

@@ -69,7 +69,7 @@ def circumstances() -> dict[str, Any]:
 
 def account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
     """How a fine-tuning went: which weights were kept, and what it took. `happened` is what its stage tells."""
-    kept = "the weights it began with"
+    kept = "the weights it began with, which training did not beat"
     if happened["best_step"] > 0:
         kept = f"update {happened['best_step']} of {happened['updates']}"
     return {

@@ -5,22 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ftool.recipe import TrainSettings
-from ftool_export.classifier import LoadedClassifier, SequenceClassifier
-from ftool_export.encoder.loaded import all_rows
+from ftool_export.classifier import LoadedClassifier
 
 from .distributed import main_process_first
-from .examples import TokenizedTexts
+from .examples import text_rows
 from .features import cached_features
 from .finetune import TrainedNetwork, measure_on_validation
 from .hardware import device_name
 from .head import LabelledFeatures, fit_head
-from .lora import merged, with_adapters
 from .objective import Objective
 from .online import fit_head_online
-from .weights import finetune_weights
+from .weights import train_encoder
 
 
 def train_head(loaded: LoadedClassifier, objective: Objective) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -59,54 +56,18 @@ def train_weights(
 
     Training begins with the head `start_head`. Checkpoints go to `folder`.
     """
-    began = time.monotonic()
-    settings, model = objective.settings, loaded.model
-    train = TokenizedTexts(loaded, objective.data.train.inputs, objective.targets("train"))
-    if settings.method == "lora":
-        _add_adapters(model, settings)
-    network = TrainedNetwork(model, objective.loss)
-    result = asdict(
-        finetune_weights(
-            network,
-            train,
-            settings,
-            measure=measure_on_validation(loaded, objective),
-            folder=folder,
-            resume_from=resume_from,
-            begin=lambda: model.head.load_state_dict(start_head),
-        )
+    model = loaded.model
+    return train_encoder(
+        TrainedNetwork(model, objective.loss),
+        model,
+        model.head,
+        text_rows(loaded, objective.data.train.inputs, objective.targets("train")),
+        objective.settings,
+        measure=measure_on_validation(loaded, objective),
+        folder=folder,
+        resume_from=resume_from,
+        begin=lambda: model.head.load_state_dict(start_head),
     )
-    model.eval()
-    if settings.method == "lora":
-        sample = loaded.batch(all_rows(loaded, objective.data.validation.inputs[:8]))
-        device = next(model.parameters()).device
-        result["merge_difference"] = _merge_adapters(model, {k: v.to(device) for k, v in sample.items()})
-    return result | {"seconds": time.monotonic() - began}
-
-
-def _add_adapters(model: SequenceClassifier, settings: TrainSettings) -> None:
-    """Freeze the encoder and put adapters in it; the head stays trainable."""
-    head = model.head
-    model.encoder = with_adapters(
-        model.encoder,
-        settings,
-        leave_out=lambda name, module: module is head or name.startswith("pooler"),
-    )
-    head.requires_grad_(True)
-
-
-def _merge_adapters(model: SequenceClassifier, sample: dict[str, Tensor]) -> float:
-    """Fold the encoder's adapters into it; the largest change of `sample`'s logits by it."""
-
-    def logits(encoder: nn.Module) -> Tensor:
-        model.encoder = encoder
-        model.eval()
-        answer: Tensor = model(**sample)
-        return answer
-
-    model.encoder, difference = merged(model.encoder, logits)
-    model.requires_grad_(True)
-    return difference
 
 
 def _labelled_features(loaded: LoadedClassifier, objective: Objective, split: str) -> LabelledFeatures:

@@ -72,5 +72,5 @@ def measure_on_validation(
 def _loss(outputs: Outputs, labelled: TaggedRows) -> float:
     """Mean cross-entropy of the tokens that carry a label."""
     logits = torch.from_numpy(np.concatenate(list(outputs)))
-    labels = torch.from_numpy(np.concatenate([row.labels for row in labelled.rows])).long()
+    labels = torch.cat([row.target for row in labelled.rows]).long()
     return float(F.cross_entropy(logits, labels, ignore_index=IGNORED))

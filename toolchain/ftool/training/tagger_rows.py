@@ -2,15 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
 
 from ftool.data.tag_schemes import spans_of_tags
 from ftool.data.tagged_text import TaggedSplit, TaggedText
@@ -18,23 +14,16 @@ from ftool_export.tagger import LoadedTagger, make_windows
 from ftool_runtime.entities import first_tokens
 from ftool_runtime.windows import Window
 
+from .examples import EncoderRow, EncoderRows
+
 log = logging.getLogger(__name__)
 
 IGNORED = -100  # the label of a token that is not trained on, as in transformers
 _AT_ONCE = 1024  # texts whose windows, with all their offsets, are in memory together
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedRow:
-    """One window: its tokens and their labels, int32 (tokens,)."""
-
-    ids: NDArray[np.int32]
-    type_ids: NDArray[np.int32] | None
-    labels: NDArray[np.int32]
-
-
-class TaggedRows(Dataset[TaggedRow]):
-    """Windows of many texts, one an item; `collate` makes a batch of items.
+class TaggedRows(EncoderRows):
+    """Windows of many texts, the labels of each int32 (tokens,).
 
     Attributes:
         cut: entities that no window holds whole, as they are longer than windows overlap.
@@ -44,43 +33,13 @@ class TaggedRows(Dataset[TaggedRow]):
     def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
         self.cut = self.silent = 0
         self._numbers = {label: number for number, label in enumerate(loaded.labels)}
-        self.rows = [row for windows, one in _windows(loaded, examples) for row in self._rows(windows, one)]
-        self._names = loaded.input_names
-        self._padding = {
-            "input_ids": loaded.tokenizer.pad_token_id,
-            "token_type_ids": getattr(loaded.tokenizer, "pad_token_type_id", 0),
-            "labels": IGNORED,
-        }
+        rows = [row for windows, one in _windows(loaded, examples) for row in self._rows(windows, one)]
+        super().__init__(loaded, rows)
 
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each window, special ones included."""
-        return [len(row.ids) for row in self.rows]
+    def _targets(self, targets: list[Tensor]) -> Tensor:
+        return pad_sequence(targets, batch_first=True, padding_value=IGNORED).long()
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.rows[index]
-
-    def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
-        """A batch: ids, masks and labels int64 (items, longest), padded on the right."""
-        columns = {
-            "input_ids": [row.ids for row in items],
-            "token_type_ids": [row.type_ids for row in items],
-            "attention_mask": [np.ones_like(row.ids) for row in items],
-            "labels": [row.labels for row in items],
-        }
-        return {
-            name: pad_sequence(
-                [torch.from_numpy(column).long() for column in columns[name]],
-                batch_first=True,
-                padding_value=self._padding.get(name, 0),
-            )
-            for name in (*self._names, "labels")
-        }
-
-    def _rows(self, windows: Sequence[Window], one: TaggedText) -> Iterator[TaggedRow]:
+    def _rows(self, windows: Sequence[Window], one: TaggedText) -> Iterator[EncoderRow]:
         held = [_tokens_of_words(window, one) for window in windows]
         spans = spans_of_tags(one.tags)
         whole = [[_holds(tokens, range(span.first, span.last)) for span in spans] for tokens in held]
@@ -156,14 +115,9 @@ def _holds(tokens: Sequence[int | None], words: range) -> bool:
     return tokens[words[0]] is not None and tokens[words[-1]] is not None
 
 
-def _row(window: Window, tokens: Sequence[int | None], numbers: Sequence[int]) -> TaggedRow:
+def _row(window: Window, tokens: Sequence[int | None], numbers: Sequence[int]) -> EncoderRow:
     labels = np.full(len(window.offsets), IGNORED, dtype=np.int32)
     for token, number in zip(tokens, numbers, strict=True):
         if token is not None:
             labels[token] = number
-    type_ids = window.tokens.type_ids
-    return TaggedRow(
-        np.array(window.tokens.ids, dtype=np.int32),
-        None if type_ids is None else np.array(type_ids, dtype=np.int32),
-        labels,
-    )
+    return EncoderRow.of(window.tokens, torch.from_numpy(labels))

@@ -1,35 +1,57 @@
 """Fine-tuning an encoder's weights, or adapters, by transformers' Trainer, whatever the task."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from ftool.recipe import TrainSettings
+from ftool_export.encoder.network import EncoderNetwork
 
+from .examples import EncoderRows
 from .loop import FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
+from .lora import add_adapters, merge_adapters
 
 
-class TrainingRows(Protocol):
-    """The training examples: a torch data set whose items `collate` puts into a batch."""
+def train_encoder(
+    network: nn.Module,
+    model: EncoderNetwork,
+    head: nn.Module,
+    rows: EncoderRows,
+    settings: TrainSettings,
+    *,
+    measure: Measure,
+    folder: Path,
+    resume_from: Path | None = None,
+    begin: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """Fine-tune all weights of `model`, or adapters that are merged afterwards; what happened, as plain JSON.
 
-    @property
-    def lengths(self) -> Sequence[int]:
-        """Tokens of each example; batches are made of like ones."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-
-    def collate(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """What the network takes, by name, for a batch of `items`."""
+    `network` is `model` with its loss, `head` the layer of it that adapters leave alone; the rest is
+    `finetune_weights`'s.
+    """
+    began = time.monotonic()
+    if settings.method == "lora":
+        add_adapters(model, head, settings)
+    result = finetune_weights(
+        network, rows, settings, measure=measure, folder=folder, resume_from=resume_from, begin=begin
+    )
+    happened = asdict(result)
+    model.eval()
+    if settings.method == "lora":
+        sample = rows.collate(rows.rows[:4])
+        del sample["labels"]
+        happened["merge_difference"] = merge_adapters(model, sample)
+    return happened | {"seconds": time.monotonic() - began}
 
 
 def finetune_weights(
     network: nn.Module,
-    rows: TrainingRows,
+    rows: EncoderRows,
     settings: TrainSettings,
     *,
     measure: Measure,
