@@ -35,6 +35,7 @@ def folder_of(tmp_path: Path) -> Callable[[str], Path]:
         (("--hateful", "x"), "--hateful says what the answers to a suite mean; name one with --suite"),
         (("--option-label", "x"), "--option-label says what the answers to a suite mean"),
         (("--always-answer",), "--always-answer says what the answers to a suite mean"),
+        (("--min-examples", "5"), "--min-examples is about slices; name a column with --by"),
         (("--suite", "hatecheck", "--data", "none", "--always-answer"), "--always-answer is for bbq alone"),
         (("--suite", "hatecheck", "--data", "none", "--option-label", "x"), "--option-label is for bbq alone"),
         (("--suite", "bbq", "--data", "none", "--hateful", "x"), "--hateful is for hatecheck alone"),
@@ -43,7 +44,7 @@ def folder_of(tmp_path: Path) -> Callable[[str], Path]:
         (("--suite", "bbq", "--data", "none", "--always-answer"), "--always-answer is for readers; this model does"),
     ],
 )  # fmt: skip
-def test_flags_of_a_suite_are_for_that_suite_alone(
+def test_flags_that_would_go_unheard_are_refused(
     folder_of: Callable[[str], Path], options: tuple[str, ...], message: str
 ) -> None:
     assert message in refused(folder_of("text-classification"), *options)

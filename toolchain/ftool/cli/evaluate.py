@@ -84,6 +84,8 @@ def evaluate(
         _refuse_predictions(folder, predictions, suite)
     if suite is None:
         _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
+        if _given("min_examples") and not by:
+            raise InputError("--min-examples is about slices; name a column with --by, or leave it out")
         from ftool import evaluation
 
         source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
