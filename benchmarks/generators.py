@@ -7,6 +7,7 @@ random weights and little data: what is measured is that the bundle is the run.
 """
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,10 @@ def main() -> None:
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One model: its run's figures, and each bundle's with its parity."""
-    result: dict[str, Any] = {}
     if not options.reuse:
-        result["train"] = ftool("train", folder, *(part for one in options.set for part in ("--set", one)))
-    result["run"] = ftool("evaluate", folder)
+        ftool("train", folder, *(part for one in options.set for part in ("--set", one)))
+    training = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))["training"]
+    result: dict[str, Any] = {"training": training, "run": ftool("evaluate", folder)}
     for precision in PRECISIONS:
         exported = ftool("export", folder, "--precision", precision, expect=(0, 1))
         if exported["bundle"] is None:
