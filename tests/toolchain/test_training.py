@@ -221,6 +221,23 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+def test_a_resumed_run_stops_early_where_the_unbroken_one_does(
+    tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a learning rate that changes nothing: early stopping waits from the first evaluation to the fourth
+    waiting = {"learning_rate": 1e-12, "epochs": 6, "evaluations_per_epoch": 1, "early_stopping_patience": 3}
+    made = recipe(tiny_base, topics, method="full", **waiting)
+    with monkeypatch.context() as patch:
+        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
+        Interrupt.saves = 0
+        with pytest.raises(KeyboardInterrupt):
+            train(made, tmp_path)
+    resumed = train(made, tmp_path, resume=True)
+    unbroken = train(made, tmp_path / "unbroken")
+    assert (fine_tuning(unbroken)["updates"], fine_tuning(unbroken)["best_step"]) == (32, 0)  # of 48
+    assert fine_tuning(resumed) == fine_tuning(unbroken)
+
+
 def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
     tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

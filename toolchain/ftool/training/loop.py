@@ -94,6 +94,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "save_steps": interval,
         "save_total_limit": 2,  # the best and the last
         "load_best_model_at_end": True,
+        "restore_callback_states_from_checkpoint": True,  # how long early stopping has waited
         "metric_for_best_model": SCORE,
         "greater_is_better": True,
         "logging_steps": max(1, updates_per_epoch // _CURVE_POINTS),
@@ -147,8 +148,8 @@ def keep_best(
     step, score = int(trainer.state.best_global_step), f"eval_{SCORE}"
     scores = {entry["step"]: entry[score] for entry in trainer.state.log_history if score in entry}
     best = float(scores[step])
-    if start and start[f"eval_{trainer.args.metric_for_best_model}"] > trainer.state.best_metric:
-        log.info("no later weights score as well as the %.4f at the start, so those are kept", start[score])
+    if start and start[f"eval_{trainer.args.metric_for_best_model}"] >= trainer.state.best_metric:
+        log.info("no later weights score better than the %.4f at the start, so those are kept", start[score])
         network.load_state_dict(before)
         best, step = start[score], 0
     network.eval()
