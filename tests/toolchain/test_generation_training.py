@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from transformers import TrainingArguments
 
+from ftool.cli import main
 from ftool.evaluation import evaluate
 from ftool.recipe import DataSettings, GenerationSettings, Recipe, TrainSettings
 from ftool.training import TrainingError, train
@@ -148,6 +150,22 @@ def test_a_chat_learns_to_answer_and_to_stop(chats: Path, tmp_path: Path, base: 
     loaded = load_generator(tmp_path / "run", "text-generation")
     assert loaded.tokenizer.chat_template
     assert loaded.tokenizer.eos_token == "<|im_end|>"
+
+
+def test_a_conversation_that_leaves_no_room_is_judged_in_a_bundle_as_in_its_run(
+    chats: Path, tmp_path: Path
+) -> None:
+    made = recipe(chats, "text-generation", "scratch:gpt2-tiny", epochs=0.5, max_length=64)
+    made.write(tmp_path / "recipe.toml")
+    train(made, tmp_path)
+    exported = CliRunner().invoke(main, ["export", str(tmp_path), "--precision", "fp32", "--max-drop", "1"])
+    assert exported.exit_code == 0, exported.output
+    turns = [{"role": "user", "content": "seven " * 60}, {"role": "assistant", "content": "7"}]
+    (tmp_path / "long.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    data = DataSettings(path=str(tmp_path / "long.jsonl"))
+    run, bundle = (evaluate(tmp_path, on=on, data=data).metrics for on in ("run", "bundle"))
+    assert {**bundle, "perplexity": 0} == {**run, "perplexity": 0}
+    assert bundle["perplexity"] == pytest.approx(run["perplexity"], rel=1e-4)
 
 
 def test_bare_texts_are_learnt_as_a_whole(documents: Path, tmp_path: Path) -> None:

@@ -91,16 +91,18 @@ def evaluate(
         return _evaluate(loaded, judged, split)
     with ftool_runtime.load(ModelFolder(folder).require_bundle(), profile="throughput") as model:
         metrics, answers = judged.metrics(
-            score=model.score_tokens, answer=lambda _rows: _answered(model, judged.examples)
+            score=model.score_tokens, answer=partial(_answered, model, judged.examples)
         )
     return _evaluation(metrics, answers, judged, split, on="bundle")
 
 
-def _answered(model: Any, examples: Sequence[Example]) -> list[str]:
-    """What a bundle answers to the texts themselves, as an app asks it."""
+def _answered(model: Any, examples: Sequence[Example], prompts: Sequence[Sequence[int]]) -> list[str]:
+    """What a bundle answers to sources and prompts as an app asks them, and to conversations as they were tokenised.
+
+    One whose last turn leaves an answer no room is refused to an app, but is cut for the run, and so it is here.
+    """
     if is_chat(examples):
-        chats = [[message.to_json() for message in example.messages or ()] for example in examples]
-        return [model.chat(chat, overflow="cut").text for chat in chats]
+        return [model.decode(answer.ids) for answer in model.generate(prompts)]
     return [answer.text for answer in model([example.source for example in examples], overflow="cut")]
 
 
