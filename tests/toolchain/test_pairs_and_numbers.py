@@ -177,6 +177,13 @@ def test_numbers_to_meet_are_told_from_labels(labels: list[Any], regression: boo
         assert data.train.scores[0] == float(labels[int(data.train.texts[0].split()[1]) % 3])
 
 
+@pytest.mark.parametrize("cell", ["n/a", "nan", "high"])
+def test_a_stray_cell_among_scores_is_named(cell: str, tmp_path: Path) -> None:
+    rows = [{"text": f"text {i}", "label": cell if i == 1 else i / 4} for i in range(30)]
+    with pytest.raises(DataError, match=f"row 2 with no number in the column 'label', such as '{cell}'"):
+        load_dataset(DataSettings(path=write(tmp_path / "data.jsonl", rows)))
+
+
 def test_whole_numbers_are_met_where_the_settings_say_so(tmp_path: Path) -> None:
     rows = [{"text": f"text {i}", "label": i % 5} for i in range(60)]
     path = write(tmp_path / "data.jsonl", rows)
@@ -278,7 +285,8 @@ def test_a_bundle_gives_a_score(rating: Path) -> None:
             model("rain", top_k=2)
     result = CliRunner().invoke(main, ["predict", str(rating), "rain sun"])
     assert set(json.loads(result.stdout)) == {"text", "score", "truncated"}
-    assert told("parity", rating)["batch_effect"] == 0
+    parity = told("parity", rating)
+    assert (parity["passed"], parity["batch_effect"]) == (True, 0)
 
 
 def test_a_run_of_numbers_loads_without_ftool(tiny_base: Path, ratings: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ftool_runtime.tasks.text_classification import classify, probabilities
 
 Logits = NDArray[np.float32]  # (texts, labels)
 
-_SAME_NUMBER = 0.02
+_SAME_NUMBER = 0.1  # of all that numbers range over: 8 bits move some by a few hundredths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ClassificationExamples:
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
         """Whether the label is the same, (texts, 1); where several may apply whether each does, (texts, labels).
 
-        Numbers are the same where they differ by at most a fiftieth of all they range over.
+        Numbers are the same where they differ by at most a tenth of all they range over.
         """
         if self.loaded.regression:
             return self.distances(reference, other)[:, np.newaxis] <= _SAME_NUMBER

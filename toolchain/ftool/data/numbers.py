@@ -10,24 +10,29 @@ from .examples import is_missing, listed_rows
 from .table import Cell, Table
 from .types import DataError
 
+_STRAYS = 0.1  # cells that are no numbers, for each that is one
+
 
 def is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
-    """Whether labels are numbers: as the settings say, or else where all are and at least one is no whole number."""
+    """Whether labels are numbers: as the settings say, or else where nearly all are and at least one is no whole one.
+
+    Nearly: a stray cell among scores is a mistake, which `numbers_of` names, and does not make them labels.
+    """
     if settings.regression is not None:
         return settings.regression
     if settings.label_names or settings.label_separator or settings.multi_label:
         return False
     found: list[float] = []
+    strays = 0
     for table in tables.values():
         column = table.columns[label_column(table, settings.label)]
         if column in table.class_names:
             return False
-        for cell in column_of(table, column):
-            number = number_of(cell)
-            if number is None and not is_missing(cell):
-                return False
-            found += [] if number is None else [number]
-    return any(not number.is_integer() for number in found)
+        cells = [cell for cell in column_of(table, column) if not is_missing(cell)]
+        numbers = [number for number in map(number_of, cells) if number is not None]
+        found += numbers
+        strays += len(cells) - len(numbers)
+    return strays <= _STRAYS * len(found) and any(not number.is_integer() for number in found)
 
 
 def numbers_of(table: Table, column: str) -> list[float]:
