@@ -290,6 +290,14 @@ def test_one_setting_is_replaced_for_one_call(assignment: str, key: str, value: 
     assert changed.data == BASE.data
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_settings_that_need_each_other_are_replaced_together(order: int) -> None:
+    base = Recipe(task="text-generation", base="scratch:gpt2-tiny", data=BASE.data)
+    assignments = ["train.max_length=64", "train.max_target_length=32"][::order]
+    train = base.with_overrides(assignments).train
+    assert (train.max_length, train.max_target_length) == (64, 32)
+
+
 def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
     assert BASE.with_overrides(["data.text=2024"]).data.text == "2024"
 

@@ -12,21 +12,24 @@ S = TypeVar("S")
 
 
 def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
-    """`settings` with every `key=value` put in its place, in order.
+    """`settings` with every `key=value` put in its place; of one key the last counts.
 
     A value is read as TOML, or else taken as a string; an empty one unsets a setting that can be unset.
-    Raises RecipeError for a missing `=`, an unknown key, or a value the setting does not take.
+    Raises RecipeError for a missing `=`, an unknown key, or values that settings do not take, together or alone.
     """
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise RecipeError(f"--set takes key=value, such as train.epochs=2, got {assignment!r}")
-        settings = _assign(settings, key.strip().split("."), text.strip(), "")
-    return settings
+        _note(changes, type(settings), key.strip().split("."), text.strip(), "")
+    changed: S = _replaced(settings, changes)
+    return changed
 
 
-def _assign(settings: Any, keys: list[str], text: str, at: str) -> Any:
-    hints = field_types(type(settings))
+def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: str) -> None:
+    """Put a value into `changes`, in a dict of its own for each table."""
+    hints = field_types(kind)
     name, rest = keys[0], keys[1:]
     path = join(at, name)
     if name not in hints:
@@ -34,10 +37,25 @@ def _assign(settings: Any, keys: list[str], text: str, at: str) -> Any:
     if dataclasses.is_dataclass(hints[name]):
         if not rest:
             raise RecipeError(f"{path} is a table; set one of {', '.join(field_types(hints[name]))} in it")
-        return dataclasses.replace(settings, **{name: _assign(getattr(settings, name), rest, text, path)})
-    if rest:
+        _note(changes.setdefault(name, {}), hints[name], rest, text, path)
+    elif rest:
         raise RecipeError(f"{path} is no table, so {'.'.join(rest)} can't be set in it")
-    return dataclasses.replace(settings, **{name: _parse(text, hints[name], path)})
+    else:
+        changes[name] = _parse(text, hints[name], path)
+
+
+def _replaced(settings: Any, changes: dict[str, Any]) -> Any:
+    """All at once, as settings are checked together."""
+    hints = field_types(type(settings))
+    return dataclasses.replace(
+        settings,
+        **{
+            name: _replaced(getattr(settings, name), value)
+            if dataclasses.is_dataclass(hints[name])
+            else value
+            for name, value in changes.items()
+        },
+    )
 
 
 def _parse(text: str, hint: Any, path: str) -> Any:
