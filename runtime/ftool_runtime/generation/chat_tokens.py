@@ -103,7 +103,7 @@ def check_messages(messages: object) -> None:
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence) or not messages:
         raise InputError(
             'messages must be a list such as [{"role": "user", "content": "Hello"}], and not empty, '
-            f"got {type(messages).__name__}"
+            f"got {'an empty one' if messages == [] else type(messages).__name__}"
         )
     for place, message in enumerate(messages):
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):

@@ -66,8 +66,9 @@ def read_cases(path: Path) -> tuple[list[Case], Table]:
             try:
                 case, cells = _case(record), _cells(record)
             except (KeyError, TypeError, ValueError, IndexError) as error:
+                why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
                 raise DataError(
-                    f"{file}: row {number} is no case of BBQ ({type(error).__name__}: {error}); "
+                    f"{file}: row {number} is no case of BBQ ({why}); "
                     "take the files of github.com/nyu-mll/BBQ as they are"
                 ) from error
             cases.append(case)

@@ -88,6 +88,7 @@ def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[st
             raise DataError(f"{source}: row {number} is a list of {len(record)} cells; {remedy}")
         else:
             raise DataError(
-                f"{source}: row {number} is no object with a text and a label: {str(record)[:40]!r}"
+                f"{source}: row {number} is no object of named values: {str(record)[:40]!r}; "
+                'write each row as {"column": value, …}'
             )
     return Table(source, tuple(names), rows)
