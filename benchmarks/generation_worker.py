@@ -1,7 +1,8 @@
 """The process one engine generates in: `python generation_worker.py bundle|torch|optimum FOLDER TASK THREADS`.
 
-Answers one JSON line for each one read: {"do": "generate", "rows": [[…]], "new": 64} -> {"seconds": …}, and
-{"do": "describe"} -> versions and peak memory. Every row gets exactly `new` tokens, greedily.
+Answers one JSON line for each one read: {"do": "first", …} -> {"ready": true}, {"do": "generate", "rows": [[…]],
+"new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory. Every row gets exactly `new` tokens,
+greedily. The first text that the parent sends is not read: two tokens after a short row warm up.
 """
 
 import json
@@ -105,11 +106,12 @@ def main() -> None:
     replies = reply_stream()
     kind, folder, task, threads = sys.argv[1:]
     generate = ENGINES[kind](folder, task, int(threads))
-    generate([[10, 11, 12]], 2)
-    replies.write(json.dumps({"ready": True}) + "\n")
     for line in sys.stdin:
         request = json.loads(line)
-        if request["do"] == "describe":
+        if request["do"] == "first":
+            generate([[10, 11, 12]], 2)
+            reply = {"ready": True}
+        elif request["do"] == "describe":
             reply = {"peak_memory_mb": peak_memory_mb(), "versions": versions()}
         else:
             start = time.perf_counter()

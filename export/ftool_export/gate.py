@@ -1,7 +1,7 @@
 """The accuracy gate: what quantisation may cost, judged on labelled inputs that were not trained on."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ftool_export.examples import Examples
 from ftool_runtime.engine import Outputs
@@ -21,8 +21,9 @@ class Verdict:
         bundle: the graph's score.
         max_drop: how far the second may lie below the first.
         examples: inputs compared.
-        agreement: share of answers, or of their parts, that are the same.
+        agreement: share of what was compared that is the same.
         largest_difference: of a probability, over all inputs.
+        compared: "answers", or their parts; or "next tokens", each after torch's tokens before it.
     """
 
     passed: bool
@@ -34,6 +35,7 @@ class Verdict:
     examples: int
     agreement: float
     largest_difference: float
+    compared: Literal["answers", "next tokens"] = "next tokens"
 
     @property
     def drop(self) -> float | None:
@@ -46,7 +48,7 @@ class Verdict:
 
     def __str__(self) -> str:
         score = "" if self.drop is None else f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}, "
-        return f"{score}{self.agreement:.2%} of {self.examples} answers the same"
+        return f"{score}same {self.compared}: {self.agreement:.2%} over {self.examples} examples"
 
 
 def judge_outputs(examples: Examples, reference: Outputs, candidate: Outputs, *, max_drop: float) -> Verdict:
@@ -70,4 +72,5 @@ def judge_outputs(examples: Examples, reference: Outputs, candidate: Outputs, *,
         examples=len(examples.inputs),
         agreement=float(examples.same(reference, candidate).mean()),
         largest_difference=float(examples.distances(reference, candidate).max()),
+        compared="answers",
     )

@@ -1,17 +1,22 @@
 """What the benchmark makes of timings, and how an engine that can't start is reported."""
 
 import json
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ftool.bench.engines import BenchError, Engine, EngineProcess
 from ftool.bench.html import write_html
-from ftool.bench.measure import BenchSettings, Timings, texts_of_round
+from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
 from ftool.bench.report import BenchReport, sentences, table
+from ftool.bench.worker import Text
+from ftool.cli import main
+from ftool.recipe.tasks import TASKS
 
 
 def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:
@@ -143,3 +148,45 @@ def test_settings_that_measure_nothing_are_refused(name: str) -> None:
 def test_an_engine_that_can_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"engine ghost ended with exit status 1: .*BundleError"):
         EngineProcess(Engine(name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1), "text")
+
+
+class EchoEngine(Engine):
+    """Its worker tells how many characters its first text has, and how many texts it was given to time."""
+
+    SCRIPT = """
+import time
+from ftool.bench.worker import Calls, serve
+
+def load(spec):
+    time.sleep(0.2)
+    def one(text):
+        time.sleep(0.3)
+        assert len(text) in (1, 5_000_000), len(text)
+    return Calls(one=one, many=len)
+
+serve(load)
+"""
+
+    def command(self, first_text: Text) -> list[str]:
+        return [sys.executable, "-c", self.SCRIPT, self.spec(first_text)]
+
+
+@pytest.mark.parametrize("length", [1, 5_000_000])  # more than an argument and a pipe's buffer hold
+def test_a_first_text_of_any_length_is_answered_within_the_cold_start(tmp_path: Path, length: int) -> None:
+    engine = EchoEngine(name="echo", kind="bundle", folder=tmp_path, files=(), threads=1)
+    with EngineProcess(engine, "\n" * length) as process:
+        assert process.cold_start_ms >= 500  # its 0.2 s of loading and 0.3 s of answering
+        assert len(process.latencies(["x"])["latencies_ms"]) == 1
+
+
+def test_an_engine_that_ends_before_it_has_read_a_long_text_says_why(tmp_path: Path) -> None:
+    ghost = Engine(name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1)
+    with pytest.raises(BenchError, match=r"engine ghost ended with exit status 1: .*BundleError"):
+        EngineProcess(ghost, "x" * 5_000_000)
+
+
+def test_help_tells_how_many_texts_each_task_is_timed_on() -> None:
+    said = " ".join(CliRunner().invoke(main, ["bench", "--help"]).output.split())
+    usual = {task: settings_for(task).texts_per_round for task in TASKS}
+    assert usual == {task: 200 if task == "text-classification" else 20 for task in TASKS}
+    assert "20 by default, 200 for classifiers" in said

@@ -1,5 +1,6 @@
 """What the models that generate text have in common: calls on texts and on token ids."""
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -208,8 +209,11 @@ class Generator(ABC):
         return [time.perf_counter() - started for _ in self._engine.grow(row, config, made)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer's token ids, special tokens left out, spaces at its ends taken off."""
-        return self._engine.tokens.decode(list(ids)).strip()
+        """The text of an answer's token ids, special tokens left out, spaces at its ends taken off.
+
+        Raises InputError where `ids` is no list of token ids; one that the tokenizer doesn't know has no text.
+        """
+        return self._engine.tokens.decode(_whole_numbers(ids)).strip()
 
     def info(self) -> dict[str, Any]:
         """What was loaded and how it runs: JSON values, for people and logs."""
@@ -314,3 +318,19 @@ class Generator(ABC):
             score=best.score,
             others=tuple(self._generation(prompt, [other], config) for other in others),
         )
+
+
+def _whole_numbers(ids: object) -> list[int]:
+    """Token ids as the tokenizer takes them, 32 bits each. Raises InputError."""
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise InputError(f"ids must be a list of token ids, got {ids!r}")
+    numbers = []
+    for position, token in enumerate(ids):
+        try:
+            number = operator.index(token)
+        except TypeError:
+            number = -1
+        if not 0 <= number < 2**32:
+            raise InputError(f"ids[{position}] is {token!r}, which is no token id")
+        numbers.append(number)
+    return numbers

@@ -159,6 +159,33 @@ def test_answers_to_score_are_checked(
         assert error.value.row == 1
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([-1], r"ids\[0\] is -1, which is no token id"),
+        ([7, 2**40], r"ids\[1\] is 1099511627776, which is no token id"),
+        ([7, 8, "a"], r"ids\[2\] is 'a', which is no token id"),
+        ([7, None], r"ids\[1\] is None"),
+        ([7, 1.0], r"ids\[1\] is 1\.0"),
+        ([[7]], r"ids\[0\] is \[7\]"),
+        (None, "ids must be a list of token ids, got None"),
+        (7, "ids must be a list of token ids, got 7"),
+        ("play", "ids must be a list of token ids, got 'play'"),
+        (b"play", "ids must be a list of token ids, got b'play'"),
+    ],
+)
+def test_ids_that_cant_be_decoded_are_refused(writer_model: ft.TextGenerator, ids: Any, message: str) -> None:
+    with pytest.raises(ft.InputError, match=message):
+        writer_model.decode(ids)
+
+
+def test_ids_of_any_integers_are_decoded(writer_model: ft.TextGenerator) -> None:
+    ids = writer_model.tokenize(["turn the lights off"])[0]
+    assert writer_model.decode(ids) == "turn the lights off"
+    assert writer_model.decode(np.array(ids)) == "turn the lights off"
+    assert writer_model.decode([]) == ""
+
+
 def test_a_start_token_that_the_model_does_not_have_is_refused(summariser: ft.Seq2SeqGenerator) -> None:
     for start in (9999, [9999]):
         with pytest.raises(ft.InputError, match="decoder_start_token_id names the token 9999"):

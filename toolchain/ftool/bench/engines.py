@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -40,10 +40,13 @@ class Engine:
         return sum(file.stat().st_size for file in self.files) / 1e6
 
     def command(self, first_text: Text) -> list[str]:
-        """What starts the worker process."""
+        """What starts the worker process, which is asked `first_text` once it runs.
+
+        Whatever its length: it goes to standard input, and must not be an argument, which holds 128 KiB at most.
+        """
         return [sys.executable, "-m", "ftool.bench.worker", self.spec(first_text)]
 
-    def spec(self, first_text: Text) -> str:
+    def spec(self, first_text: Text) -> str:  # noqa: ARG002  as `command`
         """The worker's argument."""
         return json.dumps(
             {
@@ -53,7 +56,6 @@ class Engine:
                 "threads": self.threads,
                 "device": self.device,
                 "profile": self.profile,
-                "first_text": first_text,
             }
         )
 
@@ -74,7 +76,7 @@ class EngineProcess:
             encoding="utf-8",
         )
         try:
-            self._read()
+            self.ask({"do": "first", "text": first_text})
         except BaseException:
             self.close()
             raise
@@ -106,7 +108,8 @@ class EngineProcess:
     def close(self) -> None:
         """End the process."""
         if self._process.stdin:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # what a process that has ended left unread
+                self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

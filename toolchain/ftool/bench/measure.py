@@ -41,7 +41,7 @@ class BenchSettings:
 
 
 def settings_for(task: str) -> BenchSettings:
-    """The usual settings: fewer texts where each answer takes many runs of the model."""
+    """The usual settings: fewer texts for what takes longer to answer than to classify."""
     if task == "text-classification":
         return BenchSettings()
     return BenchSettings(texts_per_round=20, throughput_texts=64)

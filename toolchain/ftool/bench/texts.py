@@ -1,24 +1,51 @@
 """What a model is timed on: the texts or conversations of a split of its own data."""
 
+from pathlib import Path
+
 from ftool.bench.worker import Text
 from ftool.data import Example, load_generation_data
 from ftool.recipe import Recipe
 from ftool.recipe.tasks import GENERATION_TASKS
 from ftool.tasks import get_encoder_task
+from ftool_runtime.bundle_paths import TOKENIZER_FILE
+from ftool_runtime.generation.tokenizing import TextTokens
+from ftool_runtime.manifest import Manifest
 
-_BEGINNING = 16  # words of plain text, which has no question, for the model to go on from
+_BEGINNING = 24  # tokens of plain text, which has no question, for the model to go on from
+_LONGEST = 1000  # characters that are looked at for them
 
 
-def texts_to_time(recipe: Recipe, split: str) -> list[Text]:
-    """The split as the model is asked it: texts, or conversations up to the answer. Raises DataError."""
+def texts_to_time(recipe: Recipe, split: str, bundle: Path | None = None) -> list[Text]:
+    """The split as the model is asked it: texts, or conversations up to the answer.
+
+    Of plain text it is asked the beginning: as much as leaves at least half of `bundle`'s context for the answer, or
+    so many characters where no bundle is given. Raises DataError, and BundleError for a bundle that can't be read.
+    """
     if recipe.task not in GENERATION_TASKS:
         return [*get_encoder_task(recipe.task).inputs(recipe, split)]
-    return [
-        _asked(example) for example in load_generation_data(recipe.data, recipe.task).split(split).examples
-    ]
+    examples = load_generation_data(recipe.data, recipe.task).split(split).examples
+    plain = any(example.messages is None and not example.source for example in examples)
+    reader = _Beginnings(bundle) if plain and bundle else None
+    return [_asked(example, reader) for example in examples]
 
 
-def _asked(example: Example) -> Text:
+class _Beginnings:
+    """Cuts texts by a bundle's tokens, since not every script has spaces between words."""
+
+    def __init__(self, bundle: Path) -> None:
+        contract = Manifest.read(bundle).generation
+        holds = contract.max_length if contract else None
+        self._most = _BEGINNING if holds is None else min(_BEGINNING, holds // 2)
+        self._tokens = TextTokens(bundle / TOKENIZER_FILE)
+
+    def cut(self, text: str) -> str:
+        return self._tokens.beginning(text[:_LONGEST], self._most)
+
+
+def _asked(example: Example, beginnings: _Beginnings | None) -> Text:
     if example.messages is not None:
         return [message.to_json() for message in example.messages]
-    return example.source or " ".join(example.targets[0].split()[:_BEGINNING])
+    if example.source:
+        return example.source
+    text = example.targets[0].strip()
+    return beginnings.cut(text) if beginnings else text[:_BEGINNING]

@@ -1,10 +1,10 @@
 """The process one engine is timed in: `python -m ftool.bench.worker SPEC`.
 
-SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `threads`, `profile`, and `first_text`; a
-text is a string, the texts of an input by field, or a conversation's list of messages. The process
-loads the engine, answers the first text, writes one JSON line that says so, and then answers one JSON line on
-standard output for each one read from standard input:
+SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `threads`, `device` and `profile`. The process
+loads the engine and then answers one JSON line on standard output for each one read from standard input; a text is a
+string, the texts of an input by field, or a conversation's list of messages:
 
+    {"do": "first", "text": ...}           -> {"ready": true}, the text answered, which ends the cold start
     {"do": "latency", "texts": [...]}      -> {"latencies_ms": [...]}, one text at a time, tokenising included
                                               and of models that generate {"first_ms": [...], "tokens": [...]}: the
                                               time to an answer's first token, and how many tokens it has
@@ -136,6 +136,9 @@ def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float
 
 def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
     """The reply to one request."""
+    if request["do"] == "first":
+        calls.one(request["text"])
+        return {"ready": True}
     if request["do"] == "latency":
         latencies, tokens = time_each(calls.one, request["texts"])
         if calls.first is None:
@@ -161,10 +164,7 @@ def reply_stream() -> TextIO:
 def serve(load: Callable[[dict[str, Any]], Calls]) -> None:
     """Load an engine as the first argument says, then answer requests until standard input ends."""
     replies = reply_stream()
-    spec = json.loads(sys.argv[1])
-    calls = load(spec)
-    calls.one(spec["first_text"])
-    replies.write(json.dumps({"ready": True}) + "\n")
+    calls = load(json.loads(sys.argv[1]))
     for line in sys.stdin:
         replies.write(json.dumps(answer(json.loads(line), calls)) + "\n")
 

@@ -29,7 +29,7 @@ from .options import echo_json, folder_argument, json_option, recipe_options, sp
               help="Whether the bundle's idle threads sleep at once or spin.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
 @click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
-              help="Texts a round, one at a time; 200 by default, 20 where text is generated.")  # fmt: skip
+              help="Texts a round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
 @split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
               help="Exit with status 1 where the bundle's p50 is not this many times faster.")  # fmt: skip
@@ -69,7 +69,7 @@ def bench(
     given = {"rounds": rounds, "texts_per_round": texts_per_round}
     report = run_bench(
         engines,
-        texts_to_time(recipe, split),
+        texts_to_time(recipe, split, model.bundle),
         replace(usual, **{name: value for name, value in given.items() if value is not None}),
         task=recipe.task,
         split=split,

@@ -132,8 +132,8 @@ def _told(report: "ExportReport") -> str:
         rows.append([f"on {verdict.examples} validation texts", *scores])
     lines = [format_table(rows)] if len(rows) > 1 else []
     lines.append(
-        f"same answers as torch: {verdict.agreement:.2%} over {verdict.examples} texts; attention: {report.attention}; "
-        f"fp32 graph within {report.largest_logit_difference:.1e} of torch"
+        f"same {verdict.compared} as torch: {verdict.agreement:.2%} over {verdict.examples} texts; "
+        f"attention: {report.attention}; fp32 graph within {report.largest_logit_difference:.1e} of torch"
     )
     if report.left_out:
         lines.append("more exact than the rest, so that accuracy holds: " + ", ".join(report.left_out))

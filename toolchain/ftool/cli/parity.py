@@ -40,10 +40,13 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
 
 def _told(report: "ParityReport | GenerationParityReport") -> str:
     from ftool.tables import format_table
+    from ftool_export.generator.parity_report import GenerationParityReport
 
+    same = "same next tokens" if isinstance(report, GenerationParityReport) else "same answers"
+    names = {"agreement": same, **_NAMES}
     rows = [[f"{report.precision}, {report.examples} examples", "found", "allowed", ""]]
     rows += [
-        [_NAMES[check.name], f"{check.value:.4g}", f"{check.limit:.4g}", "ok" if check.passed else "FAILED"]
+        [names[check.name], f"{check.value:.4g}", f"{check.limit:.4g}", "ok" if check.passed else "FAILED"]
         for check in report.checks
     ]
     lines = [format_table(rows)]
@@ -54,7 +57,6 @@ def _told(report: "ParityReport | GenerationParityReport") -> str:
 
 
 _NAMES = {
-    "agreement": "same answers",
     "max_difference": "largest difference",
     "batch_effect": "alone against in company",
     "metric_drop": "loss of the metric",
