@@ -24,6 +24,11 @@ def file_errors(path: Path) -> Iterator[None]:
         raise KnowledgeBaseError(f"{path}: {_explained(error)}") from error
 
 
+def damage(found: str) -> str:
+    """What is said of a file in which SQLite has found something wrong."""
+    return f"damaged ({found}); index the documents into a new file, or put a copy in its place"
+
+
 def _explained(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None  # the rest says where in SQLite
@@ -32,7 +37,7 @@ def _explained(error: sqlite3.Error) -> str:
     if primary == sqlite3.SQLITE_NOTADB:
         return "no knowledge base: the file is no SQLite database; `ftool index` makes one"
     if primary in _DAMAGED:
-        return f"damaged ({error}); index the documents into a new file, or put a copy in its place"
+        return damage(str(error))
     if primary == sqlite3.SQLITE_FULL:
         return "the disk is full; what was indexed before stands, make room and call again"
     if primary == sqlite3.SQLITE_CANTOPEN:

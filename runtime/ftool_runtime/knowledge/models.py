@@ -123,6 +123,11 @@ def fingerprint(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
 
 
+def bundle_fingerprint(folder: Path | str) -> str:
+    """That of the embedder in the bundle in `folder`, which is not loaded. Raises BundleError where it is none."""
+    return fingerprint(_manifest(Path(folder), EMBEDDER_TASK))
+
+
 def recorded_path(bundle: Path, knowledge_base: Path) -> str:
     """How the file `knowledge_base` records where a bundle lies.
 

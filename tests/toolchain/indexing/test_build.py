@@ -1,6 +1,7 @@
 """Knowledge bases made of folders, kept up to date, and what is refused."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -80,6 +81,37 @@ def test_files_that_are_gone_stay_until_they_are_asked_to_go(index: Indexing, do
     assert counts(index("docs/deep", sync=True)) == (0, 0, 1, 0)  # nothing is missing there
     assert counts(index("docs", sync=True)) == (0, 0, 2, 1)
     assert "docs/keeping.md" not in documents()
+    assert_sound("kb.db")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"\x7fELF\0\0\0\1" * 100, "binary")])
+def test_a_file_that_has_no_text_for_a_moment_keeps_what_it_held(
+    index: Indexing, docs: Path, caplog: pytest.LogCaptureFixture, content: bytes, reason: str
+) -> None:
+    file = docs / "keeping.md"
+    before = file.read_bytes()
+    index("docs")
+    file.write_bytes(content)
+    built = index("docs")
+    assert (counts(built), built.report.left_out) == ((0, 0, 2, 0), {reason: 1})
+    assert f"docs/keeping.md is {reason} now; what it held before stays in kb.db" in caplog.text
+    with KnowledgeBase.open("kb.db", embedder=None) as base:
+        assert base.search("messages")[0].document == "docs/keeping.md"
+    file.write_bytes(before)
+    assert counts(index("docs")) == (0, 0, 3, 0)
+
+
+@pytest.mark.parametrize("options", [{"sync": True}, {"delete": ["docs/rows.jsonl"]}])
+def test_what_a_file_without_text_held_goes_when_it_is_asked_to(
+    index: Indexing, docs: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
+    file = docs / "rows.jsonl"
+    file.write_text('{"id": "a", "text": "one"}\n{"id": "b", "text": "two"}\n')
+    index("docs")
+    file.write_text("\n")
+    assert counts(index("docs", **options)) == (0, 0, 3, 2)
+    assert [name for name in documents() if "#" in name] == []
+    assert "stays" not in caplog.text
     assert_sound("kb.db")
 
 
@@ -234,6 +266,13 @@ def test_a_base_without_embeddings_stays_without(index: Indexing, embedder: Any)
         index("docs", embedder=embedder)
 
 
+@pytest.mark.parametrize("tokens", [0, -1, 15])
+def test_passages_too_short_to_say_anything_are_refused(index: Indexing, tokens: int) -> None:
+    with pytest.raises(InputError, match=f"--passage-tokens: .* at least 16 tokens, got {tokens}"):
+        index("docs", tokens=tokens)
+    assert not Path("kb.db").exists()
+
+
 def test_lengths_are_kept_to(index: Indexing) -> None:
     assert index("docs", tokens=50).meta.overlap_tokens == 10
     with pytest.raises(InputError, match=r"--passage-tokens 60: kb\.db was made with 50"):
@@ -272,6 +311,22 @@ def test_a_file_that_is_no_base_is_left_alone(index: Indexing, content: bytes, s
     Path("kb.db").write_bytes(content)
     with pytest.raises(KnowledgeBaseError, match=said):
         index("docs")
+    assert Path("kb.db").read_bytes() == content
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff"])
+def test_a_base_overwritten_in_its_middle_is_left_alone(index: Indexing, docs: Path, byte: bytes) -> None:
+    rows = (f'{{"text": "row {number} of some words {number * number}"}}\n' for number in range(600))
+    (docs / "rows.jsonl").write_text("".join(rows))
+    index("docs", embedder="none")
+    content = bytearray(Path("kb.db").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 12 * 2**10] = byte * 12 * 2**10
+    Path("kb.db").write_bytes(content)
+    with pytest.raises(KnowledgeBaseError) as caught:
+        index("docs", embedder="none")
+    said = str(caught.value)
+    assert re.fullmatch(r"kb\.db: damaged \(.+\); index the documents into a new file, or put a copy.*", said)
     assert Path("kb.db").read_bytes() == content
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ftool.cli import main
-from ftool.indexing import embedders
+from ftool.indexing import build, embedders
+from ftool.indexing.build import IndexSettings, build_index
 from ftool_runtime.knowledge import KnowledgeBase
 
 pytestmark = pytest.mark.usefixtures("docs")
@@ -51,6 +54,21 @@ def test_documents_are_indexed_and_asked() -> None:
     asked = ftool("ask", "kb.db", "how long are messages kept?", "-k", "1")
     assert asked.output == (
         "docs/keeping.md, characters 0 to 43, Keeping\n  Keeping Messages are kept for thirty days.\n"
+    )
+
+
+def test_one_document_is_told_as_one() -> None:
+    done = ftool("index", "docs/keeping.md", "-o", "kb.db", "--embedder", "none")
+    assert done.stdout.startswith("kb.db: 1 document, 1 passage\n")
+
+
+def test_a_file_that_is_empty_now_is_warned_of(docs: Path) -> None:
+    ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    (docs / "keeping.md").write_bytes(b"")
+    done = ftool("index", "docs", "-o", "kb.db")
+    assert (done.exit_code, "kb.db: 3 documents" in done.stdout) == (0, True)
+    assert done.stderr == (
+        "Warning: docs/keeping.md is empty now; what it held before stays in kb.db, --sync or --delete deletes it\n"
     )
 
 
@@ -150,6 +168,10 @@ def test_of_many_files_that_fail_twenty_are_told(docs: Path) -> None:
             "at least 16 tokens, got 3",
         ),
         (
+            ["index", "docs", "-o", "kb.db", "--embedder", "none", "--passage-tokens", "0"],
+            "--passage-tokens: passages must have room for at least 16 tokens, got 0",
+        ),
+        (
             ["index", "docs", "-o", "kb.db", "--embedder", "none", "--encoding", "utf9"],
             "no encoding is called 'utf9'",
         ),
@@ -175,6 +197,22 @@ def test_another_embedder_is_refused(embedder_bundle: Path, tmp_path: Path) -> N
         done = ftool(*command, "--embedder", other)
         assert done.exit_code == 2
         assert "fingerprint" in done.stderr
+
+
+def test_a_refused_embedder_is_not_loaded(embedder_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any, **__: Any) -> Any:
+        raise AssertionError("an embedder was loaded or exported")
+
+    build_index(Path("words.db"), [Path("docs")], IndexSettings(embedder="none"))
+    build_index(Path("kb.db"), [Path("docs")], IndexSettings(embedder=str(embedder_bundle)))
+    with closing(sqlite3.connect("kb.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = 'another' WHERE key = 'fingerprint'")
+    monkeypatch.setattr(build, "BundledEmbedder", load)
+    refused = ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle)
+    assert "kb.db was made by a model of fingerprint another, and this one's is " in refused.stderr
+    monkeypatch.setattr(build, "embedder_bundle", load)
+    refused = ftool("index", "docs", "-o", "words.db", "--embedder", "minilm")
+    assert "words.db was made without embeddings, and this call has an embedder; leave" in refused.stderr
 
 
 def test_the_example_answers_a_question_a_line() -> None:

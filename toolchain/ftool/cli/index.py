@@ -26,9 +26,11 @@ _log = logging.getLogger(__name__)
               help="A bundle, minilm, or none to go by words alone; if not given, minilm.")  # fmt: skip
 @click.option("--reader", metavar="BUNDLE", help="What takes answers from passages when KB.db is asked.")
 @click.option("--delete", "deleted", multiple=True, metavar="NAME", help="Delete this document first.")
-@click.option("--sync", is_flag=True, help="Delete the documents of DOCS whose files are gone.")
+@click.option(
+    "--sync", is_flag=True, help="Delete the documents of DOCS whose files are gone, empty or binary."
+)
 @click.option("--passage-tokens", "tokens", type=int, metavar="N",
-              help="Tokens of a passage, at most; if not given, 200.")  # fmt: skip
+              help="Tokens of a passage, at most, 16 or more; if not given, 200.")  # fmt: skip
 @click.option("--overlap", type=int, metavar="N",
               help="Tokens of a passage that the next repeats, at most; if not given, a fifth.")  # fmt: skip
 @click.option("--encoding", metavar="NAME", help="That of all files; if not given, found out.")
@@ -100,7 +102,7 @@ def _failures(failed: Mapping[str, str]) -> str:
     for reason in reasons[:_TOLD]:
         _log.warning("%s", reason)
     if len(reasons) > _TOLD:
-        _log.warning("and %d more file%s", len(reasons) - _TOLD, "s" if len(reasons) > _TOLD + 1 else "")
+        _log.warning("and %s", _counted(len(reasons) - _TOLD, "more file"))
     return f"{len(reasons)} files could not be indexed in full; the warnings above say why"
 
 
@@ -108,10 +110,14 @@ def _told(path: Path, built: "Built") -> list[str]:
     report = built.report
     counts = {name: getattr(report, name) for name in ("added", "replaced", "unchanged", "deleted")}
     lines = [
-        f"{path}: {built.documents} documents, {built.passages} passages",
+        f"{path}: {_counted(built.documents, 'document')}, {_counted(built.passages, 'passage')}",
         ", ".join(f"{count} {name}" for name, count in counts.items()) + f", in {report.seconds:.1f} s",
     ]
     if report.left_out:
         reasons = sorted(report.left_out.items(), key=lambda item: -item[1])
         lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons))
     return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

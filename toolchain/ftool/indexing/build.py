@@ -17,7 +17,7 @@ from ftool.indexing.types import DocumentError
 from ftool_runtime.bundle_paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge import BundledEmbedder, Embedder, KnowledgeBaseError
-from ftool_runtime.knowledge.models import READER_TASK, found_path, recorded_path
+from ftool_runtime.knowledge.models import READER_TASK, bundle_fingerprint, found_path, recorded_path
 from ftool_runtime.knowledge.schema import Meta
 from ftool_runtime.manifest import Manifest
 
@@ -46,6 +46,11 @@ class IndexSettings:
     reading: ReadSettings = field(default_factory=ReadSettings)
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.tokens is not None:
+            # Refuses too few before a file is begun or a model loaded.
+            CutSettings(tokens=self.tokens, overlap=0)
+
 
 class Built(NamedTuple):
     """What was done, and what the knowledge base is now."""
@@ -73,7 +78,7 @@ def build_index(
         roots: files and folders.
         settings: how it is made; an existing file keeps to what it was made with.
         delete: names of documents to delete first.
-        sync: whether documents of `roots` whose files are gone are deleted.
+        sync: whether documents of `roots` whose files are gone, empty or binary are deleted.
 
     Raises:
         DocumentError: a root or a document to delete is not there.
@@ -119,23 +124,31 @@ def _embedding(path: Path, meta: Meta | None, settings: IndexSettings, opened: E
     if asked is None:
         asked = _recorded(path, meta) if meta is not None else DEFAULT_EMBEDDER
     if asked == NONE:
-        embedding = _Embedding()
-    elif isinstance(asked, str):
-        embedding = _from_bundle(embedder_bundle(asked), settings.threads)
-        assert isinstance(embedding.embedder, BundledEmbedder)
-        opened.callback(embedding.embedder.close)
-    else:
-        embedding = _Embedding(asked)
-    found = embedding.embedder.fingerprint if embedding.embedder is not None else ""
-    if meta is not None and found != meta.fingerprint:
-        made = (
-            f"by a model of fingerprint {meta.fingerprint[:12]}" if meta.fingerprint else "without embeddings"
-        )
-        given = f"this one's is {found[:12]}" if found else "this call has none"
-        raise KnowledgeBaseError(
-            f"{path} was made {made}, and {given}; leave --embedder out, or index the documents into a new file"
-        )
+        _check_model(path, meta, "")
+        return _Embedding()
+    if meta is not None and not meta.fingerprint:
+        raise _other_model(path, "without embeddings, and this call has an embedder")
+    if not isinstance(asked, str):
+        _check_model(path, meta, asked.fingerprint)
+        return _Embedding(asked)
+    folder = embedder_bundle(asked)
+    _check_model(path, meta, bundle_fingerprint(folder))  # before it is loaded, which takes seconds
+    embedding = _from_bundle(folder, settings.threads)
+    assert isinstance(embedding.embedder, BundledEmbedder)
+    opened.callback(embedding.embedder.close)
     return embedding
+
+
+def _check_model(path: Path, meta: Meta | None, found: str) -> None:
+    if meta is not None and found != meta.fingerprint:
+        given = f"this one's is {found[:12]}" if found else "this call has none"
+        raise _other_model(path, f"by a model of fingerprint {meta.fingerprint[:12]}, and {given}")
+
+
+def _other_model(path: Path, how: str) -> KnowledgeBaseError:
+    return KnowledgeBaseError(
+        f"{path} was made {how}; leave --embedder out, or index the documents into a new file"
+    )
 
 
 def _recorded(path: Path, meta: Meta) -> str:
@@ -172,7 +185,7 @@ def _agreed(path: Path, store: KnowledgeBaseWriter, embedding: _Embedding, setti
     if store.meta is None:
         _check_length(settings.tokens, embedding.reads)
         usual = CutSettings().tokens
-        tokens = settings.tokens or min(usual, embedding.reads or usual)
+        tokens = min(usual, embedding.reads or usual) if settings.tokens is None else settings.tokens
         cutting = CutSettings(
             tokens=tokens, overlap=tokens // 5 if settings.overlap is None else settings.overlap
         )

@@ -12,6 +12,7 @@ from ftool_runtime.errors import InputError
 
 _AT_ONCE = 2**16  # characters of a document that are looked at together
 _LONGEST_HEADING = 200  # characters
+_LEAST_TOKENS = 16  # of a passage: a short sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +28,10 @@ class CutSettings:
     overlap: int = 40
 
     def __post_init__(self) -> None:
-        if self.tokens < 16:
-            raise InputError(f"passages must have room for at least 16 tokens, got {self.tokens}")
+        if self.tokens < _LEAST_TOKENS:
+            raise InputError(
+                f"--passage-tokens: passages must have room for at least {_LEAST_TOKENS} tokens, got {self.tokens}"
+            )
         if not 0 <= self.overlap <= self.tokens // 2:
             raise InputError(
                 f"passages of {self.tokens} tokens may overlap by 0 to {self.tokens // 2} tokens, got {self.overlap}"

@@ -32,10 +32,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Found:
-    """What was met with: the files that were looked at, those left out by reason, and what is wrong with others."""
+    """What was met with.
+
+    Attributes:
+        files: those that were looked at.
+        left_out: how many were left out, by reason.
+        without_text: why files that would be documents hold none: "empty" or "binary", by name.
+        failed: what is wrong with others, by name.
+    """
 
     files: set[str] = field(default_factory=set)
     left_out: dict[str, int] = field(default_factory=dict)
+    without_text: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, reason: str) -> None:
@@ -110,7 +118,8 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
     try:
         content = examine(path, settings.encoding)
         if content.empty or content.encoding is None:
-            found.leave_out("empty" if content.empty else "binary")
+            found.without_text[name] = "empty" if content.empty else "binary"
+            found.leave_out(found.without_text[name])
             return
         if content.guessed:
             _log.warning(

@@ -78,11 +78,12 @@ class Indexer:
     def add(self, roots: Sequence[Path], *, sync: bool = False) -> None:
         """Add the documents in files and folders, replace those that have changed, and leave the others.
 
-        A document that can't be read is noted in `report.failed`, and stays as the knowledge base has it.
+        A document that can't be read is noted in `report.failed`, and stays as the knowledge base has it. So do
+        those of a file that is empty or binary now, which may be for a moment only: a warning names it.
 
         Args:
             roots: files and folders.
-            sync: whether documents of `roots` whose files are gone are deleted.
+            sync: whether documents of `roots` whose files are gone, empty or binary are deleted.
 
         Raises:
             DocumentError: a root is not there.
@@ -90,7 +91,7 @@ class Indexer:
         """
         started = time.perf_counter()
         found = Found()
-        self._write(self._changed(roots, found), found)
+        self._write(self._changed(roots, found, sync), found)
         if sync:
             self._delete_gone(roots, found)
         self.report.left_out, self.report.failed = found.left_out, found.failed
@@ -114,7 +115,7 @@ class Indexer:
             chosen += meant
         self._delete(dict.fromkeys(chosen))
 
-    def _changed(self, roots: Sequence[Path], found: Found) -> Iterator[Document]:
+    def _changed(self, roots: Sequence[Path], found: Found, sync: bool) -> Iterator[Document]:
         """The documents that are not in the file as they are. Those that a file has no longer are deleted."""
         for path, name in files_in(roots, found):
             if _same_file(path, self._store.path) or name in found.files:
@@ -126,7 +127,14 @@ class Indexer:
                     self.report.unchanged += 1
                 else:
                     yield document
-            if name not in found.failed:
+            if gone and name in found.without_text and not sync:
+                _log.warning(
+                    "%s is %s now; what it held before stays in %s, --sync or --delete deletes it",
+                    name,
+                    found.without_text[name],
+                    self._store.path,
+                )
+            elif name not in found.failed:
                 self._delete(gone)
 
     def _write(self, documents: Iterator[Document], found: Found) -> None:
