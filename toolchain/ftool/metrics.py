@@ -55,8 +55,8 @@ def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArr
         return {"spearman": 0.0, "pearson": 0.0}
     # of scipy the ranks alone: spearmanr and pearsonr add p-values, which take ten times as long
     return {
-        "spearman": float(np.corrcoef(rankdata(both, axis=1)).item(1)),
-        "pearson": float(np.corrcoef(both).item(1)),
+        "spearman": float(np.asarray(np.corrcoef(rankdata(both, axis=1)))[0, 1]),
+        "pearson": float(np.asarray(np.corrcoef(both))[0, 1]),
     }
 
 
