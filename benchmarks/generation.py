@@ -56,7 +56,7 @@ class GenerationEngine(Engine):
     python: Path
     task: str
 
-    def command(self, first_text: str) -> list[str]:  # noqa: ARG002
+    def command(self) -> list[str]:
         """What starts the worker process."""
         worker = Path(__file__).with_name("generation_worker.py")
         return [str(self.python), str(worker), self.kind, str(self.folder), self.task, str(self.threads)]

@@ -28,12 +28,12 @@ class PeerEngine(Engine):
 
     python: Path
 
-    def command(self, first_text: str) -> list[str]:
+    def command(self) -> list[str]:
         """What starts the worker process."""
         return [
             str(self.python),
             str(Path(__file__).with_name("optimum_worker.py")),
-            self.spec(first_text),
+            self.spec(),
         ]
 
 

@@ -14,7 +14,6 @@ from ftool.bench.engines import BenchError, Engine, EngineProcess
 from ftool.bench.html import write_html
 from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
 from ftool.bench.report import BenchReport, sentences, table
-from ftool.bench.worker import Text
 from ftool.cli import main
 from ftool.recipe.tasks import TASKS
 
@@ -167,8 +166,8 @@ def load(spec):
 serve(load)
 """
 
-    def command(self, first_text: Text) -> list[str]:
-        return [sys.executable, "-c", self.SCRIPT, self.spec(first_text)]
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", self.SCRIPT, self.spec()]
 
 
 @pytest.mark.parametrize("length", [1, 5_000_000])  # more than an argument and a pipe's buffer hold

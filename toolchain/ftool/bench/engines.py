@@ -39,14 +39,11 @@ class Engine:
         """Size of its files in MB (10^6 bytes)."""
         return sum(file.stat().st_size for file in self.files) / 1e6
 
-    def command(self, first_text: Text) -> list[str]:
-        """What starts the worker process, which is asked `first_text` once it runs.
+    def command(self) -> list[str]:
+        """What starts the worker process; texts go to its standard input, as an argument holds 128 KiB at most."""
+        return [sys.executable, "-m", "ftool.bench.worker", self.spec()]
 
-        Whatever its length: it goes to standard input, and must not be an argument, which holds 128 KiB at most.
-        """
-        return [sys.executable, "-m", "ftool.bench.worker", self.spec(first_text)]
-
-    def spec(self, first_text: Text) -> str:  # noqa: ARG002  as `command`
+    def spec(self) -> str:
         """The worker's argument."""
         return json.dumps(
             {
@@ -68,7 +65,7 @@ class EngineProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         start = time.perf_counter()
         self._process = subprocess.Popen(
-            engine.command(first_text),
+            engine.command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
