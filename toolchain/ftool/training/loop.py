@@ -146,10 +146,10 @@ def keep_best(
     with disk_errors(folder), quiet_transformers():  # its bars for every checkpoint
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     step, score = int(trainer.state.best_global_step), f"eval_{SCORE}"
-    scores = {entry["step"]: entry[score] for entry in trainer.state.log_history if score in entry}
-    best = float(scores[step])
-    if start and start[f"eval_{trainer.args.metric_for_best_model}"] >= trainer.state.best_metric:
-        log.info("no later weights score better than the %.4f at the start, so those are kept", start[score])
+    measured = {entry["step"]: entry for entry in trainer.state.log_history if score in entry}
+    best = float(measured[step][score])
+    if start and _rank(trainer, start) >= _rank(trainer, measured[step]):
+        log.info("no later weights do better than the %.4f at the start, so those are kept", start[score])
         network.load_state_dict(before)
         best, step = start[score], 0
     network.eval()
@@ -162,6 +162,11 @@ def keep_best(
         loss_curve=_curve(trainer, "loss", "learning_rate"),
         validation_curve=_curve(trainer, "eval_loss", score),
     )
+
+
+def _rank(trainer: Trainer, measured: dict[str, float]) -> tuple[float, float]:
+    """By which the start and the best later weights are compared: where they score alike the loss decides."""
+    return measured[f"eval_{trainer.args.metric_for_best_model}"], -measured["eval_loss"]
 
 
 def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
