@@ -190,11 +190,12 @@ def test_lora_leaves_a_plain_checkpoint(numbers: Path, tmp_path: Path, task: str
     assert all("embed" not in name and "shared" not in name and "lm_head" not in name for name in changed)
 
 
-def test_gradient_checkpointing_changes_no_weight(numbers: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_learns_the_same_weights(numbers: Path, tmp_path: Path) -> None:
     plain, checkpointed = tmp_path / "plain", tmp_path / "checkpointed"
     train(recipe(numbers, epochs=0.5), plain)  # dropout too is drawn again as it was
     train(recipe(numbers, epochs=0.5, gradient_checkpointing=True), checkpointed)
-    assert same_weights(plain, checkpointed)
+    left, right = weights(plain), weights(checkpointed)  # on some processors sums depend on where arrays lie
+    assert max(float((left[name] - right[name]).abs().max()) for name in left) < 1e-5
 
 
 def test_single_samples_take_an_update_each(numbers: Path, tmp_path: Path) -> None:
