@@ -35,7 +35,7 @@ class Verdict:
     examples: int
     agreement: float
     largest_difference: float
-    compared: Literal["answers", "next tokens"] = "next tokens"
+    compared: Literal["answers", "next tokens"]
 
     @property
     def drop(self) -> float | None:

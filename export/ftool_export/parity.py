@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from ftool_export.graph_session import GraphSession
 from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstInput
 from ftool_export.probes import make_probes
 from ftool_export.sampling import spread
-from ftool_export.tolerances import Tolerance, tolerance_for
+from ftool_export.tolerances import tolerance_for
 from ftool_runtime.bundle_paths import MODEL_FILE
 from ftool_runtime.engine import Outputs
 from ftool_runtime.golden import largest_difference
@@ -69,7 +68,7 @@ def parity(
         grid=_grid(loaded, manifest, bundle, flat),
         metric=_metric(examples, reference, outputs),
         worst=WorstInput(worst, shown(inputs[worst]), float(distances[worst])),
-        tolerance=_tolerance(manifest, max_drop),
+        tolerance=tolerance_for(manifest.precision.name, manifest.task).with_drop(max_drop),
     )
 
 
@@ -114,8 +113,3 @@ def _metric(examples: Examples, reference: Outputs, outputs: Outputs) -> MetricP
     differing = (~examples.same(reference, outputs)).any(axis=1).sum()
     allowance = math.sqrt(differing) / len(examples.inputs)
     return MetricPair(examples.metric, examples.score(reference), examples.score(outputs), allowance)
-
-
-def _tolerance(manifest: Manifest, max_drop: float | None) -> Tolerance:
-    tolerance = tolerance_for(manifest.precision.name, manifest.task)
-    return tolerance if tolerance.drop is None or max_drop is None else replace(tolerance, drop=max_drop)

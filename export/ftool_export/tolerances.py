@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from ftool_export.guards import FP32_TOLERANCE
 
@@ -26,6 +26,10 @@ class Tolerance:
     max_difference: float
     batch_effect: float
     drop: float | None
+
+    def with_drop(self, drop: float | None) -> Self:
+        """The same with another loss of the metric, where one is given and any is allowed."""
+        return self if drop is None or self.drop is None else replace(self, drop=drop)
 
     def to_json(self) -> dict[str, float | None]:
         """Plain JSON values."""

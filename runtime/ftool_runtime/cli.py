@@ -208,7 +208,27 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     parser = _Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    predict = _command(commands, "predict", _predict, "answer texts, as JSON lines")
+    _add_predict_flags(_command(commands, "predict", _predict, "answer texts, as JSON lines"))
+
+    chat = _command(commands, "chat", _chat, "talk with a model, a line of standard input at a time")
+    chat.add_argument("--system", metavar="TEXT", help="what the system says first")
+    add_generation_flags(chat)
+
+    _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
+
+    bench = _command(commands, "bench", _bench, "time latency, throughput, cold start and memory")
+    bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
+    bench.add_argument("--cold-starts", type=int, default=3, help="fresh processes to start (default 3)")
+    _add_input(bench)
+
+    _command(commands, "info", _info, "what the bundle is and how it runs here")
+
+    asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
+    add_ask_flags(asking)
+    return parser, commands.choices
+
+
+def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "text", nargs="*", default=(), metavar="TEXT", help="texts to answer; without any, --input or stdin"
     )
@@ -240,23 +260,6 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     )
     _add_input(predict)
     add_generation_flags(predict)
-
-    chat = _command(commands, "chat", _chat, "talk with a model, a line of standard input at a time")
-    chat.add_argument("--system", metavar="TEXT", help="what the system says first")
-    add_generation_flags(chat)
-
-    _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
-
-    bench = _command(commands, "bench", _bench, "time latency, throughput, cold start and memory")
-    bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
-    bench.add_argument("--cold-starts", type=int, default=3, help="fresh processes to start (default 3)")
-    _add_input(bench)
-
-    _command(commands, "info", _info, "what the bundle is and how it runs here")
-
-    asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
-    add_ask_flags(asking)
-    return parser, commands.choices
 
 
 def _command(

@@ -108,10 +108,16 @@ def bench(
         with model:
             return _bench_generator(folder, model, texts, calls, cold_starts, load_ms)
     with model:
-        texts = list(texts) if texts is not None else list(Golden.read(folder).inputs)
-        latencies = time_single_calls(model, texts, calls)
-        throughput = time_throughput(model, texts)
-        info = model.info()
+        return _bench_encoder(folder, model, texts, calls, cold_starts, load_ms)
+
+
+def _bench_encoder(
+    folder: Path, model: Any, texts: Sequence[Any] | None, calls: int, cold_starts: int, load_ms: float
+) -> BenchReport:
+    texts = list(texts) if texts is not None else list(Golden.read(folder).inputs)
+    latencies = time_single_calls(model, texts, calls)
+    throughput = time_throughput(model, texts)
+    info = model.info()
     return BenchReport(
         latency_ms=Latency.of(latencies),
         throughput_per_s=round(throughput, 2),

@@ -101,7 +101,7 @@ def demo(folder: Path, name: str) -> DemoReport:
 
 
 def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
-    texts = texts_to_time(recipe, "test")
+    texts = texts_to_time(recipe, "test", model.bundle)
     settings = _WRITTEN_BENCH if recipe.task in GENERATION_TASKS else _BENCH
     report = bench(engines_of(model, [TORCH], Placement()), texts, settings, task=recipe.task, split="test")
     write_json(report.to_json(), model.reports / "bench.json")

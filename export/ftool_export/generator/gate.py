@@ -135,4 +135,5 @@ def judge_bundle(
         examples=len(positions),
         agreement=forced.agreement,
         largest_difference=forced.probability_difference,
+        compared="next tokens",
     )

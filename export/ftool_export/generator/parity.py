@@ -1,8 +1,7 @@
 """Whether a bundle that generates text is its torch reference: its tokens, its logits, alone and in company."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import ftool_runtime as ft
 from ftool_export.errors import ExportError
 from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.comparing import ROWS_AT_ONCE, TIE, compare_forced, margin, softmax
-from ftool_export.generator.gate import TextJudge, answer_both, scores
+from ftool_export.generator.gate import Answers, TextJudge, answer_both, scores
 from ftool_export.generator.inference import TokenRows, score_tokens
 from ftool_export.generator.parity_report import GenerationParityReport, SameAnswers
 from ftool_export.generator.tolerances import TOLERANCES
@@ -63,28 +62,33 @@ def parity(
     with ft.load(bundle) as model:
         greedy = answer_both(loaded, model, some, num_beams=1)
         beams = answer_both(loaded, model, some, num_beams=_BEAMS)
-        forced = compare_forced(loaded, model.score_tokens, some, greedy.reference)
-        steps = _step_difference(loaded, model, some, greedy.reference)
-        company, probability = _company(model, some, greedy.bundle)
+        differences = _differences(loaded, model, greedy)
         pair = scores(loaded, model, judge, positions, greedy) if judge else None
-    tolerance = TOLERANCES[manifest.precision.name]
-    if max_drop is not None and tolerance.drop is not None:
-        tolerance = replace(tolerance, drop=max_drop)
     return GenerationParityReport(
         precision=manifest.precision.name,
         examples=len(some),
-        tokens=forced.tokens,
-        agreement=forced.agreement,
-        ties=forced.ties,
-        logit_difference=max(forced.logit_difference, steps),
-        probability_difference=forced.probability_difference,
-        greedy=_same(loaded, some, greedy.reference, greedy.bundle, beams=False),
-        beams=_same(loaded, some, beams.reference, beams.bundle, beams=True),
-        company=company,
-        batch_effect=probability,
-        metric=_metric(judge, pair, greedy.reference, greedy.bundle),
-        tolerance=tolerance,
+        **differences,
+        greedy=_same(loaded, greedy, _greedy_tie),
+        beams=_same(loaded, beams, _beam_tie),
+        metric=_metric(judge, pair, greedy),
+        tolerance=TOLERANCES[manifest.precision.name].with_drop(max_drop),
     )
+
+
+def _differences(loaded: LoadedGenerator, model: Any, greedy: Answers) -> dict[str, Any]:
+    """Of tokens, logits and probabilities along torch's greedy answers, as the report's fields have them."""
+    forced = compare_forced(loaded, model.score_tokens, greedy.rows, greedy.reference)
+    steps = _step_difference(loaded, model, greedy.rows, greedy.reference)
+    company, probability = _company(model, greedy.rows, greedy.bundle)
+    return {
+        "tokens": forced.tokens,
+        "agreement": forced.agreement,
+        "ties": forced.ties,
+        "logit_difference": max(forced.logit_difference, steps),
+        "probability_difference": forced.probability_difference,
+        "company": company,
+        "batch_effect": probability,
+    }
 
 
 def _check_same_model(loaded: LoadedGenerator, manifest: Manifest, bundle: Path) -> None:
@@ -130,14 +134,12 @@ def _company(model: Any, rows: TokenRows, answers: TokenRows) -> tuple[int, floa
     return changed, largest
 
 
-def _same(
-    loaded: LoadedGenerator, rows: TokenRows, reference: TokenRows, bundle: TokenRows, *, beams: bool
-) -> SameAnswers:
-    """Answers that are the same, and those that differ where torch itself had no preference."""
-    differing = [place for place in range(len(rows)) if list(reference[place]) != list(bundle[place])]
-    tied = _beam_tie if beams else _greedy_tie
-    ties = sum(tied(loaded, rows[place], reference[place], bundle[place]) for place in differing)
-    return SameAnswers(answers=len(rows), same=len(rows) - len(differing), ties=ties)
+def _same(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:
+    """Answers that are the same, and those that differ where torch itself had no preference, as `tied` says."""
+    trios = zip(both.rows, both.reference, both.bundle, strict=True)
+    differing = [trio for trio in trios if list(trio[1]) != list(trio[2])]
+    ties = sum(tied(loaded, *trio) for trio in differing)
+    return SameAnswers(answers=len(both.rows), same=len(both.rows) - len(differing), ties=ties)
 
 
 def _greedy_tie(
@@ -168,11 +170,9 @@ def _beam_score(loaded: LoadedGenerator, row: Sequence[int], answer: Sequence[in
     return float(np.log(chosen).sum() / len(answer) ** (1.0 if penalty is None else penalty))
 
 
-def _metric(
-    judge: TextJudge | None, pair: tuple[float, float] | None, reference: TokenRows, bundle: TokenRows
-) -> MetricPair | None:
+def _metric(judge: TextJudge | None, pair: tuple[float, float] | None, greedy: Answers) -> MetricPair | None:
     if judge is None or pair is None:
         return None
     # An answer that differs changes an average by at most one part in n, and their signs are nearly random.
-    differing = sum(list(a) != list(b) for a, b in zip(reference, bundle, strict=True))
-    return MetricPair(judge.metric, *pair, math.sqrt(differing) / len(reference))
+    differing = sum(list(a) != list(b) for a, b in zip(greedy.reference, greedy.bundle, strict=True))
+    return MetricPair(judge.metric, *pair, math.sqrt(differing) / len(greedy.rows))

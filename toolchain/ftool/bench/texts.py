@@ -15,18 +15,17 @@ _BEGINNING = 24  # tokens of plain text, which has no question, for the model to
 _LONGEST = 1000  # characters that are looked at for them
 
 
-def texts_to_time(recipe: Recipe, split: str, bundle: Path | None = None) -> list[Text]:
+def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
     """The split as the model is asked it: texts, or conversations up to the answer.
 
-    Of plain text it is asked the beginning: as much as leaves at least half of `bundle`'s context for the answer, or
-    so many characters where no bundle is given. Raises DataError, and BundleError for a bundle that can't be read.
+    Of plain text it is asked the beginning: as much as leaves at least half of `bundle`'s context for the answer.
+    Raises DataError, and BundleError for a bundle that can't be read.
     """
     if recipe.task not in GENERATION_TASKS:
         return [*get_encoder_task(recipe.task).inputs(recipe, split)]
     examples = load_generation_data(recipe.data, recipe.task).split(split).examples
-    plain = any(example.messages is None and not example.source for example in examples)
-    reader = _Beginnings(bundle) if plain and bundle else None
-    return [_asked(example, reader) for example in examples]
+    beginnings = _Beginnings(bundle)
+    return [_asked(example, beginnings) for example in examples]
 
 
 class _Beginnings:
@@ -42,10 +41,9 @@ class _Beginnings:
         return self._tokens.beginning(text[:_LONGEST], self._most)
 
 
-def _asked(example: Example, beginnings: _Beginnings | None) -> Text:
+def _asked(example: Example, beginnings: _Beginnings) -> Text:
     if example.messages is not None:
         return [message.to_json() for message in example.messages]
     if example.source:
         return example.source
-    text = example.targets[0].strip()
-    return beginnings.cut(text) if beginnings else text[:_BEGINNING]
+    return beginnings.cut(example.targets[0].strip())

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .flags import RecipeFlags, recipe_for
 from .options import echo_json, folder_argument, json_option, recipe_options, split_option
+
+if TYPE_CHECKING:
+    from ftool.bench.measure import BenchSettings
 
 
 @click.command()
@@ -55,7 +58,6 @@ def bench(
     bundle is. The report goes to reports/bench.json and reports/report.html.
     """
     from ftool.bench.html import write_html
-    from ftool.bench.measure import settings_for
     from ftool.bench.run import Placement, engines_of, write_json
     from ftool.bench.run import bench as run_bench
     from ftool.bench.texts import texts_to_time
@@ -65,12 +67,10 @@ def bench(
     placement = Placement(threads=threads, device=device, profile=profile)
     engines = engines_of(model, [other for other in against if other != "none"], placement)
     recipe = recipe_for(folder, flags)
-    usual = settings_for(recipe.task)
-    given = {"rounds": rounds, "texts_per_round": texts_per_round}
     report = run_bench(
         engines,
         texts_to_time(recipe, split, model.bundle),
-        replace(usual, **{name: value for name, value in given.items() if value is not None}),
+        _settings(recipe.task, rounds=rounds, texts_per_round=texts_per_round),
         task=recipe.task,
         split=split,
     )
@@ -86,6 +86,13 @@ def bench(
     if slow:
         click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
         raise SystemExit(1)
+
+
+def _settings(task: str, **given: int | None) -> "BenchSettings":
+    """The task's own, but for what is given."""
+    from ftool.bench.measure import settings_for
+
+    return replace(settings_for(task), **{name: value for name, value in given.items() if value is not None})
 
 
 def _told(data: dict[str, Any], page: Path) -> str:

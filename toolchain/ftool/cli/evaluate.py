@@ -91,29 +91,35 @@ def evaluate(
         source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
         report = evaluation.evaluate(folder, on=on, data=source, split=split, by=by, slicing=slicing)
     else:
-        if _given("split"):
-            raise InputError(f"--split is for data; --suite {suite} takes all its cases, so leave it out")
-        if by or data.path is None or data != DataFlags(path=data.path):
-            raise InputError(
-                f"--suite {suite} takes its cases from --data PATH alone, and has slices of its own"
-            )
-        from ftool.bias import SuiteSettings, evaluate_suite
-
-        settings = SuiteSettings(
-            name=suite,
-            path=Path(data.path),
-            hateful=hateful,
-            option_label=option_label,
-            always_answer=always_answer,
-            slicing=slicing,
-        )
-        report = evaluate_suite(folder, on=on, suite=settings)
+        report = _evaluate_suite(
+            folder, on, data,
+            name=suite, by=by, hateful=hateful, option_label=option_label, always_answer=always_answer, slicing=slicing,
+        )  # fmt: skip
     if predictions is not None:
         _write_predictions(report, predictions)
     if as_json:
         echo_json(report.to_json())
     else:
         click.echo(report.table())
+
+
+def _evaluate_suite(
+    folder: Path,
+    on: Literal["run", "bundle"],
+    data: DataFlags,
+    *,
+    name: str,
+    by: tuple[str, ...],
+    **settings: Any,
+) -> Any:
+    """A suite's report. Raises for flags about data, which a suite does not take."""
+    from ftool.bias import SuiteSettings, evaluate_suite
+
+    if _given("split"):
+        raise InputError(f"--split is for data; --suite {name} takes all its cases, so leave it out")
+    if by or data.path is None or data != DataFlags(path=data.path):
+        raise InputError(f"--suite {name} takes its cases from --data PATH alone, and has slices of its own")
+    return evaluate_suite(folder, on=on, suite=SuiteSettings(name=name, path=Path(data.path), **settings))
 
 
 def _refuse_suite_flags(**flags: object) -> None:

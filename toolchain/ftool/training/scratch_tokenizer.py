@@ -96,6 +96,11 @@ def learn_tokenizer(
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, special.index(END))]
         )
+    return _wrapped(tokenizer, max_length, chat=chat)
+
+
+def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrainedTokenizerFast:
+    """As transformers has it."""
     made = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

@@ -13,7 +13,7 @@ from ftool.recipe import TrainSettings
 from ftool_export.encoder.network import EncoderNetwork
 
 from .examples import EncoderRows
-from .loop import FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
+from .loop import Measure, Measured, callbacks, keep_best, trainer_arguments
 from .lora import add_adapters, merge_adapters
 
 
@@ -31,47 +31,24 @@ def train_encoder(
 ) -> dict[str, Any]:
     """Fine-tune all weights of `model`, or adapters that are merged afterwards; what happened, as plain JSON.
 
-    `network` is `model` with its loss, `head` the layer of it that adapters leave alone; the rest is
-    `finetune_weights`'s.
-    """
-    began = time.monotonic()
-    if settings.method == "lora":
-        add_adapters(model, head, settings)
-    result = finetune_weights(
-        network, rows, settings, measure=measure, folder=folder, resume_from=resume_from, begin=begin
-    )
-    happened = asdict(result)
-    model.eval()
-    if settings.method == "lora":
-        sample = rows.collate(rows.rows[:4])
-        del sample["labels"]
-        happened["merge_difference"] = merge_adapters(model, sample)
-    return happened | {"seconds": time.monotonic() - began}
-
-
-def finetune_weights(
-    network: nn.Module,
-    rows: EncoderRows,
-    settings: TrainSettings,
-    *,
-    measure: Measure,
-    folder: Path,
-    resume_from: Path | None = None,
-    begin: Callable[[], None] | None = None,
-) -> FinetuneResult:
-    """Train `network` in place and leave in it the weights that scored best, those handed in included.
+    Left in `model` are the weights that scored best, those handed in included.
 
     Args:
-        network: called with a batch by name; gives a dict with "loss", float32 ().
+        network: `model` with its loss, called with a batch by name; gives a dict with "loss", float32 ().
+        model: what is trained.
+        head: the layer of it that adapters leave alone.
         rows: the training examples.
         settings: the recipe's.
-        measure: takes the network in evaluation mode; gives "loss", and "score", of which more is better.
+        measure: takes `network` in evaluation mode; gives "loss", and "score", of which more is better.
         folder: where checkpoints go.
         resume_from: the checkpoint to go on from.
         begin: changes the weights that training begins with, once those handed in are measured.
 
     Raises TrainingError where the loss is no longer a number, or the disk is full.
     """
+    began = time.monotonic()
+    if settings.method == "lora":
+        add_adapters(model, head, settings)
     trainer = _RowsTrainer(
         model=network,
         args=TrainingArguments(**trainer_arguments(settings, len(rows), folder)),
@@ -80,9 +57,14 @@ def finetune_weights(
         data_collator=rows.collate,
         callbacks=callbacks(settings),
     )
-    trainer.train_lengths = rows.lengths
-    trainer.measure = measure
-    return keep_best(trainer, network, folder=folder, resume_from=resume_from, begin=begin)
+    trainer.train_lengths, trainer.measure = rows.lengths, measure
+    happened = asdict(keep_best(trainer, network, folder=folder, resume_from=resume_from, begin=begin))
+    model.eval()
+    if settings.method == "lora":
+        sample = rows.collate(rows.rows[:4])
+        del sample["labels"]
+        happened["merge_difference"] = merge_adapters(model, sample)
+    return happened | {"seconds": time.monotonic() - began}
 
 
 class _RowsTrainer(Measured, Trainer):  # type: ignore[misc]
