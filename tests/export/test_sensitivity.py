@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +63,7 @@ def test_the_layer_that_quantises_worst_ranks_first(
             assert weight.const_value is not None
             array = weight.const_value.numpy().copy()
             array[0] *= 300  # an outlier in every channel: 7 bits leave nothing for the rest
-            weight.const_value = type(weight.const_value)(array)
+            weight.const_value = ir.tensor(array)
     ranked = rank_layers(model, PRECISIONS["int8"], tiny, source.loaded, source.loaded.tokenize(texts))
     assert ranked[0] == worst
     assert sorted(ranked) == sorted(quantizable_layers(model, tiny))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ def press(display: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(["xdotool", *arguments], env={**os.environ, "DISPLAY": display})
 
 
-def pump_until(window: object, done: Callable[[], bool], seconds: float = 20.0) -> float:
+def pump_until(window: Any, done: Callable[[], bool], seconds: float = 20.0) -> float:
     """Run the window's event loop until `done`; the longest time in seconds that one pass took."""
     longest, deadline = 0.0, time.monotonic() + seconds
     while not done():

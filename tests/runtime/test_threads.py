@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import ftool_runtime as ft
 from ftool_runtime import threads
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /sys")
@@ -101,7 +102,7 @@ def test_affinity_limits() -> None:
 def test_the_limit_is_four_times_the_logical_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert threads.resolve_threads(12) == 12
-    with pytest.raises(threads.InputError, match=r"between 1 and 12.*3 logical CPUs.*got 13"):
+    with pytest.raises(ft.InputError, match=r"between 1 and 12.*3 logical CPUs.*got 13"):
         threads.resolve_threads(13)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import ftool_runtime as ft
 from ftool_runtime import timing
+from ftool_runtime.latency import Latency
 from ftool_runtime.peak_memory import peak_memory_mb
 
 
@@ -40,7 +41,7 @@ def test_the_whole_call_is_timed(monkeypatch: pytest.MonkeyPatch, model: ft.Text
 
 
 def test_percentiles_are_of_the_calls() -> None:
-    latency = timing.Latency.of([float(i) for i in range(101)])
+    latency = Latency.of([float(i) for i in range(101)])
     assert (latency.p50, latency.p90, latency.p95, latency.p99) == (50, 90, 95, 99)
 
 

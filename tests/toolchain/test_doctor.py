@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ftool import diagnosis
-from ftool.bases import NamedBase
+from ftool.bases import BASES, NamedBase
 from ftool.cli import main
 from ftool.diagnosis import diagnose
 from ftool_runtime.errors import RuntimeMissingError
@@ -95,7 +95,7 @@ def test_a_base_model_that_is_not_installed_is_a_note(monkeypatch: pytest.Monkey
     absent = NamedBase(
         hub_id="a/b", package="no_such_package", folder="m", distribution="no-such", extra="tiny"
     )
-    monkeypatch.setitem(diagnosis.BASES, "tiny", absent)
+    monkeypatch.setitem(BASES, "tiny", absent)
     found = diagnose()
     assert found.healthy
     assert [finding.remedy for finding in found.findings] == ["pip install 'ftool[tiny]'"]

@@ -280,7 +280,7 @@ def test_resuming_goes_on_to_the_same_weights(
 
     folder = write_recipe(tmp_path / "tagger", tiny_base, places)
     calls = []
-    score = tagger_objective.entity_f1
+    score = tagger_objective.entity_f1  # type: ignore[attr-defined]
 
     def stop(truth: Any, answers: Any) -> float:
         calls.append(1)

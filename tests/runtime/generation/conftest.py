@@ -79,7 +79,7 @@ def weights() -> Weights:
     head = of(WIDTH, len(VOCABULARY))
     head[:, :4] *= 0.5  # special tokens are possible and not likely
     head[:, 4:7] = 0
-    return Weights(of(len(VOCABULARY), WIDTH), of(LIMIT, WIDTH), *square, head)
+    return Weights(*(of(len(VOCABULARY), WIDTH), of(LIMIT, WIDTH), *square, head))
 
 
 # --- what the weights say ------------------------------------------------------------------------------------------
