@@ -13,7 +13,7 @@ from ftool_export.encoder.inference import compute_outputs
 from ftool_export.encoder.loaded import LoadedEncoder, all_rows
 from ftool_export.errors import ExportError
 from ftool_export.examples import Examples
-from ftool_export.gate import judge_outputs
+from ftool_export.gate import advise, judge_outputs
 from ftool_export.graph_session import GraphSession
 from ftool_export.passes import PassSettings
 from ftool_export.precision import quantize
@@ -21,6 +21,7 @@ from ftool_export.report import ExportReport
 from ftool_export.sensitivity import fewest_left_out, rank_layers
 from ftool_export.settings import ExportSettings
 from ftool_export.source_graph import SourceGraph, capture_source
+from ftool_export.tolerances import tolerance_for
 from ftool_runtime.token_encoder import Tokens
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,9 @@ def export_checkpoint(settings: ExportSettings, loaded: LoadedEncoder, examples:
         files=files,
         verdict=candidate.verdict,
         largest_logit_difference=source.difference,
-        advice=_advice(settings, candidate),
+        advice=advise(
+            candidate.verdict, settings.precision, tolerance_for(settings.precision, settings.task)
+        ),
     )
 
 
@@ -105,16 +108,3 @@ def find_candidate(
 def _measured(passes: PassSettings, source: SourceGraph, rows: Sequence[Tokens]) -> PassSettings:
     peaks = activation_peaks(source.model, source.loaded, rows, passes.smallest)
     return replace(passes, activation_peaks=peaks)
-
-
-def _advice(settings: ExportSettings, candidate: Candidate) -> str | None:
-    verdict = candidate.verdict
-    if verdict.passed:
-        return (
-            None
-            if verdict.judged
-            else ("accuracy was not judged, as there were no labelled examples; name some with --data")
-        )
-    others = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
-    remedy = others.get(settings.precision, "the graph differs from torch: run ftool parity")
-    return f"{remedy}, or allow more with --max-drop"

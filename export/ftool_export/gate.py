@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ftool_export.examples import Examples
+from ftool_export.tolerances import Tolerance
 from ftool_runtime.engine import Outputs
 
 ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
@@ -74,3 +75,26 @@ def judge_outputs(examples: Examples, reference: Outputs, candidate: Outputs, *,
         largest_difference=float(examples.distances(reference, candidate).max()),
         compared="answers",
     )
+
+
+def advise(verdict: Verdict, precision: str, tolerance: Tolerance) -> str | None:
+    """What to do about a verdict; None where there is nothing to say.
+
+    Args:
+        verdict: of the bundle in this precision.
+        precision: its name.
+        tolerance: what parity holds the bundle to.
+    """
+    closer = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
+    remedy = closer.get(precision, "the graph differs from torch")
+    if not verdict.passed:
+        return f"{remedy}, or allow more with --max-drop"
+    said = []
+    if not verdict.judged:
+        said.append("quality was not judged, as there were no labelled examples; name some with --data")
+    if verdict.agreement < tolerance.agreement:
+        said.append(
+            f"ftool parity would fail this bundle here: the same {verdict.compared} {verdict.agreement:.1%}, and "
+            f"{precision} is allowed no less than {tolerance.agreement:.1%}; {remedy}"
+        )
+    return "\n".join(said) or None

@@ -67,7 +67,7 @@ def _quality(manifest: Manifest) -> str:
     same = card_words(manifest).same
     if not gate.get("judged"):
         body = (
-            "No labelled texts were given at export, so accuracy was not judged. On "
+            "No labelled texts were given at export, so quality was not judged. On "
             f"{gate.get('examples', 0)} sample texts the bundle and its PyTorch reference {same} "
             f"{gate.get('agreement', 0):.1%}."
         )

@@ -138,7 +138,7 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
     [
         ("d.csv", b"", "the file is empty"),
         ("d.csv", b" \n\n", "the file is empty"),
-        ("d.csv.gz", gzip.compress(b""), "the file is empty"),
+        ("d.csv.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("d.csv", b"text,label\n", "holds no examples"),
         ("d.csv", "text,label\nok,a\nfür,b\n".encode("latin-1"), "byte 0xfc at offset 17, row 3"),
         (

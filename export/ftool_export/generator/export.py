@@ -7,6 +7,7 @@ from typing import Final
 
 from ftool_export.bundle_writer import check_place
 from ftool_export.errors import ExportError
+from ftool_export.gate import advise
 from ftool_export.generator.bundle import GateRefusedError, write_bundle
 from ftool_export.generator.checkpoint import LoadedGenerator
 from ftool_export.generator.gate import TextJudge
@@ -17,6 +18,7 @@ from ftool_export.generator.precision import (
     generator_plan,
     quantize_generator,
 )
+from ftool_export.generator.tolerances import TOLERANCES
 from ftool_export.passes import PassSettings
 from ftool_export.probes import SAMPLE_TEXTS
 from ftool_export.report import ExportReport
@@ -77,7 +79,7 @@ def export_generator(
         files=files,
         verdict=verdict,
         largest_logit_difference=captured.difference,
-        advice=_advice(settings, passed=verdict.passed, judged=verdict.judged),
+        advice=advise(verdict, settings.precision, TOLERANCES[settings.precision]),
     )
 
 
@@ -96,11 +98,3 @@ def _sample_rows(loaded: LoadedGenerator, texts: Sequence[str]) -> TokenRows:
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
     return tokenize_sources(loaded, texts)
-
-
-def _advice(settings: ExportSettings, *, passed: bool, judged: bool) -> str | None:
-    if passed:
-        return None if judged else "quality was not judged, as there were no examples; name some with --data"
-    others = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
-    remedy = others.get(settings.precision, "the graph differs from torch: run ftool parity")
-    return f"{remedy}, or allow more with --max-drop"

@@ -53,6 +53,11 @@ def _told(report: "ParityReport | GenerationParityReport") -> str:
     if report.metric is not None:
         pair = report.metric
         lines.append(f"{pair.metric}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
+        if report.tolerance.drop is not None:
+            lines.append(
+                f"its loss is allowed {report.tolerance.drop:g}, and {pair.allowance:.2g} more, one standard error of "
+                f"a difference over {report.examples} examples"
+            )
     return "\n".join([*lines, *report.notes()])
 
 
