@@ -122,7 +122,7 @@ def tidy(
     for graph_pass in TIDY:
         result = graph_pass.apply(model, settings)
         stage = pass_name(graph_pass)
-        log.info("%s: %d places", stage, result.changed)
+        log.debug("%s: %d places", stage, result.changed)
         model = result.model
         check_structure(stage, model, expected)
         if result.changed:

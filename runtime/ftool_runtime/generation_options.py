@@ -162,11 +162,13 @@ def talk(
 ) -> None:
     """Answer `lines` in one conversation, each as it comes; `as_json` writes each answer as an object on a line.
 
-    On a terminal a turn that is refused, such as one for which no room is left, is told on standard error, and the next
-    one follows. Raises InputError for a model that holds no chats; elsewhere as `ChatSession.stream` too.
+    A turn that is refused, such as one for which no room is left, is told on standard error, and the next one follows.
+    Raises InputError for a model that holds no chats, for options that no turn could be answered with, and, where the
+    lines do not come from a terminal, in the end for turns that were refused.
     """
     if not isinstance(model, TextGenerator):
         raise InputError("this model answers in no chat; use predict")
+    refused = 0
     with model.session(system) as session:
         for line in lines:
             if not line.strip():
@@ -180,9 +182,12 @@ def talk(
                 else:
                     write_stream(session.stream(said, **options), out)
             except InputError as error:
-                if not _on_a_terminal():
+                if error.row is None:
                     raise
+                refused += 1
                 sys.stderr.write(f"Error: {error}\n")
+    if refused and not _on_a_terminal():
+        raise InputError(f"{refused} of what was said could not be answered; the lines above say why")
 
 
 def _on_a_terminal() -> bool:

@@ -188,7 +188,7 @@ def _tidied(graph_pass: GraphPass, graphs: GeneratorGraphs, passes: PassSettings
             result = graph_pass.apply(model, passes)
             model, changed = result.model, changed + result.changed
         models.append(model)
-    log.info("%s: %d places", stage, changed)
+    log.debug("%s: %d places", stage, changed)
     assert models[1] is not None
     return _checked(
         stage, replace(graphs, encoder=models[0], decoder=models[1]), quantized=False, run=bool(changed)

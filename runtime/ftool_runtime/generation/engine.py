@@ -190,7 +190,7 @@ class GeneratorEngine:
         if limit is not None and prompt >= limit:
             raise InputError(
                 f"text {row} has {prompt} tokens, which leaves no room for an answer: the model holds {limit}, prompt "
-                'and answer together; shorten it, or cut its beginning by overflow="cut"',
+                'and answer together; shorten it, or cut its beginning by overflow="cut" (--overflow cut)',
                 row=row,
             )
         longest = config.longest(prompt)

@@ -39,7 +39,7 @@ def fit(
     if refuse:
         raise InputError(
             f"text {row} is a {what} of {len(ids)} tokens, and the model takes {limit} here; shorten it, "
-            f'or cut its {"beginning" if side == "left" else "end"} by overflow="cut"',
+            f'or cut its {"beginning" if side == "left" else "end"} by overflow="cut" (--overflow cut)',
             row=row,
         )
     head = next((place for place, flag in enumerate(added) if not flag), len(ids))

@@ -240,7 +240,7 @@ def test_no_key_and_no_inner_role_names_a_special_token(talker: ft.TextGenerator
         assert sum(token in (0, 1, 2, 4, 5, 6) for token in ids) == specials
 
 
-def test_on_a_terminal_a_refused_turn_does_not_end_the_chat(
+def test_a_refused_turn_does_not_end_the_chat(
     make_generator: GeneratorMaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("jinja2")
@@ -251,7 +251,13 @@ def test_on_a_terminal_a_refused_turn_does_not_end_the_chat(
         expected = model.chat([{"role": "user", "content": "play music"}], max_new_tokens=4).text
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     assert main(arguments) == 2
-    assert capsys.readouterr().out == ""
+    printed = capsys.readouterr()
+    assert printed.out == f"{expected}\n"
+    assert "--overflow cut" in printed.err
+    assert "1 of what was said could not be answered" in printed.err
+    monkeypatch.setattr("sys.stdin", io.StringIO("play\n" * 3))
+    assert main([*arguments[:2], "--num-beams", "0"]) == 2
+    assert capsys.readouterr().err.count("num_beams") == 1  # no turn could be answered so
     terminal = io.StringIO(lines)
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdin", terminal)

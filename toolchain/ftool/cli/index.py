@@ -50,7 +50,8 @@ def index(
     """Put DOCS, files or folders, into the knowledge base KB.db, which `ftool ask` answers from.
 
     Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced and the others left
-    alone, each whole or not at all; their names are the paths as given.
+    alone, each whole or not at all; their names are the paths as given. Exit status 2 says that something of them could
+    not be read; all else is in KB.db then.
 
     \b
     ftool index docs -o kb.db
