@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
 RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe
+# A worker for each core; a file's tests stay together, as they share what is trained or exported once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .PHONY: demo demo-dates test test-all test-runtime check format bench dist install clean
 .DEFAULT_GOAL := test
@@ -24,11 +26,11 @@ demo-dates: $(INSTALLED)
 	$(BIN)/ftool demo dates
 
 test: $(INSTALLED)
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 	@$(MAKE) --no-print-directory test-runtime
 
 test-all: $(INSTALLED)
-	$(BIN)/pytest
+	$(PYTEST)
 	@$(MAKE) --no-print-directory test-runtime
 
 # tests/runtime in an environment made from the wheel that holds onnxruntime, numpy, tokenizers and, for chats, jinja2.
