@@ -74,7 +74,7 @@ def _trainer(
         "metric_for_best_model": _RANK,
         "activation_checkpointing": settings.gradient_checkpointing,
         "label_smoothing_factor": settings.label_smoothing,
-        "optim": {"adamw": "adamw_torch", "adafactor": "adafactor"}[settings.optimizer],
+        "optim": {"adamw": "adamw_torch_fused", "adafactor": "adafactor"}[settings.optimizer],
     }
     shared = {"model": model, "callbacks": callbacks(settings)}
     if loaded.family == "encoder-decoder":
