@@ -121,8 +121,8 @@ def _timed(path: Path, questions: Sequence[str]) -> dict[str, Any]:
 def time_calls(calls: Mapping[str, Callable[[str], Any]], questions: Sequence[str]) -> dict[str, Any]:
     """Milliseconds of calls on every question, the calls on one question side by side, after one on the first.
 
-    `p50` and `p95` are by the clock. `cpu_p50` is the processor time of all threads, which says what a call takes on a
-    machine that has nothing else to do, where the clock says what it took on this one.
+    `p50` and `p95` are by the clock. `cpu_p50` is the processor time of all threads, numpy's included, which spin for
+    a while after a large product.
     """
     clock: dict[str, list[float]] = {name: [] for name in calls}
     processor: dict[str, list[float]] = {name: [] for name in calls}
