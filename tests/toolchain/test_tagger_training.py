@@ -302,6 +302,25 @@ def test_resuming_goes_on_to_the_same_weights(
     assert other.exit_code == 2
 
 
+@pytest.mark.parametrize(("scores", "kept"), [((0.0, 0.0, 0.0), 2), ((0.0, 0.0, 1e-3), 3)])
+def test_the_score_decides_between_weights_and_then_the_loss(
+    tiny_base: Path, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Any, kept: int
+) -> None:
+    from ftool.training import tagger_stages
+
+    measured = iter(
+        [{"loss": loss, "score": score} for loss, score in zip((3.0, 2.0, 2.5), scores, strict=True)]
+    )
+    monkeypatch.setattr(tagger_stages, "measure_on_validation", lambda *_: lambda _network: next(measured))
+    folder = write_recipe(tmp_path / "tagger", tiny_base, places, epochs="3")
+    result = ftool("train", folder, "--json")
+    assert result.exit_code == 0, result.output
+    fine = json.loads(result.stdout)["training"]["fine_tuning"]
+    assert (
+        fine["best_step"] == kept * fine["updates"] / 3
+    )  # a random layer is none to choose, and not measured
+
+
 def test_adapters_are_merged_into_the_run(tiny_base: Path, places: Path, tmp_path: Path) -> None:
     settings = {"method": "lora", "learning_rate": "1e-2"}
     folder = write_recipe(tmp_path / "tagger", tiny_base, places, **settings)

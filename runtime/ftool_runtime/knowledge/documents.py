@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from ftool_runtime.errors import InputError
+from ftool_runtime.knowledge.errors import damaged
 from ftool_runtime.knowledge.results import Passage
 
 _PASSAGE = """
@@ -19,12 +20,18 @@ def passages_of(
     words: Sequence[tuple[int, float]],
     near: Sequence[tuple[int, float]],
 ) -> list[Passage]:
-    """The passages of a ranking of ids with scores, each with its place by words and by embeddings."""
+    """The passages of a ranking of ids with scores, each with its place by words and by embeddings.
+
+    Raises sqlite3.DatabaseError where a ranking has an id of which there is no passage: the file is damaged.
+    """
     by_words = {passage: rank for rank, (passage, _) in enumerate(words, start=1)}
     by_meaning = {passage: rank for rank, (passage, _) in enumerate(near, start=1)}
     found = []
     for passage, score in ranked:
-        name, title, heading, start, end, text = connection.execute(_PASSAGE, (passage,)).fetchone()
+        row = connection.execute(_PASSAGE, (passage,)).fetchone()
+        if row is None:
+            raise damaged(f"no passage {passage}, which its index has")
+        name, title, heading, start, end, text = row
         found.append(
             Passage(
                 document=name,

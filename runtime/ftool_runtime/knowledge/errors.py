@@ -22,11 +22,20 @@ def file_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise KnowledgeBaseError(f"{path}: {_explained(error)}") from error
+    except UnicodeDecodeError as error:  # sqlite3 reading SQLite's own message, which quotes the file
+        raise KnowledgeBaseError(f"{path}: {damage('its schema is no text')}") from error
 
 
 def damage(found: str) -> str:
     """What is said of a file in which SQLite has found something wrong."""
     return f"damaged ({found}); index the documents into a new file, or put a copy in its place"
+
+
+def damaged(found: str) -> sqlite3.DatabaseError:
+    """The error, as SQLite has it, of damage that SQLite itself does not see."""
+    error = sqlite3.DatabaseError(found)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def _explained(error: sqlite3.Error) -> str:
@@ -36,7 +45,7 @@ def _explained(error: sqlite3.Error) -> str:
         return "locked by another program that writes to it; wait for that to end, or end it, and try again"
     if primary == sqlite3.SQLITE_NOTADB:
         return "no knowledge base: the file is no SQLite database; `ftool index` makes one"
-    if primary in _DAMAGED:
+    if primary in _DAMAGED or str(error).startswith("Could not decode to UTF-8"):
         return damage(str(error))
     if primary == sqlite3.SQLITE_FULL:
         return "the disk is full; what was indexed before stands, make room and call again"

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.knowledge.errors import damaged
+
 STORED: Final = np.dtype("<f2")  # half the file, and answers the same: see docs/search.md
 
 _ROWS_AT_ONCE = 4096
@@ -46,10 +48,15 @@ class VectorSearch:
 
         Returns:
             Ids with products, best first.
+
+        Raises sqlite3.DatabaseError where a vector holds what is no finite number: the file is damaged.
         """
         best_ids, best_scores = np.empty(0, np.int64), np.empty(0, np.float32)
         for ids, vectors in self._blocks(connection, changes):
-            scores = vectors @ query
+            with np.errstate(all="ignore"):  # of damage; looked for in the next line
+                scores = vectors @ query
+            if not np.isfinite(scores).all():
+                raise damaged("a vector holds what is no number")
             best_ids, best_scores = np.concatenate([best_ids, ids]), np.concatenate([best_scores, scores])
             best_ids, best_scores = _best(best_ids, best_scores, depth)
         return list(zip(best_ids.tolist(), best_scores.tolist(), strict=True))
@@ -89,8 +96,10 @@ def read_blocks(connection: sqlite3.Connection, dimension: int) -> Iterator[Bloc
 
 
 def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
-    stored = np.frombuffer(b"".join(vectors for _, vectors in rows), dtype=STORED).reshape(-1, dimension)
     width = dimension * STORED.itemsize
+    if any(not isinstance(vectors, bytes) or len(vectors) % width for _, vectors in rows):
+        raise damaged("a vector is cut short or none at all")
+    stored = np.frombuffer(b"".join(vectors for _, vectors in rows), dtype=STORED).reshape(-1, dimension)
     counts = np.array([len(vectors) // width for _, vectors in rows])
     firsts = np.array([first for first, _ in rows], np.int64)
     before = np.cumsum(counts) - counts

@@ -1,5 +1,6 @@
 """Files that are no knowledge base, damaged, locked, or from another version."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -8,10 +9,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
+from ftool_runtime.knowledge import MODES, KnowledgeBase, KnowledgeBaseError
 from ftool_runtime.knowledge.schema import Meta
 
 DOCUMENTS = {f"{number}.md": [f"passage {number} of some words"] for number in range(300)}
@@ -66,6 +69,48 @@ def test_a_file_overwritten_in_the_middle(write_base: Writer) -> None:
     content[8192:-8192] = b"\xff" * (len(content) - 16384)
     path.write_bytes(content)
     refused(path, "damaged")
+
+
+def test_damage_anywhere_gives_an_answer_or_an_error_of_ours(write_base: Writer, embedder: Any) -> None:
+    whole = write_base(DOCUMENTS, embedder=embedder)
+    content = whole.read_bytes()
+    random = np.random.default_rng(5)
+    told = []
+    for start in range(4096, len(content), 2048):
+        damaged = bytearray(content)
+        damaged[start : start + 300] = random.bytes(300)
+        whole.write_bytes(damaged)
+        for mode in MODES:
+            try:
+                with KnowledgeBase.open(whole, embedder=embedder) as base:
+                    for passage in base.search("some words of passage 7", 20, mode=mode):
+                        json.dumps(passage.to_json(), allow_nan=False)
+            except KnowledgeBaseError as error:
+                told.append(str(error))
+    assert len(told) > 10
+    assert all("damaged" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "substr(vectors, 3)",
+        "'text'",
+        "CAST(x'007c' || substr(vectors, 3) AS BLOB)",  # infinite, as float16
+        "CAST(x'007e' || substr(vectors, 3) AS BLOB)",  # no number
+    ],
+)
+def test_vectors_that_are_cut_short_no_vectors_or_no_numbers(
+    write_base: Writer, embedder: Any, damage: str
+) -> None:
+    path = write_base(DOCUMENTS, embedder=embedder)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE vectors SET vectors = {damage}")
+    with (
+        KnowledgeBase.open(path, embedder=embedder) as base,
+        pytest.raises(KnowledgeBaseError, match="damaged"),
+    ):
+        base.search("words", mode="embeddings")
 
 
 def test_a_newer_schema(write_base: Writer) -> None:

@@ -34,6 +34,10 @@ def html(page: str) -> str:
         ("<pre>x\n  y</pre>", "x\n  y"),
         ("x &lt; y &amp;&nbsp;z &#20013;", "x < y &\xa0z 中"),
         ("<script>var a='<p>no</p>'</script>yes<style>p{}</style>", "yes"),
+        (
+            "<p hidden>no</p>yes<div style='color:red; DISPLAY : none'>n<p>o</p></div><p hidden=until-found>found",
+            "yes\n\nfound",
+        ),
         ("<p>no end <i>at all", "no end at all"),
         ("</div></p>only ends", "only ends"),
         ("no tags, a < b", "no tags, a < b"),

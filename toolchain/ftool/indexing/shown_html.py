@@ -1,7 +1,7 @@
 """The text of HTML as a browser shows it, by lxml: blocks apart, white space run together, scripts left out."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from lxml import etree
 
@@ -19,6 +19,7 @@ _APART = frozenset(
 _ON_NEW_LINE = frozenset({"br", "caption", "dd", "dt", "li", "option", "tr", "tbody", "thead", "tfoot"})
 _CELLS = frozenset({"td", "th"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_NOT_DISPLAYED = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
@@ -36,12 +37,21 @@ def shown_text(pieces: Iterable[str]) -> Iterator[Piece]:
     yield from target.take()
 
 
+def _is_hidden(attributes: Mapping[str, str]) -> bool:
+    """Whether an element says so itself; what a style sheet says of it is not known."""
+    hidden = attributes.get("hidden")
+    return (hidden is not None and hidden.lower() != "until-found") or bool(
+        _NOT_DISPLAYED.search(attributes.get("style", ""))
+    )
+
+
 class _Shown:
     """Receives what lxml parses; what can be told already of the text waits in `take`."""
 
     def __init__(self) -> None:
         self._ready: list[Piece] = []
-        self._hidden = 0  # elements that are open and not shown
+        self._open: list[bool] = []  # elements, and whether each is not shown
+        self._hidden = 0  # how many of them are not
         self._title: list[str] | None = None  # parts of the page's title, the first there is
         self._in_title = False
         self._heading: list[str] | None = None  # parts of the heading that is open
@@ -55,10 +65,11 @@ class _Shown:
         ready, self._ready = self._ready, []
         return ready
 
-    def start(self, tag: str, attributes: object) -> None:  # noqa: ARG002
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "title" and self._title is None:
             self._title, self._in_title = [], True
-        self._hidden += tag in _HIDDEN
+        self._open.append(tag in _HIDDEN or _is_hidden(attributes))
+        self._hidden += self._open[-1]
         self._break(tag)
         self._preformatted += tag == "pre"
         if tag in _HEADINGS and self._heading is None and not self._hidden:
@@ -70,7 +81,7 @@ class _Shown:
             self._ready.append(Title(" ".join("".join(self._title or ()).split())))
         if tag in _HEADINGS and self._heading is not None:
             self._end_heading(_HEADINGS[tag])
-        self._hidden -= tag in _HIDDEN
+        self._hidden -= self._open.pop()
         self._preformatted -= tag == "pre"
         if tag != "br":  # which lxml ends at once
             self._break(tag)

@@ -10,11 +10,8 @@ from ftool.recipe import TrainSettings
 from ftool_export.generator import LoadedGenerator
 
 from .answers import TokenRow
-from .loop import SCORE, FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
+from .loop import FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
 from .token_batches import PairRows, joined
-
-_RANK = "rank"  # what decides: the score, and where scores are alike the token accuracy
-_TIE = 1e-3
 
 
 def finetune_generator(
@@ -35,7 +32,7 @@ def finetune_generator(
         model: the network, or the network with adapters.
         rows: the training examples.
         settings: the recipe's.
-        measure: takes a model in evaluation mode and gives at least "score", "loss" and "token_accuracy".
+        measure: takes a model in evaluation mode and gives at least "score" and "loss".
         folder: where checkpoints go.
         resume_from: the checkpoint to go on from.
         keep_start: whether the weights that were handed in are among those to choose from.
@@ -44,15 +41,11 @@ def finetune_generator(
     """
     trainer = _trainer(loaded, model, rows, settings, folder)
     trainer.train_lengths = [len(row) for row in rows]
-    trainer.measure = lambda now: _ranked(measure(now))
+    trainer.measure = measure
     result = keep_best(trainer, model, folder=folder, resume_from=resume_from, keep_start=keep_start)
     for module in model.modules():
         module.__dict__.pop("forward", None)  # TRL's own, which no other caller may meet
     return result
-
-
-def _ranked(found: dict[str, float]) -> dict[str, float]:
-    return found | {_RANK: found[SCORE] + _TIE * found["token_accuracy"]}
 
 
 class _PairTrainer(Measured, Seq2SeqTrainer):  # type: ignore[misc]
@@ -71,7 +64,6 @@ def _trainer(
     folder: Path,
 ) -> Any:
     arguments = trainer_arguments(settings, len(rows), folder) | {
-        "metric_for_best_model": _RANK,
         "activation_checkpointing": settings.gradient_checkpointing,
         "label_smoothing_factor": settings.label_smoothing,
         "optim": {"adamw": "adamw_torch_fused", "adafactor": "adafactor"}[settings.optimizer],

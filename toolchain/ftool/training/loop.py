@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 Measure = Callable[[Any], dict[str, float]]  # of a network in evaluation mode: at least "loss" and "score"
 
 SCORE = "score"  # the main metric's name within the Trainer
+_RANK = "rank"  # what decides between weights: the score, and where scores are alike the loss
+_TIE = 1e-6  # of a score
 
 _CURVE_POINTS = 10  # training losses recorded an epoch
 
@@ -55,7 +57,9 @@ class Measured:
         network = self.accelerator.unwrap_model(self.model)
         training = network.training
         network.eval()
-        metrics = {f"eval_{name}": value for name, value in self.measure(network).items()}
+        found = self.measure(network)
+        found |= {_RANK: found[SCORE] + _TIE / (1 + found["loss"])}
+        metrics = {f"eval_{name}": value for name, value in found.items()}
         network.train(training)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -95,7 +99,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "save_total_limit": 2,  # the best and the last
         "load_best_model_at_end": True,
         "restore_callback_states_from_checkpoint": True,  # how long early stopping has waited
-        "metric_for_best_model": SCORE,
+        "metric_for_best_model": _RANK,
         "greater_is_better": True,
         "logging_steps": max(1, updates_per_epoch // _CURVE_POINTS),
         "logging_nan_inf_filter": False,
@@ -128,8 +132,7 @@ def keep_best(
     """Train, from a checkpoint where there is one, and leave in `network` the weights that were best.
 
     Args:
-        trainer: of a class below `Measured`, with its `train_lengths` and `measure`; what decides is its own argument
-            `metric_for_best_model`.
+        trainer: of a class below `Measured`, with its `train_lengths` and `measure`.
         network: what it trains.
         folder: where checkpoints go.
         resume_from: the checkpoint to go on from.
@@ -145,10 +148,10 @@ def keep_best(
         begin()
     with disk_errors(folder), quiet_transformers():  # its bars for every checkpoint
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    step, score = int(trainer.state.best_global_step), f"eval_{SCORE}"
+    step, score, rank = int(trainer.state.best_global_step), f"eval_{SCORE}", f"eval_{_RANK}"
     measured = {entry["step"]: entry for entry in trainer.state.log_history if score in entry}
     best = float(measured[step][score])
-    if start and _rank(trainer, start) >= _rank(trainer, measured[step]):
+    if start and start[rank] >= measured[step][rank]:
         log.info("no later weights do better than the %.4f at the start, so those are kept", start[score])
         network.load_state_dict(before)
         best, step = start[score], 0
@@ -162,11 +165,6 @@ def keep_best(
         loss_curve=_curve(trainer, "loss", "learning_rate"),
         validation_curve=_curve(trainer, "eval_loss", score),
     )
-
-
-def _rank(trainer: Trainer, measured: dict[str, float]) -> tuple[float, float]:
-    """By which the start and the best later weights are compared: where they score alike the loss decides."""
-    return measured[f"eval_{trainer.args.metric_for_best_model}"], -measured["eval_loss"]
 
 
 def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:

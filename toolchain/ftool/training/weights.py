@@ -27,11 +27,12 @@ def train_encoder(
     measure: Measure,
     folder: Path,
     resume_from: Path | None = None,
+    keep_start: bool = False,
     begin: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Fine-tune all weights of `model`, or adapters that are merged afterwards; what happened, as plain JSON.
 
-    Left in `model` are the weights that scored best, those handed in included.
+    Left in `model` are the weights that scored best.
 
     Args:
         network: `model` with its loss, called with a batch by name; gives a dict with "loss", float32 ().
@@ -42,6 +43,7 @@ def train_encoder(
         measure: takes `network` in evaluation mode; gives "loss", and "score", of which more is better.
         folder: where checkpoints go.
         resume_from: the checkpoint to go on from.
+        keep_start: whether the weights that were handed in are among those to choose from; not where a layer is random.
         begin: changes the weights that training begins with, once those handed in are measured.
 
     Raises TrainingError where the loss is no longer a number, or the disk is full.
@@ -58,7 +60,10 @@ def train_encoder(
         callbacks=callbacks(settings),
     )
     trainer.train_lengths, trainer.measure = rows.lengths, measure
-    happened = asdict(keep_best(trainer, network, folder=folder, resume_from=resume_from, begin=begin))
+    best = keep_best(
+        trainer, network, folder=folder, resume_from=resume_from, keep_start=keep_start, begin=begin
+    )
+    happened = asdict(best)
     model.eval()
     if settings.method == "lora":
         sample = rows.collate(rows.rows[:4])
