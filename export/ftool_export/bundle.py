@@ -21,6 +21,7 @@ from ftool_export.encoder.inference import compute_outputs
 from ftool_export.encoder.loaded import all_rows
 from ftool_export.golden import choose_inputs, make_golden
 from ftool_export.model_card import model_card
+from ftool_export.pretrained import weights_sha256
 from ftool_export.settings import ExportSettings
 from ftool_export.source_graph import SourceGraph
 from ftool_runtime.manifest import FileRecord, InputContract, Manifest, Precision, TrainingData
@@ -108,6 +109,7 @@ def _manifest(
 
 def _evidence(source: SourceGraph, candidate: Candidate, latency_ms: float) -> dict[str, Any]:
     return {
+        "checkpoint_sha256": weights_sha256(source.loaded.model),
         "gate": candidate.verdict.to_json(),
         "fp32_graph": {"largest_logit_difference": source.difference, "probes": len(source.probes)},
         "latency_ms": {"p50": latency_ms, "note": "one golden input at a time on the exporting machine"},

@@ -13,7 +13,7 @@ from ftool_export.encoder.loaded import LoadedEncoder
 from ftool_export.errors import ExportError
 from ftool_export.examples import Examples, shown
 from ftool_export.graph_session import GraphSession
-from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstInput
+from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstInput, made_from
 from ftool_export.probes import make_probes
 from ftool_export.sampling import spread
 from ftool_export.tolerances import tolerance_for
@@ -60,6 +60,7 @@ def parity(
     worst = int(distances.argmax())
     return ParityReport(
         precision=manifest.precision.name,
+        same_weights=made_from(manifest, loaded.model),
         examples=len(inputs),
         agreement=float(examples.same(reference, outputs).mean()),
         logit_difference=difference,

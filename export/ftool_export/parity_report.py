@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from ftool_export.gate import ROUNDING
+from ftool_export.pretrained import weights_sha256
 from ftool_export.tolerances import Tolerance
+from ftool_runtime.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Comparison:
 
     Attributes:
         precision: the bundle's precision.
+        same_weights: whether the bundle was made from the weights that the checkpoint has now; None: it does not say.
         examples: how many both answered.
         agreement: share of answers, or of next tokens, that are the same.
         logit_difference: the largest.
@@ -77,6 +82,7 @@ class Comparison:
     """
 
     precision: str
+    same_weights: bool | None
     examples: int
     agreement: float
     logit_difference: float
@@ -99,6 +105,8 @@ class Comparison:
             at_most("max_difference", self.max_difference, limit.max_difference),
             at_most("batch_effect", self.batch_effect, limit.batch_effect),
         ]
+        if self.same_weights is not None:
+            found.append(at_least("same_weights", float(self.same_weights), 1.0))
         if self.metric is not None and limit.drop is not None:
             lost = self.metric.reference - self.metric.bundle
             found.append(at_most("metric_drop", lost, limit.drop + self.metric.allowance))
@@ -162,6 +170,12 @@ class ParityReport(Comparison):
                 "probability_difference": self.worst.probability_difference,
             },
         }
+
+
+def made_from(manifest: Manifest, model: nn.Module) -> bool | None:
+    """Whether a bundle was made from the weights that `model` has; None where its manifest does not say."""
+    recorded = manifest.evidence.get("checkpoint_sha256")
+    return None if recorded is None else bool(recorded == weights_sha256(model))
 
 
 def at_least(name: str, value: float, limit: float) -> Check:

@@ -1,5 +1,6 @@
 """Reading a Hugging Face checkpoint, folder or hub id, with errors that say what to do."""
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,15 @@ _TASKS = {  # by how transformers names a model's class
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
 }
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """SHA-256, in hex, of all parameters by name: the same wherever and whenever a checkpoint is loaded."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
+        digest.update(parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_config(source: str) -> Any:

@@ -128,6 +128,8 @@ def test_parity_says_no_to_a_bundle_of_other_weights(intents: Path, demo: dict[s
     report = json.loads(result.stdout)
     assert not report["passed"]
     assert "agreement" in report["failed"]
+    assert "same_weights" in report["failed"]
+    assert "ftool export brings it up to date" in CliRunner().invoke(main, ["parity", str(other)]).stdout
 
 
 def test_the_table_is_for_people(demo: dict[str, Any], intents: Path) -> None:

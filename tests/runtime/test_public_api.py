@@ -118,3 +118,7 @@ def test_here_is_no_torch() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert all(getattr(ft, name) is not None for name in ft.__all__)
+
+
+def test_public_names_are_listed_for_completion() -> None:
+    assert set(ft.__all__) <= set(dir(ft))

@@ -23,6 +23,7 @@ from ftool.training.examples import text_rows
 from ftool.training.features import cached_features, features_key
 from ftool.training.finetune import TrainedNetwork, measure_on_validation
 from ftool.training.objective import Objective
+from ftool.training.runs import checkpointed
 from ftool.training.weights import train_encoder
 from ftool_export.classifier import compute_logits, create_classifier, load_classifier
 
@@ -258,6 +259,18 @@ def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
     unbroken = train(made, tmp_path / "unbroken")
     assert fine_tuning(resumed) == fine_tuning(unbroken)
     assert same_weights(tmp_path / "run", tmp_path / "unbroken/run")
+
+
+def test_a_second_training_in_the_same_folder_is_refused(
+    tiny_base: Path, topics: Path, tmp_path: Path
+) -> None:
+    made = recipe(tiny_base, topics, method="full", max_length=4)
+    with checkpointed(tmp_path, {}, resume=False):
+        with pytest.raises(TrainingError, match="another ftool train is under way here"):
+            train(made, tmp_path)
+        assert (tmp_path / "run.partial").exists()  # the first one's
+    assert not (tmp_path / ".training.lock").exists()
+    train(made, tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_with_the_remedy(

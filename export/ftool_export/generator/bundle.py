@@ -16,6 +16,7 @@ from ftool_export.generator.golden import make_golden
 from ftool_export.generator.inference import TokenRows
 from ftool_export.generator.precision import GeneratorGraphs, generator_plan
 from ftool_export.model_card import model_card
+from ftool_export.pretrained import weights_sha256
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle_paths import DECODER_FILE, ENCODER_FILE
 from ftool_runtime.manifest import (
@@ -78,7 +79,8 @@ def write_bundle(
                 raise GateRefusedError(verdict)
             quantized = settings.plan.quantize_products is not None
             make_golden(loaded, model, rows, quantized=quantized).write(folder)
-            evidence = _evidence(exact_difference, verdict, model, rows)
+            evidence = {"checkpoint_sha256": weights_sha256(loaded.model)}
+            evidence |= _evidence(exact_difference, verdict, model, rows)
         write_card(model_card(_manifest(settings, loaded, graphs, folder, evidence)), folder)
         manifest = _manifest(settings, loaded, graphs, folder, evidence)
         manifest.write(folder)

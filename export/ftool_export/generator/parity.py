@@ -15,7 +15,7 @@ from ftool_export.generator.gate import Answers, TextJudge, answer_both, scores
 from ftool_export.generator.inference import TokenRows, score_tokens
 from ftool_export.generator.parity_report import GenerationParityReport, SameAnswers
 from ftool_export.generator.tolerances import TOLERANCES
-from ftool_export.parity_report import MetricPair
+from ftool_export.parity_report import MetricPair, made_from
 from ftool_export.sampling import spread
 from ftool_runtime.manifest import Manifest
 
@@ -66,6 +66,7 @@ def parity(
         pair = scores(loaded, model, judge, positions, greedy) if judge else None
     return GenerationParityReport(
         precision=manifest.precision.name,
+        same_weights=made_from(manifest, loaded.model),
         examples=len(some),
         **differences,
         greedy=_same(loaded, greedy, _greedy_tie),

@@ -73,8 +73,9 @@ def test_a_file_that_is_empty_now_is_warned_of(docs: Path) -> None:
 
 
 def test_what_is_printed_is_json() -> None:
-    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none", "--json")
-    said = json.loads(done.stdout)
+    said = json.loads(ftool("index", "docs", "-o", "kb.db", "--embedder", "none", "--json").stdout)
+    again = json.loads(ftool("index", "docs", "-o", "kb.db", "--json").stdout)
+    assert again["passages"] == said["passages"] == said["passages_written"] > again["passages_written"] == 0
     assert {key: said[key] for key in ("knowledge_base", "documents", "added", "failed", "embedder")} == {
         "knowledge_base": "kb.db",
         "documents": 3,

@@ -58,10 +58,13 @@ def _told(report: "ParityReport | GenerationParityReport") -> str:
                 f"its loss is allowed {report.tolerance.drop:g}, and {pair.allowance:.2g} more, one standard error of "
                 f"a difference over {report.examples} examples"
             )
+    if report.same_weights is False:
+        lines.append("run/ was trained after bundle/ was exported: ftool export brings it up to date")
     return "\n".join([*lines, *report.notes()])
 
 
 _NAMES = {
+    "same_weights": "made from the weights in run/",
     "max_difference": "largest difference",
     "batch_effect": "alone against in company",
     "metric_drop": "loss of the metric",

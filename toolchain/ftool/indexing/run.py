@@ -38,7 +38,7 @@ class IndexReport:
         deleted: how many are gone.
         left_out: files that are no documents, counted by reason.
         failed: what is wrong with files that could not be read, by name.
-        passages: how many were written.
+        passages_written: how many of its passages are new.
         seconds: how long it took.
     """
 
@@ -48,7 +48,7 @@ class IndexReport:
     deleted: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    passages: int = 0
+    passages_written: int = 0
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Indexer:
 
     def _put(self, document: Document, cutter: DocumentCutter, batches: Iterator[Batch]) -> None:
         new = self._store.known(document.name) is None
-        self.report.passages += self._store.put(document, cutter, batches)
+        self.report.passages_written += self._store.put(document, cutter, batches)
         self.report.added += new
         self.report.replaced += not new
         _log.debug("%s: %d characters", document.name, cutter.characters)

@@ -1,13 +1,14 @@
 """A training run under way, whatever the task: where its checkpoints stand, and what it may be resumed with."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from transformers import set_seed
 
 from ftool.model_folder import ModelFolder
@@ -19,6 +20,7 @@ from ftool_runtime.peak_memory import peak_memory_mb
 
 from . import checkpoints
 from .distributed import is_main_process, main_process_first, process_count
+from .errors import TrainingError
 from .hardware import device_name, use_bf16, use_threads
 from .metrics_file import write_metrics
 
@@ -32,15 +34,40 @@ def partial_folder(folder: Path) -> Path:
 def checkpointed(
     folder: Path, identity: dict[str, Any], *, resume: bool
 ) -> Iterator[tuple[Path, Path | None]]:
-    """Where the checkpoints of a model folder's run go, and the one to resume from, if any."""
+    """Where the checkpoints of a model folder's run go, and the one to resume from, if any.
+
+    Raises TrainingError where another program trains in this folder, or there is nothing to resume.
+    """
     partial, resume_from = partial_folder(folder), None
-    with main_process_first():
-        if resume:
-            resume_from = checkpoints.resume(partial, identity)
-        elif is_main_process():
-            checkpoints.begin(partial, identity)
-    with checkpoints.kept_if_resumable(partial):
-        yield partial, resume_from
+    with _alone(folder):
+        with main_process_first():
+            if resume:
+                resume_from = checkpoints.resume(partial, identity)
+            elif is_main_process():
+                checkpoints.begin(partial, identity)
+        with checkpoints.kept_if_resumable(partial):
+            yield partial, resume_from
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other programs from training in `folder`; the system frees it however this one ends."""
+    if not is_main_process():
+        yield
+        return
+    lock = FileLock(folder / ".training.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainingError(
+            f"{folder}: another ftool train is under way here; wait for its end, or train in another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows deletes no open file
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def identity(recipe: Recipe, *, training: str, validation: str) -> dict[str, Any]:
