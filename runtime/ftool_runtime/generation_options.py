@@ -13,10 +13,15 @@ from ftool_runtime.tasks.encoder_model import EncoderModel
 
 _NAMES: Final = (
     "max_new_tokens",
+    "min_new_tokens",
     "num_beams",
+    "length_penalty",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
     "do_sample",
     "temperature",
     "top_p",
+    "min_p",
     "seed",
     "stop_strings",
     "source_language",
@@ -29,9 +34,17 @@ def add_generation_flags(parser: argparse.ArgumentParser) -> None:
     """The fields of a generation config that are worth a flag."""
     group = parser.add_argument_group("models that generate text")
     group.add_argument("--max-new-tokens", type=int, metavar="N", help="tokens of an answer at most")
+    group.add_argument("--min-new-tokens", type=int, metavar="N", help="tokens of an answer at least")
     group.add_argument(
         "--num-beams", type=int, metavar="N", help="answers followed at once, for the best one"
     )
+    group.add_argument(
+        "--length-penalty", type=float, metavar="P", help="beams: above 0 longer answers, below 0 shorter"
+    )
+    group.add_argument(
+        "--repetition-penalty", type=float, metavar="P", help="above 1 fewer tokens that were there before"
+    )
+    group.add_argument("--no-repeat-ngram-size", type=int, metavar="N", help="no N tokens come twice")
     group.add_argument(
         "--do-sample", action="store_true", default=None, help="draw tokens by their probability"
     )
@@ -40,6 +53,11 @@ def add_generation_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--top-p", type=float, help="draw from the best tokens of this probability; implies sampling"
+    )
+    group.add_argument(
+        "--min-p",
+        type=float,
+        help="draw from tokens of this share of the best one's probability; implies sampling",
     )
     group.add_argument("--seed", type=int, help="where the draws start; implies sampling")
     group.add_argument(
@@ -59,7 +77,7 @@ def add_generation_flags(parser: argparse.ArgumentParser) -> None:
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
     """The flags that were given, as a call's options."""
     given = {name: getattr(options, name) for name in _NAMES if getattr(options, name) is not None}
-    if {"temperature", "top_p", "seed"} & given.keys():
+    if {"temperature", "top_p", "min_p", "seed"} & given.keys():
         given.setdefault("do_sample", True)
     return given
 

@@ -26,7 +26,8 @@ class GenerationConfig:
         max_length: tokens of prompt (decoders) or start token (encoder-decoders) and answer together.
         min_new_tokens: tokens before which an answer does not end; goes before `min_length`.
         min_length: likewise, prompt included.
-        stop_strings: an answer ends where one of them appears; the text ends before it.
+        stop_strings: an answer ends where one of them appears; the text ends before it. One that is a special token,
+            which has no text, ends it as `eos_token_id` does.
         do_sample: draw tokens by their probability; False: take the best.
         seed: where the draws start; None: from the system. A text's draws depend on nothing else in its call.
         num_beams: how many answers are followed at once, for the best whole one; 256 at most.

@@ -1,8 +1,10 @@
 """The text of an answer as it grows: what no later token can change, and where a stop string ends it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+from ftool_runtime.generation.config import GenerationConfig
 from ftool_runtime.generation.tokenizing import TextTokens
 
 _REPLACEMENT: Final = "�"  # what a tokenizer gives for the bytes of an unfinished character
@@ -83,6 +85,12 @@ def answer_text(tokens: TextTokens, ids: Sequence[int], stop_strings: Sequence[s
     """The text of a whole answer: without what comes from the first stop string on, or spaces at its ends."""
     text = tokens.decode(ids)
     return text[: _first_stop(text, stop_strings)].strip()
+
+
+def ending_at_special(config: GenerationConfig, special: Mapping[int, str]) -> GenerationConfig:
+    """`config` in which stop strings that are `special` tokens end an answer by their ids: they have no text."""
+    named = [token for token, content in special.items() if content in config.stop_strings]
+    return replace(config, eos_token_id=(*config.eos_token_id, *named)) if named else config
 
 
 def stoppers(tokens: TextTokens, stop_strings: Sequence[str], beams: int) -> Callable[[], Stopped | None]:

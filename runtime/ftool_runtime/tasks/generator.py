@@ -18,7 +18,7 @@ from ftool_runtime.generation.engine import GeneratorEngine
 from ftool_runtime.generation.memory import Memory
 from ftool_runtime.generation.prompts import Prompt
 from ftool_runtime.generation.stream import TextStream
-from ftool_runtime.generation.text import GrowingText, answer_text, follower, stoppers
+from ftool_runtime.generation.text import GrowingText, answer_text, ending_at_special, follower, stoppers
 from ftool_runtime.integrity import check_sizes
 from ftool_runtime.manifest import Manifest
 from ftool_runtime.model_info import describe
@@ -239,7 +239,8 @@ class Generator(ABC):
         """Check a call's options before any text is read."""
         if overflow not in (None, "refuse", "cut"):
             raise InputError(f'overflow must be "refuse" or "cut", got {overflow!r}')
-        return self._reader(self._engine.resolve(config), overflow or self.default_overflow, dict(options))
+        reader = self._reader(self._engine.resolve(config), overflow or self.default_overflow, dict(options))
+        return reader._replace(config=ending_at_special(reader.config, self._engine.tokens.special))
 
     def _batches(
         self,

@@ -111,7 +111,18 @@ class TextGenerator(Generator):
     ) -> tuple[Prompt, GenerationConfig]:
         settled = self._settle(config, overflow, options).config
         ids = self._chats.encode(messages)
+        limit = self._engine.contract.max_length
         room = self._room(settled) if overflow == "cut" else None
+        if room is None and limit is not None and len(ids) >= limit:
+            several = sum(message["role"] == "user" for message in messages) > 1
+            remedy = (
+                'leave out its oldest turns by overflow="cut" (--overflow cut)' if several else "shorten it"
+            )
+            raise InputError(
+                f"the conversation has {len(ids)} tokens, which leaves no room for an answer: the model holds {limit}, "
+                f"both together; {remedy}",
+                row=len(messages) - 1,
+            )
         kept = list(messages)
         while room is not None and len(ids) > room:
             kept = _without_oldest_turn(kept, len(ids), room)
@@ -170,6 +181,7 @@ def _without_oldest_turn(messages: Sequence[Message], tokens: int, room: int) ->
     later = [place for place in range(first + 1, len(messages)) if messages[place]["role"] == "user"]
     if not later:
         raise InputError(
-            f"the conversation's last turn alone has {tokens} tokens, and {room} fit beside an answer; shorten it"
+            f"the conversation's last turn alone has {tokens} tokens, and {room} fit beside an answer; shorten it",
+            row=len(messages) - 1,
         )
     return [*messages[:first], *messages[later[0] :]]

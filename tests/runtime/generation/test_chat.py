@@ -228,8 +228,10 @@ def test_a_conversation_too_long_is_refused_or_loses_its_oldest_turns(chatter: f
     for _ in range(4):
         messages += [{"role": "user", **turn}, {"role": "assistant", **turn}]
     messages.append({"role": "user", "content": "play"})
-    with pytest.raises(ft.InputError, match="leaves no room for an answer"):
+    with pytest.raises(ft.InputError, match=r"leaves no room for an answer.*oldest turns.*--overflow cut"):
         chatter.chat(messages)
+    with pytest.raises(ft.InputError, match="both together; shorten it"):
+        chatter.chat([{"role": "user", "content": "play " * 300}])
     answer = chatter.chat(messages, overflow="cut", max_new_tokens=8)
     assert answer.truncated
     shorter = [messages[0], *messages[5:]]

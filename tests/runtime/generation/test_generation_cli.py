@@ -87,6 +87,26 @@ def test_wrong_calls_say_what_is_wrong(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"min_new_tokens": 12, "repetition_penalty": 2.0, "no_repeat_ngram_size": 1},
+        {"num_beams": 3, "length_penalty": -2.0},
+        {"min_p": 0.3, "temperature": 5.0, "seed": 3},
+    ],
+)
+def test_flags_are_the_options_of_a_call(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any]
+) -> None:
+    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    assert main(["predict", str(folder), "--max-new-tokens", "12", *flags, "play"]) == 0
+    sampling = {"do_sample": True} if "min_p" in options else {}
+    with ft.load(folder) as model:
+        expected = model("play", max_new_tokens=12, **options, **sampling)
+        assert model("play", max_new_tokens=12) != expected  # the options say something
+    assert json.loads(capsys.readouterr().out) == expected.to_json("play")
+
+
 def test_info_tells_how_the_decoder_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(folder), "--json"]) == 0
     info = json.loads(capsys.readouterr().out)

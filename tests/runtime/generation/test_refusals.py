@@ -253,7 +253,7 @@ def test_a_refused_turn_does_not_end_the_chat(
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == f"{expected}\n"
-    assert "--overflow cut" in printed.err
+    assert "the model holds 96, both together; shorten it" in printed.err
     assert "1 of what was said could not be answered" in printed.err
     monkeypatch.setattr("sys.stdin", io.StringIO("play\n" * 3))
     assert main([*arguments[:2], "--num-beams", "0"]) == 2

@@ -179,6 +179,17 @@ def test_a_stop_string_ends_an_answer_before_it(writer_model: ft.TextGenerator) 
     assert stream.result == answer
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_stop_string_that_is_a_special_token_ends_an_answer_with_it(
+    writer_model: ft.TextGenerator, beams: int
+) -> None:
+    number, content = next(item for item in writer_model._engine.tokens.special.items() if item[0] > 3)
+    forced = {"max_new_tokens": 8, "num_beams": beams, "sequence_bias": [[[number], 1000.0]]}
+    assert writer_model.generate([[7, 8]], **forced)[0].ids == (number,) * 8
+    answer = writer_model.generate([[7, 8]], stop_strings=["never", content], **forced)[0]
+    assert (answer.ids, answer.finish_reason) == ((number,), "eos")
+
+
 def test_cancelling_from_another_thread_stops_within_a_token(writer_model: ft.TextGenerator) -> None:
     stream = writer_model.stream("play", max_new_tokens=80, min_new_tokens=80)
     read = [next(stream)]

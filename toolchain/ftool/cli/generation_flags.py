@@ -9,13 +9,28 @@ import click
 
 _FLAGS = (
     click.option("--max-new-tokens", type=int, metavar="N", help="Writes text: tokens of an answer at most."),
+    click.option(
+        "--min-new-tokens", type=int, metavar="N", help="Writes text: tokens of an answer at least."
+    ),
     click.option("--num-beams", type=int, metavar="N", help="Writes text: answers followed at once."),
+    click.option(
+        "--length-penalty", type=float, metavar="P", help="Beams: above 0 longer answers, below 0 shorter."
+    ),
+    click.option(
+        "--repetition-penalty", type=float, metavar="P", help="Writes text: above 1 fewer tokens again."
+    ),
+    click.option(
+        "--no-repeat-ngram-size", type=int, metavar="N", help="Writes text: no N tokens come twice."
+    ),
     click.option("--do-sample", is_flag=True, help="Writes text: draw tokens by their probability."),
     click.option(
         "--temperature", type=float, metavar="T", help="Sampling: below 1 sharper, above 1 flatter."
     ),
     click.option(
         "--top-p", type=float, metavar="P", help="Sampling: from the best tokens of this probability."
+    ),
+    click.option(
+        "--min-p", type=float, metavar="P", help="Sampling: from tokens of this share of the best one's."
     ),
     click.option("--seed", type=int, metavar="N", help="Sampling: where the draws start."),
     click.option(
@@ -28,8 +43,9 @@ _FLAGS = (
     ),
 )
 _NAMES = (
-    "max_new_tokens", "num_beams", "do_sample", "temperature", "top_p", "seed", "stop_strings", "source_language",
-    "target_language", "overflow",
+    "max_new_tokens", "min_new_tokens", "num_beams", "length_penalty", "repetition_penalty", "no_repeat_ngram_size",
+    "do_sample", "temperature", "top_p", "min_p", "seed", "stop_strings", "source_language", "target_language",
+    "overflow",
 )  # fmt: skip
 
 
