@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from charset_normalizer import from_bytes
+
 from ftool.indexing.types import DocumentError
 
 _CHUNK = 2**20  # bytes
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DECLARED = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 _DECLARED_WITHIN = 1024  # bytes, as the HTML standard has it
+_LEGACY = ("cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "cp1256")
+_LOOKED_AT = 2**16  # bytes
+_FEW = 16  # bytes, which say too little
 _NO_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")  # characters in latin-1 alone
 _OF_NO_FILES = frozenset({"unicode-escape", "raw-unicode-escape", "undefined", "idna", "punycode"})
 _NEVER_IN_TEXT = frozenset({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
@@ -40,7 +45,7 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
     """What the file at `path` holds: read once, some of it at a time.
 
     Text is in the encoding given, or by the first of these that fits: a byte order mark, UTF-8, what an HTML page
-    says of itself, UTF-16 by its zero bytes; and else guessed to be windows-1252 or latin-1.
+    says of itself, UTF-16 by its zero bytes; and else guessed.
 
     Raises OSError as reading does, DocumentError for an encoding that Python does not know.
     """
@@ -58,9 +63,19 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
         return FileContent(digest, found)
     if facts.binary():
         return FileContent(digest, None)
-    return FileContent(
-        digest, "latin-1" if _NO_WINDOWS_1252 & facts.seen.keys() else "windows-1252", guessed=True
-    )
+    return FileContent(digest, _guess(path) or facts.western(), guessed=True)
+
+
+def _guess(path: Path) -> str | None:
+    """What charset-normalizer takes the text past its ASCII beginning for; None where it is western: mostly ASCII."""
+    with path.open("rb") as file:
+        sample = file.read(_CHUNK)
+    first = next((place for place, byte in enumerate(sample) if byte >= 0x80), len(sample))
+    sample = sample[first : first + _LOOKED_AT]
+    if sum(byte >= 0x80 for byte in sample) < max(_FEW, len(sample) / 3):
+        return None
+    best = from_bytes(sample, cp_isolation=list(_LEGACY)).best()
+    return None if best is None or best.encoding == "cp1252" else best.encoding
 
 
 def read_decoded(path: Path, encoding: str) -> Iterator[str]:
@@ -148,6 +163,10 @@ class _Facts:
         if odd > 0.95 * zeros:
             return "utf-16-le"
         return "utf-16-be" if odd < 0.05 * zeros else None
+
+    def western(self) -> str:
+        """Either decodes any bytes to something."""
+        return "latin-1" if _NO_WINDOWS_1252 & self.seen.keys() else "windows-1252"
 
     def binary(self) -> bool:
         control = sum(count for byte, count in self.seen.items() if byte in _NEVER_IN_TEXT)
