@@ -23,7 +23,8 @@ class GenerationConfig:
 
     Attributes:
         max_new_tokens: tokens of an answer at most, the end token included; goes before `max_length`.
-        max_length: tokens of prompt (decoders) or start token (encoder-decoders) and answer together.
+        max_length: tokens of prompt (decoders) or start token (encoder-decoders) and answer together. One that a call
+            names goes before a `max_new_tokens` of the bundle.
         min_new_tokens: tokens before which an answer does not end; goes before `min_length`.
         min_length: likewise, prompt included.
         stop_strings: an answer ends where one of them appears; the text ends before it. One that is a special token,
