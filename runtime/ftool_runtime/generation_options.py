@@ -4,80 +4,38 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.generation.stream import TextStream
+from ftool_runtime.generation_flags import FLAGS
 from ftool_runtime.tasks import Generator, TextGenerator
 from ftool_runtime.tasks.encoder_model import EncoderModel
 
-_NAMES: Final = (
-    "max_new_tokens",
-    "min_new_tokens",
-    "num_beams",
-    "length_penalty",
-    "repetition_penalty",
-    "no_repeat_ngram_size",
-    "do_sample",
-    "temperature",
-    "top_p",
-    "min_p",
-    "seed",
-    "stop_strings",
-    "source_language",
-    "target_language",
-    "overflow",
-)
-
 
 def add_generation_flags(parser: argparse.ArgumentParser) -> None:
-    """The fields of a generation config that are worth a flag."""
+    """The flags of `generation_flags`; those of sampling imply it."""
     group = parser.add_argument_group("models that generate text")
-    group.add_argument("--max-new-tokens", type=int, metavar="N", help="tokens of an answer at most")
-    group.add_argument("--min-new-tokens", type=int, metavar="N", help="tokens of an answer at least")
-    group.add_argument(
-        "--num-beams", type=int, metavar="N", help="answers followed at once, for the best one"
-    )
-    group.add_argument(
-        "--length-penalty", type=float, metavar="P", help="beams: above 0 longer answers, below 0 shorter"
-    )
-    group.add_argument(
-        "--repetition-penalty", type=float, metavar="P", help="above 1 fewer tokens that were there before"
-    )
-    group.add_argument("--no-repeat-ngram-size", type=int, metavar="N", help="no N tokens come twice")
-    group.add_argument(
-        "--do-sample", action="store_true", default=None, help="draw tokens by their probability"
-    )
-    group.add_argument(
-        "--temperature", type=float, help="draw likelier tokens (below 1) or others; implies sampling"
-    )
-    group.add_argument(
-        "--top-p", type=float, help="draw from the best tokens of this probability; implies sampling"
-    )
-    group.add_argument(
-        "--min-p",
-        type=float,
-        help="draw from tokens of this share of the best one's probability; implies sampling",
-    )
-    group.add_argument("--seed", type=int, help="where the draws start; implies sampling")
-    group.add_argument(
-        "--stop",
-        action="append",
-        dest="stop_strings",
-        metavar="TEXT",
-        help="end before this; may be repeated",
-    )
-    group.add_argument("--source-language", metavar="CODE", help="what a translator reads")
-    group.add_argument("--target-language", metavar="CODE", help="what a translator writes")
-    group.add_argument(
-        "--overflow", choices=("refuse", "cut"), help="what becomes of a text that is too long"
-    )
+    for flag in FLAGS:
+        if flag.kind is bool:
+            group.add_argument(flag.option, action="store_true", default=None, help=flag.help)
+            continue
+        group.add_argument(
+            flag.option,
+            dest=flag.name,
+            type=flag.kind,
+            metavar=flag.metavar,
+            choices=flag.choices or None,
+            action="append" if flag.many else "store",
+            help=f"{flag.use}: {flag.help}",
+        )
 
 
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
     """The flags that were given, as a call's options."""
-    given = {name: getattr(options, name) for name in _NAMES if getattr(options, name) is not None}
-    if {"temperature", "top_p", "min_p", "seed"} & given.keys():
+    values = {flag.name: getattr(options, flag.name) for flag in FLAGS}
+    given = {name: value for name, value in values.items() if value is not None}
+    if any(flag.use == "sampling" and flag.name in given for flag in FLAGS):
         given.setdefault("do_sample", True)
     return given
 

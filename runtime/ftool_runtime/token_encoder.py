@@ -20,13 +20,16 @@ class Tokens(NamedTuple):
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":
-    """The tokenizer in the `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
+    """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError where it can't be used."""
     from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
 
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # tokenizers raises nothing more specific
         raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 class TokenEncoder:
@@ -40,7 +43,6 @@ class TokenEncoder:
             raise BundleError(
                 f"input.max_length is {contract.max_length}, and the special tokens alone take {special}"
             )
-        tokenizer.no_padding()
         tokenizer.enable_truncation(contract.max_length)
         self._tokenizer = tokenizer
         self._max_length = contract.max_length

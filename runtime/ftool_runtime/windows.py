@@ -51,7 +51,6 @@ class WindowEncoder:
                 f"a stride of {stride} tokens needs a larger input.max_length than {contract.max_length}, of which "
                 f"special tokens take {special}"
             )
-        tokenizer.no_padding()
         strategy = "only_second" if with_question else "only_first"
         tokenizer.enable_truncation(contract.max_length, stride=stride, strategy=strategy)
         self._tokenizer = tokenizer

@@ -1,6 +1,7 @@
 """What the networks of all tasks have in common: an encoder, and one output made of it."""
 
 import inspect
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class EncoderNetwork(nn.Module):
+class EncoderNetwork(nn.Module, ABC):
     """An encoder and what a task makes of it.
 
     `forward(input_ids, attention_mask, token_type_ids=None)` takes int64 (batch, sequence), the mask 0 on padding,
@@ -30,9 +31,9 @@ class EncoderNetwork(nn.Module):
         return self.encoder.config
 
     @property
+    @abstractmethod
     def width(self) -> int:
         """How many numbers a row, or a token, gets."""
-        raise NotImplementedError
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
         """The encoder's own output; the arguments are `forward`'s."""

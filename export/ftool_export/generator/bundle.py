@@ -79,8 +79,7 @@ def write_bundle(
                 raise GateRefusedError(verdict)
             quantized = settings.plan.quantize_products is not None
             make_golden(loaded, model, rows, quantized=quantized).write(folder)
-            evidence = {"checkpoint_sha256": weights_sha256(loaded.model)}
-            evidence |= _evidence(exact_difference, verdict, model, rows)
+            evidence = _evidence(loaded, exact_difference, verdict, model, rows)
         write_card(model_card(_manifest(settings, loaded, graphs, folder, evidence)), folder)
         manifest = _manifest(settings, loaded, graphs, folder, evidence)
         manifest.write(folder)
@@ -136,8 +135,11 @@ def _manifest(
     )
 
 
-def _evidence(exact_difference: float, verdict: Verdict, model: Any, rows: TokenRows) -> dict[str, Any]:
+def _evidence(
+    loaded: LoadedGenerator, exact_difference: float, verdict: Verdict, model: Any, rows: TokenRows
+) -> dict[str, Any]:
     return {
+        "checkpoint_sha256": weights_sha256(loaded.model),
         "gate": verdict.to_json(),
         "fp32_graph": {"largest_logit_difference": exact_difference},
         "latency_ms": {

@@ -10,9 +10,9 @@ from ftool_runtime.bundle_paths import CHAT_TEMPLATE_FILE, TOKENIZER_FILE, path_
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.generation.chat_template import ChatTemplate
 from ftool_runtime.generation.config import GenerationConfig
-from ftool_runtime.generation.tokenizing import TextTokens, read_tokenizer
+from ftool_runtime.generation.tokenizing import TextTokens
 from ftool_runtime.manifest import Manifest
-from ftool_runtime.token_encoder import text_problem
+from ftool_runtime.token_encoder import read_tokenizer, text_problem
 
 TOKENIZER_CONFIG_FILE: Final = "tokenizer_config.json"
 

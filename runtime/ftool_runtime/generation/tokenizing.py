@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.token_encoder import text_problem
+from ftool_runtime.errors import InputError
+from ftool_runtime.token_encoder import read_tokenizer, text_problem
 
 
 class TextTokens:
@@ -81,16 +81,3 @@ class TextTokens:
     def _letters(self, number: int) -> list[int]:
         model = self.tokenizer.model
         return [token.id for letter in self.special[number] for token in model.tokenize(letter)]
-
-
-def read_tokenizer(path: Path) -> Any:
-    """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError where it can't be used."""
-    from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
-
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # tokenizers raises nothing more specific
-        raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer

@@ -192,6 +192,8 @@ class KnowledgeBase:
         vector: NDArray[np.float32] = np.asarray(
             self._embedder([question], kind="query")[0], dtype=np.float32
         )
+        if not np.isfinite(vector).all():
+            raise InputError("the embedder gives the question a vector that holds what is no number")
         return vector
 
 

@@ -3,7 +3,7 @@
 import multiprocessing
 import pickle
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -57,6 +57,19 @@ def test_embeddings_find_what_is_near(write_base: Writer, embedder: Any) -> None
         assert best.text == "Accounts are kept until you close them."
         assert (best.bm25_rank, best.embedding_rank) == (None, 1)
         assert embedder.kinds[-1] == "query"
+
+
+def test_an_embedder_that_gives_no_numbers_is_named(write_base: Writer, embedder: Any) -> None:
+    class Broken:
+        dimension, fingerprint = embedder.dimension, embedder.fingerprint
+
+        def __call__(self, texts: Sequence[str], *, kind: str) -> Any:
+            return np.full((len(texts), self.dimension), np.nan, np.float32)
+
+    with KnowledgeBase.open(write_base(DOCUMENTS, embedder), embedder=Broken()) as base:
+        with pytest.raises(InputError, match="the embedder gives the question a vector"):
+            base.search("words")
+        assert base.search("passage", mode="bm25") is not None
 
 
 def test_embeddings_are_searched_exactly(write_base: Writer, embedder: Any) -> None:

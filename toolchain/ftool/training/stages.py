@@ -66,7 +66,6 @@ def train_weights(
         measure=measure_on_validation(loaded, objective),
         folder=folder,
         resume_from=resume_from,
-        keep_start=True,
         begin=lambda: model.head.load_state_dict(start_head),
     )
 

@@ -27,7 +27,6 @@ def train_encoder(
     measure: Measure,
     folder: Path,
     resume_from: Path | None = None,
-    keep_start: bool = False,
     begin: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Fine-tune all weights of `model`, or adapters that are merged afterwards; what happened, as plain JSON.
@@ -43,8 +42,7 @@ def train_encoder(
         measure: takes `network` in evaluation mode; gives "loss", and "score", of which more is better.
         folder: where checkpoints go.
         resume_from: the checkpoint to go on from.
-        keep_start: whether the weights that were handed in are among those to choose from; not where a layer is random.
-        begin: changes the weights that training begins with, once those handed in are measured.
+        begin: changes the weights that training begins with; those handed in are then a choice too. None: none is.
 
     Raises TrainingError where the loss is no longer a number, or the disk is full.
     """
@@ -60,9 +58,8 @@ def train_encoder(
         callbacks=callbacks(settings),
     )
     trainer.train_lengths, trainer.measure = rows.lengths, measure
-    best = keep_best(
-        trainer, network, folder=folder, resume_from=resume_from, keep_start=keep_start, begin=begin
-    )
+    keep = begin is not None
+    best = keep_best(trainer, network, folder=folder, resume_from=resume_from, keep_start=keep, begin=begin)
     happened = asdict(best)
     model.eval()
     if settings.method == "lora":
