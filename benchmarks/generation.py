@@ -24,10 +24,10 @@ from ftool.bench.engines import Engine, EngineProcess, started
 from ftool.bench.measure import SETTLE_S
 from ftool.machine import describe_machine
 from ftool.tables import format_table
-from ftool_export.generator import load_generator
-from ftool_export.generator.export import export_generator
+from ftool_export.checkpoints.generator import load_generator
+from ftool_export.generator_pipeline import export_generator
 from ftool_export.settings import ExportSettings
-from ftool_runtime.threads import resolve_threads
+from ftool_runtime.session.threads import resolve_threads
 
 NEW = 64  # tokens of every answer
 OURS = "ftool-w8"

@@ -101,7 +101,7 @@ ENGINES = {"bundle": load_bundle, "torch": load_torch, "optimum": load_optimum}
 def main() -> None:
     """Load the engine, then answer until standard input ends."""
     from ftool.bench.worker import reply_stream, versions
-    from ftool_runtime.peak_memory import peak_memory_mb
+    from ftool_runtime.session.memory_usage import peak_memory_mb
 
     replies = reply_stream()
     kind, folder, task, threads = sys.argv[1:]

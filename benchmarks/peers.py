@@ -16,10 +16,10 @@ from ftool.bench.engines import Engine, EngineProcess
 from ftool.bench.measure import BenchSettings
 from ftool.bench.report import sentences, table
 from ftool.bench.run import Placement, bench, engines_of
-from ftool.data import load_dataset
-from ftool.model_folder import ModelFolder
-from ftool.recipe import Recipe
+from ftool.data.load import load_dataset
+from ftool.recipe.settings import Recipe
 from ftool.tables import format_table
+from ftool.workspace import ModelFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.commands import DATA, write_result
-from ftool.indexing.cutting import CutSettings, DocumentCutter
-from ftool.indexing.store import KnowledgeBaseWriter, new_meta
-from ftool.indexing.tokens import WordCounter
-from ftool.indexing.types import CutPassage, Document
 from ftool.machine import describe_machine
+from ftool.search.chunks import CutSettings, DocumentCutter
+from ftool.search.store import KnowledgeBaseWriter, new_meta
+from ftool.search.tokens import WordCounter
+from ftool.search.types import CutPassage, Document
 from ftool_runtime.knowledge import KnowledgeBase
 
 DIMENSION = 384  # as minilm's

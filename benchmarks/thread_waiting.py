@@ -54,7 +54,7 @@ def main() -> None:
 def token_ms(bundle: Path, entries: dict[str, str], threads: int) -> float:
     """Milliseconds of a token after the first, the median of some calls, with these entries in its sessions."""
     import ftool_runtime
-    from ftool_runtime import onnx_session
+    from ftool_runtime.session import onnx_session
 
     def with_entries(onnxruntime: Any, settings: Any) -> Any:
         options = onnxruntime.SessionOptions()

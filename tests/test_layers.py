@@ -14,9 +14,7 @@ SOURCES = {
     "ftool_runtime": REPOSITORY / "runtime" / "ftool_runtime",
 }
 FORBIDDEN = {"ftool": set(), "ftool_export": {"ftool"}, "ftool_runtime": {"ftool", "ftool_export"}}
-CHAT_TEMPLATE = (
-    SOURCES["ftool_runtime"] / "generation" / "chat_template.py"
-)  # the one file that needs the extra [chat]
+CHAT_TEMPLATE = SOURCES["ftool_runtime"] / "chat" / "template.py"  # the one file that needs the extra [chat]
 RUNTIME_MAY_IMPORT = {"ftool_runtime", "numpy", "onnxruntime", "tokenizers"} | sys.stdlib_module_names
 
 

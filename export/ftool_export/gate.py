@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ftool_export.examples import Examples
+from ftool_export.examples.base import Examples
 from ftool_export.tolerances import Tolerance
-from ftool_runtime.engine import Outputs
+from ftool_runtime.session.encoder_engine import Outputs
 
 ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
 

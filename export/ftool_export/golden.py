@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from ftool_export.guards import FP32_TOLERANCE
-from ftool_runtime.engine import Outputs
-from ftool_runtime.golden import Golden, largest_difference
-from ftool_runtime.token_encoder import text_problem
+from ftool_export.graph.guards import FP32_TOLERANCE
+from ftool_runtime.bundle.golden import Golden, largest_difference
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import text_problem
 
 _INPUTS: Final = 16
 

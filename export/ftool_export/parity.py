@@ -8,20 +8,20 @@ from typing import Any, Final
 import numpy as np
 
 import ftool_runtime as ft
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.encoder.loaded import LoadedEncoder
+from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.encoder_inference import compute_outputs
 from ftool_export.errors import ExportError
-from ftool_export.examples import Examples, shown
-from ftool_export.graph_session import GraphSession
+from ftool_export.examples.base import Examples, shown
+from ftool_export.examples.sampling import spread
+from ftool_export.graph.probes import make_probes
+from ftool_export.graph.session import GraphSession
 from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstInput, made_from
-from ftool_export.probes import make_probes
-from ftool_export.sampling import spread
 from ftool_export.tolerances import tolerance_for
-from ftool_runtime.bundle_paths import MODEL_FILE
-from ftool_runtime.engine import Outputs
-from ftool_runtime.golden import largest_difference
-from ftool_runtime.manifest import Manifest
-from ftool_runtime.token_encoder import Tokens
+from ftool_runtime.bundle.golden import largest_difference
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import MODEL_FILE
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
 
 _ALONE: Final = 512  # inputs that are also asked alone
 

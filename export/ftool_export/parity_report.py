@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import nn
 
+from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.gate import ROUNDING
-from ftool_export.pretrained import weights_sha256
 from ftool_export.tolerances import Tolerance
-from ftool_runtime.manifest import Manifest
+from ftool_runtime.bundle.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)

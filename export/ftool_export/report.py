@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ftool_export.gate import Verdict
-from ftool_runtime.manifest import FileRecord
+from ftool_runtime.bundle.manifest import FileRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ftool_export.architectures import canonical_task
+from ftool_export.architectures.checks import canonical_task
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
-from ftool_export.precision import PrecisionPlan, precision_plan
+from ftool_export.quantization import PrecisionPlan, precision_plan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final, Self
 
-from ftool_export.guards import FP32_TOLERANCE
+from ftool_export.graph.guards import FP32_TOLERANCE
 
 # Probabilities of one text alone and in company: sums over padded rows come in another order.
 _REORDERED_SUMS: Final = 1e-5

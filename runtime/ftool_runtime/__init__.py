@@ -19,32 +19,23 @@ from ftool_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from ftool_runtime.entities import Entity
-    from ftool_runtime.generation.answers import GeneratedRow, Generation, LongGeneration
-    from ftool_runtime.generation.config import GenerationConfig
-    from ftool_runtime.generation.golden import GenerationGolden
-    from ftool_runtime.generation.stream import TextStream
-    from ftool_runtime.generation_timing import GenerationBenchReport
+    from ftool_runtime.bundle.generation_golden import GenerationGolden
+    from ftool_runtime.bundle.manifest import Manifest
+    from ftool_runtime.bundle.verify import VerifyReport, verify
+    from ftool_runtime.decoding.config import GenerationConfig
+    from ftool_runtime.decoding.results import GeneratedRow, Generation, LongGeneration
+    from ftool_runtime.decoding.stream import TextStream
     from ftool_runtime.loading import load
-    from ftool_runtime.manifest import Manifest
-    from ftool_runtime.tasks import (
-        Answer,
-        Candidate,
-        Classification,
-        Embedder,
-        Embedding,
-        Entities,
-        LabelScore,
-        Reader,
-        Score,
-        Seq2SeqGenerator,
-        TextClassifier,
-        TextGenerator,
-        TokenTagger,
-    )
-    from ftool_runtime.tasks.chat import ChatSession
-    from ftool_runtime.timing import BenchReport, bench
-    from ftool_runtime.verifying import VerifyReport, verify
+    from ftool_runtime.models.chat_session import ChatSession
+    from ftool_runtime.models.classifier import Classification, LabelScore, Score, TextClassifier
+    from ftool_runtime.models.embedder import Embedder, Embedding
+    from ftool_runtime.models.reader import Answer, Candidate, Reader
+    from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator
+    from ftool_runtime.models.tagger import Entities, TokenTagger
+    from ftool_runtime.models.text_generator import TextGenerator
+    from ftool_runtime.postprocessing.entities import Entity
+    from ftool_runtime.tools.bench import BenchReport, bench
+    from ftool_runtime.tools.generation_bench import GenerationBenchReport
 
 __version__ = "0.1.0"
 
@@ -89,34 +80,34 @@ __all__ = [
 
 # Imported when first asked for: an app imports this package when it starts, and loads a model when it needs one.
 _LATER = {
-    "Answer": "ftool_runtime.tasks",
-    "BenchReport": "ftool_runtime.timing",
-    "Candidate": "ftool_runtime.tasks",
-    "ChatSession": "ftool_runtime.tasks.chat",
-    "Classification": "ftool_runtime.tasks",
-    "Embedder": "ftool_runtime.tasks",
-    "Embedding": "ftool_runtime.tasks",
-    "Entities": "ftool_runtime.tasks",
-    "Entity": "ftool_runtime.entities",
-    "GeneratedRow": "ftool_runtime.generation.answers",
-    "Generation": "ftool_runtime.generation.answers",
-    "GenerationBenchReport": "ftool_runtime.generation_timing",
-    "GenerationConfig": "ftool_runtime.generation.config",
-    "GenerationGolden": "ftool_runtime.generation.golden",
-    "LabelScore": "ftool_runtime.tasks",
-    "LongGeneration": "ftool_runtime.generation.answers",
-    "Manifest": "ftool_runtime.manifest",
-    "Reader": "ftool_runtime.tasks",
-    "Score": "ftool_runtime.tasks",
-    "Seq2SeqGenerator": "ftool_runtime.tasks",
-    "TextClassifier": "ftool_runtime.tasks",
-    "TextGenerator": "ftool_runtime.tasks",
-    "TextStream": "ftool_runtime.generation.stream",
-    "TokenTagger": "ftool_runtime.tasks",
-    "VerifyReport": "ftool_runtime.verifying",
-    "bench": "ftool_runtime.timing",
+    "Answer": "ftool_runtime.models.reader",
+    "BenchReport": "ftool_runtime.tools.bench",
+    "Candidate": "ftool_runtime.models.reader",
+    "ChatSession": "ftool_runtime.models.chat_session",
+    "Classification": "ftool_runtime.models.classification",
+    "Embedder": "ftool_runtime.models.embedder",
+    "Embedding": "ftool_runtime.models.embedder",
+    "Entities": "ftool_runtime.models.tagger",
+    "Entity": "ftool_runtime.postprocessing.entities",
+    "GeneratedRow": "ftool_runtime.decoding.results",
+    "Generation": "ftool_runtime.decoding.results",
+    "GenerationBenchReport": "ftool_runtime.tools.generation_bench",
+    "GenerationConfig": "ftool_runtime.decoding.config",
+    "GenerationGolden": "ftool_runtime.bundle.generation_golden",
+    "LabelScore": "ftool_runtime.models.classification",
+    "LongGeneration": "ftool_runtime.decoding.results",
+    "Manifest": "ftool_runtime.bundle.manifest",
+    "Reader": "ftool_runtime.models.reader",
+    "Score": "ftool_runtime.models.classification",
+    "Seq2SeqGenerator": "ftool_runtime.models.seq2seq_generator",
+    "TextClassifier": "ftool_runtime.models.classifier",
+    "TextGenerator": "ftool_runtime.models.text_generator",
+    "TextStream": "ftool_runtime.decoding.stream",
+    "TokenTagger": "ftool_runtime.models.tagger",
+    "VerifyReport": "ftool_runtime.bundle.verify",
+    "bench": "ftool_runtime.tools.bench",
     "load": "ftool_runtime.loading",
-    "verify": "ftool_runtime.verifying",
+    "verify": "ftool_runtime.bundle.verify",
 }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from ftool_runtime.cli import main
+from ftool_runtime.tools.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError
-from ftool_runtime.manifest import Manifest
-from ftool_runtime.onnx_session import Device, Profile, SessionSettings
-from ftool_runtime.tasks import TASKS
-from ftool_runtime.threads import resolve_threads
+from ftool_runtime.models.tasks import TASKS
+from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
+from ftool_runtime.session.threads import resolve_threads
 
 
 def load(

@@ -9,9 +9,9 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
-from ftool_export.classifier import load_classifier
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.graph.source_graph import SourceGraph, capture_source
 from ftool_export.passes import PassSettings
-from ftool_export.source_graph import SourceGraph, capture_source
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = [

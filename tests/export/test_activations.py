@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from ftool_export.activations import activation_peaks
+from ftool_export.graph.activations import activation_peaks
+from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
-from ftool_export.source_graph import SourceGraph
 
 
 def test_peaks_are_what_torch_computes(source: SourceGraph, tiny: PassSettings, texts: list[str]) -> None:

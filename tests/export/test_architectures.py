@@ -10,16 +10,16 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from ftool_export.architectures import attention_layers, canonical_task, check_exportable
-from ftool_export.attention import IMPLEMENTATION, attention_at_the_source
-from ftool_export.capture import capture
-from ftool_export.classifier import load_classifier
+from ftool_export.architectures.checks import attention_layers, canonical_task, check_exportable
+from ftool_export.capture.attention import IMPLEMENTATION, attention_at_the_source
+from ftool_export.capture.encoder import capture
+from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.errors import ExportError
-from ftool_export.graph_session import GraphSession
-from ftool_export.guards import count_operators
+from ftool_export.graph.guards import count_operators
+from ftool_export.graph.session import GraphSession
+from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.passes import PassSettings
-from ftool_export.precision import PRECISIONS, quantize
-from ftool_export.source_graph import SourceGraph
+from ftool_export.quantization import PRECISIONS, quantize
 
 slow = pytest.mark.slow
 

@@ -14,16 +14,14 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
-from ftool_export.classifier import (
-    CheckpointError,
+from ftool_export.checkpoints.classifier import (
     LoadedClassifier,
-    compute_features,
-    compute_logits,
-    count_truncated,
     create_classifier,
     load_classifier,
     save_classifier,
 )
+from ftool_export.checkpoints.classifier_inference import compute_features, compute_logits, count_truncated
+from ftool_export.errors import CheckpointError
 
 WORDS = [
     "[PAD]",

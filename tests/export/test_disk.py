@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ftool_export.classifier import load_classifier, save_classifier
-from ftool_export.disk import disk_errors
-from ftool_export.sampling import spread
+from ftool_export.bundle.disk import disk_errors
+from ftool_export.checkpoints.classifier import load_classifier, save_classifier
+from ftool_export.examples.sampling import spread
 
 LIMIT = 2_000  # bytes a file may have
 

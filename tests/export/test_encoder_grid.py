@@ -13,18 +13,22 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from ftool_export.architectures_page import architectures_page
-from ftool_export.classifier import ClassificationExamples, load_classifier
-from ftool_export.embedder import EmbeddingExamples, load_embedder
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.encoder.support import SUPPORTED, TASKS, Supported
-from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.architectures.encoders import SUPPORTED, TASKS, Supported
+from ftool_export.architectures.page import architectures_page
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.embedder import load_embedder
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import create_reader, load_reader
+from ftool_export.checkpoints.tagger import load_tagger
+from ftool_export.examples.classification import ClassificationExamples
+from ftool_export.examples.embedding import EmbeddingExamples
+from ftool_export.examples.questions import QuestionExamples
+from ftool_export.examples.tagging import TaggingExamples
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.reader import QuestionExamples, create_reader, load_reader
+from ftool_export.pipeline import export_checkpoint
 from ftool_export.settings import ExportSettings
-from ftool_export.tagger import TaggingExamples, load_tagger
-from ftool_runtime.manifest import Manifest
+from ftool_runtime.bundle.manifest import Manifest
 
 WriteCheckpoint = Callable[..., Path]
 
@@ -129,7 +133,7 @@ def test_a_bundle_answers_as_torch_does_in_every_shape(
 def test_docs_list_the_architectures_that_are_tried() -> None:
     page = Path(__file__).parents[2] / "docs" / "architectures.md"
     assert page.read_text(encoding="utf-8") == architectures_page(), (
-        "python -m ftool_export.architectures_page docs/…"
+        "python -m ftool_export.architectures.page docs/…"
     )
 
 

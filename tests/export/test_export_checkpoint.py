@@ -12,23 +12,21 @@ import pytest
 from transformers import AutoConfig, AutoTokenizer
 
 import ftool_runtime as ft
-from ftool_export import bundle, bundle_writer
-from ftool_export.classifier import (
-    CheckpointError,
-    ClassificationExamples,
-    compute_logits,
-    load_classifier,
-)
-from ftool_export.errors import ExportError
-from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.bundle import encoder_bundle as bundle
+from ftool_export.bundle import writer as bundle_writer
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.errors import CheckpointError, ExportError
+from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.golden import choose_inputs
+from ftool_export.graph.probes import SAMPLE_TEXTS
 from ftool_export.parity import parity
 from ftool_export.parity_report import ParityReport
 from ftool_export.passes import PassSettings
-from ftool_export.probes import SAMPLE_TEXTS
+from ftool_export.pipeline import export_checkpoint
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
-from ftool_runtime.manifest import Manifest
+from ftool_runtime.bundle.manifest import Manifest
 
 WriteCheckpoint = Callable[..., Path]
 

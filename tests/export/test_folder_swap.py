@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ftool_export import folder_swap
-from ftool_export.folder_swap import replacing_folder
+from ftool_export.bundle import folder_swap
+from ftool_export.bundle.folder_swap import replacing_folder
 
 
 @pytest.fixture

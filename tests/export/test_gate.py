@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ftool_export.gate import Verdict, advise
-from ftool_export.generator.tolerances import TOLERANCES
+from ftool_export.generator_tolerances import TOLERANCES
 
 VERDICT = Verdict(
     passed=True,

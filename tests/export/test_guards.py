@@ -8,17 +8,17 @@ import onnx_ir as ir
 import pytest
 
 from ftool_export.errors import ExportError, GuardError
-from ftool_export.guards import (
+from ftool_export.graph.guards import (
     check_answers,
     check_none_missed,
     check_quantized,
     check_structure,
     count_operators,
 )
+from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
-from ftool_export.precision import PRECISIONS, precision_plan, quantize
-from ftool_export.source_graph import SourceGraph
+from ftool_export.quantization import PRECISIONS, precision_plan, quantize
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ftool_export.model_card import model_card
-from ftool_runtime.manifest import (
+from ftool_export.bundle.card import model_card
+from ftool_runtime.bundle.manifest import (
     EmbeddingContract,
     EntityContract,
     GenerationContract,

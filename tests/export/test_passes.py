@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ftool_export.errors import ExportError
-from ftool_export.guards import count_operators
+from ftool_export.graph.guards import count_operators
 from ftool_export.passes import (
     PassSettings,
     drop_reshapes,

@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftool_export.candidate import Candidate
-from ftool_export.classifier import ClassificationExamples, LoadedClassifier, compute_logits
-from ftool_export.export_checkpoint import find_candidate
+from ftool_export.checkpoints.classifier import LoadedClassifier
+from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.gate import Verdict, judge_outputs
+from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
+from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.passes import PassSettings
-from ftool_export.precision import PRECISIONS, quantizable_layers
-from ftool_export.sensitivity import fewest_left_out, rank_layers
+from ftool_export.pipeline import find_candidate
+from ftool_export.quantization import PRECISIONS, quantizable_layers
 from ftool_export.settings import ExportSettings
-from ftool_export.source_graph import SourceGraph
 
 
 def verdict(passed: bool) -> Verdict:
@@ -89,8 +91,8 @@ def test_a_refused_graph_is_mended_by_leaving_layers_out(
 
 
 def _distance(source: SourceGraph, tiny: PassSettings, texts: list[str], reference: np.ndarray) -> float:
-    from ftool_export.graph_session import GraphSession
-    from ftool_export.precision import quantize
+    from ftool_export.graph.session import GraphSession
+    from ftool_export.quantization import quantize
 
     graph = quantize(source.model, PRECISIONS["int8"], tiny, source.expected, source.probes)
     rows = source.loaded.tokenize(texts)

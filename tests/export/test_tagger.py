@@ -17,23 +17,18 @@ from transformers import (
 )
 
 import ftool_runtime as ft
-from ftool_export.encoder.inference import compute_outputs
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger, save_tagger
 from ftool_export.errors import CheckpointError
-from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.examples.tagging import TaggingExamples
 from ftool_export.parity import parity
+from ftool_export.pipeline import export_checkpoint
 from ftool_export.settings import ExportSettings
-from ftool_export.tagger import (
-    LoadedTagger,
-    TaggingExamples,
-    create_tagger,
-    load_tagger,
-    make_windows,
-    save_tagger,
-)
-from ftool_runtime.entities import AGGREGATIONS, find_entities, trimmed
-from ftool_runtime.manifest import InputContract, Manifest
-from ftool_runtime.stitching import stitched
-from ftool_runtime.windows import Window, WindowEncoder
+from ftool_export.tokenizers.tagger_windows import make_windows
+from ftool_runtime.bundle.manifest import InputContract, Manifest
+from ftool_runtime.postprocessing.entities import AGGREGATIONS, find_entities, trimmed
+from ftool_runtime.postprocessing.window_stitching import stitched
+from ftool_runtime.text.windows import Window, WindowEncoder
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TEXTS = (

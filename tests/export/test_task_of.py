@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ftool_export.pretrained import task_of
+from ftool_export.checkpoints.pretrained import task_of
 
 
 @pytest.mark.parametrize(

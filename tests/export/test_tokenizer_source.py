@@ -16,10 +16,10 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from ftool_export.errors import CheckpointError
-from ftool_export.tokenizer_source import load_tokenizer
-from ftool_export.tokenizer_texts import TEXTS
-from ftool_runtime.manifest import InputContract
-from ftool_runtime.token_encoder import TokenEncoder
+from ftool_export.tokenizers.source import load_tokenizer
+from ftool_export.tokenizers.texts import TEXTS
+from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.text.encode import TokenEncoder
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tokenizers"
 slow = pytest.mark.slow
@@ -228,7 +228,7 @@ def test_a_conversion_that_cuts_otherwise_is_refused_with_the_text(
     train_pieces: Callable[..., Path], write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write("deberta-v2", spm_model=train_pieces(**DEBERTA))
-    monkeypatch.setattr("ftool_export.tokenizer_source._with_table", lambda tokenizer, _: tokenizer)
+    monkeypatch.setattr("ftool_export.tokenizers.source._with_table", lambda tokenizer, _: tokenizer)
     with pytest.raises(
         CheckpointError, match=r"spm.model: '.*' is cut into .* by this file, but into .*\[UNK\]"
     ):

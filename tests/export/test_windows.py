@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertTokenizerFast, GPT2TokenizerFast
 
+from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.manifest import InputContract
-from ftool_runtime.windows import Window, WindowEncoder
+from ftool_runtime.text.windows import Window, WindowEncoder
 
 MAX_LENGTH, STRIDE = 24, 5
 ALPHABET = "ab ceé e\u0301\t\n你好中文字。日本 שלום עולם 😀👩\u200d👩\u200d👧 ﬁ ﷺ .,'\"-123 Ünïcode \u200b the was kwa"

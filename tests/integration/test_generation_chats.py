@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ftool_runtime.generation.chat_tokens import ChatTokens
-from ftool_runtime.generation.config import GenerationConfig
-from ftool_runtime.generation.tokenizing import TextTokens
-from ftool_runtime.integrity import file_record
-from ftool_runtime.manifest import GenerationContract, InputContract, Manifest, Precision
+from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
+from ftool_runtime.chat.tokens import ChatTokens
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.text.generation_tokens import TextTokens
 
 CHATML = (
     "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}"

@@ -16,13 +16,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
 import ftool_runtime as ft
-from ftool_export.bundle_writer import write_model
-from ftool_export.generator import LoadedGenerator
-from ftool_export.generator.precision import capture_generator
+from ftool_export.bundle.writer import write_model
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.generator_quantization import capture_generator
 from ftool_export.passes import PassSettings
-from ftool_runtime.generation.memory import Memory
-from ftool_runtime.integrity import file_record
-from ftool_runtime.manifest import GenerationContract, InputContract, Manifest, Precision
+from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
+from ftool_runtime.session.decoder.prefix_cache import Memory
 
 VOCABULARY, POSITIONS, END = 200, 96, 2
 IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": END}

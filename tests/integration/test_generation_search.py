@@ -16,13 +16,13 @@ import torch
 import transformers
 from transformers.generation import logits_process as theirs
 
-from ftool_runtime.generation.beams import BeamRow, beam_search
-from ftool_runtime.generation.config import GenerationConfig
-from ftool_runtime.generation.config_checks import without_effect
-from ftool_runtime.generation.draws import draw, draw_without_replacement, random_of
-from ftool_runtime.generation.probabilities import softmax
-from ftool_runtime.generation.rules import RowFacts, apply, rules_of
-from ftool_runtime.generation.search import Row, search
+from ftool_runtime.decoding.beam_search import BeamRow, beam_search
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.decoding.config_checks import without_effect
+from ftool_runtime.decoding.greedy import Row, search
+from ftool_runtime.decoding.logits_processors import RowFacts, apply, rules_of
+from ftool_runtime.decoding.sampling import draw, draw_without_replacement, random_of
+from ftool_runtime.numerics import softmax
 
 VOCABULARY = 24
 END = 2

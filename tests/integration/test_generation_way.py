@@ -119,7 +119,7 @@ def test_a_translator_holds_no_chat(dates: Path, demo: dict[str, Any]) -> None:
 
 def test_the_device_verifies_the_bundle_without_torch(dates: Path, demo: dict[str, Any]) -> None:
     code = (
-        "import sys; from ftool_runtime.cli import main; status = main(sys.argv[1:]); "
+        "import sys; from ftool_runtime.tools.cli import main; status = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules; sys.exit(status)"
     )
     run = subprocess.run(

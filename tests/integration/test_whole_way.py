@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import ftool_runtime
 from ftool.cli import main
-from ftool.data import load_dataset
-from ftool.recipe import Recipe
+from ftool.data.load import load_dataset
+from ftool.recipe.settings import Recipe
 
 BUNDLE_FILES = {
     "MODEL_CARD.md",

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 import ftool_runtime as ft
-from ftool_runtime.golden import Golden
-from ftool_runtime.integrity import file_record
-from ftool_runtime.manifest import InputContract, Manifest, Precision
+from ftool_runtime.bundle.golden import Golden
+from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.manifest import InputContract, Manifest, Precision
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("turn", "the", "lights", "off", "on", "play", "music", "set", "a", "timer", "for", "ten", "minutes")

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool_runtime.batching import cut_into_runs, pad
-from ftool_runtime.manifest import InputContract
-from ftool_runtime.token_encoder import Tokens
+from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.session.batching import cut_into_runs, pad
+from ftool_runtime.text.encode import Tokens
 
 lengths = st.lists(st.integers(1, 200), max_size=60)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ftool_runtime as ft
-from ftool_runtime.manifest import InputContract, Precision
+from ftool_runtime.bundle.manifest import InputContract, Precision
 
 BundleMaker = Callable[..., Path]
 Reference = Callable[[str], NDArray[np.float64]]

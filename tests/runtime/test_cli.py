@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ftool_runtime import cli
+from ftool_runtime.tools import cli
 
 BundleMaker = Callable[..., Path]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.onnx_session import import_onnxruntime
+from ftool_runtime.session.onnx_session import import_onnxruntime
 
 pytestmark = pytest.mark.cuda
 

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 import ftool_runtime as ft
-from ftool_runtime.contracts import EmbeddingContract
+from ftool_runtime.bundle.contracts import EmbeddingContract
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.manifest import Manifest
 
 TEXTS = ["turn the lights off", "play music", "set a timer for ten"]
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from ftool_runtime.entities import (
+from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.postprocessing.entities import (
     Aggregation,
     Entity,
     TokenScores,
@@ -19,12 +20,11 @@ from ftool_runtime.entities import (
     probabilities,
     tags_of_words,
 )
-from ftool_runtime.manifest import InputContract
-from ftool_runtime.stitching import shared_tokens, stitched
-from ftool_runtime.tag_names import begins, split_tag
-from ftool_runtime.token_encoder import Tokens
-from ftool_runtime.windows import Window, WindowEncoder
-from ftool_runtime.words import join_words, split_words
+from ftool_runtime.postprocessing.tag_names import begins, split_tag
+from ftool_runtime.postprocessing.window_stitching import shared_tokens, stitched
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window, WindowEncoder
+from ftool_runtime.text.words import join_words, split_words
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 

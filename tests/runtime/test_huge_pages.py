@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ftool_runtime import huge_pages
+from ftool_runtime.session import huge_pages
 
 MAPS = """\
 10000000-10400000 rw-p 00000000 00:00 0 

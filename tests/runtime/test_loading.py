@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime import onnx_session
-from ftool_runtime.manifest import InputContract, Manifest, Precision
+from ftool_runtime.bundle.manifest import InputContract, Manifest, Precision
+from ftool_runtime.session import onnx_session
 
 BundleMaker = Callable[..., Path]
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ftool_runtime as ft
-from ftool_runtime.bundle_paths import check_relative, path_inside
-from ftool_runtime.manifest import FileRecord, Manifest
+from ftool_runtime.bundle.manifest import FileRecord, Manifest
+from ftool_runtime.bundle.paths import check_relative, path_inside
 
 
 def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime import cli
-from ftool_runtime.golden import Golden
-from ftool_runtime.manifest import QuestionContract
-from ftool_runtime.verifying import verify
+from ftool_runtime.bundle.golden import Golden
+from ftool_runtime.bundle.manifest import QuestionContract
+from ftool_runtime.bundle.verify import verify
+from ftool_runtime.tools import cli
 
 VOCABULARY = 17
 MAX_LENGTH, STRIDE = 16, 5
@@ -215,8 +215,8 @@ def test_info_leaves_out_what_does_not_apply(reader: ft.Reader) -> None:
 
 
 def test_verify_replays_questions(make_reader: Callable[..., Path]) -> None:
-    from ftool_runtime.integrity import file_record
-    from ftool_runtime.manifest import Manifest
+    from ftool_runtime.bundle.integrity import file_record
+    from ftool_runtime.bundle.manifest import Manifest
 
     folder = make_reader()
     asked = [{"question": "How long?", "context": CONTEXT}, {"question": "What?", "context": "a timer " * 20}]

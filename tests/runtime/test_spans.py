@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ftool_runtime.errors import BundleError
-from ftool_runtime.spans import Span, Spans, find_spans
-from ftool_runtime.token_encoder import Tokens
-from ftool_runtime.windows import Window
+from ftool_runtime.postprocessing.spans import Span, Spans, find_spans
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
 
 WORDS = tuple(f"w{number:02d}" for number in range(40))
 CONTEXT = " ".join(WORDS)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.text_files import ArrivingLines, read_batches, read_texts
+from ftool_runtime.text.files import ArrivingLines, read_batches, read_texts
 
 FileMaker = Callable[[str, str | bytes], Path]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime import threads
+from ftool_runtime.session import threads
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /sys")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime import timing
-from ftool_runtime.latency import Latency
-from ftool_runtime.peak_memory import peak_memory_mb
+from ftool_runtime.session.memory_usage import peak_memory_mb
+from ftool_runtime.tools import bench as timing
+from ftool_runtime.tools.latency import Latency
 
 
 def test_the_report_has_the_documented_keys_and_plausible_values(shared_bundle: Path) -> None:
@@ -73,6 +73,6 @@ def test_peak_memory_is_that_of_this_process() -> None:
 def test_peak_memory_leaves_out_what_the_starting_program_had() -> None:
     ballast = bytearray(200_000_000)
     ballast[::4096] = b"1" * len(ballast[::4096])  # touched, so resident
-    code = "from ftool_runtime.peak_memory import peak_memory_mb; print(peak_memory_mb())"
+    code = "from ftool_runtime.session.memory_usage import peak_memory_mb; print(peak_memory_mb())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 1 < float(run.stdout) < 150

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime import cli
-from ftool_runtime.golden import Golden
-from ftool_runtime.integrity import file_record
-from ftool_runtime.manifest import EntityContract, Manifest
-from ftool_runtime.verifying import verify
+from ftool_runtime.bundle.golden import Golden
+from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.manifest import EntityContract, Manifest
+from ftool_runtime.bundle.verify import verify
+from ftool_runtime.tools import cli
 
 VOCABULARY = 17
 MAX_LENGTH, STRIDE = 16, 5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.golden import Golden
+from ftool_runtime.bundle.golden import Golden
 
 BundleMaker = Callable[..., Path]
 Refresh = Callable[[Path], None]
@@ -18,8 +18,8 @@ Refresh = Callable[[Path], None]
 @pytest.fixture
 def refresh_manifest() -> Refresh:
     """Lists a bundle's files anew, as if it had been exported with them."""
-    from ftool_runtime.integrity import file_record
-    from ftool_runtime.manifest import Manifest
+    from ftool_runtime.bundle.integrity import file_record
+    from ftool_runtime.bundle.manifest import Manifest
 
     def refresh(bundle: Path) -> None:
         manifest = Manifest.read(bundle)

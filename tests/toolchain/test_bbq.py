@@ -11,15 +11,17 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from ftool.bias.bbq import NO_OPTION, judge_choices
-from ftool.bias.bbq_cases import Case, read_cases
-from ftool.bias.choosing import options_of_answers, options_of_scores
 from ftool.cli import main
-from ftool.data import DataError
-from ftool.recipe import DataSettings, Recipe
-from ftool_export.classifier import create_classifier, load_classifier, save_classifier
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.reader import QuestionExamples, create_reader, load_reader, save_reader
+from ftool.data.types import DataError
+from ftool.evaluation.bias.bbq import NO_OPTION, judge_choices
+from ftool.evaluation.bias.bbq_cases import Case, read_cases
+from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
+from ftool_export.checkpoints.classifier import create_classifier, load_classifier, save_classifier
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
+from ftool_export.examples.questions import QuestionExamples
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bbq"
 

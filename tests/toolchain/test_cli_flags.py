@@ -8,7 +8,9 @@ from click.testing import CliRunner
 
 from ftool.cli.flags import DataFlags, RecipeFlags, recipe_for
 from ftool.cli.options import data_options, recipe_options
-from ftool.recipe import DataSettings, Recipe, RecipeError
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.settings import Recipe
 from ftool_runtime.errors import FtoolError
 
 DATA = DataFlags(path="builtin:intents")

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ftool.data import DataError, load_dataset
-from ftool.data.cutting import cut_off, same_text
 from ftool.data.examples import Examples
-from ftool.recipe import DataSettings
+from ftool.data.load import load_dataset
+from ftool.data.splitting import cut_off, same_text
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 
 def examples(labels: list[tuple[str, ...]], texts: list[str] | None = None) -> Examples:

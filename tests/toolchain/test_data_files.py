@@ -9,10 +9,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ftool.data import DataError, load_dataset
-from ftool.data.hub import read_hub
-from ftool.data.sources import find_tables, read_file
-from ftool.recipe import DataSettings
+from ftool.data.load import load_dataset
+from ftool.data.sources.find import find_tables, read_file
+from ftool.data.sources.hub import read_hub
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 ROWS = [
     ("how are you, friend?", "greet"),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ftool.data import ClassificationData, DataError, Split, load_dataset, load_split, load_texts
-from ftool.recipe import DataSettings
+from ftool.data.load import load_dataset, load_split, load_texts
+from ftool.data.types import ClassificationData, DataError, Split
+from ftool.recipe.data_settings import DataSettings
 
 
 def write_csv(path: Path, labels: Sequence[str]) -> str:

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftool.data import DataError, GenerationData, load_generation_data, load_generation_split
-from ftool.data.dates import CHINESE, ENGLISH, UNSEEN_CHINESE, UNSEEN_ENGLISH, Draws, written
-from ftool.recipe import DataSettings, Recipe
+from ftool.data.generation import GenerationData
+from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.data.sources.dates import CHINESE, ENGLISH, UNSEEN_CHINESE, UNSEEN_ENGLISH, Draws, written
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 from ftool.recipe.shipped import shipped_recipe
 
 FORMS = (*ENGLISH, *CHINESE, *UNSEEN_ENGLISH, *UNSEEN_CHINESE)

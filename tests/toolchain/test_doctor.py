@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ftool import diagnosis
+from ftool import doctor as diagnosis
 from ftool.bases import BASES, NamedBase
 from ftool.cli import main
-from ftool.diagnosis import diagnose
+from ftool.doctor import diagnose
 from ftool_runtime.errors import RuntimeMissingError
-from ftool_runtime.threads import usable_threads
+from ftool_runtime.session.threads import usable_threads
 
 
 def without(package: str) -> Callable[[str], str]:

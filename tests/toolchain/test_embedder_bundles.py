@@ -10,9 +10,11 @@ from click.testing import CliRunner, Result
 
 import ftool_runtime as ft
 from ftool.cli import main
-from ftool.recipe import DataSettings, Recipe
-from ftool.tasks import feature_extraction as task
-from ftool_export.embedder import EmbeddingExamples, load_embedder
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
+from ftool.tasks import embedding as task
+from ftool_export.checkpoints.embedder import load_embedder
+from ftool_export.examples.embedding import EmbeddingExamples
 
 TRAINING = ("train.epochs=4", "train.learning_rate=5e-3", "train.batch_size=16", "train.threads=1")
 

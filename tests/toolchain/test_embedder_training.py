@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from ftool.recipe import DataSettings, Recipe, TrainSettings
-from ftool.results import TrainReport
-from ftool.tasks import feature_extraction as task
-from ftool.training import TrainingError, checkpoints
-from ftool_export.embedder import compute_vectors, load_embedder
+from ftool.evaluation.results import TrainReport
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.tasks import embedding as task
+from ftool.training import checkpoints
+from ftool.training.errors import TrainingError
+from ftool_export.checkpoints.embedder import load_embedder
+from ftool_export.checkpoints.embedder_inference import compute_vectors
 
 SMALL: dict[str, Any] = {
     "epochs": 8,

@@ -5,7 +5,8 @@ import pytest
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
 from ftool.data.similarity import SimilarityExample, SimilaritySplit
-from ftool.embedding_metrics import (
+from ftool.evaluation.metrics.classification import correlations
+from ftool.evaluation.metrics.embeddings import (
     Search,
     best_of,
     embedding_metrics,
@@ -14,7 +15,6 @@ from ftool.embedding_metrics import (
     search_metrics,
     search_of,
 )
-from ftool.metrics import correlations
 
 PAIRS = SimilaritySplit(
     [

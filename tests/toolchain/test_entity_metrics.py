@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
-from ftool.data.tag_schemes import spans_of_tags, tags_of_spans
-from ftool.entity_metrics import entity_f1, entity_metrics, entity_outcomes
+from ftool.data.rows.tag_schemes import spans_of_tags, tags_of_spans
+from ftool.evaluation.metrics.entities import entity_f1, entity_metrics, entity_outcomes
 
 TRUTH = [["B-per", "I-per", "O", "B-loc"], ["O", "B-loc", "B-loc"], ["B-org"]]
 ANSWERS = [["B-per", "I-per", "O", "B-per"], ["O", "B-loc", "I-loc"], ["O"]]

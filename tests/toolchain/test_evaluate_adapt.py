@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ftool.adaptation import adapt
+from ftool.adapt import adapt
 from ftool.cli import main
-from ftool.evaluation import evaluate
-from ftool.recipe import DataSettings, Recipe, TrainSettings
+from ftool.evaluation.evaluate import evaluate
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
 from ftool.tasks import get_task
-from ftool.training import train
-from ftool_export.classifier import load_classifier
+from ftool.train import train
+from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError
 
 TEXT = "rain soup rain"  # between two topics
@@ -269,7 +270,7 @@ def _answer(folder: Path, text: str) -> str:
 
 
 def _score(folder: Path, text: str, label: str) -> float:
-    from ftool_export.classifier import compute_logits
+    from ftool_export.checkpoints.classifier_inference import compute_logits
 
     loaded = load_classifier(folder / "run")
     return float(compute_logits(loaded, [text])[0, loaded.labels.index(label)])

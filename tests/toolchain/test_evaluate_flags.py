@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from ftool.cli import main
-from ftool.recipe import DataSettings, Recipe
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 
 
 def refused(folder: Path, *options: object) -> str:

@@ -10,11 +10,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from ftool import judging
 from ftool.cli import main
-from ftool.recipe import DataSettings, Recipe
-from ftool_export.classifier import create_classifier, save_classifier
-from ftool_runtime.manifest import Manifest
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
+from ftool.tasks import classification_judging as judging
+from ftool_export.checkpoints.classifier import create_classifier, save_classifier
+from ftool_runtime.bundle.manifest import Manifest
 
 LABELS = ("food", "music", "weather")
 

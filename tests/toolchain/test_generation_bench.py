@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from ftool.bench.texts import texts_to_time
 from ftool.cli import main
-from ftool.recipe import DataSettings, Recipe, TrainSettings
-from ftool.training import train
-from ftool_runtime.generation.tokenizing import TextTokens
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.train import train
+from ftool_runtime.text.generation_tokens import TextTokens
 
 CHARACTERS = "天地人你我他春夏秋冬山水火木金土日月星云风雨雪花鸟鱼虫草书画琴棋"
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftool.data import DataError, Message, load_dataset, load_generation_data, load_generation_split
-from ftool.data.conversations import conversation
-from ftool.data.cutting import same_text
-from ftool.data.generation import Example
-from ftool.recipe import DataSettings
+from ftool.data.generation import Example, Message
+from ftool.data.load import load_dataset
+from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.data.rows.conversations import conversation
+from ftool.data.splitting import same_text
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftool.generation_metrics import main_metric_of, score_called, text_metrics, token_metrics
-from ftool.recipe import DataSettings, Recipe, RecipeError, TrainSettings
+from ftool.evaluation.languages import sentences, units, writing_of
+from ftool.evaluation.metrics.generation import main_metric_of, score_called, text_metrics, token_metrics
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.settings import Recipe, TrainSettings
 from ftool.recipe.tasks import GENERATION_TASKS, METRICS
-from ftool.writing import sentences, units, writing_of
 from ftool_runtime.errors import InputError
 
 DOG = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]

@@ -23,17 +23,19 @@ from transformers import (
 )
 
 from ftool.bases import SCRATCH, BaseError, resolve_base
-from ftool.data import Example, Message
-from ftool.recipe import DataSettings, Recipe, RecipeError, TrainSettings
-from ftool.training import TrainingError
-from ftool.training.answers import assistant_turns, tokenize_answers, tokenize_examples, turn_end
+from ftool.data.generation import Example, Message
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.training.errors import TrainingError
 from ftool.training.generation_objective import JudgedSplit
-from ftool.training.scratch import FAMILIES, SIZES, create_scratch
-from ftool.training.scratch_tokenizer import count_altered, learn_tokenizer
+from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
+from ftool.training.scratch.models import FAMILIES, SIZES, create_scratch
+from ftool.training.scratch.tokenizer import count_altered, learn_tokenizer
 from ftool.training.token_batches import IGNORED, PairRows, joined
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.languages import answer_in, first_token, languages_of, source_prefix
 from ftool_export.errors import CheckpointError
-from ftool_export.generator import LoadedGenerator
-from ftool_export.generator.languages import answer_in, first_token, languages_of, source_prefix
 
 TEXTS = [
     "the weather is fine today",

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ftool.chance import Chance, metrics_of
-from ftool.data import load_generation_data, load_generation_split
-from ftool.generation_metrics import text_metrics
-from ftool.generation_outcomes import text_outcomes
-from ftool.recipe import DataSettings
-from ftool.slices import SliceSettings, slice_report
+from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.evaluation.confidence import Chance, metrics_of
+from ftool.evaluation.metrics.generation import text_metrics
+from ftool.evaluation.metrics.generation_per_example import text_outcomes
+from ftool.evaluation.slices import SliceSettings, slice_report
+from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import InputError
 
 WRITTEN = [

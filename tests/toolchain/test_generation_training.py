@@ -12,13 +12,15 @@ from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from ftool.cli import main
-from ftool.evaluation import evaluate
-from ftool.recipe import DataSettings, GenerationSettings, Recipe, TrainSettings
-from ftool.training import TrainingError, train
+from ftool.evaluation.evaluate import evaluate
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import GenerationSettings, Recipe, TrainSettings
+from ftool.train import train
 from ftool.training.checkpoints import MarkComplete
-from ftool_export.generator import generate_texts, load_generator
-from ftool_export.generator.checkpoint import save_generator
-from ftool_runtime.manifest import Languages
+from ftool.training.errors import TrainingError
+from ftool_export.checkpoints.generator import load_generator, save_generator
+from ftool_export.checkpoints.generator_inference import generate_texts
+from ftool_runtime.bundle.manifest import Languages
 
 
 def recipe(data: Path, task: str = "translation", base: str = "scratch:t5-tiny", **settings: Any) -> Recipe:

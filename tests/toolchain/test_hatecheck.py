@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from ftool.bias import hatecheck
 from ftool.cli import main
-from ftool.data import DataError
-from ftool.data.delimited import read_csv
-from ftool.recipe import DataSettings, Recipe, TrainSettings
-from ftool.training import train
-from ftool_export.classifier import compute_logits, load_classifier
+from ftool.data.sources.delimited import read_csv
+from ftool.data.types import DataError
+from ftool.evaluation.bias import hatecheck
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.train import train
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.classifier_inference import compute_logits
 from ftool_runtime.errors import InputError
 
 HEADER = ["", "functionality", "case_id", "test_case", "label_gold", "target_ident", "case_templ"]

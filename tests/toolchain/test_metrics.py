@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from ftool.calibration import expected_calibration_error, tune_thresholds
-from ftool.metrics import classification_metrics, main_metric, main_score
+from ftool.evaluation.metrics.calibration import expected_calibration_error, tune_thresholds
+from ftool.evaluation.metrics.classification import classification_metrics, main_metric, main_score
 
 LABELS = ("a", "b", "c")
 # Answers a a b c, truth a b b a: of a one of two answers is right and one of two examples found, and so on.

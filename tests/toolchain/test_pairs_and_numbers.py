@@ -14,11 +14,14 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 
 import ftool_runtime as ft
 from ftool.cli import main
-from ftool.data import DataError, load_dataset, load_split
-from ftool.recipe import DataSettings, Recipe, TrainSettings
-from ftool.tasks import text_classification as task
-from ftool.training import TrainingError
-from ftool_export.classifier import compute_logits, load_classifier
+from ftool.data.load import load_dataset, load_split
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.tasks import classification as task
+from ftool.training.errors import TrainingError
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.classifier_inference import compute_logits
 
 WORDS = ["rain", "sun", "wind", "cloud", "song", "band", "drum", "choir", "soup", "cheese", "apple", "rice"]
 FILLERS = ["the", "a", "please", "tell", "me", "about", "some", "more", "of", "and"]

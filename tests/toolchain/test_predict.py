@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from ftool.cli import main
-from ftool_runtime.integrity import file_record
-from ftool_runtime.manifest import InputContract, Manifest, Precision
+from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.manifest import InputContract, Manifest, Precision
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "stop", "go", "now")
 LABELS = ("go", "stop")

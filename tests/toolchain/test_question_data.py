@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.data import DataError
-from ftool.data.answer_places import PlaceReport, place_answers
-from ftool.data.cutting import same_text
 from ftool.data.load_questions import load_question_data, load_question_split, question_fingerprint
 from ftool.data.questions import Question
-from ftool.recipe import DataSettings
+from ftool.data.rows.answer_places import PlaceReport, place_answers
+from ftool.data.splitting import same_text
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 CONTEXT = "Emoji 😀 stand here. Paris is the capital of France, and Paris is old. Łódź 中文 too."
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.question_metrics import Judged, question_metrics, score_answers, tune_threshold
+from ftool.evaluation.metrics.answers import Judged, question_metrics, score_answers, tune_threshold
 
 SCORER = runpy.run_path(str(Path(__file__).resolve().parent.parent / "squad2_scorer.py"))
 TEXTS = st.text(alphabet="aant he.THE,bé中 -'_\t", max_size=14)

@@ -11,15 +11,17 @@ from click.testing import CliRunner, Result
 
 import ftool_runtime as ft
 from ftool.cli import main
-from ftool.exporting import check_parity
-from ftool.recipe import DataSettings, Recipe
+from ftool.export import check_parity
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 from ftool.tasks import question_answering as task
-from ftool_export.encoder.inference import compute_outputs
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
 from ftool_export.errors import CheckpointError
-from ftool_export.export_checkpoint import export_checkpoint
+from ftool_export.examples.questions import QuestionExamples
 from ftool_export.parity import parity
 from ftool_export.parity_report import ParityReport
-from ftool_export.reader import QuestionExamples, create_reader, load_reader, save_reader
+from ftool_export.pipeline import export_checkpoint
 from ftool_export.settings import ExportSettings
 
 TRAINING = (

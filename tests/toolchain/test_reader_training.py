@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 
 from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import Question, QuestionSplit
-from ftool.recipe import Recipe, RecipeError
+from ftool.recipe.errors import RecipeError
 from ftool.recipe.schema import build
+from ftool.recipe.settings import Recipe
 from ftool.tasks import get_task, question_answering
 from ftool.training.reader_objective import reader_examples, span_loss
 from ftool.training.reader_rows import answer_tokens, window_rows
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.reader import LoadedReader, create_reader, load_reader, make_windows
-from ftool_export.reader.windows import longest_question, question_lengths
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader
+from ftool_export.tokenizers.reader_windows import longest_question, make_windows, question_lengths
 from ftool_runtime.errors import InputError
-from ftool_runtime.spans import NO_ANSWER
-from ftool_runtime.token_encoder import Tokens
-from ftool_runtime.windows import Window
+from ftool_runtime.postprocessing.spans import NO_ANSWER
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
 
 
 @pytest.fixture(scope="module")

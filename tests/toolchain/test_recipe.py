@@ -9,17 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftool.recipe import (
-    GENERATION_TASKS,
-    DataSettings,
-    ExportRecipe,
-    GenerationSettings,
-    Recipe,
-    RecipeError,
-    TrainSettings,
-)
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.errors import RecipeError
 from ftool.recipe.schema import applies_to, explanation, field_types
+from ftool.recipe.settings import ExportRecipe, GenerationSettings, Recipe, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
+from ftool.recipe.tasks import GENERATION_TASKS
 
 MINIMAL = '[data]\npath = "builtin:intents"\n'
 

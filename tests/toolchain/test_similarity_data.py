@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ftool.data import DataError
 from ftool.data.load_similarity import load_similarity_data, load_similarity_split, similarity_fingerprint
 from ftool.data.similarity import SimilarityData, SimilarityExample
-from ftool.recipe import DataSettings
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:

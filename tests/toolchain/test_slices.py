@@ -11,19 +11,20 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from ftool.chance import Chance, estimates, metrics_of, wilson
-from ftool.classification_outcomes import classification_outcomes, number_outcomes
 from ftool.cli import main
-from ftool.data import DataError
 from ftool.data.similarity import SimilarityExample, SimilarityKind, SimilaritySplit
 from ftool.data.table import Row, Table
-from ftool.embedding_metrics import embedding_metrics, embedding_outcomes
-from ftool.metrics import classification_metrics, number_metrics
-from ftool.outcomes import Floats, RepeatedOutcomes, SummedOutcomes, averaged
-from ftool.recipe import DataSettings, Recipe, TrainSettings
-from ftool.slice_text import slice_text
-from ftool.slices import EMPTY, SliceSettings, slice_report, value_name
-from ftool.training import train
+from ftool.data.types import DataError
+from ftool.evaluation.confidence import Chance, estimates, metrics_of, wilson
+from ftool.evaluation.metrics.classification import classification_metrics, number_metrics
+from ftool.evaluation.metrics.classification_per_example import classification_outcomes, number_outcomes
+from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_outcomes
+from ftool.evaluation.per_example import Floats, RepeatedOutcomes, SummedOutcomes, averaged
+from ftool.evaluation.slice_text import slice_text
+from ftool.evaluation.slices import EMPTY, SliceSettings, slice_report, value_name
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.train import train
 from ftool_runtime.errors import InputError
 
 QUICK = SliceSettings(chance=Chance(resamples=300))

@@ -9,18 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.data.conll import read_conll
 from ftool.data.load_tags import load_tagged_data, load_tagged_split
-from ftool.data.tag_schemes import (
-    TypedSpan,
-    count_repaired,
-    detect_scheme,
-    spans_of_tags,
-    tags_of_spans,
-)
+from ftool.data.rows.tag_schemes import TypedSpan, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
+from ftool.data.sources.conll import read_conll
 from ftool.data.tagged_text import TaggedData
 from ftool.data.types import DataError
-from ftool.recipe import DataSettings, Recipe
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 
 SENTENCES = "Ann\tB-per\nLee\tI-per\nsaw\tO\nRome\tB-loc\n\nOslo\tB-loc\nslept\tO\n"
 
@@ -119,7 +114,7 @@ def test_a_line_that_can_not_be_read_is_named(tmp_path: Path, text: str, message
 
 
 def test_a_tsv_of_texts_is_still_one(tmp_path: Path) -> None:
-    from ftool.data.sources import read_file
+    from ftool.data.sources.find import read_file
 
     path = write(tmp_path / "data.tsv", "text\tlabel\nplay a song\tmusic\n")
     assert read_file(path, None)["all"].columns == ("text", "label")

@@ -17,11 +17,12 @@ import ftool_runtime as ft
 from ftool.cli import main
 from ftool.data.load_tags import load_tagged_data
 from ftool.data.tagged_text import TaggedSplit, TaggedText
-from ftool.recipe import DataSettings, Recipe
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 from ftool.training.errors import TrainingError
 from ftool.training.tagger_rows import IGNORED, TaggedRows, warn_of_entities, without_unreadable
-from ftool_export.tagger import LoadedTagger, create_tagger, load_tagger
-from ftool_runtime.words import join_words
+from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger
+from ftool_runtime.text.words import join_words
 
 LABELS = ("O", "B-food", "I-food", "B-music", "I-music")
 FOOD = ("bread", "soup", "cheese", "apple")

@@ -13,19 +13,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ftool.caches import cache_folder
-from ftool.data import load_dataset
-from ftool.evaluation import evaluate
-from ftool.recipe import DataSettings, Recipe, TrainSettings
-from ftool.training import TrainingError, TrainReport, train
+from ftool.cache_folder import cache_folder
+from ftool.data.load import load_dataset
+from ftool.evaluation.evaluate import evaluate
+from ftool.evaluation.results import TrainReport
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.train import train
 from ftool.training.checkpoints import MarkComplete
-from ftool.training.examples import text_rows
-from ftool.training.features import cached_features, features_key
-from ftool.training.finetune import TrainedNetwork, measure_on_validation
-from ftool.training.objective import Objective
+from ftool.training.classifier_finetune import TrainedNetwork, measure_on_validation
+from ftool.training.classifier_objective import Objective
+from ftool.training.encoder_finetune import train_encoder
+from ftool.training.encoder_rows import text_rows
+from ftool.training.errors import TrainingError
+from ftool.training.head.features import cached_features, features_key
 from ftool.training.runs import checkpointed
-from ftool.training.weights import train_encoder
-from ftool_export.classifier import compute_logits, create_classifier, load_classifier
+from ftool_export.checkpoints.classifier import create_classifier, load_classifier
+from ftool_export.checkpoints.classifier_inference import compute_logits
 
 
 def recipe(base: Path, data: Path, **settings: Any) -> Recipe:
@@ -340,7 +344,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setenv("FTOOL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("ftool.training.features._reserve", full)
+    monkeypatch.setattr("ftool.training.head.features._reserve", full)
     with pytest.raises(TrainingError, match=r"No space left on device.*set FTOOL_CACHE"):
         train(recipe(tiny_base, topics, method="head"), tmp_path / "model")
     assert list(cache_folder().iterdir()) == []
@@ -357,7 +361,7 @@ def test_a_disk_that_fills_while_run_is_written_leaves_the_old_run(
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ftool.tasks.text_classification.save_classifier", torn)
+    monkeypatch.setattr("ftool.tasks.classification.save_classifier", torn)
     with pytest.raises(OSError, match="No space left"):
         train(recipe(tiny_base, topics, method="head", seed=1), tmp_path)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

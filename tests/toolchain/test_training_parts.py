@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 from transformers import TrainingArguments
 
-from ftool.recipe import TrainSettings
-from ftool.training import TrainingError, checkpoints
-from ftool.training.examples import LikeLengths
+from ftool.recipe.settings import TrainSettings
+from ftool.training import checkpoints
+from ftool.training.encoder_rows import LikeLengths
+from ftool.training.errors import TrainingError
 from ftool.training.hardware import has_bf16, use_bf16, use_threads
-from ftool.training.head import HeadTrial, LabelledFeatures, choose, fit_head, head_logits
+from ftool.training.head.fit import HeadTrial, LabelledFeatures, choose, fit_head, head_logits
+from ftool.training.head.fit_online import fit_head_online
+from ftool.training.head.teach import teach_head
 from ftool.training.loop import trainer_arguments
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
-from ftool.training.one_example import teach_head
-from ftool.training.online import fit_head_online
 from ftool.training.runs import account
 from ftool_runtime.errors import InputError
 

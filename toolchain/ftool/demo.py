@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import ftool_runtime
-from ftool import training
 from ftool.bench.html import write_html
 from ftool.bench.measure import BenchSettings
 from ftool.bench.report import BenchReport, table
 from ftool.bench.run import TORCH, Placement, bench, engines_of, write_json
 from ftool.bench.texts import texts_to_time
-from ftool.evaluation import evaluate
-from ftool.exporting import check_parity, export_folder
-from ftool.model_folder import ModelFolder
-from ftool.recipe import Recipe
+from ftool.evaluation.evaluate import evaluate
+from ftool.evaluation.results import METRIC_NAMES, Evaluation, TrainReport
+from ftool.export import check_parity, export_folder
+from ftool.recipe.settings import Recipe
 from ftool.recipe.shipped import copy_shipped
 from ftool.recipe.tasks import GENERATION_TASKS
-from ftool.results import METRIC_NAMES, Evaluation
-from ftool_export.generator.parity_report import GenerationParityReport
+from ftool.train import train
+from ftool.workspace import ModelFolder
+from ftool_export.generator_parity_report import GenerationParityReport
 from ftool_export.parity_report import ParityReport
 from ftool_export.report import ExportReport
 
@@ -42,7 +42,7 @@ _WRITTEN_QUALITY = ("exact_match",)
 class DemoReport:
     """What the demo found; `export.bundle` is None where the gate said no, and what follows is then missing."""
 
-    trained: training.TrainReport
+    trained: TrainReport
     export: ExportReport
     parity: ParityReport | GenerationParityReport | None = None
     bundle: tuple[Evaluation, ...] = ()  # on the test split, and on further ones where the data has them
@@ -78,7 +78,7 @@ def demo(folder: Path, name: str) -> DemoReport:
         copy_shipped(name, model.recipe)
     recipe = Recipe.read(model.recipe)
     logger.info("$ ftool train %s", folder)
-    trained = training.train(recipe, folder)
+    trained = train(recipe, folder)
     logger.info("$ ftool export %s", folder)
     export = export_folder(folder, recipe)
     if export.bundle is None:

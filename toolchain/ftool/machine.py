@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from ftool_runtime.threads import usable_threads
+from ftool_runtime.session.threads import usable_threads
 
 # What onnxruntime's kernels choose by; in the order in which they were introduced.
 CPU_FEATURES = (

@@ -20,7 +20,7 @@ from ftool_runtime.knowledge.reading import read_passages
 from ftool_runtime.knowledge.results import FoundAnswer, Passage
 from ftool_runtime.knowledge.schema import Meta, read_meta
 from ftool_runtime.knowledge.vectors import VectorSearch
-from ftool_runtime.token_encoder import text_problem
+from ftool_runtime.text.encode import text_problem
 
 Mode = Literal["bm25", "embeddings", "fused"]
 MODES: Final = ("bm25", "embeddings", "fused")

@@ -11,10 +11,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.bundle_paths import TOKENIZER_FILE
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import BundleError
 from ftool_runtime.loading import load
-from ftool_runtime.manifest import Manifest
 
 Kind = Literal["query", "passage"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from ftool_runtime.contracts import EmbeddingContract, InputContract
+from ftool_runtime.bundle.contracts import EmbeddingContract, InputContract
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError
 from ftool_runtime.knowledge import BundledEmbedder, KnowledgeBase, KnowledgeBaseError
 from ftool_runtime.knowledge.models import fingerprint, found_path, recorded_path
-from ftool_runtime.manifest import Manifest
 
 DOCUMENTS = {
     "lights.md": ["turn the lights on", "turn the lights off"],

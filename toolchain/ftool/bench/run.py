@@ -11,10 +11,10 @@ from ftool.bench.measure import BenchSettings, measure
 from ftool.bench.report import BenchReport
 from ftool.bench.worker import Text
 from ftool.machine import describe_machine
-from ftool.model_folder import ModelFolder
+from ftool.workspace import ModelFolder
 from ftool_runtime.atomic import replacing
-from ftool_runtime.manifest import Manifest
-from ftool_runtime.threads import resolve_threads
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.session.threads import resolve_threads
 
 TORCH = "torch"
 RUN_FILES = ("*.safetensors", "*.json", "*/*.safetensors", "*/config.json", "vocab.txt")

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from ftool.bench.worker import Text
-from ftool.data import Example, load_generation_data
-from ftool.recipe import Recipe
+from ftool.data.generation import Example
+from ftool.data.load_generation import load_generation_data
+from ftool.recipe.settings import Recipe
 from ftool.recipe.tasks import GENERATION_TASKS
 from ftool.tasks import get_encoder_task
-from ftool_runtime.bundle_paths import TOKENIZER_FILE
-from ftool_runtime.generation.tokenizing import TextTokens
-from ftool_runtime.manifest import Manifest
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import TOKENIZER_FILE
+from ftool_runtime.text.generation_tokens import TextTokens
 
 _BEGINNING = 24  # tokens of plain text, which has no question, for the model to go on from
 _LONGEST = 1000  # characters that are looked at for them

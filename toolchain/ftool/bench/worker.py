@@ -47,7 +47,7 @@ TORCH_BATCH_SIZE = 32  # the usual batch for evaluation; larger ones are no fast
 def load_bundle(spec: dict[str, Any]) -> Calls:
     """A bundle, through the runtime."""
     import ftool_runtime
-    from ftool_runtime.tasks import EncoderModel
+    from ftool_runtime.models.encoder_model import EncoderModel
 
     model: Any = ftool_runtime.load(
         spec["folder"], device=spec["device"], threads=spec["threads"], profile=spec["profile"]
@@ -80,7 +80,8 @@ def load_torch(spec: dict[str, Any]) -> Calls:
 
 
 def _torch_generator(spec: dict[str, Any]) -> Calls:
-    from ftool_export.generator import generate_tokens, load_generator, tokenize_chats, tokenize_sources
+    from ftool_export.checkpoints.generator import load_generator
+    from ftool_export.checkpoints.generator_inference import generate_tokens, tokenize_chats, tokenize_sources
 
     loaded = load_generator(spec["folder"], spec["task"])
 
@@ -149,7 +150,7 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
         start = time.perf_counter()
         calls.many(request["texts"])
         return {"seconds": time.perf_counter() - start}
-    from ftool_runtime.peak_memory import peak_memory_mb
+    from ftool_runtime.session.memory_usage import peak_memory_mb
 
     return {"peak_memory_mb": peak_memory_mb(), "versions": versions()}
 

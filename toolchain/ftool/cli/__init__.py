@@ -1,5 +1,5 @@
 """The `ftool` command."""
 
-from .group import main
+from ftool.cli.group import main
 
 __all__ = ["main"]

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import echo_json, folder_argument, json_option
+from ftool.cli.options import echo_json, folder_argument, json_option
 
 if TYPE_CHECKING:
-    from ftool.adaptation import AdaptReport
+    from ftool.adapt import AdaptReport
 
 
 @click.command()
@@ -36,7 +36,7 @@ def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_
     The head alone is changed. A change that costs more than --max-drop is not kept: run/ stays as it was, and the
     exit status is 1.
     """
-    from ftool import adaptation
+    from ftool import adapt as adaptation
 
     report = adaptation.adapt(folder, text, labels, max_drop=max_drop)
     if as_json:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import echo_json, json_option
+from ftool.cli.options import echo_json, json_option
 
 if TYPE_CHECKING:
-    from ftool_runtime.onnx_session import Device
+    from ftool_runtime.session.onnx_session import Device
 
 
 @click.command()
@@ -45,9 +45,9 @@ def ask(
     ftool ask kb.db "How long are messages kept?"
     ftool ask kb.db "How long are messages kept?" --reader models/reader --json
     """
-    from ftool.indexing.embedders import model_bundle
-    from ftool_runtime.asking import answer_lines
-    from ftool_runtime.asking import ask as ask_base
+    from ftool.search.embed import model_bundle
+    from ftool_runtime.tools.ask import answer_lines
+    from ftool_runtime.tools.ask import ask as ask_base
 
     flags = Namespace(
         knowledge_base=knowledge_base,

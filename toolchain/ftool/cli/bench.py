@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import RecipeFlags, recipe_for
-from .options import echo_json, folder_argument, json_option, recipe_options, split_option
+from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
     from ftool.bench.measure import BenchSettings
@@ -61,7 +61,7 @@ def bench(
     from ftool.bench.run import Placement, engines_of, write_json
     from ftool.bench.run import bench as run_bench
     from ftool.bench.texts import texts_to_time
-    from ftool.model_folder import ModelFolder
+    from ftool.workspace import ModelFolder
 
     model = ModelFolder(folder)
     placement = Placement(threads=threads, device=device, profile=profile)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import echo_json, json_option
+from ftool.cli.options import echo_json, json_option
 
 if TYPE_CHECKING:
     from ftool.demo import DemoReport

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import echo_json, json_option
+from ftool.cli.options import echo_json, json_option
 
 if TYPE_CHECKING:
-    from ftool.diagnosis import Diagnosis
+    from ftool.doctor import Diagnosis
 
 
 @click.command()
@@ -19,7 +19,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     Versions, the processor's features, threads as the runtime counts them, onnxruntime's providers, the GPU, and
     caches with their sizes. Exit status 1 where something that ftool needs is missing.
     """
-    from ftool.diagnosis import diagnose
+    from ftool.doctor import diagnose
 
     diagnosis = diagnose()
     if as_json:

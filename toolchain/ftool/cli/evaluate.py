@@ -6,12 +6,11 @@ from typing import Any, Literal
 import click
 from click.core import ParameterSource
 
-from ftool.model_folder import ModelFolder
-from ftool.recipe import Recipe
+from ftool.cli.flags import DataFlags
+from ftool.cli.options import data_options, echo_json, folder_argument, json_option, split_option
+from ftool.recipe.settings import Recipe
+from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
-
-from .flags import DataFlags
-from .options import data_options, echo_json, folder_argument, json_option, split_option
 
 
 @click.command()
@@ -77,7 +76,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure the checkpoint or the bundle, on the recipe's own data or on --data."""
-    from ftool.slices import SliceSettings
+    from ftool.evaluation.slices import SliceSettings
 
     slicing = SliceSettings(min_examples=min_examples)
     if predictions is not None:
@@ -86,7 +85,7 @@ def evaluate(
         _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
         if _given("min_examples") and not by:
             raise InputError("--min-examples is about slices; name a column with --by, or leave it out")
-        from ftool import evaluation
+        from ftool.evaluation import evaluate as evaluation
 
         source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
         report = evaluation.evaluate(folder, on=on, data=source, split=split, by=by, slicing=slicing)
@@ -113,7 +112,7 @@ def _evaluate_suite(
     **settings: Any,
 ) -> Any:
     """A suite's report. Raises for flags about data, which a suite does not take."""
-    from ftool.bias import SuiteSettings, evaluate_suite
+    from ftool.evaluation.bias.suites import SuiteSettings, evaluate_suite
 
     if _given("split"):
         raise InputError(f"--split is for data; --suite {name} takes all its cases, so leave it out")
@@ -139,7 +138,7 @@ def _given(name: str) -> bool:
 
 def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
     """Raise where no predictions could be written in the end, before anything is measured."""
-    from ftool.evaluation import PREDICTION_TASKS
+    from ftool.evaluation.evaluate import PREDICTION_TASKS
 
     if suite is not None:
         raise InputError(

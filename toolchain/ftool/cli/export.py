@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import RecipeFlags, recipe_for
-from .options import echo_json, folder_argument, json_option, recipe_options
+from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options
 
 if TYPE_CHECKING:
-    from ftool.recipe import ExportRecipe
+    from ftool.recipe.settings import ExportRecipe
     from ftool_export.report import ExportReport
 
 
@@ -80,7 +80,7 @@ def export(
 
 
 def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) -> "ExportReport":
-    from ftool.exporting import export_folder
+    from ftool.export import export_folder
 
     recipe = recipe_for(folder, flags)
     return export_folder(folder, replace(recipe, export=_with(recipe.export, chosen)))
@@ -90,9 +90,9 @@ def _export_checkpoint(
     checkpoint: str, output: Path, flags: RecipeFlags, chosen: Mapping[str, Any]
 ) -> "ExportReport":
     from ftool.bases import BASES, resolve_base
-    from ftool.exporting import export_any
-    from ftool.recipe import ExportRecipe
-    from ftool_export.pretrained import task_of
+    from ftool.export import export_any
+    from ftool.recipe.settings import ExportRecipe
+    from ftool_export.checkpoints.pretrained import task_of
     from ftool_export.settings import ExportSettings
 
     wanted = _with(ExportRecipe(), chosen)

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftool.model_folder import ModelFolder
-from ftool.recipe import DataSettings, Recipe, RecipeError
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.settings import Recipe
+from ftool.workspace import ModelFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
 def _check_sources(recipe: Recipe) -> None:
     """Raise where base or data can't be had, before a recipe that names them is written."""
     from ftool.bases import check_base
-    from ftool.data import find_tables
+    from ftool.data.sources.find import find_tables
 
     check_base(recipe.base, recipe.task)
     find_tables(recipe.data)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import echo_json, json_option
+from ftool.cli.options import echo_json, json_option
 
 if TYPE_CHECKING:
-    from ftool.indexing.build import Built
+    from ftool.search.build import Built
 
 _TOLD = 20  # files that failed
 
@@ -58,9 +58,9 @@ def index(
     ftool index docs -o kb.db --sync --reader models/reader
     ftool index -o kb.db --delete docs/old.md
     """
-    from ftool.indexing.build import IndexSettings, build_index
-    from ftool.indexing.files import ReadSettings
-    from ftool.indexing.types import DocumentError
+    from ftool.search.build import IndexSettings, build_index
+    from ftool.search.files import ReadSettings
+    from ftool.search.types import DocumentError
 
     if not documents and not deleted and not settings["reader"]:
         raise click.UsageError("name the files or folders to index, or what to --delete")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import RecipeFlags
-from .options import echo_json, json_option, recipe_options
+from ftool.cli.flags import RecipeFlags
+from ftool.cli.options import echo_json, json_option, recipe_options
 
 if TYPE_CHECKING:
-    from ftool.recipe import Recipe
+    from ftool.recipe.settings import Recipe
 
 # Of the tasks with data of their own kind: the module and the function that loads it.
 _LOADERS = {
@@ -40,9 +40,10 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     ftool new models/intents --from intents
     """
     from ftool.bases import check_base
-    from ftool.model_folder import ModelFolder
-    from ftool.recipe import Recipe, RecipeError
+    from ftool.recipe.errors import RecipeError
+    from ftool.recipe.settings import Recipe
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
+    from ftool.workspace import ModelFolder
 
     path = ModelFolder(folder).recipe
     if path.exists():
@@ -60,8 +61,9 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
     """How many examples each split has, and for classifiers what labels there are, or that the answer is a number."""
-    from ftool.data import load_dataset, load_generation_data
-    from ftool.recipe import GENERATION_TASKS
+    from ftool.data.load import load_dataset
+    from ftool.data.load_generation import load_generation_data
+    from ftool.recipe.tasks import GENERATION_TASKS
 
     if recipe.task in GENERATION_TASKS:
         pairs = load_generation_data(recipe.data, recipe.task)

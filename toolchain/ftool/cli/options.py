@@ -12,9 +12,8 @@ from typing import Any, cast
 
 import click
 
+from ftool.cli.flags import DataFlags, RecipeFlags
 from ftool.recipe.tasks import TASKS
-
-from .flags import DataFlags, RecipeFlags
 
 folder_argument = click.argument(
     "folder", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .flags import RecipeFlags, recipe_for
-from .options import echo_json, folder_argument, json_option, recipe_options, split_option
+from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
-    from ftool_export.generator.parity_report import GenerationParityReport
+    from ftool_export.generator_parity_report import GenerationParityReport
     from ftool_export.parity_report import ParityReport
 
 
@@ -24,8 +24,8 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
     Exit status 1 says that a difference is past its tolerance. The report goes to reports/parity.json.
     """
     from ftool.bench.run import write_json
-    from ftool.exporting import check_parity
-    from ftool.model_folder import ModelFolder
+    from ftool.export import check_parity
+    from ftool.workspace import ModelFolder
 
     recipe = recipe_for(folder, flags)
     report = check_parity(folder, recipe, split=split, data=recipe.data if flags.data.path else None)
@@ -40,7 +40,7 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
 
 def _told(report: "ParityReport | GenerationParityReport") -> str:
     from ftool.tables import format_table
-    from ftool_export.generator.parity_report import GenerationParityReport
+    from ftool_export.generator_parity_report import GenerationParityReport
 
     same = "same next tokens" if isinstance(report, GenerationParityReport) else "same answers"
     names = {"agreement": same, **_NAMES}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .generation_flags import generation_flags
+from ftool.cli.generation_flags import generation_flags
 
 if TYPE_CHECKING:
-    from ftool_runtime.onnx_session import Device
+    from ftool_runtime.session.onnx_session import Device
 
 _log = logging.getLogger(__name__)
 
@@ -77,9 +77,9 @@ def predict(
     ftool predict models/dates --stream "the 3rd of March, 2021"
     """
     import ftool_runtime as ft
-    from ftool_runtime.cli import output_to, write_answers
-    from ftool_runtime.generation_options import answer_options, input_columns, inputs_of, stream_answers
-    from ftool_runtime.text_files import read_batches
+    from ftool_runtime.text.files import read_batches
+    from ftool_runtime.tools.cli import output_to, write_answers
+    from ftool_runtime.tools.generation import answer_options, input_columns, inputs_of, stream_answers
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
@@ -110,8 +110,8 @@ def bundle_in(folder: Path) -> Path:
     Raises UsageError where there is no such folder, and ModelFolderError where a model folder has no bundle yet; what
     is neither is left for `load` to refuse.
     """
-    from ftool.model_folder import ModelFolder
-    from ftool_runtime.bundle_paths import MANIFEST_FILE
+    from ftool.workspace import ModelFolder
+    from ftool_runtime.bundle.paths import MANIFEST_FILE
 
     if not folder.exists():
         raise click.UsageError(

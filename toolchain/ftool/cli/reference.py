@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
+from ftool.cli.group import COMMANDS, load_command, main
 from ftool_runtime.atomic import replacing
-
-from .group import COMMANDS, load_command, main
 
 _WIDTH = 100
 

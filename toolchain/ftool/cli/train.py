@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from .flags import RecipeFlags, recipe_for
-from .options import echo_json, folder_argument, json_option, recipe_options
+from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options
 
 
 @click.command()
@@ -20,10 +20,10 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     stays until the new one is whole. Without a recipe, --base and --data describe one, which is written.
     """
     recipe = recipe_for(folder, flags)
-    from ftool import training
+    from ftool.train import train as train_model
     from ftool.training.distributed import is_main_process
 
-    report = training.train(recipe, folder, resume=resume)
+    report = train_model(recipe, folder, resume=resume)
     if not is_main_process():
         return
     if as_json:

@@ -1,7 +1,7 @@
 """Which columns hold the texts and the labels."""
 
-from .table import Cell, Table
-from .types import DataError
+from ftool.data.table import Cell, Table
+from ftool.data.types import DataError
 
 TEXT_COLUMNS = (
     "text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message", "comment",

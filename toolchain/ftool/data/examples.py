@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .table import Cell, Table
-from .types import DataError
+from ftool.data.table import Cell, Table
+from ftool.data.types import DataError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from .examples import Examples
+from ftool.data.examples import Examples
 
 
 def fingerprint(examples: Examples, label_names: Sequence[str]) -> str:

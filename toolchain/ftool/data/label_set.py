@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from .examples import Examples, listed_rows
-from .types import DataError, Split
+from ftool.data.examples import Examples, listed_rows
+from ftool.data.types import DataError, Split
 
 
 def label_set(splits: Mapping[str, Examples], named: Sequence[str] | None) -> tuple[str, ...]:

@@ -4,19 +4,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ftool.recipe import DataSettings
-
-from .columns import label_column, text_column, text_columns
-from .cutting import cut_missing_splits, cut_off
-from .examples import Examples, checked_texts
-from .fingerprint import fingerprint
-from .label_set import label_set, numbered, refuse_unknown
-from .labels import LabelReader, label_reader
-from .numbers import is_regression, numbers_of, refuse_constant
-from .overlaps import contradictions, shared_texts
-from .sources import find_tables, only_table, read_data
-from .table import Table
-from .types import ClassificationData, DataError, Split
+from ftool.data.columns import label_column, text_column, text_columns
+from ftool.data.examples import Examples, checked_texts
+from ftool.data.fingerprint import fingerprint
+from ftool.data.label_set import label_set, numbered, refuse_unknown
+from ftool.data.overlaps import contradictions, shared_texts
+from ftool.data.rows.labels import LabelReader, label_reader
+from ftool.data.rows.numbers import is_regression, numbers_of, refuse_constant
+from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.splitting import cut_missing_splits, cut_off
+from ftool.data.table import Table
+from ftool.data.types import ClassificationData, DataError, Split
+from ftool.recipe.data_settings import DataSettings
 
 _log = logging.getLogger(__name__)
 

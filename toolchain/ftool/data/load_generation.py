@@ -6,19 +6,18 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ftool.recipe import DataSettings
+from ftool.data.examples import Examples
+from ftool.data.generation import Example, GenerationData, GenerationSplit
+from ftool.data.overlaps import shared_texts
+from ftool.data.rows.pairs import in_one_direction, pairs_note, read_pairs
+from ftool.data.rows.prompts import prompts_note, read_prompts
+from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.split_names import SPLITS
+from ftool.data.splitting import cut_missing_splits, cut_off
+from ftool.data.table import Table, rows_numbered
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.tasks import PAIR_TASKS
-
-from .cutting import cut_missing_splits, cut_off
-from .examples import Examples
-from .generation import Example, GenerationData, GenerationSplit
-from .overlaps import shared_texts
-from .pairs import in_one_direction, pairs_note, read_pairs
-from .prompts import prompts_note, read_prompts
-from .sources import find_tables, only_table, read_data
-from .split_names import SPLITS
-from .table import Table, rows_numbered
-from .types import DataError
 
 _log = logging.getLogger(__name__)
 

@@ -6,18 +6,17 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from ftool.recipe import DataSettings
-
-from .answer_cells import BadAnswerError, read_answers
-from .answer_places import PlaceReport, place_answers
-from .columns import find_column
-from .cutting import cut_missing_splits, cut_off, same_text
-from .examples import Examples, checked_texts, is_missing
-from .overlaps import shared_texts
-from .questions import Question, QuestionData, QuestionSplit
-from .sources import find_tables, only_table, read_data
-from .table import Cell, Table
-from .types import DataError
+from ftool.data.columns import find_column
+from ftool.data.examples import Examples, checked_texts, is_missing
+from ftool.data.overlaps import shared_texts
+from ftool.data.questions import Question, QuestionData, QuestionSplit
+from ftool.data.rows.answer_cells import BadAnswerError, read_answers
+from ftool.data.rows.answer_places import PlaceReport, place_answers
+from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.splitting import cut_missing_splits, cut_off, same_text
+from ftool.data.table import Cell, Table
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 _log = logging.getLogger(__name__)
 

@@ -6,18 +6,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ftool.recipe import DataSettings
-
-from .cutting import cut_missing_splits, cut_off, same_text
-from .examples import Examples
-from .numbers import refuse_constant
-from .overlaps import shared_texts
-from .similarity import SimilarityData, SimilarityExample, SimilaritySplit
-from .similarity_rows import SimilarityColumns, columns_note, read_similarity, similarity_columns
-from .sources import find_tables, only_table, read_data
-from .split_names import SPLITS
-from .table import Table, rows_numbered
-from .types import DataError
+from ftool.data.examples import Examples
+from ftool.data.overlaps import shared_texts
+from ftool.data.rows.numbers import refuse_constant
+from ftool.data.rows.similarity import SimilarityColumns, columns_note, read_similarity, similarity_columns
+from ftool.data.similarity import SimilarityData, SimilarityExample, SimilaritySplit
+from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.split_names import SPLITS
+from ftool.data.splitting import cut_missing_splits, cut_off, same_text
+from ftool.data.table import Table, rows_numbered
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
 
 _log = logging.getLogger(__name__)
 

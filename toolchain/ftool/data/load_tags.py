@@ -6,22 +6,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ftool.recipe import DataSettings
-from ftool_runtime.tag_names import outside, split_tag
-
-from .character_spans import SpanReport, read_spans
-from .columns import TEXT_COLUMNS, find_column
-from .cutting import cut_missing_splits, cut_off
-from .examples import Examples, checked_texts
-from .label_set import refuse_unknown
-from .labels import read_label_names
-from .overlaps import shared_texts
-from .sources import find_tables, only_table, read_data
-from .table import Table
-from .tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
-from .tagged_text import TaggedData, TaggedSplit, TaggedText
-from .types import DataError
-from .word_tags import BadRowError, read_words
+from ftool.data.columns import TEXT_COLUMNS, find_column
+from ftool.data.examples import Examples, checked_texts
+from ftool.data.label_set import refuse_unknown
+from ftool.data.overlaps import shared_texts
+from ftool.data.rows.character_spans import SpanReport, read_spans
+from ftool.data.rows.labels import read_label_names
+from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
+from ftool.data.rows.word_tags import BadRowError, read_words
+from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.splitting import cut_missing_splits, cut_off
+from ftool.data.table import Table
+from ftool.data.tagged_text import TaggedData, TaggedSplit, TaggedText
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
+from ftool_runtime.postprocessing.tag_names import outside, split_tag
 
 _log = logging.getLogger(__name__)
 

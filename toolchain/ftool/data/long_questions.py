@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 
-from .examples import listed_rows
-from .questions import QuestionSplit
+from ftool.data.examples import listed_rows
+from ftool.data.questions import QuestionSplit
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from .cutting import rows_by_text, same_text
-from .examples import Examples
+from ftool.data.examples import Examples
+from ftool.data.splitting import rows_by_text, same_text
 
 
 def shared_texts(splits: Mapping[str, Examples]) -> list[str]:

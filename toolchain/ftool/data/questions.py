@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .table import Table
-from .types import DataError
+from ftool.data.table import Table
+from ftool.data.types import DataError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .table import Table
-from .types import DataError
+from ftool.data.table import Table
+from ftool.data.types import DataError
 
 SimilarityKind = Literal["pairs", "triplets", "scored"]
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftool.data.table import Table
 from ftool_runtime.errors import FtoolError
-
-from .table import Table
 
 
 class DataError(FtoolError):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from .schema import require
-from .tasks import EMBEDDING_TASK, GENERATION_TASKS, PAIR_TASKS, QUESTION_TASK, TAGGING_TASK
+from ftool.recipe.schema import require
+from ftool.recipe.tasks import EMBEDDING_TASK, GENERATION_TASKS, PAIR_TASKS, QUESTION_TASK, TAGGING_TASK
 
 _CLASSIFY = "text-classification"
 _CHAT = "text-generation"

@@ -5,8 +5,8 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from .errors import RecipeError
-from .schema import accepts, convert, field_types, join, options, unknown_key
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import accepts, convert, field_types, join, options, unknown_key
 
 S = TypeVar("S")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .settings import Recipe
+    from ftool.recipe.settings import Recipe
 
 BUILTIN = "builtin:"  # before the name of a data set that ships with ftool
 _DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from .errors import RecipeError
+from ftool.recipe.errors import RecipeError
 
 T = TypeVar("T")
 

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from . import toml
-from .data_settings import DataSettings
-from .errors import RecipeError
-from .override import apply_overrides
-from .paths import anchored, relative_to
-from .schema import build, require
-from .tasks import (
+from ftool.recipe import toml
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.override import apply_overrides
+from ftool.recipe.paths import anchored, relative_to
+from ftool.recipe.schema import build, require
+from ftool.recipe.tasks import (
     EMBEDDING_TASK,
     GENERATION_TASKS,
     QUESTION_TASK,

@@ -4,9 +4,8 @@ import difflib
 import importlib.resources
 from pathlib import Path
 
+from ftool.recipe.errors import RecipeError
 from ftool_runtime.atomic import replacing
-
-from .errors import RecipeError
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import RecipeError
-from .schema import applies_to, join, show
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import applies_to, join, show
 
 if TYPE_CHECKING:
-    from .settings import PrecisionName, Recipe
+    from ftool.recipe.settings import PrecisionName, Recipe
 
 PAIR_TASKS = ("summarization", "translation")  # a source and a target: encoder-decoders
 GENERATION_TASKS = (*PAIR_TASKS, "text-generation")

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import applies_to, explanation
 from ftool_runtime.atomic import replacing
-
-from .errors import RecipeError
-from .schema import applies_to, explanation
 
 if TYPE_CHECKING:
     from tomlkit.items import Table

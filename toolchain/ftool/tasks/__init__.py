@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ftool.recipe import DataSettings, Recipe
-from ftool.results import Evaluation, TrainReport
+from ftool.evaluation.results import Evaluation, TrainReport
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 from ftool_runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from ftool_export.encoder.loaded import LoadedEncoder
-    from ftool_export.examples import Examples
+    from ftool_export.checkpoints.encoder import LoadedEncoder
+    from ftool_export.examples.base import Examples
 
 # A task is a module with the functions of `Task`; it is imported when it is asked for.
 TASKS = {
-    "text-classification": "ftool.tasks.text_classification",
-    "token-classification": "ftool.tasks.token_classification",
+    "text-classification": "ftool.tasks.classification",
+    "token-classification": "ftool.tasks.tagging",
     "question-answering": "ftool.tasks.question_answering",
-    "feature-extraction": "ftool.tasks.feature_extraction",
+    "feature-extraction": "ftool.tasks.embedding",
     "summarization": "ftool.tasks.generation",
     "translation": "ftool.tasks.generation",
     "text-generation": "ftool.tasks.generation",

@@ -11,20 +11,21 @@ from typing import Any, Literal
 
 import ftool_runtime
 from ftool.bases import SCRATCH
-from ftool.data import Example, GenerationData, GenerationSplit, load_generation_data, load_generation_split
-from ftool.data.load_generation import generation_fingerprint
-from ftool.generation_metrics import main_metric_of
-from ftool.generation_outcomes import text_outcomes
-from ftool.model_folder import ModelFolder
-from ftool.recipe import DataSettings, Recipe
-from ftool.results import Evaluation, ShownAnswer, TrainReport
-from ftool.training.answers import TokenRows, assistant_turns, is_chat, tokenize_examples, warn_of_cut
+from ftool.data.generation import Example, GenerationData, GenerationSplit
+from ftool.data.load_generation import generation_fingerprint, load_generation_data, load_generation_split
+from ftool.evaluation.metrics.generation import main_metric_of
+from ftool.evaluation.metrics.generation_per_example import text_outcomes
+from ftool.evaluation.results import Evaluation, ShownAnswer, TrainReport
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 from ftool.training.generation_objective import JudgedSplit
+from ftool.training.generator_rows import TokenRows, assistant_turns, is_chat, tokenize_examples, warn_of_cut
 from ftool.training.generator_stages import judge, train_generator
 from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
-from ftool.training.scratch_tokenizer import count_altered
+from ftool.training.scratch.tokenizer import count_altered
 from ftool.training.starting_point import starting_point
-from ftool_export.generator import LoadedGenerator, load_generator, save_generator
+from ftool.workspace import ModelFolder
+from ftool_export.checkpoints.generator import LoadedGenerator, load_generator, save_generator
 
 log = logging.getLogger(__name__)
 

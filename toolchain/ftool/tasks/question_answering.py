@@ -15,22 +15,24 @@ from ftool.data.load_questions import load_question_data, load_question_split, q
 from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import QuestionData, QuestionSplit
 from ftool.data.split_names import SPLITS
-from ftool.model_folder import ModelFolder
-from ftool.question_metrics import question_metrics, question_outcomes
-from ftool.recipe import DataSettings, Recipe
-from ftool.results import Evaluation, TrainReport
+from ftool.evaluation.metrics.answers import question_metrics, question_outcomes
+from ftool.evaluation.results import Evaluation, TrainReport
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
 from ftool.training.hardware import device_name
 from ftool.training.reader_objective import judged_answers, reader_examples
 from ftool.training.reader_stages import train_reader
 from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.probes import SAMPLE_TEXTS
-from ftool_export.reader import LoadedReader, QuestionExamples, create_reader, load_reader, save_reader
-from ftool_export.reader.windows import longest_question, question_lengths
-from ftool_runtime.bundle_paths import TOKENIZER_FILE
-from ftool_runtime.manifest import Manifest
-from ftool_runtime.spans import Spans
-from ftool_runtime.tasks.question_answering import Reader, read_answer
+from ftool.workspace import ModelFolder
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader, save_reader
+from ftool_export.examples.questions import QuestionExamples
+from ftool_export.graph.probes import SAMPLE_TEXTS
+from ftool_export.tokenizers.reader_windows import longest_question, question_lengths
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import TOKENIZER_FILE
+from ftool_runtime.models.reader import Reader, read_answer
+from ftool_runtime.postprocessing.spans import Spans
 
 NAME = "question-answering"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 
-from .errors import TrainingError
+from ftool.training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 

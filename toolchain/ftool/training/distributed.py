@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from accelerate import PartialState
 
-from .hardware import device_name
+from ftool.training.hardware import device_name
 
 
 def process_count() -> int:

@@ -19,13 +19,22 @@ from sentence_transformers.sentence_transformer.training_args import (
 from torch import Tensor
 
 from ftool.data.similarity import SimilarityData, SimilaritySplit
-from ftool.embedding_metrics import Vectors, embedding_metrics, judged_texts
-from ftool.recipe import TrainSettings
-from ftool_export.embedder import Kind, LoadedEmbedder, compute_vectors
-
-from .embedder_loss import columns, loss_name, make_loss, score_scale
-from .hardware import device_name
-from .loop import SCORE, FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
+from ftool.evaluation.metrics.embeddings import Vectors, embedding_metrics, judged_texts
+from ftool.recipe.settings import TrainSettings
+from ftool.training.embedder_loss import columns, loss_name, make_loss, score_scale
+from ftool.training.hardware import device_name
+from ftool.training.loop import (
+    SCORE,
+    FinetuneResult,
+    Measure,
+    Measured,
+    callbacks,
+    keep_best,
+    trainer_arguments,
+)
+from ftool_export.checkpoints.embedder import LoadedEmbedder
+from ftool_export.checkpoints.embedder_inference import compute_vectors
+from ftool_export.checkpoints.embedder_layout import Kind
 
 _WEIGHTS = "model.safetensors"  # in a checkpoint
 _KINDS: Mapping[str, Kind] = {"anchor": "query", "positive": "passage", "negative": "passage"}

@@ -6,11 +6,10 @@ from typing import Any
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.util import cos_sim, dot_score
 
-from ftool.data import DataError
 from ftool.data.similarity import SimilarityKind, SimilaritySplit
-from ftool.recipe import TrainSettings
-
-from .errors import TrainingError
+from ftool.data.types import DataError
+from ftool.recipe.settings import TrainSettings
+from ftool.training.errors import TrainingError
 
 _CACHED_FROM = (
     64  # examples in a batch from which on activations are computed in parts, twice, to save memory

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from ftool.data.similarity import SimilarityData
-from ftool.recipe import TrainSettings
-from ftool_export.embedder import LoadedEmbedder
-
-from .embedder_finetune import finetune_embedder
-from .lora import add_adapters, merge_adapters
+from ftool.recipe.settings import TrainSettings
+from ftool.training.embedder_finetune import finetune_embedder
+from ftool.training.lora import add_adapters, merge_adapters
+from ftool_export.checkpoints.embedder import LoadedEmbedder
 
 
 def train_embedder(

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.data import Example
+from ftool.data.generation import Example
 from ftool.data.table import Table
-from ftool.generation_metrics import text_metrics, token_metrics
-from ftool.results import Metrics
-
-from .answers import TokenRow, is_plain_text
+from ftool.evaluation.metrics.generation import text_metrics, token_metrics
+from ftool.evaluation.results import Metrics
+from ftool.training.generator_rows import TokenRow, is_plain_text
 
 TokenScorer = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], Sequence[NDArray[np.float32]]]
 Answerer = Callable[[Sequence[Sequence[int]]], Sequence[str]]

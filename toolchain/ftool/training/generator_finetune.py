@@ -6,12 +6,11 @@ from typing import Any
 
 from transformers import PreTrainedModel, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
-from ftool.recipe import TrainSettings
-from ftool_export.generator import LoadedGenerator
-
-from .answers import TokenRow
-from .loop import FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
-from .token_batches import PairRows, joined
+from ftool.recipe.settings import TrainSettings
+from ftool.training.generator_rows import TokenRow
+from ftool.training.loop import FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
+from ftool.training.token_batches import PairRows, joined
+from ftool_export.checkpoints.generator import LoadedGenerator
 
 
 def finetune_generator(

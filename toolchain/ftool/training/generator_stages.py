@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftool.recipe import Recipe
-from ftool_export.generator import LoadedGenerator, decode, generate_tokens, score_tokens
-
-from .answers import TokenRow, TokenRows
-from .generation_objective import JudgedSplit
-from .generator_finetune import finetune_generator
-from .loop import SCORE
-from .lora import merged, with_adapters
+from ftool.recipe.settings import Recipe
+from ftool.training.generation_objective import JudgedSplit
+from ftool.training.generator_finetune import finetune_generator
+from ftool.training.generator_rows import TokenRow, TokenRows
+from ftool.training.loop import SCORE
+from ftool.training.lora import merged, with_adapters
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.generator_inference import decode, generate_tokens, score_tokens
 
 
 def train_generator(

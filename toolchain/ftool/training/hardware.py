@@ -5,9 +5,8 @@ from typing import Literal
 
 import torch
 
-from ftool_runtime.threads import resolve_threads
-
-from .errors import TrainingError
+from ftool.training.errors import TrainingError
+from ftool_runtime.session.threads import resolve_threads
 
 
 def has_bf16() -> bool:

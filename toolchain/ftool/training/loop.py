@@ -11,15 +11,14 @@ from torch import nn
 from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ftool.recipe import TrainSettings
-from ftool_export.disk import disk_errors
-from ftool_export.pretrained import quiet_transformers
-
-from .checkpoints import MarkComplete
-from .distributed import process_count
-from .examples import LikeLengths
-from .hardware import device_name, use_bf16
-from .progress import ReportProgress
+from ftool.recipe.settings import TrainSettings
+from ftool.training.checkpoints import MarkComplete
+from ftool.training.distributed import process_count
+from ftool.training.encoder_rows import LikeLengths
+from ftool.training.hardware import device_name, use_bf16
+from ftool.training.progress import ReportProgress
+from ftool_export.bundle.disk import disk_errors
+from ftool_export.checkpoints.pretrained import quiet_transformers
 
 log = logging.getLogger(__name__)
 

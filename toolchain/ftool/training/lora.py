@@ -8,10 +8,9 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from ftool.recipe import TrainSettings
-from ftool_export.encoder.network import EncoderNetwork
-
-from .errors import TrainingError
+from ftool.recipe.settings import TrainSettings
+from ftool.training.errors import TrainingError
+from ftool_export.networks.encoder import EncoderNetwork
 
 _MERGE_TOLERANCE = 1e-4  # on logits, relative to the largest: float32 sums in another order
 

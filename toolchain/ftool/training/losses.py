@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from .errors import TrainingError
+from ftool.training.errors import TrainingError
 
 ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
 

@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from .errors import TrainingError
+from ftool.training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 

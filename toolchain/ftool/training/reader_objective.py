@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from ftool.data.questions import QuestionSplit
-from ftool.question_metrics import MAIN_METRIC, Judged, score_answers, tune_threshold
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.reader import LoadedReader, QuestionExamples, SpanReader
-from ftool_runtime.engine import Outputs
-from ftool_runtime.spans import Spans
-
-from .loop import SCORE
-from .reader_rows import window_rows
+from ftool.evaluation.metrics.answers import MAIN_METRIC, Judged, score_answers, tune_threshold
+from ftool.training.loop import SCORE
+from ftool.training.reader_rows import window_rows
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import LoadedReader
+from ftool_export.examples.questions import QuestionExamples
+from ftool_export.networks.reader import SpanReader
+from ftool_runtime.postprocessing.spans import Spans
+from ftool_runtime.session.encoder_engine import Outputs
 
 
 class TrainedReader(nn.Module):

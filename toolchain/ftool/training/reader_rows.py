@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 
 from ftool.data.questions import Question
-from ftool_export.reader import LoadedReader, make_windows
-from ftool_runtime.spans import NO_ANSWER
-from ftool_runtime.windows import Window
-
-from .examples import EncoderRow, EncoderRows
+from ftool.training.encoder_rows import EncoderRow, EncoderRows
+from ftool_export.checkpoints.reader import LoadedReader
+from ftool_export.tokenizers.reader_windows import make_windows
+from ftool_runtime.postprocessing.spans import NO_ANSWER
+from ftool_runtime.text.windows import Window
 
 _AT_ONCE = 512  # questions whose windows, with all their offsets, are in memory together
 

@@ -7,14 +7,19 @@ from typing import Any
 from torch import nn
 
 from ftool.data.questions import QuestionData
-from ftool.question_metrics import tune_threshold
-from ftool.recipe import TrainSettings
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.reader import LoadedReader, SpanReader
-
-from .reader_objective import TrainedReader, judged_answers, measure_on_validation, reader_examples
-from .reader_rows import window_rows
-from .weights import train_encoder
+from ftool.evaluation.metrics.answers import tune_threshold
+from ftool.recipe.settings import TrainSettings
+from ftool.training.encoder_finetune import train_encoder
+from ftool.training.reader_objective import (
+    TrainedReader,
+    judged_answers,
+    measure_on_validation,
+    reader_examples,
+)
+from ftool.training.reader_rows import window_rows
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.reader import LoadedReader
+from ftool_export.networks.reader import SpanReader
 
 
 def train_reader(

@@ -11,18 +11,17 @@ import torch
 from filelock import FileLock, Timeout
 from transformers import set_seed
 
-from ftool.model_folder import ModelFolder
-from ftool.recipe import Recipe
-from ftool.results import TrainReport
-from ftool_export.disk import disk_errors
-from ftool_export.folder_swap import replacing_folder
-from ftool_runtime.peak_memory import peak_memory_mb
-
-from . import checkpoints
-from .distributed import is_main_process, main_process_first, process_count
-from .errors import TrainingError
-from .hardware import device_name, use_bf16, use_threads
-from .metrics_file import write_metrics
+from ftool.evaluation.results import TrainReport
+from ftool.recipe.settings import Recipe
+from ftool.training import checkpoints
+from ftool.training.distributed import is_main_process, main_process_first, process_count
+from ftool.training.errors import TrainingError
+from ftool.training.hardware import device_name, use_bf16, use_threads
+from ftool.training.metrics_file import write_metrics
+from ftool.workspace import ModelFolder
+from ftool_export.bundle.disk import disk_errors
+from ftool_export.bundle.folder_swap import replacing_folder
+from ftool_runtime.session.memory_usage import peak_memory_mb
 
 
 def partial_folder(folder: Path) -> Path:

@@ -3,16 +3,15 @@
 from dataclasses import replace
 
 from ftool.bases import BASES, SCRATCH, resolve_base
-from ftool.data import GenerationData
-from ftool.recipe import Recipe
-from ftool_export.generator import LoadedGenerator, load_generator
-from ftool_export.generator.languages import answer_in, set_to_languages
-from ftool_runtime.manifest import Languages
-
-from .answers import is_chat
-from .errors import TrainingError
-from .hardware import device_name
-from .scratch import create_scratch
+from ftool.data.generation import GenerationData
+from ftool.recipe.settings import Recipe
+from ftool.training.errors import TrainingError
+from ftool.training.generator_rows import is_chat
+from ftool.training.hardware import device_name
+from ftool.training.scratch.models import create_scratch
+from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
+from ftool_export.checkpoints.languages import answer_in, set_to_languages
+from ftool_runtime.bundle.manifest import Languages
 
 
 def starting_point(recipe: Recipe, data: GenerationData) -> LoadedGenerator:

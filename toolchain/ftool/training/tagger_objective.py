@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from ftool.data.tagged_text import TaggedSplit
-from ftool.entity_metrics import MAIN_METRIC, entity_f1
-from ftool_export.encoder.inference import compute_outputs
-from ftool_export.tagger import LoadedTagger, TaggingExamples, TokenTagger
-from ftool_runtime.engine import Outputs
-
-from .loop import SCORE
-from .tagger_rows import IGNORED, TaggedRows
+from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_f1
+from ftool.training.loop import SCORE
+from ftool.training.tagger_rows import IGNORED, TaggedRows
+from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.tagger import LoadedTagger
+from ftool_export.examples.tagging import TaggingExamples
+from ftool_export.networks.tagger import TokenTagger
+from ftool_runtime.session.encoder_engine import Outputs
 
 
 class TrainedTagger(nn.Module):

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ftool.data.tag_schemes import spans_of_tags
+from ftool.data.rows.tag_schemes import spans_of_tags
 from ftool.data.tagged_text import TaggedSplit, TaggedText
-from ftool_export.tagger import LoadedTagger, make_windows
-from ftool_runtime.entities import first_tokens
-from ftool_runtime.windows import Window
-
-from .examples import EncoderRow, EncoderRows
+from ftool.training.encoder_rows import EncoderRow, EncoderRows
+from ftool_export.checkpoints.tagger import LoadedTagger
+from ftool_export.tokenizers.tagger_windows import make_windows
+from ftool_runtime.postprocessing.entities import first_tokens
+from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from ftool.data.tagged_text import TaggedData
-from ftool.recipe import TrainSettings
-from ftool_export.tagger import LoadedTagger
-
-from .tagger_objective import TrainedTagger, judged_texts, measure_on_validation
-from .tagger_rows import TaggedRows, warn_of_entities
-from .weights import train_encoder
+from ftool.recipe.settings import TrainSettings
+from ftool.training.encoder_finetune import train_encoder
+from ftool.training.tagger_objective import TrainedTagger, judged_texts, measure_on_validation
+from ftool.training.tagger_rows import TaggedRows, warn_of_entities
+from ftool_export.checkpoints.tagger import LoadedTagger
 
 
 def train_tagger(

@@ -8,9 +8,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from ftool_export.generator import LoadedGenerator
-
-from .answers import TokenRow
+from ftool.training.generator_rows import TokenRow
+from ftool_export.checkpoints.generator import LoadedGenerator
 
 IGNORED = -100  # torch's cross-entropy leaves such labels out
 

@@ -1,0 +1,1 @@
+"""Supported architectures: the tables that drive tests, docs and refusals."""

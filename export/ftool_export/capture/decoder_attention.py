@@ -1,0 +1,147 @@
+"""A decoder's attention emitted at its source, as ONNX Runtime's own operators over caches.
+
+Self-attention becomes `GroupQueryAttention`, which appends new keys and values to buffers of a fixed capacity, so that
+past and present can share memory. Cross-attention becomes `MultiHeadAttention` over the source's ready keys and values.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from ftool_export.capture.attention import OPERATOR as CROSS_OPERATOR
+from ftool_export.capture.attention import (
+    OPERATOR_VERSION,
+    attention_replaced,
+    multi_head_attention,
+    operator_mask,
+)
+from ftool_export.capture.caches import InPlaceCache, KeysValues
+
+OWN_OPERATOR: Final = "com.microsoft::GroupQueryAttention"
+
+
+@dataclass(slots=True)
+class DecoderStep:
+    """The inputs of the graph that a decoder's attention operators read, and the buffers that they give back.
+
+    Attributes:
+        cache: where the model puts its new keys and values.
+        past: buffers of every layer, float (batch, kv_heads, capacity, head_dim).
+        seqlens_k: int32 (batch,), the length of every row with its new tokens, minus 1.
+        total_length: int32 (), the longest row's length with its new tokens.
+        cross: keys and values of the source by layer, float (batch, heads, source_length, head_dim).
+        source_mask: int32 (batch, source_length); None for decoders without an encoder.
+        present: the buffers with the new tokens in them, by layer.
+    """
+
+    cache: InPlaceCache
+    past: Sequence[KeysValues]
+    seqlens_k: Tensor
+    total_length: Tensor
+    cross: Sequence[KeysValues] = ()
+    source_mask: Tensor | None = None
+    present: dict[int, KeysValues] = field(default_factory=dict)
+
+
+@contextmanager
+def encoder_attention(encoder: nn.Module) -> Iterator[None]:
+    """Let `encoder` emit one operator a layer within the block, as classifiers do."""
+
+    def emit(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, None]:
+        return multi_head_attention(module, *args, **options), None
+
+    with attention_replaced(encoder, emit, operator_mask):
+        yield
+
+
+@contextmanager
+def recording_attention(decoder: nn.Module) -> Iterator[None]:
+    """Let `decoder` skip attending within the block: only what it hands to its caches is wanted."""
+
+    def skip(_module: nn.Module, query: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        return query.transpose(1, 2), None
+
+    with attention_replaced(decoder, skip, _no_mask):
+        yield
+
+
+@contextmanager
+def decoder_attention(model: nn.Module, step: DecoderStep) -> Iterator[None]:
+    """Let `model`'s decoder emit operators over the caches of `step` within the block."""
+
+    def emit(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+    ) -> tuple[Tensor, None]:
+        del mask  # the operators know what is causal, and how long rows are
+        layer: int = module.layer_idx  # type: ignore[assignment]
+        if step.cross and key is step.cross[layer][0]:
+            return _cross_attention(query, key, value, step.source_mask, options), None
+        return _own_attention(query, layer, step, options), None
+
+    with attention_replaced(model, emit, _no_mask):
+        yield
+
+
+def _own_attention(query: Tensor, layer: int, step: DecoderStep, options: dict[str, Any]) -> Tensor:
+    batch, heads, time, head_dim = query.shape
+    key, value = step.cache.new[layer]
+    past_keys, past_values = step.past[layer]
+    bias = options.get("position_bias")  # (1, heads, time, total_length)
+    inputs = [
+        *map(_packed, (query, key, value)),
+        past_keys,
+        past_values,
+        step.seqlens_k,
+        step.total_length,
+        *([] if bias is None else [None, None, None, bias]),
+    ]
+    attended, *present = torch.onnx.ops.symbolic_multi_out(
+        OWN_OPERATOR,
+        inputs,
+        attrs={
+            "num_heads": heads,
+            "kv_num_heads": key.shape[1],
+            "scale": _scale(options, head_dim),
+            "local_window_size": int(options.get("sliding_window") or -1),
+            "softcap": float(options.get("softcap") or 0.0),
+            "do_rotary": 0,
+        },
+        dtypes=(query.dtype,) * 3,
+        shapes=((batch, time, heads * head_dim), past_keys.shape, past_values.shape),
+        version=OPERATOR_VERSION,
+    )
+    step.present[layer] = (present[0], present[1])
+    return attended.view(batch, time, heads, head_dim)
+
+
+def _cross_attention(
+    query: Tensor, key: Tensor, value: Tensor, source_mask: Tensor | None, options: dict[str, Any]
+) -> Tensor:
+    batch, heads, time, head_dim = query.shape
+    attended: Tensor = torch.onnx.ops.symbolic(
+        CROSS_OPERATOR,
+        (_packed(query), key, value, None, source_mask),
+        attrs={"num_heads": heads, "scale": _scale(options, head_dim)},
+        dtype=query.dtype,
+        shape=(batch, time, heads * head_dim),
+        version=OPERATOR_VERSION,
+    )
+    return attended.view(batch, time, heads, head_dim)
+
+
+def _packed(tensor: Tensor) -> Tensor:
+    """(batch, heads, time, head_dim) -> (batch, time, heads * head_dim)."""
+    return tensor.transpose(1, 2).flatten(2)
+
+
+def _scale(options: dict[str, Any], head_dim: int) -> float:
+    scaling = options.get("scaling")
+    return float(head_dim**-0.5 if scaling is None else scaling)
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    return None

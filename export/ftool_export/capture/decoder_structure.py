@@ -1,0 +1,115 @@
+"""What a model's decoder is like, found by running it once: its layers, the sizes of its caches, how it attends.
+
+Every architecture has other names for these in its configuration; what it does is the same for all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.cache_utils import EncoderDecoderCache
+
+from ftool_export.capture.attention import attention_replaced
+from ftool_export.errors import ExportError
+
+HEAD_SIZE_STEP: Final = 8  # GroupQueryAttention takes multiples of this
+
+# Tensors that attention is handed and that the emitted operators heed, or that only say where a token stands.
+_HEEDED: Final = frozenset({"position_bias", "position_ids", "cache_position", "position_embeddings"})
+_LENGTH: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """One layer's keys or values: (batch, heads, length, head_dim)."""
+
+    heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a decoder is like.
+
+    Attributes:
+        own: sizes of the keys of every layer's self-attention.
+        cross: sizes of the keys of every layer's cross-attention; empty for decoders without an encoder.
+        encoder_attentions: how many times the encoder attends through transformers' interface.
+        unfit: why the model's attention can't be emitted as the fused operator; None where it can.
+    """
+
+    own: tuple[CacheSize, ...]
+    cross: tuple[CacheSize, ...]
+    encoder_attentions: int
+    unfit: str | None
+
+
+def survey(model: PreTrainedModel) -> Survey:
+    """Run `model`, which must be in evaluation mode, on a few tokens; it is left as it was.
+
+    Raises:
+        ExportError: it keeps something else than one cache of keys and values a layer.
+    """
+    calls: list[tuple[Tensor, Tensor, Tensor, dict[str, Any]]] = []
+
+    def attend(
+        _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Any, **options: Any
+    ) -> tuple[Tensor, None]:
+        calls.append((query, key, value, options))
+        return query.transpose(1, 2), None
+
+    own, cross = _sizes(model, _caches(model))
+    with attention_replaced(model, attend, lambda *_, **__: None):
+        try:
+            _caches(model)
+        except RuntimeError:  # values narrower than queries do not fit what `attend` hands back
+            return Survey(own, cross, 0, "its values have another size than its keys")
+    in_encoder = len(calls) - len(own) - len(cross)
+    return Survey(own, cross, max(in_encoder, 0), _unfit(own, calls, elsewhere=in_encoder < 0))
+
+
+def _caches(model: PreTrainedModel) -> Any:
+    tokens = torch.arange(1, _LENGTH + 1)[None]  # above the padding's id in nearly every vocabulary
+    inputs = {"input_ids": tokens, "use_cache": True}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = tokens
+    with torch.inference_mode():
+        return model(**inputs).past_key_values
+
+
+def _sizes(model: PreTrainedModel, caches: Any) -> tuple[tuple[CacheSize, ...], tuple[CacheSize, ...]]:
+    if isinstance(caches, EncoderDecoderCache):
+        return _layer_sizes(model, caches.self_attention_cache), _layer_sizes(
+            model, caches.cross_attention_cache
+        )
+    return _layer_sizes(model, caches), ()
+
+
+def _layer_sizes(model: PreTrainedModel, cache: Any) -> tuple[CacheSize, ...]:
+    sizes = []
+    for layer in getattr(cache, "layers", ()):
+        keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)
+        if keys is None or values is None or keys.dim() != 4 or keys.shape != values.shape:
+            break
+        sizes.append(CacheSize(keys.shape[1], keys.shape[3]))
+    if not sizes or len(sizes) < len(cache.layers):
+        raise ExportError(
+            f"{model.config.model_type} does not keep keys and values of one size in every layer, so its state "
+            "between tokens can't be exported; attention-only architectures such as GPT-2, Llama, T5 or BART can"
+        )
+    return tuple(sizes)
+
+
+def _unfit(own: Sequence[CacheSize], calls: Sequence[tuple[Any, ...]], *, elsewhere: bool) -> str | None:
+    if elsewhere:
+        return "it has an attention of its own, outside transformers' interface"
+    odd = [size.head_dim for size in own if size.head_dim % HEAD_SIZE_STEP]
+    if odd:
+        return f"its head size {odd[0]} is no multiple of {HEAD_SIZE_STEP}"
+    given = {name for *_, options in calls for name, value in options.items() if isinstance(value, Tensor)}
+    if unknown := given - _HEEDED:
+        return f"its attention takes {', '.join(sorted(unknown))}"
+    return None

@@ -1,0 +1,1 @@
+"""Hugging Face checkpoints, read and written: one file for each kind of model."""

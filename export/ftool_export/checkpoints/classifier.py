@@ -1,0 +1,253 @@
+"""A classifier with all it needs: made from a base model, written to run/, read from any checkpoint."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.max_length import longest_input
+from ftool_export.checkpoints.pretrained import read_config, read_licence, read_tokenizer, read_weights
+from ftool_export.checkpoints.run_facts import origin, read_facts, save_encoder
+from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
+from ftool_export.errors import CheckpointError
+from ftool_export.networks.classifier import Pooling, SequenceClassifier
+
+log = logging.getLogger(__name__)
+
+_MULTI_LABEL = "multi_label_classification"
+_SINGLE_LABEL = "single_label_classification"
+_REGRESSION = "regression"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedClassifier(LoadedEncoder):
+    """A classifier in evaluation mode with its tokenizer and what else run/ records."""
+
+    model: SequenceClassifier
+    thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
+    pairs: bool = False  # whether an input is two texts
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the logits."""
+        return self.model.labels
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text has any number of labels instead of one."""
+        return self.model.multi_label
+
+    @property
+    def regression(self) -> bool:
+        """Whether the answer is one number, and there are no labels."""
+        return self.model.regression
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """Labels, whether several apply to a text, and from which probability on; what an input and an answer are."""
+        return {
+            "labels": self.labels,
+            "multi_label": self.multi_label,
+            "thresholds": self.thresholds,
+            "pairs": self.pairs,
+            "regression": self.regression,
+        }
+
+    def config_fields(self) -> dict[str, Any]:
+        """Labels as transformers has them."""
+        return _label_fields(self.model)
+
+
+def create_classifier(
+    base: str,
+    labels: Sequence[str],
+    *,
+    multi_label: bool,
+    regression: bool = False,
+    pairs: bool = False,
+    pooling: Pooling | Literal["auto"] = "auto",
+    max_length: int | None = None,
+    base_name: str | None = None,
+) -> LoadedClassifier:
+    """A classifier for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
+
+    With `regression` there are no labels, and it gives one number. `pairs` says that an input is two texts.
+
+    `pooling` "auto" takes what the checkpoint was trained with: what sentence-transformers files say, its own
+    head where it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take;
+    `base_name` is recorded in place of `base`. Raises CheckpointError.
+    """
+    config, layout = read_config(base), read_layout(base)
+    chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
+    width = 1 if regression else len(labels)
+    config.num_labels = width
+    config.problem_type = _problem_type(multi_label=multi_label, regression=regression)
+    if not regression:
+        config.id2label = dict(enumerate(labels))
+    normalize = chosen != "pooler" and layout is not None and layout.normalize
+    if chosen == "pooler":
+        encoder, _ = read_weights(
+            AutoModelForSequenceClassification, base, config, ignore_mismatched_sizes=True
+        )
+        head = None
+    else:
+        encoder, _ = read_weights(AutoModel, base, config)
+        head = _zero_head(_hidden_size(config), width)
+    model = _assemble(encoder, head, config, chosen, normalize)
+    tokenizer = read_tokenizer(base, config)
+    longest = longest_input(encoder, tokenizer, None if layout is None else layout.max_length)
+    return LoadedClassifier(
+        model=model,
+        tokenizer=tokenizer,
+        max_length=longest if max_length is None else min(max_length, longest),
+        prefix="" if layout is None or pairs else layout.prefix,
+        pairs=pairs,
+        base=base_name or base,
+        licence=read_licence(base),
+    )
+
+
+def load_classifier(source: str | Path) -> LoadedClassifier:
+    """The classifier in a run/ folder or in any Hugging Face sequence classifier, a folder or a hub id.
+
+    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    """
+    source = str(source)
+    config, layout = read_config(source), read_layout(source)
+    facts = read_facts(config)
+    if layout is not None and layout.dense and "pooling" in facts:
+        encoder, _ = read_weights(AutoModel, source, config)
+        model = _assemble(
+            encoder, read_head(source, layout.dense[-1]), config, facts["pooling"], layout.normalize
+        )
+    else:
+        model = _load_own_head(source, config)
+    tokenizer = read_tokenizer(source, config)
+    thresholds = facts.get("thresholds")
+    return LoadedClassifier(
+        model=model,
+        tokenizer=tokenizer,
+        max_length=facts.get("max_length")
+        or longest_input(model.encoder, tokenizer, None if layout is None else layout.max_length),
+        prefix=facts.get("prefix", "" if layout is None else layout.prefix),
+        thresholds=None if thresholds is None else tuple(thresholds),
+        pairs=facts["pairs"] if "pairs" in facts else _reads_pairs(config),
+        **origin(facts, source),
+    )
+
+
+def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
+    """Write `loaded` into the existing, empty `folder`, so that it loads without ftool.
+
+    The encoder and tokenizer stand at the root for AutoModel, pooling and head beside them as
+    sentence-transformers modules; with the checkpoint's own head the whole loads by
+    AutoModelForSequenceClassification. `config.json` holds the rest under "ftool".
+    """
+    model = loaded.model
+    for name, value in _label_fields(model).items():
+        setattr(model.config, name, value)
+    thresholds = None if loaded.thresholds is None else list(loaded.thresholds)
+    save_encoder(loaded, folder, pooling=model.pooling, thresholds=thresholds, pairs=loaded.pairs)
+    if model.pooled_head is not None:
+        write_layout(
+            folder,
+            model.pooled_head,
+            pooling=model.pooling,
+            normalize=model.normalize,
+            max_length=loaded.max_length,
+            prefix=loaded.prefix,
+        )
+
+
+def _load_own_head(source: str, config: Any) -> SequenceClassifier:
+    encoder, fresh = read_weights(AutoModelForSequenceClassification, source, config)
+    if fresh:
+        raise CheckpointError(
+            f"{source} has no trained classification head ({', '.join(fresh[:3])} missing); "
+            "train one on it: ftool train FOLDER --base …"
+        )
+    return _assemble(encoder, None, config, "pooler", normalize=False)
+
+
+def _assemble(
+    encoder: nn.Module, head: nn.Linear | None, config: Any, pooling: Pooling, normalize: bool
+) -> SequenceClassifier:
+    if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
+        # Kept in the file, for AutoModel expects it; out of training, for nothing reads it.
+        encoder.pooler.requires_grad_(False)
+    regression = config.num_labels == 1
+    model = SequenceClassifier(
+        encoder,
+        head,
+        labels=[] if regression else [config.id2label[index] for index in range(config.num_labels)],
+        multi_label=config.problem_type == _MULTI_LABEL and not regression,
+        pooling=pooling,
+        normalize=normalize,
+        regression=regression,
+        sigmoid=regression and _ends_in_sigmoid(config),
+    )
+    return model.eval()
+
+
+def _reads_pairs(config: Any) -> bool:
+    """Whether a checkpoint that ftool did not train reads two texts: cross-encoders do, and models of inference."""
+    names = {str(name).casefold() for name in (config.id2label or {}).values()}
+    return _cross_encoder(config) is not None or "entailment" in names
+
+
+def _ends_in_sigmoid(config: Any) -> bool:
+    """Whether a checkpoint of one number gives it behind a sigmoid: cross-encoders do unless they say otherwise."""
+    activation = _cross_encoder(config)
+    return activation is not None and activation.rsplit(".", 1)[-1] == "Sigmoid"
+
+
+def _cross_encoder(config: Any) -> str | None:
+    """The activation that sentence-transformers' CrossEncoder wrote into config.json; None for other checkpoints."""
+    written = getattr(config, "sentence_transformers", None)
+    if isinstance(written, dict):
+        return str(written.get("activation_fn", "Sigmoid"))
+    old = getattr(config, "sbert_ce_default_activation_function", None)
+    return None if old is None else str(old)
+
+
+def _problem_type(*, multi_label: bool, regression: bool) -> str:
+    return _REGRESSION if regression else _MULTI_LABEL if multi_label else _SINGLE_LABEL
+
+
+def _label_fields(model: SequenceClassifier) -> dict[str, Any]:
+    labels = model.labels or ("LABEL_0",)  # transformers' name for the one number
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "problem_type": _problem_type(multi_label=model.multi_label, regression=model.regression),
+    }
+
+
+def _zero_head(hidden: int, labels: int) -> nn.Linear:
+    """A head that gives every label the same score, and needs no random numbers."""
+    head = nn.Linear(hidden, labels)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def _choose_pooling(base: str, config: Any, layout: SentenceLayout | None) -> Pooling:
+    if layout is not None:
+        if layout.dense:
+            log.info(
+                "%s: its projection (%s) is left out, for the head learns its own", base, layout.dense[0]
+            )
+        for known in ("mean", "cls"):
+            if layout.pooling == known:
+                return known
+        raise CheckpointError(f"{base} pools by {layout.pooling!r}; set train.pooling to mean, cls or pooler")
+    own_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    return "pooler" if own_head else "mean"
+
+
+def _hidden_size(config: Any) -> int:
+    return int(getattr(config, "hidden_size", None) or config.dim)

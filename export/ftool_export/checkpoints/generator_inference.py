@@ -1,0 +1,198 @@
+"""The torch reference: texts to tokens, tokens to answers, in batches by length and in the texts' own order."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ftool_export.checkpoints.generator import LoadedGenerator, decoder_limit
+from ftool_export.tokenizers.runtime_tokens import chat_tokens, runtime_tokens
+from ftool_runtime.decoding.prompts import fit
+from ftool_runtime.errors import InputError
+
+_TOKENS_PER_BATCH: Final = 4096  # padding included
+_USUAL_LENGTH: Final = 20  # of prompt and answer, where a generation config says nothing: transformers' own
+
+TokenRows = Sequence[Sequence[int]]
+
+
+def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of sources, or of a decoder's prompts, cut at the loaded `max_length`, as the runtime has them.
+
+    A special token's name inside a text is text like any other. Encoder-decoders lose a long source's end, decoders
+    a long prompt's beginning. Raises InputError for a blank text.
+    """
+    tokens = runtime_tokens(loaded).texts
+    side: Literal["left", "right"] = "right" if loaded.family == "encoder-decoder" else "left"
+    rows = []
+    for row, text in enumerate(texts):
+        ids, added = tokens.encode(text, row, prefix=loaded.prefix)
+        fitted = fit(ids, added, loaded.max_length, side=side, refuse=False, row=row, what="source")
+        rows.append(list(fitted.ids))
+    return rows
+
+
+def tokenize_chats(loaded: LoadedGenerator, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[list[int]]:
+    """The tokens of conversations by the checkpoint's template, up to where the answer begins, as the runtime has them.
+
+    Raises CheckpointError where there is no template, InputError for messages that it refuses.
+    """
+    tokens = chat_tokens(loaded)
+    return [list(tokens.encode(chat)) for chat in chats]
+
+
+def count_cut(loaded: LoadedGenerator, texts: Sequence[str]) -> int:
+    """How many sources or prompts have more tokens than the model reads."""
+    tokens = runtime_tokens(loaded).texts
+    return sum(tokens.count(loaded.prefix + text) > loaded.max_length for text in texts)
+
+
+def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) -> list[list[int]]:
+    """The answers' tokens, without the prompt and the decoder's start, with the end token where there is one.
+
+    Args:
+        loaded: the model.
+        rows: sources or prompts, each at least one token.
+        changes: fields of the generation config, such as `max_new_tokens` and `num_beams`.
+    """
+    config = copy.deepcopy(loaded.generation_config)
+    config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
+    answers: list[list[int]] = [[] for _ in rows]
+    for room, places in by_room(loaded, rows, config).items():
+        limited = copy.deepcopy(config)
+        if room is not None:
+            limited.update(max_new_tokens=room, max_length=None)
+        for batch in batches([len(rows[place]) for place in places]):
+            chosen = [places[position] for position in batch]
+            inputs = _padded(loaded, [rows[place] for place in chosen])
+            with torch.inference_mode():
+                output = loaded.model.generate(**inputs, generation_config=limited)
+            start = 1 if loaded.family == "encoder-decoder" else inputs["input_ids"].shape[1]
+            for place, ids in zip(chosen, output[:, start:].tolist(), strict=True):
+                answers[place] = _until_end(ids, config)
+    return answers
+
+
+def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
+    """Rows by how many tokens their answers may have where the model's limit, not the config, decides; else None.
+
+    Raises InputError where there is no room for an answer.
+    """
+    limit = decoder_limit(loaded)
+    if limit is None:
+        return {None: list(range(len(rows)))}
+    found: dict[int | None, list[int]] = {}
+    for place, row in enumerate(rows):
+        prompt = len(row) if loaded.family == "decoder" else 1
+        if prompt >= limit:
+            raise InputError(
+                f"row {place} has {prompt} tokens, and the model holds {limit}, the answer included",
+                row=place,
+            )
+        wanted = config.max_new_tokens or max(1, (config.max_length or _USUAL_LENGTH) - prompt)
+        found.setdefault(limit - prompt if wanted > limit - prompt else None, []).append(place)
+    return found
+
+
+def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
+    """The texts of answers' tokens, special ones left out, spaces at the ends taken off."""
+    texts: list[str] = loaded.tokenizer.batch_decode(
+        [list(row) for row in rows], skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return [text.strip() for text in texts]
+
+
+def generate_texts(loaded: LoadedGenerator, texts: Sequence[str], **changes: Any) -> list[str]:
+    """Answers to sources or plain prompts, in their order."""
+    return decode(loaded, generate_tokens(loaded, tokenize_sources(loaded, texts), **changes))
+
+
+def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -> list[NDArray[np.float32]]:
+    """The logits that predict each token of given answers, each token given those before it.
+
+    Returns:
+        For each row float32 (tokens of its answer, vocabulary).
+    """
+    scored: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in rows]
+    for batch in batches([len(row) + len(answer) for row, answer in zip(rows, answers, strict=True)]):
+        logits = _teacher_forced(loaded, [rows[p] for p in batch], [answers[p] for p in batch])
+        for position, row in zip(batch, logits, strict=True):
+            scored[position] = row
+    return scored
+
+
+def batches(lengths: Sequence[int], budget: int = _TOKENS_PER_BATCH) -> Iterator[list[int]]:
+    """Positions by length, longest first (memory runs out at once or never), cut by a budget of tokens."""
+    rows: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda r: -lengths[r]):
+        if rows and lengths[rows[0]] * (len(rows) + 1) > budget:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
+
+
+def _teacher_forced(
+    loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows
+) -> list[NDArray[np.float32]]:
+    device = loaded.model.device
+    if loaded.family == "encoder-decoder":
+        start = _start_token(loaded)
+        given = _right([[start, *answer[:-1]] for answer in answers], loaded.tokenizer.pad_token_id)
+        inputs = {**_padded(loaded, rows), "decoder_input_ids": given.to(device)}
+        first = [0] * len(rows)
+    else:
+        joined = [[*row, *answer[:-1]] for row, answer in zip(rows, answers, strict=True)]
+        inputs = {
+            "input_ids": _right(joined, loaded.tokenizer.pad_token_id).to(device),
+            "attention_mask": _right([[1] * len(row) for row in joined], 0).to(device),
+        }
+        first = [len(row) - 1 for row in rows]
+    with torch.inference_mode():
+        logits: Tensor = loaded.model(**inputs, use_cache=False).logits.float()
+    return [
+        logits[row, begin : begin + len(answer)].cpu().numpy()
+        for row, (begin, answer) in enumerate(zip(first, answers, strict=True))
+    ]
+
+
+def _start_token(loaded: LoadedGenerator) -> int:
+    start = loaded.generation_config.decoder_start_token_id
+    if start is None:
+        start = loaded.model.config.decoder_start_token_id
+    return int(start[0] if isinstance(start, list) else start)
+
+
+def _padded(loaded: LoadedGenerator, rows: TokenRows) -> dict[str, Tensor]:
+    """Sources padded on the right, prompts on the left, where generation goes on."""
+    longest = max(len(row) for row in rows)
+    pad = loaded.tokenizer.pad_token_id
+    right = loaded.family == "encoder-decoder"
+    ids, mask = [], []
+    for row in rows:
+        missing = longest - len(row)
+        ids.append([*row, *[pad] * missing] if right else [*[pad] * missing, *row])
+        mask.append([1] * len(row) + [0] * missing if right else [0] * missing + [1] * len(row))
+    device = loaded.model.device
+    return {
+        "input_ids": torch.tensor(ids, device=device),
+        "attention_mask": torch.tensor(mask, device=device),
+    }
+
+
+def _right(rows: TokenRows, pad: int) -> Tensor:
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+
+
+def _until_end(ids: list[int], config: Any) -> list[int]:
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    for place, token in enumerate(ids):
+        if token in ends:
+            return ids[: place + 1]
+    return ids

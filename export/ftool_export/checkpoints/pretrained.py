@@ -1,0 +1,125 @@
+"""Reading a Hugging Face checkpoint, folder or hub id, with errors that say what to do."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import ModelCard
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig
+from transformers.utils import logging as hf_logging
+
+from ftool_export.checkpoints.files import find_file as find_file
+from ftool_export.errors import CheckpointError
+from ftool_export.tokenizers.source import load_tokenizer
+
+log = logging.getLogger(__name__)
+
+_TASKS = {  # by how transformers names a model's class
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+}
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """SHA-256, in hex, of all parameters by name: the same wherever and whenever a checkpoint is loaded."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
+        digest.update(parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_config(source: str) -> Any:
+    """The configuration of a checkpoint folder or hub id. Raises CheckpointError."""
+    if not Path(source).is_dir() and (Path(source).is_absolute() or source.count("/") > 1):
+        raise CheckpointError(f"{source}: no such folder; give a checkpoint folder or a hub id (owner/name)")
+    try:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}: no model configuration could be read ({_first_line(error)})"
+        ) from error
+
+
+def task_of(source: str) -> str | None:
+    """The task that a checkpoint is for: as ftool recorded it, or by the files and the class it was saved with.
+
+    None where these leave it open, as for an encoder without a head. Raises CheckpointError.
+    """
+    config = read_config(source)
+    facts = getattr(config, "ftool", None) or {}
+    if facts:
+        return str(facts.get("task", "text-classification"))
+    if find_file(source, "modules.json") is not None:
+        return "feature-extraction"  # sentence-transformers'
+    names = config.architectures or [""]
+    return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
+
+
+def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:
+    """The network in float32 and the names of the parameters that the checkpoint lacks.
+
+    Raises CheckpointError where the weights are missing, damaged or not safetensors.
+    """
+    options |= {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+    try:
+        with quiet_transformers():
+            network, info = auto_class.from_pretrained(source, config=config, **options)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{source}: model.safetensors could not be read ({_first_line(error)}); "
+            "other weight files are not read, as unpickling them can run code"
+        ) from error
+    except ValueError as error:  # an architecture without this kind of head
+        raise CheckpointError(f"{source}: {_first_line(error)}") from error
+    return network, sorted(info["missing_keys"])
+
+
+def read_tokenizer(source: str, config: Any) -> Any:
+    """The fast tokenizer of a checkpoint, with a padding token. Raises CheckpointError as `load_tokenizer` does."""
+    tokenizer = load_tokenizer(source)
+    if tokenizer.pad_token is None:  # decoders
+        tokenizer.pad_token = tokenizer.eos_token
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+    return tokenizer
+
+
+def read_licence(source: str) -> str | None:
+    """The licence that the model card names, or None."""
+    path = find_file(source, "README.md")
+    if path is None:
+        return None
+    try:
+        licence = ModelCard.load(path, ignore_metadata_errors=True).data.license
+    except ValueError:
+        log.warning("%s: its metadata could not be read, so the licence is not recorded", path)
+        return None
+    return licence if isinstance(licence, str) else None
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keeps the loading bars and the report of missing weights off standard error: the caller judges them."""
+    verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if bar:
+            hf_logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,218 @@
+"""The sentence-transformers files of a checkpoint: how it pools, what follows, and the same layout written.
+
+The older file format is written on purpose: every sentence-transformers release since 2.2 reads it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ftool_export.checkpoints.pretrained import find_file
+from ftool_export.errors import CheckpointError
+
+_MODULES = "modules.json"
+_PROMPTS = "config_sentence_transformers.json"
+_LENGTH = "sentence_bert_config.json"
+_OLD_LENGTHS = [f"sentence_{name}_config.json" for name in ("roberta", "distilbert", "xlm-roberta", "albert")]
+_VECTOR = "sentence_embedding"  # sentence-transformers' name for the pooled vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentenceLayout:
+    """What sentence-transformers' files say of a checkpoint."""
+
+    pooling: str  # mean, cls, or another mode of sentence-transformers
+    normalize: bool
+    dense: tuple[str, ...]  # folders of the Dense modules, in order
+    max_length: int | None
+    prefix: str  # goes before every text
+    modules: tuple[tuple[str, str], ...]  # kind and folder of every module, in order
+    prompts: Mapping[str, str]  # by name, such as query and document
+    pools_prompt: bool  # whether a prompt's tokens are pooled with the text's
+    lower_case: bool  # texts are lowered before the tokenizer's own steps
+    similarity: str | None  # what vectors are compared by; None: unsaid
+
+
+def read_json(source: str, name: str) -> Any:
+    """The content of a checkpoint's JSON file, or None where there is no such file.
+
+    Raises CheckpointError where it is no JSON.
+    """
+    path = find_file(source, name)
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
+        ) from error
+
+
+def read_layout(source: str) -> SentenceLayout | None:
+    """What the sentence-transformers files of `source` say, or None where it has none.
+
+    Raises CheckpointError where the files contradict each other.
+    """
+    modules = read_json(source, _MODULES)
+    if modules is None:
+        return None
+    kinds = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in modules]
+    folders = [path for kind, path in kinds if kind == "Pooling"]
+    if len(folders) != 1:
+        raise CheckpointError(
+            f"{source}/{_MODULES}: {len(folders)} Pooling modules among {', '.join(kind for kind, _ in kinds)}; "
+            "an encoder with exactly one can be used"
+        )
+    pooling = read_json(source, f"{folders[0]}/config.json") or {}
+    transformer = next((f"{path}/" for kind, path in kinds if kind == "Transformer" and path), "")
+    lengths = (read_json(source, f"{transformer}{name}") for name in (_LENGTH, *_OLD_LENGTHS))
+    length: dict[str, Any] = next((found for found in lengths if found), {})
+    prompts = read_json(source, _PROMPTS) or {}
+    return SentenceLayout(
+        pooling=_pooling_mode(pooling),
+        normalize=any(kind == "Normalize" for kind, _ in kinds),
+        dense=tuple(path for kind, path in kinds if kind == "Dense"),
+        max_length=length.get("max_seq_length"),
+        prefix=_default_prompt(prompts),
+        modules=tuple(kinds),
+        prompts={str(name): str(text) for name, text in (prompts.get("prompts") or {}).items()},
+        pools_prompt=pooling.get("include_prompt") is not False,
+        lower_case=length.get("do_lower_case") is True,
+        similarity=prompts.get("similarity_fn_name"),
+    )
+
+
+def read_head(source: str, folder: str) -> nn.Linear:
+    """The linear head in a Dense module's folder. Raises CheckpointError where there is none."""
+    linear, activation = read_dense(source, folder)
+    if activation != "Identity":
+        raise CheckpointError(
+            f"{source}/{folder}: activation is {activation}, and a classifier's head has none"
+        )
+    return linear
+
+
+def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
+    """The linear layer of a Dense module's folder, and the name of what follows it, of torch.nn.
+
+    Raises CheckpointError where it is not there, or is more than that.
+    """
+    config = read_json(source, f"{folder}/config.json") or {}
+    if config.get("use_residual") or config.get("module_input_name", _VECTOR) != _VECTOR:
+        raise CheckpointError(
+            f"{source}/{folder}: a Dense module with a residual, or on something else than the pooled vector, "
+            "can't be used"
+        )
+    path = find_file(source, f"{folder}/model.safetensors")
+    if path is None:
+        raise CheckpointError(
+            f"{source}/{folder}/model.safetensors is missing; train the model again or fetch it whole (other weight "
+            "files are not read, as unpickling them can run code)"
+        )
+    tensors = load_file(path)
+    weight = tensors["linear.weight"]
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias="linear.bias" in tensors)
+    linear.load_state_dict({name.removeprefix("linear."): value for name, value in tensors.items()})
+    # Tanh is what sentence-transformers takes where the file says nothing.
+    return linear, str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
+
+
+def write_layout(
+    folder: Path, head: nn.Linear, *, pooling: str, normalize: bool, max_length: int, prefix: str
+) -> None:
+    """Write the modules beside an encoder: `SentenceTransformer(folder).encode(text)` gives the logits."""
+    write_modules(
+        folder,
+        [*([None] if normalize else []), (head, "Identity")],
+        pooling=pooling,
+        width=head.in_features,
+        max_length=max_length,
+        prompts={"prompts": {"text": prefix}, "default_prompt_name": "text"} if prefix else {},
+    )
+
+
+def write_modules(
+    folder: Path,
+    steps: Sequence[tuple[nn.Linear, str] | None],
+    *,
+    pooling: str,
+    width: int,
+    max_length: int,
+    prompts: Mapping[str, Any],
+) -> None:
+    """Write what follows an encoder of that `width`, beside it, for sentence-transformers to load.
+
+    Of the `steps` after the pooling None scales vectors to length 1, others are Dense modules: a layer and the name
+    of its activation. `prompts` is what config_sentence_transformers.json holds besides versions.
+    """
+    kinds = ["Transformer", "Pooling", *("Normalize" if step is None else "Dense" for step in steps)]
+    modules = [
+        {
+            "idx": index,
+            "name": str(index),
+            "path": "" if index == 0 else f"{index}_{kind}",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for index, kind in enumerate(kinds)
+    ]
+    _write_json(folder / _MODULES, modules)
+    _write_json(folder / _LENGTH, {"max_seq_length": max_length, "do_lower_case": False})
+    _write_json(folder / _PROMPTS, {"__version__": {}, **prompts})
+    for module in modules[1:]:
+        (folder / str(module["path"])).mkdir()
+    _write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, width))
+    for module, step in zip(modules[2:], steps, strict=True):
+        if step is not None:
+            _write_dense(folder / str(module["path"]), *step)
+
+
+def _write_dense(folder: Path, linear: nn.Linear, activation: str) -> None:
+    activation_class: type[nn.Module] = getattr(nn, activation)
+    config = {
+        "in_features": linear.in_features,
+        "out_features": linear.out_features,
+        "bias": linear.bias is not None,
+        "activation_function": f"{activation_class.__module__}.{activation}",
+    }
+    _write_json(folder / "config.json", config)
+    tensors = {f"linear.{name}": value.detach().contiguous() for name, value in linear.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _pooling_config(pooling: str, width: int) -> dict[str, Any]:
+    return {
+        "word_embedding_dimension": width,
+        "pooling_mode_cls_token": pooling == "cls",
+        "pooling_mode_mean_tokens": pooling == "mean",
+        "pooling_mode_max_tokens": False,
+        "pooling_mode_mean_sqrt_len_tokens": False,
+        **({"pooling_mode_lasttoken": True} if pooling == "last" else {}),  # unknown to the oldest releases
+    }
+
+
+def _pooling_mode(config: dict[str, Any]) -> str:
+    if "pooling_mode" in config:  # sentence-transformers 6
+        mode = config["pooling_mode"]
+        return mode if isinstance(mode, str) else "+".join(mode)
+    names = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    return (
+        "+".join(
+            n.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token") for n in names
+        )
+        or "mean"
+    )
+
+
+def _default_prompt(config: dict[str, Any]) -> str:
+    name = config.get("default_prompt_name")
+    return "" if name is None else str(config.get("prompts", {}).get(name, ""))
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,140 @@
+"""A tagger with all it needs: made from a base model, written to run/, read from any checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForTokenClassification
+
+from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.max_length import longest_input
+from ftool_export.checkpoints.pretrained import read_config, read_licence, read_tokenizer, read_weights
+from ftool_export.checkpoints.run_facts import origin, read_facts, save_encoder
+from ftool_export.errors import CheckpointError
+from ftool_export.networks.tagger import TokenTagger
+from ftool_export.tokenizers.tagger_windows import make_windows
+from ftool_runtime.bundle.manifest import EntityContract
+from ftool_runtime.postprocessing.entities import Aggregation
+from ftool_runtime.text.encode import Tokens
+
+_UNNAMED = "LABEL_"  # how transformers calls labels that nobody named
+_LONGEST = 512  # tokens of a window, of a checkpoint that does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTagger(LoadedEncoder):
+    """A tagger in evaluation mode with its tokenizer and what else run/ records.
+
+    Attributes:
+        max_length: tokens of a window, special ones included; longer texts are cut into several.
+        stride: tokens that two windows of a text share.
+        aggregation: how tokens become entities unless a call says otherwise, see `postprocessing.entities`.
+    """
+
+    model: TokenTagger
+    stride: int
+    aggregation: Aggregation = "first"  # what training labels: the first token of each word
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the tags, in the order of the logits."""
+        return self.model.labels
+
+    def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
+        """The windows of each text."""
+        return [[window.tokens for window in windows] for windows in make_windows(self, list(inputs))]
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """The tags, and how those of tokens become entities."""
+        return {
+            "labels": self.labels,
+            "entities": EntityContract(stride=self.stride, aggregation=self.aggregation),
+        }
+
+    def config_fields(self) -> dict[str, Any]:
+        """The tags as transformers has them."""
+        return _label_fields(self.labels)
+
+
+def create_tagger(
+    base: str,
+    labels: Sequence[str],
+    *,
+    max_length: int,
+    stride: int,
+    base_name: str | None = None,
+) -> LoadedTagger:
+    """A tagger for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
+
+    `max_length` is capped at what the checkpoint can take, and `stride` then at a third of that; `base_name` is
+    recorded in place of `base`. Raises CheckpointError.
+    """
+    config = read_config(base)
+    config.update(_label_fields(labels))
+    encoder, _ = read_weights(AutoModelForTokenClassification, base, config, ignore_mismatched_sizes=True)
+    tokenizer = read_tokenizer(base, config)
+    longest = min(max_length, longest_input(encoder, tokenizer))
+    return LoadedTagger(
+        model=TokenTagger(encoder).eval(),
+        tokenizer=tokenizer,
+        max_length=longest,
+        stride=stride if longest == max_length else min(stride, longest // 3),
+        base=base_name or base,
+        licence=read_licence(base),
+    )
+
+
+def load_tagger(source: str | Path) -> LoadedTagger:
+    """The tagger in a run/ folder or in any Hugging Face model for token classification, a folder or a hub id.
+
+    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    """
+    source = str(source)
+    config = read_config(source)
+    encoder, fresh = read_weights(AutoModelForTokenClassification, source, config)
+    if fresh:
+        raise CheckpointError(
+            f"{source} has no trained head for token classification ({', '.join(fresh[:3])} missing); "
+            "train one on it: ftool train FOLDER --task token-classification --base …"
+        )
+    model = TokenTagger(encoder).eval()
+    _check_labels(source, model.labels)
+    tokenizer = read_tokenizer(source, config)
+    facts = read_facts(config)
+    max_length = facts.get("max_length") or min(_LONGEST, longest_input(encoder, tokenizer))
+    return LoadedTagger(
+        model=model,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        stride=facts.get("stride", max_length // 4),
+        aggregation=facts.get("aggregation", "first"),
+        prefix=facts.get("prefix", ""),
+        **origin(facts, source),
+    )
+
+
+def save_tagger(loaded: LoadedTagger, folder: Path) -> None:
+    """Write `loaded` into the existing, empty `folder`, so that AutoModelForTokenClassification loads it.
+
+    `config.json` holds what Hugging Face has no field for under "ftool".
+    """
+    save_encoder(
+        loaded, folder, task="token-classification", stride=loaded.stride, aggregation=loaded.aggregation
+    )
+
+
+def _label_fields(labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def _check_labels(source: str, labels: Sequence[str]) -> None:
+    """Refuse tags that say nothing: no text would have an entity, or every word would be one."""
+    if all(label.startswith(_UNNAMED) for label in labels):
+        raise CheckpointError(
+            f"{source} does not name its labels ({', '.join(labels[:3])}); write O, B-… and I-… into id2label in its "
+            "config.json"
+        )

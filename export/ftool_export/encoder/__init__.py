@@ -1,1 +1,0 @@
-"""What every encoder's task shares: its limits, its rows of tokens and its outputs."""

@@ -1,0 +1,1 @@
+"""Inputs of each task with the metric that judges them."""

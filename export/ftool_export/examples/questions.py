@@ -1,0 +1,89 @@
+"""Questions about contexts: how outputs for them are compared and scored."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_export.checkpoints.reader import LoadedReader
+from ftool_export.tokenizers.reader_windows import make_windows
+from ftool_runtime.models.reader import Answer, Asked, read_answer
+from ftool_runtime.postprocessing.spans import Spans, find_spans
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionExamples:
+    """Questions for a reader.
+
+    Attributes:
+        loaded: the reader, which knows how contexts are cut and what makes an answer.
+        inputs: dicts of "question" and "context".
+        metric: the main metric's name; None where the questions come without answers.
+        scorer: that metric from the best spans of every question.
+    """
+
+    loaded: LoadedReader
+    inputs: Sequence[Asked]
+    metric: str | None = None
+    scorer: Callable[[Sequence[Spans]], float] | None = None
+
+    @cached_property
+    def windows(self) -> list[list[Window]]:
+        """The windows of every context."""
+        questions, contexts = ([given[name] for given in self.inputs] for name in ("question", "context"))
+        return make_windows(self.loaded, questions, contexts)
+
+    @property
+    def rows(self) -> list[Tokens]:
+        """All windows in order."""
+        return [window.tokens for windows in self.windows for window in windows]
+
+    def spans(self, outputs: Outputs) -> list[Spans]:
+        """The best spans of every question, by the runtime's own code."""
+        rows = iter(outputs)
+        return [
+            find_spans(
+                given["context"],
+                windows,
+                [next(rows) for _ in windows],
+                max_answer_length=self.loaded.max_answer_length,
+            )
+            for given, windows in zip(self.inputs, self.windows, strict=True)
+        ]
+
+    def answers(self, outputs: Outputs) -> list[Answer]:
+        """The answers that outputs make."""
+        return [
+            read_answer(given["context"], spans, self.loaded.no_answer_threshold)
+            for given, spans in zip(self.inputs, self.spans(outputs), strict=True)
+        ]
+
+    def score(self, outputs: Outputs) -> float:
+        """The main metric."""
+        assert self.scorer is not None, "these questions come without answers"
+        return self.scorer(self.spans(outputs))
+
+    def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
+        """Whether the answer is the same stretch of the context, or none in both: (questions, 1)."""
+        pairs = zip(self.answers(reference), self.answers(other), strict=True)
+        return np.array(
+            [[one.start == two.start and one.end == two.end] for one, two in pairs], dtype=np.bool_
+        )
+
+    def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
+        """The largest change of a token's probability to be a start, or an end, within its window: (questions,)."""
+        pairs = zip(reference, other, strict=True)
+        changes = iter([float(np.abs(_shares(one) - _shares(two)).max()) for one, two in pairs])
+        return np.array([max(next(changes) for _ in windows) for windows in self.windows], dtype=np.float64)
+
+
+def _shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax over the tokens of a window: (tokens, 2)."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=0))
+    result: NDArray[np.float64] = exponentials / exponentials.sum(axis=0)
+    return result

@@ -1,0 +1,94 @@
+"""Texts to find entities in: how logits for them become entities and tags, are compared and scored."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_export.checkpoints.tagger import LoadedTagger
+from ftool_export.tokenizers.tagger_windows import make_windows
+from ftool_runtime.postprocessing.entities import Entity, TokenScores, find_entities, tags_of_words
+from ftool_runtime.postprocessing.window_stitching import stitched
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
+from ftool_runtime.text.words import Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggingExamples:
+    """Texts for a tagger.
+
+    Attributes:
+        loaded: the tagger, which knows what logits stand for.
+        inputs: the texts.
+        words: where the words of each text stand, for `tags`; None where nobody says.
+        metric: the main metric's name; None where the texts have no tags.
+        scorer: that metric from the tags of every text's words.
+    """
+
+    loaded: LoadedTagger
+    inputs: Sequence[str]
+    words: Sequence[Sequence[Span]] | None = None
+    metric: str | None = None
+    scorer: Callable[[list[list[str]]], float] | None = None
+
+    @cached_property
+    def windows(self) -> list[list[Window]]:
+        """The windows of each text."""
+        return make_windows(self.loaded, list(self.inputs))
+
+    @property
+    def rows(self) -> list[Tokens]:
+        """All windows in order."""
+        return [window.tokens for windows in self.windows for window in windows]
+
+    def tags(self, outputs: Outputs) -> list[list[str]]:
+        """The tags of the words that are given, in IOB2."""
+        assert self.words is not None, "these texts come without words"
+        found = self._found(outputs, self.words)
+        return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
+
+    def entities(self, outputs: Outputs) -> list[list[Entity]]:
+        """What the runtime answers to each text."""
+        return self._found(outputs, [None] * len(self.inputs))
+
+    def score(self, outputs: Outputs) -> float:
+        """The main metric."""
+        assert self.scorer is not None, "these texts have no tags"
+        return self.scorer(self.tags(outputs))
+
+    def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
+        """Whether all entities of a text are, with their places and labels: (texts, 1)."""
+        places = [
+            [[(one.start, one.end, one.label) for one in entities] for entities in self.entities(outputs)]
+            for outputs in (reference, other)
+        ]
+        return np.array([[first == second] for first, second in zip(*places, strict=True)], dtype=np.bool_)
+
+    def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
+        """The largest change of a tag's probability over all tokens of a text, (texts,)."""
+        both = zip(
+            self._scores(reference, [None] * len(self.inputs)),
+            self._scores(other, [None] * len(self.inputs)),
+            strict=True,
+        )
+        return np.array(
+            [np.abs(first.probabilities - second.probabilities).max(initial=0.0) for first, second in both]
+        )
+
+    def _found(self, outputs: Outputs, words: Sequence[Sequence[Span] | None]) -> list[list[Entity]]:
+        loaded = self.loaded
+        return [
+            find_entities(text, scores, loaded.labels, loaded.aggregation, places)
+            for text, scores, places in zip(self.inputs, self._scores(outputs, words), words, strict=True)
+        ]
+
+    def _scores(self, outputs: Outputs, words: Sequence[Sequence[Span] | None]) -> list[TokenScores]:
+        rows = iter(outputs)
+        return [
+            stitched(text, windows, [next(rows) for _ in windows], self.loaded.labels, places)
+            for text, windows, places in zip(self.inputs, self.windows, words, strict=True)
+        ]

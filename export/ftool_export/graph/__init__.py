@@ -1,0 +1,1 @@
+"""Checks and measurements of graphs that are being made."""

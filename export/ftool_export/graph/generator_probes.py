@@ -1,0 +1,229 @@
+"""Prompts and steps that every stage of a generator's export must answer as torch does, in all shapes it will meet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.errors import ExportError
+from ftool_export.graph.generator_session import GraphRunner
+from ftool_export.graph.probes import SAMPLE_TEXTS
+
+Ids = tuple[int, ...]
+
+_STEPS: Final = 4  # tokens of an answer; one for every way a step may go wrong is enough
+_LONG: Final = 160  # tokens: past T5's farthest distance, 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationProbe:
+    """A batch of prompts with the answers that follow them, and torch's logits for it.
+
+    Attributes:
+        name: what the shapes are, for a person.
+        sources: what the encoder reads, a row each; None for decoders without one.
+        prompts: what the decoder reads first, a row each.
+        answers: what it reads then, as many tokens in every row.
+        chunk: how many tokens of the answers go into one step.
+        kept: for how many of a prompt's last tokens logits are compared.
+        logits: torch's, float32 (batch, kept + answer, vocabulary).
+        texts: whether the tokens are those of texts, rather than drawn at random.
+    """
+
+    name: str
+    sources: tuple[Ids, ...] | None
+    prompts: tuple[Ids, ...]
+    answers: tuple[Ids, ...]
+    chunk: int
+    kept: int
+    logits: NDArray[np.float32]
+    texts: bool
+
+    def run(self, runner: GraphRunner) -> NDArray[np.float32]:
+        """The graphs' logits, in the shape of torch's."""
+        longest = max(map(len, self.prompts)) + len(self.answers[0])
+        conversation = runner.start(self.sources, len(self.prompts), longest + 1)
+        lengths = np.array([len(prompt) for prompt in self.prompts])
+        kept = lengths[:, None] - self.kept + np.arange(self.kept)
+        logits = [runner.step(conversation, self.prompts, kept)]
+        for start in range(0, len(self.answers[0]), self.chunk):
+            new = [answer[start : start + self.chunk] for answer in self.answers]
+            every = np.tile(np.arange(len(new[0])), (len(new), 1))
+            logits.append(runner.step(conversation, new, every))
+        return np.concatenate(logits, axis=1)
+
+
+def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
+    """Texts with the answers that torch gives them, and random tokens in every shape that a graph will meet.
+
+    Args:
+        loaded: the reference, in evaluation mode.
+
+    Raises:
+        ExportError: torch's own answers are not numbers.
+    """
+    draw = _Draw(loaded)
+    return _encoder_decoder_probes(loaded, draw) if draw.start else _decoder_probes(loaded, draw)
+
+
+def _encoder_decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationProbe]:
+    start, long = draw.start, draw.longest
+    source, company = draw.texts(1), draw.texts(3)
+    return [
+        _probe(loaded, "a text alone", source, [start], texts=True),
+        _probe(loaded, "texts in company", company, [start] * 3, texts=True),
+        _probe(loaded, "sources of any length", draw.rows(long, 1, 7), [start] * 3, draw.rows(3, 3, 3)),
+        _probe(
+            loaded, "an answer's beginning given", draw.rows(5, 3, 8), draw.led(6, 6, 6), draw.rows(2, 2, 2)
+        ),
+        _probe(loaded, "an answer scored", draw.rows(4, 9), draw.led(9, 5), draw.rows(0, 0), kept=5),
+        _probe(loaded, "a long answer", draw.rows(6), draw.led(long), draw.rows(3)),
+    ]
+
+
+def _decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationProbe]:
+    long = draw.longest
+    return [
+        _probe(loaded, "a text alone", None, draw.texts(1), texts=True),
+        _probe(loaded, "texts in company", None, draw.texts(3), texts=True),
+        _probe(loaded, "prompts of any length", None, draw.rows(9, 1, 6), draw.rows(5, 5, 5)),
+        _probe(loaded, "prompts of one token", None, draw.rows(1, 1, 1), draw.rows(3, 3, 3)),
+        _probe(loaded, "an answer scored", None, draw.rows(9, 5), draw.rows(0, 0), kept=5),
+        _probe(loaded, "a further turn", None, draw.rows(7), draw.rows(8), chunk=4),
+        _probe(loaded, "a long prompt", None, draw.rows(long), draw.rows(3)),
+    ]
+
+
+class _Draw:
+    """Rows of token ids, drawn at random or tokenised from texts; never the padding, which no row holds."""
+
+    def __init__(self, loaded: LoadedGenerator) -> None:
+        model: Any = loaded.model
+        self._loaded = loaded
+        self._pad: int | None = model.config.pad_token_id
+        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self._random = np.random.default_rng(0)
+        self.start: Ids = ()
+        if model.config.is_encoder_decoder:
+            self.start = (_first_token(model),)
+        self.longest = min(_LONG, longest_row(loaded) - _STEPS)
+
+    def rows(self, *lengths: int) -> list[Ids]:
+        """Rows of these lengths."""
+        return [self._row(min(length, self.longest)) for length in lengths]
+
+    def led(self, *lengths: int) -> list[Ids]:
+        """Rows of these lengths that begin as every answer does."""
+        return [(*self.start, *row[1:]) for row in self.rows(*lengths)]
+
+    def texts(self, count: int) -> list[Ids]:
+        """Texts of different lengths."""
+        some = SAMPLE_TEXTS[2 : 2 + count]
+        rows = [self._loaded.tokenizer(self._loaded.prefix + text)["input_ids"] for text in some]
+        return [tuple(row[: self.longest - _STEPS]) or self._row(3) for row in rows]
+
+    def _row(self, length: int) -> Ids:
+        drawn = self._random.integers(0, self._vocabulary - 1, size=length)
+        if self._pad is not None:
+            drawn += drawn >= self._pad
+        return tuple(int(token) for token in drawn)
+
+
+def _first_token(model: Any) -> int:
+    """What leads an answer: mBART-like models leave that to the language that is asked for, so any will do."""
+    for settings in (model.generation_config, model.config):
+        for name in ("decoder_start_token_id", "bos_token_id"):
+            token = getattr(settings, name, None)
+            if token is not None:
+                return int(token)
+    return 0
+
+
+def longest_row(loaded: LoadedGenerator) -> int:
+    """Tokens that both a source and the decoder's rows may have."""
+    limits = [loaded.max_length]
+    for name in ("max_position_embeddings", "n_positions"):
+        limit = getattr(loaded.model.config, name, None)
+        if limit:
+            limits.append(int(limit))
+    return min(limits)
+
+
+def _probe(
+    loaded: LoadedGenerator,
+    name: str,
+    sources: Sequence[Ids] | None,
+    prompts: Sequence[Ids],
+    answers: Sequence[Ids] | None = None,
+    *,
+    chunk: int = 1,
+    kept: int = 1,
+    texts: bool = False,
+) -> GenerationProbe:
+    """A probe with torch's answers to it; without `answers`, those that torch finds likeliest."""
+    sides: list[Ids | None] = list(sources) if sources is not None else [None] * len(prompts)
+    given = [None] * len(prompts) if answers is None else list(answers)
+    runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
+    answers = [answer for answer, _ in runs]
+    logits = np.stack([run[len(prompt) - kept :] for prompt, (_, run) in zip(prompts, runs, strict=True)])
+    if not np.isfinite(logits).all():
+        raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
+    return GenerationProbe(
+        name=name,
+        sources=None if sources is None else tuple(sources),
+        prompts=tuple(prompts),
+        answers=tuple(answers),
+        chunk=chunk,
+        kept=kept,
+        logits=logits,
+        texts=texts,
+    )
+
+
+def _torch_run(
+    loaded: LoadedGenerator, source: Ids | None, prompt: Ids, answer: Ids | None
+) -> tuple[Ids, NDArray[np.float32]]:
+    """One row alone, token by token over torch's own cache, as its `generate` goes.
+
+    Returns:
+        The answer, which is what torch finds likeliest where none was given, and logits float32
+        (prompt + answer, vocabulary).
+    """
+    steps = _STEPS if answer is None else len(answer)
+    tokens: list[int] = []
+    with torch.inference_mode():
+        result, fixed = _begin(loaded, source, prompt)
+        logits = [result.logits[0]]
+        for step in range(steps):
+            tokens.append(_likeliest(loaded, logits[-1][-1]) if answer is None else answer[step])
+            new = torch.tensor([tokens[-1:]])
+            seen = torch.ones(1, len(prompt) + len(tokens), dtype=torch.int64)
+            inputs = (
+                {"input_ids": new, "attention_mask": seen} if source is None else {"decoder_input_ids": new}
+            )
+            result = loaded.model(**inputs, **fixed, past_key_values=result.past_key_values, use_cache=True)
+            logits.append(result.logits[0])
+    return tuple(tokens), torch.cat(logits).numpy()
+
+
+def _begin(loaded: LoadedGenerator, source: Ids | None, prompt: Ids) -> tuple[Any, dict[str, Any]]:
+    """Torch's result after the prompt, and what every further call is given of the source."""
+    row = torch.tensor([prompt])
+    if source is None:
+        return loaded.model(input_ids=row, attention_mask=torch.ones_like(row), use_cache=True), {}
+    read = torch.tensor([source])
+    # every token counts, padding's too: a text may hold that word
+    fixed: dict[str, Any] = {"attention_mask": torch.ones_like(read)}
+    result = loaded.model(input_ids=read, decoder_input_ids=row, use_cache=True, **fixed)
+    return result, {**fixed, "encoder_outputs": BaseModelOutput(result.encoder_last_hidden_state)}
+
+
+def _likeliest(loaded: LoadedGenerator, logits: Tensor) -> int:
+    order = logits.argsort(descending=True).tolist()
+    return int(next(token for token in order if token != loaded.model.config.pad_token_id))

@@ -1,0 +1,142 @@
+"""Running a generator's graphs that are still being made: the least that a prompt and its steps need.
+
+The runtime has its own, faster way; this one serves the export's checks, and reads all it must know of the graphs.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ftool_export.graph.session import open_session
+
+Rows = Sequence[Sequence[int]]  # token ids, rows of any length from 1 on
+
+_UNREAD: Final = 3.0  # fills buffers past a row's end: an operator that read there would be found out
+
+
+class Conversation:
+    """A batch of rows on its way through the decoder: their caches and lengths."""
+
+    def __init__(self, fixed: Mapping[str, NDArray[Any]], caches: Mapping[str, Any], rows: int) -> None:
+        self.fixed = dict(fixed)  # cross caches and the source's mask
+        self.caches = dict(caches)  # by their names as inputs
+        self.lengths = np.zeros(rows, dtype=np.int64)
+        self.seen = np.zeros((rows, 0), dtype=np.int64)  # joined caches: 1 where a column holds a token
+
+
+class GraphRunner:
+    """An encoder, where there is one, and a decoder, loaded.
+
+    Args:
+        encoder: a graph or the file of one; None for decoders without an encoder.
+        decoder: a graph or the file of one.
+
+    Raises:
+        ExportError: ONNX Runtime refuses a graph.
+    """
+
+    def __init__(self, encoder: ir.Model | Path | None, decoder: ir.Model | Path) -> None:
+        self._encoder = None if encoder is None else open_session(encoder)
+        self._decoder = open_session(decoder)
+        self._inputs = {entry.name: entry for entry in self._decoder.get_inputs()}
+        self._outputs = [entry.name for entry in self._decoder.get_outputs()]
+        self.in_place = "seqlens_k" in self._inputs
+
+    def start(self, sources: Rows | None, rows: int, capacity: int) -> Conversation:
+        """Empty caches for `rows` rows.
+
+        Args:
+            sources: token ids of every row's source; None for decoders without an encoder.
+            rows: how many.
+            capacity: tokens that a row may come to hold.
+        """
+        fixed = {} if sources is None else self._encode(sources)
+        caches = {}
+        for name, entry in self._inputs.items():
+            if name.startswith("past."):
+                _, heads, _, head_dim = entry.shape
+                shape = (rows, heads, capacity if self.in_place else 0, head_dim)
+                caches[name] = self._cache(np.full(shape, _UNREAD, dtype=np.float32))
+        return Conversation(fixed, caches, rows)
+
+    def step(self, conversation: Conversation, new: Rows, kept: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Feed every row its new tokens.
+
+        Args:
+            conversation: from `start`; it moves on.
+            new: at least one token a row; ragged only where no row holds any yet.
+            kept: int64 (batch, kept), indices into `new` of the tokens whose logits are wanted.
+
+        Returns:
+            Logits float32 (batch, kept, vocabulary).
+        """
+        lengths = np.array([len(row) for row in new])
+        mask = np.arange(lengths.max()) < lengths[:, None]  # (batch, sequence)
+        tokens = np.zeros(mask.shape, dtype=np.int64)
+        tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in new])
+        positions = conversation.lengths[:, None] + np.arange(mask.shape[1])
+        conversation.lengths = conversation.lengths + lengths
+        conversation.seen = np.concatenate([conversation.seen, mask.astype(np.int64)], axis=1)
+        total = int(conversation.lengths.max())
+        feeds = {
+            "input_ids": tokens,
+            "position_ids": np.where(mask, positions, 0),
+            "positions": np.arange(total),
+            "attention_mask": conversation.seen,
+            "seqlens_k": (conversation.lengths - 1).astype(np.int32),
+            "total_length": np.array(total, dtype=np.int32),
+            "logits_at": kept,
+            **conversation.fixed,
+        }
+        if self.in_place:
+            return self._run_in_place(conversation, feeds)
+        return self._run_joined(conversation, feeds)
+
+    def _encode(self, sources: Rows) -> dict[str, NDArray[Any]]:
+        assert self._encoder is not None
+        lengths = np.array([len(row) for row in sources])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        tokens = np.zeros(mask.shape, dtype=np.int64)
+        tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in sources])
+        feeds = {"input_ids": tokens, "attention_mask": mask.astype(np.int64)}
+        names = [entry.name for entry in self._encoder.get_outputs()]
+        taken = {entry.name: feeds[entry.name] for entry in self._encoder.get_inputs()}
+        cross = dict(zip(names, self._encoder.run(None, taken), strict=True))
+        return {**cross, "source_mask": mask.astype(np.int32 if self.in_place else np.int64)}
+
+    def _cache(self, array: NDArray[np.float32]) -> Any:
+        import onnxruntime as ort
+
+        return ort.OrtValue.ortvalue_from_numpy(array) if self.in_place else array
+
+    def _run_in_place(
+        self, conversation: Conversation, feeds: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float32]:
+        binding = self._decoder.io_binding()
+        for name, array in feeds.items():
+            if name in self._inputs:
+                binding.bind_cpu_input(name, np.ascontiguousarray(array))
+        binding.bind_output("logits")
+        for name, cache in conversation.caches.items():
+            binding.bind_ortvalue_input(name, cache)
+            binding.bind_ortvalue_output(_present(name), cache)
+        self._decoder.run_with_iobinding(binding)
+        logits: NDArray[np.float32] = binding.get_outputs()[0].numpy()
+        return logits
+
+    def _run_joined(
+        self, conversation: Conversation, feeds: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float32]:
+        inputs = {name: array for name, array in feeds.items() if name in self._inputs}
+        results = dict(zip(self._outputs, self._decoder.run(None, inputs | conversation.caches), strict=True))
+        conversation.caches = {name: results[_present(name)] for name in conversation.caches}
+        logits: NDArray[np.float32] = results["logits"]
+        return logits
+
+
+def _present(past: str) -> str:
+    return past.replace("past.", "present.", 1)

@@ -1,0 +1,98 @@
+"""Running a graph that is still being made, in ONNX Runtime, on the CPU."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.errors import ExportError
+from ftool_runtime.session.batching import cut_into_runs
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.session.threads import usable_threads
+from ftool_runtime.text.encode import Tokens
+
+_TOKENS_PER_RUN: Final = 2048  # padding included
+_IN_ONE_FILE: Final = 1_500_000_000  # bytes; protobuf ends at two gigabytes
+
+
+class GraphSession:
+    """A graph, loaded: one that is being made, or the file of one.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph; the text is its reason.
+    """
+
+    def __init__(self, model: ir.Model | Path) -> None:
+        self._session = open_session(model)
+        self._names = tuple(entry.name for entry in self._session.get_inputs())
+
+    def run(self, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        """The output, float32 (batch, width) or (batch, sequence, width), of int64 (batch, sequence) inputs."""
+        output: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
+        return output
+
+    def values(self, feeds: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
+        """Every output by its name; of `feeds`, int64 (batch, sequence), the graph's inputs are taken."""
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(
+            zip(names, self._session.run(None, {name: feeds[name] for name in self._names}), strict=True)
+        )
+
+    def outputs(self, loaded: LoadedEncoder, rows: Sequence[Tokens], *, one_by_one: bool) -> Outputs:
+        """Outputs in the order of `rows`: float32 (width,) each, or (tokens, width) where the network is per token.
+
+        Args:
+            loaded: what the graph is of.
+            rows: any number.
+            one_by_one: run every row alone, as graphs need whose rows share a quantisation scale.
+        """
+        lengths = [len(row.ids) for row in rows]
+        runs = [[row] for row in range(len(rows))] if one_by_one else cut_into_runs(lengths, _TOKENS_PER_RUN)
+        outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
+        for run in runs:
+            inputs = loaded.batch([rows[position] for position in run])
+            values = self.run({name: inputs[name].numpy() for name in self._names})
+            for position, value in zip(run, values, strict=True):
+                outputs[position] = value[: lengths[position]] if loaded.model.per_token else value
+        return outputs if loaded.model.per_token else np.stack(outputs)
+
+
+def model_bytes(model: ir.Model) -> int:
+    """The size of the constants, in bytes: nearly that of the file."""
+    constants = (value.const_value for value in model.graph.initializers.values())
+    return sum(constant.nbytes for constant in constants if constant is not None)
+
+
+def open_session(model: ir.Model | Path) -> Any:
+    """An ONNX Runtime session on the CPU over a graph that is being made, or over the file of one.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph; the text is its reason.
+    """
+    if isinstance(model, Path):
+        return _open(model)
+    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="model.data" if model_bytes(model) > _IN_ONE_FILE else None)
+        return _open(path)
+
+
+def _open(path: Path) -> Any:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = usable_threads()
+    options.log_severity_level = 3  # errors alone: what fails here arrives as an exception
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented) as error:
+        reason = " ".join(str(error).split())
+        raise ExportError(f"ONNX Runtime refuses the graph: {reason}") from error

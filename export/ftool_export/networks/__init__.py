@@ -1,0 +1,1 @@
+"""The torch networks of encoder tasks: an encoder and what follows it."""

@@ -1,0 +1,110 @@
+"""The network that classifies: an encoder, how its token vectors become one vector, and a linear head."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+from ftool_export.networks.encoder import EncoderNetwork
+
+Pooling = Literal["mean", "cls", "pooler"]
+
+
+class SequenceClassifier(EncoderNetwork):
+    """Token ids to one logit per label, for two kinds of checkpoint behind one interface.
+
+    - `pooling` "mean" or "cls": `encoder` is an `AutoModel`; its token vectors are pooled, scaled to length 1
+      where `normalize` says so, and a linear head of ours follows.
+    - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` that brings its own head.
+
+    With `regression` there are no labels, and the one number it gives is the answer; behind a `sigmoid` where the
+    checkpoint says so.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Linear | None,
+        *,
+        labels: Sequence[str],
+        multi_label: bool,
+        pooling: Pooling,
+        normalize: bool = False,
+        regression: bool = False,
+        sigmoid: bool = False,
+    ) -> None:
+        super().__init__(encoder)
+        assert (head is None) == (pooling == "pooler"), "a checkpoint with its own head takes no second one"
+        self.pooled_head = head
+        self.labels = tuple(labels)
+        self.multi_label = multi_label
+        self.pooling = pooling
+        self.normalize = normalize
+        self.regression = regression
+        self.sigmoid = sigmoid
+
+    @property
+    def width(self) -> int:
+        """A logit for every label, or one number."""
+        return 1 if self.regression else len(self.labels)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last linear layer, whose output is the logits: weight (labels, hidden) float32."""
+        if self.pooled_head is not None:
+            return self.pooled_head
+        return _last_linear(self.encoder, self.width)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Logits float32 (batch, labels) of int64 (batch, sequence) inputs; the mask is 0 on padding."""
+        logits: Tensor
+        if self.pooled_head is not None:
+            logits = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
+        else:
+            logits = self.encode(input_ids, attention_mask, token_type_ids).logits
+        return logits.sigmoid() if self.sigmoid else logits
+
+    def features(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """What the head takes, float32 (batch, hidden); the arguments are `forward`'s."""
+        if self.pooled_head is None:
+            return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
+        hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
+        vectors = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, attention_mask)
+        return F.normalize(vectors, p=2.0, dim=1) if self.normalize else vectors
+
+    def _features_of_own_head(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> Tensor:
+        seen: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[0]))
+        try:
+            self.encode(input_ids, attention_mask, token_type_ids)
+        finally:
+            hook.remove()
+        features = seen[-1]
+        if features.dim() == 2:
+            return features
+        # Decoders score every position, and their logits are the last token's.
+        last = attention_mask.sum(dim=1) - 1  # (batch,); padding is on the right
+        return features[torch.arange(features.shape[0], device=features.device), last]
+
+
+def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """The mean over tokens, padding left out, of `hidden` (batch, sequence, hidden): (batch, hidden)."""
+    weights = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, sequence, 1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+
+def _last_linear(network: nn.Module, width: int) -> nn.Linear:
+    found = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == width]
+    if not found:
+        raise TypeError(
+            f"{type(network).__name__} has no linear layer of {width} outputs to serve as its head"
+        )
+    return found[-1]

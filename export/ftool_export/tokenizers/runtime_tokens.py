@@ -1,0 +1,81 @@
+"""Texts and conversations as the runtime will read them: its own code, on the checkpoint's tokenizer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ftool_export.bundle.writer import file_records
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.errors import CheckpointError
+from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
+from ftool_runtime.bundle.paths import TOKENIZER_FILE
+from ftool_runtime.chat.tokens import ChatTokens
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.text.generation_tokens import TextTokens
+
+
+@dataclass(frozen=True)
+class RuntimeTokens:
+    """The runtime's readers on one tokenizer.
+
+    Attributes:
+        language: what the tokenizer was set to read when these were made.
+        texts: reads texts.
+        chats: reads conversations; None where the tokenizer has no chat template.
+    """
+
+    language: str | None
+    texts: TextTokens
+    chats: ChatTokens | None
+
+
+_MADE: WeakKeyDictionary[Any, RuntimeTokens] = (
+    WeakKeyDictionary()
+)  # by tokenizer: a vocabulary takes seconds to read
+
+
+def runtime_tokens(loaded: LoadedGenerator) -> RuntimeTokens:
+    """The runtime's readers on the loaded tokenizer."""
+    tokenizer = loaded.tokenizer
+    language = getattr(tokenizer, "src_lang", None)
+    made = _MADE.get(tokenizer)
+    if made is None or made.language != language:
+        made = _MADE[tokenizer] = _make(loaded, language)
+    return made
+
+
+def chat_tokens(loaded: LoadedGenerator) -> ChatTokens:
+    """The runtime's reader of conversations. Raises CheckpointError where the tokenizer has no chat template."""
+    chats = runtime_tokens(loaded).chats
+    if chats is None:
+        raise CheckpointError(
+            f"{loaded.base or 'this checkpoint'} has no chat template, so it reads no conversations; take a base that "
+            "was trained on chats"
+        )
+    return chats
+
+
+def _make(loaded: LoadedGenerator, language: str | None) -> RuntimeTokens:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        loaded.tokenizer.save_pretrained(folder)
+        texts = TextTokens(folder / TOKENIZER_FILE)
+        if not loaded.tokenizer.chat_template:
+            return RuntimeTokens(language, texts, None)
+        manifest = Manifest(
+            ftool="",
+            created="",
+            task=loaded.task,
+            name="",
+            architecture=loaded.model.config.model_type,
+            base=loaded.base,
+            labels=(),
+            input=InputContract(names=("input_ids",), max_length=loaded.max_length),
+            precision=Precision(),
+            attention="plain",
+            files=file_records(folder),
+            generation=GenerationContract(family=loaded.family),
+        )
+        return RuntimeTokens(language, texts, ChatTokens(folder, manifest, GenerationConfig(), texts))

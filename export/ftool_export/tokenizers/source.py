@@ -1,0 +1,220 @@
+"""A checkpoint's tokenizer in the form that bundles ship, held against the files that it was made from.
+
+transformers makes its tokenizers anew from a vocabulary, and what a tokenizer.json or a sentencepiece model says of
+normalising may be lost on the way: 5.23 drops DeBERTa's table of characters, and lower-cases a cased vocab.txt. So what
+it reads is compared with the files on texts of many scripts, mended where the file says how, and else refused.
+"""
+
+import json
+import logging
+import unicodedata
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, normalizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from ftool_export.checkpoints.files import find_file
+from ftool_export.errors import CheckpointError
+from ftool_export.tokenizers.references import (
+    Reference,
+    lossless,
+    sentencepiece_reference,
+    wordpiece_reference,
+)
+from ftool_export.tokenizers.texts import TEXTS
+
+log = logging.getLogger(__name__)
+
+_SENTENCEPIECE = (
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "sentencepiece.model",
+)
+_TIKTOKEN = "tiktoken"
+# What tokenizer_config.json may say against tokenizer.json's own normalising.
+_SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer in tokenizer.json, or the one that the checkpoint's slower files are converted to.
+
+    Raises CheckpointError where there is none, where it runs Python code, or where the conversion reads a text
+    otherwise than the files do.
+    """
+    tokenizer = _load(source)
+    if not tokenizer.is_fast:
+        raise CheckpointError(
+            f"{source}: {type(tokenizer).__name__} cuts texts by Python code, which no tokenizer.json can hold and a "
+            "bundle does not run; take a checkpoint whose tokenizer is WordPiece, BPE or Unigram"
+        )
+    path = find_file(source, "tokenizer.json")
+    if path is not None:
+        return _as_in_file(tokenizer, path, _config(source))
+    if (model := _find_sentencepiece(source)) is not None:
+        return _checked(_with_table(tokenizer, model), sentencepiece_reference(tokenizer, model), model)
+    if (words := find_file(source, "vocab.txt")) is not None:
+        return _checked(tokenizer, wordpiece_reference(tokenizer, words), words)
+    if (merges := find_file(source, "merges.txt")) is not None:
+        for text in TEXTS:
+            if not lossless(tokenizer, text):
+                raise CheckpointError(
+                    f"{merges}: the tokenizer made of it does not give {text!r} back; {_REMEDY}"
+                )
+    return tokenizer
+
+
+_REMEDY = "save the tokenizer as tokenizer.json with the release of transformers that trained the model"
+
+
+def _load(source: str) -> Any:
+    options: dict[str, Any] = {}
+    if _is_cased_without_saying_so(source):
+        log.warning(
+            "%s: its vocabulary has capitals and tokenizer_config.json does not say do_lower_case, so texts keep "
+            "theirs", source,
+        )  # fmt: skip
+        options["do_lower_case"] = False
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise CheckpointError(f"{source}: {_reason(source, error)}") from error
+
+
+def _reason(source: str, error: Exception) -> str:
+    """Why transformers reads no tokenizer, in words for whoever exports."""
+    if "auto_map" in _config(source) or "trust_remote_code" in str(error):
+        return "its tokenizer is Python code of its own (auto_map), which ftool does not run; " + _REMEDY
+    if _TIKTOKEN in str(error):  # what transformers tries last
+        return (
+            "its tokenizer is no sentencepiece model; tiktoken's form, if it is that, no bundle ships; "
+            + _REMEDY
+        )
+    if isinstance(error, TypeError):  # a special token that the vocabulary lacks
+        return (
+            "its vocabulary lacks a special token that its kind of tokenizer needs, such as [CLS]; " + _REMEDY
+        )
+    return f"no tokenizer could be read ({str(error).strip().splitlines()[0]})"
+
+
+def _is_cased_without_saying_so(source: str) -> bool:
+    path = find_file(source, "vocab.txt")
+    if path is None or find_file(source, "tokenizer.json") is not None or "do_lower_case" in _config(source):
+        return False
+    words = path.read_text(encoding="utf-8").split("\n")
+    return any(word != word.lower() for word in words if word[:1] not in "[<")
+
+
+def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
+    """The tokenizer that tokenizer.json holds, where transformers' own differs for no reason that the files give."""
+    backend = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    backend.no_truncation()
+    backend.no_padding()
+    if all(_same(tokenizer, backend, text) for text in TEXTS):
+        return tokenizer
+    content = json.loads(path.read_text(encoding="utf-8"))
+    lost_table = '"Precompiled"' in json.dumps(content.get("normalizer")) and not _has_table(tokenizer)
+    unsaid = content["model"].get("type") == "WordPiece" and not _SWITCHES & config.keys()
+    if not lost_table and not unsaid:
+        return tokenizer
+    log.info(
+        "%s: transformers' %s normalises otherwise, so the file is taken", path, type(tokenizer).__name__
+    )
+    return _plain(tokenizer, backend)
+
+
+def _with_table(tokenizer: Any, model: Path) -> Any:
+    """With the table by which a sentencepiece model normalises characters, where transformers left it out."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    table = sentencepiece_model_pb2.ModelProto.FromString(
+        model.read_bytes()
+    ).normalizer_spec.precompiled_charsmap
+    if not table or _has_table(tokenizer):
+        return tokenizer
+    lower = [normalizers.Lowercase()] if getattr(tokenizer, "do_lower_case", False) else []
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer = normalizers.Sequence(
+        [
+            *lower,
+            normalizers.Strip(),
+            normalizers.Precompiled(table),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
+    )
+    return _plain(tokenizer, backend)
+
+
+def _has_table(tokenizer: Any) -> bool:
+    return "Precompiled" in repr(tokenizer.backend_tokenizer.normalizer)
+
+
+def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
+    """A tokenizer of no architecture's own class: when it is read again, nothing makes it anew."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_input_names=list(tokenizer.model_input_names),
+        model_max_length=tokenizer.model_max_length,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def _same(tokenizer: Any, backend: Tokenizer, text: str) -> bool:
+    return bool(tokenizer(text, verbose=False)["input_ids"] == backend.encode(text).ids)
+
+
+def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
+    known = tokenizer.get_vocab()
+    shifts: set[int] = set()  # of all numbers alike: XLM-R puts a token before the file's own
+    for text in TEXTS:
+        # Composed: the Python tokenizer of BERT composes characters, and the first one, Google's, did not.
+        composed = unicodedata.normalize("NFC", text)
+        given, wanted = (
+            [piece if piece in known else tokenizer.unk_token for piece in pieces]
+            for pieces in (tokenizer.tokenize(composed), reference.pieces(composed))
+        )
+        if given != wanted:
+            pairs = zip_longest(given, wanted)
+            at = next(place for place, (one, other) in enumerate(pairs) if one != other)
+            raise CheckpointError(
+                f"{path}: {text[:40]!r} is cut into {_shown(wanted, at)} by this file, but into {_shown(given, at)} "
+                f"as converted to tokenizer.json; {_REMEDY}"
+            )
+        ids = tokenizer.convert_tokens_to_ids(given)
+        shifts |= {
+            number - reference.number(piece)
+            for piece, number in zip(given, ids, strict=True)
+            if piece != tokenizer.unk_token
+        }
+    if len(shifts) > 1:
+        raise CheckpointError(f"{path}: converted to tokenizer.json its pieces have other numbers; {_REMEDY}")
+    return tokenizer
+
+
+def _shown(pieces: Sequence[str], at: int) -> str:
+    return " ".join(pieces[max(at - 1, 0) : at + 3]) or "nothing"
+
+
+def _find_sentencepiece(source: str) -> Path | None:
+    for name in _SENTENCEPIECE:
+        path = find_file(source, name)
+        if path is not None and _TIKTOKEN not in path.name:
+            return path
+    return None
+
+
+def _config(source: str) -> dict[str, Any]:
+    path = find_file(source, "tokenizer_config.json")
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
+        ) from error
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,77 @@
+"""What a loaded model tells about itself."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.session.onnx_session import SessionSettings
+
+
+class Loaded(Protocol):
+    """What an encoder's engine and a generator's have in common."""
+
+    manifest: Manifest
+    settings: SessionSettings
+    device: Any
+
+
+def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
+    """The bundle's manifest in short, and where and how it runs, as JSON values; what does not apply is left out."""
+    manifest = engine.manifest
+    contracts = {name: getattr(manifest, name) for name in ("questions", "entities", "embedding")}
+    return {
+        "bundle": str(folder),
+        "name": manifest.name,
+        "task": manifest.task,
+        "architecture": manifest.architecture,
+        "base": manifest.base,
+        "licence": manifest.licence,
+        **_labels(manifest),
+        "max_length": manifest.input.max_length,
+        **_generation(manifest),
+        **{name: asdict(contract) for name, contract in contracts.items() if contract is not None},
+        "precision": manifest.precision.name,
+        "attention": manifest.attention,
+        "bytes": sum(record.bytes for record in manifest.files.values()),
+        "device": engine.device,
+        "threads": engine.settings.threads,
+        "profile": engine.settings.profile,
+        "evidence": dict(manifest.evidence),
+        "created": manifest.created,
+        "versions": {"ftool": manifest.ftool, **installed_versions()},
+    }
+
+
+def _labels(manifest: Manifest) -> dict[str, Any]:
+    if not manifest.has_labels:
+        return {}
+    return {
+        "labels": list(manifest.labels),
+        "multi_label": manifest.multi_label,
+        "thresholds": list(manifest.thresholds) if manifest.thresholds is not None else None,
+    }
+
+
+def _generation(manifest: Manifest) -> dict[str, Any]:
+    generation = manifest.generation
+    if generation is None:
+        return {}
+    told = {
+        "family": generation.family,
+        "caches": generation.caches,
+        "max_length": generation.max_length,
+        "languages": generation.languages and generation.languages.known(),
+    }
+    return {"generation": told}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that do the work, as far as they are imported."""
+    versions = {"python": sys.version.split()[0]}
+    for package in ("ftool_runtime", "onnxruntime", "numpy", "tokenizers"):
+        module = sys.modules.get(package)  # the modules' own word: an app's freezer may leave metadata out
+        if module is not None:
+            versions[package.replace("_", "-")] = module.__version__
+    return versions

@@ -1,0 +1,263 @@
+"""`ftool.json`, the bundle's manifest: what the model is, what it takes, and every file's size and hash."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ftool_runtime.atomic import replacing
+from ftool_runtime.bundle.contracts import (
+    EmbeddingContract,
+    EntityContract,
+    GenerationContract,
+    InputContract,
+    Languages,
+    QuestionContract,
+    check_names,
+)
+from ftool_runtime.bundle.paths import MANIFEST_FILE, check_relative
+from ftool_runtime.errors import BundleError
+from ftool_runtime.schema import Fields
+
+__all__ = [
+    "SCHEMA",
+    "EmbeddingContract",
+    "EntityContract",
+    "FileRecord",
+    "GenerationContract",
+    "InputContract",
+    "Languages",
+    "Manifest",
+    "Precision",
+    "QuestionContract",
+    "TrainingData",
+]
+
+SCHEMA: Final = 1
+
+PRECISIONS: Final = ("fp32", "int8", "w8")
+DEVICES: Final = ("cpu", "cuda")
+ATTENTIONS: Final = ("fused", "plain")
+
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """What a file must be: its size in bytes and the SHA-256 of its content, in lower-case hex."""
+
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if self.bytes < 0:
+            raise BundleError(f"a file's size must not be negative, got {self.bytes}")
+        if len(self.sha256) != 64 or not _HEX_DIGITS.issuperset(self.sha256):
+            raise BundleError(f"a sha256 is 64 lower-case hexadecimal digits, got {self.sha256!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How the graph computes.
+
+    `rows_share_scale` says that the texts of one run share a quantisation scale, so that a text must run
+    alone for its answer not to depend on its company. `left_out` names the layers that had to be more exact:
+    in 8-bit blocks where the rest is int8, in fp32 where the rest is w8.
+    """
+
+    name: str = "fp32"
+    rows_share_scale: bool = False
+    left_out: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+
+    def __post_init__(self) -> None:
+        check_names("precision.name", (self.name,), PRECISIONS)
+        check_names("precision.devices", self.devices, DEVICES)
+        if not self.devices:
+            raise BundleError("precision.devices must name at least one device")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Which data the model was trained on; None where that is not known."""
+
+    sha256: str | None = None
+    examples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The content of `ftool.json`. Constructing one checks it; BundleError says what is wrong."""
+
+    ftool: str  # version of the toolchain that wrote the bundle
+    created: str  # ISO 8601, UTC
+    task: str
+    name: str
+    architecture: str  # Hugging Face's model_type
+    base: str
+    labels: tuple[str, ...]
+    input: InputContract
+    precision: Precision
+    attention: str
+    files: Mapping[str, FileRecord]  # by POSIX path relative to the bundle; all files but ftool.json itself
+    licence: str | None = None
+    generation: GenerationContract | None = None  # of models that generate text
+    questions: QuestionContract | None = None  # of question-answering
+    entities: EntityContract | None = None  # of token-classification
+    embedding: EmbeddingContract | None = None  # of feature-extraction
+    pairs: bool = False  # whether a text comes with a second one
+    regression: bool = False  # whether the answer is one number, and there are no labels
+    multi_label: bool = False
+    thresholds: tuple[float, ...] | None = None  # multi-label: the probability from which each label applies
+    output: str = "logits"
+    versions: Mapping[str, str] = field(default_factory=dict)
+    training_data: TrainingData = field(default_factory=TrainingData)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        _check_schema(self.schema)
+        if self.has_labels:
+            _check_labels(self.labels)
+        _check_thresholds(self.thresholds, self.labels, self.multi_label)
+        check_names("attention", (self.attention,), ATTENTIONS)
+        for path in self.files:
+            check_relative(path)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether answers are labels: of texts, or of words."""
+        return not self.regression and not any((self.generation, self.questions, self.embedding))
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Manifest":
+        """The manifest of the bundle in `folder`. Raises BundleError if that is none or damaged."""
+        path = Path(folder) / MANIFEST_FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise BundleError(_no_bundle(Path(folder))) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"can't read {path}: {error}") from error
+        try:
+            return cls.from_json(json.loads(text))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise BundleError(
+                f"{path} is not valid JSON: {error}; copy or export the bundle again"
+            ) from error
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_json(cls, value: object) -> "Manifest":
+        """The manifest in a parsed `ftool.json`. Raises BundleError on a missing or mistyped field."""
+        top = Fields(value, "the manifest")
+        _check_schema(top.required("schema", int))  # first: a newer schema may have changed all the rest
+        return cls(
+            ftool=top.required("ftool", str),
+            created=top.required("created", str),
+            task=top.required("task", str),
+            name=top.required("name", str),
+            architecture=top.required("architecture", str),
+            base=top.required("base", str),
+            licence=top.optional("licence", str),
+            labels=top.array("labels", str),
+            multi_label=top.optional("multi_label", bool) or False,
+            thresholds=top.optional_array("thresholds", float),
+            input=InputContract.read(top.fields("input")),
+            output=top.required("output", str),
+            generation=top.optional_object("generation", GenerationContract.read),
+            questions=top.optional_object("questions", QuestionContract.read),
+            entities=top.optional_object("entities", EntityContract.read),
+            embedding=top.optional_object("embedding", EmbeddingContract.read),
+            pairs=top.optional("pairs", bool) or False,
+            regression=top.optional("regression", bool) or False,
+            precision=_precision(top.fields("precision")),
+            attention=top.required("attention", str),
+            files=top.fields("files").each(_file_record),
+            versions={k: str(v) for k, v in top.optional_fields("versions").plain().items()},
+            training_data=_training_data(top.optional_fields("training_data")),
+            evidence=top.optional_fields("evidence").plain(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as plain JSON values, in the order in which people read it."""
+        values = {key: _with_lists(value) for key, value in asdict(self).items()}
+        return {"schema": values.pop("schema"), **values}
+
+    def write(self, folder: Path | str) -> None:
+        """Write `ftool.json` into `folder`, whole or not at all. Raises OSError as writing does."""
+        with replacing(Path(folder) / MANIFEST_FILE) as file:
+            json.dump(self.to_json(), file, ensure_ascii=False, indent=2, allow_nan=False)
+            file.write("\n")
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_lists(inner) for key, inner in value.items()}
+    return [_with_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _precision(fields: Fields) -> Precision:
+    return Precision(
+        name=fields.required("name", str),
+        rows_share_scale=fields.required("rows_share_scale", bool),
+        left_out=fields.optional_array("left_out", str) or (),
+        devices=fields.array("devices", str),
+    )
+
+
+def _file_record(fields: Fields) -> FileRecord:
+    return FileRecord(bytes=fields.required("bytes", int), sha256=fields.required("sha256", str))
+
+
+def _training_data(fields: Fields) -> TrainingData:
+    return TrainingData(sha256=fields.optional("sha256", str), examples=fields.optional("examples", int))
+
+
+def _check_schema(schema: int) -> None:
+    if schema > SCHEMA:
+        raise BundleError(
+            f"made by a newer ftool: its manifest has schema {schema}, this runtime knows up to {SCHEMA}; "
+            "upgrade ftool-runtime"
+        )
+    if schema < 1:
+        raise BundleError(f"the manifest's schema must be at least 1, got {schema}")
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    if not labels:
+        raise BundleError("labels must name at least one label")
+    twice = (
+        sorted({label for label in labels if labels.count(label) > 1})
+        if len(set(labels)) < len(labels)
+        else []
+    )
+    if twice:
+        raise BundleError(f"labels must differ from each other, {twice[0]!r} stands there more than once")
+
+
+def _check_thresholds(
+    thresholds: tuple[float, ...] | None, labels: tuple[str, ...], multi_label: bool
+) -> None:
+    if thresholds is None:
+        return
+    if not multi_label:
+        raise BundleError("thresholds belong to multi-label models, and multi_label is false")
+    if len(thresholds) != len(labels):
+        raise BundleError(
+            f"thresholds must hold one number a label: got {len(thresholds)} for {len(labels)} labels"
+        )
+    if not all(0 <= threshold <= 1 for threshold in thresholds):
+        raise BundleError(f"thresholds must lie between 0 and 1, got {list(thresholds)}")
+
+
+def _no_bundle(folder: Path) -> str:
+    if not folder.exists():
+        return f"there is no folder {folder}"
+    if not folder.is_dir():
+        return f"{folder} is a file; a bundle is the folder that holds {MANIFEST_FILE}"
+    if (folder / "bundle" / MANIFEST_FILE).is_file():
+        return f"{folder} is a model folder; its bundle is {folder / 'bundle'}"
+    return f"{folder} is no ftool bundle: it has no {MANIFEST_FILE}"

@@ -1,0 +1,182 @@
+"""Messages to token ids: the template's special tokens are obeyed, those that contents spell are text."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE, TOKENIZER_FILE, path_inside
+from ftool_runtime.chat.template import ChatTemplate
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.text.encode import read_tokenizer, text_problem
+from ftool_runtime.text.generation_tokens import TextTokens
+
+TOKENIZER_CONFIG_FILE: Final = "tokenizer_config.json"
+
+_ROLE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_PRIVATE: Final = range(0xE000, 0xF8FF)  # characters that Unicode gives no meaning
+
+Message = Mapping[str, Any]
+
+
+class ChatTokens:
+    """Conversations as the model was trained to read them. Safe to use from several threads at once."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, config: GenerationConfig, tokens: TextTokens
+    ) -> None:
+        """Read the template of the bundle in `folder`.
+
+        Raises InputError where it has none, as a model that was not trained on chats; BundleError where it is damaged;
+        RuntimeMissingError without jinja2.
+        """
+        settings = _tokenizer_settings(folder, manifest)
+        if CHAT_TEMPLATE_FILE in manifest.files:
+            source: Any = _read(path_inside(folder, CHAT_TEMPLATE_FILE))
+        else:
+            source = settings.get("chat_template")
+        if not isinstance(source, str):
+            raise InputError(
+                f"{folder} has no chat template: its model continues prompts, and answers in no chat"
+            )
+        self._template = ChatTemplate(source, _special_tokens(settings, config, tokens))
+        self._obeying = read_tokenizer(path_inside(folder, TOKENIZER_FILE))
+        self._tokens = tokens
+        self._ids = {content: number for number, content in tokens.special.items()}
+        longest_first = sorted(self._ids, key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, longest_first))) if self._ids else None
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """The token ids of a conversation, up to where the answer begins.
+
+        Raises InputError for messages that are none, blank or not Unicode, or that the template refuses; BundleError
+        where the template fails.
+        """
+        check_messages(messages)
+        ids = self._encoded(messages)
+        if not ids:
+            raise BundleError("the bundle's chat template makes nothing of these messages")
+        return ids
+
+    def _encoded(self, messages: Sequence[Message]) -> list[int]:
+        if self._special is None or not any(self._special.search(text) for text in _strings(messages)):
+            text = self._template.render(messages)
+            ids: list[int] = self._obeying.encode(text, add_special_tokens=False).ids
+            expected = len(self._special.findall(text)) if self._special else 0
+            if sum(number in self._tokens.special for number in ids) <= expected:
+                return ids
+        return self._apart(messages)
+
+    def _apart(self, messages: Sequence[Message]) -> list[int]:
+        """Encode what lies between the template's special tokens piece by piece, so that contents can't name any."""
+        used = "".join(_strings(messages))
+        mark = next(chr(code) for code in _PRIVATE if chr(code) not in used)
+        special = self._special
+        assert special is not None  # or nothing could be mistaken for one
+
+        def broken(text: str) -> str:
+            return special.sub(lambda found: f"{found[0][0]}{mark}{found[0][1:]}", text)
+
+        rendered = self._template.render(
+            [{**_mapped(message, broken), "role": message["role"]} for message in messages]
+        )
+        ids: list[int] = []
+        end = 0
+        for found in special.finditer(rendered):
+            ids += self._part(rendered[end : found.start()].replace(mark, ""))
+            ids.append(self._ids[found[0]])
+            end = found.end()
+        return ids + self._part(rendered[end:].replace(mark, ""))
+
+    def _part(self, text: str) -> list[int]:
+        return self._tokens.encode_part(text) if text else []
+
+
+def check_messages(messages: object) -> None:
+    """Raise InputError unless `messages` are mappings with a role and a content, the last one not blank.
+
+    Nor may the last one be the assistant's: nothing is left to answer then.
+    """
+    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence) or not messages:
+        raise InputError(
+            'messages must be a list such as [{"role": "user", "content": "Hello"}], and not empty, '
+            f"got {'an empty one' if messages == [] else type(messages).__name__}"
+        )
+    for place, message in enumerate(messages):
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise InputError(
+                f'message {place} must be a mapping with "role" and "content", got {message!r}', row=place
+            )
+        if not _ROLE.fullmatch(message["role"]):
+            raise InputError(
+                f"the role of message {place} must be a word of letters, digits, _ and -, got {message['role']!r}",
+                row=place,
+            )
+        if not isinstance(message.get("content"), str):
+            raise InputError(f'the "content" of message {place} must be a string', row=place)
+        problem = text_problem(message["content"])
+        if problem and (problem != "is empty" or place == len(messages) - 1):
+            raise InputError(f"message {place} {problem}", row=place)
+    if messages[-1]["role"] == "assistant":
+        last = len(messages) - 1
+        raise InputError(
+            f"message {last}, the last one, is the assistant's, and leaves nothing to answer; end with the user's",
+            row=last,
+        )
+
+
+def _strings(value: Any) -> list[str]:
+    """All strings in messages, however deep, keys included: a template may write them too."""
+    if isinstance(value, str):
+        return [value]
+    inner: Iterable[Any] = value if isinstance(value, list | tuple) else ()
+    if isinstance(value, Mapping):
+        inner = [*value.keys(), *value.values()]
+    return [text for part in inner for text in _strings(part)]
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """`value` with all its strings changed, keys included."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {
+            change(key) if isinstance(key, str) else key: _mapped(inner, change)
+            for key, inner in value.items()
+        }
+    return [_mapped(inner, change) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _tokenizer_settings(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    if TOKENIZER_CONFIG_FILE not in manifest.files:
+        return {}
+    path = path_inside(folder, TOKENIZER_CONFIG_FILE)
+    try:
+        settings = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON: {error}") from error
+    return settings if isinstance(settings, dict) else {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"can't read {path}: {error}") from error
+
+
+def _special_tokens(
+    settings: Mapping[str, Any], config: GenerationConfig, tokens: TextTokens
+) -> dict[str, str]:
+    """The variables such as "bos_token" that a template may use."""
+    ids = {"bos_token": config.bos_token_id, "pad_token": config.pad_token_id}
+    ids["eos_token"] = config.eos_token_id[0] if config.eos_token_id else None
+    named = {name: tokens.special[number] for name, number in ids.items() if number in tokens.special}
+    for name, value in settings.items():
+        content = value.get("content") if isinstance(value, Mapping) else value
+        if name.endswith("_token") and isinstance(content, str):
+            named[name] = content
+    return named

@@ -1,0 +1,1 @@
+"""Token-by-token generation: its settings, search, sampling and text."""

@@ -1,0 +1,172 @@
+"""Beam search: several answers to a row followed at once, for the best whole one.
+
+It keeps the rules of transformers' own search, so that it finds the same answers: which candidates may complete an
+answer, how complete ones are ranked, and when no better one is looked for.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.decoding.detokenize import Stopped
+from ftool_runtime.decoding.logits_processors import NEVER, RowFacts, apply, no_choice, rules_of
+from ftool_runtime.decoding.results import FinishReason, GeneratedRow
+from ftool_runtime.decoding.sampling import draw_without_replacement, largest_places, random_of
+from ftool_runtime.numerics import log_softmax
+from ftool_runtime.session.decoder.decoder import Decoder, Logits
+
+_FAR = np.float32(-1e9)  # added to scores that must not win
+
+
+class BeamRow:
+    """The beams of one row and the complete answers found so far.
+
+    Attributes:
+        done: whether nothing better is looked for.
+    """
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        facts: RowFacts,
+        config: GenerationConfig,
+        *,
+        stopped: Stopped | None = None,
+    ) -> None:
+        """Begin the answers to `prompt`, token ids."""
+        beams = config.num_beams
+        self.done = False
+        self._config = config
+        self._facts = facts
+        self._rules = rules_of(config, facts)
+        self._ends = np.array(config.eos_token_id, np.int64)
+        self._stopped = stopped
+        self._random = random_of(config.seed, 0) if config.do_sample else None
+        self._ids = np.tile(np.array(prompt, np.int64), (beams, 1))  # (beams, tokens)
+        self._scores = np.full(beams, _FAR, np.float32)  # of the running beams, best first
+        self._scores[0] = 0  # all beams are alike at first: follow one of them
+        self._complete: list[NDArray[np.int64]] = [self._ids[0]] * beams
+        self._complete_scores = np.full(beams, _FAR, np.float32)  # best first
+        self._is_complete = np.zeros(beams, np.bool_)
+        self._improvable = True
+
+    @property
+    def tokens(self) -> NDArray[np.int64]:
+        """The running beams' last tokens, (beams,)."""
+        return self._ids[:, -1]
+
+    def advance(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Add a token to every beam, by `logits` (beams, vocabulary); returns which beam each of them goes on from.
+
+        Raises InputError where the rules leave no token to choose, BundleError where the logits are no numbers.
+        """
+        chosen, scores = self._candidates(logits)
+        parents, tokens = np.divmod(chosen, logits.shape[1])
+        ids = np.concatenate([self._ids[parents], tokens[:, None]], axis=1)  # (candidates, tokens)
+        ended = self._ended(ids)
+        running = np.where(ended, scores + _FAR, scores)
+        followed = largest_places(running, self._config.num_beams)
+        self._collect(ids, scores, ended)
+        self._ids, self._scores = ids[followed], running[followed]
+        self._improvable = self._improvable and self._can_improve()
+        full = self._config.early_stopping is True and bool(self._is_complete.all())
+        self.done = not self._improvable or full or bool(ended.all())
+        return parents[followed]
+
+    def results(self) -> list[GeneratedRow]:
+        """The best `num_return_sequences` answers, best first."""
+        found = zip(self._complete, self._complete_scores.tolist(), strict=True)
+        return [self._result(ids, score) for ids, score in found][: self._config.num_return_sequences]
+
+    def _candidates(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The best continuations, or drawn ones: places in (beams x vocabulary), and their scores."""
+        chances = log_softmax(logits)
+        if self._rules:
+            for beam, ids in enumerate(self._ids):
+                chances[beam] = apply(self._rules, chances[beam], ids)
+        scores = (chances + self._scores[:, None]).reshape(-1)
+        best = scores.max()
+        if np.isnan(best) or (best == NEVER and not self._is_complete.any()):
+            raise no_choice(logits, self._facts.row)
+        # enough that num_beams of them go on, whatever ends
+        count = min(max(2, 1 + self._ends.size) * self._config.num_beams, scores.size)
+        drawn = self._random
+        chosen = (
+            largest_places(scores, count) if drawn is None else draw_without_replacement(scores, count, drawn)
+        )
+        return chosen, scores[chosen]
+
+    def _ended(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which candidates (candidates, tokens) are complete answers."""
+        ended = np.isin(ids[:, -1], self._ends)
+        if ids.shape[1] >= self._facts.longest:
+            ended[:] = True
+        if self._stopped is not None:
+            answers = ids[:, self._facts.prompt_tokens :].tolist()
+            ended |= np.array([self._stopped(answer) for answer in answers])
+        return ended
+
+    def _collect(self, ids: NDArray[np.int64], scores: NDArray[np.float32], ended: NDArray[np.bool_]) -> None:
+        """Keep the best complete answers of the old ones and the new."""
+        config = self._config
+        beams = config.num_beams
+        length = ids.shape[1] - self._facts.prompt_tokens
+        just = ended.copy()
+        just[beams:] = False  # the others only stand by, in case the best ones end
+        final = scores / np.float32(length**config.length_penalty)
+        if (config.early_stopping is True and self._is_complete.all()) or not self._improvable:
+            final += _FAR
+        final = np.where(just, final, final + _FAR)
+        merged = np.concatenate([self._complete_scores, final])
+        best = largest_places(merged, beams)
+        self._complete_scores = merged[best]
+        self._is_complete = np.concatenate([self._is_complete, just])[best]
+        self._complete = [
+            self._complete[place] if place < beams else ids[place - beams] for place in best.tolist()
+        ]
+
+    def _can_improve(self) -> bool:
+        """Whether a running beam may still become better than the worst complete answer."""
+        config = self._config
+        longest = self._ids.shape[1]
+        if config.early_stopping == "never" and config.length_penalty > 0:
+            longest = self._facts.longest
+        length = longest - self._facts.prompt_tokens
+        best = self._scores[0] / np.float32(length**config.length_penalty)
+        return not self._is_complete.all() or bool(best > self._complete_scores.min())
+
+    def _result(self, ids: NDArray[np.int64], score: float) -> GeneratedRow:
+        answer = ids[self._facts.prompt_tokens :].tolist()
+        reason: FinishReason = "length"
+        if answer and answer[-1] in self._config.eos_token_id:
+            reason = "eos"
+        elif self._stopped is not None and self._stopped(answer):
+            reason = "stop"
+        return GeneratedRow(tuple(answer), reason, score)
+
+
+def beam_search(decoder: Decoder, logits: Logits, rows: Sequence[BeamRow], beams: int) -> Iterator[None]:
+    """Let `rows` grow until all are done, a token a step; gives control back after every token.
+
+    Args:
+        decoder: holds the rows' prompts, one row each.
+        logits: what it said of them, float32 (rows, 1, vocabulary).
+        rows: as they stand in the decoder.
+        beams: how many each has.
+    """
+    decoder.select(np.repeat(np.arange(len(rows)), beams))
+    scores = np.repeat(logits[:, 0], beams, axis=0)  # (rows x beams, vocabulary)
+    while True:
+        parents = [
+            row.advance(scores[place * beams : (place + 1) * beams]) + place * beams
+            for place, row in enumerate(rows)
+        ]
+        yield
+        going = [place for place, row in enumerate(rows) if not row.done]
+        if not going:
+            return
+        decoder.select(np.concatenate([parents[place] for place in going]))
+        rows = [rows[place] for place in going]
+        scores = decoder.step(np.concatenate([row.tokens for row in rows]))[:, 0]

@@ -1,0 +1,214 @@
+"""How answers are generated: the fields of transformers' GenerationConfig that have a meaning here, checked."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from ftool_runtime.decoding.config_checks import check, without_effect
+from ftool_runtime.errors import BundleError, InputError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_NEW_TOKENS: Final = 20  # transformers' own, where neither max_new_tokens nor max_length is given
+
+_SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationConfig:
+    """How answers are generated. Names, defaults and meanings are transformers' own, but for `seed`.
+
+    Attributes:
+        max_new_tokens: tokens of an answer at most, the end token included; goes before `max_length`.
+        max_length: tokens of prompt (decoders) or start token (encoder-decoders) and answer together. One that a call
+            names goes before a `max_new_tokens` of the bundle.
+        min_new_tokens: tokens before which an answer does not end; goes before `min_length`.
+        min_length: likewise, prompt included.
+        stop_strings: an answer ends where one of them appears; the text ends before it. One that is a special token,
+            which has no text, ends it as `eos_token_id` does.
+        do_sample: draw tokens by their probability; False: take the best.
+        seed: where the draws start; None: from the system. A text's draws depend on nothing else in its call.
+        num_beams: how many answers are followed at once, for the best whole one; 256 at most.
+        num_return_sequences: how many answers a text gets, at most `num_beams` unless sampled.
+        early_stopping: True ends as soon as `num_beams` answers are complete, False where no better one is likely,
+            "never" where no better one is possible.
+        length_penalty: beams: the power of its length that an answer's score is divided by.
+        temperature: sampling: what logits are divided by, at least 1e-6.
+        top_k: sampling: how many of the best tokens may be drawn; 0: all.
+        top_p: sampling: the best tokens whose probabilities reach it together may be drawn.
+        min_p: sampling: tokens may be drawn from this part of the best one's probability.
+        typical_p: sampling: locally typical sampling, https://arxiv.org/abs/2202.00666.
+        top_h: sampling: entropy-bound sampling, https://arxiv.org/abs/2509.02510.
+        epsilon_cutoff: sampling: tokens of a lower probability are not drawn.
+        eta_cutoff: sampling: likewise, by the entropy, https://arxiv.org/abs/2210.15191.
+        repetition_penalty: above 1 makes tokens that stood before less likely.
+        encoder_repetition_penalty: above 1 makes the source's tokens more likely.
+        no_repeat_ngram_size: no run of so many tokens appears twice; 0: no limit.
+        encoder_no_repeat_ngram_size: no such run of the source appears in the answer; 0: no limit.
+        bad_words_ids: runs of tokens that never appear.
+        sequence_bias: pairs of a run of tokens and what is added to the logit of its last one.
+        forced_bos_token_id: the answer's first token.
+        forced_eos_token_id: the last one of an answer that reaches its maximum length.
+        exponential_decay_length_penalty: (start, factor): the end token grows likelier from `start` tokens on.
+        suppress_tokens: tokens that never appear.
+        begin_suppress_tokens: tokens that do not come first.
+        remove_invalid_values: replaces infinite and undefined logits.
+        renormalize_logits: log-softmax after all the rules.
+        eos_token_id: the token or tokens that end an answer.
+        decoder_start_token_id: encoder-decoders: what the decoder begins with; else `bos_token_id`.
+        other: fields of a file that this version does not know; kept, and without effect.
+    """
+
+    max_new_tokens: int | None = None
+    max_length: int | None = None
+    min_new_tokens: int | None = None
+    min_length: int = 0
+    stop_strings: tuple[str, ...] = ()
+    do_sample: bool = False
+    seed: int | None = None
+    num_beams: int = 1
+    num_return_sequences: int = 1
+    early_stopping: bool | Literal["never"] = False
+    length_penalty: float = 1.0
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    min_p: float | None = None
+    typical_p: float = 1.0
+    top_h: float | None = None
+    epsilon_cutoff: float = 0.0
+    eta_cutoff: float = 0.0
+    repetition_penalty: float = 1.0
+    encoder_repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    encoder_no_repeat_ngram_size: int = 0
+    bad_words_ids: tuple[tuple[int, ...], ...] = ()
+    sequence_bias: tuple[tuple[tuple[int, ...], float], ...] = ()
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: tuple[int, ...] = ()
+    exponential_decay_length_penalty: tuple[int, float] | None = None
+    suppress_tokens: tuple[int, ...] = ()
+    begin_suppress_tokens: tuple[int, ...] = ()
+    remove_invalid_values: bool = False
+    renormalize_logits: bool = False
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: tuple[int, ...] = ()
+    decoder_start_token_id: int | tuple[int, ...] | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if entry.name != "other":
+                value = check(entry.name, getattr(self, entry.name))
+                object.__setattr__(self, entry.name, entry.default if value is None else value)
+        _check_together(self)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The bundle's `generation_config.json`. Raises BundleError where it is damaged or can't be followed."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise BundleError(f"can't use {path}: {error}") from error
+        if not isinstance(values, dict):
+            raise BundleError(f"{path} must hold an object, got {type(values).__name__}")
+        try:
+            return cls.from_json(values)
+        except InputError as error:
+            raise BundleError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """A config from parsed JSON.
+
+        Fields of transformers that change nothing here are passed over, those that are not known are kept in `other`
+        and named in the log. Raises InputError for a wrong value, or a field that this runtime can't follow.
+        """
+        known = {entry.name for entry in fields(cls)} - {"other"}
+        rest = {name: value for name, value in values.items() if name not in known}
+        other = {name: value for name, value in rest.items() if not without_effect(name, value)}
+        if other:
+            logger.warning("generation_config.json: %s not known here, ignored", ", ".join(sorted(other)))
+        return cls(**{name: value for name, value in values.items() if name in known}, other=other)
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with some fields changed. Raises InputError for an unknown field or a wrong value."""
+        known = [entry.name for entry in fields(self) if entry.name != "other"]
+        for name, value in changes.items():
+            if name not in known and not without_effect(name, value):
+                raise InputError(_unknown(name, known))
+        kept = {name: value for name, value in changes.items() if name in known}
+        for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+            if kept.get(total) is not None:  # the call's own word goes before the bundle's
+                kept.setdefault(new, None)
+        return replace(self, **kept) if kept else self
+
+    def completed(self, bundle: "GenerationConfig") -> Self:
+        """This config, with the special tokens that it leaves open taken from the bundle's."""
+        missing = {name: getattr(bundle, name) for name in _SPECIAL if getattr(self, name) in (None, ())}
+        return replace(self, **missing) if missing else self
+
+    def longest(self, prompt_tokens: int) -> int:
+        """Tokens of prompt and answer together, at most. Raises InputError where the prompt alone has as many."""
+        if self.max_new_tokens is not None:
+            return prompt_tokens + self.max_new_tokens
+        if self.max_length is None:
+            return prompt_tokens + DEFAULT_NEW_TOKENS
+        if prompt_tokens >= self.max_length:
+            raise InputError(
+                f"max_length is {self.max_length}, and the prompt has {prompt_tokens} tokens; "
+                "raise it, or set max_new_tokens"
+            )
+        return self.max_length
+
+    def check_vocabulary(self, size: int) -> None:
+        """Raise InputError for a token that the model, with so many of them, can't be made to say, or not to say."""
+        start = self.decoder_start_token_id
+        told: dict[str, set[int]] = {
+            "decoder_start_token_id": set()
+            if start is None
+            else {start}
+            if isinstance(start, int)
+            else {*start},
+            "forced_bos_token_id": {self.forced_bos_token_id or 0},
+            "forced_eos_token_id": {*self.forced_eos_token_id},
+            "bad_words_ids": {token for run in self.bad_words_ids for token in run},
+            "sequence_bias": {token for run, _ in self.sequence_bias for token in run},
+        }
+        for name, tokens in told.items():
+            if tokens and max(tokens) >= size:
+                raise InputError(
+                    f"{name} names the token {max(tokens)}, and the model has those below {size}"
+                )
+
+    @property
+    def new_tokens(self) -> int:
+        """Tokens of an answer, at most, where the prompt is short."""
+        return self.longest(1) - 1 if self.max_length is None or self.max_length > 1 else 1
+
+
+def _check_together(config: GenerationConfig) -> None:
+    if config.num_return_sequences > max(config.num_beams, 1) and not (
+        config.do_sample and config.num_beams == 1
+    ):
+        raise InputError(
+            f"num_return_sequences is {config.num_return_sequences} with num_beams={config.num_beams}: "
+            "set num_beams to at least as many, or do_sample=True"
+        )
+    for name in ("forced_bos_token_id", "forced_eos_token_id"):
+        forced = getattr(config, name)
+        tokens = {forced} if isinstance(forced, int) else set(forced or ())
+        if tokens and tokens <= set(config.suppress_tokens):
+            raise InputError(f"{name} is {forced}, which suppress_tokens forbids; take it out of one of them")
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"generation has no option {name!r}{hint}"

@@ -1,0 +1,168 @@
+"""Sampling: which tokens may be drawn, and drawing one."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.numerics import softmax
+
+Scores = NDArray[np.float32]
+Filter = Callable[[Scores, NDArray[np.int64]], Scores]
+
+_NEVER = np.float32(-np.inf)
+_MOST = np.finfo(np.float32).max
+_TOP_H_TOKENS = 100  # of so many best tokens at most is the entropy taken
+
+
+def sampling_filters(config: GenerationConfig) -> list[Filter]:
+    """What leaves only the tokens that may be drawn, in transformers' order; nothing unless `do_sample`."""
+    if not config.do_sample:
+        return []
+    # beams need a token that does not end them
+    least = 1 if config.num_beams == 1 else 1 + (len(config.eos_token_id) or 1)
+    filters: list[Filter] = []
+    if config.temperature != 1:
+        filters.append(_temperature(config.temperature))
+    if config.top_h is not None:
+        filters.append(_top_h(config.top_h))
+    if config.top_k:
+        filters.append(_top_k(max(config.top_k, least)))
+    if config.top_p < 1:
+        filters.append(_top_p(config.top_p, least))
+    if config.min_p is not None:
+        filters.append(_min_p(config.min_p, least))
+    if config.typical_p < 1:
+        filters.append(_typical(config.typical_p, least))
+    if 0 < config.epsilon_cutoff < 1:
+        filters.append(_epsilon(config.epsilon_cutoff, least))
+    if 0 < config.eta_cutoff < 1:
+        filters.append(_eta(config.eta_cutoff, least))
+    return filters
+
+
+def random_of(seed: int | None, sequence: int) -> np.random.Generator:
+    """The source of one sequence's draws: its own, so that the rest of the call changes none of them.
+
+    `sequence` numbers the answers to one text from 0.
+    """
+    return np.random.default_rng(None if seed is None else (seed, sequence))
+
+
+def draw(scores: Scores, random: np.random.Generator) -> int:
+    """A token drawn by the softmax of `scores`, float32 (vocabulary,)."""
+    allowed = np.flatnonzero(scores > _NEVER)
+    reached = softmax(scores[allowed]).cumsum()
+    place = int(np.searchsorted(reached, random.random() * reached[-1], side="right"))
+    return int(allowed[min(place, allowed.size - 1)])
+
+
+def draw_without_replacement(scores: Scores, count: int, random: np.random.Generator) -> NDArray[np.intp]:
+    """`count` different positions of `scores`, float32 (any,), drawn one after another by their softmax."""
+    # the order of scores with Gumbel noise is that of such draws: Efraimidis and Spirakis 2006, Gumbel 1954
+    return largest_places(scores + random.gumbel(size=scores.shape), count)
+
+
+def largest_places(values: NDArray[np.floating[Any]], count: int) -> NDArray[np.intp]:
+    """The places of the `count` largest values, largest first, of equal ones the first first."""
+    places = np.flatnonzero(values >= _largest(values, count))  # quicker than argpartition by far
+    best: NDArray[np.intp] = places[np.argsort(-values[places], kind="stable")][:count]
+    return best
+
+
+def _kept(scores: Scores, keep: NDArray[np.bool_]) -> Scores:
+    return np.where(keep, scores, _NEVER)
+
+
+def _largest(scores: NDArray[np.floating[Any]], count: int) -> Any:
+    """The `count`-th largest score."""
+    count = min(count, scores.size)
+    return np.partition(scores, scores.size - count)[scores.size - count]
+
+
+def _temperature(temperature: float) -> Filter:
+    def divided(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        with np.errstate(over="ignore"):
+            quotients: Scores = scores / np.float32(temperature)
+        return np.minimum(quotients, _MOST, out=quotients)
+
+    return divided
+
+
+def _top_k(count: int) -> Filter:
+    return lambda scores, _: _kept(scores, scores >= _largest(scores, count))
+
+
+def _top_p(mass: float, least: int) -> Filter:
+    def top_p(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        rising = np.sort(scores[scores > _NEVER])
+        reached = softmax(rising).cumsum()
+        first = int(np.searchsorted(reached, 1 - mass, side="right"))
+        return _kept(scores, scores >= rising[max(0, min(first, rising.size - least))])
+
+    return top_p
+
+
+def _min_p(part: float, least: int) -> Filter:
+    def min_p(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        probabilities = softmax(scores)
+        return _kept(
+            scores, (probabilities >= part * probabilities.max()) | (scores >= _largest(scores, least))
+        )
+
+    return min_p
+
+
+def _typical(mass: float, least: int) -> Filter:
+    def typical(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        probabilities = softmax(scores)
+        surprise = _surprise(probabilities)
+        distance = np.abs(surprise - _entropy(probabilities))
+        order = np.argsort(distance, kind="stable")
+        reached = probabilities[order].cumsum()
+        last = min(int((reached < mass).sum()), scores.size - 1)
+        keep = np.empty(scores.shape, np.bool_)
+        keep[order] = distance[order] <= distance[order[last]]
+        keep[order[:least]] = True
+        return _kept(scores, keep)
+
+    return typical
+
+
+def _epsilon(cutoff: float, least: int) -> Filter:
+    return lambda scores, _: _kept(scores, (softmax(scores) >= cutoff) | (scores >= _largest(scores, least)))
+
+
+def _eta(cutoff: float, least: int) -> Filter:
+    def eta(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        probabilities = softmax(scores)
+        limit = min(cutoff, math.sqrt(cutoff) * math.exp(-_entropy(probabilities)))
+        return _kept(scores, (probabilities >= limit) | (scores >= _largest(scores, least)))
+
+    return eta
+
+
+def _top_h(part: float) -> Filter:
+    def top_h(scores: Scores, _: NDArray[np.int64]) -> Scores:
+        best = np.argsort(-scores, kind="stable")[:_TOP_H_TOKENS]
+        probabilities = softmax(scores[best])
+        terms = probabilities * _surprise(probabilities)
+        keep = np.zeros(scores.shape, np.bool_)
+        keep[best[terms.cumsum() <= part * terms.sum()]] = True
+        keep[best[0]] = True
+        return _kept(scores, keep)
+
+    return top_h
+
+
+def _surprise(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Minus the logarithm, finite for what can't happen: its share of the entropy is 0 all the same."""
+    result: NDArray[np.float64] = -np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    return result
+
+
+def _entropy(probabilities: NDArray[np.float64]) -> float:
+    return float((probabilities * _surprise(probabilities)).sum())

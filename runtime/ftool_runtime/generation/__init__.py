@@ -1,1 +1,0 @@
-"""Answers token by token: decoding, its rules, text as it grows, chats."""

@@ -1,0 +1,1 @@
+"""Loaded models, one class for each kind of answer."""

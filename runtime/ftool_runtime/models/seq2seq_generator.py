@@ -1,0 +1,87 @@
+"""Encoder-decoders: summaries and translations."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.decoding.languages import Direction, direction
+from ftool_runtime.decoding.prompts import Prompt, fit
+from ftool_runtime.decoding.results import LongGeneration
+from ftool_runtime.errors import InputError
+from ftool_runtime.models.generator import Generator, Overflow, Reader
+from ftool_runtime.text.long_texts import cut_long
+
+_LANGUAGES: Final = ("source_language", "target_language")
+
+
+class Seq2SeqGenerator(Generator):
+    """A loaded summariser or translator. Call it on one text or on many.
+
+    A source that is too long is cut at its end, as a classifier's text is, and the answer says so; overflow="refuse"
+    raises InputError instead.
+    """
+
+    family: ClassVar[str] = "encoder-decoder"
+    default_overflow: ClassVar[Overflow] = "cut"
+
+    def summarize_long(
+        self,
+        text: str,
+        *,
+        budget: int | None = None,
+        separator: str = " ",
+        config: GenerationConfig | None = None,
+        **options: Any,
+    ) -> LongGeneration:
+        """Answer a text of any length: piece by piece, in order, the answers joined.
+
+        Args:
+            text: cut at paragraphs, where these are too long at sentences, and where these are, at words.
+            budget: tokens of a piece at most, prefix and special tokens included; None: as many as the model reads.
+            separator: what goes between the answers.
+            config: as a call's; so are `options`.
+            options: see `config`.
+
+        Raises InputError for a budget that is too small or larger than the model reads; as a call too.
+        """
+        most = self._engine.manifest.input.max_length
+        budget = most if budget is None else budget
+        if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= most:
+            raise InputError(f"budget must be a whole number of tokens from 1 to {most}, got {budget!r}")
+        reader = self._settle(config, "refuse", options)
+        self._engine.tokens.encode(text, 0)  # refuses what is no text
+        prefix = self._direction(reader.config, options).prefix
+        beside = self._engine.tokens.count(prefix)
+        if budget <= beside:
+            raise InputError(
+                f"budget is {budget}, and the prefix and special tokens alone take {beside}; raise it"
+            )
+        pieces = cut_long(
+            text,
+            budget,
+            lambda piece: self._engine.tokens.count(prefix + piece),
+            lambda piece, tokens: self._engine.tokens.beginning(piece, tokens - beside),
+        )
+        prompts = [reader.read(piece, 0) for piece in pieces]
+        answers = self._answer_prompts(prompts, reader.config)
+        joined = separator.join(answer.text for answer in answers if answer.text)
+        return LongGeneration(joined, tuple(answers), tuple(pieces))
+
+    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
+        chosen = self._direction(config, options)
+        others = {name: value for name, value in options.items() if name not in _LANGUAGES}
+        settled = config.changed(**chosen.changes).changed(**others)
+        return Reader(partial(self._source, chosen, overflow == "refuse"), settled)
+
+    def _direction(self, config: GenerationConfig, options: Mapping[str, Any]) -> Direction:
+        return direction(self._engine.manifest, config, *(options.get(name) for name in _LANGUAGES))
+
+    def _source(self, chosen: Direction, refuse: bool, text: str, row: int) -> Prompt:
+        ids, added = self._engine.tokens.encode(text, row, prefix=chosen.prefix)
+        ids = [
+            chosen.exchanged.get(number, number) if flag else number
+            for number, flag in zip(ids, added, strict=True)
+        ]
+        limit = self._engine.manifest.input.max_length
+        return fit(ids, added, limit, side="right", refuse=refuse, row=row, what="source")

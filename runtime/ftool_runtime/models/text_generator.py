@@ -1,0 +1,187 @@
+"""Decoders without an encoder: continuing prompts, and chats."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ftool_runtime.chat.tokens import ChatTokens, Message, check_messages
+from ftool_runtime.decoding.config import GenerationConfig
+from ftool_runtime.decoding.generator_engine import GeneratorEngine
+from ftool_runtime.decoding.prompts import Prompt, fit
+from ftool_runtime.decoding.results import Generation
+from ftool_runtime.decoding.stream import TextStream
+from ftool_runtime.errors import InputError
+from ftool_runtime.models.chat_session import ChatSession
+from ftool_runtime.models.generator import Generator, Overflow, Reader
+from ftool_runtime.session.decoder.prefix_cache import Memory, Prefixes, common_beginning
+
+
+class TextGenerator(Generator):
+    """A loaded model that continues prompts and answers in chats. Call it on one prompt or on many.
+
+    A prompt that leaves no room for an answer is refused; overflow="cut" cuts its beginning, so that as many new tokens
+    fit as were asked for, or half the context where they would take more.
+    """
+
+    family: ClassVar[str] = "decoder"
+    default_overflow: ClassVar[Overflow] = "refuse"
+
+    def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
+        """Wrap the engine of the bundle in `folder`."""
+        super().__init__(folder, engine)
+        self._prefixes = Prefixes()
+
+    def close(self) -> None:
+        """Let go of the graph, threads and buffers. Calls under way finish; later ones raise ClosedError."""
+        super().close()
+        self._prefixes.clear()
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> Generation:
+        """Answer a conversation, by the checkpoint's own template.
+
+        Args:
+            messages: each with a "role", such as "system", "user" or "assistant", and a "content"; more keys as the
+                template knows them. Special tokens that a content spells are text.
+            config: as a call's; so are `overflow` and `options`. Of a conversation that is too long overflow="cut"
+                leaves out the oldest turns, the system's word excepted.
+            overflow: see `config`.
+            options: see `config`.
+
+        Raises InputError where the bundle has no template, or the template refuses the messages, with its own words;
+        RuntimeMissingError without jinja2; as a call too.
+        """
+        given = {"config": config, "overflow": overflow, **options}
+        return self._chat(messages, None, given)
+
+    def stream_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> TextStream:
+        """Answer a conversation piece by piece; arguments as `chat`'s. Raises as `chat` and `stream`."""
+        return self._stream_chat(messages, None, {"config": config, "overflow": overflow, **options})
+
+    def session(self, system: str | None = None) -> ChatSession:
+        """Begin a conversation whose caches stay between turns.
+
+        Sessions with the same `system`, what the system says first, share what was computed of it.
+        """
+        if system is not None:
+            check_messages([{"role": "system", "content": system}])
+        return ChatSession(self, system, partial(self._memory, system))
+
+    def _chat(
+        self, messages: Sequence[Message], memory: Memory | None, options: dict[str, Any]
+    ) -> Generation:
+        prompt, config = self._chat_prompt(messages, **options)
+        if memory is None or config.num_beams > 1 or config.num_return_sequences > 1:
+            return self._answer_prompts([prompt], config)[0]
+        with self._stream(prompt, config, memory) as stream:
+            for _ in stream:
+                pass
+        return stream.result
+
+    def _stream_chat(
+        self,
+        messages: Sequence[Message],
+        memory: Memory | None,
+        options: dict[str, Any],
+        ended: Callable[[Generation, bool], None] | None = None,
+    ) -> TextStream:
+        prompt, config = self._chat_prompt(messages, **options)
+        return self._stream(prompt, config, memory, ended)
+
+    def _chat_prompt(
+        self,
+        messages: Sequence[Message],
+        config: GenerationConfig | None = None,
+        overflow: Overflow | None = None,
+        **options: Any,
+    ) -> tuple[Prompt, GenerationConfig]:
+        settled = self._settle(config, overflow, options).config
+        ids = self._chats.encode(messages)
+        limit = self._engine.contract.max_length
+        room = self._room(settled) if overflow == "cut" else None
+        if room is None and limit is not None and len(ids) >= limit:
+            several = sum(message["role"] == "user" for message in messages) > 1
+            remedy = (
+                'leave out its oldest turns by overflow="cut" (--overflow cut)' if several else "shorten it"
+            )
+            raise InputError(
+                f"the conversation has {len(ids)} tokens, which leaves no room for an answer: the model holds {limit}, "
+                f"both together; {remedy}",
+                row=len(messages) - 1,
+            )
+        kept = list(messages)
+        while room is not None and len(ids) > room:
+            kept = _without_oldest_turn(kept, len(ids), room)
+            ids = self._chats.encode(kept)
+        return Prompt(ids, truncated=len(kept) < len(messages)), settled
+
+    @cached_property
+    def _chats(self) -> ChatTokens:
+        engine = self._engine
+        return ChatTokens(self._folder, engine.manifest, engine.config, engine.tokens)
+
+    def _memory(self, system: str | None) -> Memory | None:
+        """Caches for a new session; None where a part of a conversation reads differently alone."""
+        if self._engine.manifest.precision.rows_share_scale:
+            return None
+        decoders = self._engine.held.get().decoders
+        shared = [] if system is None else self._shared_beginning(system)
+        memory = Memory(decoders)
+        if shared:
+            memory.remember(shared, self._prefixes.of(shared, decoders))
+        return memory
+
+    def _shared_beginning(self, system: str) -> list[int]:
+        """The tokens with which every conversation under `system` begins."""
+        first, second = (
+            self._chats.encode([{"role": "system", "content": system}, {"role": "user", "content": text}])
+            for text in ("a", "1")
+        )
+        limit = self._engine.contract.max_length
+        shared = common_beginning(first, second)
+        return shared if limit is None or len(shared) < limit else []
+
+    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
+        settled = config.changed(**options)
+        # what leaves no room the engine refuses
+        room = self._room(settled) if overflow == "cut" else None
+        return Reader(partial(self._read, room), settled)
+
+    def _read(self, room: int | None, text: str, row: int) -> Prompt:
+        ids, added = self._engine.tokens.encode(text, row, prefix=self._engine.manifest.input.prefix)
+        return fit(ids, added, room, side="left", refuse=False, row=row, what="prompt")
+
+    def _room(self, config: GenerationConfig) -> int | None:
+        """Tokens of a prompt that leave room for the answer; None where any number does."""
+        limit = self._engine.contract.max_length
+        if limit is None:
+            return config.max_length - 1 if config.max_new_tokens is None and config.max_length else None
+        if config.max_new_tokens is None and config.max_length is not None:
+            return min(config.max_length, limit) - 1
+        return limit - min(config.new_tokens, limit // 2)
+
+
+def _without_oldest_turn(messages: Sequence[Message], tokens: int, room: int) -> list[Message]:
+    """Leave out the first message after the system's, and what follows it up to the user's next one."""
+    first = 1 if messages[0]["role"] == "system" else 0
+    later = [place for place in range(first + 1, len(messages)) if messages[place]["role"] == "user"]
+    if not later:
+        raise InputError(
+            f"the conversation's last turn alone has {tokens} tokens, and {room} fit beside an answer; shorten it",
+            row=len(messages) - 1,
+        )
+    return [*messages[:first], *messages[later[0] :]]

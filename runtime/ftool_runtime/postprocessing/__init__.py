@@ -1,0 +1,1 @@
+"""Graph outputs to answers: labels, spans and entities."""

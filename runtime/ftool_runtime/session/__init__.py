@@ -1,0 +1,1 @@
+"""ONNX Runtime sessions: threads, batches, devices, processes."""

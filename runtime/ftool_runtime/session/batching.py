@@ -1,0 +1,61 @@
+"""Cutting many texts into runs of the graph, and padding the texts of one run to one length."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.text.encode import Tokens
+
+Feeds = dict[str, NDArray[np.int64]]
+
+
+def cut_into_runs(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Put texts of like length together, so that little is padded.
+
+    Args:
+        lengths: tokens of each text.
+        token_budget: what a run may hold, padding included; a longer text runs alone.
+
+    Returns:
+        For each run the positions of its texts in `lengths`; longest texts first, every position once.
+    """
+    runs: list[list[int]] = []
+    longest = 0
+    for position in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if runs and (len(runs[-1]) + 1) * longest <= token_budget:
+            runs[-1].append(position)
+        else:
+            runs.append([position])
+            longest = lengths[position]
+    return runs
+
+
+def pad(texts: Sequence[Tokens], contract: InputContract) -> Feeds:
+    """The graph's inputs for one run: int64 arrays (batch, sequence) by name, padded on the right."""
+    if len(texts) == 1:
+        return _alone(texts[0], contract)
+    shape = (len(texts), max(len(text.ids) for text in texts))
+    feeds = {"input_ids": np.full(shape, contract.pad_token_id, dtype=np.int64)}
+    if "attention_mask" in contract.names:
+        feeds["attention_mask"] = np.zeros(shape, dtype=np.int64)
+    if "token_type_ids" in contract.names:
+        feeds["token_type_ids"] = np.full(shape, contract.pad_token_type_id, dtype=np.int64)
+    for row, text in enumerate(texts):
+        length = len(text.ids)
+        feeds["input_ids"][row, :length] = text.ids
+        if "attention_mask" in feeds:
+            feeds["attention_mask"][row, :length] = 1
+        if text.type_ids is not None:
+            feeds["token_type_ids"][row, :length] = text.type_ids
+    return feeds
+
+
+def _alone(text: Tokens, contract: InputContract) -> Feeds:
+    feeds = {"input_ids": np.array([text.ids], dtype=np.int64)}
+    if "attention_mask" in contract.names:
+        feeds["attention_mask"] = np.ones((1, len(text.ids)), dtype=np.int64)
+    if text.type_ids is not None:
+        feeds["token_type_ids"] = np.array([text.type_ids], dtype=np.int64)
+    return feeds

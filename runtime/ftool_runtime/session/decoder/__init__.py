@@ -1,0 +1,1 @@
+"""The decoder graph in use: its caches and the rows that share a run."""

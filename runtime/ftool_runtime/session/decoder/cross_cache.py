@@ -1,0 +1,104 @@
+"""An encoder's sources: their keys and values, computed once, for the rows that answer them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.bundle.manifest import Precision
+from ftool_runtime.errors import BundleError
+from ftool_runtime.session.decoder.length_groups import alike
+from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
+
+
+class Sources:
+    """Keys and values of some sources, one row each.
+
+    Attributes:
+        values: float32 (rows, heads, source_length, head_dim) by the name of the decoder's input.
+        mask: (rows, source_length), 1 for a token, 0 for padding.
+        origin: which source each row answers.
+    """
+
+    def __init__(self, values: Mapping[str, NDArray[np.float32]], mask: NDArray[np.int64]) -> None:
+        """Hold what the encoder gave: row i answers source i."""
+        self.values = values
+        self.mask = mask
+        self.origin = np.arange(len(mask))
+
+    def select(self, rows: NDArray[np.intp]) -> bool:
+        """Let row i answer what rows[i] answered. True where that moved anything."""
+        origin = self.origin[rows]
+        moved = not np.array_equal(origin, self.origin)
+        if moved:
+            self.values = {name: np.ascontiguousarray(value[rows]) for name, value in self.values.items()}
+            self.mask = np.ascontiguousarray(self.mask[rows])
+            self.origin = origin
+        return moved
+
+
+class SourceEncoder:
+    """The encoder's graph. Safe to use from several threads at once."""
+
+    def __init__(
+        self,
+        path: Path,
+        precision: Precision,
+        settings: SessionSettings,
+        pad_token_id: int,
+        wanted: Sequence[str],
+    ) -> None:
+        """Load the graph at `path`; `wanted` are the outputs that the decoder takes.
+
+        Raises BundleError where it does not give them; as OnnxSession too.
+        """
+        self._session = OnnxSession(path, settings, precision.devices)
+        missing = sorted(set(wanted) - set(self._session.output_names))
+        if missing or "input_ids" not in self._session.input_names:
+            raise BundleError(
+                f"{path} does not give what its decoder takes: {missing}; export the bundle again"
+            )
+        self._wanted = tuple(wanted)
+        self._pad = pad_token_id
+
+    def encode(self, rows: Sequence[Sequence[int]]) -> Sources:
+        """Run the encoder on token ids, those of unlike lengths one after another."""
+        groups = alike([len(row) for row in rows])
+        parts = [self._encode(rows[group]) for group in groups]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _encode(self, rows: Sequence[Sequence[int]]) -> Sources:
+        """One run on rows that are padded on the right here."""
+        length = max(len(row) for row in rows)
+        ids = np.full((len(rows), length), self._pad, np.int64)
+        mask = np.zeros((len(rows), length), np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+            mask[place, : len(row)] = 1
+        feeds = {"input_ids": ids, "attention_mask": mask}
+        feeds = {name: feeds[name] for name in self._session.input_names}
+        values = self._session.run_all(self._wanted, feeds)
+        return Sources(dict(zip(self._wanted, values, strict=True)), mask)
+
+
+def _joined(parts: Sequence[Sources]) -> Sources:
+    """All rows together, those of shorter parts filled up with zeros, which the mask hides."""
+    length = max(part.mask.shape[1] for part in parts)
+    names = parts[0].values
+    values = {name: _stacked([part.values[name] for part in parts], 2, length) for name in names}
+    return Sources(values, _stacked([part.mask for part in parts], 1, length))
+
+
+def _stacked(arrays: Sequence[NDArray[Any]], axis: int, length: int) -> NDArray[Any]:
+    """Arrays one under another along axis 0, each filled up with zeros to `length` along `axis`."""
+    rows, others = sum(len(array) for array in arrays), list(arrays[0].shape[1:])
+    others[axis - 1] = length
+    stacked = np.zeros((rows, *others), arrays[0].dtype)
+    start = 0
+    for array in arrays:
+        inside = (slice(start, start + len(array)), *(slice(size) for size in array.shape[1:]))
+        stacked[inside] = array
+        start += len(array)
+    return stacked

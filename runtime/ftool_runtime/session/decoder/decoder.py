@@ -1,0 +1,159 @@
+"""The decoder at work on some rows: what both kinds of caches have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.errors import InputError
+from ftool_runtime.session.decoder.cross_cache import Sources
+from ftool_runtime.session.decoder.graph import LOGITS, DecoderGraph
+
+Logits = NDArray[np.float32]
+Snapshot = list[NDArray[np.float32]]  # of each cache (1, heads, tokens, head_dim)
+_KEPT_LOGITS = 64  # positions whose room stays between calls
+
+Arrays = dict[str, NDArray[np.integer]]
+
+
+class Decoder(ABC):
+    """Rows of tokens, their caches, and the graph that adds to them. One call uses one at a time.
+
+    Arrays of logits are float32 (rows, kept, vocabulary), in memory that the next run writes over.
+
+    Attributes:
+        lengths: int64 (rows,), how many tokens each row holds.
+    """
+
+    def __init__(self, graph: DecoderGraph) -> None:
+        """Prepare to run `graph`, with no rows."""
+        self.graph = graph
+        self.lengths = np.zeros(0, np.int64)
+        self._binding = graph.session.binding()
+        self._sources: Sources | None = None
+        self._logits = np.empty(0, np.float32)
+        self._all_positions = np.arange(64)
+        self._bound: dict[str, NDArray[np.integer]] = {}  # inputs that the next step may write into
+        self._memory: dict[str, NDArray[np.integer]] = {}  # keeps alive what is bound
+
+    def begin(self, rows: int, sources: Sources | None, room: int = 0) -> None:
+        """Start `rows` empty rows that answer `sources`; what was held before is given up.
+
+        `room` is how many tokens a row may come to hold, as far as that is known.
+        """
+        self.lengths = np.zeros(rows, np.int64)
+        self._bound = {}
+        self._sources = sources
+        if not rows and self._logits.size > _KEPT_LOGITS * self.graph.vocabulary:
+            self._logits = np.empty(0, np.float32)
+        self._bind_sources()
+        self._reset(rows, room)
+
+    def feed(self, rows: Sequence[Sequence[int]], kept: NDArray[np.int64] | None = None) -> Logits:
+        """Add tokens to each row and run them.
+
+        Args:
+            rows: at least one token each; of different lengths only where the rows are empty yet, and more than one
+                over a filled cache only for a single row.
+            kept: int64 (rows, kept): of which of these tokens logits are wanted; None: of the last one.
+
+        Raises InputError where the model can't hold as many tokens.
+        """
+        counts = np.array([len(row) for row in rows])
+        ids = np.zeros((len(rows), int(counts.max())), np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+        if kept is None:
+            kept = counts[:, None] - 1
+        first = self.lengths[:, None]
+        arrays = self._inputs(ids, counts)
+        arrays["position_ids"] = first + np.arange(ids.shape[1])
+        arrays["logits_at"] = np.ascontiguousarray(kept)
+        self._bound = {}
+        for name, array in arrays.items():
+            self._bind(name, array)
+        return self._run(kept.shape[1])
+
+    @abstractmethod
+    def step(self, tokens: NDArray[np.int64]) -> Logits:
+        """Add one token to each row, int64 (rows,), and run: logits (rows, 1, vocabulary). Raises as `feed`."""
+
+    @abstractmethod
+    def cut(self, length: int) -> None:
+        """Forget all but the first `length` tokens of the only row."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """A copy of the only row's caches."""
+
+    @abstractmethod
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin with one row that holds what `snapshot` does, of a decoder without an encoder."""
+
+    def select(self, rows: NDArray[np.intp]) -> None:
+        """Let row i go on from what rows[i] holds: fewer rows, more, or another order."""
+        same_count = len(rows) == len(self.lengths)
+        if same_count and np.array_equal(rows, np.arange(len(rows))):
+            return
+        if self._sources is not None and self._sources.select(rows):
+            self._bind_sources()
+        self._move(rows)
+        self.lengths = self.lengths[rows]
+        if not same_count:
+            self._bound = {}
+
+    @abstractmethod
+    def _reset(self, rows: int, room: int) -> None:
+        """Make the caches those of `rows` empty rows that may come to hold `room` tokens each."""
+
+    @abstractmethod
+    def _inputs(self, ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Arrays:
+        """Make room for new tokens `ids` (rows, tokens), `counts` of them a row, and the graph's inputs for them.
+
+        `lengths` counts them from here on. Raises InputError where the model can't hold them.
+        """
+
+    @abstractmethod
+    def _move(self, rows: NDArray[np.intp]) -> None:
+        """Rearrange the caches as `select` says; `lengths` still holds the old rows'."""
+
+    def _check_limit(self, longest: int) -> None:
+        limit = self.graph.contract.max_length
+        if limit is not None and longest > limit:
+            raise InputError(
+                f"the model holds {limit} tokens, prompt and answer together; these would be {longest}"
+            )
+
+    def _bind(self, name: str, array: NDArray[np.integer]) -> None:
+        if self.graph.takes(name):
+            array = np.ascontiguousarray(self.graph.integers(name, array))
+            self._bound[name] = self._memory[name] = array
+            self._binding.bind_ortvalue_input(name, self.graph.session.value(array))
+
+    def _bind_sources(self) -> None:
+        if self._sources is None:
+            return
+        for name, value in self._sources.values.items():
+            self._binding.bind_ortvalue_input(name, self.graph.session.value(value))
+        self._bind("source_mask", self._sources.mask)
+
+    def _bind_logits(self, kept: int) -> Logits:
+        """Room for logits (rows, kept, vocabulary), bound."""
+        shape = (len(self.lengths), kept, self.graph.vocabulary)
+        size = shape[0] * shape[1] * shape[2]
+        if self._logits.size < size:
+            self._logits = np.empty(size, np.float32)
+        logits = self._logits[:size].reshape(shape)
+        self._binding.bind_ortvalue_output(LOGITS, self.graph.session.value(logits))
+        return logits
+
+    def _run(self, kept: int) -> Logits:
+        logits = self._bind_logits(kept)
+        self.graph.session.run_bound(self._binding)
+        return logits
+
+    def _positions(self, total: int) -> NDArray[np.int64]:
+        if total > self._all_positions.size:
+            self._all_positions = np.arange(2 * total)
+        return self._all_positions[:total]

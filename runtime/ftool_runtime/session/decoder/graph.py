@@ -1,0 +1,112 @@
+"""A decoder's graph: what it takes and gives, read from its own inputs and outputs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.bundle.manifest import GenerationContract, Precision
+from ftool_runtime.errors import BundleError
+from ftool_runtime.session.huge_pages import huge_pages
+from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
+
+PAST: Final = "past."
+CROSS: Final = "cross."
+LOGITS: Final = "logits"
+
+_KNOWN: Final = {
+    "in_place": {
+        "input_ids",
+        "position_ids",
+        "positions",
+        "source_mask",
+        "seqlens_k",
+        "total_length",
+        "logits_at",
+    },
+    "joined": {"input_ids", "attention_mask", "position_ids", "source_mask", "logits_at"},
+}
+_NEEDED: Final = {"in_place": {"input_ids", "seqlens_k", "total_length"}, "joined": {"input_ids"}}
+_TYPES: Final = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """One key or value cache of the graph: the part of its input's name after "past.", and its fixed sizes."""
+
+    name: str  # such as "0.key"
+    heads: int
+    head_dim: int
+
+    @property
+    def past(self) -> str:
+        """The input's name."""
+        return PAST + self.name
+
+    @property
+    def present(self) -> str:
+        """The output's name."""
+        return "present." + self.name
+
+
+class DecoderGraph:
+    """The loaded decoder and the sizes that its caches have. Safe to use from several threads at once.
+
+    Attributes:
+        session: the graph.
+        contract: the manifest's word on it.
+        caches: its key and value caches, in the order of its inputs.
+        cross: names of its inputs of the source's keys and values; empty for decoders without an encoder.
+        vocabulary: how many logits a position has.
+    """
+
+    def __init__(
+        self, path: Path, contract: GenerationContract, precision: Precision, settings: SessionSettings
+    ) -> None:
+        """Load the graph at `path`. Raises BundleError where it is not what the contract says; as OnnxSession too."""
+        with huge_pages():  # every step reads all weights
+            self.session = OnnxSession(path, settings, precision.devices)
+        self.contract = contract
+        names = self.session.input_names
+        self.cross = tuple(name for name in names if name.startswith(CROSS))
+        self.caches = tuple(self._cache(name, path) for name in names if name.startswith(PAST))
+        self._check(path)
+        vocabulary = self.session.shapes[LOGITS][-1]
+        if not isinstance(vocabulary, int):
+            raise BundleError(f"{path} does not say how many logits it gives; export the bundle again")
+        self.vocabulary = vocabulary
+
+    def takes(self, name: str) -> bool:
+        """Whether the graph has this input."""
+        return name in self.session.shapes
+
+    def integers(self, name: str, values: NDArray[np.integer]) -> NDArray[np.integer]:
+        """`values` in the integer type that the graph wants for the input `name`."""
+        return values.astype(_TYPES[self.session.types[name]], copy=False)
+
+    def _cache(self, name: str, path: Path) -> CacheShape:
+        shape = self.session.shapes[name]
+        heads, head_dim = (shape[1], shape[3]) if len(shape) == 4 else (None, None)
+        if not isinstance(heads, int) or not isinstance(head_dim, int):
+            raise BundleError(
+                f"{path}: {name} has the shape {list(shape)}, where heads and head_dim must be known"
+            )
+        return CacheShape(name.removeprefix(PAST), heads, head_dim)
+
+    def _check(self, path: Path) -> None:
+        kind = self.contract.caches
+        inputs = {name for name in self.session.input_names if not name.startswith((PAST, CROSS))}
+        outputs = {LOGITS, *(cache.present for cache in self.caches)}
+        if not _NEEDED[kind] <= inputs <= _KNOWN[kind] or not outputs <= set(self.session.output_names):
+            raise BundleError(
+                f"{path} takes {sorted(inputs)} and {len(self.caches)} caches and gives "
+                f"{len(self.session.output_names)} outputs, which is no decoder with caches {kind!r}; "
+                "export the bundle again"
+            )
+        if bool(self.cross) != (self.contract.family == "encoder-decoder") or not self.caches:
+            raise BundleError(
+                f"{path} has {len(self.caches)} caches and {len(self.cross)} of a source; "
+                f"the manifest says {self.contract.family!r}"
+            )

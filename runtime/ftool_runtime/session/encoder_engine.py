@@ -1,0 +1,176 @@
+"""Rows of tokens to a graph's outputs: cutting into runs, running, and putting the rows back in order."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE, path_inside
+from ftool_runtime.errors import BundleError
+from ftool_runtime.session.batching import cut_into_runs, pad
+from ftool_runtime.session.fork_guard import OneProcess
+from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
+from ftool_runtime.text.encode import TokenEncoder, Tokens
+
+# Tokens in one run, padding included. cpu: measured, least CPU time between 512 and 2048 (runtime/README.md).
+# cuda: not measured, enough work to fill a GPU and about 100 MB of activations in a small encoder.
+TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
+
+
+# What the graph says of some rows, in their order: float32 (width,) each, or (tokens, width) for networks that say
+# something of every token; padding never shows.
+Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+
+
+class Engine:
+    """A bundle's tokenizer and graph, ready to run. Safe to call from several threads at once.
+
+    A row's output does not depend on the other rows of a call. Where the rows of one run would share a
+    quantisation scale, every row runs alone, and several such runs go at once over the cores.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        settings: SessionSettings,
+        *,
+        width: int,
+        per_token: bool = False,
+    ) -> None:
+        """Load the bundle in `folder`.
+
+        Args:
+            folder: the bundle.
+            manifest: its manifest.
+            settings: where and how it runs.
+            width: how many numbers the graph gives a row, or a token.
+            per_token: which of the two.
+
+        Raises as `OnnxSession` and `TokenEncoder` do.
+        """
+        self.manifest = manifest
+        self._width, self._per_token = width, per_token
+        self._model_path = path_inside(folder, MODEL_FILE)
+        # Models that say something of every token cut texts into windows, by a tokenizer of their own.
+        self._tokens = (
+            None if per_token else TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
+        )
+        session = self._open(settings)
+        self._held = OneProcess(session)
+        self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
+        self._lock = threading.Lock()
+        self.settings = settings
+        self.device = session.device
+
+    @property
+    def tokens(self) -> TokenEncoder:
+        """Texts to rows, of models that give a row one output."""
+        assert self._tokens is not None, "models that say something of every token have windows"
+        return self._tokens
+
+    def outputs(self, rows: Sequence[Tokens]) -> Outputs:
+        """Run the model on rows of tokens.
+
+        Returns:
+            float32 (width,) a row, or (tokens, width), in the order of `rows`; without per_token it is one array.
+
+        Raises:
+            BundleError: the graph fails.
+            ClosedError: after `close`.
+            OtherProcessError: in a child of the process that loaded the model.
+        """
+        session = self._held.get()
+        if len(rows) == 1:
+            return self._run(session, rows)
+        if self.manifest.precision.rows_share_scale:
+            return self._gathered(rows, self._each_alone(rows))
+        return self._gathered(rows, self._in_batches(session, rows))
+
+    def close(self) -> None:
+        """Let go of the graph and its threads. Calls under way finish; later ones raise ClosedError."""
+        with self._lock:
+            self._held.close()
+            self._one_thread_session = None
+
+    def __reduce__(self) -> NoReturn:
+        self._held.__reduce__()
+
+    def _open(self, settings: SessionSettings) -> OnnxSession:
+        session = OnnxSession(self._model_path, settings, self.manifest.precision.devices)
+        contract, output = self.manifest.input, self.manifest.output
+        if set(session.input_names) != set(contract.names) or output not in session.output_names:
+            raise BundleError(
+                f"{self._model_path} takes {list(session.input_names)} and gives "
+                f"{list(session.output_names)}; the manifest says {list(contract.names)} and {output!r}"
+            )
+        return session
+
+    def _run(self, session: OnnxSession, rows: Sequence[Tokens]) -> Outputs:
+        feeds = pad(rows, self.manifest.input)
+        values = session.run(self.manifest.output, feeds)
+        leading = feeds["input_ids"].shape if self._per_token else (len(rows),)
+        if values.shape != (*leading, self._width):
+            raise BundleError(
+                f"the graph gave an array {values.shape} instead of {(*leading, self._width)}; export the bundle again"
+            )
+        if not self._per_token:
+            return values
+        return [values[row, : len(tokens.ids)] for row, tokens in enumerate(rows)]
+
+    def _gathered(self, rows: Sequence[Tokens], found: Iterator[tuple[int, NDArray[np.float32]]]) -> Outputs:
+        """The outputs by position, in order."""
+        if self._per_token:
+            by_position = dict(found)
+            return [by_position[position] for position in range(len(rows))]
+        values = np.empty((len(rows), self._width), dtype=np.float32)
+        for position, value in found:
+            values[position] = value
+        return values
+
+    def _in_batches(
+        self, session: OnnxSession, rows: Sequence[Tokens]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for run in cut_into_runs([len(row.ids) for row in rows], TOKEN_BUDGET[self.device]):
+            yield from zip(run, self._run(session, [rows[position] for position in run]), strict=True)
+
+    def _each_alone(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        session = self._session_of_one_thread()
+        waiting = deque(enumerate(rows))
+
+        def work() -> list[tuple[int, NDArray[np.float32]]]:
+            done: list[tuple[int, NDArray[np.float32]]] = []
+            while True:
+                try:
+                    position, row = waiting.popleft()
+                except IndexError:
+                    return done
+                try:
+                    done.append((position, self._run(session, [row])[0]))
+                except BaseException:
+                    waiting.clear()  # the call fails: the other workers need not go on
+                    raise
+
+        from concurrent.futures import ThreadPoolExecutor  # kept from `import ftool_runtime`
+
+        workers = min(self.settings.threads, len(rows))
+        if workers <= 1:
+            yield from work()
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="ftool") as pool:
+            for done in [pool.submit(work) for _ in range(workers)]:
+                yield from done.result()
+
+    def _session_of_one_thread(self) -> OnnxSession:
+        """A second session on the same graph: n runs of one thread each beat n runs that share n threads."""
+        with self._lock:
+            if self._one_thread_session is None:
+                self._held.get()
+                self._one_thread_session = self._open(replace(self.settings, threads=1))
+            return self._one_thread_session

@@ -1,0 +1,1 @@
+"""The command line: predict, chat, verify, bench, info and ask."""

@@ -1,0 +1,212 @@
+"""`bench`: how fast a bundle answers on this machine, and what it costs."""
+
+import itertools
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftool_runtime.bundle.generation_golden import GenerationGolden
+from ftool_runtime.bundle.golden import Golden
+from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.loading import load
+from ftool_runtime.models.encoder_model import EncoderModel
+from ftool_runtime.models.generator import Generator
+from ftool_runtime.session.memory_usage import peak_memory_mb
+from ftool_runtime.session.onnx_session import Device, Profile
+from ftool_runtime.text.files import read_texts
+from ftool_runtime.tools.generation import input_columns
+from ftool_runtime.tools.generation_bench import NEW_TOKENS, GenerationBenchReport, time_generation
+from ftool_runtime.tools.latency import Latency
+
+_WARM_UP_CALLS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    """What `bench` measured; times in milliseconds, memory in MB (10**6 bytes).
+
+    Attributes:
+        latency_ms: one text a call.
+        throughput_per_s: texts a second when all go in one call.
+        cold_start_ms: start of a fresh process to its first answer, median.
+        load_ms: `load` alone, in this process, onnxruntime's import included if it was not imported yet.
+        peak_memory_mb: the most resident memory this process ever had; None where the system doesn't say.
+        texts: how many different texts were timed.
+        calls: how many timed calls the latency stands on.
+        info: the model's `info()`.
+    """
+
+    latency_ms: Latency
+    throughput_per_s: float
+    cold_start_ms: float
+    load_ms: float
+    peak_memory_mb: float | None
+    texts: int
+    calls: int
+    info: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        latency = self.latency_ms
+        memory = "unknown" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
+        return [
+            f"latency, one text    p50 {latency.p50:.2f} ms   p90 {latency.p90:.2f} ms   "
+            f"p95 {latency.p95:.2f} ms   p99 {latency.p99:.2f} ms",
+            f"throughput           {self.throughput_per_s:.0f} texts/s",
+            f"cold start           {self.cold_start_ms:.0f} ms, of which load {self.load_ms:.0f} ms",
+            f"peak memory          {memory}",
+            f"{self.texts} texts, {self.calls} calls, {self.info['device']}, "
+            f"{self.info['threads']} threads, profile {self.info['profile']}",
+        ]
+
+
+def bench(
+    folder: Path | str,
+    texts: Sequence[Any] | Path | None = None,
+    columns: Sequence[str] = (),
+    *,
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+    calls: int = 500,
+    cold_starts: int = 3,
+) -> BenchReport | GenerationBenchReport:
+    """Time the bundle in `folder` on this machine.
+
+    Args:
+        folder: the bundle.
+        texts: what to answer, or a file of it; None: the bundle's golden inputs, or rows of token ids.
+        columns: where a file has them, as `predict --column` takes it.
+        device: as for `load`; so are `threads` and `profile`.
+        threads: see `device`.
+        profile: see `device`.
+        calls: how many single calls to time at least; every text is timed at least once.
+        cold_starts: how many fresh processes to start.
+
+    Raises:
+        InputError: no texts, or fewer than one call or cold start.
+        FtoolError: as `load` and the model do.
+    """
+    if min(calls, cold_starts) < 1:
+        raise InputError(f"calls and cold_starts must be at least 1, got {calls} and {cold_starts}")
+    folder = Path(folder)
+    started = time.perf_counter()
+    model = load(folder, device=device, threads=threads, profile=profile)
+    load_ms = (time.perf_counter() - started) * 1e3
+    if isinstance(texts, Path):
+        texts = list(read_texts(texts, input_columns(model, columns)))
+    if isinstance(model, Generator):
+        with model:
+            return _bench_generator(folder, model, texts, calls, cold_starts, load_ms)
+    with model:
+        return _bench_encoder(folder, model, texts, calls, cold_starts, load_ms)
+
+
+def _bench_encoder(
+    folder: Path, model: Any, texts: Sequence[Any] | None, calls: int, cold_starts: int, load_ms: float
+) -> BenchReport:
+    texts = list(texts) if texts is not None else list(Golden.read(folder).inputs)
+    latencies = time_single_calls(model, texts, calls)
+    throughput = time_throughput(model, texts)
+    info = model.info()
+    return BenchReport(
+        latency_ms=Latency.of(latencies),
+        throughput_per_s=round(throughput, 2),
+        cold_start_ms=float(np.median([time_cold_start(folder, texts[0], info) for _ in range(cold_starts)])),
+        load_ms=round(load_ms, 2),
+        peak_memory_mb=peak_memory_mb(),
+        texts=len(texts),
+        calls=len(latencies),
+        info=info,
+    )
+
+
+def _bench_generator(
+    folder: Path, model: Generator, texts: Sequence[str] | None, calls: int, cold_starts: int, load_ms: float
+) -> GenerationBenchReport:
+    rows: Sequence[Sequence[int]]
+    if texts is None:
+        rows = GenerationGolden.read(folder).rows
+        text = model.decode(rows[0]) or "a"
+    else:
+        rows = model.tokenize(list(texts))
+        text = texts[0] if texts else ""
+    speeds = time_generation(model, rows, calls)
+    info = model.info()
+    starts = [time_cold_start(folder, text, info) for _ in range(cold_starts)]
+    return GenerationBenchReport(
+        first_token_ms=Latency.of(speeds.first_ms),
+        token_ms=Latency.of(speeds.token_ms),
+        tokens_per_s=round(speeds.alone_per_s, 2),
+        tokens_per_s_batch=round(speeds.batch_per_s, 2),
+        new_tokens=NEW_TOKENS,
+        cold_start_ms=float(np.median(starts)),
+        load_ms=round(load_ms, 2),
+        peak_memory_mb=peak_memory_mb(),
+        rows=len(rows),
+        calls=len(speeds.first_ms),
+        info=info,
+    )
+
+
+def time_single_calls(model: EncoderModel, texts: Sequence[Any], calls: int) -> list[float]:
+    """Milliseconds of each of at least `calls` calls on one text; the texts go round. Warms up first."""
+    if not texts:
+        raise InputError("no texts to time")
+    for text in itertools.islice(itertools.cycle(texts), _WARM_UP_CALLS):
+        model(text)
+    latencies = []
+    for text in itertools.islice(itertools.cycle(texts), max(calls, len(texts))):
+        started = time.perf_counter_ns()
+        model(text)
+        latencies.append((time.perf_counter_ns() - started) / 1e6)
+    return latencies
+
+
+def time_throughput(model: EncoderModel, texts: Sequence[Any], at_least_s: float = 1.0) -> float:
+    """Texts a second when all of `texts` go in one call; repeated until `at_least_s` seconds are timed."""
+    model(texts[:_WARM_UP_CALLS])
+    answered, elapsed = 0, 0.0
+    while elapsed < at_least_s:
+        started = time.perf_counter()
+        model(texts)
+        elapsed += time.perf_counter() - started
+        answered += len(texts)
+    return answered / elapsed
+
+
+def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
+    """Milliseconds from starting a fresh Python to its first answer on standard output.
+
+    Args:
+        folder: the bundle.
+        given: what to answer: a text, or the texts of an input by field.
+        info: a model's `info()`: the fresh process loads with the same device, threads and profile.
+
+    Raises FtoolError where the process fails, with what it said.
+    """
+    import subprocess  # kept from `import ftool_runtime`, which does not need it
+
+    options = [f"--{name}={info[name]}" for name in ("device", "threads", "profile")]
+    texts = [given] if isinstance(given, str) else list(given.values())
+    command = [sys.executable, "-m", "ftool_runtime", "predict", str(folder), *options, "--", *texts]
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        answer = process.stdout.readline()
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        _, complaint = process.communicate()
+    if not answer or process.returncode:
+        raise FtoolError(f"a fresh process failed to answer: {complaint.decode(errors='replace').strip()}")
+    return round(elapsed_ms, 2)

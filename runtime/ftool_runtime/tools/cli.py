@@ -1,0 +1,295 @@
+"""`python -m ftool_runtime`: predict, chat, verify, bench, info and ask on the device, without the toolchain."""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from ftool_runtime.atomic import replacing
+from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.loading import load
+from ftool_runtime.models.tasks import Model
+from ftool_runtime.postprocessing.entities import AGGREGATIONS
+from ftool_runtime.session.onnx_session import DEVICES, PROFILES
+from ftool_runtime.text.files import read_batches
+from ftool_runtime.tools.ask import add_ask_flags, answer_lines, ask
+from ftool_runtime.tools.generation import (
+    add_generation_flags,
+    answer_options,
+    asked_lines,
+    generation_options,
+    input_columns,
+    inputs_of,
+    stream_answers,
+    talk,
+)
+
+DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 a check failed, 2 a wrong call or bad input."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Windows would write its code page
+            stream.reconfigure(encoding="utf-8")
+    try:
+        options = _parse(arguments)
+        status: int = options.command(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        drop_output()
+        return BROKEN_PIPE
+    except (FtoolError, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        drop_output()
+        print(f"Error: {_in_one_line(error)}", file=sys.stderr)  # noqa: T201
+        return WRONG_CALL
+    except KeyboardInterrupt:
+        print("Error: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+
+
+def write_answers(model: Model, batches: Iterable[Sequence[Any]], out: TextIO, **options: Any) -> int:
+    """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
+
+    Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are those of the model's
+    `predict_batches`; None leaves one to the model.
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    kept, asked = itertools.tee(batches)
+    truncated = 0
+    answered: Iterator[list[Any]] = model.predict_batches(asked, **options)
+    for texts, answers in zip(kept, answered, strict=True):
+        for text, answer in zip(texts, answers, strict=True):
+            out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
+            truncated += answer.truncated
+        out.flush()
+    return truncated
+
+
+@contextlib.contextmanager
+def output_to(path: Path | None) -> Iterator[TextIO]:
+    """The file at `path`, which is replaced when the block ends well; for None standard output."""
+    if path is not None:
+        with replacing(path) as file:
+            yield file
+    elif sys.stdout is None:
+        raise InputError("standard output is closed; name a file with --output")
+    else:
+        yield sys.stdout
+
+
+def _predict(options: argparse.Namespace) -> int:
+    if options.text and options.input:
+        raise InputError("give texts as arguments or --input, not both")
+    if options.batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1, got {options.batch_size}")
+    with _load(options) as model, output_to(options.output) as out:
+        asked = answer_options(model, options)
+        columns = input_columns(model, options.column)
+        batches: Iterable[Sequence[Any]] = (
+            [inputs_of(model, options.text)]
+            if options.text
+            else read_batches(options.input, columns, options.batch_size)
+        )
+        if options.stream:
+            truncated = stream_answers(model, batches, out, asked)
+        else:
+            truncated = write_answers(model, batches, out, **asked)
+    if truncated:
+        longest = model.info()["max_length"]
+        print(f"{truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
+    return DONE
+
+
+def _chat(options: argparse.Namespace) -> int:
+    with _load(options) as model, output_to(None) as out:
+        talk(model, options.system, asked_lines(), out, generation_options(options))
+    return DONE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from ftool_runtime.bundle.verify import verify
+
+    report = verify(options.bundle, device=options.device, threads=options.threads)
+    lines = [f"{name} {problem}" for name, problem in report.altered.items()]
+    lines += [report.failure] if report.failure else []
+    if report.replay is not None:
+        lines.append(report.replay.summary())
+    lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))
+    _show(options, report.to_json(), lines)
+    return DONE if report.passed else GATE_SAID_NO
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from ftool_runtime.tools.bench import bench
+
+    report = bench(
+        options.bundle,
+        options.input,
+        options.column,
+        device=options.device,
+        threads=options.threads,
+        profile=options.profile,
+        calls=options.calls,
+        cold_starts=options.cold_starts,
+    )
+    _show(options, report.to_json(), report.lines())
+    return DONE
+
+
+def _ask(options: argparse.Namespace) -> int:
+    answer = ask(options, device=options.device, threads=options.threads, profile=options.profile)
+    _show(options, answer.to_json(), answer_lines(answer))
+    return DONE
+
+
+def _info(options: argparse.Namespace) -> int:
+    with _load(options) as model:
+        info = model.info()
+    _show(options, info, [f"{key:<13}{_plain(value)}" for key, value in info.items()])
+    return DONE
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)}: " + ", ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
+def _load(options: argparse.Namespace) -> Any:
+    return load(options.bundle, device=options.device, threads=options.threads, profile=options.profile)
+
+
+def _show(options: argparse.Namespace, values: dict[str, Any], lines: Iterable[str]) -> None:
+    text = json.dumps(values, ensure_ascii=False) if options.json else "\n".join(lines)
+    sys.stdout.write(text + "\n")
+
+
+def drop_output() -> None:
+    """Let what is still buffered for a broken standard output go nowhere, or the interpreter complains at exit."""
+    if sys.stdout is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_one_line(error: FtoolError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).splitlines())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser, commands = _parsers()
+    if arguments and arguments[0] in commands:  # a subparser alone refuses `BUNDLE --top-k 2 TEXT`
+        return commands[arguments[0]].parse_intermixed_args(arguments[1:])
+    return parser.parse_args(arguments)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    parser = _Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    _add_predict_flags(_command(commands, "predict", _predict, "answer texts, as JSON lines"))
+
+    chat = _command(commands, "chat", _chat, "talk with a model, a line of standard input at a time")
+    chat.add_argument("--system", metavar="TEXT", help="what the system says first")
+    add_generation_flags(chat)
+
+    _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
+
+    bench = _command(commands, "bench", _bench, "time latency, throughput, cold start and memory")
+    bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
+    bench.add_argument("--cold-starts", type=int, default=3, help="fresh processes to start (default 3)")
+    _add_input(bench)
+
+    _command(commands, "info", _info, "what the bundle is and how it runs here")
+
+    asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
+    add_ask_flags(asking)
+    return parser, commands.choices
+
+
+def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument(
+        "text", nargs="*", default=(), metavar="TEXT", help="texts to answer; without any, --input or stdin"
+    )
+    predict.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of standard output")
+    predict.add_argument(
+        "--top-k",
+        type=int,
+        metavar="N",
+        help="classifiers: how many labels to give, best first; others: draw from the N best tokens",
+    )
+    predict.add_argument(
+        "--threshold", type=float, help="multi-label: probability from which a label applies"
+    )
+    predict.add_argument(
+        "--kind",
+        choices=("query", "passage"),
+        help="embedders: what the texts are, for the prompt before them",
+    )
+    predict.add_argument(
+        "--aggregation",
+        choices=AGGREGATIONS,
+        help="taggers: how tokens become entities, instead of the bundle's own way",
+    )
+    predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
+    predict.add_argument(
+        "--stream",
+        action="store_true",
+        help="write answers as they come, as plain text, instead of JSON lines",
+    )
+    _add_input(predict)
+    add_generation_flags(predict)
+
+
+def _command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    *,
+    bundle: bool = True,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=run)
+    if bundle:
+        parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="default cpu")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: what this process may use)")
+    parser.add_argument("--profile", choices=PROFILES, default="desktop", help="default desktop")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object (predict always prints JSON)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", type=Path, metavar="FILE", help="lines, .jsonl, .csv or .tsv of texts")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="[FIELD=]NAME",
+        help="key or column that holds the text (default text), or a field of an input, such as question=QUERY",
+    )

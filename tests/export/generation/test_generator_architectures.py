@@ -1,0 +1,79 @@
+"""Every architecture's graphs answer as torch does: prompts, ragged ones, steps, answers begun, in every precision."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ftool_export.architectures.generators import SUPPORTED
+from ftool_export.generator_quantization import GeneratorGraphs, quantize_generator
+from ftool_export.graph.guards import FP32_TOLERANCE, count_operators
+from ftool_export.passes import PassSettings
+from ftool_export.passes.matching import constant_matmuls
+from ftool_export.quantization import PRECISIONS
+
+GraphsOf = Callable[..., GeneratorGraphs]
+
+# One a mechanism runs always: position bias, learned positions, grouped heads with rotation, caches that are joined.
+ALWAYS = {"t5", "gpt2", "llama", "gpt_neo"}
+EACH = [
+    name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
+    for name in ("t5-gated", "opt-post-norm", *dict.fromkeys(row.model_type for row in SUPPORTED))
+]
+RECORDS = {row.model_type: row for row in SUPPORTED}
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_answers_are_those_of_torch_and_attention_is_as_the_docs_say(name: str, graphs_of: GraphsOf) -> None:
+    graphs = graphs_of(name)
+    record = RECORDS[graphs.loaded.model.config.model_type]
+    assert (graphs.attention, graphs.caches) == (record.attention, record.caches)
+    assert graphs.loaded.family == record.family
+    largest = max(abs(probe.logits).max() for probe in graphs.probes)
+    assert graphs.difference <= FP32_TOLERANCE * max(1.0, largest)
+    layers = 2 if record.attention == "fused" else 0
+    assert count_operators(graphs.decoder)["GroupQueryAttention"] == layers
+
+
+@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("precision", ["int8", "w8"])
+def test_quantised_graphs_answer_nearly_as_torch_does(
+    name: str, precision: str, graphs_of: GraphsOf, tiny: PassSettings
+) -> None:
+    graphs = quantize_generator(graphs_of(name), PRECISIONS[precision], tiny)  # which compares with torch
+    for graph in (graphs.encoder, graphs.decoder):
+        assert graph is None or not constant_matmuls(graph, tiny.smallest)
+    assert count_operators(graphs.decoder)["FusedMatMul"] == 0
+    assert graphs.difference > graphs_of(name).difference
+
+
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+def test_a_head_size_that_the_operator_refuses_leads_to_joined_caches(name: str, graphs_of: GraphsOf) -> None:
+    changes = {"n_embd": 48} if name == "gpt2" else {"d_kv": 12}
+    graphs = graphs_of(name, **changes)
+    assert (graphs.attention, graphs.caches) == ("plain", "joined")
+
+
+def test_a_window_over_joined_caches_counts_tokens_and_not_holes(graphs_of: GraphsOf) -> None:
+    graphs = graphs_of(
+        "mistral", hidden_size=48
+    )  # heads of 12; its probes hold ragged prompts with steps behind
+    assert (graphs.attention, graphs.caches) == ("plain", "joined")
+
+
+def test_positions_are_turned_by_one_operator_for_query_and_one_for_key(graphs_of: GraphsOf) -> None:
+    operators = count_operators(graphs_of("llama").decoder)
+    assert operators["RotaryEmbedding"] == 4  # in two layers
+    assert operators["Neg"] == operators["Transpose"] == 0
+
+
+@pytest.mark.slow
+def test_positions_that_turn_neighbours_are_left_to_the_architecture(graphs_of: GraphsOf) -> None:
+    assert count_operators(graphs_of("cohere").decoder)["RotaryEmbedding"] == 0
+
+
+def test_a_norm_is_one_operator_and_a_bias_is_looked_up(graphs_of: GraphsOf) -> None:
+    for graph, norms in ((graphs_of("t5").encoder, 5), (graphs_of("t5").decoder, 7)):
+        assert graph is not None
+        operators = count_operators(graph)
+        assert operators["SimplifiedLayerNormalization"] == norms
+        assert operators["Log"] == operators["ReduceMean"] == 0

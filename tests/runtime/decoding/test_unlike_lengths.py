@@ -1,0 +1,91 @@
+"""Rows of unlike lengths: which share a run, and that all answer as they would alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ftool_runtime as ft
+from ftool_runtime.session.decoder.length_groups import alike
+from ftool_runtime.session.onnx_session import OnnxSession
+
+LENGTHS = (40, 23, 22, 15, 3)  # 40 alone, then 23 to 15, then 3
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of `input_ids` in every run that reads more than one token a row."""
+    seen: list[tuple[int, ...]] = []
+    value, run_all = OnnxSession.value, OnnxSession.run_all
+
+    def noted_value(session: OnnxSession, array: np.ndarray) -> object:
+        if array.ndim == 2 and array.dtype == np.int64 and array.shape[1] > 1:
+            seen.append(array.shape)
+        return value(session, array)
+
+    def noted_run(session: OnnxSession, outputs: object, feeds: dict[str, np.ndarray]) -> object:
+        seen.append(feeds["input_ids"].shape)
+        return run_all(session, outputs, feeds)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OnnxSession, "value", noted_value)
+    monkeypatch.setattr(OnnxSession, "run_all", noted_run)
+    return seen
+
+
+def rows_of(lengths: tuple[int, ...]) -> list[list[int]]:
+    random = np.random.default_rng(3)
+    return [random.integers(7, 27, length).tolist() for length in lengths]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([5], [(0, 1)]),
+        ([9, 8, 1], [(0, 3)]),
+        ([10, 2, 1], [(0, 2), (2, 3)]),
+        ([1, 30, 30, 25, 3], [(0, 1), (1, 4), (4, 5)]),
+        ([12, 4, 12, 3], [(0, 3), (3, 4)]),
+    ],
+)
+def test_neighbours_of_like_length_share_a_run(lengths: list[int], groups: list[tuple[int, int]]) -> None:
+    assert [(group.start, group.stop) for group in alike(lengths)] == groups
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_prompts_of_unlike_lengths_are_read_apart_and_answered_as_alone(
+    make_generator: Callable[..., Path],
+    greedy: Callable[..., list[int]],
+    shapes: list[tuple[int, ...]],
+    beams: int,
+) -> None:
+    rows = rows_of(LENGTHS)
+    with ft.load(make_generator(), threads=1) as model:
+        together = model.generate(rows, max_new_tokens=30, num_beams=beams)
+        read = [shape for shape in shapes if shape in {(1, 40), (3, 23), (1, 3)}]
+        alone = [model.generate([row], max_new_tokens=30, num_beams=beams)[0] for row in rows]
+    assert [row.ids for row in together] == [row.ids for row in alone]
+    assert (5, 40) not in shapes
+    assert set(read) == {(1, 40), (3, 23), (1, 3)}
+    if beams == 1:
+        assert [list(row.ids) for row in together] == [greedy(row, 30) for row in rows]
+
+
+def test_a_second_call_finds_room_for_longer_prompts(
+    make_generator: Callable[..., Path], greedy: Callable[..., list[int]]
+) -> None:
+    with ft.load(make_generator(), threads=1) as model:
+        for lengths in ((9, 1), (80, 2), (30, 20, 10, 1)):  # 80: past the first buffers
+            rows = rows_of(lengths)
+            answers = model.generate(rows, max_new_tokens=12)
+            assert [list(answer.ids) for answer in answers] == [greedy(row, 12) for row in rows]
+
+
+def test_sources_of_unlike_lengths_are_read_apart_and_answered_as_alone(
+    make_generator: Callable[..., Path], greedy: Callable[..., list[int]], shapes: list[tuple[int, ...]]
+) -> None:
+    rows = rows_of((23, 20, 9, 1))
+    with ft.load(make_generator(source=True), threads=1) as model:
+        answers = model.generate(rows, max_new_tokens=30)
+    assert [shape for shape in shapes if shape in {(2, 23), (2, 9), (4, 23)}] == [(2, 23), (2, 9)]
+    assert [list(answer.ids) for answer in answers] == [greedy([0], 30, row) for row in rows]

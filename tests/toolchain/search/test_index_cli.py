@@ -1,0 +1,233 @@
+"""`ftool index` and `ftool ask`, as they are typed."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ftool.cli import main
+from ftool.search import build
+from ftool.search import embed as embedders
+from ftool.search.build import IndexSettings, build_index
+from ftool_runtime.knowledge import KnowledgeBase
+
+pytestmark = pytest.mark.usefixtures("docs")
+
+
+def ftool(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def embedder_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base as an embedder's bundle, in fp32."""
+    return _exported(tiny_base, "feature-extraction", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def reader_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base with a head of random weights as a reader's bundle."""
+    from ftool_export.checkpoints.reader import create_reader, save_reader
+
+    run = tmp_path_factory.mktemp("reader-run") / "run"
+    save_reader(create_reader(str(tiny_base), max_length=32, stride=8, max_answer_length=8), run)
+    return _exported(run, "question-answering", tmp_path_factory)
+
+
+def _exported(checkpoint: Path, task: str, folders: pytest.TempPathFactory) -> Path:
+    bundle = folders.mktemp(task) / "bundle"
+    done = ftool("export", "--checkpoint", checkpoint, "--task", task, "--precision", "fp32", "-o", bundle)
+    assert done.exit_code == 0, done.output
+    return bundle
+
+
+def test_documents_are_indexed_and_asked() -> None:
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    assert done.exit_code == 0
+    assert "kb.db: 3 documents, 3 passages\n3 added, 0 replaced, 0 unchanged, 0 deleted, in " in done.output
+    asked = ftool("ask", "kb.db", "how long are messages kept?", "-k", "1")
+    assert asked.output == (
+        "docs/keeping.md, characters 0 to 43, Keeping\n  Keeping Messages are kept for thirty days.\n"
+    )
+
+
+def test_one_document_is_told_as_one() -> None:
+    done = ftool("index", "docs/keeping.md", "-o", "kb.db", "--embedder", "none")
+    assert done.stdout.startswith("kb.db: 1 document, 1 passage\n")
+
+
+def test_a_file_that_is_empty_now_is_warned_of(docs: Path) -> None:
+    ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    (docs / "keeping.md").write_bytes(b"")
+    done = ftool("index", "docs", "-o", "kb.db")
+    assert (done.exit_code, "kb.db: 3 documents" in done.stdout) == (0, True)
+    assert done.stderr == (
+        "Warning: docs/keeping.md is empty now; what it held before stays in kb.db, --sync or --delete deletes it\n"
+    )
+
+
+def test_what_is_printed_is_json() -> None:
+    said = json.loads(ftool("index", "docs", "-o", "kb.db", "--embedder", "none", "--json").stdout)
+    again = json.loads(ftool("index", "docs", "-o", "kb.db", "--json").stdout)
+    assert again["passages"] == said["passages"] == said["passages_written"] > again["passages_written"] == 0
+    assert {key: said[key] for key in ("knowledge_base", "documents", "added", "failed", "embedder")} == {
+        "knowledge_base": "kb.db",
+        "documents": 3,
+        "added": 3,
+        "failed": {},
+        "embedder": None,
+    }
+    answer = json.loads(ftool("ask", "kb.db", "carriers?", "--json").stdout)
+    assert (answer["text"], answer["passages"][0]["document"]) == (None, "docs/sharing.html")
+
+
+def test_the_whole_way_with_an_embedder_and_a_reader(embedder_bundle: Path, reader_bundle: Path) -> None:
+    done = ftool(
+        "index", "docs", "-o", "kb.db", "--embedder", embedder_bundle, "--reader", reader_bundle, "--json"
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["embedder"] == str(embedder_bundle)
+    answer = json.loads(ftool("ask", "kb.db", "how long are messages kept?", "--json").stdout)
+    assert answer["read"]
+    assert all(passage["embedding_rank"] for passage in answer["passages"])
+    with KnowledgeBase.open("kb.db", threads=1) as base:
+        text = base.text(answer["document"])
+    assert text[answer["start"] : answer["end"]] == answer["text"]
+    told = ftool("ask", "kb.db", "how long are messages kept?").output
+    assert f"{answer['document']}, characters {answer['start']} to {answer['end']}" in told
+
+
+def test_a_base_models_bundle_is_made_once(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FTOOL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(embedders, "resolve_base", {"minilm": str(tiny_base)}.__getitem__)
+    first = ftool("index", "docs", "-o", "kb.db", "--json")
+    assert first.exit_code == 0, first.output
+    assert "exporting it as an embedder, once" in first.stderr
+    again = ftool("index", "docs", "-o", "kb.db", "--embedder", "minilm", "--json")
+    assert "once" not in again.stderr
+    assert json.loads(again.stdout)["unchanged"] == 3
+    shutil.rmtree(tmp_path / "cache")
+    assert "which is not there any more" in ftool("index", "docs", "-o", "kb.db").output
+    assert "which is not there any more" in ftool("ask", "kb.db", "messages").output
+    assert ftool("ask", "kb.db", "messages", "--mode", "bm25").exit_code == 0
+
+
+def test_files_that_fail_are_told_and_the_others_stay(docs: Path) -> None:
+    (docs / "a.jsonl").write_text("{")
+    (docs / "b.txt").write_bytes(b"\0\1\2")
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    assert done.exit_code == 2
+    assert "3 documents" in done.stdout
+    assert "left out: 1 binary" in done.stdout
+    assert done.stderr.endswith(
+        "Error: 1 file could not be indexed in full: 1 row of docs/a.jsonl left out: row 1 is not JSON: "
+        "Expecting property name enclosed in double quotes at column 2\n"
+    )
+
+
+def test_every_file_that_fails_is_told_with_its_reason(docs: Path) -> None:
+    (docs / "a.jsonl").write_text('{"text": null}\n{"text": "one"}\n')
+    (docs / "b.html").write_bytes("<meta charset=utf-16><p>naïve".encode("latin-1"))
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    assert done.exit_code == 2
+    first, second, last = done.stderr.splitlines()
+    assert first == ("Warning: 1 row of docs/a.jsonl left out: row 1: 'text' must be a string, got NoneType")
+    assert second.startswith("Warning: docs/b.html: not utf-8: byte 0xef near offset ")
+    assert last == "Error: 2 files could not be indexed in full; the warnings above say why"
+
+
+def test_of_many_files_that_fail_twenty_are_told(docs: Path) -> None:
+    for number in range(25):
+        (docs / f"{number:02}.jsonl").write_text("{")
+    done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    *warnings, more, last = done.stderr.splitlines()
+    assert (len(warnings), more) == (20, "Warning: and 5 more files")
+    assert last.startswith("Error: 25 files could not be indexed in full")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["index", "-o", "kb.db"], "name the files or folders to index, or what to --delete"),
+        (["index", "docs"], "Missing option '-o'"),
+        (["index", "nowhere", "-o", "kb.db"], "nowhere: there is no such file or folder to index"),
+        (["index", "-o", "kb.db", "--delete", "a"], "there is no knowledge base kb.db"),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "nobody"],
+            "nobody is neither a bundle's folder nor one of minilm",
+        ),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "none", "--passage-tokens", "3"],
+            "at least 16 tokens, got 3",
+        ),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "none", "--passage-tokens", "0"],
+            "--passage-tokens: passages must have room for at least 16 tokens, got 0",
+        ),
+        (
+            ["index", "docs", "-o", "kb.db", "--embedder", "none", "--encoding", "utf9"],
+            "no encoding is called 'utf9'",
+        ),
+        (["ask", "kb.db", "a"], "there is no knowledge base kb.db"),
+        (["ask", "kb.db"], "Missing argument 'QUESTION'"),
+        (["ask", "docs", "a"], "there is no knowledge base docs"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(arguments: list[str], said: str) -> None:
+    done = ftool(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_another_embedder_is_refused(embedder_bundle: Path, tmp_path: Path) -> None:
+    assert ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle).exit_code == 0
+    other = shutil.copytree(embedder_bundle, tmp_path / "other")
+    manifest: dict[str, Any] = json.loads((other / "ftool.json").read_text())
+    manifest["input"]["max_length"] -= 1
+    (other / "ftool.json").write_text(json.dumps(manifest))
+    for command in (["ask", "kb.db", "a"], ["index", "docs", "-o", "kb.db"]):
+        done = ftool(*command, "--embedder", other)
+        assert done.exit_code == 2
+        assert "fingerprint" in done.stderr
+
+
+def test_a_refused_embedder_is_not_loaded(embedder_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any, **__: Any) -> Any:
+        raise AssertionError("an embedder was loaded or exported")
+
+    build_index(Path("words.db"), [Path("docs")], IndexSettings(embedder="none"))
+    build_index(Path("kb.db"), [Path("docs")], IndexSettings(embedder=str(embedder_bundle)))
+    with closing(sqlite3.connect("kb.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = 'another' WHERE key = 'fingerprint'")
+    monkeypatch.setattr(build, "BundledEmbedder", load)
+    refused = ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle)
+    assert "kb.db was made by a model of fingerprint another, and this one's is " in refused.stderr
+    monkeypatch.setattr(build, "embedder_bundle", load)
+    refused = ftool("index", "docs", "-o", "words.db", "--embedder", "minilm")
+    assert "words.db was made without embeddings, and this call has an embedder; leave" in refused.stderr
+
+
+def test_the_example_answers_a_question_a_line() -> None:
+    ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
+    app = Path(__file__).parents[3] / "examples" / "documents" / "app.py"
+    done = subprocess.run(
+        [sys.executable, app, "kb.db"],
+        input="carriers?\n\nsells?\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (
+        "Nearest:\n  docs/sharing.html: 'Addresses go to carriers.'\n"
+        "Nearest:\n  docs/deep/note.txt: 'Nobody sells your data.'\n"
+    )

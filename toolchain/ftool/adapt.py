@@ -1,0 +1,196 @@
+"""Teaching a trained classifier one new example, and refusing where that costs too much elsewhere."""
+
+import difflib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ftool.data.types import Split
+from ftool.evaluation.metrics.classification import main_metric
+from ftool.evaluation.results import Evaluation
+from ftool.recipe.settings import Recipe
+from ftool.tasks.classification import NAME, judge, labelled_examples
+from ftool.training.head.features import cached_features
+from ftool.training.head.teach import Lesson, teach_head
+from ftool.training.metrics_file import METRICS_FILE, write_metrics
+from ftool.workspace import ModelFolder
+from ftool_export.bundle.folder_swap import replacing_folder
+from ftool_export.checkpoints.classifier import LoadedClassifier, load_classifier, save_classifier
+from ftool_export.checkpoints.classifier_inference import compute_features
+from ftool_runtime.errors import InputError
+from ftool_runtime.models.classifier import Classification, classify, resolve_thresholds
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptReport:
+    """What one example changed. `before` and `after` are the main metric on validation."""
+
+    text: str
+    labels: tuple[str, ...]
+    answer_before: Classification
+    answer_after: Classification
+    lesson: Lesson
+    metric: str
+    before: float
+    after: float
+    max_drop: float
+
+    @property
+    def drop(self) -> float:
+        """What the change costs on validation; below zero it gains."""
+        return self.before - self.after
+
+    @property
+    def kept(self) -> bool:
+        """Whether run/ was changed: the example is right now, and the cost within max_drop."""
+        return self.lesson.learned and self.drop <= self.max_drop
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {
+            "kept": self.kept,
+            "text": self.text,
+            "labels": list(self.labels),
+            "updates": self.lesson.updates,
+            "learned": self.lesson.learned,
+            "answer": {
+                name: {"labels": list(answer.labels), "label": answer.label, "score": answer.score}
+                for name, answer in (("before", self.answer_before), ("after", self.answer_after))
+            },
+            "validation": {
+                "metric": self.metric,
+                "before": self.before,
+                "after": self.after,
+                "drop": self.drop,
+                "max_drop": self.max_drop,
+            },
+        }
+
+
+def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0.01) -> AdaptReport:
+    """Teach the model in `folder` that `text` has `labels`, by changing its head; run/ is replaced whole or not.
+
+    A change that lowers the main metric on validation by more than `max_drop` is not kept; the report says so.
+    metrics.json is brought up to date and lists what was taught. Raises FtoolError for a label that the model does
+    not know, a folder without run/, or validation data that can't be read.
+    """
+    recipe = Recipe.read(ModelFolder(folder).recipe)
+    if recipe.task != NAME:
+        raise InputError(
+            f"one example teaches a model for {NAME}; this one does {recipe.task}: train it again"
+        )
+    run = ModelFolder(folder).require_run()
+    loaded = load_classifier(run)
+    indices = _check(text, labels, loaded, max_drop)
+    validation = _held_out(recipe, loaded, "validation")
+    features = compute_features(loaded, [text])  # (1, hidden)
+    answer_before = _answer(loaded, features)
+    before = _evaluate(loaded, validation)
+    thresholds = tuple(resolve_thresholds(loaded.thresholds, loaded.labels)) if loaded.multi_label else None
+    lesson = teach_head(loaded.model.head, torch.from_numpy(features[0]), indices, thresholds=thresholds)
+    after = _evaluate(loaded, validation)
+    metric = main_metric(multi_label=loaded.multi_label)
+    report = AdaptReport(
+        text=text,
+        labels=tuple(labels),
+        answer_before=answer_before,
+        answer_after=_answer(loaded, features),
+        lesson=lesson,
+        metric=metric,
+        before=before.metrics[metric],
+        after=after.metrics[metric],
+        max_drop=max_drop,
+    )
+    if report.kept and lesson.updates:
+        test = _evaluate(loaded, _held_out(recipe, loaded, "test"))
+        _replace_run(run, loaded, report, validation=after, test=test)
+    return report
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """A split with its features, float32 (examples, hidden)."""
+
+    name: str
+    examples: Split
+    features: NDArray[np.float32]
+
+
+def _held_out(recipe: Recipe, loaded: LoadedClassifier, name: str) -> _HeldOut:
+    examples = labelled_examples(recipe, None, name, loaded)
+    return _HeldOut(name, examples, cached_features(loaded, examples.inputs))
+
+
+def _evaluate(loaded: LoadedClassifier, held_out: _HeldOut) -> Evaluation:
+    return judge(loaded, _logits(loaded, held_out.features), held_out.examples, held_out.name)
+
+
+def _answer(loaded: LoadedClassifier, features: NDArray[np.float32]) -> Classification:
+    logits = _logits(loaded, features)
+    return classify(logits, loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds)[0]
+
+
+def _logits(loaded: LoadedClassifier, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = loaded.model.head(torch.from_numpy(np.array(features))).numpy()
+    return logits
+
+
+def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop: float) -> list[int]:
+    """The labels' indices. Raises InputError for what can't be taught."""
+    if loaded.pairs or loaded.regression:
+        raise InputError(
+            "one example can teach a model of labels for single texts alone; train this one again"
+        )
+    if not text.strip():
+        raise InputError("there is nothing to learn from an empty text; give one with --text")
+    if "\0" in text:
+        raise InputError("--text holds a NUL byte, which is no text; remove it")
+    if not 0 <= max_drop <= 1:
+        raise InputError(f"max-drop must be from 0 to 1 (0.01 is one point), got {max_drop}")
+    if not loaded.multi_label and len(labels) != 1:
+        raise InputError(f"this model gives a text one label, got {len(labels)}: {', '.join(labels)}")
+    return [_index(label, loaded.labels) for label in labels]
+
+
+def _index(label: str, known: Sequence[str]) -> int:
+    if label in known:
+        return list(known).index(label)
+    near = difflib.get_close_matches(label, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise InputError(f"the model has no label {label!r}; {hint} A new label needs examples and `ftool train`")
+
+
+def _replace_run(
+    run: Path, loaded: LoadedClassifier, report: AdaptReport, *, validation: Evaluation, test: Evaluation
+) -> None:
+    """Put the changed model in the place of run/, its metrics.json brought up to date."""
+    metrics = _read_metrics(run)
+    earlier = metrics.get("adaptations", [])
+    entry = report.to_json() | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+    updated = (
+        metrics | test.to_json() | {"validation": validation.to_json(), "adaptations": [*earlier, entry]}
+    )
+    with replacing_folder(run) as folder:
+        save_classifier(loaded, folder)
+        write_metrics(folder, updated)
+
+
+def _read_metrics(run: Path) -> dict[str, Any]:
+    """What training left in metrics.json; nothing where it left none."""
+    try:
+        content: dict[str, Any] = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        log.warning("%s could not be read; it is written anew", run / METRICS_FILE)
+        return {}
+    return content

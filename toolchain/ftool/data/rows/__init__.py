@@ -1,0 +1,1 @@
+"""Table rows to examples, one reader for each kind of example."""

@@ -1,0 +1,126 @@
+"""Rows of a text with its entities by character: {"start", "end", "label"} each, or [start, end, label]."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from ftool.data.rows.tag_schemes import TypedSpan, tags_of_spans
+from ftool.data.rows.word_tags import BadRowError
+from ftool.data.table import Cell
+from ftool.data.tagged_text import TaggedText
+from ftool_runtime.text.words import Span, split_words
+
+_STARTS = ("start", "start_offset", "begin", "start_char")
+_ENDS = ("end", "end_offset", "stop", "end_char")
+_KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "class", "category")
+_SHOWN = 40
+
+
+class _Marked(NamedTuple):
+    """An entity by its characters."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@dataclass
+class SpanReport:
+    """What became of entities that do not begin and end where words do; the runtime finds whole words."""
+
+    widened: int = 0
+    dropped: int = 0
+    first_widened: str = ""
+    first_dropped: str = ""
+
+    def warnings(self, source: str) -> list[str]:
+        """A line for each thing that happened."""
+        lines = []
+        if self.widened:
+            lines.append(
+                f"{source}: {self.widened} entities begin or end inside a word and were widened to it "
+                f"(first: {self.first_widened})"
+            )
+        if self.dropped:
+            lines.append(
+                f"{source}: {self.dropped} entities share a word with another or hold none and were left out "
+                f"(first: {self.first_dropped})"
+            )
+        return lines
+
+
+def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedText:
+    """A text with the words that the runtime cuts it into and their tags in IOB2.
+
+    Raises BadRowError for places outside the text, entities that overlap, and what is no entity.
+    """
+    if not isinstance(cell, list | tuple):
+        raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
+    marked = sorted(_marked(one, text) for one in cell)
+    for first, second in pairwise(marked):
+        if second.start < first.end:
+            raise BadRowError(
+                f"has entities that overlap, {_shown(text, first)} and {_shown(text, second)}; a character belongs "
+                "to one at most"
+            )
+    words = split_words(text)
+    spans: list[TypedSpan] = []
+    for one in marked:
+        span = _in_words(one, words, after=spans[-1].last if spans else 0)
+        _note(report, span, one, words, f"row {row}, {_shown(text, one)}")
+        if span is not None:
+            spans.append(span)
+    return TaggedText(text, tuple(words), tuple(tags_of_spans(spans, len(words))), row)
+
+
+def _marked(value: Any, text: str) -> _Marked:
+    if isinstance(value, Mapping):
+        start, end, kind = (_first(value, names) for names in (_STARTS, _ENDS, _KINDS))
+    elif isinstance(value, list | tuple) and len(value) == 3:
+        start, end, kind = value
+    else:
+        raise BadRowError(f'has an entity that is no {{"start", "end", "label"}}: {str(value)[:_SHOWN]!r}')
+    if not (_is_whole(start) and _is_whole(end) and 0 <= start < end <= len(text)):
+        raise BadRowError(
+            f"has an entity from {start!r} to {end!r} in a text of {len(text)} characters; places count characters "
+            "from 0, the end being the character past the last"
+        )
+    if not isinstance(kind, str) or not kind.strip():
+        raise BadRowError(f"has an entity without a label at {start} to {end}")
+    said = value.get("text") if isinstance(value, Mapping) else None
+    if isinstance(said, str) and said != text[start:end]:
+        raise BadRowError(
+            f"has an entity {said[:_SHOWN]!r} at {start} to {end}, where its text has {text[start:end][:_SHOWN]!r}; "
+            "places count characters, not bytes"
+        )
+    return _Marked(int(start), int(end), kind.strip())
+
+
+def _first(value: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((value[name] for name in names if name in value), None)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _in_words(one: _Marked, words: Sequence[Span], *, after: int) -> TypedSpan | None:
+    """The words that an entity touches, those before `after` being another's; None where none is left."""
+    touched = [i for i in range(after, len(words)) if words[i][0] < one.end and words[i][1] > one.start]
+    return TypedSpan(touched[0], touched[-1] + 1, one.kind) if touched else None
+
+
+def _note(
+    report: SpanReport, span: TypedSpan | None, one: _Marked, words: Sequence[Span], where: str
+) -> None:
+    if span is None:
+        report.dropped += 1
+        report.first_dropped = report.first_dropped or where
+    elif words[span.first][0] < one.start or words[span.last - 1][1] > one.end:
+        report.widened += 1
+        report.first_widened = report.first_widened or where
+
+
+def _shown(text: str, one: _Marked) -> str:
+    return f"{text[one.start : one.end][:_SHOWN]!r} ({one.kind}, {one.start} to {one.end})"

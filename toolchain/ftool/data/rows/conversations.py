@@ -1,0 +1,107 @@
+"""Conversations from cells: a list of turns as OpenAI (role, content) or ShareGPT (from, value) writes them."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftool.data.examples import problem_of
+from ftool.data.generation import Example, Message, Role
+from ftool.data.table import Cell
+from ftool.data.types import DataError
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "chatgpt": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+}
+# Who may speak next; None is the beginning.
+_AFTER: Mapping[Role | None, tuple[Role, ...]] = {
+    None: ("system", "user"),
+    "system": ("user",),
+    "user": ("assistant",),
+    "assistant": ("user", "tool"),
+    "tool": ("assistant", "tool"),
+}
+
+
+def conversation(cell: Cell, where: str, row: int) -> Example:
+    """The turns in a cell, the last of which is the answer.
+
+    Turns of no text that a system should speak are left out. `where` says in errors which row and column it is. Raises
+    DataError for what is no list of turns, an unknown role, roles out of order, and an end that is no answer.
+    """
+    if not is_conversation(cell):
+        raise DataError(f"{where} is no list of turns with a role and a content, got {str(cell)[:60]!r}")
+    turns = [_turn(turn, f"{where}, turn {number}") for number, turn in enumerate(cell, start=1)]
+    messages = [turn for turn in turns if turn.role != "system" or turn.content.strip()]
+    _check_order(messages, where)
+    return Example("", (messages[-1].content,), tuple(messages[:-1]), row)
+
+
+def is_conversation(cell: Cell) -> bool:
+    """Whether a cell is a list of objects, which is what conversations are."""
+    return (
+        isinstance(cell, list | tuple) and len(cell) > 0 and all(isinstance(turn, Mapping) for turn in cell)
+    )
+
+
+def asked(question: str, answers: tuple[str, ...], system: str, row: int) -> Example:
+    """A conversation of one question and its right answers, behind a system's turn where that has text."""
+    turns = (Message("system", system),) if system.strip() else ()
+    return Example("", answers, (*turns, Message("user", question)), row)
+
+
+def _turn(turn: Mapping[str, Any], where: str) -> Message:
+    for role_key, content_key in (("role", "content"), ("from", "value")):
+        if role_key in turn:
+            role = _role(turn[role_key], where)
+            return Message(role, _content(turn.get(content_key), role, turn, where))
+    raise DataError(f"{where} has no role; its keys are {', '.join(map(str, turn)) or 'none'}")
+
+
+def _role(name: Any, where: str) -> Role:
+    role = _ROLES.get(name.lower()) if isinstance(name, str) else None
+    if role is None:
+        near = difflib.get_close_matches(str(name).lower(), _ROLES, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "known are system, user, assistant and tool"
+        raise DataError(f"{where} has the role {name!r}; {remedy}")
+    return role
+
+
+def _content(content: Any, role: Role, turn: Mapping[str, Any], where: str) -> str:
+    if isinstance(content, list) and all(
+        isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+        for part in content
+    ):
+        content = "".join(part["text"] for part in content)
+    if role == "system" and (content is None or content == ""):
+        return ""
+    if turn.get("tool_calls") and not content:
+        raise DataError(f"{where} calls a tool and says nothing; write the call out as text")
+    if problem := problem_of(content, f"text ({role})"):
+        raise DataError(f"{where} {problem}; correct or remove it")
+    return str(content)
+
+
+def _check_order(messages: Sequence[Message], where: str) -> None:
+    before: Role | None = None
+    for message in messages:
+        if message.role not in _AFTER[before]:
+            place = f"after {before}" if before else "first"
+            raise DataError(
+                f"{where}: {message.role} speaks {place}, where {' or '.join(_AFTER[before])} should; "
+                "correct or remove it"
+            )
+        before = message.role
+    if before != "assistant":
+        ends = f"ends with {before}" if before else "has no turn"
+        raise DataError(f"{where} {ends}, where assistant must speak last; correct or remove it")

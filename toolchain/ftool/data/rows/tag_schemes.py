@@ -1,0 +1,95 @@
+"""Schemes of entity tags: which one a data set is in, and its tags in IOB2, which everything here works on."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ftool_runtime.postprocessing.tag_names import begins, outside, split_tag
+
+OUTSIDE = "O"
+
+_TAG = re.compile(r"^([BILUSEMW])[-_].+$", re.DOTALL)
+_CLOSED = {name: tuple(letters) for name, letters in (
+    ("IOBES", "BIES"), ("BMES", "BMES"), ("BMEW", "BMEW"), ("BILOU", "BILU"),
+)}  # of an entity's first, middle, last and only word  # fmt: skip
+
+
+class TypedSpan(NamedTuple):
+    """An entity by its words: the first, the one past the last, and its kind."""
+
+    first: int
+    last: int
+    kind: str
+
+
+def tag_problem(tag: object) -> str | None:
+    """What keeps a value from being a tag, as the end of a sentence; None where nothing does."""
+    if not isinstance(tag, str):
+        return f"is no string: {tag!r}"
+    if outside(tag) or _TAG.match(tag):
+        return None
+    return f"is no tag of IOB, IOBES or BILOU, such as O, B-person or I-person: {tag[:40]!r}"
+
+
+def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
+    """The scheme of tags: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
+
+    IOB1 writes B only where an entity follows another of its kind; a data set without any B is in it too.
+    """
+    prefixes: set[str] = set()
+    inside_begins = needless_begin = False
+    for tags in sentences:
+        for before, tag in zip([OUTSIDE, *tags], tags, strict=False):
+            if outside(tag):
+                continue
+            (_, before_kind), (prefix, kind) = split_tag(before), split_tag(tag)
+            prefixes.add(prefix)
+            inside_begins |= prefix == "I" and begins(before, tag)
+            needless_begin |= prefix == "B" and before_kind != kind
+    for name, letters in _CLOSED.items():
+        if prefixes & (set(letters) - set("BI")) and prefixes <= {*letters, "B", "I"}:
+            return name
+    if prefixes - set("BI"):
+        return "IOBES"  # a mixture; every prefix is read all the same
+    return "IOB1" if inside_begins and not needless_begin else "IOB2"
+
+
+def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
+    """The entities that tags of any scheme speak of, as conlleval finds them."""
+    spans: list[TypedSpan] = []
+    before = OUTSIDE
+    for position, tag in enumerate(tags):
+        if begins(before, tag):
+            spans.append(TypedSpan(position, position + 1, split_tag(tag)[1]))
+        elif not outside(tag):
+            spans[-1] = spans[-1]._replace(last=position + 1)
+        before = tag
+    return spans
+
+
+def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") -> list[str]:
+    """The tags of `words` words for entities that do not overlap, in order."""
+    tags = [OUTSIDE] * words
+    before = TypedSpan(-1, -1, "")
+    for span in spans:
+        for position in range(span.first, span.last):
+            tags[position] = f"{_prefix(span, position, before, scheme)}-{span.kind}"
+        before = span
+    return tags
+
+
+def count_repaired(tags: Sequence[str], scheme: str) -> int:
+    """How many tags differ from what the scheme has for the entities that were read from them."""
+    right = tags_of_spans(spans_of_tags(tags), len(tags), scheme)
+    return sum(split_tag(tag) != split_tag(other) for tag, other in zip(tags, right, strict=True))
+
+
+def _prefix(span: TypedSpan, position: int, before: TypedSpan, scheme: str) -> str:
+    first, last = position == span.first, position == span.last - 1
+    if scheme in _CLOSED:
+        begin, inside, end, only = _CLOSED[scheme]
+        return only if first and last else begin if first else end if last else inside
+    if scheme == "IOB1":
+        touches = before.last == span.first and before.kind == span.kind
+        return "B" if first and touches else "I"
+    return "B" if first else "I"

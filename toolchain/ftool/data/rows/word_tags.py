@@ -1,0 +1,88 @@
+"""Rows of words with a tag each: lists in JSON, Parquet and the hub, or the sentences of a CoNLL file."""
+
+from collections.abc import Sequence
+
+from ftool.data.rows.tag_schemes import tag_problem
+from ftool.data.table import Cell
+from ftool.data.tagged_text import TaggedText
+from ftool_runtime.text.words import join_words
+
+
+class BadRowError(Exception):
+    """What is wrong with a row, as the end of a sentence that begins with its place."""
+
+
+def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None, row: int) -> TaggedText:
+    """A row's words with the tags as they stand there, numbers replaced by their names.
+
+    Args:
+        tokens: a list of words, or a string of them with spaces between.
+        tags: as many tags, or their numbers.
+        text: what the words were cut from; None where the row has nothing of the kind.
+        names: of the numbers.
+        row: where it stands.
+
+    Raises BadRowError.
+    """
+    words, found = _listed(tokens, "words"), _listed(tags, "tags")
+    if len(words) != len(found):
+        raise BadRowError(f"has {len(words)} words and {len(found)} tags; each word needs one")
+    for position, word in enumerate(words, start=1):
+        if problem := _word_problem(word):
+            raise BadRowError(f"has a word that {problem}, number {position}")
+    named = tuple(_named(tag, names, word) for tag, word in zip(found, words, strict=True))
+    if isinstance(text, str):
+        return TaggedText(text, tuple(_places(words, text)), named, row)
+    joined, places = join_words(words)
+    return TaggedText(joined, tuple(places), named, row)
+
+
+def _listed(cell: Cell, what: str) -> list[Cell]:
+    if isinstance(cell, str):
+        return [part for part in cell.split(" ") if part]
+    if isinstance(cell, list | tuple) and len(cell):
+        return list(cell)
+    raise BadRowError(f"has no {what}: {str(cell)[:40]!r} is no list of them")
+
+
+def _word_problem(word: Cell) -> str | None:
+    if not isinstance(word, str):
+        return f"is no string ({str(word)[:40]!r})"
+    if not word:
+        return "is empty"
+    if "\0" in word:
+        return "holds a NUL byte"
+    if any("\ud800" <= character <= "\udfff" for character in word):
+        return "holds half a surrogate pair"
+    return None
+
+
+def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
+    if isinstance(tag, float) and tag.is_integer():
+        tag = int(tag)
+    if isinstance(tag, int) and not isinstance(tag, bool):
+        if names is None:
+            raise BadRowError(
+                f"has the number {tag} for a tag; name a file of tags, one a line, with --label-names"
+            )
+        if not 0 <= tag < len(names):
+            raise BadRowError(f"has the number {tag} for a tag, where names say 0 to {len(names) - 1}")
+        tag = names[tag]
+    if problem := tag_problem(tag):
+        raise BadRowError(f"has at {word[:40]!r} a tag that {problem}")
+    return str(tag)
+
+
+def _places(words: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """Where the words stand in their text. Raises BadRowError for one that is not there after those before it."""
+    places, end = [], 0
+    for position, word in enumerate(words, start=1):
+        start = text.find(word, end)
+        if start < 0 or text[end:start].strip():
+            raise BadRowError(
+                f"has a text that its words were not cut from: word {position}, {word[:40]!r}, does not follow "
+                f"{text[max(end - 20, 0) : end]!r}; correct it, or leave the text out"
+            )
+        end = start + len(word)
+        places.append((start, end))
+    return places

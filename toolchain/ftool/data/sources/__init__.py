@@ -1,0 +1,1 @@
+"""Data sources, each read into tables: files, folders, the hub, shipped data."""

@@ -1,0 +1,102 @@
+"""CoNLL files as tables: a word with its tags on each line, a blank line behind each sentence."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ftool.data.rows.tag_schemes import tag_problem
+from ftool.data.sources.files import read_text
+from ftool.data.table import Row, Table
+from ftool.data.types import DataError
+
+CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
+_DOCUMENT = "-DOCSTART-"
+_LOOKED_AT = 200  # lines, to tell CoNLL in a file of another suffix
+
+_Line = tuple[int, list[str]]  # its number and its cells
+
+
+def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
+    """A file as one row a sentence, each cell the list of one column; a row's number is the line it starts at.
+
+    Columns stand apart by tabs, or where the first line has none by spaces; other spaces belong to the words. The
+    first is called tokens and the last tags unless `columns` names them all. Document marks and comments are left
+    out. Raises DataError naming the line that has more or fewer columns than the first, or an empty one.
+    """
+    lines = read_text(path).split("\n")
+    separator = _separator(lines)
+    parsed = (
+        (number, line if not line.strip() else line.rstrip("\r ")) for number, line in enumerate(lines, 1)
+    )
+    sentences = list(_sentences(path, parsed, separator, None if columns is None else len(columns)))
+    if not sentences:
+        raise DataError(
+            f"{path}: holds no sentence: a word and its tag a line, a blank line between sentences"
+        )
+    width = len(sentences[0][0][1])
+    names = tuple(columns) if columns is not None else _names(width)
+    rows = [
+        Row(sentence[0][0], tuple([cells[column] for _, cells in sentence] for column in range(width)))
+        for sentence in sentences
+    ]
+    return Table(str(path), names, rows)
+
+
+def is_conll(path: Path) -> bool:
+    """Whether a text file is laid out so: every one of its first lines is blank or ends with an entity's tag."""
+    lines = [line.rstrip() for line in read_text(path).split("\n")[:_LOOKED_AT]]
+    cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
+    return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
+
+
+def _sentences(
+    path: Path, lines: Iterator[tuple[int, str]], separator: str | None, width: int | None
+) -> Iterator[list[_Line]]:
+    sentence: list[_Line] = []
+    for number, line in lines:
+        if not line.strip() or line.startswith(_DOCUMENT):
+            if sentence:
+                yield sentence
+            sentence = []
+            continue
+        cells = _cells(line, separator)
+        if _is_comment(line, cells):
+            continue
+        width = len(cells) if width is None else width
+        _check(path, number, cells, width)
+        sentence.append((number, cells))
+    if sentence:
+        yield sentence
+
+
+def _check(path: Path, number: int, cells: list[str], width: int) -> None:
+    if len(cells) != width or len(cells) < 2:
+        want = f"{width} columns" if width > 1 else "a word and its tag"
+        raise DataError(
+            f"{path}: line {number} has {len(cells)} column{'s' if len(cells) != 1 else ''} where there should be "
+            f"{want}: {'  '.join(cells)[:60]!r}; correct it, or part sentences by blank lines"
+        )
+    if "" in cells:
+        raise DataError(
+            f"{path}: line {number} has nothing in column {cells.index('') + 1}; correct or remove it"
+        )
+
+
+def _cells(line: str, separator: str | None) -> list[str]:
+    """A line's cells. Tabs are exact; of spaces any number parts two cells, odd Unicode ones being none."""
+    if separator == "\t":
+        return line.split("\t")
+    return [cell for cell in line.split(" ") if cell]
+
+
+def _is_comment(line: str, cells: list[str]) -> bool:
+    """Whether a line is a comment such as "# text = …"; a hash sign that is a word has a tag at the end."""
+    return line.startswith("# ") and tag_problem(cells[-1]) is not None
+
+
+def _separator(lines: Sequence[str]) -> str | None:
+    words = (line for line in lines if line.strip() and not line.startswith((_DOCUMENT, "# ")))
+    return "\t" if "\t" in next(words, "") else None
+
+
+def _names(width: int) -> tuple[str, ...]:
+    return ("tokens", *(f"column{number}" for number in range(2, width)), "tags")

@@ -1,0 +1,65 @@
+"""The bytes and the text of a data file, plain or gzipped, with errors that say where in it they stand."""
+
+import difflib
+import gzip
+import zlib
+from pathlib import Path
+
+from ftool.data.types import DataError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # what Excel puts before its "Unicode text"
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file, unzipped if gzipped. Raises DataError if it is missing, empty, unreadable or damaged."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file{_nearby(path)}") from error
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from error
+    if content.startswith(_GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
+    if not content.strip():
+        raise DataError(f"{path}: the file is empty")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, byte order mark off. Raises DataError for another encoding or a NUL byte."""
+    content = read_bytes(path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start) + 1
+        likely = "UTF-16" if content.startswith(_UTF_16_MARKS) else "LATIN1"
+        raise DataError(
+            f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}, row {row}; "
+            f"save the file as UTF-8 (such as with iconv -f {likely} -t UTF-8)"
+        ) from error
+    nul = text.find("\0")
+    if nul >= 0:
+        raise DataError(f"{path}: row {text.count(chr(10), 0, nul) + 1} holds a NUL byte; remove it")
+    return text
+
+
+def bare_suffix(path: Path) -> str:
+    """A file's suffix in lower case, that of the file inside for a gzipped one: `.csv` of `train.csv.gz`."""
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
+def bare_stem(path: Path) -> str:
+    """A file's name without `.gz` and without the suffix before it."""
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
+
+
+def _nearby(path: Path) -> str:
+    if not path.parent.is_dir():
+        return ""
+    names = [other.name for other in path.parent.iterdir() if other.is_file()]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,147 @@
+"""From what a recipe calls its data to one table a split."""
+
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ftool.data.sources.conll import CONLL_SUFFIXES, is_conll, read_conll
+from ftool.data.sources.dates import date_tables
+from ftool.data.sources.delimited import read_csv, read_tsv
+from ftool.data.sources.files import bare_stem, bare_suffix
+from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
+from ftool.data.sources.json_files import read_json, read_jsonl
+from ftool.data.sources.parquet import read_parquet
+from ftool.data.sources.plain_text import read_aligned, read_plain_text
+from ftool.data.split_names import is_shard, split_called
+from ftool.data.table import Table
+from ftool.data.types import DataError
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.paths import BUILTIN, looks_like_path
+
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", *CONLL_SUFFIXES)
+GENERATED = {"dates": date_tables}  # shipped data that is made, not read: builtin:NAME, or builtin:NAME:SIZE
+
+
+def find_tables(settings: DataSettings) -> dict[str, Table]:
+    """The tables of the data by split: `train`, and `validation` and `test` where the data has them.
+
+    Data that names no split is all under `train`. Raises DataError for no data, or none for training.
+    """
+    tables = read_data(settings)
+    if "all" in tables:
+        tables["train"] = tables.pop("all")
+    for split, path in (("validation", settings.validation), ("test", settings.test)):
+        if path is not None:
+            tables[split] = only_table(read_tables(path, settings.columns, settings.seed), split, path)
+    if "train" not in tables:
+        raise DataError(
+            f"{settings.path}: has no train split, only {', '.join(tables) or 'splits of other names'}"
+        )
+    return tables
+
+
+def read_data(settings: DataSettings) -> dict[str, Table]:
+    """The tables of the data alone, its separate files for validation and test left aside."""
+    if settings.target_file is not None:
+        source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
+        return {"all": read_aligned(source, target)}
+    return read_tables(settings.path, settings.columns, settings.seed)
+
+
+def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
+    """The tables of a file, a folder, a shipped data set or a hub id, by split; `all` where none is named.
+
+    `seed` is that of data which is made.
+    """
+    if path.startswith(BUILTIN):
+        name, _, size = path.removeprefix(BUILTIN).partition(":")
+        if name in GENERATED:
+            return GENERATED[name](size, seed)
+        return _read_folder(_builtin_folder(path.removeprefix(BUILTIN)), columns)
+    local = Path(path).expanduser()
+    if local.is_dir():
+        return _read_folder(local, columns)
+    if local.exists() or looks_like_path(path):
+        return read_file(local, columns)
+    if is_hub_id(path):
+        return read_hub(path)
+    raise DataError(
+        f"{path}: no such file or folder, and no hub id (owner/name) or shipped data set (builtin:intents)"
+    )
+
+
+def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
+    """The table of `split`, or the only one there is. Raises DataError where neither holds."""
+    if split in tables:
+        return tables[split]
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    raise DataError(f"{path}: has no {split} split, only {', '.join(tables)}")
+
+
+def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
+    """The tables of one file, by its suffix."""
+    match bare_suffix(path):
+        case ".tsv" | ".txt" if is_conll(path):
+            return {"all": read_conll(path, columns)}
+        case suffix if suffix in CONLL_SUFFIXES:
+            return {"all": read_conll(path, columns)}
+        case ".csv":
+            return {"all": read_csv(path, columns)}
+        case ".tsv":
+            return {"all": read_tsv(path, columns)}
+        case ".jsonl" | ".ndjson":
+            return {"all": read_jsonl(path, columns)}
+        case ".json":
+            return read_json(path, columns)
+        case ".parquet":
+            return {"all": read_parquet(path)}
+        case ".txt":
+            return {"all": read_tsv(path, columns) if columns else read_plain_text(path)}
+        case suffix:
+            known = ", ".join(SUFFIXES)
+            raise DataError(
+                f"{path}: a file of no known kind ({suffix or 'no suffix'}); known are {known}, each also .gz"
+            )
+
+
+def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table]:
+    if (folder / "dataset_dict.json").is_file():
+        return read_saved(folder)
+    files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a folder more
+    by_split: dict[str, list[Path]] = {}
+    for path in files:
+        if split := split_called(bare_stem(path)):
+            by_split.setdefault(split, []).append(path)
+    if "train" not in by_split and "test" not in by_split:
+        names = ", ".join(path.name for path in files[:8]) or "no data file"
+        raise DataError(
+            f"{folder}: has no train, validation or test file, such as train.csv; it holds {names}"
+        )
+    return {split: _read_shards(paths, columns) for split, paths in by_split.items()}
+
+
+def _data_files(folder: Path) -> list[Path]:
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if path.is_file() and bare_suffix(path) in SUFFIXES)
+
+
+def _read_shards(paths: list[Path], columns: Sequence[str] | None) -> Table:
+    if len(paths) > 1 and not all(is_shard(bare_stem(path)) for path in paths):
+        raise DataError(f"{paths[0].parent}: which is meant, {' or '.join(path.name for path in paths)}?")
+    tables = [only_table(read_file(path, columns), "all", str(path)) for path in paths]
+    if any(table.columns != tables[0].columns for table in tables):
+        raise DataError(
+            f"{paths[0].parent}: the shards {', '.join(path.name for path in paths)} differ in columns"
+        )
+    return replace(tables[0], rows=[row for table in tables for row in table.rows])
+
+
+def _builtin_folder(name: str) -> Path:
+    root = Path(str(importlib.resources.files("ftool") / "builtin"))
+    names = sorted(folder.name for folder in root.iterdir() if (folder / "train.csv").is_file())
+    if name not in names:
+        names = sorted([*names, *GENERATED])
+        raise DataError(f"builtin:{name}: no such data set ships with ftool; there are {', '.join(names)}")
+    return root / name

@@ -1,0 +1,89 @@
+"""Data sets of the Hugging Face hub, and those that `datasets` saved to disk, as tables."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from ftool.data.split_names import split_called
+from ftool.data.table import Row, Table
+from ftool.data.types import DataError
+
+_log = logging.getLogger(__name__)
+
+_HUB_ID = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)(:(?P<subset>[\w.-]+))?$")
+
+
+def is_hub_id(value: str) -> bool:
+    """Whether a value can be a data set id: `owner/name`, with a subset behind a colon where there are several.
+
+    A bare name is none, so that a file's name misspelt asks no server.
+    """
+    return _HUB_ID.match(value) is not None
+
+
+def read_hub(hub_id: str) -> dict[str, Table]:
+    """The splits of a hub data set, `owner/name` or `owner/name:subset`; a local folder goes the same way.
+
+    Raises DataError where the hub can't be reached, or has no such data set or subset.
+    """
+    import datasets
+
+    match = _HUB_ID.match(hub_id)
+    name, subset = (match["name"], match["subset"]) if match else (hub_id, None)
+    try:
+        loaded = datasets.load_dataset(name, subset)
+    except FileNotFoundError as error:  # datasets.DatasetNotFoundError is one
+        raise DataError(
+            f"{hub_id}: neither a local path nor a data set on the hub ({_first_line(error)})"
+        ) from error
+    except (ConnectionError, OSError) as error:
+        raise DataError(
+            f"{hub_id}: no local file or folder, and the hub can't be reached ({_first_line(error)})"
+        ) from error
+    except (ValueError, RuntimeError) as error:  # an unknown subset, or a data set that needs its own script
+        raise DataError(f"{hub_id}: can't be loaded: {_first_line(error)}") from error
+    return _tables(hub_id, loaded)
+
+
+def read_saved(folder: Path) -> dict[str, Table]:
+    """The splits of a folder that `DatasetDict.save_to_disk` wrote."""
+    import datasets
+
+    return _tables(str(folder), datasets.load_from_disk(str(folder)))
+
+
+def _tables(source: str, loaded: Any) -> dict[str, Table]:
+    tables = {}
+    for name, dataset in loaded.items():
+        split = split_called(str(name))
+        if split is not None and not _is_unlabelled(dataset):
+            tables[split] = _table(f"{source} ({name})", dataset)
+        elif split is not None:
+            _log.warning("%s: the %s split has no labels and is left out", source, name)
+    if not tables and len(loaded) == 1:
+        name, dataset = next(iter(loaded.items()))
+        return {"all": _table(f"{source} ({name})", dataset)}
+    return tables
+
+
+def _table(source: str, dataset: Any) -> Table:
+    columns = [dataset[name][:] for name in dataset.column_names]
+    rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
+    names = {name: named for name, feature in dataset.features.items() if (named := _class_names(feature))}
+    return Table(source, tuple(dataset.column_names), rows, names)
+
+
+def _class_names(feature: Any) -> tuple[str, ...] | None:
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    return tuple(names) if names else None
+
+
+def _is_unlabelled(dataset: Any) -> bool:
+    """Whether a class column says -1 throughout, as benchmarks do that keep the answers of their test."""
+    class_columns = [name for name, feature in dataset.features.items() if getattr(feature, "names", None)]
+    return any(len(dataset) and set(dataset[name][:]) == {-1} for name in class_columns)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,94 @@
+"""JSON and JSON-lines files as tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftool.data.sources.files import read_text
+from ftool.data.sources.squad import is_squad, squad_table
+from ftool.data.split_names import split_called
+from ftool.data.table import Row, Table
+from ftool.data.types import DataError
+
+
+def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
+    """A file with one JSON object, or one list of cells under `columns`, a line.
+
+    Raises DataError naming the row for a line that is no JSON.
+    """
+    records = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                records.append((number, json.loads(line)))
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"{path}: row {number} is not JSON: {error.msg} at column {error.colno}"
+                ) from error
+            except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+                raise DataError(f"{path}: row {number} is JSON that can't be read: {error}") from error
+    return _table(str(path), records, columns)
+
+
+def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Table]:
+    """The tables of a JSON file by split; a file of one table gives it under `all`.
+
+    Taken are a list of objects, a list of lists under `columns`, an object that holds either under `data` or
+    under the names of splits, an object of equally long columns, and SQuAD's articles.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: JSON that can't be read: {error}") from error
+    if is_squad(value):
+        return {"all": squad_table(str(path), value)}
+    if isinstance(value, list):
+        return {"all": _table(str(path), list(enumerate(value, start=1)), columns)}
+    if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()) and value:
+        return _tables_of_object(path, value, columns)
+    raise DataError(f"{path}: holds neither a list of examples nor an object of splits or columns")
+
+
+def _tables_of_object(
+    path: Path, value: Mapping[str, list[Any]], columns: Sequence[str] | None
+) -> dict[str, Table]:
+    splits = {split: key for key in value if (split := split_called(key)) is not None}
+    if "train" in splits:
+        return {
+            split: _table(f"{path} ({key})", list(enumerate(value[key], start=1)), columns)
+            for split, key in splits.items()
+        }
+    if list(value) == ["data"]:
+        return {"all": _table(str(path), list(enumerate(value["data"], start=1)), columns)}
+    if len({len(cells) for cells in value.values()}) > 1:
+        raise DataError(
+            f"{path}: the columns {', '.join(value)} are not equally long, and none is a train split"
+        )
+    rows = [Row(number, cells) for number, cells in enumerate(zip(*value.values(), strict=True), start=1)]
+    return {"all": Table(str(path), tuple(value), rows)}
+
+
+def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[str] | None) -> Table:
+    names = list(
+        columns or dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
+    )
+    rows = []
+    for number, record in records:
+        if isinstance(record, dict):
+            rows.append(Row(number, tuple(record.get(name) for name in names)))
+        elif isinstance(record, list) and columns is not None and len(record) == len(names):
+            rows.append(Row(number, tuple(record)))
+        elif isinstance(record, list):
+            remedy = "name its columns with --columns text,label" if columns is None else f"not {len(names)}"
+            raise DataError(f"{source}: row {number} is a list of {len(record)} cells; {remedy}")
+        else:
+            raise DataError(
+                f"{source}: row {number} is no object of named values: {str(record)[:40]!r}; "
+                'write each row as {"column": value, …}'
+            )
+    return Table(source, tuple(names), rows)

@@ -1,0 +1,38 @@
+"""Parquet files as tables."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from ftool.data.sources.files import read_bytes
+from ftool.data.table import Row, Table
+from ftool.data.types import DataError
+
+
+def read_parquet(path: Path) -> Table:
+    """A Parquet file, with the class names that `datasets` writes into its schema.
+
+    Raises DataError for a file that is missing, empty or no Parquet.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(read_bytes(path)))
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
+    metadata = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    features = json.loads(metadata).get("info", {}).get("features", {})
+    columns = [column.to_pylist() for column in table.columns]
+    rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
+    names = {name: named for name, feature in features.items() if (named := _class_names(feature))}
+    return Table(str(path), tuple(table.column_names), rows, names)
+
+
+def _class_names(feature: Any) -> tuple[str, ...] | None:
+    """The names of a ClassLabel feature, or of a list of them, in the JSON form of `datasets`."""
+    if isinstance(feature, dict):
+        names = feature.get("names")
+        return tuple(names) if isinstance(names, list) else _class_names(feature.get("feature"))
+    return None

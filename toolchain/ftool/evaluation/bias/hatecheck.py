@@ -1,0 +1,117 @@
+"""HateCheck, functional tests for hate classifiers (Röttger et al., ACL 2021, aclanthology.org/2021.acl-long.4).
+
+Each case is a text made for one functionality, such as negated hate or a reclaimed slur, with its gold label. As in
+the paper, what is reported is the share of right answers by functionality, and by targeted group on the cases that were
+made from templates, which are the same for every group. The cases are those of test_suite_cases.csv in
+github.com/paul-rottger/hatecheck-data.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.data.columns import column_of, find_column
+from ftool.data.examples import checked_texts, listed_rows
+from ftool.data.table import Table
+from ftool.data.types import DataError
+from ftool.evaluation.confidence import finite, metrics_of
+from ftool.evaluation.per_example import Floats, Outcomes, SummedOutcomes, averaged
+from ftool.evaluation.results import Evaluation
+from ftool.evaluation.slices import SliceSettings, slice_report
+from ftool_runtime.errors import InputError
+
+HATEFUL, OTHER = "hateful", "non-hateful"  # as the cases are labelled
+_USUAL = (HATEFUL, "hate", "hate speech", "hate_speech", "hatespeech")  # as models call it
+_TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE = (
+    "test_case", "label_gold", "functionality", "target_ident", "case_templ",
+)  # fmt: skip
+_SLOT = "[IDENTITY"  # in a template, where groups are put in
+
+
+def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
+    """The texts of the cases, and which are hateful. Raises DataError for missing columns and other labels."""
+    for name in (_TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE):
+        find_column(table, name, (), "HateCheck", "--data")
+    gold = [str(cell).strip() for cell in column_of(table, _GOLD)]
+    odd = [row.number for row, label in zip(table.rows, gold, strict=True) if label not in (HATEFUL, OTHER)]
+    if odd or not gold:
+        where = f"{listed_rows(odd)} with another {_GOLD} than" if odd else "holds no cases labelled"
+        raise DataError(f"{table.source}: {where} {HATEFUL!r} or {OTHER!r}; is it HateCheck's file?")
+    numbers = [row.number for row in table.rows]
+    texts = checked_texts(table.source, numbers, column_of(table, _TEXT), _TEXT)
+    return texts, np.array([label == HATEFUL for label in gold])
+
+
+def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
+    """Which of a model's labels say that a text is hateful: those named, or the one that is called so.
+
+    Raises InputError where a name is none of the labels, where none is called so, or where all are named.
+    """
+    chosen = tuple(named) or tuple(label for label in labels if label.lower() in _USUAL)
+    for name in chosen:
+        if name not in labels:
+            raise InputError(f"--hateful {name}: the model has no such label; it has {', '.join(labels)}")
+    if not chosen:
+        raise InputError(
+            "HateCheck needs to know which labels say that a text is hateful: name them with --hateful; "
+            f"the model has {', '.join(labels)}"
+        )
+    if set(chosen) == set(labels):
+        raise InputError("--hateful names every label of the model, so nothing would count as not hateful")
+    return chosen
+
+
+def judge_cases(
+    table: Table,
+    gold: NDArray[np.bool_],
+    answered: NDArray[np.bool_],
+    *,
+    on: Literal["run", "bundle"],
+    labels: Sequence[str],
+    slicing: SliceSettings | None = None,
+) -> Evaluation:
+    """What a model got right; `answered` says which cases it took for hateful, by its `labels`."""
+    outcomes = _outcomes(gold, answered)
+    templates = np.array([_SLOT in str(cell) for cell in column_of(table, _TEMPLATE)])
+    of_templates = np.flatnonzero(templates)
+    right = averaged({"accuracy": gold == answered}, main="accuracy", shares=("accuracy",))
+    slices = [slice_report(right, table, _FUNCTIONALITY, slicing)]  # each has cases of one gold label only
+    if len(of_templates):
+        chosen = _outcomes(gold[of_templates], answered[of_templates])
+        slices.append(slice_report(chosen, table.take(of_templates), _TARGET, slicing))
+    metrics = {name: finite(value) for name, value in metrics_of(outcomes, np.arange(len(gold))).items()}
+    return Evaluation(
+        task="text-classification",
+        on=on,
+        split="hatecheck",
+        examples=len(gold),
+        metrics={
+            **metrics,
+            "hateful_labels": list(labels),
+            "template_cases": int(templates.sum()),
+        },
+        slices=tuple(slices),
+    )
+
+
+def _outcomes(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Outcomes:
+    right = gold == answered
+    parts = {"right": right, "hateful": gold, "found": gold & answered, "left": ~gold & ~answered}
+
+    def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        sums = {name: total[:, 0] for name, total in totals.items()}
+        return {
+            "accuracy": sums["right"] / sums["examples"],
+            "accuracy_hateful": sums["found"] / sums["hateful"],
+            "accuracy_non_hateful": sums["left"] / (sums["examples"] - sums["hateful"]),
+        }
+
+    return SummedOutcomes(
+        parts,
+        formula,
+        main="accuracy",
+        shares=("accuracy",),
+        part_shares={"accuracy_hateful": gold, "accuracy_non_hateful": ~gold},
+    )

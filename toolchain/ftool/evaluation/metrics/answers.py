@@ -1,0 +1,144 @@
+"""Exact match and F1 of answers, as the scripts of SQuAD 1.1 and 2.0 define them (Rajpurkar et al. 2016, 2018).
+
+Everything is a fraction from 0 to 1. Texts are compared in lower case, without punctuation and English articles; F1 is
+of the words that answer and reference share, so of texts without spaces between words it is little more than an exact
+match.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.evaluation.per_example import SummedOutcomes, averaged
+from ftool.evaluation.results import Metrics
+
+MAIN_METRIC = "f1"
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a reader said of some questions, one entry a question in each.
+
+    Attributes:
+        best: the best span's text; empty where there is none.
+        margins: by how much its score is above that of no answer, float64.
+        references: the answers that count as right; none where there is no answer.
+    """
+
+    best: Sequence[str]
+    margins: NDArray[np.float64]
+    references: Sequence[Sequence[str]]
+
+    def answers(self, threshold: float | None) -> list[str]:
+        """The answers at a threshold, see `Spans.answered`; empty where there is none."""
+        if threshold is None:
+            return list(self.best)
+        return [
+            text if -margin <= threshold else "" for text, margin in zip(self.best, self.margins, strict=True)
+        ]
+
+
+def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
+    """All metrics of the answers at `threshold`; those of answerable and unanswerable questions where there are both.
+
+    `best_f1` and `best_exact_match` are those of the best threshold for these very questions, as SQuAD 2.0 has them;
+    `span_f1` is that of the best spans of answerable questions, whatever the threshold.
+    """
+    answers = judged.answers(threshold)
+    exact, f1 = score_answers(answers, judged.references)
+    answerable = np.array([has_answer(references) for references in judged.references], dtype=bool)
+    metrics: Metrics = {"f1": float(f1.mean()), "exact_match": float(exact.mean())}
+    if answerable.all():
+        return metrics
+    for name, those in (("has_answer", answerable), ("no_answer", ~answerable)):
+        if those.any():
+            metrics |= {f"{name}_f1": float(f1[those].mean())}
+            metrics |= {f"{name}_exact_match": float(exact[those].mean())}
+            metrics |= {f"{name}_examples": int(those.sum())}
+    best_exact, best_f1 = score_answers(judged.best, judged.references)
+    if answerable.any():
+        metrics["span_f1"] = float(best_f1[answerable].mean())
+    metrics["best_f1"], metrics["best_f1_threshold"] = best_threshold(judged, best_f1, answerable)
+    metrics["best_exact_match"], metrics["best_exact_match_threshold"] = best_threshold(
+        judged, best_exact, answerable
+    )
+    return metrics | {"no_answer_threshold": threshold}
+
+
+def question_outcomes(judged: Judged, threshold: float | None) -> SummedOutcomes:
+    """The metrics of the answers at `threshold` on any part of the questions."""
+    exact, f1 = score_answers(judged.answers(threshold), judged.references)
+    return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
+
+
+def tune_threshold(judged: Judged) -> tuple[float, float]:
+    """The no-answer threshold of the best F1, and that F1."""
+    answerable = np.array([has_answer(references) for references in judged.references], dtype=bool)
+    _, f1 = score_answers(judged.best, judged.references)
+    score, threshold = best_threshold(judged, f1, answerable)
+    return threshold, score
+
+
+def score_answers(
+    answers: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The exact match and the F1 of every answer, with the best of its references: float64 (examples,) each."""
+    exact, f1 = np.zeros(len(answers)), np.zeros(len(answers))
+    for row, (answer, given) in enumerate(zip(answers, references, strict=True)):
+        right = [text for text in given if normalize_answer(text)] or [""]
+        exact[row] = max(float(normalize_answer(answer) == normalize_answer(text)) for text in right)
+        f1[row] = max(_f1(answer, text) for text in right)
+    return exact, f1
+
+
+def has_answer(references: Sequence[str]) -> bool:
+    """Whether a question can be answered."""
+    return len(references) > 0
+
+
+def normalize_answer(text: str) -> str:
+    """A text as SQuAD compares it: lower case, no punctuation, no articles, single spaces."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def best_threshold(
+    judged: Judged, scores: NDArray[np.float64], answerable: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The best mean of `scores`, those of the best spans, over all thresholds of no answer, and that threshold.
+
+    Above it a question counts as unanswered: 1 where it is unanswerable, 0 where it is not. The threshold lies midway
+    between two questions, so that a small change of scores moves none across.
+    """
+    doubts = -judged.margins  # the score of no answer above that of the best span
+    order = np.argsort(doubts, kind="stable")
+    wrongly_answered = np.where(np.array([bool(text) for text in judged.best]), -1.0, 0.0)
+    gains = np.where(answerable, scores, wrongly_answered)[order]
+    totals = (~answerable).sum() + np.concatenate([[0.0], np.cumsum(gains)])  # with so many answered
+    ranked = doubts[order]
+    apart = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])  # a threshold fits between those two
+    totals = np.where(apart, totals, -np.inf)
+    answered = int(totals.argmax())
+    finite = ranked[np.isfinite(ranked)]
+    edge = (finite[0] - 1.0, finite[-1] + 1.0) if finite.size else (0.0, 0.0)
+    below = edge[0] - 1.0 if answered == 0 else ranked[answered - 1]
+    above = edge[1] + 1.0 if answered == len(ranked) else min(ranked[answered], edge[1] + 1.0)
+    return float(totals[answered] / len(ranked)), float((below + above) / 2)
+
+
+def _f1(answer: str, reference: str) -> float:
+    answered, right = normalize_answer(answer).split(), normalize_answer(reference).split()
+    if not answered or not right:
+        return float(answered == right)
+    shared = sum((Counter(answered) & Counter(right)).values())
+    if shared == 0:
+        return 0.0
+    precision, recall = shared / len(answered), shared / len(right)
+    return 2 * precision * recall / (precision + recall)

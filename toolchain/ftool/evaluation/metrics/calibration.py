@@ -1,0 +1,56 @@
+"""How far probabilities can be trusted, and from which one on a label applies."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_runtime.models.classifier import DEFAULT_THRESHOLD
+
+_BINS = 15  # as in Guo et al. 2017
+
+
+def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
+    """The gap between confidence and accuracy, 0 to 1, averaged over equal-width bins (Guo et al. 2017).
+
+    `confidence` is the probability of the answer given, (examples,); `correct` says whether it was right.
+    """
+    if len(confidence) == 0:
+        return 0.0
+    gaps = confidence_bins(confidence[:, None], correct[:, None]).sum(axis=0)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each example adds to the gap between confidence and accuracy in each bin, (examples, bins).
+
+    Both arguments are (examples, answers), for an example may be answered several times, once for each label.
+    """
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.zeros((len(confidence), _BINS))
+    rows = np.broadcast_to(np.arange(len(confidence))[:, None], bins.shape)
+    np.add.at(gaps, (rows, bins), confidence - correct)
+    return gaps
+
+
+def tune_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, ...]:
+    """For each label the probability from which on it applies: the one of the highest F1 on these examples.
+
+    `scores` and `targets` are (examples, labels). A threshold stands halfway between the last example taken
+    and the first left; a label without a positive example keeps the default.
+    """
+    return tuple(_best_threshold(scores[:, label], targets[:, label]) for label in range(scores.shape[1]))
+
+
+def _best_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> float:
+    positives = int(targets.sum())
+    if positives == 0:
+        return DEFAULT_THRESHOLD
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    hits = np.cumsum(targets[order])
+    taken = np.arange(1, len(ranked) + 1)
+    f1 = 2 * hits / (taken + positives)
+    # Equal scores are taken together or not at all.
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1.0
+    last = int(f1.argmax())
+    following = ranked[last + 1] if last + 1 < len(ranked) else 0.0
+    return float((ranked[last] + following) / 2)

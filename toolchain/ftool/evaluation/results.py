@@ -1,0 +1,185 @@
+"""What training and evaluation hand back: plain JSON for metrics.json, and a table for people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ftool.data.table import Table
+from ftool.evaluation.per_example import Outcomes
+from ftool.evaluation.slice_text import slice_text
+from ftool.evaluation.slices import SliceReport
+from ftool.tables import format_table
+
+Metrics = dict[str, Any]  # plain JSON
+
+_WORST_SHOWN = 5  # labels that a table names
+_SHOWN_CHARACTERS = 160  # of a source or an answer
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "subset_accuracy": "all labels right",
+    "f1_macro": "F1, macro",
+    "f1_micro": "F1, micro",
+    "f1_weighted": "F1, weighted",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "has_answer_f1": "F1, answerable",
+    "no_answer_f1": "F1, unanswerable",
+    "best_f1": "F1 at these questions' best threshold",
+    "span_f1": "F1 of the best span, answerable",
+    "expected_calibration_error": "calibration error",
+    "bleu": "BLEU",
+    "chrf": "chrF++",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "rougeLsum": "ROUGE-Lsum",
+    "exact_match": "exact match",
+    "answer_accuracy": "final number right",
+    "length_ratio": "length, answer / reference",
+    "token_accuracy": "next token right",
+    "perplexity": "perplexity",
+    "mrr_at_10": "MRR@10",
+    "ndcg_at_10": "NDCG@10",
+    "recall_at_1": "recall@1",
+    "recall_at_5": "recall@5",
+    "recall_at_10": "recall@10",
+    "hit_at_1": "any passage right@1",
+    "hit_at_5": "any passage right@5",
+    "hit_at_10": "any passage right@10",
+    "triplet_accuracy": "positive nearer than negative",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "mse": "mean squared error",
+    "accuracy_hateful": "hateful texts found",
+    "accuracy_non_hateful": "other texts left alone",
+    "bias_ambiguous": "bias, ambiguous",
+    "bias_disambiguated": "bias, disambiguated",
+    "accuracy_ambiguous": "accuracy, ambiguous",
+    "accuracy_disambiguated": "accuracy, disambiguated",
+    "unknown": "answered unknown",
+    "no_option": "answered no option",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownAnswer:
+    """One generated answer for a person to look at; it goes into no file."""
+
+    given: str
+    answer: str
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One split's metrics, of run/ or of a bundle."""
+
+    task: str
+    on: Literal["run", "bundle"]
+    split: str
+    examples: int
+    metrics: Metrics
+    shown: tuple[ShownAnswer, ...] = ()
+    # What slices are made of: each example's outcome, computed when asked for, and the rows of the examples.
+    outcomes: Callable[[], Outcomes] | None = field(default=None, compare=False, repr=False)
+    rows: Table = field(default_factory=Table, compare=False, repr=False)
+    # What the model answered to each example, beside what is right, as JSON values; None where nothing writes it.
+    predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
+        default=None, compare=False, repr=False
+    )
+    slices: tuple[SliceReport, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The evaluation as plain JSON."""
+        return {
+            "task": self.task,
+            "on": self.on,
+            "split": self.split,
+            "examples": self.examples,
+            "metrics": self.metrics,
+            **({"slices": {one.column: one.to_json() for one in self.slices}} if self.slices else {}),
+        }
+
+    def table(self) -> str:
+        """The metrics, the labels that do worst or a few answers, and the slices, for a person."""
+        slices = [slice_text(one, METRIC_NAMES) for one in self.slices]
+        return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReport:
+    """What training made. `training` holds how: losses, times, memory, which weights were kept; plain JSON."""
+
+    test: Evaluation
+    validation: Evaluation
+    training: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    data: Mapping[str, Any]
+    further: Mapping[str, Evaluation] = field(default_factory=dict)  # splits beside the usual three
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON; the test split's metrics come first."""
+        return {
+            **self.test.to_json(),
+            "validation": self.validation.to_json(),
+            **(
+                {"further": {name: one.to_json() for name, one in self.further.items()}}
+                if self.further
+                else {}
+            ),
+            "training": dict(self.training),
+            "data": dict(self.data),
+            "recipe": dict(self.recipe),
+        }
+
+    def table(self) -> str:
+        """Metrics of all splits, the labels that do worst on test or a few answers, and what the run took."""
+        table = _metrics_table({"validation": self.validation, "test": self.test, **self.further})
+        return "\n\n".join([table, *_details(self.test), self._effort()])
+
+    def _effort(self) -> str:
+        kept, seconds, memory = (self.training[name] for name in ("kept", "seconds", "peak_memory_mb"))
+        speed = self.training["examples_per_second"]
+        return f"kept {kept}; {seconds:.0f} s, {speed:.0f} examples/s, {memory:.0f} MB at the peak"
+
+
+def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
+    rows = [["", *evaluations]]
+    rows += [
+        [text, *(_figure(evaluation.metrics[name]) for evaluation in evaluations.values())]
+        for name, text in METRIC_NAMES.items()
+        if all(name in evaluation.metrics for evaluation in evaluations.values())
+    ]
+    rows.append(["examples", *(str(evaluation.examples) for evaluation in evaluations.values())])
+    return format_table(rows)
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _details(evaluation: Evaluation) -> list[str]:
+    """What goes below the metrics: the hardest labels of a classifier, a few answers of a generator."""
+    if "per_class" in evaluation.metrics:
+        return [_worst_labels(evaluation)]
+    return [
+        f"{_one_line(shown.given)}\n  -> {_one_line(shown.answer)}\n  (right: {_one_line(shown.reference)})"
+        for shown in evaluation.shown
+    ]
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _worst_labels(evaluation: Evaluation) -> str:
+    judged = [(label, row) for label, row in evaluation.metrics["per_class"].items() if row["support"]]
+    judged.sort(key=lambda entry: entry[1]["f1"])
+    rows = [[f"hardest on {evaluation.split}", "precision", "recall", "F1", "examples"]]
+    rows += [
+        [label, *(f"{row[name]:.2f}" for name in ("precision", "recall", "f1")), str(row["support"])]
+        for label, row in judged[:_WORST_SHOWN]
+    ]
+    return format_table(rows)

@@ -1,0 +1,133 @@
+"""From a model folder's run/ to its bundle/, and whether the two are the same model."""
+
+from pathlib import Path
+
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import ExportRecipe, Recipe, TrainSettings
+from ftool.recipe.tasks import GENERATION_TASKS
+from ftool.tasks import get_encoder_task
+from ftool.workspace import ModelFolder
+from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
+from ftool_export.checkpoints.languages import set_to_languages
+from ftool_export.errors import CheckpointError
+from ftool_export.generator_parity import parity as text_parity
+from ftool_export.generator_parity_report import GenerationParityReport
+from ftool_export.generator_pipeline import export_generator
+from ftool_export.parity import parity
+from ftool_export.parity_report import ParityReport
+from ftool_export.pipeline import export_checkpoint
+from ftool_export.report import ExportReport
+from ftool_export.settings import ExportSettings
+from ftool_runtime.bundle.manifest import Languages
+
+
+def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
+    """Export a model folder's run/ to its bundle/, judged on the recipe's validation split.
+
+    Raises:
+        FtoolError: there is no run/, the data can't be read, or the export failed; a bundle that is there stays.
+    """
+    model = ModelFolder(folder)
+    settings = ExportSettings(
+        checkpoint=str(model.require_run()),
+        bundle=model.bundle,
+        name=folder.resolve().name,
+        task=recipe.task,
+        precision=recipe.export.precision_for(recipe.task),
+        max_drop=recipe.export.max_drop,
+        device=recipe.export.device,
+    )
+    if recipe.task in GENERATION_TASKS:
+        from ftool.tasks.generation_judging import recipe_text_judge
+
+        generator = load_generator(settings.checkpoint, recipe.task)
+        return export_generator(settings, generator, judge=recipe_text_judge(recipe, generator, "validation"))
+    task = get_encoder_task(recipe.task)
+    loaded = task.load(settings.checkpoint)
+    return export_checkpoint(settings, loaded, task.recipe_examples(recipe, loaded, "validation"))
+
+
+def export_any(
+    settings: ExportSettings,
+    data: DataSettings | None,
+    *,
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> ExportReport:
+    """Export any Hugging Face checkpoint; its quality is judged where there is data.
+
+    Args:
+        settings: what to export, and where to.
+        data: labelled examples, or None.
+        source_language: what a translator reads, as its checkpoint writes it; None: what it is set to.
+        target_language: what it writes, likewise.
+
+    Raises:
+        FtoolError: the checkpoint or the data can't be read, or the export failed; a bundle that is there stays.
+    """
+    if settings.task in GENERATION_TASKS:
+        from ftool.tasks.generation_judging import data_text_judge
+
+        generator = load_generator(settings.checkpoint, settings.task)
+        generator = _told(generator, source_language, target_language)
+        longest = TrainSettings().max_target_length
+        text_judge = (
+            data_text_judge(data, generator, "validation", max_target_length=longest) if data else None
+        )
+        return export_generator(settings, generator, judge=text_judge)
+    task = get_encoder_task(settings.task)
+    loaded = task.load(settings.checkpoint)
+    examples = task.data_examples(data, loaded, "validation") if data else task.sample_examples(loaded)
+    return export_checkpoint(settings, loaded, examples)
+
+
+def _told(generator: LoadedGenerator, source: str | None, target: str | None) -> LoadedGenerator:
+    """A hub checkpoint set to its languages; a run/ knows its own, and asking it for others is refused."""
+    if generator.training_sha256 is None:
+        return set_to_languages(generator, source, target)
+    own = generator.languages or Languages()
+    for option, asked, known in (("source", source, own.source), ("target", target, own.target)):
+        if asked is not None and asked != known:
+            raise CheckpointError(
+                f"--{option}-language {asked}: this run was trained with {known or 'none'}; leave it out"
+            )
+    return generator
+
+
+def check_parity(
+    folder: Path, recipe: Recipe, *, split: str = "test", data: DataSettings | None = None
+) -> ParityReport | GenerationParityReport:
+    """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
+
+    The loss of the metric is held against the precision's own tolerance; against the recipe's where that was changed.
+
+    Raises:
+        FtoolError: run/ or bundle/ is missing, the data can't be read, or the two are not the same model.
+    """
+    model = ModelFolder(folder)
+    bundle, run = model.require_bundle(), model.require_run()
+    changed = recipe.export.max_drop != ExportRecipe().max_drop
+    max_drop = recipe.export.max_drop if changed else None
+    if recipe.task in GENERATION_TASKS:
+        return _check_text_parity(bundle, run, recipe, split, data, max_drop)
+    task = get_encoder_task(recipe.task)
+    loaded = task.load(run)
+    examples = (
+        task.data_examples(data, loaded, split) if data else task.recipe_examples(recipe, loaded, split)
+    )
+    return parity(loaded, bundle, examples, max_drop=max_drop)
+
+
+def _check_text_parity(
+    bundle: Path, run: Path, recipe: Recipe, split: str, data: DataSettings | None, max_drop: float | None
+) -> GenerationParityReport:
+    from ftool.evaluation.metrics.generation import main_metric_of
+    from ftool.tasks.generation_judging import data_text_judge, recipe_text_judge
+
+    loaded = load_generator(run, recipe.task)
+    if data is None:
+        judge = recipe_text_judge(recipe, loaded, split)
+    else:
+        longest, metric = recipe.train.max_target_length, main_metric_of(recipe)
+        judge = data_text_judge(data, loaded, split, metric=metric, max_target_length=longest)
+    return text_parity(loaded, bundle, judge.rows, judge=judge, max_drop=max_drop)

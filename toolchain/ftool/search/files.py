@@ -1,0 +1,163 @@
+"""Which files are documents, and what documents they hold."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ftool.search.parsers.encodings import FileContent, check_encoding, examine, read_decoded
+from ftool.search.parsers.html import shown_text
+from ftool.search.parsers.json_lines import BadRows, json_documents
+from ftool.search.parsers.markdown import shown_markdown
+from ftool.search.types import Document, DocumentError, Piece
+
+KINDS: Final = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+
+_READ_AS = 1  # a new number has every document read again, as its text may come out otherwise
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Found:
+    """What was met with.
+
+    Attributes:
+        files: those that were looked at.
+        left_out: how many were left out, by reason.
+        without_text: why files that would be documents hold none: "empty" or "binary", by name.
+        failed: what is wrong with others, by name.
+    """
+
+    files: set[str] = field(default_factory=set)
+    left_out: dict[str, int] = field(default_factory=dict)
+    without_text: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, reason: str) -> None:
+        """Count a file that is left out."""
+        self.left_out[reason] = self.left_out.get(reason, 0) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSettings:
+    """How files are read.
+
+    Attributes:
+        encoding: of all of them; None: found out, see encodings.py.
+        column: the key of the text in JSONL files; None: found by its usual names.
+    """
+
+    encoding: str | None = None
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+
+
+def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
+    """The files of documents in folders, and files named themselves, with the names they are known by.
+
+    A name is the path as it was given, so that the same call finds the same documents. In folders hidden files and
+    files of other kinds are left out and counted; a file that is named itself is taken for text.
+
+    Raises DocumentError where a path leads nowhere.
+    """
+    for root in roots:
+        if root.is_file():
+            yield root, document_name(root)
+        elif root.is_dir():
+            yield from _files_in_folder(root, found)
+        else:
+            raise DocumentError(f"{root}: there is no such file or folder to index")
+
+
+def document_name(path: Path) -> str:
+    """What a document at `path` is called."""
+    return Path(os.path.normpath(path)).as_posix()
+
+
+def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
+    def unreadable(error: OSError) -> None:
+        name = document_name(Path(error.filename))
+        found.failed[name] = f"can't be read: {error.strerror}"
+
+    for folder, folders, names in os.walk(root, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder) / name
+            if not encodes(str(path)):
+                shown = document_name(path).encode("utf-8", "backslashreplace").decode()
+                found.failed[shown] = "its name is not valid Unicode; rename it"
+            elif name.startswith(".") or path.suffix.lower() not in KINDS:
+                found.leave_out("hidden" if name.startswith(".") else f"{path.suffix.lower() or 'no suffix'}")
+            else:
+                yield path, document_name(path)
+
+
+def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) -> Iterator[Document]:
+    """The documents in the file at `path`. One that can't be read is noted in `found`, and so is a binary one.
+
+    Rows of JSONL that are no documents are noted, too, and the others given.
+    """
+    bad = BadRows()
+    found.files.add(name)
+    try:
+        content = examine(path, settings.encoding)
+        if content.empty or content.encoding is None:
+            found.without_text[name] = "empty" if content.empty else "binary"
+            found.leave_out(found.without_text[name])
+            return
+        if content.guessed:
+            _log.warning(
+                "%s: not UTF-8, read as %s; name its encoding with --encoding if that is wrong",
+                name,
+                content.encoding,
+            )
+        yield from _documents(path, name, content, settings, bad)
+        if bad.count:
+            found.failed[name] = bad.told(name)
+    except OSError as error:
+        found.failed[name] = f"can't be read: {error.strerror}"
+    except DocumentError as error:
+        found.failed[name] = str(error)
+
+
+def encodes(name: str) -> bool:
+    """Whether a file's name is Unicode, as not all are on Linux."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _documents(
+    path: Path, name: str, content: FileContent, settings: ReadSettings, bad: BadRows
+) -> Iterator[Document]:
+    assert content.encoding is not None
+    encoding = content.encoding
+    kind = KINDS.get(path.suffix.lower(), "text")
+    if kind == "jsonl":
+        yield from json_documents(read_decoded(path, encoding), name, bad, settings.column)
+        return
+    read_as = f"{content.sha256}:{kind}:{encoding}:{_READ_AS}"
+
+    def pieces() -> Iterator[Piece]:
+        text = read_decoded(path, encoding)
+        return {"markdown": shown_markdown, "html": shown_text}.get(kind, iter)(text)
+
+    yield Document(name=name, file=name, sha256=read_as, pieces=pieces)

@@ -1,0 +1,226 @@
+"""`index_documents`: from files to a knowledge base, or to what has changed in one."""
+
+import difflib
+import itertools
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool.search.chunks import CutSettings, DocumentCutter
+from ftool.search.files import Found, ReadSettings, document_name, documents_in, files_in
+from ftool.search.store import Batch, KnowledgeBaseWriter
+from ftool.search.tokens import TokenCounter
+from ftool.search.types import CutPassage, Document, DocumentError
+from ftool_runtime.errors import InputError
+from ftool_runtime.knowledge import Embedder
+
+_AT_ONCE = 256  # passages that are embedded together: several cores share them
+
+_Cut = tuple[Document, DocumentCutter, list[CutPassage]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What an indexing run did.
+
+    Attributes:
+        added: how many documents are new.
+        replaced: how many have changed.
+        unchanged: how many were as they are.
+        deleted: how many are gone.
+        left_out: files that are no documents, counted by reason.
+        failed: what is wrong with files that could not be read, by name.
+        passages_written: how many of its passages are new.
+        seconds: how long it took.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    passages_written: int = 0
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Itself as JSON values."""
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
+
+
+class Indexer:
+    """Brings a knowledge base up to date with files."""
+
+    def __init__(
+        self,
+        store: KnowledgeBaseWriter,
+        counter: TokenCounter,
+        embedder: Embedder | None,
+        cutting: CutSettings,
+        reading: ReadSettings,
+    ) -> None:
+        """Write to `store`, which has its tables, passages embedded by `embedder` and as long as `counter` counts."""
+        self._store = store
+        self._counter = counter
+        self._embedder = embedder
+        self._cutting = cutting
+        self._reading = reading
+        self.report = IndexReport()
+
+    def add(self, roots: Sequence[Path], *, sync: bool = False) -> None:
+        """Add the documents in files and folders, replace those that have changed, and leave the others.
+
+        A document that can't be read is noted in `report.failed`, and stays as the knowledge base has it. So do
+        those of a file that is empty or binary now, which may be for a moment only: a warning names it.
+
+        Args:
+            roots: files and folders.
+            sync: whether documents of `roots` whose files are gone, empty or binary are deleted.
+
+        Raises:
+            DocumentError: a root is not there.
+            KnowledgeBaseError: the file can't be written; documents written before stay.
+        """
+        started = time.perf_counter()
+        found = Found()
+        self._write(self._changed(roots, found, sync), found)
+        if sync:
+            self._delete_gone(roots, found)
+        self.report.left_out, self.report.failed = found.left_out, found.failed
+        self.report.seconds += time.perf_counter() - started
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete documents by name, and all documents of a file by the file's.
+
+        Raises DocumentError where there is none of that name, before anything is deleted.
+        """
+        known = self._store.names()
+        chosen: list[str] = []
+        for name in names:
+            meant = [document for document, file in known if name in (document, file)]
+            if not meant:
+                near = difflib.get_close_matches(name, {n for pair in known for n in pair}, n=1)
+                raise DocumentError(
+                    f"no document {name!r} in {self._store.path}"
+                    + (f"; did you mean {near[0]}?" if near else "")
+                )
+            chosen += meant
+        self._delete(dict.fromkeys(chosen))
+
+    def _changed(self, roots: Sequence[Path], found: Found, sync: bool) -> Iterator[Document]:
+        """The documents that are not in the file as they are. Those that a file has no longer are deleted."""
+        for path, name in files_in(roots, found):
+            if _same_file(path, self._store.path) or name in found.files:
+                continue
+            gone = {document for document, _ in self._store.names(file=name)}
+            for document in documents_in(path, name, self._reading, found):
+                gone.discard(document.name)
+                if self._store.known(document.name) == document.sha256:
+                    self.report.unchanged += 1
+                else:
+                    yield document
+            if gone and name in found.without_text and not sync:
+                _log.warning(
+                    "%s is %s now; what it held before stays in %s, --sync or --delete deletes it",
+                    name,
+                    found.without_text[name],
+                    self._store.path,
+                )
+            elif name not in found.failed:
+                self._delete(gone)
+
+    def _write(self, documents: Iterator[Document], found: Found) -> None:
+        """Write documents, small ones embedded several at a time."""
+        group: list[_Cut] = []
+        waiting = 0
+        for document in documents:
+            cutter = DocumentCutter(self._counter, self._cutting)
+            passages = cutter.passages(document.pieces())
+            try:
+                first = list(itertools.islice(passages, _AT_ONCE))
+                if len(first) < _AT_ONCE:
+                    group.append((document, cutter, first))
+                    waiting += len(first)
+                else:
+                    rest = itertools.chain(first, passages)
+                    self._put(document, cutter, self._batches(rest))
+            except (DocumentError, InputError, OSError) as error:
+                found.failed[document.name] = _said(error)
+            if waiting >= _AT_ONCE or len(group) >= _AT_ONCE:
+                self._put_group(group, found)
+                group, waiting = [], 0
+        self._put_group(group, found)
+
+    def _put_group(self, group: Sequence[_Cut], found: Found) -> None:
+        try:
+            vectors = self._embed([passage for *_, passages in group for passage in passages])
+        except InputError as error:  # of a text that the embedder can't read
+            if len(group) == 1:
+                found.failed[group[0][0].name] = str(error)
+                return
+            for one in group:
+                self._put_group([one], found)
+            return
+        start = 0
+        for document, cutter, passages in group:
+            own = vectors[start : start + len(passages)] if vectors is not None else None
+            start += len(passages)
+            self._put(document, cutter, iter([(passages, own)] if passages else []))
+
+    def _put(self, document: Document, cutter: DocumentCutter, batches: Iterator[Batch]) -> None:
+        new = self._store.known(document.name) is None
+        self.report.passages_written += self._store.put(document, cutter, batches)
+        self.report.added += new
+        self.report.replaced += not new
+        _log.debug("%s: %d characters", document.name, cutter.characters)
+
+    def _batches(self, passages: Iterator[CutPassage]) -> Iterator[Batch]:
+        while batch := list(itertools.islice(passages, _AT_ONCE)):
+            yield batch, self._embed(batch)
+
+    def _embed(self, passages: Sequence[CutPassage]) -> NDArray[np.float32] | None:
+        """Vectors, float32 (passages, dimension); None without an embedder."""
+        if self._embedder is None or not passages:
+            return None
+        return self._embedder([passage.embedded for passage in passages], kind="passage")
+
+    def _delete_gone(self, roots: Sequence[Path], found: Found) -> None:
+        within = [document_name(root) for root in roots]
+        self._delete(
+            name
+            for name, file in self._store.names()
+            if file not in found.files
+            and any(lies_in(file, root) for root in within)
+            and not any(lies_in(file, folder) for folder in found.failed)  # a folder that can't be read
+        )
+
+    def _delete(self, names: Iterator[str] | set[str] | dict[str, None]) -> None:
+        for name in names:
+            self._store.delete(name)
+            self.report.deleted += 1
+
+
+def lies_in(file: str, root: str) -> bool:
+    """Whether the document's file is `root`, or stands in that folder."""
+    if root == ".":
+        return not file.startswith(("../", "/"))
+    return file == root or file.startswith(root.rstrip("/") + "/")
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _said(error: DocumentError | InputError | OSError) -> str:
+    return f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)

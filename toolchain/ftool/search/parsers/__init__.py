@@ -1,0 +1,1 @@
+"""Documents to text: Markdown, HTML, JSON lines and text encodings."""

@@ -1,0 +1,146 @@
+"""Documents that stand in the lines of a JSONL file, one in each."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ftool.search.types import Document, DocumentError, Piece, Title
+
+TEXT_KEYS = ("text", "content", "body", "passage", "context", "document")
+_TITLE_KEYS = ("title", "heading", "headline")
+_ID_KEYS = ("id", "_id", "doc_id", "docid", "name", "url")
+_TOLD = 5  # bad rows whose reasons are kept
+
+
+@dataclass(slots=True)
+class BadRows:
+    """The rows of a file that are left out: how many, and what is wrong with the first of them."""
+
+    count: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def note(self, reason: str) -> None:
+        """Count a row; `reason` names it."""
+        self.count += 1
+        if self.count <= _TOLD:
+            self.reasons.append(reason)
+
+    def told(self, file: str) -> str:
+        """What people are told of them."""
+        more = f"; and {self.count - _TOLD} more" if self.count > _TOLD else ""
+        rows = f"{self.count} row{'s' if self.count > 1 else ''}"
+        return f"{rows} of {file} left out: {'; '.join(self.reasons)}{more}"
+
+
+def json_documents(
+    pieces: Iterable[str], file: str, bad: BadRows, column: str | None = None
+) -> Iterator[Document]:
+    """The documents in a JSONL file, called by the file and their id, or else by their row.
+
+    Args:
+        pieces: the file's text.
+        file: what it is called.
+        bad: where rows are noted that are no JSON, lack the text, or have the id of one before; they are left out.
+        column: the key of the text; None: the first of TEXT_KEYS that the row has.
+    """
+    names = _Names()
+    for number, line in enumerate(_lines(pieces), start=1):
+        if not line.strip():
+            continue
+        where = f"row {number}"
+        try:
+            values = _object(line, where)
+            called = names.choose(_first(values, _ID_KEYS, None), number)
+            document = _document(values, file, f"{file}#{called}", where, column)
+        except DocumentError as error:
+            bad.note(str(error))
+            continue
+        names.take(called, _first(values, _ID_KEYS, None), number)
+        yield document
+
+
+class _Names:
+    """What the rows of a file are called. An id and the number of another row may be the same."""
+
+    def __init__(self) -> None:
+        self._rows_of_ids: dict[str, int] = {}
+        self._taken: set[str] = set()
+
+    def choose(self, identity: object, number: int) -> str:
+        """By its id, or else its number, and by a longer name where that is taken. Raises DocumentError."""
+        if identity is not None and (row := self._rows_of_ids.get(str(identity))):
+            raise DocumentError(f"row {number} has the id of row {row}; ids must differ: {str(identity)!r}")
+        names = (str(number), f"row {number}") if identity is None else (str(identity), f"id {identity}")
+        free = next((name for name in names if name not in self._taken), None)
+        if free is None:
+            raise DocumentError(f"row {number} can't be called {names[0]!r} or {names[1]!r}; rows before are")
+        return free
+
+    def take(self, name: str, identity: object, number: int) -> None:
+        """Note that the row of that number is called so."""
+        self._taken.add(name)
+        if identity is not None:
+            self._rows_of_ids[str(identity)] = number
+
+
+def _document(values: Mapping[str, Any], file: str, name: str, where: str, column: str | None) -> Document:
+    key = column or next((key for key in TEXT_KEYS if key in values), None)
+    if key is None or key not in values:
+        wanted = repr(column) if column else f"none of {', '.join(TEXT_KEYS)}"
+        raise DocumentError(
+            f"{where} has {'no ' if column else ''}{wanted} among its keys {', '.join(values) or '(none)'}; "
+            "name that of the text with --column"
+        )
+    text = values[key]
+    if not isinstance(text, str):
+        raise DocumentError(f"{where}: {key!r} must be a string, got {type(text).__name__}")
+    parts: list[Piece] = [_valid(text)]
+    if title := str(_first(values, _TITLE_KEYS, "")):
+        parts = [Title(_valid(title)), *parts]
+    digest = hashlib.sha256(json.dumps([title, text]).encode()).hexdigest()
+    return Document(name=_valid(name), file=file, sha256=digest, pieces=lambda: iter(parts))
+
+
+def _object(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"{where} is not JSON: {error.msg} at column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+        raise DocumentError(f"{where} is JSON that can't be read: {error}") from error
+    if isinstance(values, str):
+        return {"text": values}
+    if not isinstance(values, dict):
+        raise DocumentError(f"{where} must be an object with a text, or a string, got {line.strip()[:40]!r}")
+    return values
+
+
+def _first(values: Mapping[str, Any], keys: Iterable[str], default: object) -> object:
+    return next(
+        (values[key] for key in keys if isinstance(values.get(key), str | int | float) and values[key] != ""),
+        default,
+    )
+
+
+def _valid(text: str) -> str:
+    """`text` with lone surrogates, which JSON can escape and no file can hold, as U+FFFD."""
+    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text) if not _encodes(text) else text
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _lines(pieces: Iterable[str]) -> Iterator[str]:
+    rest = ""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split("\n")
+        yield from whole
+    if rest:
+        yield rest

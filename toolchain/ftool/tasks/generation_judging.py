@@ -1,0 +1,61 @@
+"""Examples as what the export layer judges bundles by that generate text: tokens, and the metric that decides."""
+
+from collections.abc import Sequence
+
+from ftool.data.generation import GenerationSplit
+from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.evaluation.metrics.generation import main_metric_of, score_called, text_metrics
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.settings import Recipe
+from ftool.recipe.tasks import METRICS
+from ftool.training.generator_rows import is_plain_text, tokenize_examples
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.generator_gate import TextJudge
+
+_BEGINNING = 8  # tokens of plain text that are given, for the rest to be told from them
+
+
+def recipe_text_judge(recipe: Recipe, loaded: LoadedGenerator, split: str) -> TextJudge:
+    """A split of the recipe's data, cut as it was for training, with the metric that decides. Raises DataError."""
+    examples = load_generation_data(recipe.data, recipe.task).split(split)
+    return _judge(
+        loaded, examples, main_metric_of(recipe), recipe.train.max_target_length, recipe.data.target_language
+    )
+
+
+def data_text_judge(
+    data: DataSettings,
+    loaded: LoadedGenerator,
+    split: str,
+    *,
+    max_target_length: int,
+    metric: str | None = None,
+) -> TextJudge:
+    """A split of other data, or its only one, for a model that is trained already. Raises DataError."""
+    examples = load_generation_split(data, loaded.task, split)
+    return _judge(
+        loaded, examples, metric or METRICS[loaded.task].default, max_target_length, data.target_language
+    )
+
+
+def _judge(
+    loaded: LoadedGenerator, split: GenerationSplit, metric: str, max_target_length: int, language: str | None
+) -> TextJudge:
+    rows = tokenize_examples(loaded, split.examples, max_target_length=max_target_length).rows
+    if is_plain_text(split.examples):
+        whole = [[*row.given, *row.answer] for row in rows if len(row.answer) > _BEGINNING]
+        return TextJudge(
+            rows=[row[:_BEGINNING] for row in whole],
+            metric="token_accuracy",
+            targets=[row[_BEGINNING:] for row in whole],
+        )
+    given = [row.given for row in rows]
+    if metric == "token_accuracy":
+        return TextJudge(rows=given, metric=metric, targets=[row.answer for row in rows])
+    references = [example.targets for example in split.examples]
+
+    def score(positions: Sequence[int], answers: Sequence[str]) -> float:
+        right = [references[position] for position in positions]
+        return score_called(metric, text_metrics(answers, right, task=loaded.task, language=language))
+
+    return TextJudge(rows=given, metric=metric, score=score)

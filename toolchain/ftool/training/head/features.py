@@ -1,0 +1,127 @@
+"""The frozen encoder's features of a list of texts, computed once and kept on disk.
+
+An entry is a float32 .npy file, read memory-mapped, whose name is a hash of all that decides its content:
+texts, weights, tokenizer, length, pooling and prefix. With any of them changed it is another entry, never stale.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftool.cache_folder import cache_folder
+from ftool.training.errors import TrainingError
+from ftool_export.checkpoints.classifier import LoadedClassifier
+from ftool_export.checkpoints.classifier_inference import compute_features
+
+log = logging.getLogger(__name__)
+
+_FORMAT = "1"  # of the key and the file; another number leaves older entries unread
+
+
+def cached_features(loaded: LoadedClassifier, texts: Sequence[Any]) -> np.ndarray:
+    """What the head takes for each text or pair, float32 (texts, hidden), memory-mapped and read-only.
+
+    Raises TrainingError where the cache can't be written, a full disk for one.
+    """
+    path = cache_folder() / f"{features_key(loaded, texts)}.npy"
+    shape = (len(texts), loaded.model.head.in_features)
+    found = _read(path, shape)
+    if found is not None:
+        log.info("features of %d texts: read from %s", len(texts), path)
+        return found
+    began = time.monotonic()
+    try:
+        _write(path, loaded, texts, shape)
+    except OSError as error:
+        raise TrainingError(
+            f"{path.parent}: features can't be kept there ({error.strerror}); "
+            "make room, or set FTOOL_CACHE to another folder"
+        ) from error
+    log.info("features of %d texts: %.1f s", len(texts), time.monotonic() - began)
+    written = _read(path, shape)
+    if written is None:
+        raise TrainingError(f"{path}: features were written but can't be read; check the disk")
+    return written
+
+
+def features_key(loaded: LoadedClassifier, texts: Sequence[Any]) -> str:
+    """A hash of all that the features depend on, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    model = loaded.model
+    settings: tuple[Any, ...] = (
+        _FORMAT,
+        model.pooling,
+        model.normalize,
+        loaded.max_length,
+        loaded.prefix,
+        len(texts),
+    )
+    if texts and not isinstance(texts[0], str):
+        settings = (*settings, "pairs")
+    digest.update(repr(settings).encode())
+    digest.update(_tokenizer_text(loaded).encode())
+    for name, tensor in sorted(model.encoder.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
+    for given in texts:
+        for text in [given] if isinstance(given, str) else given.values():
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def _tokenizer_text(loaded: LoadedClassifier) -> str:
+    """The tokenizer as text, without what merely remembers how it was last called."""
+    content = json.loads(loaded.tokenizer.backend_tokenizer.to_str())
+    return json.dumps({name: part for name, part in content.items() if name not in ("padding", "truncation")})
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    try:
+        features: np.ndarray = np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s: not readable (%s); computing it again", path, error)
+        return None
+    if features.shape != shape or features.dtype != np.float32:
+        log.warning("%s: holds %s, not %s; computing it again", path, features.shape, shape)
+        return None
+    return features
+
+
+def _write(path: Path, loaded: LoadedClassifier, texts: Sequence[Any], shape: tuple[int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _reserve(partial, shape[0] * shape[1] * 4 + 4096)
+        rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+        compute_features(loaded, texts, out=rows)
+        rows.flush()
+        del rows  # Windows renames no mapped file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Claim the bytes first: writing through a map to a full disk kills the process instead of raising."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        elif _free_bytes(path.parent) < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _free_bytes(folder: Path) -> int:
+    import shutil
+
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,228 @@
+"""Tokenizers learnt from the training data, for models that start from random weights.
+
+No text is lost: what the vocabulary does not hold is spelt in bytes, whatever its script.
+"""
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from ftool.training.errors import TrainingError
+
+PAD, END, UNKNOWN, START = "<pad>", "</s>", "<unk>", "<s>"
+TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
+
+# ChatML. The {% generation %} markers are for whoever trains run/ further by assistant masks; training here needs none.
+CHAT_TEMPLATE: Final = (
+    "{%- set seen = namespace(user=false) -%}"
+    "{%- for message in messages -%}"
+    "{%- set role = message['role'] -%}"
+    "{%- if role not in ['system', 'user', 'assistant', 'tool'] -%}"
+    "{{- raise_exception('a role must be system, user, assistant or tool, got ' ~ role) -}}"
+    "{%- elif role == 'system' and not loop.first -%}"
+    "{{- raise_exception('a system turn must be the first; move it there') -}}"
+    "{%- elif role == 'tool' and not seen.user -%}"
+    "{{- raise_exception('a tool turn must come after a user turn') -}}"
+    "{%- elif role in ['user', 'assistant'] and not loop.first and loop.previtem['role'] == role -%}"
+    "{{- raise_exception('two ' ~ role ~ ' turns in a row; join them into one') -}}"
+    "{%- endif -%}"
+    "{%- if role == 'user' -%}{%- set seen.user = true -%}{%- endif -%}"
+    "{%- if message['role'] == 'assistant' -%}"
+    "{{- '<|im_start|>assistant\n' -}}"
+    "{%- generation -%}{{- message['content'] + '<|im_end|>' -}}{%- endgeneration -%}"
+    "{{- '\n' -}}"
+    "{%- else -%}"
+    "{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' -}}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
+)
+
+_SPECIAL: Final = (PAD, END, UNKNOWN, START)  # ids 0 to 3, as T5 has the first three
+_BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
+_COVERAGE: Final = 0.9995  # of all characters have tokens of their own; rarer ones are spelt in bytes
+_DIGITS: Final = 4  # of a score that are kept
+_LEAST_STEP: Final = 1e-4  # between the scores of characters that are in the vocabulary only to be spelt
+_LEAST: Final = 300  # tokens
+_NEVER: Final = (
+    -1e6
+)  # a score by which no text is cut so: what looks like a special token is text like any other
+_SPELLING: Final = sorted(
+    set("".join((*_SPECIAL, TURN_START, TURN_END, *_BYTES)))
+)  # which special tokens are made of
+_SPARE: Final = 8  # pieces beside the characters without which the trainer refuses
+_SPACE: Final = "▁"
+
+
+def learn_tokenizer(
+    texts: Sequence[str],
+    *,
+    kind: Literal["bpe", "unigram"],
+    vocabulary_size: int,
+    max_length: int,
+    ends: bool,
+    chat: bool,
+    exact: Iterable[str] = (),
+) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most `vocabulary_size` tokens, fewer where the texts give no more.
+
+    Args:
+        texts: what it learns from.
+        kind: byte-level BPE (Sennrich et al. 2016), or a unigram model (Kudo 2018) that falls back to bytes.
+        vocabulary_size: tokens at most, the special ones and those of single bytes counted.
+        max_length: tokens of the longest text that the model reads.
+        ends: whether an end token follows every text, as encoder-decoders want it.
+        chat: whether it has tokens for turns and a template of conversations.
+        exact: texts that must come back as they were. Compatibility forms (full-width digits, ligatures) are made
+            plain only where none of these has any.
+
+    Raises TrainingError for a vocabulary too small to spell every text.
+    """
+    if vocabulary_size < _LEAST:
+        raise TrainingError(
+            f"train.vocabulary_size must be {_LEAST} or more for a base of random weights, got {vocabulary_size}: "
+            "single bytes alone take 256"
+        )
+    special = [*_SPECIAL, TURN_START, TURN_END] if chat else list(_SPECIAL)
+    normalizer = normalizers.NFKC() if _plain(exact) else None
+    learn = _learn_bpe if kind == "bpe" else _learn_unigram
+    tokenizer = learn(texts, special, vocabulary_size, normalizer)
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, special.index(END))]
+        )
+    return _wrapped(tokenizer, max_length, chat=chat)
+
+
+def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrainedTokenizerFast:
+    """As transformers has it."""
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=TURN_END if chat else END,
+        unk_token=UNKNOWN,
+        bos_token=START,
+        additional_special_tokens=[TURN_START] if chat else None,
+        model_max_length=max_length,
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+    )
+    if chat:
+        made.chat_template = CHAT_TEMPLATE
+    return made
+
+
+def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
+    """How many texts do not come back as they were (after the tokenizer's normaliser), or hold unknown tokens."""
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    back = tokenizer.batch_decode(encoded, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    nfkc = isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.NFKC)
+    return sum(
+        tokenizer.unk_token_id in ids or again != (unicodedata.normalize("NFKC", text) if nfkc else text)
+        for text, again, ids in zip(texts, back, encoded, strict=True)
+    )
+
+
+def _plain(exact: Iterable[str]) -> bool:
+    """Whether there are texts and NFKC leaves all of them alone."""
+    texts = list(exact)
+    return bool(texts) and all(unicodedata.is_normalized("NFKC", text) for text in texts)
+
+
+def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token=None))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [_digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=2,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
+    """The trainer knows no bytes, so they are put into what it learnt."""
+    learner = Tokenizer(models.Unigram())
+    if normalizer is not None:
+        learner.normalizer = normalizer
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always"), _digits()]
+    )
+    common = _common_characters(texts, normalizer)
+    characters = len({character for text in common for character in text})
+    trainer = trainers.UnigramTrainer(
+        vocab_size=max(size - len(special) - len(_BYTES) - len(_SPELLING), characters + _SPARE),
+        unk_token=UNKNOWN,
+        show_progress=False,
+    )
+    learner.train_from_iterator(common, trainer)
+    pieces = _pieces(learner, common)
+    vocabulary = [(token, _NEVER) for token in (*special, *_BYTES)]
+    spelling = [(letter, pieces[-1][1] - 1.0) for letter in _SPELLING if letter not in dict(pieces)]
+    vocabulary += pieces[: max(size - len(vocabulary) - len(spelling), 0)] + spelling
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=special.index(UNKNOWN), byte_fallback=True))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = learner.pre_tokenizer
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(_SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    tokenizer.add_special_tokens(special)
+    return tokenizer
+
+
+def _digits() -> Any:
+    """Each digit a token: a number seen never before is then no other thing than one seen often."""
+    return pre_tokenizers.Digits(individual_digits=True)
+
+
+def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]:
+    """What the trainer learnt, the likeliest first; its own unknown token left out.
+
+    Characters that it found no use for it ranks by chance, another way each time: these are ranked by how often they
+    occur, so that the same texts give the same tokenizer. Threads sum in another order each time, hence the rounding.
+    """
+    learnt = json.loads(learner.to_str())["model"]["vocab"]
+    scores = {
+        piece: round(float(score), _DIGITS) for piece, score in learnt if piece not in (UNKNOWN, *_BYTES)
+    }
+    singles = [piece for piece in scores if len(piece) == 1]
+    lowest = min(scores.values(), default=0.0)
+    useless = [piece for piece in singles if scores[piece] <= lowest + _LEAST_STEP * (len(singles) + 1)]
+    counts = Counter(character for text in texts for character in text)
+    for rank, piece in enumerate(sorted(useless, key=lambda piece: (-counts[piece], piece)), start=1):
+        scores[piece] = lowest - rank * _LEAST_STEP
+    return sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def _common_characters(texts: Sequence[str], normalizer: Any) -> list[str]:
+    """The texts with rare characters made spaces: the trainer would give each a token, however rare."""
+    if normalizer is not None:
+        texts = [unicodedata.normalize("NFKC", text) for text in texts]
+    counts = Counter(character for text in texts for character in text)
+    left = sum(counts.values()) * (1 - _COVERAGE)
+    rare: dict[int, str] = {}
+    for character, count in reversed(counts.most_common()):
+        left -= count
+        if left < 0:
+            break
+        rare[ord(character)] = " "
+    return [text.translate(rare) for text in texts]
