@@ -122,3 +122,8 @@ def test_every_public_name_is_there() -> None:
 
 def test_public_names_are_listed_for_completion() -> None:
     assert set(ft.__all__) <= set(dir(ft))
+
+
+def test_a_wrong_input_is_a_value_error_too() -> None:
+    with pytest.raises(ValueError, match="threads"):
+        ft.load("nowhere", threads=0)

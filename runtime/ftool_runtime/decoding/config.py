@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from ftool_runtime.decoding.config_checks import check, without_effect
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -207,8 +207,6 @@ def _check_together(config: GenerationConfig) -> None:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else ""
     return f"generation has no option {name!r}{hint}"

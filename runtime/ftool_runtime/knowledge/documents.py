@@ -1,10 +1,9 @@
 """What a knowledge base holds: passages by their ids, and documents put together again."""
 
-import difflib
 from collections.abc import Sequence
 from sqlite3 import Connection
 
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import InputError, nearest
 from ftool_runtime.knowledge.errors import damaged
 from ftool_runtime.knowledge.results import Passage
 
@@ -57,8 +56,8 @@ def document_text(connection: Connection, name: str) -> str:
     """The text of the document `name`, character by character. Raises InputError where there is none."""
     found = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,)).fetchone()
     if found is None:
-        near = difflib.get_close_matches(name, document_names(connection), n=1)
-        raise InputError(f"no document {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        near = nearest(name, document_names(connection))
+        raise InputError(f"no document {name!r}" + (f"; did you mean {near}?" if near else ""))
     document, tail = found
     parts: list[str] = []
     reached = 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, nearest
 from ftool_runtime.models.classification import Answer, Classification, Input, LabelScore, Score, pair_of
 from ftool_runtime.models.encoder_model import EncoderModel
 from ftool_runtime.models.inputs import cut, listed
@@ -324,8 +324,6 @@ def _number(threshold: object) -> float:
 def _index(label: str, labels: Sequence[str]) -> int:
     if label in labels:
         return labels.index(label)
-    import difflib
-
-    near = difflib.get_close_matches(str(label), labels, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(label, labels)
+    hint = f"; did you mean {near!r}?" if near else ""
     raise InputError(f"thresholds: the model has no label {label!r}{hint}")
