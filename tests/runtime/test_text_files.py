@@ -11,6 +11,7 @@ import pytest
 
 import ftool_runtime as ft
 from ftool_runtime.text.files import ArrivingLines, read_batches, read_texts
+from ftool_runtime.text.rows import RowError, csv_rows, json_rows, tsv_rows
 
 FileMaker = Callable[[str, str | bytes], Path]
 
@@ -68,22 +69,22 @@ def test_another_column_can_be_named(make_file: FileMaker) -> None:
         ("a.txt", b"play\nm\xfcsic\n", r"a\.txt, line 2: not UTF-8 \(byte 2 of the line is 0xfc\); save it"),
         ("a.txt", "play\n".encode("utf-16"), r"a\.txt, line 1: not UTF-8 \(byte 1 of the line is 0xff\)"),
         ("a.csv", "query,id\nplay,1\n", r"no column 'text'; it has query, id"),
-        ("a.csv", "text,id\nplay,1,2\n", r"a\.csv, line 2: 3 cells under 2 columns"),
-        ("a.csv", 'text\nplay\n"\n', r"a\.csv, line 3: unexpected end of data"),
+        ("a.csv", "text,id\nplay,1,2\n", r"a\.csv, line 2 has 3 cells under 2 columns"),
+        ("a.csv", 'text\nplay\n"\n', r"a\.csv, line 3 is not CSV: unexpected end of data"),
         (
             "a.jsonl",
             '{"text": "play"}\n{"text": 3}\n',
             r"a\.jsonl, line 2: the text must be a string, got int",
         ),
         ("a.jsonl", '{"text": "play"}\n{"query": "x"}\n', r"a\.jsonl, line 2: no 'text' among query"),
-        ("a.csv", 'text\n"play\nmusic\n', r"a\.csv, line 3: unexpected end of data"),
+        ("a.csv", 'text\n"play\nmusic\n', r"a\.csv, line 2 is not CSV: unexpected end of data"),
         ("a.csv", 'text,id\n" ",1\n', r"a\.csv, line 2: the text is empty"),
         ("a.json", '[{"text": "play"}]', r"can't read .*a\.json: give texts as \.jsonl"),
         ("a.csv.gz", b"\x1f\x8b", r"can't read .*a\.csv\.gz: .* not zipped"),
         ("a.jsonl", '"play"\n"\\ud800"\n', r"a\.jsonl, line 2: the text is not valid Unicode"),
-        ("a.jsonl", '{"text": "play"\n', r"a\.jsonl, line 1: not JSON"),
-        ("a.jsonl", "[" * 100_000 + "\n", r"a\.jsonl, line 1: JSON that can't be read"),
-        ("a.jsonl", "9" * 5_000 + "\n", r"a\.jsonl, line 1: JSON that can't be read"),
+        ("a.jsonl", '{"text": "play"\n', r"a\.jsonl, line 1 is not JSON"),
+        ("a.jsonl", "[" * 100_000 + "\n", r"a\.jsonl, line 1 is JSON that can't be read"),
+        ("a.jsonl", "9" * 5_000 + "\n", r"a\.jsonl, line 1 is JSON that can't be read"),
         ("a.jsonl", "3\n", r"a\.jsonl, line 1: the text must be a string, got int"),
     ],
 )
@@ -179,3 +180,27 @@ def test_a_text_of_another_encoding_is_named_by_its_line_on_standard_input(
 def test_a_file_comes_in_full_batches(make_file: FileMaker) -> None:
     path = make_file("a.txt", "a\nb\nc\n")
     assert list(read_batches(path, batch_size=2)) == [["a", "b"], ["c"]]
+
+
+def test_json_lines_that_are_wrong_can_be_told_and_left_out() -> None:
+    bad: list[RowError] = []
+    rows = list(json_rows(['{"a": 1}', "", "{", "2"], bad=bad.append))
+    assert rows == [(1, {"a": 1}), (4, 2)]
+    assert [(error.number, error.problem[:11]) for error in bad] == [(3, "is not JSON")]
+
+
+def test_a_row_of_csv_has_the_number_of_the_line_on_which_it_begins() -> None:
+    assert list(csv_rows(["a;b\r\n", '"x\r\n', 'y";1\r\n', "\r\n", "z;2"])) == [
+        (1, ("a", "b")),
+        (2, ("x\r\ny", "1")),
+        (5, ("z", "2")),
+    ]
+
+
+def test_the_delimiter_of_csv_is_the_one_that_gives_the_expected_columns() -> None:
+    assert list(csv_rows(["a,b;c"], columns=2)) == [(1, ("a", "b;c"))]
+    assert list(csv_rows(["a,b;c;d"])) == [(1, ("a,b", "c", "d"))]
+
+
+def test_quotation_marks_in_tsv_are_text() -> None:
+    assert list(tsv_rows(['say "hi\t1', "  ", "\t"])) == [(1, ('say "hi', "1")), (3, ("", ""))]

@@ -1,34 +1,30 @@
-"""Reading texts to answer, one by one, from lines, JSON lines or a table; an error names file and line."""
+"""Read the inputs of a model from lines, JSON lines or a table, one by one; errors name file and line."""
 
-import csv
 import itertools
-import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.text.encode import text_problem
+from ftool_runtime.text.rows import Row, RowError, csv_rows, json_rows, tsv_rows
 
-_TABLES = {".csv": ",;\t", ".tsv": "\t"}  # what may stand between cells
+_TABLES: Mapping[str, Callable[[Iterable[str]], Iterator[Row]]] = {".csv": csv_rows, ".tsv": tsv_rows}
 _JSON_LINES = (".jsonl", ".ndjson")
-_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # they would pass for lines of text, some of them
-_CHUNK = 65_536  # bytes: what a pipe holds on Linux
-_LONGEST_CELL = (
-    2**31 - 1
-)  # the csv module's own limit refuses at 131,072 characters what the model would only cut
+_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # some of them would pass for lines of text
+_CHUNK = 65_536  # bytes: the capacity of a pipe on Linux
 
 
 class _ReadableAsItComes(Protocol):
-    """What `io.BufferedReader` and `io.BytesIO` offer."""
+    """The method of `io.BufferedReader` and `io.BytesIO` that does not wait for a full buffer."""
 
     def read1(self, size: int, /) -> bytes:
-        """What has arrived, at most `size` bytes; waits where that is nothing, and gives none at the end."""
+        """Return the bytes that have arrived, at most `size`; wait if there are none, and return b"" at the end."""
 
 
-Columns = str | Mapping[str, str]  # of a text; or of each field of an input that has several
+Columns = str | Mapping[str, str]  # the column of the text; for inputs of several fields that of each field
 
 
 def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
@@ -38,7 +34,7 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
         path: `.jsonl` or `.ndjson`: one object or string a line; `.csv` or `.tsv`: with a header; anything else:
             one text a line.
         column: the key or column that holds the text; for inputs of several texts, such as a question and its context,
-            that of each field: then dicts of strings come, by field.
+            a mapping from each field to its column: each input is then a dict of strings by field.
 
     Raises:
         InputError: the file can't be read, is empty or not UTF-8, lacks the column, or has an empty text; file and
@@ -56,9 +52,8 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
 def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 64) -> Iterator[list[Any]]:
     """The texts in a file, `batch_size` at a time.
 
-    Those of standard input (`path` None; one text a line, or one JSON object where an input has several texts) come as
-    they arrive, so that every line of a live pipe is answered at once, and those that arrived meanwhile together.
-    Raises as `read_texts` does.
+    From standard input (`path` None; one text a line, or one JSON object if an input has several texts) batches hold
+    the lines that have arrived, so that each line of a live pipe is answered at once. Raises as `read_texts`.
     """
     if path is not None:
         texts = read_texts(path, column)
@@ -68,10 +63,11 @@ def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 
     if sys.stdin is None:
         raise InputError("standard input is closed; give texts as arguments or in a file with --input")
     arriving = ArrivingLines(cast(_ReadableAsItComes, sys.stdin.buffer))
-    numbered: Iterator[tuple[int, object]] = _lines(arriving, "standard input")
-    if not isinstance(column, str):
-        numbered = _json_texts(cast(Iterator[tuple[int, str]], numbered), Path("standard input"), column)
-    texts = _checked(numbered, "standard input")
+    name = "standard input"
+    lines = _lines(arriving, name)
+    texts = _checked(
+        enumerate(lines, 1) if isinstance(column, str) else _json_texts(lines, name, column), name
+    )
     for first in texts:
         yield [first, *itertools.islice(texts, min(arriving.waiting, batch_size - 1))]
 
@@ -83,11 +79,11 @@ class ArrivingLines:
         """Read from `stream`, which is not closed."""
         self._chunks = iter(lambda: stream.read1(_CHUNK), b"")
         self._whole: deque[bytes] = deque()
-        self._begun: list[bytes] = []  # a line whose end has not come
+        self._begun: list[bytes] = []  # a line whose end has not arrived
 
     @property
     def waiting(self) -> int:
-        """How many lines can be had without waiting."""
+        """How many lines can be read without waiting."""
         return len(self._whole)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -114,13 +110,16 @@ class ArrivingLines:
 
 def _checked(numbered: Iterable[tuple[int, object]], name: str) -> Iterator[Any]:
     empty = True
-    for number, given in numbered:
-        for field, text in given.items() if isinstance(given, dict) else [("text", given)]:
-            problem = text_problem(text)
-            if problem:
-                raise InputError(f"{name}, line {number}: the {field} {problem}")
-        empty = False
-        yield given
+    try:
+        for number, given in numbered:
+            for field, text in given.items() if isinstance(given, dict) else [("text", given)]:
+                problem = text_problem(text)
+                if problem:
+                    raise InputError(f"{name}, line {number}: the {field} {problem}")
+            empty = False
+            yield given
+    except RowError as error:
+        raise InputError(f"{name}, line {error.number} {error.problem}") from error
     if empty:
         raise InputError(f"{name} is empty")
 
@@ -129,18 +128,18 @@ def _parsed(file: BinaryIO, path: Path, column: Columns) -> Iterator[tuple[int, 
     lines = _lines(file, str(path))
     suffix = path.suffix.lower()
     if suffix in _JSON_LINES:
-        return _json_texts(lines, path, column)
+        return _json_texts(lines, str(path), column)
     if suffix in _TABLES:
-        return _table_texts(lines, path, column, _TABLES[suffix])
+        return _table_texts(_TABLES[suffix](lines), str(path), column)
     if not isinstance(column, str):
         raise InputError(
             f"{path}: {' and '.join(column)} stand in a .jsonl, .csv or .tsv file, not in lines of text"
         )
-    return lines
+    return enumerate(lines, 1)
 
 
-def _lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their ends; a byte order mark is dropped."""
+def _lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Decoded lines without their ends; a byte order mark is dropped."""
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -149,33 +148,33 @@ def _lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
                 f"{name}, line {number}: not UTF-8 (byte {error.start + 1} of the line is "
                 f"0x{error.object[error.start]:02x}); save it as UTF-8"
             ) from error
-        yield number, text.rstrip("\r\n")
+        yield text.rstrip("\r\n")
 
 
-def _json_texts(
-    lines: Iterable[tuple[int, str]], path: Path, column: Columns
-) -> Iterator[tuple[int, object]]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON: {error.msg}") from error
-        except (ValueError, RecursionError) as error:  # a number too long, lists too deep
-            raise InputError(f"{path}, line {number}: JSON that can't be read: {error}") from error
+def _json_texts(lines: Iterable[str], name: str, column: Columns) -> Iterator[tuple[int, object]]:
+    for number, value in json_rows(lines):
         if isinstance(value, dict) or not isinstance(column, str):
             values = value if isinstance(value, dict) else {}
-            value = _picked(
-                values, column, f"{path}, line {number}: no {{}} among {', '.join(values) or 'no keys'}"
-            )
-        yield number, value
+            keys = ", ".join(values) or "no keys"
+            yield number, _picked(values, column, f"{name}, line {number}: no {{}} among {keys}")
+        else:
+            yield number, value
+
+
+def _table_texts(rows: Iterator[Row], name: str, column: Columns) -> Iterator[tuple[int, object]]:
+    _, header = next(rows, (1, ()))
+    if header:
+        _picked(dict.fromkeys(header), column, f"{name} has no column {{}}; it has {', '.join(header)}")
+    for number, cells in rows:
+        if len(cells) != len(header):
+            raise RowError(number, f"has {len(cells)} cells under {len(header)} columns")
+        yield number, _picked(dict(zip(header, cells, strict=True)), column, "")
 
 
 def _picked(values: Mapping[str, object], column: Columns, problem: str) -> object:
-    """What stands under a column, or a dict of what stands under several.
+    """The value under a column, or a dict of the values under several.
 
-    Raises InputError, naming the columns that are missing and the flags that name others.
+    Raises InputError, naming the missing columns and the flags that name others.
     """
     if isinstance(column, str):
         missing = {} if column in values else {"NAME": column}
@@ -188,32 +187,3 @@ def _picked(values: Mapping[str, object], column: Columns, problem: str) -> obje
     if isinstance(column, str):
         return values[column]
     return {field: values[name] for field, name in column.items()}
-
-
-def _table_texts(
-    lines: Iterator[tuple[int, str]], path: Path, column: Columns, delimiters: str
-) -> Iterator[tuple[int, object]]:
-    csv.field_size_limit(_LONGEST_CELL)
-    first = list(itertools.islice(lines, 1))
-    delimiter = max(
-        delimiters, key=lambda mark: len(next(csv.reader((line for _, line in first), delimiter=mark), []))
-    )
-    # TSV has no quoting: a quotation mark in a tweet is part of it.
-    reader = csv.reader(
-        (line + "\n" for _, line in itertools.chain(first, lines)),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_NONE if delimiters == "\t" else csv.QUOTE_MINIMAL,
-        strict=True,  # or a quote that does not close swallows the rest of the file
-    )
-    try:
-        header = next(reader, [])
-        if header:
-            _picked(dict.fromkeys(header), column, f"{path} has no column {{}}; it has {', '.join(header)}")
-        for row in filter(None, reader):
-            if len(row) != len(header):
-                raise InputError(
-                    f"{path}, line {reader.line_num}: {len(row)} cells under {len(header)} columns"
-                )
-            yield reader.line_num, _picked(dict(zip(header, row, strict=True)), column, "")
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}") from error
