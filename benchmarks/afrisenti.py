@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.commands import REPOSITORY, ftool, write_result
 from ftool.machine import describe_machine
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.tables import format_table
 
 RECIPE = REPOSITORY / "benchmarks" / "recipes" / "afrisenti_swa"

@@ -17,7 +17,7 @@ from ftool.bench.measure import BenchSettings
 from ftool.bench.report import sentences, table
 from ftool.bench.run import Placement, bench, engines_of
 from ftool.data.load import load_dataset
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.tables import format_table
 from ftool.workspace import ModelFolder
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import ftool_runtime
 from ftool.cli import main
 from ftool.data.load import load_dataset
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 
 BUNDLE_FILES = {
     "MODEL_CARD.md",

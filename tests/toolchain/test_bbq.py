@@ -17,7 +17,7 @@ from ftool.evaluation.bias.bbq import NO_OPTION, judge_choices
 from ftool.evaluation.bias.bbq_cases import Case, read_cases
 from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool_export.checkpoints.classifier import create_classifier, load_classifier, save_classifier
 from ftool_export.checkpoints.encoder_inference import compute_outputs
 from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader

@@ -15,7 +15,7 @@ from ftool.bench.html import write_html
 from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
 from ftool.bench.report import BenchReport, sentences, table
 from ftool.cli import main
-from ftool.recipe.tasks import TASKS
+from ftool.tasks.table import task_names
 
 
 def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:
@@ -186,6 +186,6 @@ def test_an_engine_that_ends_before_it_has_read_a_long_text_says_why(tmp_path: P
 
 def test_help_tells_how_many_texts_each_task_is_timed_on() -> None:
     said = " ".join(CliRunner().invoke(main, ["bench", "--help"]).output.split())
-    usual = {task: settings_for(task).texts_per_round for task in TASKS}
-    assert usual == {task: 200 if task == "text-classification" else 20 for task in TASKS}
+    usual = {task: settings_for(task).texts_per_round for task in task_names()}
+    assert usual == {task: 200 if task == "text-classification" else 20 for task in task_names()}
     assert "20 by default, 200 for classifiers" in said

@@ -10,7 +10,7 @@ from ftool.cli.flags import DataFlags, RecipeFlags, recipe_for
 from ftool.cli.options import data_options, recipe_options
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool_runtime.errors import FtoolError
 
 DATA = DataFlags(path="builtin:intents")

@@ -14,7 +14,7 @@ from ftool.data.load_generation import load_generation_data, load_generation_spl
 from ftool.data.sources.dates import CHINESE, ENGLISH, UNSEEN_CHINESE, UNSEEN_ENGLISH, Draws, written
 from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import shipped_recipe
 
 FORMS = (*ENGLISH, *CHINESE, *UNSEEN_ENGLISH, *UNSEEN_CHINESE)

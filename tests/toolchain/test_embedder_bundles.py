@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 import ftool_runtime as ft
 from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
-from ftool.tasks import embedding as task
+from ftool.recipe.recipe import Recipe
+from ftool.tasks import embedding_work as task
 from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.examples.embedding import EmbeddingExamples
 

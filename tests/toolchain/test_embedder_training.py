@@ -11,8 +11,9 @@ from sentence_transformers import SentenceTransformer
 
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
-from ftool.tasks import embedding as task
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
+from ftool.tasks import embedding_work as task
 from ftool.training import checkpoints
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.embedder import load_embedder

@@ -13,8 +13,9 @@ from ftool.adapt import adapt
 from ftool.cli import main
 from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
-from ftool.tasks import get_task
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
+from ftool.tasks.work import get_task
 from ftool.train import train
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError

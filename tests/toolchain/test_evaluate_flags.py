@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 
 
 def refused(folder: Path, *options: object) -> str:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.tasks import classification_judging as judging
 from ftool_export.checkpoints.classifier import create_classifier, save_classifier
 from ftool_runtime.bundle.manifest import Manifest

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from ftool.bench.texts import texts_to_time
 from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
 from ftool.train import train
 from ftool_runtime.text.generation_tokens import TextTokens
 

@@ -22,11 +22,12 @@ from transformers import (
     T5Config,
 )
 
-from ftool.bases import SCRATCH, BaseError, resolve_base
+from ftool.bases import BaseError, resolve_base
 from ftool.data.generation import Example, Message
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import SCRATCH, TrainSettings
 from ftool.training.errors import TrainingError
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
@@ -349,8 +350,9 @@ def test_the_prefix_is_what_a_t5_says_for_the_task() -> None:
 
 
 def test_the_length_depends_on_the_task_and_leaves_a_prompt_room() -> None:
-    usual = TrainSettings()
-    assert (usual.max_length_for("text-generation"), usual.max_length_for("translation")) == (512, 128)
+    data = DataSettings(path="a")
+    lengths = [Recipe(task=task, data=data).train.max_length for task in ("text-generation", "translation")]
+    assert lengths == [512, 128]
     with pytest.raises(RecipeError, match=r"max_target_length must be below .* got 128 and 128"):
         Recipe(task="text-generation", data=DataSettings(path="x"), train=TrainSettings(max_length=128))
 
@@ -360,7 +362,9 @@ def test_random_weights_get_a_rate_and_epochs_of_their_own_unless_given() -> Non
     usual = Recipe(task="translation", base="scratch:t5-tiny", data=data)
     assert (usual.train.learning_rate, usual.train.epochs) == (1e-3, 10)
     assert usual.with_overrides(["train.epochs=2"]).train.epochs == 2
-    given = Recipe(task="translation", base="scratch:t5-tiny", data=data, train=TrainSettings())
+    given = Recipe(
+        task="translation", base="scratch:t5-tiny", data=data, train=TrainSettings(learning_rate=1e-4)
+    )
     assert given.train.learning_rate == 1e-4
 
 

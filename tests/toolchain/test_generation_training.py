@@ -14,7 +14,8 @@ from transformers import TrainingArguments
 from ftool.cli import main
 from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import GenerationSettings, Recipe, TrainSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import GenerationSettings, TrainSettings
 from ftool.train import train
 from ftool.training.checkpoints import MarkComplete
 from ftool.training.errors import TrainingError

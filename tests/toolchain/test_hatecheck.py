@@ -14,7 +14,8 @@ from ftool.data.sources.delimited import read_csv
 from ftool.data.types import DataError
 from ftool.evaluation.bias import hatecheck
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
 from ftool.train import train
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.classifier_inference import compute_logits

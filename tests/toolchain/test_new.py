@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ftool.cli import main
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import shipped_recipe
 
 

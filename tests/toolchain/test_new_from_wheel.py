@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

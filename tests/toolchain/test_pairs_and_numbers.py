@@ -17,8 +17,9 @@ from ftool.cli import main
 from ftool.data.load import load_dataset, load_split
 from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
-from ftool.tasks import classification as task
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
+from ftool.tasks import classification_work as task
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.classifier_inference import compute_logits

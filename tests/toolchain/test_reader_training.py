@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import Question, QuestionSplit
 from ftool.recipe.errors import RecipeError
+from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import build
-from ftool.recipe.settings import Recipe
-from ftool.tasks import get_task, question_answering
+from ftool.tasks import question_answering_work as question_answering
+from ftool.tasks.work import get_task
 from ftool.training.reader_objective import reader_examples, span_loss
 from ftool.training.reader_rows import answer_tokens, window_rows
 from ftool_export.checkpoints.encoder_inference import compute_outputs

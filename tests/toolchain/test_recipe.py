@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.errors import RecipeError
-from ftool.recipe.schema import applies_to, explanation, field_types
-from ftool.recipe.settings import ExportRecipe, GenerationSettings, Recipe, TrainSettings
+from ftool.recipe.errors import SOME_TASKS, RecipeError
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.schema import explanation, field_types, marked
+from ftool.recipe.sections import ExportRecipe, GenerationSettings, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
-from ftool.recipe.tasks import GENERATION_TASKS
+from ftool.tasks.table import find_task, task_names, tasks_using
 
+GENERATION_TASKS = ("summarization", "translation", "text-generation")
 MINIMAL = '[data]\npath = "builtin:intents"\n'
 
 
@@ -53,7 +55,7 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         (MINIMAL + "[export]\nmax_drop = 1.5\n", "export.max_drop must be from 0 to 1, got 1.5"),
         (MINIMAL + "validation_fraction = 0.5\n", "data.validation_fraction must be above 0, below 0.5"),
         ("train = 3\n" + MINIMAL, "train must be a table"),
-        ('task = "text-classification\n', "is no TOML"),
+        ('task = "text-classification\n', "is not TOML"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_file_key_and_remedy(tmp_path: Path, text: str, message: str) -> None:
@@ -118,11 +120,18 @@ def test_a_written_recipe_explains_the_settings_that_its_task_uses_and_no_others
     recipe.write(tmp_path / "recipe.toml")
     assert Recipe.read(tmp_path / "recipe.toml") == recipe
     text = (tmp_path / "recipe.toml").read_text(encoding="utf-8")
-    for kind in (DataSettings, TrainSettings, GenerationSettings, ExportRecipe):
+    tables = {
+        "data": DataSettings,
+        "train": TrainSettings,
+        "generation": GenerationSettings,
+        "export": ExportRecipe,
+    }
+    for table, kind in tables.items():
         for name in field_types(kind):
             assert explanation(kind, name)
-            stands = f"\n{name} = " in text or f"\n# {name} = (unset)" in text
-            assert stands == (task in (applies_to(kind, name) or (task,)))
+            stands = f"\n{name} = " in text or f"\n# {name} = " in text
+            only = tasks_using(f"{table}.{name}")
+            assert stands == (not only or task in only)
     assert ("[generation]" in text) == (task in GENERATION_TASKS)
 
 
@@ -134,9 +143,9 @@ GENERATION = 'task = "translation"\n' + MINIMAL
     [
         (
             'task = "translatoin"\n' + MINIMAL,
-            'task "translatoin" is none that ftool trains; did you mean translation?',
+            'task "translatoin" is not one that ftool knows; did you mean translation?',
         ),
-        ('task = "poetry"\n' + MINIMAL, "there are text-classification, "),
+        ('task = "poetry"\n' + MINIMAL, "known tasks are text-classification, "),
         (
             GENERATION + 'label = "x"\n',
             "data.label is for text-classification and token-classification, and the task is translation; "
@@ -171,7 +180,10 @@ GENERATION = 'task = "translation"\n' + MINIMAL
             "data.source_language is for summarization and translation, and",
         ),
         (MINIMAL + "[generation]\nnum_beams = 4\n", "generation.num_beams is for summarization"),
-        (MINIMAL + '[train]\nmetric = "f1"\n', "train.metric is for summarization"),
+        (
+            MINIMAL + '[train]\nmetric = "f1"\n',
+            "train.metric is for feature-extraction, summarization, translation and text-generation",
+        ),
     ],
 )
 def test_settings_of_another_task_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -190,8 +202,9 @@ def test_what_another_task_would_have_by_default_may_stand_there(tmp_path: Path)
     [("text-classification", "int8"), *((task, "w8") for task in GENERATION_TASKS)],
 )
 def test_a_precision_that_is_not_set_is_the_tasks(task: str, precision: str) -> None:
-    assert ExportRecipe().precision_for(task) == precision
-    assert ExportRecipe(precision="fp32").precision_for(task) == "fp32"
+    recipe = Recipe(task=task, data=DataSettings(path="x"))
+    assert recipe.export.precision == precision
+    assert dataclasses.replace(recipe, export=ExportRecipe(precision="fp32")).export.precision == "fp32"
 
 
 def test_the_generation_table_is_a_generation_config_of_transformers() -> None:
@@ -209,6 +222,59 @@ def test_the_generation_table_is_a_generation_config_of_transformers() -> None:
     assert {name: known[name] for name in values} == values
     shorter = dataclasses.replace(recipe, generation=GenerationSettings(max_new_tokens=9))
     assert shorter.generation_config()["max_new_tokens"] == 9
+
+
+SCRATCH = 'base = "scratch:small"\n' + MINIMAL
+
+
+def test_one_setting_that_is_named_at_its_default_changes_no_other(tmp_path: Path) -> None:
+    alone = Recipe.read(write(tmp_path, SCRATCH))
+    assert (alone.train.learning_rate, alone.train.epochs) == (1e-3, 10)
+    assert Recipe.read(write(tmp_path, SCRATCH + "[train]\nseed = 13\n")) == alone
+    assert alone.with_overrides(["train.seed=13"]) == alone
+    assert Recipe(base="scratch:small", data=alone.data, train=TrainSettings(seed=13)) == alone
+
+
+def test_a_default_that_is_named_stays_whatever_the_base(tmp_path: Path) -> None:
+    recipe = Recipe.read(write(tmp_path, SCRATCH + "[train]\nepochs = 3\n"))
+    assert (recipe.train.learning_rate, recipe.train.epochs) == (1e-3, 3)
+    assert dataclasses.replace(recipe, base="minilm").train.learning_rate == 1e-4
+    assert recipe.with_overrides(["train.learning_rate=1e-4"]).train.learning_rate == 1e-4
+
+
+def test_defaults_follow_the_settings_that_they_depend_on() -> None:
+    recipe = Recipe(task="question-answering", data=DataSettings(path="x"))
+    assert _windows(recipe) == (384, 128, 30)
+    assert _windows(recipe.with_overrides(["train.max_length=60"])) == (60, 20, 21)
+    assert _windows(recipe.with_overrides(["train.max_length=60", "train.max_length="])) == (384, 128, 30)
+    tagger = dataclasses.replace(recipe, task="token-classification")
+    assert (tagger.train.max_length, tagger.train.stride) == (128, 42)
+
+
+def _windows(recipe: Recipe) -> tuple[int, int, int]:
+    return recipe.train.max_length, recipe.train.stride, recipe.train.max_answer_length
+
+
+@pytest.mark.parametrize("base", ["minilm", "scratch:t5-tiny"])
+def test_a_written_recipe_shows_what_holds_and_reads_the_same(tmp_path: Path, base: str) -> None:
+    recipe = Recipe(task="translation", base=base, data=DataSettings(path="x"))
+    recipe.write(tmp_path / "recipe.toml")
+    text = (tmp_path / "recipe.toml").read_text(encoding="utf-8")
+    rate = "0.001" if base.startswith("scratch") else "0.0001"
+    assert f"\nlearning_rate = {rate} #" in text
+    for line in ("max_length = 128", 'metric = "bleu"', "max_new_tokens = 128", 'precision = "w8"'):
+        assert f"\n# {line}  #" in text
+    read = Recipe.read(tmp_path / "recipe.toml")
+    assert dataclasses.asdict(read) == dataclasses.asdict(recipe)
+
+
+def test_rows_name_settings_that_exist_and_every_such_setting_has_a_row() -> None:
+    tables = {"data": DataSettings, "train": TrainSettings}
+    for_some = {
+        f"{t}.{n}" for t, kind in tables.items() for n in field_types(kind) if marked(kind, n, SOME_TASKS)
+    }
+    named = {path for name in task_names() for path in find_task(name).settings}
+    assert named == for_some | {"generation"}
 
 
 def test_settings_cannot_be_changed_in_place() -> None:
@@ -304,9 +370,9 @@ def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
         ("train.epoch=1", "did you mean train.epochs"),
         ("epochs=1", "epochs is no setting"),
         ("train=1", "train is a table"),
-        ("train.epochs.x=1", "train.epochs is no table"),
+        ("train.epochs.x=1", "train.epochs is not a table"),
         ("train.epochs=many", "train.epochs must be a number"),
-        ("train.epochs=", "train.epochs must be a number"),
+        ("train.batch_size=", "train.batch_size must be a whole number"),
         ("train.epochs=-1", "train.epochs must be above 0"),
     ],
 )

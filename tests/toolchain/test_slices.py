@@ -23,7 +23,8 @@ from ftool.evaluation.per_example import Floats, RepeatedOutcomes, SummedOutcome
 from ftool.evaluation.slice_text import slice_text
 from ftool.evaluation.slices import EMPTY, SliceSettings, slice_report, value_name
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
 from ftool.train import train
 from ftool_runtime.errors import InputError
 

@@ -15,7 +15,7 @@ from ftool.data.sources.conll import read_conll
 from ftool.data.tagged_text import TaggedData
 from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 
 SENTENCES = "Ann\tB-per\nLee\tI-per\nsaw\tO\nRome\tB-loc\n\nOslo\tB-loc\nslept\tO\n"
 
@@ -366,7 +366,7 @@ def test_wnut17_is_what_its_authors_count(shared_data: Path) -> None:
 
 def test_settings_for_tagging_are_settings_of_a_recipe() -> None:
     recipe = Recipe(task="token-classification", data=DataSettings(path="a", text="words", label="tags"))
-    assert recipe.train.stride_for(recipe.task) == 42
+    assert recipe.train.stride == 42
 
 
 def test_columns_of_conll_differ_only_by_line(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ftool.cli import main
 from ftool.data.load_tags import load_tagged_data
 from ftool.data.tagged_text import TaggedSplit, TaggedText
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.training.errors import TrainingError
 from ftool.training.tagger_rows import IGNORED, TaggedRows, warn_of_entities, without_unreadable
 from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger

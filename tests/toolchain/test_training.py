@@ -18,7 +18,8 @@ from ftool.data.load import load_dataset
 from ftool.evaluation.evaluate import evaluate
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe, TrainSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
 from ftool.train import train
 from ftool.training.checkpoints import MarkComplete
 from ftool.training.classifier_finetune import TrainedNetwork, measure_on_validation
@@ -361,7 +362,7 @@ def test_a_disk_that_fills_while_run_is_written_leaves_the_old_run(
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ftool.tasks.classification.save_classifier", torn)
+    monkeypatch.setattr("ftool.tasks.classification_work.save_classifier", torn)
     with pytest.raises(OSError, match="No space left"):
         train(recipe(tiny_base, topics, method="head", seed=1), tmp_path)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

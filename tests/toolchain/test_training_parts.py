@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 from transformers import TrainingArguments
 
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training import checkpoints
 from ftool.training.encoder_rows import LikeLengths
 from ftool.training.errors import TrainingError

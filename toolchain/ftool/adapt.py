@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ftool.data.types import Split
 from ftool.evaluation.metrics.classification import main_metric
 from ftool.evaluation.results import Evaluation
-from ftool.recipe.settings import Recipe
-from ftool.tasks.classification import NAME, judge, labelled_examples
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.classification_work import NAME, judge, labelled_examples
 from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
 from ftool.training.metrics_file import METRICS_FILE, write_metrics

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftool.recipe.paths import looks_like_path
-from ftool.recipe.tasks import GENERATION_TASKS, PAIR_TASKS
+from ftool.recipe.sections import SCRATCH
+from ftool.tasks.base import Task
 from ftool_runtime.errors import FtoolError
 
 _log = logging.getLogger(__name__)
@@ -58,9 +59,7 @@ BASES = {
 }
 
 
-SCRATCH = "scratch:"  # begins the names of bases of random weights
-SCRATCH_PAIRS = ("t5", "bart")  # from a source to a target
-SCRATCH_FAMILIES = (*SCRATCH_PAIRS, "gpt2", "llama")
+SCRATCH_FAMILIES = ("t5", "bart", "gpt2", "llama")
 SCRATCH_SIZES = ("tiny", "mini", "small")
 
 
@@ -88,26 +87,18 @@ def resolve_base(name: str) -> str:
     return name
 
 
-def check_base(name: str, task: str) -> None:
-    """Raise BaseError where `name` means nothing, or a model that by its very name is none for `task`."""
+def check_base(name: str, task: Task) -> None:
+    """Raise BaseError if `name` means nothing, or a model whose name already says that it does not fit the task."""
     resolve_base(name)
-    if task in GENERATION_TASKS and name in BASES:
+    scratch = [f"{SCRATCH}{family}-{size}" for family in task.scratch for size in SCRATCH_SIZES]
+    if name in BASES and not task.named_bases:
         raise BaseError(
-            f"base {name}: it reads texts and writes none; for {task} name a model that does with --base: a hub id, "
-            f"a checkpoint folder, or one such as {_fitting_scratch(task)[0]}"
+            f"base {name}: it reads texts and writes none; for {task.name} name a model that does with --base: a hub "
+            f"id, a checkpoint folder, or one such as {scratch[0]}"
         )
-    if name.startswith(SCRATCH) and name not in _fitting_scratch(task):
-        fitting = ", ".join(_fitting_scratch(task)) or f"one of {', '.join(BASES)}, a hub id or a folder"
-        raise BaseError(f"base {name} can't be trained for {task}; take {fitting}")
-
-
-def _fitting_scratch(task: str) -> list[str]:
-    families = [
-        family
-        for family in SCRATCH_FAMILIES
-        if task in GENERATION_TASKS and (family in SCRATCH_PAIRS) == (task in PAIR_TASKS)
-    ]
-    return [f"{SCRATCH}{family}-{size}" for family in families for size in SCRATCH_SIZES]
+    if name.startswith(SCRATCH) and name not in scratch:
+        fitting = ", ".join(scratch) or f"one of {', '.join(BASES)}, a hub id or a folder"
+        raise BaseError(f"base {name} can't be trained for {task.name}; take {fitting}")
 
 
 def _scratch(name: str) -> str:

@@ -15,9 +15,8 @@ from ftool.bench.texts import texts_to_time
 from ftool.evaluation.evaluate import evaluate
 from ftool.evaluation.results import METRIC_NAMES, Evaluation, TrainReport
 from ftool.export import check_parity, export_folder
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import copy_shipped
-from ftool.recipe.tasks import GENERATION_TASKS
 from ftool.train import train
 from ftool.workspace import ModelFolder
 from ftool_export.generator_parity_report import GenerationParityReport
@@ -102,7 +101,7 @@ def demo(folder: Path, name: str) -> DemoReport:
 
 def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
     texts = texts_to_time(recipe, "test", model.bundle)
-    settings = _WRITTEN_BENCH if recipe.task in GENERATION_TASKS else _BENCH
+    settings = _WRITTEN_BENCH if recipe.row.writes else _BENCH
     report = bench(engines_of(model, [TORCH], Placement()), texts, settings, task=recipe.task, split="test")
     write_json(report.to_json(), model.reports / "bench.json")
     write_html(report, model.reports / "report.html")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import ExportRecipe, Recipe, TrainSettings
-from ftool.recipe.tasks import GENERATION_TASKS
-from ftool.tasks import get_encoder_task
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import ExportRecipe, TrainSettings
+from ftool.tasks.table import find_task
+from ftool.tasks.work import get_encoder_task
 from ftool.workspace import ModelFolder
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
 from ftool_export.checkpoints.languages import set_to_languages
@@ -33,11 +34,11 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         bundle=model.bundle,
         name=folder.resolve().name,
         task=recipe.task,
-        precision=recipe.export.precision_for(recipe.task),
+        precision=recipe.export.precision,
         max_drop=recipe.export.max_drop,
         device=recipe.export.device,
     )
-    if recipe.task in GENERATION_TASKS:
+    if recipe.row.writes:
         from ftool.tasks.generation_judging import recipe_text_judge
 
         generator = load_generator(settings.checkpoint, recipe.task)
@@ -65,7 +66,7 @@ def export_any(
     Raises:
         FtoolError: the checkpoint or the data can't be read, or the export failed; a bundle that is there stays.
     """
-    if settings.task in GENERATION_TASKS:
+    if find_task(settings.task).writes:
         from ftool.tasks.generation_judging import data_text_judge
 
         generator = load_generator(settings.checkpoint, settings.task)
@@ -108,7 +109,7 @@ def check_parity(
     bundle, run = model.require_bundle(), model.require_run()
     changed = recipe.export.max_drop != ExportRecipe().max_drop
     max_drop = recipe.export.max_drop if changed else None
-    if recipe.task in GENERATION_TASKS:
+    if recipe.row.writes:
         return _check_text_parity(bundle, run, recipe, split, data, max_drop)
     task = get_encoder_task(recipe.task)
     loaded = task.load(run)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ftool.evaluation.results import TrainReport
-from ftool.recipe.settings import Recipe
-from ftool.tasks import get_task
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.work import get_task
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:

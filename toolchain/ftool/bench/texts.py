@@ -5,9 +5,8 @@ from pathlib import Path
 from ftool.bench.worker import Text
 from ftool.data.generation import Example
 from ftool.data.load_generation import load_generation_data
-from ftool.recipe.settings import Recipe
-from ftool.recipe.tasks import GENERATION_TASKS
-from ftool.tasks import get_encoder_task
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.work import get_encoder_task
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.text.generation_tokens import TextTokens
@@ -22,7 +21,7 @@ def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
     Of plain text it is asked the beginning: as much as leaves at least half of `bundle`'s context for the answer.
     Raises DataError, and BundleError for a bundle that can't be read.
     """
-    if recipe.task not in GENERATION_TASKS:
+    if not recipe.row.writes:
         return [*get_encoder_task(recipe.task).inputs(recipe, split)]
     examples = load_generation_data(recipe.data, recipe.task).split(split).examples
     beginnings = _Beginnings(bundle)

@@ -74,9 +74,9 @@ def load_torch(spec: dict[str, Any]) -> Calls:
     import torch
 
     torch.set_num_threads(spec["threads"])
-    from ftool.recipe.tasks import GENERATION_TASKS
+    from ftool.tasks.table import find_task
 
-    return _torch_generator(spec) if spec["task"] in GENERATION_TASKS else _torch_encoder(spec)
+    return _torch_generator(spec) if find_task(spec["task"]).writes else _torch_encoder(spec)
 
 
 def _torch_generator(spec: dict[str, Any]) -> Calls:
@@ -99,7 +99,7 @@ def _torch_generator(spec: dict[str, Any]) -> Calls:
 def _torch_encoder(spec: dict[str, Any]) -> Calls:
     import torch
 
-    from ftool.tasks import get_encoder_task
+    from ftool.tasks.work import get_encoder_task
 
     loaded = get_encoder_task(spec["task"]).load(spec["folder"])
 

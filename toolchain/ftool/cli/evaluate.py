@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from ftool.cli.flags import DataFlags
 from ftool.cli.options import data_options, echo_json, folder_argument, json_option, split_option
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
 

@@ -11,7 +11,7 @@ from ftool.cli.flags import RecipeFlags, recipe_for
 from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options
 
 if TYPE_CHECKING:
-    from ftool.recipe.settings import ExportRecipe
+    from ftool.recipe.sections import ExportRecipe
     from ftool_export.report import ExportReport
 
 
@@ -91,7 +91,8 @@ def _export_checkpoint(
 ) -> "ExportReport":
     from ftool.bases import BASES, resolve_base
     from ftool.export import export_any
-    from ftool.recipe.settings import ExportRecipe
+    from ftool.recipe.sections import ExportRecipe, is_default
+    from ftool.tasks.table import find_task
     from ftool_export.checkpoints.pretrained import task_of
     from ftool_export.settings import ExportSettings
 
@@ -104,7 +105,7 @@ def _export_checkpoint(
         checkpoint=checkpoint,
         bundle=output,
         task=task,
-        precision=wanted.precision_for(task),
+        precision=find_task(task).precision if is_default(wanted.precision) else wanted.precision,
         max_drop=wanted.max_drop,
         device=wanted.device,
     )

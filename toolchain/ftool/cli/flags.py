@@ -6,7 +6,7 @@ from typing import Any
 
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 
 
@@ -88,5 +88,5 @@ def _check_sources(recipe: Recipe) -> None:
     from ftool.bases import check_base
     from ftool.data.sources.find import find_tables
 
-    check_base(recipe.base, recipe.task)
+    check_base(recipe.base, recipe.row)
     find_tables(recipe.data)

@@ -10,7 +10,7 @@ from ftool.cli.flags import RecipeFlags
 from ftool.cli.options import echo_json, json_option, recipe_options
 
 if TYPE_CHECKING:
-    from ftool.recipe.settings import Recipe
+    from ftool.recipe.recipe import Recipe
 
 # Of the tasks with data of their own kind: the module and the function that loads it.
 _LOADERS = {
@@ -41,7 +41,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     """
     from ftool.bases import check_base
     from ftool.recipe.errors import RecipeError
-    from ftool.recipe.settings import Recipe
+    from ftool.recipe.recipe import Recipe
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
     from ftool.workspace import ModelFolder
 
@@ -50,7 +50,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
         raise RecipeError(f"{path}: there is a recipe already; edit it, or choose another folder")
     source = shipped_recipe(shipped) if shipped else None
     recipe = flags.apply(Recipe.read(source) if source else None)
-    check_base(recipe.base, recipe.task)
+    check_base(recipe.base, recipe.row)
     found = _found(recipe)
     if shipped and flags == RecipeFlags():
         copy_shipped(shipped, path)
@@ -63,9 +63,8 @@ def _found(recipe: "Recipe") -> dict[str, Any]:
     """How many examples each split has, and for classifiers what labels there are, or that the answer is a number."""
     from ftool.data.load import load_dataset
     from ftool.data.load_generation import load_generation_data
-    from ftool.recipe.tasks import GENERATION_TASKS
 
-    if recipe.task in GENERATION_TASKS:
+    if recipe.row.writes:
         pairs = load_generation_data(recipe.data, recipe.task)
         return {split: len(pairs.split(split)) for split in (*_SPLITS, *pairs.further)}
     if recipe.task in _LOADERS:

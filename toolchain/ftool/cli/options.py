@@ -13,7 +13,7 @@ from typing import Any, cast
 import click
 
 from ftool.cli.flags import DataFlags, RecipeFlags
-from ftool.recipe.tasks import TASKS
+from ftool.tasks.table import task_names
 
 folder_argument = click.argument(
     "folder", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
@@ -39,26 +39,26 @@ _DATA_OPTIONS = (
     ),
     click.option("--text-column", "text", metavar="NAME", help="The column of the texts."),
     click.option("--label-column", "label", metavar="NAME", help="The column of the labels."),
-    click.option("--source-column", "source", metavar="NAME", help="The column of what goes in."),
-    click.option("--target-column", "target", metavar="NAME", help="The column of what should come out."),
+    click.option("--source-column", "source", metavar="NAME", help="The column of the source texts."),
+    click.option("--target-column", "target", metavar="NAME", help="The column of the target texts."),
     click.option(
         "--target-file", metavar="FILE", help="The targets, line by line beside the sources in --data."
     ),
     click.option("--messages-column", "messages", metavar="NAME", help="The column of the conversations."),
-    click.option("--source-language", metavar="CODE", help="What the sources are written in."),
-    click.option("--target-language", metavar="CODE", help="What the targets are written in."),
+    click.option("--source-language", metavar="CODE", help="The language of the source texts."),
+    click.option("--target-language", metavar="CODE", help="The language of the target texts."),
     click.option(
         "--columns",
         metavar="NAME,…",
         callback=_comma_separated,
         help="The columns' names, for files without a header.",
     ),
-    click.option("--label-names", metavar="FILE", help="One label a line, where the data has numbers."),
-    click.option("--label-separator", metavar="TEXT", help="Stands between the labels of one cell."),
+    click.option("--label-names", metavar="FILE", help="One label a line, if the data has numbers."),
+    click.option("--label-separator", metavar="TEXT", help="Separates the labels of one cell."),
     click.option("--multi-label/--single-label", default=None, help="Several labels a text, or one."),
 )
 _RECIPE_OPTIONS = (
-    click.option("--task", metavar="TASK", help=f"One of {', '.join(TASKS)}."),
+    click.option("--task", metavar="TASK", help=f"One of {', '.join(task_names())}."),
     click.option(
         "--base",
         metavar="MODEL",

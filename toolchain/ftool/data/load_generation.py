@@ -17,7 +17,6 @@ from ftool.data.splitting import cut_missing_splits, cut_off
 from ftool.data.table import Table, rows_numbered
 from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.tasks import PAIR_TASKS
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def load_generation_data(settings: DataSettings, task: str) -> GenerationData:
     """
     read, noted = _reader(task)
     tables = find_tables(settings)
-    if task in PAIR_TASKS:
+    if read is read_pairs:
         settings = in_one_direction(tables["train"], settings)
     splits = {name: _split(table, read(table, settings)) for name, table in tables.items()}
     warnings = shared_texts({name: _by_source(splits[name]) for name in SPLITS if name in splits})

@@ -8,8 +8,8 @@ from typing import Literal
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
-from ftool.tasks import get_task
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.work import get_task
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
 

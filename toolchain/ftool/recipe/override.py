@@ -1,4 +1,4 @@
-"""`--set train.learning_rate=3e-5`: one setting replaced for one call."""
+"""Overrides such as `--set train.learning_rate=3e-5`: settings replaced for one call."""
 
 import dataclasses
 import tomllib
@@ -7,15 +7,16 @@ from typing import Any, TypeVar
 
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.schema import accepts, convert, field_types, join, options, unknown_key
+from ftool.recipe.sections import is_default
 
 S = TypeVar("S")
 
 
 def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
-    """`settings` with every `key=value` put in its place; of one key the last counts.
+    """`settings` with every `key=value` applied; if a key comes twice, the last one counts.
 
-    A value is read as TOML, or else taken as a string; an empty one unsets a setting that can be unset.
-    Raises RecipeError for a missing `=`, an unknown key, or values that settings do not take, together or alone.
+    A value is read as TOML, else taken as a string; an empty value gives back a default that depends on other
+    settings, or unsets what can be unset. Raises RecipeError for a missing `=`, an unknown key, or wrong values.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
@@ -39,9 +40,9 @@ def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: s
             raise RecipeError(f"{path} is a table; set one of {', '.join(field_types(hints[name]))} in it")
         _note(changes.setdefault(name, {}), hints[name], rest, text, path)
     elif rest:
-        raise RecipeError(f"{path} is no table, so {'.'.join(rest)} can't be set in it")
+        raise RecipeError(f"{path} is not a table, so {'.'.join(rest)} can't be set in it")
     else:
-        changes[name] = _parse(text, hints[name], path)
+        changes[name] = _parse(text, hints[name], _usual(kind, name), path)
 
 
 def _replaced(settings: Any, changes: dict[str, Any]) -> Any:
@@ -58,9 +59,13 @@ def _replaced(settings: Any, changes: dict[str, Any]) -> Any:
     )
 
 
-def _parse(text: str, hint: Any, path: str) -> Any:
-    if not text and type(None) in options(hint):
-        return None
+def _usual(kind: type, name: str) -> Any:
+    return next(field.default for field in dataclasses.fields(kind) if field.name == name)
+
+
+def _parse(text: str, hint: Any, usual: Any, path: str) -> Any:
+    if not text and (type(None) in options(hint) or is_default(usual)):
+        return usual
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -5,21 +5,22 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, TypeVar
 
-if TYPE_CHECKING:
-    from ftool.recipe.settings import Recipe
+from ftool.recipe.sections import Sections
 
-BUILTIN = "builtin:"  # before the name of a data set that ships with ftool
+R = TypeVar("R", bound=Sections)
+
+BUILTIN: Final = "builtin:"  # before the name of a data set that ships with ftool
 _DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")
 
 
-def anchored(recipe: "Recipe", folder: Path) -> "Recipe":
+def anchored(recipe: R, folder: Path) -> R:
     """The recipe as read from a file in `folder`, its local paths made relative to the working directory."""
     return _with_paths(recipe, lambda value: _anchor(value, folder))
 
 
-def relative_to(recipe: "Recipe", folder: Path) -> "Recipe":
+def relative_to(recipe: R, folder: Path) -> R:
     """The recipe as it stands in a file in `folder`; absolute paths stay absolute."""
     return _with_paths(recipe, lambda value: _relative(value, folder))
 
@@ -35,7 +36,7 @@ def looks_like_path(value: str) -> bool:
     )
 
 
-def _with_paths(recipe: "Recipe", change: Callable[[str], str]) -> "Recipe":
+def _with_paths(recipe: R, change: Callable[[str], str]) -> R:
     changed: dict[str, Any] = {
         name: change(value) for name in _DATA_PATHS if (value := getattr(recipe.data, name)) is not None
     }

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from ftool.recipe.errors import RecipeError
+from ftool.recipe.errors import RecipeError, show
 
 T = TypeVar("T")
 
@@ -55,10 +55,10 @@ def explanation(kind: type[Any], name: str) -> str:
     return str(hint.__metadata__[0]) if get_origin(hint) is Annotated else ""
 
 
-def applies_to(kind: type[Any], name: str) -> tuple[str, ...]:
-    """The tasks that a field is for, as they stand behind its explanation; empty where it is for all."""
+def marked(kind: type[Any], name: str, mark: str) -> bool:
+    """Whether a field carries a mark, such as `SOME_TASKS`, behind its explanation."""
     hint = get_type_hints(kind, include_extras=True)[name]
-    return tuple(hint.__metadata__[1:]) if get_origin(hint) is Annotated else ()
+    return get_origin(hint) is Annotated and mark in hint.__metadata__[1:]
 
 
 def is_required(field: "dataclasses.Field[Any]") -> bool:
@@ -113,25 +113,12 @@ def _describe_option(option: Any) -> str:
     return names[option]
 
 
-def show(value: object) -> str:
-    """A value for an error message, strings quoted as TOML would."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
 def unknown_key(path: str, known: Iterable[str], at: str) -> str:
     """The message for a key that no field has, naming the nearest known one, or all."""
     names = list(known)
     near = difflib.get_close_matches(path.rpartition(".")[2], names, n=1, cutoff=0.5)
     remedy = f"did you mean {join(at, near[0])}?" if near else f"known are {', '.join(names)}"
     return f"{path} is no setting; {remedy}"
-
-
-def require(holds: bool, key: str, what: str, value: object) -> None:
-    """Raise RecipeError, saying what `key` must be, unless it `holds`."""
-    if not holds:
-        raise RecipeError(f"{key} must be {what}, got {show(value)}")
 
 
 def _nearest_choice(value: object, hint: Any) -> str:

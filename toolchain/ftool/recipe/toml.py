@@ -2,12 +2,13 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftool.recipe.errors import RecipeError
-from ftool.recipe.schema import applies_to, explanation
+from ftool.recipe.errors import DERIVED, RecipeError
+from ftool.recipe.schema import explanation, join, marked
+from ftool.recipe.sections import is_default
 from ftool_runtime.atomic import replacing
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file as plain values. Raises RecipeError for a file that is missing or no TOML."""
+    """The tables of a TOML file as plain values. Raises RecipeError for a file that is missing or is not TOML."""
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError as error:
@@ -28,15 +29,15 @@ def read(path: Path) -> dict[str, Any]:
             f"is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}"
         ) from error
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"is no TOML: {error}") from error
+        raise RecipeError(f"is not TOML: {error}") from error
 
 
-def write(settings: Any, path: Path, task: str) -> None:
-    """Write the settings that `task` uses to `path`, which is replaced whole or not at all.
+def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:
+    """Write the settings whose paths are `shown` to the file `path`, which is replaced whole or not at all.
 
-    Raises RecipeError where that fails.
+    Raises RecipeError if the file can't be written.
     """
-    text = render(settings, task)
+    text = render(settings, shown)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
@@ -45,39 +46,45 @@ def write(settings: Any, path: Path, task: str) -> None:
         raise RecipeError(f"{path} can't be written: {error.strerror}") from error
 
 
-def render(settings: Any, task: str) -> str:
-    """A settings dataclass as TOML: each setting with the line that explains it, unset ones commented out.
+def render(settings: Any, shown: Callable[[str], bool]) -> str:
+    """A settings dataclass as TOML, each setting with the line that explains it.
 
-    Settings that are for other tasks than `task` are left out, and so is a table of them alone.
+    Defaults that follow from other settings are commented out, and so are unset settings. `shown` takes a path such as
+    "train.pooling", or that of a table, and says whether the task uses it.
     """
-    import tomlkit  # writing alone needs it
+    import tomlkit  # only writing needs it
 
     document = tomlkit.document()
-    document.add(tomlkit.comment("The whole of what makes this model. Paths are relative to this file."))
-    _fill(document, settings, task)
+    document.add(tomlkit.comment("All that makes this model. Paths are relative to this file."))
+    document.add(
+        tomlkit.comment(
+            "Behind a # stand settings that are unset, or whose defaults follow from other settings."
+        )
+    )
+    _fill(document, settings, shown, "")
     return tomlkit.dumps(document)
 
 
-def _fill(container: "TOMLDocument | Table", settings: Any, task: str) -> None:
+def _fill(container: "TOMLDocument | Table", settings: Any, shown: Callable[[str], bool], at: str) -> None:
     import tomlkit
 
     for field in dataclasses.fields(settings):
-        tasks = applies_to(type(settings), field.name)
-        if tasks and task not in tasks:
-            continue
-        value, doc = getattr(settings, field.name), explanation(type(settings), field.name)
+        value, path = getattr(settings, field.name), join(at, field.name)
         if dataclasses.is_dataclass(value):
             table = tomlkit.table()
-            _fill(table, value, task)
+            _fill(table, value, shown, path)
             if table:
                 container.add(tomlkit.nl())
                 container.add(field.name, table)
-        elif value is None:
-            container.add(tomlkit.comment(f"{field.name} = (unset)  # {doc}"))
-        else:
-            item = tomlkit.item(_plain(value))
-            item.comment(doc)
-            container.add(field.name, item)
+        elif not at or shown(path):
+            doc = explanation(type(settings), field.name)
+            item = tomlkit.item(_plain(value)) if value is not None else None
+            if item is None or (marked(type(settings), field.name, DERIVED) and is_default(value)):
+                text = "(unset)" if item is None else item.as_string()
+                container.add(tomlkit.comment(f"{field.name} = {text}  # {doc}"))
+            else:
+                item.comment(doc)
+                container.add(field.name, item)
 
 
 def _plain(value: object) -> Any:

@@ -11,7 +11,7 @@ from ftool.data.load import load_dataset, load_split
 from ftool.data.types import DataError, Split
 from ftool.evaluation.metrics.classification import main_metric, main_score
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool_export.checkpoints.classifier import LoadedClassifier
 from ftool_export.examples.classification import ClassificationExamples
 

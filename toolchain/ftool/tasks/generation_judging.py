@@ -6,8 +6,8 @@ from ftool.data.generation import GenerationSplit
 from ftool.data.load_generation import load_generation_data, load_generation_split
 from ftool.evaluation.metrics.generation import main_metric_of, score_called, text_metrics
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
-from ftool.recipe.tasks import METRICS
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.table import find_task
 from ftool.training.generator_rows import is_plain_text, tokenize_examples
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.generator_gate import TextJudge
@@ -34,7 +34,7 @@ def data_text_judge(
     """A split of other data, or its only one, for a model that is trained already. Raises DataError."""
     examples = load_generation_split(data, loaded.task, split)
     return _judge(
-        loaded, examples, metric or METRICS[loaded.task].default, max_target_length, data.target_language
+        loaded, examples, metric or find_task(loaded.task).metrics[0], max_target_length, data.target_language
     )
 
 

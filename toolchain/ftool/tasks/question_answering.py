@@ -1,209 +1,50 @@
-"""Question answering: from a recipe to run/, and the metrics of run/ or a bundle on questions about contexts."""
+"""The row of question answering: the stretch of a context that answers a question, or no answer."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 
-from tokenizers import Tokenizer
+from ftool.recipe.errors import RecipeError
+from ftool.recipe.sections import Sections, chosen
+from ftool.tasks.base import Task, check_stride
 
-import ftool_runtime
-from ftool.bases import BASES, resolve_base
-from ftool.data.load_questions import load_question_data, load_question_split, question_fingerprint
-from ftool.data.long_questions import without_long_questions
-from ftool.data.questions import QuestionData, QuestionSplit
-from ftool.data.split_names import SPLITS
-from ftool.evaluation.metrics.answers import question_metrics, question_outcomes
-from ftool.evaluation.results import Evaluation, TrainReport
-from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.settings import Recipe
-from ftool.training.hardware import device_name
-from ftool.training.reader_objective import judged_answers, reader_examples
-from ftool.training.reader_stages import train_reader
-from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
-from ftool.workspace import ModelFolder
-from ftool_export.checkpoints.encoder_inference import compute_outputs
-from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader, save_reader
-from ftool_export.examples.questions import QuestionExamples
-from ftool_export.graph.probes import SAMPLE_TEXTS
-from ftool_export.tokenizers.reader_windows import longest_question, question_lengths
-from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import TOKENIZER_FILE
-from ftool_runtime.models.reader import Reader, read_answer
-from ftool_runtime.postprocessing.spans import Spans
-
-NAME = "question-answering"
+_WINDOW: Final = 384  # tokens of question and context together, as in the SQuAD scripts
+_ANSWER: Final = 30  # tokens, as in the SQuAD scripts
 
 
-def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
-    """Train a reader as `recipe` says and put it in the model folder's run/, with metrics.json.
-
-    Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
-    """
-    began = time.monotonic()
-    prepare(recipe)
-    data = load_question_data(recipe.data)
-    loaded = _new_reader(recipe, data)
-    train_split, validation, test = (_fitting(loaded, data.split(name)) for name in SPLITS)
-    data = replace(data, train=train_split, validation=validation, test=test)
-    with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
-        loaded, happened = train_reader(loaded, data, recipe.train, partial, resume_from)
-    report = TrainReport(
-        validation=_judge(loaded, data.validation, "validation"),
-        test=_judge(loaded, data.test, "test"),
-        training=account(happened, seconds=time.monotonic() - began),
-        recipe=asdict(recipe),
-        data=_describe(data),
-    )
-    keep_run(folder, report, lambda run: save_reader(loaded, run))
-    return report
-
-
-def evaluate(
-    recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
-) -> Evaluation:
-    """The metrics of the model folder's run/ or bundle/ on a split of `data`, or of the recipe's own.
-
-    Raises FtoolError where either is missing.
-    """
-    questions = _questions(recipe, data, split)
-    if on == "bundle":
-        return _evaluate_bundle(ModelFolder(folder).require_bundle(), questions, split)
-    loaded = load_reader(ModelFolder(folder).require_run())
-    return _judge(loaded, _fitting(loaded, questions), split)
-
-
-def load(checkpoint: str | Path) -> LoadedReader:
-    """The reader in run/, a folder, or a hub id. Raises CheckpointError."""
-    return load_reader(checkpoint)
-
-
-def recipe_examples(recipe: Recipe, loaded: LoadedReader, split: str) -> QuestionExamples:
-    """A split of the recipe's data, judged by F1. Raises DataError."""
-    return reader_examples(loaded, _fitting(loaded, _questions(recipe, None, split)))
-
-
-def data_examples(settings: DataSettings, loaded: LoadedReader, split: str) -> QuestionExamples:
-    """A split of other data, or its only one, judged by F1. Raises DataError."""
-    return reader_examples(loaded, _fitting(loaded, load_question_split(settings, split)))
-
-
-def sample_examples(loaded: LoadedReader) -> QuestionExamples:
-    """Some questions about texts, without answers, where no data was named."""
-    return QuestionExamples(
-        loaded=loaded, inputs=[{"question": "What is it?", "context": text} for text in SAMPLE_TEXTS]
-    )
-
-
-def inputs(recipe: Recipe, split: str) -> Sequence[dict[str, str]]:
-    """The questions and contexts of a split of the recipe's data. Raises DataError."""
-    return _questions(recipe, None, split).inputs
-
-
-def _questions(recipe: Recipe, data: DataSettings | None, split: str) -> QuestionSplit:
-    """A split of `data`, or of the recipe's own."""
-    if data is not None:
-        return load_question_split(data, split)
-    return load_question_data(recipe.data).split(split)
-
-
-def _judge(loaded: LoadedReader, questions: QuestionSplit, split: str) -> Evaluation:
-    examples = reader_examples(loaded, questions)
-    spans = examples.spans(compute_outputs(loaded, examples.rows))
-    return _evaluation(questions, split, spans, loaded.no_answer_threshold, on="run")
-
-
-def _evaluate_bundle(bundle: Path, questions: QuestionSplit, split: str) -> Evaluation:
-    manifest = Manifest.read(bundle)
-    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
-    asked = [manifest.input.prefix + one.question for one in questions.examples]
-    encoded = tokenizer.encode_batch(asked, add_special_tokens=False)
-    with ftool_runtime.load(bundle, profile="throughput") as model:
-        assert isinstance(model, Reader)
-        questions = without_long_questions(
-            questions, [len(one.ids) for one in encoded], model.longest_question
-        )
-        spans = model.spans(questions.inputs)
-        return _evaluation(questions, split, spans, model.no_answer_threshold, on="bundle")
-
-
-def _evaluation(
-    questions: QuestionSplit,
-    split: str,
-    spans: Sequence[Spans],
-    threshold: float | None,
-    *,
-    on: Literal["run", "bundle"],
-) -> Evaluation:
-    judged = judged_answers(questions, spans)
-    return Evaluation(
-        task=NAME,
-        on=on,
-        split=split,
-        examples=len(questions),
-        metrics=question_metrics(judged, threshold),
-        outcomes=partial(question_outcomes, judged, threshold),
-        rows=questions.table,
-        predictions=partial(_predictions, questions, spans, threshold),
-    )
-
-
-def _predictions(
-    questions: QuestionSplit, spans: Sequence[Spans], threshold: float | None
-) -> list[dict[str, Any]]:
-    """The answer to each question, None where there is none, beside those that count as right."""
-    rows = []
-    for asked, found in zip(questions.examples, spans, strict=True):
-        answer = read_answer(asked.context, found, threshold)
-        row: dict[str, Any] = {
-            "id": asked.id,
-            "question": asked.question,
-            "answer": answer.text,
-            "start": answer.start,
-        }
-        row |= {"end": answer.end, "score": answer.score, "answers": list(asked.answers)}
-        if found.best:  # what would be the answer at another threshold
-            best = found.best[0]
-            row["best"] = {
-                "answer": asked.context[best.start : best.end],
-                "start": best.start,
-                "end": best.end,
-            }
-            row["margin"] = found.margin
-        rows.append(row)
-    return rows
-
-
-def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
-    settings = recipe.train
-    loaded = create_reader(
-        resolve_base(recipe.base),
-        max_length=settings.max_length_for(recipe.task),
-        stride=settings.stride_for(recipe.task),
-        max_answer_length=settings.max_answer_length_for(recipe.task),
-        base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
-    )
-    loaded.model.to(device_name())
-    return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
-
-
-def _fitting(loaded: LoadedReader, questions: QuestionSplit) -> QuestionSplit:
-    """The questions that leave their contexts room in a window."""
-    lengths = question_lengths(loaded, [one.question for one in questions.examples])
-    return without_long_questions(questions, lengths, longest_question(loaded))
-
-
-def _identity(recipe: Recipe, data: QuestionData) -> dict[str, Any]:
-    return identity(recipe, training=data.sha256, validation=question_fingerprint(data.validation.examples))
-
-
-def _describe(data: QuestionData) -> dict[str, Any]:
+def _defaults(recipe: Sections) -> Mapping[str, Any]:
+    longest = chosen(recipe.train.max_length, _WINDOW)
+    stride = chosen(recipe.train.stride, longest // 3)
     return {
-        "sha256": data.sha256,
-        "examples": {name: len(data.split(name)) for name in SPLITS},
-        "unanswerable": {name: sum(not one.answers for one in data.split(name).examples) for name in SPLITS},
-        "notes": list(data.notes),
-        "warnings": list(data.warnings),
+        "train.max_length": longest,
+        "train.stride": stride,
+        "train.max_answer_length": min(_ANSWER, stride + 1),
     }
+
+
+def _check(recipe: Sections) -> None:
+    check_stride(recipe)
+    answer, stride = recipe.train.max_answer_length, recipe.train.stride
+    if answer > stride + 1:
+        raise RecipeError(
+            f"train.max_answer_length must be at most train.stride + 1, or answers between two windows are lost, got "
+            f"{answer} and {stride}; raise train.stride or lower train.max_answer_length"
+        )
+
+
+TASK = Task(
+    name="question-answering",
+    settings=frozenset(
+        {
+            "data.question",
+            "data.context",
+            "data.answers",
+            "data.answer_start",
+            "train.stride",
+            "train.max_answer_length",
+        }
+    ),
+    defaults=_defaults,
+    check=_check,
+    methods=("full", "lora"),
+    implementation="ftool.tasks.question_answering_work",
+)

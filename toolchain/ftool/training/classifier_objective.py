@@ -10,7 +10,7 @@ from torch import Tensor
 from ftool.data.types import ClassificationData
 from ftool.evaluation.metrics.calibration import tune_thresholds
 from ftool.evaluation.metrics.classification import main_score
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
 from ftool_runtime.models.classifier import probabilities

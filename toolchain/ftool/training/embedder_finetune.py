@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ftool.data.similarity import SimilarityData, SimilaritySplit
 from ftool.evaluation.metrics.embeddings import Vectors, embedding_metrics, judged_texts
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.embedder_loss import columns, loss_name, make_loss, score_scale
 from ftool.training.hardware import device_name
 from ftool.training.loop import (

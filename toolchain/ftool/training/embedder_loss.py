@@ -8,7 +8,7 @@ from sentence_transformers.util import cos_sim, dot_score
 
 from ftool.data.similarity import SimilarityKind, SimilaritySplit
 from ftool.data.types import DataError
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 
 _CACHED_FROM = (

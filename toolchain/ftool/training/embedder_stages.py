@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ftool.data.similarity import SimilarityData
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.embedder_finetune import finetune_embedder
 from ftool.training.lora import add_adapters, merge_adapters
 from ftool_export.checkpoints.embedder import LoadedEmbedder

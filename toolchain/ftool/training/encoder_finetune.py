@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.encoder_rows import EncoderRows
 from ftool.training.loop import Measure, Measured, callbacks, keep_best, trainer_arguments
 from ftool.training.lora import add_adapters, merge_adapters

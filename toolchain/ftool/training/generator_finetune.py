@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.generator_rows import TokenRow
 from ftool.training.loop import FinetuneResult, Measure, Measured, callbacks, keep_best, trainer_arguments
 from ftool.training.token_batches import PairRows, joined

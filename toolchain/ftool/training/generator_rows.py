@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ftool.data.generation import Example
-from ftool.recipe.tasks import default_max_length
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import tokenize_chats, tokenize_sources
@@ -13,6 +12,7 @@ from ftool_export.checkpoints.languages import first_token
 
 log = logging.getLogger(__name__)
 
+_PIECE = 512  # tokens of plain text that are learnt together, unless training says otherwise
 _UNCUT = 10_000_000  # tokens: more than any text has
 
 
@@ -59,7 +59,7 @@ def tokenize_examples(
     takes the model's own, and for plain text, of which a long context would make one piece, the task's at most.
     """
     if max_length is None and is_plain_text(examples):
-        max_length = default_max_length(loaded.task)
+        max_length = _PIECE
     if max_length is not None:
         loaded = replace(loaded, max_length=min(max_length, loaded.max_length))
     if is_plain_text(examples):

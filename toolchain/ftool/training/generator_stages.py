@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftool.recipe.settings import Recipe
+from ftool.recipe.sections import Sections
 from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_finetune import finetune_generator
 from ftool.training.generator_rows import TokenRow, TokenRows
@@ -25,7 +25,7 @@ def train_generator(
     loaded: LoadedGenerator,
     train: TokenRows,
     validation: JudgedSplit,
-    recipe: Recipe,
+    recipe: Sections,
     *,
     metric: str,
     keep_start: bool,

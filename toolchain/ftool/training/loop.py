@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.checkpoints import MarkComplete
 from ftool.training.distributed import process_count
 from ftool.training.encoder_rows import LikeLengths

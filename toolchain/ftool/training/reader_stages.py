@@ -8,7 +8,7 @@ from torch import nn
 
 from ftool.data.questions import QuestionData
 from ftool.evaluation.metrics.answers import tune_threshold
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.encoder_finetune import train_encoder
 from ftool.training.reader_objective import (
     TrainedReader,

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from transformers import set_seed
 
 from ftool.evaluation.results import TrainReport
-from ftool.recipe.settings import Recipe
+from ftool.recipe.sections import Sections
 from ftool.training import checkpoints
 from ftool.training.distributed import is_main_process, main_process_first, process_count
 from ftool.training.errors import TrainingError
@@ -69,7 +69,7 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def identity(recipe: Recipe, *, training: str, validation: str) -> dict[str, Any]:
+def identity(recipe: Sections, *, training: str, validation: str) -> dict[str, Any]:
     """What must be the same for a run to be resumed; `training` and `validation` are hashes of the data."""
     settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
     return {
@@ -107,7 +107,7 @@ def account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
     }
 
 
-def prepare(recipe: Recipe) -> None:
+def prepare(recipe: Sections) -> None:
     """Settle threads, precision and random numbers. Raises TrainingError for bf16 where it is not to be had."""
     use_threads(recipe.train.threads)
     use_bf16(recipe.train.bf16)

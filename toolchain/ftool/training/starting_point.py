@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from ftool.bases import BASES, SCRATCH, resolve_base
+from ftool.bases import BASES, resolve_base
 from ftool.data.generation import GenerationData
-from ftool.recipe.settings import Recipe
+from ftool.recipe.sections import SCRATCH, Sections
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import is_chat
 from ftool.training.hardware import device_name
@@ -14,7 +14,7 @@ from ftool_export.checkpoints.languages import answer_in, set_to_languages
 from ftool_runtime.bundle.manifest import Languages
 
 
-def starting_point(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
+def starting_point(recipe: Sections, data: GenerationData) -> LoadedGenerator:
     """The recipe's base, set to its lengths, prefix, languages and generation settings, on the training device.
 
     Raises FtoolError where the base can't be read or doesn't fit the task or its languages.
@@ -27,7 +27,7 @@ def starting_point(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _from_checkpoint(recipe: Recipe) -> LoadedGenerator:
+def _from_checkpoint(recipe: Sections) -> LoadedGenerator:
     loaded = load_generator(resolve_base(recipe.base), recipe.task)
     data = recipe.data
     loaded = set_to_languages(loaded, data.source_language, data.target_language, data.prefix)
@@ -39,7 +39,7 @@ def _from_checkpoint(recipe: Recipe) -> LoadedGenerator:
         )
     longest = loaded.max_length  # a decoder's context stays its own; training alone cuts its texts
     if loaded.family == "encoder-decoder":
-        longest = min(recipe.train.max_length_for(recipe.task), longest)
+        longest = min(recipe.train.max_length, longest)
     return replace(
         loaded,
         base=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
@@ -47,7 +47,7 @@ def _from_checkpoint(recipe: Recipe) -> LoadedGenerator:
     )
 
 
-def _from_scratch(recipe: Recipe, data: GenerationData) -> LoadedGenerator:
+def _from_scratch(recipe: Sections, data: GenerationData) -> LoadedGenerator:
     examples = data.train.examples
     turns = [message.content for example in examples for message in example.messages or ()]
     loaded = create_scratch(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ftool.data.tagged_text import TaggedData
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.encoder_finetune import train_encoder
 from ftool.training.tagger_objective import TrainedTagger, judged_texts, measure_on_validation
 from ftool.training.tagger_rows import TaggedRows, warn_of_entities

@@ -17,7 +17,7 @@ from ftool.evaluation.bias.choosing import (
 )
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings
-from ftool.recipe.settings import Recipe
+from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
 

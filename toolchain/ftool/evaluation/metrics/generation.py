@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from ftool.evaluation.languages import Writing, sentences, units, writing_of
 from ftool.evaluation.results import Metrics
-from ftool.recipe.settings import Recipe
-from ftool.recipe.tasks import METRICS
+from ftool.recipe.sections import Sections
 from ftool_runtime.errors import InputError
 
 ANSWER_MARK = "####"  # before the final number, as gsm8k writes it
@@ -26,9 +25,10 @@ _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
-def main_metric_of(recipe: Recipe) -> str:
+def main_metric_of(recipe: Sections) -> str:
     """The metric that decides between checkpoints, precisions and bundles: the recipe's, or the task's own."""
-    return recipe.train.metric or METRICS[recipe.task].default
+    assert recipe.train.metric is not None, "the task's row has one"
+    return str(recipe.train.metric)
 
 
 def score_called(name: str, metrics: Metrics) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ftool.recipe.settings import TrainSettings
+from ftool.recipe.sections import TrainSettings
 from ftool.training.head.fit import HeadResult, HeadTrial, LabelledFeatures, choose, head_logits
 from ftool.training.losses import ClassificationLoss
 

@@ -16,8 +16,8 @@ from transformers import (
     T5Config,
 )
 
-from ftool.bases import SCRATCH, resolve_base
-from ftool.recipe.settings import TrainSettings
+from ftool.bases import resolve_base
+from ftool.recipe.sections import SCRATCH, TrainSettings
 from ftool.training.errors import TrainingError
 from ftool.training.scratch.tokenizer import learn_tokenizer
 from ftool_export.checkpoints.generator import LoadedGenerator
@@ -128,7 +128,7 @@ def create_scratch(
     for a name that there is not, and TrainingError for one of another kind than the task needs.
     """
     family, size = _find(base, task)
-    longest = settings.max_length_for(task)
+    longest = settings.max_length
     tokenizer = learn_tokenizer(
         [text for text in (*sources, *targets) if text],
         kind=settings.tokenizer,

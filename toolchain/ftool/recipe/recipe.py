@@ -1,0 +1,114 @@
+"""Recipes: all that makes a model, read from TOML, overridden, completed by task and base, and checked."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ftool.recipe import toml
+from ftool.recipe.errors import SOME_TASKS, RecipeError, require
+from ftool.recipe.override import apply_overrides
+from ftool.recipe.paths import anchored, relative_to
+from ftool.recipe.schema import build, field_types, marked
+from ftool.recipe.sections import SCRATCH, Sections, default, is_default
+from ftool.tasks.base import Task, listed
+from ftool.tasks.table import find_task, tasks_using
+from ftool_runtime.errors import InputError
+
+_SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # random weights have further to go
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Sections):
+    """All that makes a model: task, base model, data, training and export.
+
+    A setting that nobody chose holds the default of this task and base, whatever else was chosen; `is_default` tells
+    the two apart, and another task or base replaces defaults alone. Paths in memory are relative to the working
+    directory, in a file to the file's own folder. Raises RecipeError for an unknown task, for settings that do not go
+    together, and for a setting that was chosen and that the task does not use.
+    """
+
+    def __post_init__(self) -> None:
+        require(self.base.strip() != "", "base", "a hub id, a folder, or a name such as minilm", self.base)
+        row = self.row
+        _complete(self, row)
+        for path, value, usual in _settings(self):
+            if not is_default(value) and value != usual and (tasks := _only_for(path)) and not row.uses(path):
+                remedy = row.instead.get(path, "leave it out")
+                raise RecipeError(f"{path} is for {listed(tasks)}, and the task is {row.name}; {remedy}")
+        row.check(self)
+        row.check_method(self)
+
+    @property
+    def row(self) -> Task:
+        """The task's row. Raises RecipeError, which suggests the nearest name."""
+        try:
+            return find_task(self.task)
+        except InputError as error:
+            raise RecipeError(str(error)) from None
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        """The recipe in the TOML file `path`. Raises RecipeError naming the file, the key and the remedy."""
+        try:
+            return anchored(build(cls, toml.read(path)), path.parent)
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from error
+
+    def write(self, path: Path) -> None:
+        """Write the recipe as TOML, every setting of its task explained; the file is replaced whole or not at all."""
+        toml.write(relative_to(self, path.parent), path, lambda key: not _only_for(key) or self.row.uses(key))
+
+    def with_overrides(self, assignments: list[str] | tuple[str, ...]) -> "Recipe":
+        """The recipe with settings such as `train.learning_rate=3e-5` replaced."""
+        return apply_overrides(self, assignments)
+
+    def with_data(self, **changes: Any) -> "Recipe":
+        """The recipe with fields of its data settings replaced."""
+        return replace(self, data=replace(self.data, **changes))
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """`recipe` with settings replaced by path, such as "train.max_length"."""
+    tables = _by_table(values)
+    changed = {table: replace(getattr(recipe, table), **fields) for table, fields in tables.items()}
+    return replace(recipe, **changed)
+
+
+def _complete(recipe: Recipe, row: Task) -> None:
+    """Put the defaults of task and base in place of the values that nobody chose."""
+    known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}
+    if row.metrics:
+        known["train.metric"] = row.metrics[0]
+    if recipe.base.startswith(SCRATCH):
+        known |= _SCRATCH_DEFAULTS
+    changed = {path: known.get(path, usual) for path, value, usual in _settings(recipe) if is_default(value)}
+    for table, fields in _by_table(changed).items():
+        values = {name: None if value is None else default(value) for name, value in fields.items()}
+        object.__setattr__(recipe, table, replace(getattr(recipe, table), **values))
+
+
+def _by_table(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        table, _, name = path.partition(".")
+        tables.setdefault(table, {})[name] = value
+    return tables
+
+
+def _settings(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
+    """Path, value and usual default of every setting in the recipe's tables."""
+    for table in dataclasses.fields(recipe):
+        settings = getattr(recipe, table.name)
+        if dataclasses.is_dataclass(settings):
+            for field in dataclasses.fields(settings):
+                yield f"{table.name}.{field.name}", getattr(settings, field.name), field.default
+
+
+def _only_for(path: str) -> tuple[str, ...]:
+    """The tasks that a setting or a table is for; none if it is for all."""
+    table, _, name = path.partition(".")
+    kind = field_types(Sections)[table]
+    limited = marked(Sections, table, SOME_TASKS) or (name and marked(kind, name, SOME_TASKS))
+    return tasks_using(path) if limited else ()

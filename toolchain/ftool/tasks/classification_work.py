@@ -1,0 +1,276 @@
+"""Text classification: from a recipe to run/, and the metrics of run/ or a bundle on labelled texts."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+import ftool_runtime
+from ftool.bases import BASES, resolve_base
+from ftool.data.load import load_dataset, load_split
+from ftool.data.split_names import SPLITS
+from ftool.data.types import ClassificationData, DataError, Split
+from ftool.evaluation.metrics.classification import classification_metrics
+from ftool.evaluation.metrics.classification_per_example import classification_outcomes, number_outcomes
+from ftool.evaluation.per_example import Outcomes
+from ftool.evaluation.results import Evaluation, TrainReport
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.classification_judging import data_examples, recipe_examples
+from ftool.training.classifier_objective import Objective
+from ftool.training.classifier_stages import train_head, train_weights
+from ftool.training.losses import encode_targets
+from ftool.training.runs import checkpointed, circumstances, identity, keep_run, prepare
+from ftool.workspace import ModelFolder
+from ftool_export.checkpoints.classifier import (
+    LoadedClassifier,
+    create_classifier,
+    load_classifier,
+    save_classifier,
+)
+from ftool_export.checkpoints.classifier_inference import compute_logits, count_truncated
+from ftool_export.examples.classification import ClassificationExamples
+from ftool_export.graph.probes import SAMPLE_TEXTS
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import TOKENIZER_FILE
+
+log = logging.getLogger(__name__)
+
+NAME = "text-classification"
+
+__all__ = [
+    "data_examples",
+    "evaluate",
+    "inputs",
+    "load",
+    "recipe_examples",
+    "sample_examples",
+    "train",
+]
+
+
+def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
+    """Train a classifier as `recipe` says and put it in the model folder's run/, with metrics.json.
+
+    Raises FtoolError where recipe, data, base model or checkpoints don't allow it.
+    """
+    began = time.monotonic()
+    prepare(recipe)
+    data = load_dataset(recipe.data, recipe.task)
+    objective = Objective(data, recipe.train)
+    loaded = _new_classifier(recipe, data)
+    head, start_head = train_head(loaded, objective)
+    tuned = None
+    if recipe.train.method != "head":
+        with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+            tuned = train_weights(loaded, objective, start_head, partial, resume_from)
+    logits = compute_logits(loaded, data.validation.inputs)
+    loaded = replace(loaded, thresholds=objective.thresholds(logits))
+    report = TrainReport(
+        validation=judge(loaded, logits, data.validation, "validation"),
+        test=judge(loaded, compute_logits(loaded, data.test.inputs), data.test, "test"),
+        training=_account(head, tuned, examples=len(data.train), seconds=time.monotonic() - began),
+        recipe=asdict(recipe),
+        data=_describe(loaded, data),
+    )
+    keep_run(folder, report, lambda run: save_classifier(loaded, run))
+    return report
+
+
+def evaluate(
+    recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
+) -> Evaluation:
+    """The metrics of the model folder's run/ or bundle/ on a split of `data`, or of the recipe's own.
+
+    Raises FtoolError where either is missing or a label is one that the model does not know.
+    """
+    if on == "bundle":
+        return _evaluate_bundle(recipe, ModelFolder(folder).require_bundle(), data, split)
+    loaded = load_classifier(ModelFolder(folder).require_run())
+    examples = labelled_examples(recipe, data, split, loaded)
+    _warn_of_cut(count_truncated(loaded, examples.inputs), examples, split, loaded.max_length)
+    return judge(loaded, compute_logits(loaded, examples.inputs), examples, split)
+
+
+def load(checkpoint: str | Path) -> LoadedClassifier:
+    """The classifier in run/, a folder, or a hub id. Raises CheckpointError."""
+    return load_classifier(checkpoint)
+
+
+def sample_examples(loaded: LoadedClassifier) -> ClassificationExamples:
+    """Some texts without labels, where no data was named."""
+    if not loaded.pairs:
+        return ClassificationExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
+    others = (*SAMPLE_TEXTS[1:], SAMPLE_TEXTS[0])
+    both = zip(SAMPLE_TEXTS, others, strict=True)
+    return ClassificationExamples(loaded=loaded, inputs=[{"text": a, "text_pair": b} for a, b in both])
+
+
+def inputs(recipe: Recipe, split: str) -> Sequence[Any]:
+    """The texts, or the pairs, of a split of the recipe's data. Raises DataError."""
+    return load_dataset(recipe.data, recipe.task).split(split).inputs
+
+
+class Answers(Protocol):
+    """What decides how examples are read for a model that is trained already: a checkpoint's facts, or a manifest's."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the logits; none with `regression`."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text has any number of labels."""
+
+    @property
+    def regression(self) -> bool:
+        """Whether the answer is one number."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether an input is two texts."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """Several labels a text: the probability from which each applies."""
+
+
+def labelled_examples(recipe: Recipe, data: DataSettings | None, split: str, model: Answers) -> Split:
+    """A split of `data`, or of the recipe's own, with its labels numbered as the model numbers them.
+
+    Raises DataError where the model does not know a label.
+    """
+    if data is not None:
+        return load_split(
+            data,
+            model.labels,
+            multi_label=model.multi_label,
+            regression=model.regression,
+            pairs=model.pairs,
+            split=split,
+        )
+    own = load_dataset(recipe.data, recipe.task)
+    kinds = [(one.multi_label, one.regression, one.pairs) for one in (own, model)]
+    if own.label_names != model.labels or kinds[0] != kinds[1]:
+        raise DataError(
+            f"{recipe.data.path}: its labels are not those that the model was trained for; "
+            "train it again, or name other data with --data"
+        )
+    return own.split(split)
+
+
+def judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
+    """The metrics of run/'s `logits` (examples, labels) on the examples of the split called `split`."""
+    return _evaluation(logits, examples, split, loaded, on="run")
+
+
+def _evaluation(
+    logits: NDArray[np.float32],
+    examples: Split,
+    split: str,
+    model: Answers,
+    *,
+    on: Literal["run", "bundle"],
+) -> Evaluation:
+    kind = {"multi_label": model.multi_label, "regression": model.regression}
+    targets = encode_targets(examples.labels, len(model.labels), **kind).numpy()
+    judged: Callable[..., Outcomes] = number_outcomes
+    if not model.regression:
+        judged = partial(classification_outcomes, multi_label=model.multi_label, thresholds=model.thresholds)
+    return Evaluation(
+        task=NAME,
+        on=on,
+        split=split,
+        examples=len(examples),
+        metrics=classification_metrics(logits, targets, model.labels, thresholds=model.thresholds, **kind),
+        outcomes=partial(judged, logits, targets),
+        rows=examples.table,
+    )
+
+
+def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, split: str) -> Evaluation:
+    manifest = Manifest.read(bundle)
+    examples = labelled_examples(recipe, data, split, manifest)
+    with ftool_runtime.load(bundle, profile="throughput") as model:
+        logits = model.logits(examples.inputs)
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
+    texts = [manifest.input.prefix + text for text in examples.texts]
+    given = texts if examples.pairs is None else list(zip(texts, examples.pairs, strict=True))
+    cut = sum(len(one.ids) > manifest.input.max_length for one in tokenizer.encode_batch(given))
+    _warn_of_cut(cut, examples, split, manifest.input.max_length)
+    return _evaluation(logits, examples, split, manifest, on="bundle")
+
+
+def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
+    validation = json.dumps([data.validation.inputs, data.validation.labels]).encode()
+    return identity(recipe, training=data.sha256, validation=sha256(validation).hexdigest())
+
+
+def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifier:
+    pooling = recipe.train.pooling
+    assert pooling != "last"  # the recipe refuses it
+    loaded = create_classifier(
+        resolve_base(recipe.base),
+        data.label_names,
+        multi_label=data.multi_label,
+        regression=data.regression,
+        pairs=data.pairs,
+        pooling=pooling,
+        max_length=recipe.train.max_length,
+        base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
+    )
+    return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
+
+
+def _account(
+    head: dict[str, Any], tuned: dict[str, Any] | None, *, examples: int, seconds: float
+) -> dict[str, Any]:
+    """How training went: its stages, which weights were kept, and what it took."""
+    kept, speed = "the head on the frozen encoder", examples / head["seconds"]
+    if tuned is not None:
+        kept += ", which fine-tuning did not beat"
+        speed = tuned["examples_seen"] / tuned["seconds"]
+        if tuned["best_step"] > 0:
+            kept = f"update {tuned['best_step']} of {tuned['updates']}"
+    return {
+        "kept": kept,
+        "head": head,
+        "fine_tuning": tuned,
+        "seconds": seconds,  # of this call, features and evaluation included
+        "examples_per_second": speed,
+        **circumstances(),
+    }
+
+
+def _warn_of_cut(cut: int, examples: Split, split: str, max_length: int) -> None:
+    if cut:
+        log.warning(
+            "%d of %d %s texts have more than %d tokens and were cut; train.max_length sets how many",
+            cut,
+            len(examples),
+            split,
+            max_length,
+        )
+
+
+def _describe(loaded: LoadedClassifier, data: ClassificationData) -> dict[str, Any]:
+    """The data as plain JSON; says too how many texts are longer than the network reads."""
+    cut = {name: count_truncated(loaded, data.split(name).inputs) for name in SPLITS}
+    for name in SPLITS:
+        _warn_of_cut(cut[name], data.split(name), name, loaded.max_length)
+    return {
+        "sha256": data.sha256,
+        "examples": {name: len(data.split(name)) for name in SPLITS},
+        "texts_cut": cut,
+        "notes": list(data.notes),
+        "warnings": list(data.warnings),
+    }

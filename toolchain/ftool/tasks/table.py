@@ -1,0 +1,50 @@
+"""The table of tasks by name, and the hook that adds one."""
+
+import difflib
+
+from ftool.tasks.base import Task
+from ftool.tasks.classification import TASK as CLASSIFICATION
+from ftool.tasks.embedding import TASK as EMBEDDING
+from ftool.tasks.generation import SUMMARIZATION, TEXT_GENERATION, TRANSLATION
+from ftool.tasks.question_answering import TASK as QUESTION_ANSWERING
+from ftool.tasks.tagging import TASK as TAGGING
+from ftool_runtime.errors import InputError
+
+_TASKS = {
+    row.name: row
+    for row in (
+        CLASSIFICATION,
+        TAGGING,
+        QUESTION_ANSWERING,
+        EMBEDDING,
+        SUMMARIZATION,
+        TRANSLATION,
+        TEXT_GENERATION,
+    )
+}
+
+
+def find_task(name: str) -> Task:
+    """The row of the task called `name`. Raises InputError, which suggests the nearest name."""
+    if name not in _TASKS:
+        near = difflib.get_close_matches(name, _TASKS, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"known tasks are {', '.join(_TASKS)}"
+        raise InputError(f'task "{name}" is not one that ftool knows; {remedy}')
+    return _TASKS[name]
+
+
+def task_names() -> tuple[str, ...]:
+    """The names of all tasks."""
+    return tuple(_TASKS)
+
+
+def tasks_using(path: str) -> tuple[str, ...]:
+    """The names of the tasks that use a setting, such as "train.pooling"."""
+    return tuple(row.name for row in _TASKS.values() if row.uses(path))
+
+
+def register(row: Task) -> None:
+    """Add a task of your own, before a recipe names it. Raises InputError if the name is taken by another row."""
+    if _TASKS.get(row.name, row) is not row:
+        raise InputError(f"there is a task {row.name!r} already; give yours another name")
+    _TASKS[row.name] = row
