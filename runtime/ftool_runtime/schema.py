@@ -1,86 +1,196 @@
-"""Reading fields of a JSON object with their types checked: an error names the field and what stood there."""
+"""Build frozen dataclasses from plain JSON or TOML values; the dataclasses' annotations are the schema.
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar, cast
+One reader serves the manifest and its contracts, golden answers, and recipes. Every error names the value's whole path
+(such as `input.max_length` or `labels[2]`), what must stand there and what stood there instead.
+"""
 
-from ftool_runtime.errors import BundleError
+import dataclasses
+import math
+import re
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from ftool_runtime.errors import BundleError, FtoolError, nearest
 
 T = TypeVar("T")
 
-_TYPE_NAMES = {
+_NAMES: Final[Mapping[Any, str]] = {
     str: "a string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    dict: "an object",
 }
+_PLURALS: Final[Mapping[Any, str]] = {str: "strings", int: "whole numbers", float: "numbers"}
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST_SHOWN: Final = 60  # characters of a value in a message
+_WRITTEN: Final = "written"  # key of a field's metadata
 
 
-class Fields:
-    """The fields of one JSON object. Keys that nobody asks for are ignored: later versions may add them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Builds dataclasses from the values of one kind of file.
 
-    def __init__(self, value: object, where: str) -> None:
-        """Wrap `value`, found at `where` (a key path, for messages). Raises BundleError if not an object."""
-        if not isinstance(value, dict):
-            raise BundleError(f"{where} must be an object, got {_shown(value)}")
-        self._values: Mapping[str, object] = value
-        self.where = where
+    Attributes:
+        error: class of the errors raised.
+        unknown: "refuse" raises for a key that no field has, and suggests the nearest one; "ignore" skips it, so that
+            later versions can add fields.
+        table: what the format calls a mapping; `{at}` stands for its path.
+    """
 
-    def required(self, key: str, kind: type[T]) -> T:
-        """The value at `key`. Raises BundleError where it is missing or not of type `kind`."""
-        if key not in self._values:
-            raise BundleError(f"{self.where} lacks {key!r}")
-        return _checked(self._values[key], kind, f"{self.where}: {key!r}")
+    error: type[FtoolError]
+    unknown: Literal["refuse", "ignore"] = "refuse"
+    table: str = "an object"
 
-    def optional(self, key: str, kind: type[T]) -> T | None:
-        """The value at `key`; None where it is missing or null. Raises BundleError on another type."""
-        value = self._values.get(key)
-        return None if value is None else _checked(value, kind, f"{self.where}: {key!r}")
+    def build(self, kind: type[T], values: object, at: str = "") -> T:
+        """Return an instance of the dataclass `kind` made from a mapping of plain values.
 
-    def array(self, key: str, kind: type[T]) -> tuple[T, ...]:
-        """The array at `key`. Raises BundleError where it is missing or an element is not of type `kind`."""
-        values = self.required(key, cast(type[list[object]], list))
-        return tuple(_checked(v, kind, f"{self.where}: {key!r}[{i}]") for i, v in enumerate(values))
+        Supported annotations: str, int, float, bool, Any, Literal, None, unions of these, `tuple[X, ...]`,
+        `Mapping[str, X]` and further dataclasses. A null stands for a field's default, if None is not itself a value of
+        the field. A field made by `written` must be present although it has a default.
 
-    def optional_array(self, key: str, kind: type[T]) -> tuple[T, ...] | None:
-        """The array at `key`; None where it is missing or null."""
-        return None if self._values.get(key) is None else self.array(key, kind)
+        Args:
+            kind: the dataclass.
+            values: what the file holds for it.
+            at: path of `values` in the file; empty for the whole file.
 
-    def fields(self, key: str) -> "Fields":
-        """The object at `key`, wrapped likewise."""
-        if key not in self._values:
-            raise BundleError(f"{self.where} lacks {key!r}")
-        return Fields(self._values[key], f"{self.where}: {key!r}")
+        Raises:
+            the class `error`: a key is missing or unknown, or a value has the wrong type.
+        """
+        if not isinstance(values, Mapping):
+            raise self.error(self._message(at or "the content", self._table(at), values))
+        hints = field_types(kind)
+        if self.unknown == "refuse":
+            for key in values:
+                if key not in hints:
+                    raise self.error(unknown_key(join(at, key), hints, at))
+        given = {}
+        for field in dataclasses.fields(cast(Any, kind)):
+            name, hint = field.name, hints[field.name]
+            if name not in values or (values[name] is None and not accepts(hint, None)):
+                if is_required(field) or (field.metadata.get(_WRITTEN) and name not in values):
+                    raise self.error(f"{join(at, name)} is missing")
+            else:
+                given[name] = self.convert(values[name], hint, join(at, name))
+        return kind(**given)
 
-    def optional_fields(self, key: str) -> "Fields":
-        """The object at `key`, wrapped likewise; an empty one where it is missing or null."""
-        return Fields(self._values.get(key) or {}, f"{self.where}: {key!r}")
+    def convert(self, value: object, hint: Any, at: str) -> Any:
+        """Return `value` as the annotation `hint` has it. Raises the class `error`, naming the path `at`."""
+        for option in options(hint):
+            if accepts(option, value):
+                return self._converted(value, option, at)
+        raise self.error(self._message(at, self._described(hint, at), value) + _suggestion(value, hint))
 
-    def optional_object(self, key: str, build: Callable[["Fields"], T]) -> T | None:
-        """What `build` makes of the object at `key`; None where it is missing or null."""
-        return None if self._values.get(key) is None else build(self.fields(key))
+    def _converted(self, value: Any, option: Any, at: str) -> Any:
+        if dataclasses.is_dataclass(option):
+            return self.build(cast(type[Any], option), value, at)
+        if get_origin(option) is tuple:
+            item = get_args(option)[0]
+            return tuple(self.convert(each, item, f"{at}[{place}]") for place, each in enumerate(value))
+        if get_origin(option) is Mapping:
+            item = get_args(option)[1]
+            return {str(key): self.convert(each, item, join(at, key)) for key, each in value.items()}
+        return float(value) if option is float else value
 
-    def each(self, build: Callable[["Fields"], T]) -> dict[str, T]:
-        """What `build` makes of every value, by key; each value must be an object."""
-        return {key: build(Fields(value, f"{self.where}[{key!r}]")) for key, value in self._values.items()}
+    def _message(self, at: str, wanted: str, value: object) -> str:
+        return f"{at} must be {wanted}, got {show(value)}"
 
-    def mapping(self, kind: type[T]) -> dict[str, T]:
-        """The whole object, every value of type `kind`. Raises BundleError for one that is not."""
-        return {key: _checked(value, kind, f"{self.where}[{key!r}]") for key, value in self._values.items()}
+    def _table(self, at: str) -> str:
+        return self.table.format(at=at)
 
-    def plain(self) -> dict[str, object]:
-        """A copy of the whole object, unchecked."""
-        return dict(self._values)
+    def _described(self, hint: Any, at: str) -> str:
+        """What an annotation takes, in words."""
+        return " or ".join(
+            self._described_option(option, at) for option in options(hint) if option is not type(None)
+        )
+
+    def _described_option(self, option: Any, at: str) -> str:
+        origin, arguments = get_origin(option), get_args(option)
+        if origin is Literal:
+            return ("one of " if len(arguments) > 1 else "") + ", ".join(f'"{each}"' for each in arguments)
+        if origin is tuple:
+            return f"a list of {_PLURALS.get(arguments[0], 'lists or objects')}"
+        if origin is Mapping:
+            table = self._table(at)
+            return f"{table} of {_PLURALS[arguments[1]]}" if arguments[1] in _PLURALS else table
+        return _NAMES.get(option) or self._table(at)
 
 
-def _checked(value: object, kind: type[T], where: str) -> T:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return cast(T, float(value))
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise BundleError(f"{where} must be {_TYPE_NAMES.get(kind, 'an array')}, got {_shown(value)}")
-    return value
+JSON: Final = Builder(error=BundleError, unknown="ignore")  # of a bundle's files
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def written(default: T) -> T:
+    """Return a dataclass field that has a default for callers but must be present in every file."""
+    return dataclasses.field(default=default, metadata={_WRITTEN: True})
+
+
+def field_types(kind: type[Any]) -> Mapping[str, Any]:
+    """Return the name and resolved annotation of every field of a dataclass, in their order."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def is_required(field: "dataclasses.Field[Any]") -> bool:
+    """Return whether a field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def options(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union, or the annotation itself."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def accepts(hint: Any, value: object) -> bool:
+    """Return whether `value` is of an annotation's kind; what lists and mappings hold is not looked at.
+
+    True and false are not numbers, and neither are nan and infinity.
+    """
+    if hint is Any:
+        return True
+    if len(options(hint)) > 1:
+        return any(accepts(option, value) for option in options(hint))
+    origin = get_origin(hint)
+    if origin is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in get_args(hint))
+    if origin is tuple:
+        return isinstance(value, list | tuple)
+    if origin is Mapping or dataclasses.is_dataclass(hint):
+        return isinstance(value, Mapping)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is type(None):
+        return value is None
+    return type(value) is hint
+
+
+def show(value: object) -> str:
+    """Return a value as a message shows it: strings, true and false as JSON and TOML write them, long values cut."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+def unknown_key(path: str, known: Iterable[str], at: str) -> str:
+    """Return the message for a key that no field has: the nearest known one, or all of them."""
+    names: Sequence[str] = list(known)
+    near = nearest(path.rpartition(".")[2], names, cutoff=0.5)
+    remedy = f"did you mean {join(at, near)}?" if near else f"known are {', '.join(names)}"
+    return f"{path} is not a setting; {remedy}"
+
+
+def join(at: str, key: str) -> str:
+    """Return a key's whole path, such as `train.learning_rate`; a key with other characters stands in quotes."""
+    key = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
+    return f"{at}.{key}" if at else key
+
+
+def _suggestion(value: object, hint: Any) -> str:
+    choices = [
+        choice for option in options(hint) if get_origin(option) is Literal for choice in get_args(option)
+    ]
+    near = nearest(value, map(str, choices), cutoff=0.5) if isinstance(value, str) and choices else None
+    return f'; did you mean "{near}"?' if near else ""

@@ -14,7 +14,7 @@ from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import Question, QuestionSplit
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import build
+from ftool.recipe.schema import SETTINGS
 from ftool.tasks import question_answering_work as question_answering
 from ftool.tasks.work import get_task
 from ftool.training.reader_objective import reader_examples, span_loss
@@ -37,7 +37,7 @@ def recipe(base: Path, data: Path, **train: Any) -> Recipe:
     settings = {"max_length": 24, "stride": 6, "max_answer_length": 4, "epochs": 6, "batch_size": 16}
     settings |= {"learning_rate": 3e-3, "threads": 1}
     values = {"task": "question-answering", "base": str(base), "data": {"path": str(data)}}
-    return build(Recipe, {**values, "train": settings | train})
+    return SETTINGS.build(Recipe, {**values, "train": settings | train})
 
 
 def test_windows_are_labelled_with_the_tokens_of_their_answer(reader: LoadedReader) -> None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import SOME_TASKS, RecipeError
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import explanation, field_types, marked
+from ftool.recipe.schema import explanation, marked
 from ftool.recipe.sections import ExportRecipe, GenerationSettings, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
 from ftool.tasks.table import find_task, task_names, tasks_using
+from ftool_runtime.schema import field_types
 
 GENERATION_TASKS = ("summarization", "translation", "text-generation")
 MINIMAL = '[data]\npath = "builtin:intents"\n'
@@ -38,9 +39,9 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         ("", "data is missing"),
         ("[data]\n", "data.path is missing"),
         (MINIMAL + "[train]\nlearning_rat = 1e-5\n", "did you mean train.learning_rate?"),
-        (MINIMAL + "[train]\nlr = 1e-5\n", "train.lr is no setting; known are method, samples"),
-        (MINIMAL + "[trian]\nepochs = 1\n", "trian is no setting; did you mean train?"),
-        (MINIMAL + 'column = "x"\n', "data.column is no setting; did you mean data.columns?"),
+        (MINIMAL + "[train]\nlr = 1e-5\n", "train.lr is not a setting; known are method, samples"),
+        (MINIMAL + "[trian]\nepochs = 1\n", "trian is not a setting; did you mean train?"),
+        (MINIMAL + 'column = "x"\n', "data.column is not a setting; did you mean data.columns?"),
         (MINIMAL + '[train]\nepochs = "3"\n', 'train.epochs must be a number, got "3"'),
         (MINIMAL + "[train]\nbatch_size = 1.5\n", "train.batch_size must be a whole number, got 1.5"),
         (MINIMAL + "[train]\nbatch_size = true\n", "train.batch_size must be a whole number, got true"),
@@ -50,7 +51,10 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         (MINIMAL + "[train]\nbf16 = 1\n", 'train.bf16 must be "auto" or true or false, got 1'),
         (MINIMAL + 'columns = "text,label"\n', "data.columns must be a list of strings"),
         (MINIMAL + "columns = []\n", "data.columns must be names that differ"),
-        (MINIMAL + "[train.class_weights]\nyes = 'heavy'\n", "train.class_weights must be"),
+        (
+            MINIMAL + "[train.class_weights]\nyes = 'heavy'\n",
+            'train.class_weights.yes must be a number, got "heavy"',
+        ),
         (MINIMAL + "[train.class_weights]\nyes = 0\n", "train.class_weights.yes must be above 0, got 0"),
         (MINIMAL + "[export]\nmax_drop = 1.5\n", "export.max_drop must be from 0 to 1, got 1.5"),
         (MINIMAL + "validation_fraction = 0.5\n", "data.validation_fraction must be above 0, below 0.5"),
@@ -368,7 +372,7 @@ def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
     [
         ("train.epochs", "key=value"),
         ("train.epoch=1", "did you mean train.epochs"),
-        ("epochs=1", "epochs is no setting"),
+        ("epochs=1", "epochs is not a setting"),
         ("train=1", "train is a table"),
         ("train.epochs.x=1", "train.epochs is not a table"),
         ("train.epochs=many", "train.epochs must be a number"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftool_runtime.errors import BundleError
-from ftool_runtime.schema import Fields
+from ftool_runtime.schema import written
 
 INPUT_NAMES: Final = ("input_ids", "attention_mask", "token_type_ids")
 FAMILIES: Final = ("encoder-decoder", "decoder")
@@ -26,8 +26,8 @@ class InputContract:
 
     names: tuple[str, ...]
     max_length: int
-    padding_side: str = "right"
-    pad_token_id: int = 0
+    padding_side: str = written("right")
+    pad_token_id: int = written(0)
     pad_token_type_id: int = 0
     prefix: str = ""
 
@@ -40,18 +40,6 @@ class InputContract:
         check_names("input.padding_side", (self.padding_side,), ("right",))
         if min(self.pad_token_id, self.pad_token_type_id) < 0:
             raise BundleError(f"input.pad_token_id must not be negative, got {self.pad_token_id}")
-
-    @classmethod
-    def read(cls, fields: Fields) -> "InputContract":
-        """That of a parsed manifest. Raises BundleError on a missing or mistyped field."""
-        return cls(
-            names=fields.array("names", str),
-            max_length=fields.required("max_length", int),
-            padding_side=fields.required("padding_side", str),
-            pad_token_id=fields.required("pad_token_id", int),
-            pad_token_type_id=fields.optional("pad_token_type_id", int) or 0,
-            prefix=fields.optional("prefix", str) or "",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +77,6 @@ class Languages:
                     f"languages.{where} is {code!r}, which is not among {', '.join(sorted(known))}"
                 )
 
-    @classmethod
-    def read(cls, fields: Fields) -> "Languages":
-        """That of a parsed manifest. Raises BundleError on a missing or mistyped field."""
-        return cls(
-            source=fields.optional("source", str),
-            target=fields.optional("target", str),
-            source_tokens=fields.optional_fields("source_tokens").mapping(int),
-            target_tokens=fields.optional_fields("target_tokens").mapping(int),
-            target_prefixes=fields.optional_fields("target_prefixes").mapping(str),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationContract:
@@ -114,7 +91,7 @@ class GenerationContract:
     """
 
     family: str
-    caches: str = "in_place"
+    caches: str = written("in_place")
     max_length: int | None = None
     languages: Languages | None = None
 
@@ -123,16 +100,6 @@ class GenerationContract:
         check_names("generation.caches", (self.caches,), CACHES)
         if self.max_length is not None and self.max_length < 2:
             raise BundleError(f"generation.max_length must be at least 2, got {self.max_length}")
-
-    @classmethod
-    def read(cls, fields: Fields) -> "GenerationContract":
-        """That of a parsed manifest. Raises BundleError on a missing or mistyped field."""
-        return cls(
-            family=fields.required("family", str),
-            caches=fields.required("caches", str),
-            max_length=fields.optional("max_length", int),
-            languages=fields.optional_object("languages", Languages.read),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +113,8 @@ class QuestionContract:
             given, as logits; None where the model knows no questions without an answer.
     """
 
-    stride: int = 128
-    max_answer_length: int = 30
+    stride: int = written(128)
+    max_answer_length: int = written(30)
     no_answer_threshold: float | None = None
 
     def __post_init__(self) -> None:
@@ -155,15 +122,6 @@ class QuestionContract:
             raise BundleError(f"questions.stride must not be negative, got {self.stride}")
         if self.max_answer_length < 1:
             raise BundleError(f"questions.max_answer_length must be at least 1, got {self.max_answer_length}")
-
-    @classmethod
-    def read(cls, fields: Fields) -> "QuestionContract":
-        """That of a parsed manifest. Raises BundleError on a missing or mistyped field."""
-        return cls(
-            stride=fields.required("stride", int),
-            max_answer_length=fields.required("max_answer_length", int),
-            no_answer_threshold=fields.optional("no_answer_threshold", float),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,18 +133,13 @@ class EntityContract:
         aggregation: how the tokens of a word, and the words of an entity, are joined, unless a call says otherwise.
     """
 
-    stride: int = 32
-    aggregation: str = "first"
+    stride: int = written(32)
+    aggregation: str = written("first")
 
     def __post_init__(self) -> None:
         if self.stride < 0:
             raise BundleError(f"entities.stride must not be negative, got {self.stride}")
         check_names("entities.aggregation", (self.aggregation,), AGGREGATIONS)
-
-    @classmethod
-    def read(cls, fields: Fields) -> "EntityContract":
-        """That of a parsed manifest. Raises BundleError on a missing or mistyped field."""
-        return cls(stride=fields.required("stride", int), aggregation=fields.required("aggregation", str))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,17 +165,6 @@ class EmbeddingContract:
             raise BundleError(f"embedding.dimension must be at least 1, got {self.dimension}")
         check_names("embedding.pooling", (self.pooling,), POOLINGS)
         check_names("embedding.similarity", (self.similarity,), SIMILARITIES)
-
-    @classmethod
-    def read(cls, fields: Fields) -> "EmbeddingContract":
-        """That of a parsed manifest. Raises BundleError on a missing or mistyped field."""
-        return cls(
-            dimension=fields.required("dimension", int),
-            pooling=fields.required("pooling", str),
-            normalize=fields.required("normalize", bool),
-            prompts=fields.optional_fields("prompts").mapping(str),
-            similarity=fields.optional("similarity", str) or "cosine",
-        )
 
 
 def check_names(where: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +13,7 @@ from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle.golden import SOURCES
 from ftool_runtime.bundle.paths import GOLDEN_FILE, path_inside
 from ftool_runtime.errors import BundleError
-from ftool_runtime.schema import Fields
+from ftool_runtime.schema import JSON
 
 if TYPE_CHECKING:
     from ftool_runtime.models.generator import Generator
@@ -89,21 +89,7 @@ class GenerationGolden:
         """The golden answers of the bundle in `folder`. Raises BundleError where the file is missing or damaged."""
         path = path_inside(folder, GOLDEN_FILE)
         try:
-            top = Fields(json.loads(path.read_text(encoding="utf-8")), "it")
-            lists = {
-                name: top.array(name, cast(type[Sequence[Any]], list))
-                for name in ("rows", "answers", "best", "logits")
-            }
-            return cls(
-                source=cast(Literal["torch", "bundle"], top.required("source", str)),
-                tolerance=top.required("tolerance", float),
-                max_new_tokens=top.required("max_new_tokens", int),
-                logits=tuple(tuple(float(number) for number in row) for row in lists["logits"]),
-                **{
-                    name: tuple(tuple(int(number) for number in row) for row in lists[name])
-                    for name in ("rows", "answers", "best")
-                },
-            )
+            return JSON.build(cls, json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError, BundleError) as error:
             raise BundleError(f"can't use {path}: {error}") from error
 

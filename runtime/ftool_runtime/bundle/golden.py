@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,21 @@ from numpy.typing import NDArray
 from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle.paths import GOLDEN_FILE, path_inside
 from ftool_runtime.errors import BundleError
-from ftool_runtime.schema import Fields
+from ftool_runtime.schema import JSON
 from ftool_runtime.session.encoder_engine import Outputs
 
 SOURCES: Final = ("torch", "bundle")
 _DIGITS: Final = 6  # after the point; far below any tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """The values of `golden.json`."""
+
+    source: Literal["torch", "bundle"]
+    tolerance: float
+    inputs: tuple[Any, ...]
+    outputs: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,20 +60,15 @@ class Golden:
         """The golden inputs of the bundle in `folder`. Raises BundleError where the file is missing or damaged."""
         path = path_inside(folder, GOLDEN_FILE)
         try:
-            return cls._from_json(json.loads(path.read_text(encoding="utf-8")))
+            content = JSON.build(_Content, json.loads(path.read_text(encoding="utf-8")))
+            return cls(
+                source=content.source,
+                tolerance=content.tolerance,
+                inputs=content.inputs,
+                outputs=[np.asarray(row, dtype=np.float32) for row in content.outputs],
+            )
         except (OSError, ValueError, TypeError, RecursionError, BundleError) as error:
             raise BundleError(f"can't use {path}: {error}") from error
-
-    @classmethod
-    def _from_json(cls, value: object) -> "Golden":
-        top = Fields(value, "it")
-        rows = top.array("outputs", cast(type[Sequence[Any]], list))
-        return cls(
-            source=cast(Literal["torch", "bundle"], top.required("source", str)),
-            tolerance=top.required("tolerance", float),
-            inputs=top.required("inputs", cast(type[Sequence[Any]], list)),
-            outputs=[np.asarray(row, dtype=np.float32) for row in rows],
-        )
 
     def write(self, folder: Path) -> None:
         """Write `golden.json` into `folder`, whole or not at all. Raises OSError as writing does."""

@@ -18,7 +18,7 @@ from ftool_runtime.bundle.contracts import (
 )
 from ftool_runtime.bundle.paths import MANIFEST_FILE, check_relative
 from ftool_runtime.errors import BundleError
-from ftool_runtime.schema import Fields
+from ftool_runtime.schema import JSON, written
 
 __all__ = [
     "SCHEMA",
@@ -66,10 +66,10 @@ class Precision:
     in 8-bit blocks where the rest is int8, in fp32 where the rest is w8.
     """
 
-    name: str = "fp32"
-    rows_share_scale: bool = False
+    name: str = written("fp32")
+    rows_share_scale: bool = written(False)
     left_out: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ("cpu",)
+    devices: tuple[str, ...] = written(("cpu",))
 
     def __post_init__(self) -> None:
         check_names("precision.name", (self.name,), PRECISIONS)
@@ -110,11 +110,11 @@ class Manifest:
     regression: bool = False  # whether the answer is one number, and there are no labels
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None  # multi-label: the probability from which each label applies
-    output: str = "logits"
+    output: str = written("logits")
     versions: Mapping[str, str] = field(default_factory=dict)
     training_data: TrainingData = field(default_factory=TrainingData)
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    schema: int = SCHEMA
+    schema: int = written(SCHEMA)
 
     def __post_init__(self) -> None:
         _check_schema(self.schema)
@@ -152,34 +152,9 @@ class Manifest:
     @classmethod
     def from_json(cls, value: object) -> "Manifest":
         """The manifest in a parsed `ftool.json`. Raises BundleError on a missing or mistyped field."""
-        top = Fields(value, "the manifest")
-        _check_schema(top.required("schema", int))  # first: a newer schema may have changed all the rest
-        return cls(
-            ftool=top.required("ftool", str),
-            created=top.required("created", str),
-            task=top.required("task", str),
-            name=top.required("name", str),
-            architecture=top.required("architecture", str),
-            base=top.required("base", str),
-            licence=top.optional("licence", str),
-            labels=top.array("labels", str),
-            multi_label=top.optional("multi_label", bool) or False,
-            thresholds=top.optional_array("thresholds", float),
-            input=InputContract.read(top.fields("input")),
-            output=top.required("output", str),
-            generation=top.optional_object("generation", GenerationContract.read),
-            questions=top.optional_object("questions", QuestionContract.read),
-            entities=top.optional_object("entities", EntityContract.read),
-            embedding=top.optional_object("embedding", EmbeddingContract.read),
-            pairs=top.optional("pairs", bool) or False,
-            regression=top.optional("regression", bool) or False,
-            precision=_precision(top.fields("precision")),
-            attention=top.required("attention", str),
-            files=top.fields("files").each(_file_record),
-            versions={k: str(v) for k, v in top.optional_fields("versions").plain().items()},
-            training_data=_training_data(top.optional_fields("training_data")),
-            evidence=top.optional_fields("evidence").plain(),
-        )
+        if isinstance(value, Mapping) and isinstance(schema := value.get("schema"), int):
+            _check_schema(schema)  # first: a newer schema may have changed all the rest
+        return JSON.build(cls, value)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values, in the order in which people read it."""
@@ -197,23 +172,6 @@ def _with_lists(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _with_lists(inner) for key, inner in value.items()}
     return [_with_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _precision(fields: Fields) -> Precision:
-    return Precision(
-        name=fields.required("name", str),
-        rows_share_scale=fields.required("rows_share_scale", bool),
-        left_out=fields.optional_array("left_out", str) or (),
-        devices=fields.array("devices", str),
-    )
-
-
-def _file_record(fields: Fields) -> FileRecord:
-    return FileRecord(bytes=fields.required("bytes", int), sha256=fields.required("sha256", str))
-
-
-def _training_data(fields: Fields) -> TrainingData:
-    return TrainingData(sha256=fields.optional("sha256", str), examples=fields.optional("examples", int))
 
 
 def _check_schema(schema: int) -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from ftool_runtime.errors import FtoolError
+from ftool_runtime.schema import show
 
 SOME_TASKS: Final = "some tasks"  # marks the settings that only those tasks use whose row names them
 DERIVED: Final = "derived"  # marks the settings whose default follows from the task or other settings
@@ -10,13 +11,6 @@ DERIVED: Final = "derived"  # marks the settings whose default follows from the 
 
 class RecipeError(FtoolError):
     """A recipe, or a flag that overrides it, is wrong; the message names key, value and remedy."""
-
-
-def show(value: object) -> str:
-    """A value for an error message, strings quoted as in TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def require(holds: bool, key: str, what: str, value: object) -> None:

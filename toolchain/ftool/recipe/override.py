@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.schema import accepts, convert, field_types, join, options, unknown_key
+from ftool.recipe.schema import SETTINGS
 from ftool.recipe.sections import is_default
+from ftool_runtime.schema import accepts, field_types, join, options, unknown_key
 
 S = TypeVar("S")
 
@@ -70,6 +71,6 @@ def _parse(text: str, hint: Any, usual: Any, path: str) -> Any:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    if not any(accepts(option, value) for option in options(hint)) and str in options(hint):
+    if not accepts(hint, value) and str in options(hint):
         value = text  # a column named 2024 is a string all the same
-    return convert(value, hint, path)
+    return SETTINGS.convert(value, hint, path)

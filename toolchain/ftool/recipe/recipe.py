@@ -10,11 +10,12 @@ from ftool.recipe import toml
 from ftool.recipe.errors import SOME_TASKS, RecipeError, require
 from ftool.recipe.override import apply_overrides
 from ftool.recipe.paths import anchored, relative_to
-from ftool.recipe.schema import build, field_types, marked
+from ftool.recipe.schema import SETTINGS, marked
 from ftool.recipe.sections import SCRATCH, Sections, default, is_default
 from ftool.tasks.base import Task, listed
 from ftool.tasks.table import find_task, tasks_using
 from ftool_runtime.errors import InputError
+from ftool_runtime.schema import field_types
 
 _SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # random weights have further to go
 
@@ -52,7 +53,7 @@ class Recipe(Sections):
     def read(cls, path: Path) -> "Recipe":
         """The recipe in the TOML file `path`. Raises RecipeError naming the file, the key and the remedy."""
         try:
-            return anchored(build(cls, toml.read(path)), path.parent)
+            return anchored(SETTINGS.build(cls, toml.read(path)), path.parent)
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from error
 

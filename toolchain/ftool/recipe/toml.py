@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftool.recipe.errors import DERIVED, RecipeError
-from ftool.recipe.schema import explanation, join, marked
+from ftool.recipe.schema import explanation, marked
 from ftool.recipe.sections import is_default
 from ftool_runtime.atomic import replacing
+from ftool_runtime.schema import join
 
 if TYPE_CHECKING:
     from tomlkit.items import Table
