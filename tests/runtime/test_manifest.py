@@ -74,6 +74,8 @@ def test_a_missing_field_is_named(bundle: Path, key: str) -> None:
         (["input", "names"], ["pixels"], r"input\.names: this runtime knows input_ids.*got 'pixels'"),
         (["input", "names"], ["attention_mask"], "must hold 'input_ids'"),
         (["input", "padding_side"], "left", r"padding_side.*got 'left'"),
+        (["input", "truncation_side"], "middle", r"truncation_side: this runtime knows right, left"),
+        (["input", "split_special_tokens"], "no", r"input\.split_special_tokens must be true or false"),
         (["precision", "name"], "fp4", r"precision\.name.*got 'fp4'; upgrade"),
         (["precision", "devices"], [], "at least one device"),
         (["attention"], "flash", "got 'flash'"),

@@ -8,6 +8,7 @@ from ftool_runtime.errors import BundleError
 from ftool_runtime.schema import written
 
 INPUT_NAMES: Final = ("input_ids", "attention_mask", "token_type_ids")
+SIDES: Final = ("right", "left")
 FAMILIES: Final = ("encoder-decoder", "decoder")
 CACHES: Final = ("in_place", "joined")
 AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
@@ -17,16 +18,28 @@ SIMILARITIES: Final = ("cosine", "dot")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputContract:
-    """What the graph takes: int64 arrays (batch, sequence) under `names`, padded on the right.
+    """The graph's inputs: int64 arrays (batch, sequence) under `names`, padded on the right.
 
-    `max_length` counts tokens, special ones included. `prefix` goes before every text. Of models that generate text
-    these are the inputs of the encoder, and `max_length` is the longest source; of decoders without an encoder the
-    names are `input_ids` alone and `max_length` is the context: prompt and answer together.
+    For models that generate text these are the encoder's inputs and `max_length` is the longest source; for decoders
+    without an encoder the only name is `input_ids`, and `max_length` is the context: prompt and answer together.
+
+    Attributes:
+        names: inputs of the graph.
+        max_length: tokens of a row at most, special tokens included.
+        padding_side: "right".
+        truncation_side: the side at which a text longer than `max_length` loses its tokens.
+        split_special_tokens: whether a special token spelled out in a text, such as "[SEP]", is tokenized like any
+            other text; False: it becomes that token.
+        pad_token_id: fills `input_ids`.
+        pad_token_type_id: fills `token_type_ids`.
+        prefix: goes before every text.
     """
 
     names: tuple[str, ...]
     max_length: int
     padding_side: str = written("right")
+    truncation_side: str = "right"
+    split_special_tokens: bool = False
     pad_token_id: int = written(0)
     pad_token_type_id: int = 0
     prefix: str = ""
@@ -38,6 +51,7 @@ class InputContract:
         if self.max_length < 1:
             raise BundleError(f"input.max_length must be at least 1, got {self.max_length}")
         check_names("input.padding_side", (self.padding_side,), ("right",))
+        check_names("input.truncation_side", (self.truncation_side,), SIDES)
         if min(self.pad_token_id, self.pad_token_type_id) < 0:
             raise BundleError(f"input.pad_token_id must not be negative, got {self.pad_token_id}")
 
