@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.helpers.paths import SHARED_DATA
+
 # CI judges a change, so it tries the same examples every time; elsewhere new ones are looked for.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
@@ -18,13 +20,11 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of public data sets that stands beside the checkout; tests that need it skip without it."""
-    folder = REPOSITORY.parent / "shared" / "data"
+    folder = SHARED_DATA
     if not folder.is_dir():
         pytest.skip(f"needs the data sets in {folder}")
     return folder

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.helpers.paths import REPOSITORY
+
 SOURCES = {
     "ftool": REPOSITORY / "toolchain" / "ftool",
     "ftool_export": REPOSITORY / "export" / "ftool_export",

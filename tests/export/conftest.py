@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers.generators import tiny_generator
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.generator_quantization import GeneratorGraphs, capture_generator
 from ftool_export.graph.source_graph import SourceGraph, capture_source
 from ftool_export.passes import PassSettings
 
@@ -210,3 +213,23 @@ def capture_of(
 def source(capture_of: Callable[..., SourceGraph]) -> SourceGraph:
     """The tiny BERT, captured and tidied; tests that change its graph clone it."""
     return capture_of("bert")
+
+
+@pytest.fixture(scope="session")
+def make_generator() -> Callable[..., LoadedGenerator]:
+    """Makes a tiny random generator of an architecture, by name, with changes to its configuration."""
+    return tiny_generator
+
+
+@pytest.fixture(scope="session")
+def graphs_of(tiny: PassSettings) -> Callable[..., GeneratorGraphs]:
+    """A tiny generator, captured and tidied: seconds each, so once a session for the same arguments."""
+    captured: dict[tuple[Any, ...], GeneratorGraphs] = {}
+
+    def capture(name: str, **changes: Any) -> GeneratorGraphs:
+        key = (name, *sorted(changes.items()))
+        if key not in captured:
+            captured[key] = capture_generator(tiny_generator(name, **changes), tiny)
+        return captured[key]
+
+    return capture

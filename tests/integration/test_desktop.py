@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.helpers.paths import REPOSITORY
 
 import ftool_runtime
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "desktop"
+EXAMPLE = REPOSITORY / "examples" / "desktop"
 
 tk = pytest.importorskip("tkinter", reason="this Python has no Tk")
 for program in ("Xvfb", "xdotool"):

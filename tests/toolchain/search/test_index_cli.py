@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.helpers.paths import REPOSITORY
 
 from ftool.cli import main
 from ftool.search import build
@@ -219,7 +220,7 @@ def test_a_refused_embedder_is_not_loaded(embedder_bundle: Path, monkeypatch: py
 
 def test_the_example_answers_a_question_a_line() -> None:
     ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
-    app = Path(__file__).parents[3] / "examples" / "documents" / "app.py"
+    app = REPOSITORY / "examples" / "documents" / "app.py"
     done = subprocess.run(
         [sys.executable, app, "kb.db"],
         input="carriers?\n\nsells?\n",

@@ -1,6 +1,6 @@
 """SQuAD 2.0's figures for predictions in a file, written from the paper's description to check ftool's own.
 
-    python tests/squad2_scorer.py DATA.json PREDICTIONS.jsonl
+    python tests/helpers/squad2_scorer.py DATA.json PREDICTIONS.jsonl
 
 PREDICTIONS has an object a line with the "id" of a question and the "answer", null where there is none, as
 `ftool evaluate --predictions` writes it. Nothing of ftool is imported.

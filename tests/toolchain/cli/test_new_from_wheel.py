@@ -7,10 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.helpers.paths import REPOSITORY
 
 from ftool.recipe.recipe import Recipe
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

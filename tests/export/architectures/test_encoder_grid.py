@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.paths import REPOSITORY
 from transformers import (
     AutoModel,
     AutoModelForQuestionAnswering,
@@ -131,7 +132,7 @@ def test_a_bundle_answers_as_torch_does_in_every_shape(
 
 
 def test_docs_list_the_architectures_that_are_tried() -> None:
-    page = Path(__file__).parents[2] / "docs" / "architectures.md"
+    page = REPOSITORY / "docs" / "architectures.md"
     assert page.read_text(encoding="utf-8") == architectures_page(), (
         "python -m ftool_export.architectures.page docs/…"
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from tests.helpers.paths import SHARED_DATA
 
 from ftool.cli import main
 from ftool.data.types import DataError
@@ -23,7 +24,7 @@ from ftool_export.checkpoints.encoder_inference import compute_outputs
 from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
 from ftool_export.examples.questions import QuestionExamples
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bbq"
+REAL = SHARED_DATA / "bbq"
 
 
 def record(

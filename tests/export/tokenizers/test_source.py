@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from tests.helpers.paths import SHARED_DATA
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -21,7 +22,7 @@ from ftool_export.tokenizers.texts import TEXTS
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.text.encode import TokenEncoder
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tokenizers"
+REAL = SHARED_DATA / "tokenizers"
 slow = pytest.mark.slow
 needs_real = pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/tokenizers beside the checkout")
 

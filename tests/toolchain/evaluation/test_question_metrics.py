@@ -2,16 +2,16 @@
 
 import runpy
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.paths import REPOSITORY
 
 from ftool.evaluation.metrics.answers import Judged, question_metrics, score_answers, tune_threshold
 
-SCORER = runpy.run_path(str(Path(__file__).resolve().parent.parent / "squad2_scorer.py"))
+SCORER = runpy.run_path(str(REPOSITORY / "tests" / "helpers" / "squad2_scorer.py"))
 TEXTS = st.text(alphabet="aant he.THE,bé中 -'_\t", max_size=14)
 
 

@@ -5,17 +5,15 @@ embedded sources, and a head. Weights are large, so that answers vary.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-import ftool_runtime as ft
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
 
@@ -49,7 +47,6 @@ VOCABULARY = (*SPECIAL, *WORDS)
 SOURCE_LIMIT = 24
 
 Floats = NDArray[np.float64]
-GeneratorMaker = Callable[..., Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -339,41 +336,3 @@ def write_generator(
         **changes,
     }
     Manifest(**fields).write(folder)
-
-
-@pytest.fixture(scope="session")
-def make_generator(tmp_path_factory: pytest.TempPathFactory, onnx_writer: SimpleNamespace) -> GeneratorMaker:
-    """Makes a tiny generator's bundle: source=True is an encoder-decoder; caches "in_place" or "joined"."""
-
-    def make(*, source: bool = False, caches: str = "in_place", **changes: Any) -> Path:
-        folder = tmp_path_factory.mktemp("generator") / "bundle"
-        write_generator(folder, onnx_writer, source=source, caches=caches, **changes)
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def writer_model(make_generator: GeneratorMaker) -> Iterator[ft.TextGenerator]:
-    """A tiny decoder, loaded with two threads."""
-    with ft.load(make_generator(), threads=2) as model:
-        yield model
-
-
-@pytest.fixture(scope="session")
-def summariser(make_generator: GeneratorMaker) -> Iterator[ft.Seq2SeqGenerator]:
-    """A tiny encoder-decoder, loaded with two threads."""
-    with ft.load(make_generator(source=True), threads=2) as model:
-        yield model
-
-
-@pytest.fixture(scope="session")
-def greedy() -> Callable[..., list[int]]:
-    """What the weights must answer: (prompt, count, source) to token ids."""
-    return greedy_of
-
-
-@pytest.fixture(scope="session")
-def reference_logits() -> Callable[..., Floats]:
-    """What the weights say after each token: (ids, source) to logits."""
-    return logits_of

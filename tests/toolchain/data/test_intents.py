@@ -4,11 +4,11 @@ import csv
 import re
 from collections import Counter
 from itertools import combinations
-from pathlib import Path
 
 import pytest
+from tests.helpers.paths import REPOSITORY
 
-FOLDER = Path(__file__).parents[2] / "toolchain" / "ftool" / "builtin" / "intents"
+FOLDER = REPOSITORY / "toolchain" / "ftool" / "builtin" / "intents"
 SPLITS = ("train", "validation", "test")
 NEAR = 0.75  # Jaccard similarity of trigram sets from which two texts count as near-duplicates
 NUMBER_WORDS = frozenset(

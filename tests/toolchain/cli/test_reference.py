@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from click.testing import CliRunner
+from tests.helpers.paths import REPOSITORY
 
 from ftool.cli.group import COMMANDS
 from ftool.cli.reference import reference, write_reference
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
+PAGE = REPOSITORY / "docs" / "cli.md"
 
 
 def test_the_documented_help_is_what_the_commands_say() -> None:

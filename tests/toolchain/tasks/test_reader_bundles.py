@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from tests.helpers.paths import REPOSITORY
 
 import ftool_runtime as ft
 from ftool.cli import main
@@ -29,7 +30,7 @@ TRAINING = (
     *("train.max_length=24", "train.stride=6", "train.max_answer_length=4"),
 )
 ASKED = {"question": "tell me about", "context": "sun about song"}
-SCORER = runpy.run_path(str(Path(__file__).resolve().parent.parent / "squad2_scorer.py"))
+SCORER = runpy.run_path(str(REPOSITORY / "tests" / "helpers" / "squad2_scorer.py"))
 
 
 def ftool(*arguments: object) -> Result:

@@ -1,22 +1,15 @@
 """Tiny random generators of many architectures, with a real tokenizer."""
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.generator_quantization import GeneratorGraphs, capture_generator
-from ftool_export.passes import PassSettings
 
 VOCABULARY = 200
 POSITIONS = 96
-
-# Weights of tiny networks are below the sizes from which quantisation pays; these settings take them all the same.
-TINY = PassSettings(smallest=512, smallest_table=512)
 
 _WORDS = [
     "[PAD]",
@@ -96,33 +89,7 @@ GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def tiny() -> PassSettings:
-    """Pass settings that quantise tiny networks too."""
-    return TINY
-
-
-@pytest.fixture(scope="session")
-def make_generator() -> Callable[..., LoadedGenerator]:
-    """Makes a tiny random generator of an architecture, by name, with changes to its configuration."""
-    return _generator
-
-
-@pytest.fixture(scope="session")
-def graphs_of(tiny: PassSettings) -> Callable[..., GeneratorGraphs]:
-    """A tiny generator, captured and tidied: seconds each, so once a session for the same arguments."""
-    captured: dict[tuple[Any, ...], GeneratorGraphs] = {}
-
-    def capture(name: str, **changes: Any) -> GeneratorGraphs:
-        key = (name, *sorted(changes.items()))
-        if key not in captured:
-            captured[key] = capture_generator(_generator(name, **changes), tiny)
-        return captured[key]
-
-    return capture
-
-
-def _generator(name: str, **changes: Any) -> LoadedGenerator:
+def tiny_generator(name: str, **changes: Any) -> LoadedGenerator:
     """A tiny generator with random weights, larger than those of a fresh one, so that its answers are lively."""
     kind, settings = GENERATORS[name]
     config = AutoConfig.for_model(kind, **{"vocab_size": VOCABULARY, **_IDS, **settings, **changes})

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.helpers.paths import REPOSITORY
 
 import ftool_runtime as ft
 from ftool_export.architectures.generators import SUPPORTED, support_section
@@ -307,7 +308,7 @@ def test_a_damaged_manifest_of_a_generator_is_named(exported: Export, tmp_path: 
 
 
 def test_docs_list_the_architectures_that_are_tried() -> None:
-    page = Path(__file__).parents[3] / "docs" / "architectures.md"
+    page = REPOSITORY / "docs" / "architectures.md"
     assert support_section() in page.read_text(encoding="utf-8")
     tried = {name.removesuffix("-gated") for name in ARCHITECTURES}
     assert tried == {row.model_type for row in SUPPORTED}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from tests.helpers.paths import SHARED_DATA
 
 from ftool.cli import main
 from ftool.data.sources.delimited import read_csv
@@ -22,7 +23,7 @@ from ftool_export.checkpoints.classifier_inference import compute_logits
 from ftool_runtime.errors import InputError
 
 HEADER = ["", "functionality", "case_id", "test_case", "label_gold", "target_ident", "case_templ"]
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "hatecheck" / "test_suite_cases.csv"
+REAL = SHARED_DATA / "hatecheck" / "test_suite_cases.csv"
 
 
 def write_cases(path: Path, rows: list[list[Any]], header: list[str] = HEADER) -> Path:

@@ -1,0 +1,1 @@
+"""Tests of the three packages, in rooms named as the sources are; `helpers` is what they share."""
