@@ -10,7 +10,7 @@ from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
 from ftool.data.rows.tag_schemes import spans_of_tags, tags_of_spans
-from ftool.evaluation.metrics.entities import entity_f1, entity_metrics, entity_outcomes
+from ftool.evaluation.metrics.entities import entity_f1, entity_metrics, entity_statistics
 
 TRUTH = [["B-per", "I-per", "O", "B-loc"], ["O", "B-loc", "B-loc"], ["B-org"]]
 ANSWERS = [["B-per", "I-per", "O", "B-per"], ["O", "B-loc", "I-loc"], ["O"]]
@@ -74,7 +74,7 @@ def test_sums_give_the_metrics_of_any_part(both: Any, data: st.DataObject) -> No
     truth, answers = both
     chosen = data.draw(st.lists(st.booleans(), min_size=len(truth), max_size=len(truth)))
     part = [[tags[i] for i, take in enumerate(chosen) if take] for tags in (truth, answers)]
-    found = entity_outcomes(truth, answers).metrics(np.array([chosen], dtype=np.int64))
+    found = entity_statistics(truth, answers).metrics(np.array([chosen], dtype=np.int64))
     if not any(spans_of_tags(tags) for tags in (*part[0], *part[1])):
         assert np.isnan(found["f1"][0])
         return

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from ftool.data.load_generation import load_generation_data, load_generation_split
-from ftool.evaluation.confidence import Chance, metrics_of
-from ftool.evaluation.metrics.generation import text_metrics
-from ftool.evaluation.metrics.generation_per_example import text_outcomes
+from ftool.evaluation.confidence import ConfidenceSettings, metrics_of
+from ftool.evaluation.metrics.generation import text_metrics, text_statistics
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import InputError
@@ -35,8 +34,8 @@ WANTED = [
 @pytest.mark.parametrize("task", ["translation", "summarization"])
 @pytest.mark.parametrize("positions", [range(6), [0, 1, 3], [2, 5]])
 def test_a_slice_has_the_metrics_of_its_texts_alone(task: str, positions: list[int]) -> None:
-    outcomes = text_outcomes(WRITTEN, WANTED, task=task, language="en")
-    found = metrics_of(outcomes, np.array(positions))
+    statistics = text_statistics(WRITTEN, WANTED, task=task, language="en")
+    found = metrics_of(statistics, np.array(positions))
     expected = text_metrics(
         [WRITTEN[n] for n in positions], [WANTED[n] for n in positions], task=task, language="en"
     )
@@ -44,7 +43,7 @@ def test_a_slice_has_the_metrics_of_its_texts_alone(task: str, positions: list[i
     assert {name: found[name] for name in figures} == pytest.approx(
         {name: expected[name] for name in figures}
     )
-    assert outcomes.main == ("bleu" if task == "translation" else "rougeL")
+    assert statistics.main == ("bleu" if task == "translation" else "rougeL")
 
 
 def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None:
@@ -60,11 +59,11 @@ def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None
         assert names == [example.source for example in split.examples]
     whole = load_generation_split(DataSettings(path=str(path)), "summarization")
     written = [target if n % 2 else "x" for n, (target,) in enumerate(one.targets for one in whole.examples)]
-    outcomes = text_outcomes(
+    statistics = text_statistics(
         written, [one.targets for one in whole.examples], task="summarization", language="en"
     )
-    settings = SliceSettings(chance=Chance(resamples=100))
-    report = slice_report(outcomes, whole.table, "register", settings)
+    settings = SliceSettings(confidence=ConfidenceSettings(resamples=100))
+    report = slice_report(statistics, whole.table, "register", settings)
     assert report.gaps["exact_match"].highest == "formal"
     assert report.gaps["exact_match"].gap.value == 1
     assert report.gaps["exact_match"].beyond_chance
@@ -72,4 +71,4 @@ def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None
 
 def test_plain_text_has_nothing_to_slice() -> None:
     with pytest.raises(InputError, match="continued, not answered"):
-        text_outcomes([], [], task="text-generation")
+        text_statistics([], [], task="text-generation")

@@ -15,20 +15,23 @@ from ftool.cli import main
 from ftool.data.similarity import SimilarityExample, SimilarityKind, SimilaritySplit
 from ftool.data.table import Row, Table
 from ftool.data.types import DataError
-from ftool.evaluation.confidence import Chance, estimates, metrics_of, wilson
-from ftool.evaluation.metrics.classification import classification_metrics, number_metrics
-from ftool.evaluation.metrics.classification_per_example import classification_outcomes, number_outcomes
-from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_outcomes
-from ftool.evaluation.per_example import Floats, RepeatedOutcomes, SummedOutcomes, averaged
-from ftool.evaluation.slice_text import slice_text
-from ftool.evaluation.slices import EMPTY, SliceSettings, slice_report, value_name
+from ftool.evaluation.confidence import ConfidenceSettings, estimates, metrics_of, wilson
+from ftool.evaluation.metrics.classification import (
+    classification_metrics,
+    classification_statistics,
+    number_metrics,
+    number_statistics,
+)
+from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_statistics
+from ftool.evaluation.slices import EMPTY, SliceSettings, slice_report, slices_text, value_name
+from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics, averaged
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
 from ftool_runtime.errors import InputError
 
-QUICK = SliceSettings(chance=Chance(resamples=300))
+QUICK = SliceSettings(confidence=ConfidenceSettings(resamples=300))
 
 
 def table_of(cells: list[Any]) -> Table:
@@ -55,9 +58,9 @@ def test_the_whole_as_one_slice_has_the_metrics_of_the_task(multi_label: bool) -
     expected = classification_metrics(
         logits, targets, list("abcd"), multi_label=multi_label, thresholds=thresholds
     )
-    outcomes = classification_outcomes(logits, targets, multi_label=multi_label, thresholds=thresholds)
-    found = metrics_of(outcomes, np.arange(300))
-    assert outcomes.main in found
+    statistics = classification_statistics(logits, targets, multi_label=multi_label, thresholds=thresholds)
+    found = metrics_of(statistics, np.arange(300))
+    assert statistics.main in found
     assert found == pytest.approx({name: expected[name] for name in found})
     assert {name for name, value in expected.items() if isinstance(value, float)} == set(found)
 
@@ -65,7 +68,7 @@ def test_the_whole_as_one_slice_has_the_metrics_of_the_task(multi_label: bool) -
 def test_the_f1_of_a_slice_is_over_the_labels_that_occur_in_it() -> None:
     logits, targets = guesses(300, 4)
     slice_ = np.flatnonzero((targets < 2) & (logits.argmax(axis=1) < 2))
-    found = metrics_of(classification_outcomes(logits, targets, multi_label=False), slice_)
+    found = metrics_of(classification_statistics(logits, targets, multi_label=False), slice_)
     answers = logits.argmax(axis=1)
     assert found["f1_macro"] == pytest.approx(f1_score(targets[slice_], answers[slice_], average="macro"))
     assert found["f1_weighted"] == pytest.approx(
@@ -76,10 +79,15 @@ def test_the_f1_of_a_slice_is_over_the_labels_that_occur_in_it() -> None:
 def test_metrics_that_need_the_examples_themselves_agree_with_sums() -> None:
     values = np.random.default_rng(1).random(40)
     summed = averaged({"mean": values}, main="mean")
-    repeated = RepeatedOutcomes(40, lambda positions: {"mean": float(values[positions].mean())}, main="mean")
+    repeated = RecomputedStatistics(
+        40, lambda positions: {"mean": float(values[positions].mean())}, main="mean"
+    )
     half = np.arange(20)
     assert metrics_of(summed, half) == pytest.approx(metrics_of(repeated, half))
-    one, other = (estimates(outcomes, half, Chance(resamples=200))["mean"] for outcomes in (summed, repeated))
+    one, other = (
+        estimates(statistics, half, ConfidenceSettings(resamples=200))["mean"]
+        for statistics in (summed, repeated)
+    )
     assert (one.low, one.high) == pytest.approx((other.low, other.high))
 
 
@@ -88,33 +96,35 @@ def test_metrics_that_need_the_examples_themselves_agree_with_sums() -> None:
 
 def test_shares_have_wilsons_interval() -> None:
     # Newcombe 1998, table I, method 3: 81 of 263 and 1 of 29
-    assert wilson(81, 263, Chance()) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson(1, 29, Chance()) == pytest.approx((0.0061, 0.1718), abs=1e-4)
+    assert wilson(81, 263, ConfidenceSettings()) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(1, 29, ConfidenceSettings()) == pytest.approx((0.0061, 0.1718), abs=1e-4)
 
 
 def test_the_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval() -> None:
     values = np.random.default_rng(2).normal(size=400)
-    found = estimates(averaged({"mean": values}, main="mean"), np.arange(400), Chance(resamples=4000))["mean"]
+    found = estimates(
+        averaged({"mean": values}, main="mean"), np.arange(400), ConfidenceSettings(resamples=4000)
+    )["mean"]
     half_width = 1.96 * values.std() / 20
     assert found.low == pytest.approx(values.mean() - half_width, abs=0.01)
     assert found.high == pytest.approx(values.mean() + half_width, abs=0.01)
 
 
 def test_samples_without_a_value_leave_the_interval_to_the_others() -> None:
-    outcomes = SummedOutcomes({"hit": [1, 0, 0, 0]}, _inverse, main="inverse")
-    found = estimates(outcomes, np.arange(4), Chance(resamples=200))["inverse"]
+    statistics = SummedStatistics({"hit": [1, 0, 0, 0]}, _inverse, main="inverse")
+    found = estimates(statistics, np.arange(4), ConfidenceSettings(resamples=200))["inverse"]
     assert np.isfinite([found.low, found.high]).all()  # a third of the samples has no hit at all
 
 
 def test_a_single_example_has_a_value_and_no_bootstrap() -> None:
-    outcomes = averaged({"mean": [0.5, 1.0], "right": [1, 0]}, main="mean", shares=("right",))
-    report = slice_report(outcomes, table_of(["a", "b"]), "dialect", SliceSettings(min_examples=1))
+    statistics = averaged({"mean": [0.5, 1.0], "right": [1, 0]}, main="mean", shares=("right",))
+    report = slice_report(statistics, table_of(["a", "b"]), "dialect", SliceSettings(min_examples=1))
     found = {one.value: one.metrics for one in report.slices}
     assert found["a"]["mean"].to_json() == {"value": 0.5, "low": None, "high": None}
     assert found["a"]["right"].low == pytest.approx(0.2065, abs=1e-4)  # Wilson: 1 / (1 + 1.96²)
     assert report.gaps["mean"].to_json()["low"] is None
     json.dumps(report.to_json(), allow_nan=False)
-    assert "0.500 (too few to tell)" in slice_text(report, {"mean": "mean"})
+    assert "0.500 (too few to tell)" in slices_text(report, {"mean": "mean"})
 
 
 def _inverse(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
@@ -144,44 +154,46 @@ def test_the_widest_of_many_gaps_by_chance_is_seldom_called_more() -> None:
     rng = np.random.default_rng(3)
     called = 0
     for _ in range(40):
-        outcomes = averaged({"accuracy": rng.random(400) < 0.8}, main="accuracy", shares=("accuracy",))
+        statistics = averaged({"accuracy": rng.random(400) < 0.8}, main="accuracy", shares=("accuracy",))
         table = table_of([str(value) for value in rng.integers(0, 8, 400)])
-        called += slice_report(outcomes, table, "dialect", QUICK).gaps["accuracy"].beyond_chance
+        called += slice_report(statistics, table, "dialect", QUICK).gaps["accuracy"].beyond_chance
     assert called <= 6  # 2 expected; a test of the two furthest slices alone calls more than half
 
 
 def test_slices_of_few_examples_are_named_but_neither_ranked_nor_compared() -> None:
     right = np.array([1] * 40 + [0] * 5 + [1, 0] * 20)
     table = table_of(["a"] * 40 + ["rare"] * 5 + ["b"] * 40)
-    outcomes = averaged({"accuracy": right}, main="accuracy", shares=("accuracy",))
-    report = slice_report(outcomes, table, "dialect", QUICK)
+    statistics = averaged({"accuracy": right}, main="accuracy", shares=("accuracy",))
+    report = slice_report(statistics, table, "dialect", QUICK)
     assert [(one.value, one.ranked) for one in report.slices] == [
         ("a", True), ("b", True), ("rare", False)
     ]  # fmt: skip
     assert report.gaps["accuracy"].lowest == "b"
     assert report.to_json()["rare"] == ["rare"]
-    few = slice_report(outcomes, table, "dialect", SliceSettings(min_examples=41, chance=QUICK.chance))
+    few = slice_report(
+        statistics, table, "dialect", SliceSettings(min_examples=41, confidence=QUICK.confidence)
+    )
     assert few.gaps == {}
 
 
 def test_a_missing_column_lists_those_that_there_are() -> None:
-    outcomes = averaged({"accuracy": [1, 0]}, main="accuracy")
+    statistics = averaged({"accuracy": [1, 0]}, main="accuracy")
     with pytest.raises(
         DataError, match=r"test.csv: has no column 'region'; the columns are 'text', 'dialect'"
     ):
-        slice_report(outcomes, table_of(["a", "b"]), "region", QUICK)
+        slice_report(statistics, table_of(["a", "b"]), "region", QUICK)
 
 
 def test_examples_whose_rows_are_not_known_have_no_slices() -> None:
-    outcomes = averaged({"accuracy": [1, 0]}, main="accuracy")
+    statistics = averaged({"accuracy": [1, 0]}, main="accuracy")
     with pytest.raises(InputError, match=r"parts\.jsonl: which row an example comes from is not known"):
-        slice_report(outcomes, Table("parts.jsonl"), "region", QUICK)
+        slice_report(statistics, Table("parts.jsonl"), "region", QUICK)
 
 
 def test_a_column_of_as_many_values_as_examples_is_refused() -> None:
-    outcomes = averaged({"accuracy": np.ones(300)}, main="accuracy")
+    statistics = averaged({"accuracy": np.ones(300)}, main="accuracy")
     with pytest.raises(InputError, match="300 values in 300 examples"):
-        slice_report(outcomes, table_of([str(n) for n in range(300)]), "dialect", QUICK)
+        slice_report(statistics, table_of([str(n) for n in range(300)]), "dialect", QUICK)
 
 
 @pytest.mark.parametrize(
@@ -250,11 +262,14 @@ def test_numbers_are_judged_by_slice_as_by_themselves() -> None:
     rng = np.random.default_rng(4)
     targets = rng.random(60)
     logits = (targets + rng.normal(scale=0.3, size=60)).astype(np.float32)[:, None]
-    outcomes = number_outcomes(logits, targets)
+    statistics = number_statistics(logits, targets)
     half = np.arange(0, 60, 2)
-    assert metrics_of(outcomes, half) == pytest.approx(number_metrics(logits[half, 0], targets[half]))
+    assert metrics_of(statistics, half) == pytest.approx(number_metrics(logits[half, 0], targets[half]))
     report = slice_report(
-        outcomes, table_of(["a", "b"] * 30), "dialect", SliceSettings(chance=Chance(resamples=50))
+        statistics,
+        table_of(["a", "b"] * 30),
+        "dialect",
+        SliceSettings(confidence=ConfidenceSettings(resamples=50)),
     )
     assert report.main == "spearman"
     assert {"spearman", "pearson", "mse"} <= report.gaps.keys()
@@ -276,10 +291,10 @@ def test_vectors_are_judged_by_slice_of_the_examples(kind: SimilarityKind) -> No
     split = SimilaritySplit(examples, "test.csv", kind)
     passages = rng.normal(size=(40, 4)).astype(np.float32)
     vectors = [passages + rng.normal(scale=0.5, size=(40, 4)).astype(np.float32), passages]
-    outcomes = embedding_outcomes(split, vectors, "cosine")
+    statistics = embedding_statistics(split, vectors, "cosine")
     expected = embedding_metrics(split, vectors, "cosine")
-    found = metrics_of(outcomes, np.arange(40))
+    found = metrics_of(statistics, np.arange(40))
     assert found == pytest.approx({name: expected[name] for name in found})
-    assert outcomes.main in found
-    hits = metrics_of(outcomes, np.array([3, 4]))
+    assert statistics.main in found
+    hits = metrics_of(statistics, np.array([3, 4]))
     assert all(-1 <= value <= 1 for value in hits.values())

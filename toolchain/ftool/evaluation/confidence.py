@@ -1,8 +1,8 @@
-"""How far metrics of few examples can be trusted: intervals, and whether a gap is more than chance.
+"""Confidence intervals of metrics, and tests whether a gap between slices is larger than chance explains.
 
-Shares of examples, or of some of them, get Wilson's interval (Wilson 1927) by the number they are shares of; it holds
-near 0 and 1 and for few examples. All other metrics get the percentile bootstrap (Efron 1979). Both take examples for
-independent of each other.
+Shares of examples, or of some of them, have Wilson's interval (Wilson 1927) by the number they are shares of; it holds
+near 0 and 1 and for few examples. All other metrics have that of the percentile bootstrap (Efron 1979). Both assume
+that examples are independent.
 """
 
 import warnings
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import DegenerateDataWarning, binomtest, bootstrap, permutation_test
 
-from ftool.evaluation.per_example import Floats, Outcomes, SummedOutcomes
+from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics
 
 Positions = NDArray[np.int64]
 
@@ -22,17 +22,17 @@ _CELLS_AT_A_TIME = 2_000_000  # of weights, samples by examples: 16 MB
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chance:
-    """How chance is told: what intervals hold, from how many samples, and the seed they are drawn with."""
+class ConfidenceSettings:
+    """Settings for confidence intervals and significance tests."""
 
-    confidence: float = 0.95
+    level: float = 0.95  # of the intervals
     resamples: int = 2000
-    seed: int = 0
+    seed: int = 0  # of the resamples
 
     def to_json(self) -> dict[str, Any]:
         """As reports give it."""
         return {
-            "confidence": self.confidence,
+            "confidence": self.level,
             "resamples": self.resamples,
             "seed": self.seed,
             "intervals": "Wilson for shares of examples, percentile bootstrap for the rest",
@@ -42,7 +42,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A metric with its interval; nan where the examples give none."""
+    """A metric with its interval; nan if the examples give none."""
 
     value: float
     low: float
@@ -58,43 +58,45 @@ def finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def metrics_of(outcomes: Outcomes, positions: Positions) -> dict[str, float]:
+def metrics_of(statistics: Statistics, positions: Positions) -> dict[str, float]:
     """The metrics of the examples at `positions`."""
-    values = outcomes.metrics(_weights(positions[None], len(outcomes)))
+    values = statistics.metrics(_weights(positions[None], len(statistics)))
     return {name: float(value[0]) for name, value in values.items()}
 
 
-def estimates(outcomes: Outcomes, positions: Positions, chance: Chance) -> dict[str, Estimate]:
+def estimates(
+    statistics: Statistics, positions: Positions, confidence: ConfidenceSettings
+) -> dict[str, Estimate]:
     """Each metric of the examples at `positions` with its interval."""
-    values = metrics_of(outcomes, positions)
-    sizes = _share_sizes(outcomes, positions)
+    values = metrics_of(statistics, positions)
+    sizes = _share_sizes(statistics, positions)
     names = [name for name in values if name not in sizes]
     found = {
-        name: Estimate(values[name], *wilson(round(values[name] * size), size, chance))
+        name: Estimate(values[name], *wilson(round(values[name] * size), size, confidence))
         if size
         else Estimate(np.nan, np.nan, np.nan)
         for name, size in sizes.items()
     }
     if names:
-        low, high = _bootstrap(outcomes, [positions], names, chance)
+        low, high = _bootstrap(statistics, [positions], names, confidence)
         found |= {name: Estimate(values[name], low[i], high[i]) for i, name in enumerate(names)}
     return {name: found[name] for name in values}
 
 
 def difference(
-    outcomes: Outcomes, higher: Positions, lower: Positions, name: str, chance: Chance
+    statistics: Statistics, higher: Positions, lower: Positions, name: str, confidence: ConfidenceSettings
 ) -> tuple[float, float]:
-    """The bootstrap interval of how much higher a metric is on some examples than on others, low and high."""
-    low, high = _bootstrap(outcomes, [higher, lower], [name], chance)
+    """The bootstrap interval, low and high, of the difference of a metric between two groups of examples."""
+    low, high = _bootstrap(statistics, [higher, lower], [name], confidence)
     return float(low[0]), float(high[0])
 
 
 def widest_gap_p_values(
-    outcomes: Outcomes, slices: Sequence[Positions], chance: Chance
+    statistics: Statistics, slices: Sequence[Positions], confidence: ConfidenceSettings
 ) -> Mapping[str, float]:
-    """By metric: how often as wide a gap between any two slices comes of dealing their examples out at random.
+    """By metric: how often dealing the examples out at random makes as wide a gap between any two slices.
 
-    That the two slices furthest apart were picked from all is thereby allowed for.
+    This allows for the choice of the two slices that are furthest apart.
     """
     examples = np.concatenate(list(slices))
     own = np.concatenate([np.full(len(positions), number) for number, positions in enumerate(slices)])
@@ -104,7 +106,7 @@ def widest_gap_p_values(
         """(samples, metrics) for `dealt` (samples, examples), the number of each example's slice."""
         del axis
         values = [
-            outcomes.metrics(_placed(dealt == number, examples, len(outcomes)))
+            statistics.metrics(_placed(dealt == number, examples, len(statistics)))
             for number in range(len(slices))
         ]
         names[:] = values[0]
@@ -116,55 +118,55 @@ def widest_gap_p_values(
 
     found = permutation_test(
         (own,), gaps, permutation_type="pairings", vectorized=True, alternative="greater",
-        n_resamples=chance.resamples, batch=_batch(len(outcomes)), rng=chance.seed,
+        n_resamples=confidence.resamples, batch=_batch(len(statistics)), rng=confidence.seed,
     )  # fmt: skip
     return dict(zip(names, np.atleast_1d(found.pvalue).astype(float), strict=True))
 
 
-def wilson(right: int, examples: int, chance: Chance) -> tuple[float, float]:
+def wilson(right: int, examples: int, confidence: ConfidenceSettings) -> tuple[float, float]:
     """Wilson's interval of a share."""
-    interval = binomtest(right, examples).proportion_ci(chance.confidence, method="wilson")
+    interval = binomtest(right, examples).proportion_ci(confidence.level, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def _share_sizes(outcomes: Outcomes, positions: Positions) -> dict[str, int]:
-    """By metric that is a share: of how many of the examples at `positions`."""
-    of_some = outcomes.part_shares if isinstance(outcomes, SummedOutcomes) else {}
+def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]:
+    """For each metric that is a share: the number of examples at `positions` that it is a share of."""
+    of_some = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
     return {
-        **dict.fromkeys(outcomes.shares, len(positions)),
+        **dict.fromkeys(statistics.shares, len(positions)),
         **{name: int(part[positions].sum()) for name, part in of_some.items()},
     }
 
 
 def _bootstrap(
-    outcomes: Outcomes, groups: Sequence[Positions], names: Sequence[str], chance: Chance
+    statistics: Statistics, groups: Sequence[Positions], names: Sequence[str], confidence: ConfidenceSettings
 ) -> tuple[Floats, Floats]:
-    """Low and high (metrics,), of one group's metrics or of the first's less the second's; nan for a single example."""
+    """Low and high, (metrics,) each, of one group's metrics or of two groups' difference; nan for a single example."""
     if min(map(len, groups)) < 2:
         nothing = np.full(len(names), np.nan)
         return nothing, nothing
 
     def statistic(*samples: Positions, axis: int = -1) -> Floats:
         del axis
-        first, *rest = (_values(outcomes, sample, names) for sample in samples)
+        first, *rest = (_values(statistics, sample, names) for sample in samples)
         return first - rest[0] if rest else first
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateDataWarning)  # answered below
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a metric that this slice lacks
         found = bootstrap(
-            tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=chance.confidence,
-            n_resamples=chance.resamples, batch=_batch(len(outcomes)), rng=chance.seed,
+            tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=confidence.level,
+            n_resamples=confidence.resamples, batch=_batch(len(statistics)), rng=confidence.seed,
         ).bootstrap_distribution  # fmt: skip
-        # A sample may have no value (F1 without a label to find), which would make an interval of nan.
-        tail = 100 * (1 - chance.confidence) / 2
+        # A sample may have no value, such as F1 without a label to find; one would turn the interval into nan.
+        tail = 100 * (1 - confidence.level) / 2
         low, high = np.nanpercentile(found, [tail, 100 - tail], axis=-1)
     return low, high
 
 
-def _values(outcomes: Outcomes, samples: Positions, names: Sequence[str]) -> Floats:
+def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) -> Floats:
     """(metrics, samples) for `samples` (samples, examples), or (metrics,) for one."""
-    values = outcomes.metrics(_weights(np.atleast_2d(samples), len(outcomes)))
+    values = statistics.metrics(_weights(np.atleast_2d(samples), len(statistics)))
     stacked = np.array([values[name] for name in names])
     return stacked if samples.ndim > 1 else stacked[:, 0]
 

@@ -36,8 +36,8 @@ def evaluate(
 
 
 def _sliced(report: Evaluation, by: Sequence[str], slicing: SliceSettings | None) -> Evaluation:
-    if report.outcomes is None:
+    if report.statistics is None:
         raise InputError(f"the metrics of {report.task} can't be told by slice")
-    outcomes = report.outcomes()
-    slices = tuple(slice_report(outcomes, report.rows, name, slicing) for name in dict.fromkeys(by))
+    statistics = report.statistics()
+    slices = tuple(slice_report(statistics, report.rows, name, slicing) for name in dict.fromkeys(by))
     return replace(report, slices=slices)

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ftool.data.table import Table
-from ftool.evaluation.per_example import Outcomes
-from ftool.evaluation.slice_text import slice_text
-from ftool.evaluation.slices import SliceReport
+from ftool.evaluation.slices import SliceReport, slices_text
+from ftool.evaluation.statistics import Statistics
 from ftool.tables import format_table
 
 Metrics = dict[str, Any]  # plain JSON
@@ -82,7 +81,7 @@ class Evaluation:
     metrics: Metrics
     shown: tuple[ShownAnswer, ...] = ()
     # What slices are made of: each example's outcome, computed when asked for, and the rows of the examples.
-    outcomes: Callable[[], Outcomes] | None = field(default=None, compare=False, repr=False)
+    statistics: Callable[[], Statistics] | None = field(default=None, compare=False, repr=False)
     rows: Table = field(default_factory=Table, compare=False, repr=False)
     # What the model answered to each example, beside what is right, as JSON values; None where nothing writes it.
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
@@ -103,7 +102,7 @@ class Evaluation:
 
     def table(self) -> str:
         """The metrics, the labels that do worst or a few answers, and the slices, for a person."""
-        slices = [slice_text(one, METRIC_NAMES) for one in self.slices]
+        slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
         return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
 

@@ -1,9 +1,10 @@
-"""Metrics of parts of the data, such as one dialect's or one product's, and how far apart these parts are.
+"""Metrics of slices of the data, such as one dialect's or one product's, and the gaps between the slices.
 
-A task hands over `Outcomes` and the table that its examples come from, a row each; a slice is the examples of one
-value of a column.
+They are computed from `Statistics` and the table that the examples come from, a row each; a slice holds the examples
+with one value of a column.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ftool.data.columns import column_of, find_column
 from ftool.data.examples import is_missing
 from ftool.data.table import Cell, Table
 from ftool.evaluation.confidence import (
-    Chance,
+    ConfidenceSettings,
     Estimate,
     Positions,
     difference,
@@ -23,12 +24,15 @@ from ftool.evaluation.confidence import (
     finite,
     widest_gap_p_values,
 )
-from ftool.evaluation.per_example import Outcomes
+from ftool.evaluation.statistics import Statistics
+from ftool.tables import format_table
 from ftool_runtime.errors import InputError
 
 EMPTY = "(empty)"  # the value of cells that hold nothing
+_MOST_METRICS = 4  # columns of a table; --json has all
+_MOST_SLICES = 40  # lines of a table
 
-_MOST_RANKED = 200  # slices; a column of more is no grouping, such as an id
+_MOST_RANKED = 200  # slices; a column with more, such as an id, is not a grouping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class SliceSettings:
     """How slices are reported."""
 
     min_examples: int = 30  # a slice of fewer is named, not ranked
-    chance: Chance = field(default_factory=Chance)
+    confidence: ConfidenceSettings = field(default_factory=ConfidenceSettings)
 
     def __post_init__(self) -> None:
         if self.min_examples < 1:
@@ -65,11 +69,11 @@ class Gap:
     highest: str
     lowest: str
     gap: Estimate  # the bootstrap interval of the difference between these two
-    p_value: float  # how often chance alone makes some two of the slices differ as much
+    p_value: float  # how often chance makes any two of the slices differ as much
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether chance alone makes such a gap in fewer than one case in 20."""
+        """Whether chance makes such a gap in fewer than one case in 20."""
         return bool(self.p_value < 0.05)
 
     def to_json(self) -> dict[str, Any]:
@@ -92,7 +96,7 @@ class SliceReport:
     column: str
     main: str
     slices: Sequence[Slice]
-    gaps: Mapping[str, Gap]  # by metric; empty where fewer than two slices are ranked
+    gaps: Mapping[str, Gap]  # by metric; empty if fewer than two slices are ranked
     settings: SliceSettings
 
     @property
@@ -109,20 +113,20 @@ class SliceReport:
             "rare": [one.value for one in self.rare],
             "widest_gaps": {name: gap.to_json() for name, gap in self.gaps.items()},
             "min_examples": self.settings.min_examples,
-            **self.settings.chance.to_json(),
+            **self.settings.confidence.to_json(),
         }
 
 
 def slice_report(
-    outcomes: Outcomes, table: Table, name: str, settings: SliceSettings | None = None
+    statistics: Statistics, table: Table, name: str, settings: SliceSettings | None = None
 ) -> SliceReport:
     """The metrics by the values of the column `name`.
 
-    Raises DataError, which lists the columns, where there is no such column, and InputError where its values are too
-    many to be groups or the rows of the examples are not known.
+    Raises DataError, which lists the columns, if there is no such column, and InputError if it has too many values to
+    be groups or the rows of the examples are not known.
     """
     settings = settings or SliceSettings()
-    if len(table.rows) != len(outcomes):
+    if len(table.rows) != len(statistics):
         raise InputError(
             f"{table.source or 'these examples'}: which row an example comes from is not known (several files read "
             "as one?), so there are no columns to slice by; name one file with --data"
@@ -131,7 +135,7 @@ def slice_report(
     groups = _groups(column_of(table, name))
     if len(groups) > _MOST_RANKED:
         raise InputError(
-            f"{table.source}: the column {name!r} has {len(groups)} values in {len(outcomes)} examples; "
+            f"{table.source}: the column {name!r} has {len(groups)} values in {len(statistics)} examples; "
             f"slices need one of at most {_MOST_RANKED}"
         )
     slices = [
@@ -139,22 +143,35 @@ def slice_report(
             value=value,
             examples=len(positions),
             ranked=len(positions) >= settings.min_examples,
-            metrics=estimates(outcomes, positions, settings.chance),
+            metrics=estimates(statistics, positions, settings.confidence),
         )
         for value, positions in groups.items()
     ]
-    slices.sort(key=lambda one: (not one.ranked, -_order(one.metrics[outcomes.main]), one.value))
+    slices.sort(key=lambda one: (not one.ranked, -_order(one.metrics[statistics.main]), one.value))
     return SliceReport(
         column=name,
-        main=outcomes.main,
+        main=statistics.main,
         slices=slices,
-        gaps=_gaps(outcomes, groups, [one for one in slices if one.ranked], settings.chance),
+        gaps=_gaps(statistics, groups, [one for one in slices if one.ranked], settings.confidence),
         settings=settings,
     )
 
 
+def slices_text(report: SliceReport, metric_names: Mapping[str, str]) -> str:
+    """A report as text: ranked slices with their intervals, the widest gaps, and the slices too small to rank."""
+    names = [name for name in metric_names if all(name in one.metrics for one in report.slices)]
+    names.sort(key=lambda name: name != report.main)
+    names = names[:_MOST_METRICS]
+    parts = [_rare(report)] if report.rare else []
+    ranked = [one for one in report.slices if one.ranked]
+    if ranked:
+        parts.insert(0, _slice_table(report.column, ranked, names, metric_names))
+    parts.append(_gaps_text(report, names, metric_names))
+    return "\n\n".join(parts)
+
+
 def value_name(cell: Cell) -> str:
-    """What a slice is called after the cell that its examples share."""
+    """The name of a slice, from the cell that its examples share."""
     if is_missing(cell):
         return EMPTY
     if isinstance(cell, list | tuple):
@@ -172,11 +189,14 @@ def _groups(cells: Sequence[Cell]) -> dict[str, Positions]:
 
 
 def _gaps(
-    outcomes: Outcomes, groups: Mapping[str, Positions], ranked: Sequence[Slice], chance: Chance
+    statistics: Statistics,
+    groups: Mapping[str, Positions],
+    ranked: Sequence[Slice],
+    confidence: ConfidenceSettings,
 ) -> dict[str, Gap]:
     if len(ranked) < 2:
         return {}
-    p_values = widest_gap_p_values(outcomes, [groups[one.value] for one in ranked], chance)
+    p_values = widest_gap_p_values(statistics, [groups[one.value] for one in ranked], confidence)
     gaps = {}
     for name, p_value in p_values.items():
         known = [one for one in ranked if np.isfinite(one.metrics[name].value)]
@@ -184,7 +204,7 @@ def _gaps(
             continue
         highest = max(known, key=lambda one: one.metrics[name].value)
         lowest = min(known, key=lambda one: one.metrics[name].value)
-        low, high = difference(outcomes, groups[highest.value], groups[lowest.value], name, chance)
+        low, high = difference(statistics, groups[highest.value], groups[lowest.value], name, confidence)
         width = highest.metrics[name].value - lowest.metrics[name].value
         gaps[name] = Gap(
             highest=highest.value, lowest=lowest.value, gap=Estimate(width, low, high), p_value=p_value
@@ -194,3 +214,47 @@ def _gaps(
 
 def _order(estimate: Estimate) -> float:
     return estimate.value if np.isfinite(estimate.value) else -np.inf
+
+
+def _slice_table(column: str, ranked: list[Slice], names: list[str], metric_names: Mapping[str, str]) -> str:
+    rows = [[f"by {column}", *(metric_names[name] for name in names), "examples"]]
+    rows += [
+        [one.value, *(_interval(one.metrics[name]) for name in names), str(one.examples)]
+        for one in ranked[:_MOST_SLICES]
+    ]
+    if len(ranked) > _MOST_SLICES:
+        rows.append([f"({len(ranked) - _MOST_SLICES} more; --json has all)", *[""] * (len(names) + 1)])
+    return format_table(rows)
+
+
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "none"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.3f} (too few to tell)"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _rare(report: SliceReport) -> str:
+    named = [f"{one.value} ({one.examples})" for one in report.rare[:_MOST_SLICES]]
+    more = len(report.rare) - len(named)
+    listed = ", ".join(named) + (f" and {more} more" if more else "")
+    return f"fewer than {report.settings.min_examples} examples, so not ranked: {listed}"
+
+
+def _gaps_text(report: SliceReport, names: list[str], metric_names: Mapping[str, str]) -> str:
+    confidence = f"{report.settings.confidence.level:.0%}"
+    if not report.gaps:
+        return "no gap to judge: fewer than two slices have enough examples"
+    lines = [_gap_text(metric_names[name], report.gaps[name]) for name in names if name in report.gaps]
+    return "\n".join([*lines, f"in brackets {confidence} intervals"])
+
+
+def _gap_text(metric: str, gap: Gap) -> str:
+    if gap.highest == gap.lowest:
+        return f"no gap, {metric}: all slices are equal"
+    verdict = "more than chance" if gap.beyond_chance else "no more than chance"
+    return (
+        f"widest gap, {metric}: {_interval(gap.gap)}, {gap.highest} above {gap.lowest}; "
+        f"{verdict} (p {gap.p_value:.2g})"
+    )

@@ -19,10 +19,13 @@ from ftool.bases import BASES, resolve_base
 from ftool.data.load import load_dataset, load_split
 from ftool.data.split_names import SPLITS
 from ftool.data.types import ClassificationData, DataError, Split
-from ftool.evaluation.metrics.classification import classification_metrics
-from ftool.evaluation.metrics.classification_per_example import classification_outcomes, number_outcomes
-from ftool.evaluation.per_example import Outcomes
+from ftool.evaluation.metrics.classification import (
+    classification_metrics,
+    classification_statistics,
+    number_statistics,
+)
 from ftool.evaluation.results import Evaluation, TrainReport
+from ftool.evaluation.statistics import Statistics
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.classification_judging import data_examples, recipe_examples
@@ -183,16 +186,18 @@ def _evaluation(
 ) -> Evaluation:
     kind = {"multi_label": model.multi_label, "regression": model.regression}
     targets = encode_targets(examples.labels, len(model.labels), **kind).numpy()
-    judged: Callable[..., Outcomes] = number_outcomes
+    judged: Callable[..., Statistics] = number_statistics
     if not model.regression:
-        judged = partial(classification_outcomes, multi_label=model.multi_label, thresholds=model.thresholds)
+        judged = partial(
+            classification_statistics, multi_label=model.multi_label, thresholds=model.thresholds
+        )
     return Evaluation(
         task=NAME,
         on=on,
         split=split,
         examples=len(examples),
         metrics=classification_metrics(logits, targets, model.labels, thresholds=model.thresholds, **kind),
-        outcomes=partial(judged, logits, targets),
+        statistics=partial(judged, logits, targets),
         rows=examples.table,
     )
 

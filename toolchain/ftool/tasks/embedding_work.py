@@ -16,7 +16,7 @@ from ftool.data.split_names import SPLITS
 from ftool.evaluation.metrics.embeddings import (
     Vectors,
     embedding_metrics,
-    embedding_outcomes,
+    embedding_statistics,
     judged_texts,
     main_metric,
 )
@@ -151,7 +151,7 @@ def _evaluation(
         split=name,
         examples=len(split),
         metrics=embedding_metrics(split, vectors, similarity),
-        outcomes=partial(embedding_outcomes, split, vectors, similarity),
+        statistics=partial(embedding_statistics, split, vectors, similarity),
         rows=split.table,
     )
 

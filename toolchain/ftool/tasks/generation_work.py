@@ -12,8 +12,7 @@ from typing import Any, Literal
 import ftool_runtime
 from ftool.data.generation import Example, GenerationData, GenerationSplit
 from ftool.data.load_generation import generation_fingerprint, load_generation_data, load_generation_split
-from ftool.evaluation.metrics.generation import main_metric_of
-from ftool.evaluation.metrics.generation_per_example import text_outcomes
+from ftool.evaluation.metrics.generation import main_metric_of, text_statistics
 from ftool.evaluation.results import Evaluation, ShownAnswer, TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -157,7 +156,7 @@ def _evaluation(
         for example, answer in zip(judged.examples[:_SHOWN], answers[:_SHOWN], strict=False)
     )
     references = [example.targets for example in judged.examples]
-    written = partial(text_outcomes, answers, references, task=judged.task, language=judged.language)
+    written = partial(text_statistics, answers, references, task=judged.task, language=judged.language)
     return Evaluation(
         task=judged.task,
         on=on,
@@ -165,7 +164,7 @@ def _evaluation(
         examples=len(judged.examples),
         metrics=metrics,
         shown=shown,
-        outcomes=written,
+        statistics=written,
         rows=judged.table,
     )
 

@@ -15,7 +15,7 @@ from ftool.data.load_questions import load_question_data, load_question_split, q
 from ftool.data.long_questions import without_long_questions
 from ftool.data.questions import QuestionData, QuestionSplit
 from ftool.data.split_names import SPLITS
-from ftool.evaluation.metrics.answers import question_metrics, question_outcomes
+from ftool.evaluation.metrics.answers import question_metrics, question_statistics
 from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -144,7 +144,7 @@ def _evaluation(
         split=split,
         examples=len(questions),
         metrics=question_metrics(judged, threshold),
-        outcomes=partial(question_outcomes, judged, threshold),
+        statistics=partial(question_statistics, judged, threshold),
         rows=questions.table,
         predictions=partial(_predictions, questions, spans, threshold),
     )

@@ -15,7 +15,7 @@ from ftool.data.rows.tag_schemes import spans_of_tags
 from ftool.data.split_names import SPLITS
 from ftool.data.tagged_text import TaggedData, TaggedSplit
 from ftool.data.types import DataError
-from ftool.evaluation.metrics.entities import entity_metrics, entity_outcomes
+from ftool.evaluation.metrics.entities import entity_metrics, entity_statistics
 from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -156,7 +156,7 @@ def _evaluation(
         split=split,
         examples=len(texts),
         metrics=entity_metrics(truth, answers),
-        outcomes=partial(entity_outcomes, truth, answers),
+        statistics=partial(entity_statistics, truth, answers),
         predictions=partial(_predictions, texts, answers),
         rows=texts.table,
     )

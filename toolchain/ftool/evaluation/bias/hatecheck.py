@@ -17,9 +17,9 @@ from ftool.data.examples import checked_texts, listed_rows
 from ftool.data.table import Table
 from ftool.data.types import DataError
 from ftool.evaluation.confidence import finite, metrics_of
-from ftool.evaluation.per_example import Floats, Outcomes, SummedOutcomes, averaged
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
+from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics, averaged
 from ftool_runtime.errors import InputError
 
 HATEFUL, OTHER = "hateful", "non-hateful"  # as the cases are labelled
@@ -73,7 +73,7 @@ def judge_cases(
     slicing: SliceSettings | None = None,
 ) -> Evaluation:
     """What a model got right; `answered` says which cases it took for hateful, by its `labels`."""
-    outcomes = _outcomes(gold, answered)
+    statistics = _outcomes(gold, answered)
     templates = np.array([_SLOT in str(cell) for cell in column_of(table, _TEMPLATE)])
     of_templates = np.flatnonzero(templates)
     right = averaged({"accuracy": gold == answered}, main="accuracy", shares=("accuracy",))
@@ -81,7 +81,7 @@ def judge_cases(
     if len(of_templates):
         chosen = _outcomes(gold[of_templates], answered[of_templates])
         slices.append(slice_report(chosen, table.take(of_templates), _TARGET, slicing))
-    metrics = {name: finite(value) for name, value in metrics_of(outcomes, np.arange(len(gold))).items()}
+    metrics = {name: finite(value) for name, value in metrics_of(statistics, np.arange(len(gold))).items()}
     return Evaluation(
         task="text-classification",
         on=on,
@@ -96,7 +96,7 @@ def judge_cases(
     )
 
 
-def _outcomes(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Outcomes:
+def _outcomes(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Statistics:
     right = gold == answered
     parts = {"right": right, "hateful": gold, "found": gold & answered, "left": ~gold & ~answered}
 
@@ -108,7 +108,7 @@ def _outcomes(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Outcomes:
             "accuracy_non_hateful": sums["left"] / (sums["examples"] - sums["hateful"]),
         }
 
-    return SummedOutcomes(
+    return SummedStatistics(
         parts,
         formula,
         main="accuracy",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.evaluation.per_example import SummedOutcomes, averaged
 from ftool.evaluation.results import Metrics
+from ftool.evaluation.statistics import SummedStatistics, averaged
 
 MAIN_METRIC = "f1"
 
@@ -73,7 +73,7 @@ def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
     return metrics | {"no_answer_threshold": threshold}
 
 
-def question_outcomes(judged: Judged, threshold: float | None) -> SummedOutcomes:
+def question_statistics(judged: Judged, threshold: float | None) -> SummedStatistics:
     """The metrics of the answers at `threshold` on any part of the questions."""
     exact, f1 = score_answers(judged.answers(threshold), judged.references)
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))

@@ -1,20 +1,22 @@
-"""What a text classifier is judged by, from its logits alone: the same for run/ in torch and for a bundle."""
+"""Metrics of text classifiers from their logits, and of numbers; for all examples, or as per-example statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.stats import rankdata
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from ftool.evaluation.metrics.calibration import expected_calibration_error
+from ftool.evaluation.metrics.calibration import confidence_bins, expected_calibration_error
 from ftool.evaluation.results import Metrics
+from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics
 from ftool_runtime.models.classifier import probabilities, resolve_thresholds
 
 
 def main_metric(*, multi_label: bool, regression: bool = False) -> str:
-    """The name of the metric that decides: between checkpoints, penalties and bundles."""
+    """The name of the metric that decides between checkpoints, penalties and bundles."""
     if regression:
         return "spearman"
     return "f1_macro" if multi_label else "accuracy"
@@ -29,10 +31,11 @@ def classification_metrics(
     regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> Metrics:
-    """All metrics of `logits`, float (examples, labels); of numbers to meet, `targets` float (examples,), see below.
+    """All metrics of `logits`, float (examples, labels).
 
-    `targets` is int (examples,), or 0 and 1 (examples, labels) where a text has several labels. Everything is
-    a fraction from 0 to 1 but supports and the confusion matrix (a row for each true label): they count examples.
+    `targets` is int (examples,), or 0 and 1 (examples, labels) if a text can have several labels; of regression it is
+    float (examples,), see `number_metrics`. All metrics are fractions from 0 to 1, but supports and the confusion
+    matrix (a row for each true label) count examples.
     """
     if regression:
         return number_metrics(logits[:, 0], targets)
@@ -48,11 +51,11 @@ def number_metrics(answers: NDArray[np.floating], targets: NDArray[Any]) -> Metr
 
 
 def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArray[Any]) -> Metrics:
-    """Spearman's and Pearson's correlation of two lists, and of constant ones 0."""
+    """Spearman's and Pearson's correlation of two lists; 0 if either is constant."""
     both = np.array([answers, targets], dtype=np.float64)  # (2, examples)
     if len(targets) < 2 or (np.ptp(both, axis=1) == 0).any():
         return {"spearman": 0.0, "pearson": 0.0}
-    # of scipy the ranks alone: spearmanr and pearsonr add p-values, which take ten times as long
+    # only the ranks are scipy's: spearmanr and pearsonr add p-values, which take ten times as long
     return {
         "spearman": float(np.asarray(np.corrcoef(rankdata(both, axis=1)))[0, 1]),
         "pearson": float(np.asarray(np.corrcoef(both))[0, 1]),
@@ -74,6 +77,32 @@ def main_score(
         return float((logits.argmax(axis=1) == targets).mean())
     answers = _applying(logits, thresholds)
     return float(f1_score(targets, answers, average="macro", zero_division=0))
+
+
+def classification_statistics(
+    logits: NDArray[np.float32],
+    targets: NDArray[Any],
+    *,
+    multi_label: bool,
+    thresholds: Sequence[float] | None = None,
+) -> SummedStatistics:
+    """Statistics for the metrics of `classification_metrics`, whose arguments these are.
+
+    F1 is averaged over the labels that a subset has or that the model answers there: otherwise a slice without some
+    label would score lower.
+    """
+    build = _several_labels_statistics if multi_label else _one_label_statistics
+    return build(logits, targets, thresholds)
+
+
+def number_statistics(logits: NDArray[np.float32], targets: NDArray[Any]) -> RecomputedStatistics:
+    """Statistics for the metrics of `number_metrics`: `logits` float (examples, 1)."""
+    answers = logits[:, 0]
+    return RecomputedStatistics(
+        len(targets),
+        lambda positions: number_metrics(answers[positions], targets[positions]),
+        main=main_metric(multi_label=False, regression=True),
+    )
 
 
 def _one_label(logits: NDArray[np.float32], targets: NDArray[Any], labels: Sequence[str]) -> Metrics:
@@ -139,3 +168,85 @@ def _per_class(
         }
         for index, label in enumerate(labels)
     }
+
+
+def _one_label_statistics(logits: NDArray[np.float32], targets: NDArray[Any], _: Any) -> SummedStatistics:
+    answers = logits.argmax(axis=1)
+    right = answers == targets
+    width = logits.shape[1]
+    wanted, given = _one_hot(targets, width), _one_hot(answers, width)
+    confidence = probabilities(logits, multi_label=False).max(axis=1)
+    parts = {
+        "right": right,
+        **_counts("", wanted, given),
+        "calibration": confidence_bins(confidence[:, None], right[:, None]),
+    }
+
+    def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        examples = totals["examples"][:, 0]
+        return {
+            "accuracy": totals["right"][:, 0] / examples,
+            "f1_macro": _macro(totals, ""),
+            "f1_weighted": _weighted(totals, ""),
+            "expected_calibration_error": np.abs(totals["calibration"]).sum(axis=1) / examples,
+        }
+
+    return SummedStatistics(parts, formula, main=main_metric(multi_label=False), shares=("accuracy",))
+
+
+def _several_labels_statistics(
+    logits: NDArray[np.float32], targets: NDArray[Any], thresholds: Sequence[float] | None
+) -> SummedStatistics:
+    width = logits.shape[1]
+    scores = probabilities(logits, multi_label=True)
+    wanted = csr_array(targets > 0, dtype=np.float64)
+    given = scores >= resolve_thresholds(thresholds, [""] * width)
+    at_half = scores >= 0.5
+    parts = {
+        "right": (given == (targets > 0)).all(axis=1),
+        **_counts("", wanted, csr_array(given, dtype=np.float64)),
+        **_counts("half ", wanted, csr_array(at_half, dtype=np.float64)),
+        "calibration": confidence_bins(np.maximum(scores, 1 - scores), at_half == (targets > 0)),
+    }
+
+    def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        examples = totals["examples"][:, 0]
+        return {
+            "f1_macro": _macro(totals, ""),
+            "f1_micro": 2 * totals["hits"].sum(axis=1) / (totals["wanted"] + totals["given"]).sum(axis=1),
+            "f1_weighted": _weighted(totals, ""),
+            "f1_macro_at_half": _macro(totals, "half "),
+            "subset_accuracy": totals["right"][:, 0] / examples,
+            "expected_calibration_error": np.abs(totals["calibration"]).sum(axis=1) / examples / width,
+        }
+
+    return SummedStatistics(parts, formula, main=main_metric(multi_label=True), shares=("subset_accuracy",))
+
+
+def _counts(prefix: str, wanted: Any, given: Any) -> dict[str, Any]:
+    """0 and 1 (examples, labels) each: labels that are right, that are answered, and both."""
+    return {
+        f"{prefix}wanted": wanted,
+        f"{prefix}given": given,
+        f"{prefix}hits": csr_array(wanted.multiply(given)),
+    }
+
+
+def _f1_of(totals: Mapping[str, Floats], prefix: str) -> Floats:
+    """(samples, labels); nan for a label that a sample neither has nor is answered."""
+    return 2 * totals[f"{prefix}hits"] / (totals[f"{prefix}wanted"] + totals[f"{prefix}given"])
+
+
+def _macro(totals: Mapping[str, Floats], prefix: str) -> Floats:
+    f1 = _f1_of(totals, prefix)
+    return np.asarray(np.nansum(f1, axis=1) / (~np.isnan(f1)).sum(axis=1))
+
+
+def _weighted(totals: Mapping[str, Floats], prefix: str) -> Floats:
+    support = totals[f"{prefix}wanted"]
+    return np.asarray(np.nansum(_f1_of(totals, prefix) * support, axis=1) / support.sum(axis=1))
+
+
+def _one_hot(labels: NDArray[Any], width: int) -> Any:
+    rows = np.arange(len(labels))
+    return csr_array((np.ones(len(labels)), (rows, labels)), shape=(len(labels), width))

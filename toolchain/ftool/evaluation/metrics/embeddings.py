@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ftool.data.similarity import SimilarityKind, SimilaritySplit
 from ftool.evaluation.metrics.classification import correlations
-from ftool.evaluation.per_example import Outcomes, RepeatedOutcomes, averaged
 from ftool.evaluation.results import Metrics
+from ftool.evaluation.statistics import RecomputedStatistics, Statistics, averaged
 from ftool_export.checkpoints.embedder_layout import Kind
 
 Vectors = NDArray[np.float32]  # (texts, width)
@@ -102,9 +102,9 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
     return metrics | {"queries": len(search.queries), "passages": len(search.corpus)}
 
 
-def embedding_outcomes(
+def embedding_statistics(
     split: SimilaritySplit, vectors: Sequence[Vectors], similarity: str, *, main: str | None = None
-) -> Outcomes:
+) -> Statistics:
     """The metrics that `embedding_metrics` has, of any part of the examples; arguments as there.
 
     Every query is asked of all passages, whatever part it is in, and counts once for each example that it has.
@@ -113,7 +113,7 @@ def embedding_outcomes(
     first, second = (prepared(one, similarity) for one in vectors)
     if split.kind == "scored":
         likeness, scores = (first * second).sum(axis=1), np.array(split.scores)
-        return RepeatedOutcomes(
+        return RecomputedStatistics(
             len(split), lambda places: correlations(likeness[places], scores[places]), main=main
         )
     search = search_of(split)

@@ -12,8 +12,8 @@ from seqeval.metrics import accuracy_score, f1_score
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
 from ftool.data.rows.tag_schemes import TypedSpan, spans_of_tags
-from ftool.evaluation.per_example import Floats, SummedOutcomes
 from ftool.evaluation.results import Metrics
+from ftool.evaluation.statistics import Floats, SummedStatistics
 
 MAIN_METRIC = "f1"
 
@@ -47,7 +47,7 @@ def entity_f1(truth: Tags, answers: Tags) -> float:
     return float(f1_score(_lists(truth), _lists(answers), zero_division=0))
 
 
-def entity_outcomes(truth: Tags, answers: Tags) -> SummedOutcomes:
+def entity_statistics(truth: Tags, answers: Tags) -> SummedStatistics:
     """The metrics of any part of the texts, from counts of entities; `f1_macro` is over the kinds that a part has."""
     spans = [
         (set(spans_of_tags(one)), set(spans_of_tags(other)))
@@ -64,7 +64,7 @@ def entity_outcomes(truth: Tags, answers: Tags) -> SummedOutcomes:
             for pair in zip(truth, answers, strict=True)
         ],
     }
-    return SummedOutcomes(parts, _formula, main=MAIN_METRIC)
+    return SummedStatistics(parts, _formula, main=MAIN_METRIC)
 
 
 def _formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:

@@ -1,4 +1,4 @@
-"""What a text generator is judged by: its texts against references, and its logits against the tokens of a reference.
+"""Metrics of generated texts against references, and of logits against the tokens of a reference.
 
 The figures are those of sacreBLEU and rouge-score, with the signatures that say how they were computed. All but
 perplexity and length_ratio lie between 0 and 1.
@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from ftool.evaluation.languages import Writing, sentences, units, writing_of
 from ftool.evaluation.results import Metrics
+from ftool.evaluation.statistics import Floats, SummedStatistics
 from ftool.recipe.sections import Sections
 from ftool_runtime.errors import InputError
 
 ANSWER_MARK = "####"  # before the final number, as gsm8k writes it
+_MAIN = ("bleu", "rougeL")  # of translation, and of the others
 _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
@@ -32,7 +34,7 @@ def main_metric_of(recipe: Sections) -> str:
 
 
 def score_called(name: str, metrics: Metrics) -> float:
-    """One score by its name. Raises InputError saying why where the examples give none of that name."""
+    """One score by its name. Raises InputError if the examples have none of that name, and says why."""
     if name not in metrics:
         scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
         why = f", since no reference holds {ANSWER_MARK}" if name == "answer_accuracy" else ""
@@ -114,6 +116,48 @@ def example_metrics(
     return found | {"_written": written, "_wanted": wanted}
 
 
+def text_statistics(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    task: str,
+    language: str | None = None,
+    main: str | None = None,
+) -> SummedStatistics:
+    """Statistics for the metrics of `text_metrics`, whose arguments these are.
+
+    `main` is the main metric, if it is one of these: perplexity and the share of tokens belong to the model, not to its
+    texts. Raises InputError if there are no texts.
+    """
+    if not predictions:
+        raise InputError("plain text is continued, not answered, so it has no metrics by slice")
+    parts: dict[str, Any] = {
+        name: np.asarray(values, dtype=np.float64)
+        for name, values in example_metrics(predictions, references, task=task, language=language).items()
+    }
+    scorers: dict[str, MetricOfSums] = {}
+    if task == "translation":
+        scorers = sums_of_translation(predictions, references, language=language)
+        parts |= {name: np.asarray(scorer.rows, dtype=np.float64) for name, scorer in scorers.items()}
+    names = [*scorers, *(name for name in parts if name not in scorers and not name.startswith("_"))]
+
+    def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        examples = totals["examples"][:, 0]
+        found = {
+            name: _each(scorers[name].score, totals[name])
+            if name in scorers
+            else totals[name][:, 0] / examples
+            for name in names
+        }
+        found["length_ratio"] = totals["_written"][:, 0] / np.maximum(totals["_wanted"][:, 0], 1)
+        if "_marked" in totals:
+            found["answer_accuracy"] = totals["_right"][:, 0] / totals["_marked"][:, 0]
+        return found
+
+    chosen = main if main in (*names, "length_ratio") else _MAIN[task != "translation"]
+    return SummedStatistics(parts, formula, main=chosen, shares=("exact_match",))
+
+
 def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
     """Perplexity, and the share of tokens that are the likeliest where all before them are given.
 
@@ -135,6 +179,11 @@ def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> 
     if not tokens:
         raise InputError("there is no token to score")
     return {"token_accuracy": right / tokens, "perplexity": math.exp(min(loss / tokens, 700.0))}
+
+
+def _each(score: Callable[[Sequence[int]], float], totals: Floats) -> Floats:
+    """The score of each row of totals; nan for a row of zeros."""
+    return np.array([score(row.astype(int).tolist()) if row.any() else np.nan for row in totals])
 
 
 def _log_sum(logits: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
-"""What a model did on each example, in the form that metrics of any part of the examples are computed from.
+"""Per-example statistics from which the metrics of any subset can be computed.
 
-Intervals and tests of chance ask for the metrics of thousands of samples, so they are given as weights: how often each
-example counts. A slice is 0 and 1, a bootstrap sample counts some examples twice.
+Confidence intervals need the metrics of thousands of samples, so a sample is given as weights, one an example: a slice
+has weights 0 and 1, a bootstrap sample counts some examples twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ Floats = NDArray[np.float64]
 Formula = Callable[[Mapping[str, Floats]], Mapping[str, Floats]]
 
 
-class Outcomes(Protocol):
-    """What a task hands over to have its metrics sliced; `SummedOutcomes` and `RepeatedOutcomes` are two ways."""
+class Statistics(Protocol):
+    """Statistics of some examples; `SummedStatistics` and `RecomputedStatistics` are two kinds."""
 
     @property
     def main(self) -> str:
-        """The name of the metric that decides."""
+        """The name of the main metric."""
 
     @property
     def shares(self) -> Sequence[str]:
@@ -30,11 +30,11 @@ class Outcomes(Protocol):
         """How many examples there are."""
 
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
-        """The metrics of samples: each (samples,) for `weights` (samples, examples); nan where there is none."""
+        """The metrics of samples, (samples,) each; nan if a sample lacks one. `weights` is (samples, examples)."""
 
 
-class SummedOutcomes:
-    """Metrics that follow from sums over the examples, as nearly all do: means, F1 from counts, BLEU from n-grams.
+class SummedStatistics:
+    """Metrics computed from sums over the examples, as nearly all are: means, F1 from counts, BLEU from n-grams.
 
     `parts` has by name an array (examples,) or (examples, width), dense or sparse; `formula` gets by the same names
     their sums, float64 (samples, width), beside `"examples"`, how many there are (samples, 1). `part_shares` has the
@@ -66,14 +66,14 @@ class SummedOutcomes:
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
         """The metrics of each row of weights."""
         totals = np.asarray(weights @ self._table, dtype=np.float64)  # (samples, width)
-        with np.errstate(divide="ignore", invalid="ignore"):  # nan is what there is to say of nothing
+        with np.errstate(divide="ignore", invalid="ignore"):  # empty subsets give nan
             return self._formula({name: totals[:, span] for name, span in self._spans.items()})
 
 
-class RepeatedOutcomes:
-    """Metrics that need the examples themselves, such as rank correlations: slower, one call a sample.
+class RecomputedStatistics:
+    """Metrics computed from the examples anew for every sample, such as rank correlations: slower.
 
-    `measure` gets positions, int (n,), of which some may be there several times.
+    `measure` takes positions, int (n,), of which some may come several times.
     """
 
     def __init__(
@@ -97,13 +97,13 @@ class RepeatedOutcomes:
         return {name: np.array([sample[name] for sample in samples]) for name in samples[0]}
 
 
-def averaged(values: Mapping[str, Any], *, main: str, shares: Sequence[str] = ()) -> SummedOutcomes:
+def averaged(values: Mapping[str, Any], *, main: str, shares: Sequence[str] = ()) -> SummedStatistics:
     """Metrics that are means over the examples: by name, the value of each example (examples,)."""
 
     def means(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
         return {name: totals[name][:, 0] / totals["examples"][:, 0] for name in values}
 
-    return SummedOutcomes(values, means, main=main, shares=shares)
+    return SummedStatistics(values, means, main=main, shares=shares)
 
 
 def _column(part: Any) -> Any:
