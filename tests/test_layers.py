@@ -1,60 +1,267 @@
-"""Imports run downwards only: ftool -> ftool_export -> ftool_runtime -> its three packages, and jinja2 for chats."""
+"""The sources' shape: imports run downwards and in no circle, tasks are named in their rows, names mean one thing.
+
+Every list of exceptions here may only become shorter: what a change makes unneeded is deleted from it.
+"""
 
 import ast
+import re
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.paths import REPOSITORY
 
-SOURCES = {
-    "ftool": REPOSITORY / "toolchain" / "ftool",
-    "ftool_export": REPOSITORY / "export" / "ftool_export",
-    "ftool_runtime": REPOSITORY / "runtime" / "ftool_runtime",
-}
+PACKAGES = {"ftool": "toolchain", "ftool_export": "export", "ftool_runtime": "runtime"}
 FORBIDDEN = {"ftool": set(), "ftool_export": {"ftool"}, "ftool_runtime": {"ftool", "ftool_export"}}
-CHAT_TEMPLATE = SOURCES["ftool_runtime"] / "chat" / "template.py"  # the one file that needs the extra [chat]
+CHAT_TEMPLATE = "ftool_runtime/chat/template.py"  # the one file that needs the extra [chat]
 RUNTIME_MAY_IMPORT = {"ftool_runtime", "numpy", "onnxruntime", "tokenizers"} | sys.stdlib_module_names
 
 
-def imports(file: Path) -> Iterator[tuple[int, str]]:
-    """Line and top-level package of every absolute import in a file, those inside functions included."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.lineno, node.module.partition(".")[0]
+@dataclass(frozen=True)
+class Module:
+    """A source file: `name` is dotted, `place` its path from the folder that holds its package."""
+
+    name: str
+    place: str
+    path: Path
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    def imports(self) -> Iterator[tuple[int, str, str | None]]:
+        """Line, module and imported name of every import, those in functions and for type checkers included."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name, None) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                module = "." * node.level + (node.module or "")
+                yield from ((node.lineno, module, alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("package", SOURCES)
-def test_no_package_imports_from_above(package: str) -> None:
-    upward = [
-        f"{file.relative_to(REPOSITORY)}:{line} imports {name}"
-        for file in SOURCES[package].rglob("*.py")
-        for line, name in imports(file)
-        if name in FORBIDDEN[package]
-    ]
-    assert not upward
+def _modules() -> Iterator[Module]:
+    for package, folder in PACKAGES.items():
+        root = REPOSITORY / folder
+        for path in sorted((root / package).rglob("*.py")):
+            place = path.relative_to(root)
+            parts = place.with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            yield Module(name, place.as_posix(), path)
 
 
-def test_the_runtime_imports_its_three_packages_and_the_standard_library_alone() -> None:
-    foreign = [
-        f"{file.relative_to(REPOSITORY)}:{line} imports {name}"
-        for file in SOURCES["ftool_runtime"].rglob("*.py")
-        for line, name in imports(file)
-        if name not in RUNTIME_MAY_IMPORT and (file, name) != (CHAT_TEMPLATE, "jinja2")
-    ]
-    assert not foreign
-
-
-def test_jinja2_is_imported_only_when_a_chat_needs_it() -> None:
-    tree = ast.parse(CHAT_TEMPLATE.read_text(encoding="utf-8"))
-    at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert "jinja2" not in {name for node in at_once for name in (alias.name for alias in node.names)}
-    assert any(name == "jinja2" for _, name in imports(CHAT_TEMPLATE))
+MODULES = {module.name: module for module in _modules()}
 
 
 def test_every_package_holds_files_to_check() -> None:
-    assert all(list(folder.rglob("*.py")) for folder in SOURCES.values())
+    assert {module.name.partition(".")[0] for module in MODULES.values()} == set(PACKAGES)
+
+
+# --- imports ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_imports_from_above(package: str) -> None:
+    assert not _imports_outside(package, lambda top, _: top not in FORBIDDEN[package])
+
+
+def test_the_runtime_imports_only_its_three_packages_and_the_standard_library() -> None:
+    def allowed(top: str, place: str) -> bool:
+        return top in RUNTIME_MAY_IMPORT or (place, top) == (CHAT_TEMPLATE, "jinja2")
+
+    assert not _imports_outside("ftool_runtime", allowed)
+
+
+def test_jinja2_is_imported_only_when_a_chat_needs_it() -> None:
+    template = MODULES["ftool_runtime.chat.template"]
+    at_once = [node for node in template.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert "jinja2" not in {alias.name for node in at_once for alias in node.names}
+    assert any(module.partition(".")[0] == "jinja2" for _, module, _ in template.imports())
+
+
+def test_imports_are_absolute() -> None:
+    relative = [
+        f"{module.place}:{line}: from {imported} import {name}"
+        for module in MODULES.values()
+        for line, imported, name in module.imports()
+        if imported.startswith(".")
+    ]
+    assert not relative
+
+
+# Imports that close a circle, (importer, imported), each to be mended.
+CIRCLES: dict[tuple[str, str], str] = {
+    ("ftool_runtime.models.chat_session", "ftool_runtime.models.text_generator"): "a type in a signature",
+    (
+        "ftool_export.checkpoints.reader",
+        "ftool_export.tokenizers.reader_windows",
+    ): "windows take the checkpoint",
+    (
+        "ftool_export.checkpoints.tagger",
+        "ftool_export.tokenizers.tagger_windows",
+    ): "windows take the checkpoint",
+}
+
+
+def test_imports_form_no_circle() -> None:
+    """Counts imports inside functions and under TYPE_CHECKING too: moving an import does not undo a circle."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for module in MODULES.values():
+        needed = {needed for _, imported, name in module.imports() for needed in _module_of(imported, name)}
+        sorter.add(module.name, *(needed - {module.name} - {b for a, b in CIRCLES if a == module.name}))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+# Packages whose `__init__` imports something, each with its reason.
+INIT_MAY_IMPORT = {
+    "ftool_runtime": "the public names",
+    "ftool_runtime.knowledge": "the public names of knowledge bases",
+    "ftool.cli": "the command's entry point",
+    "ftool_export.passes": "the passes' shared shape",
+}
+
+
+def test_packages_import_nothing_by_themselves() -> None:
+    importing = {
+        module.name
+        for module in MODULES.values()
+        if module.path.name == "__init__.py" and any(module.imports())
+    }
+    assert importing <= INIT_MAY_IMPORT.keys()
+
+
+def _imports_outside(package: str, allowed: Callable[[str, str], bool]) -> list[str]:
+    """The imports of a package whose top-level name is not allowed: `allowed(top, place)`."""
+    return [
+        f"{module.place}:{line} imports {imported}"
+        for module in MODULES.values()
+        if module.name.partition(".")[0] == package
+        for line, imported, _ in module.imports()
+        if not imported.startswith(".") and not allowed(imported.partition(".")[0], module.place)
+    ]
+
+
+def _module_of(imported: str, name: str | None) -> set[str]:
+    """The module of ours that `import imported` or `from imported import name` needs, if any."""
+    inner = f"{imported}.{name}"
+    return {inner} if inner in MODULES else {imported} & MODULES.keys()
+
+
+# --- names of tasks -----------------------------------------------------------------------------------------
+
+TASKS = (
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "feature-extraction",
+    "summarization",
+    "translation",
+    "text-generation",
+)
+_HYPHENATED = re.compile("|".join(rf"\b{task}\b" for task in TASKS if "-" in task))
+
+# Files (or folders, ending in /) that may name a task.
+MAY_NAME_TASKS = {
+    "ftool/tasks/": "the rows of the toolchain",
+    "ftool_runtime/models/tasks.py": "the rows of the runtime",
+    "ftool_runtime/bundle/manifest.py": "the manifest's contracts",
+    "ftool_runtime/bundle/contracts.py": "the manifest's contracts",
+    "ftool_runtime/models/embedder.py": "an error that names the task",
+    "ftool_runtime/knowledge/models.py": "the two kinds of bundles that a knowledge base works with",
+    "ftool_export/checkpoints/": "the rows of the export: one kind of checkpoint a file",
+    "ftool_export/architectures/": "the tables of architectures, which say for each task what is supported",
+    "ftool/data/rows/pair_columns.py": "usual names of columns, one of which is `translation`",
+    # to be mended
+    "ftool_export/settings.py": "a default",
+    "ftool_export/tolerances.py": "limits by task and precision",
+    "ftool/bench/engines.py": "a default",
+    "ftool/bench/measure.py": "a branch",
+    "ftool/cli/new.py": "a table of readers",
+    "ftool/data/load.py": "a default and a branch",
+    "ftool/data/load_generation.py": "a table of readers",
+    "ftool/demo.py": "a table of metrics",
+    "ftool/evaluation/bias/hatecheck.py": "a suite of one task",
+    "ftool/evaluation/bias/suites.py": "a branch",
+    "ftool/evaluation/evaluate.py": "a table",
+    "ftool/evaluation/metrics/generation.py": "a branch",
+    "ftool/evaluation/metrics/generation_per_example.py": "a branch",
+    "ftool/recipe/sections.py": "a default",
+    "ftool/training/scratch/models.py": "a branch",
+}
+
+
+def test_tasks_are_named_only_in_their_rows() -> None:
+    named = [
+        f"{module.place}:{line} names {text!r}"
+        for module in MODULES.values()
+        if not module.place.startswith(tuple(MAY_NAME_TASKS))
+        for line, text in _texts(module.tree)
+        if text in TASKS or _HYPHENATED.search(text)
+    ]
+    assert not named, "ask the task's row instead"
+
+
+def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The string constants of a module with their lines, docstrings left out."""
+    nodes = list(ast.walk(tree))
+    bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings stand by themselves
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+            yield node.lineno, node.value
+
+
+# --- names of files -----------------------------------------------------------------------------------------
+
+# What a file's name means in every folder that has a file of that name. Commands (ftool/cli) are named after what they
+# call and are not counted.
+MEANINGS = {
+    "classification": "all about labels and numbers for a text",
+    "classifier": "the classifier: loaded, as a network, or captured",
+    "embedder": "the embedder: loaded, as a network, or captured",
+    "embedding": "all about vectors of texts",
+    "encoder": "what every model that only encodes has in common",
+    "entities": "entities found in a text",
+    "errors": "the exceptions of a package or room",
+    "files": "the files that a room reads",
+    "generation": "all about texts that are written",
+    "generator": "the generator: loaded, or captured",
+    "golden": "golden answers: written by the export, replayed by the runtime",
+    "languages": "what depends on a text's language",
+    "paths": "where files lie, and relative to what",
+    "prompts": "what a text generator is given",
+    "questions": "questions about a context",
+    "reader": "the reader, which answers questions: loaded, or as a network",
+    "report": "results for people and for --json",
+    "results": "what a room hands back",
+    "schema": "what a document may hold, as dataclasses or tables",
+    "similarity": "pairs, triplets and scored pairs of texts",
+    "tagger": "the tagger: loaded, or as a network",
+    "tagging": "all about entities in texts",
+    "texts": "texts that something is tried on",
+    "tokens": "token ids of a text",
+    # names that mean two things, to be mended
+    "base": "what a room's classes share; in knowledge/ the knowledge base",
+    "html": "a parser; a report",
+    "models": "the two models of a knowledge base; models of random weights",
+    "sampling": "tokens drawn; some of many texts",
+    "table": "rows of named cells; the tasks by name",
+    "types": "what passes between steps",
+}
+
+
+def test_a_name_that_folders_share_means_the_same_in_each() -> None:
+    folders = defaultdict(list)
+    for module in MODULES.values():
+        if not module.path.name.startswith("__") and not module.place.startswith("ftool/cli/"):
+            folders[module.path.stem].append(module.place)
+    shared = {name: places for name, places in folders.items() if len(places) > 1}
+    new = {name: places for name, places in shared.items() if name not in MEANINGS}
+    assert not new, "say in MEANINGS what the name means in each, or choose another"
