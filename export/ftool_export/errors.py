@@ -15,7 +15,7 @@ class GuardError(ExportError):
     """A stage of the export can't show that it did what was asked, so no bundle is written.
 
     Attributes:
-        stage: the stage that failed its check, such as "capture" or "quantize_matmul".
+        stage: the stage that failed its check, such as "capture" or "QuantizeMatMul".
     """
 
     def __init__(self, stage: str, message: str) -> None:

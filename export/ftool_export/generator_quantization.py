@@ -1,10 +1,7 @@
 """From captured generators to graphs of a precision: which passes run, in which order, and what each must show."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final
 
 import onnx_ir as ir
 
@@ -14,47 +11,42 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import ExportError, GuardError
 from ftool_export.graph.generator_guards import GraphContract, check_generation, check_graph
 from ftool_export.graph.generator_probes import GenerationProbe, make_generation_probes
-from ftool_export.passes import (
-    GraphPass,
-    PassSettings,
-    drop_reshapes,
-    feed_packed,
-    fold_transposes,
-    fold_uniform_lookups,
-    gemm_to_matmul,
-    name_layers,
-    pack_qkv,
-    quantize_blocks,
-    quantize_embeddings,
-    quantize_matmul,
-    quantize_rows,
-    residual_sums,
-    share_constants,
-    share_table,
-    tie_head,
-)
+from ftool_export.passes import PassSettings
+from ftool_export.passes.drop_reshapes import DropReshapes
+from ftool_export.passes.feed_packed import FeedPacked
+from ftool_export.passes.fold_transposes import FoldTransposes
+from ftool_export.passes.fold_uniform_lookups import FoldUniformLookups
+from ftool_export.passes.gemm_to_matmul import GemmToMatMul
 from ftool_export.passes.matching import constant_shape, layer_of
-from ftool_export.quantization import PrecisionPlan, pass_name, quantize_products
+from ftool_export.passes.name_layers import NameLayers
+from ftool_export.passes.pack_qkv import PackQKV
+from ftool_export.passes.quantize_blocks import QuantizeBlocks
+from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
+from ftool_export.passes.quantize_matmul import QuantizeMatMul
+from ftool_export.passes.quantize_rows import QuantizeRows
+from ftool_export.passes.residual_sums import ResidualSums
+from ftool_export.passes.share_constants import ShareConstants
+from ftool_export.passes.share_table import ShareTable
+from ftool_export.passes.tie_head import TieHead, tied_products
+from ftool_export.quantization import PrecisionPlan, quantize_products
 
 log = logging.getLogger(__name__)
 
-# What both graphs go through; the numbers stay those of torch up to the order of sums.
-TIDY: Final[tuple[GraphPass, ...]] = (
-    name_layers,
-    tie_head,
-    fold_transposes,
-    gemm_to_matmul,
-    share_constants,
-    drop_reshapes,
-    fold_uniform_lookups,
-    pack_qkv,
-    feed_packed,
-    residual_sums,
-)
 
-
-# What makes tables of tokens smaller once products are quantised: tied ones with their heads, then the others.
-_TABLES: Final[tuple[GraphPass, ...]] = (share_table, quantize_embeddings)
+def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
+    """Return the passes that run on encoder and decoder; outputs stay those of torch, up to floating-point order."""
+    return (
+        NameLayers(),
+        TieHead(),
+        FoldTransposes(),
+        GemmToMatMul(),
+        ShareConstants(),
+        DropReshapes(),
+        FoldUniformLookups(),
+        PackQKV(),
+        FeedPacked(),
+        ResidualSums(settings),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +81,10 @@ def generator_plan(plan: PrecisionPlan) -> PrecisionPlan:
 
     A classifier's int8 has a scale a tensor, which is faster for the one text that it runs at a time.
     """
-    if plan.quantize_products is not quantize_matmul:
+    if plan.quantize_products is not QuantizeMatMul:
         return plan
     return replace(
-        plan, quantize_products=quantize_rows, operator=quantize_rows.OPERATOR, rows_share_scale=False
+        plan, quantize_products=QuantizeRows, operator=QuantizeRows.operator, rows_share_scale=False
     )
 
 
@@ -124,8 +116,8 @@ def capture_generator(loaded: LoadedGenerator, passes: PassSettings) -> Generato
         difference=0.0,
     )
     graphs = _checked("capture", graphs, quantized=False)
-    for graph_pass in TIDY:
-        graphs = _tidied(graph_pass, graphs, passes)
+    for graph_pass in tidy_passes(passes):
+        graphs = _tidied(graph_pass, graphs)
     return graphs
 
 
@@ -142,11 +134,16 @@ def quantize_generator(
     )
     if plan.quantize_products is None:
         return graphs
-    graphs = _applied(lambda model: quantize_products(model, plan, settings), graphs)
-    graphs = _checked(pass_name(plan.quantize_products), graphs, quantized=True)
-    for graph_pass in _TABLES:
-        graphs = _applied(partial(_rewritten, graph_pass, settings), graphs)
-        graphs = _checked(pass_name(graph_pass), graphs, quantized=True)
+    for model in _models(graphs):
+        quantize_products(model, plan, settings)
+    graphs = _checked(plan.quantize_products.__name__, graphs, quantized=True)
+    for graph_pass in (
+        ShareTable(settings),
+        QuantizeEmbeddings(settings),
+    ):  # tied tables with their heads first
+        for model in _models(graphs):
+            graph_pass(model)
+        graphs = _checked(type(graph_pass).__name__, graphs, quantized=True)
     _check_heads(graphs, settings)
     _check_anything(graphs, plan)
     return graphs
@@ -154,9 +151,8 @@ def quantize_generator(
 
 def _check_anything(graphs: GeneratorGraphs, plan: PrecisionPlan) -> None:
     """Raise ExportError where the precision's name would promise what no layer has."""
-    operators = {plan.operator, quantize_blocks.OPERATOR}
-    models = [model for model in (graphs.encoder, graphs.decoder) if model is not None]
-    if not any(node.op_type in operators for model in models for node in model.graph):
+    operators = {plan.operator, QuantizeBlocks.operator}
+    if not any(node.op_type in operators for model in _models(graphs) for node in model.graph):
         raise ExportError(
             "no layer of this model is large enough to be worth quantising; use --precision fp32"
         )
@@ -164,35 +160,22 @@ def _check_anything(graphs: GeneratorGraphs, plan: PrecisionPlan) -> None:
 
 def _check_heads(graphs: GeneratorGraphs, settings: PassSettings) -> None:
     """Raise GuardError where a tied head of size is in fp32 and was not to be left out."""
-    for product in tie_head.tied_products(graphs.decoder):
+    for product in tied_products(graphs.decoder):
         shape = constant_shape(product.inputs[1])
         assert shape is not None
         if shape[0] * shape[1] >= settings.smallest and layer_of(product) not in settings.left_out:
-            raise GuardError("share_table", f"still in fp32: {layer_of(product)}")
+            raise GuardError(ShareTable.__name__, f"still in fp32: {layer_of(product)}")
 
 
-def _rewritten(graph_pass: GraphPass, settings: PassSettings, model: ir.Model) -> ir.Model:
-    return graph_pass.apply(model, settings).model
+def _models(graphs: GeneratorGraphs) -> list[ir.Model]:
+    return [model for model in (graphs.encoder, graphs.decoder) if model is not None]
 
 
-def _applied(rewrite: Callable[[ir.Model], ir.Model], graphs: GeneratorGraphs) -> GeneratorGraphs:
-    encoder = None if graphs.encoder is None else rewrite(graphs.encoder)
-    return replace(graphs, encoder=encoder, decoder=rewrite(graphs.decoder))
-
-
-def _tidied(graph_pass: GraphPass, graphs: GeneratorGraphs, passes: PassSettings) -> GeneratorGraphs:
-    stage, changed = pass_name(graph_pass), 0
-    models = []
-    for model in (graphs.encoder, graphs.decoder):
-        if model is not None:
-            result = graph_pass.apply(model, passes)
-            model, changed = result.model, changed + result.changed
-        models.append(model)
-    log.debug("%s: %d places", stage, changed)
-    assert models[1] is not None
-    return _checked(
-        stage, replace(graphs, encoder=models[0], decoder=models[1]), quantized=False, run=bool(changed)
-    )
+def _tidied(graph_pass: ir.passes.InPlacePass, graphs: GeneratorGraphs) -> GeneratorGraphs:
+    stage = type(graph_pass).__name__
+    modified = [model for model in _models(graphs) if graph_pass(model).modified]
+    log.debug("%s: %s", stage, "modified" if modified else "nothing to do")
+    return _checked(stage, graphs, quantized=False, run=bool(modified))
 
 
 def _checked(stage: str, graphs: GeneratorGraphs, *, quantized: bool, run: bool = True) -> GeneratorGraphs:

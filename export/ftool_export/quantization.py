@@ -17,39 +17,39 @@ from ftool_export.graph.guards import (
     check_structure,
 )
 from ftool_export.graph.probes import Probe
-from ftool_export.passes import (
-    GraphPass,
-    PassSettings,
-    drop_reshapes,
-    fold_transposes,
-    fold_uniform_lookups,
-    gemm_to_matmul,
-    name_layers,
-    pack_qkv,
-    quantize_blocks,
-    quantize_embeddings,
-    quantize_matmul,
-    residual_sums,
-    share_constants,
-    smooth_activations,
-)
+from ftool_export.passes import PassSettings
+from ftool_export.passes.drop_reshapes import DropReshapes
+from ftool_export.passes.fold_transposes import FoldTransposes
+from ftool_export.passes.fold_uniform_lookups import FoldUniformLookups
+from ftool_export.passes.gemm_to_matmul import GemmToMatMul
 from ftool_export.passes.matching import constant_matmuls, layer_of, layers
+from ftool_export.passes.name_layers import NameLayers
+from ftool_export.passes.pack_qkv import PackQKV
+from ftool_export.passes.quantize_blocks import QuantizeBlocks
+from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
+from ftool_export.passes.quantize_matmul import QuantizeMatMul
+from ftool_export.passes.quantize_products import QuantizeProducts
+from ftool_export.passes.residual_sums import ResidualSums
+from ftool_export.passes.share_constants import ShareConstants
+from ftool_export.passes.smooth_activations import SmoothActivations
 
 log = logging.getLogger(__name__)
 
 PrecisionName = Literal["fp32", "int8", "w8"]
 
-# What every graph goes through; the numbers stay those of torch up to the order of sums.
-TIDY: Final[tuple[GraphPass, ...]] = (
-    name_layers,
-    fold_transposes,
-    gemm_to_matmul,
-    share_constants,
-    drop_reshapes,
-    fold_uniform_lookups,
-    pack_qkv,
-    residual_sums,
-)
+
+def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
+    """Return the passes that run on every graph; outputs stay those of torch, up to floating-point order."""
+    return (
+        NameLayers(),
+        FoldTransposes(),
+        GemmToMatMul(),
+        ShareConstants(),
+        DropReshapes(),
+        FoldUniformLookups(),
+        PackQKV(),
+        ResidualSums(settings),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class PrecisionPlan:
         devices: where the graph's operators exist.
     """
 
-    quantize_products: GraphPass | None
+    quantize_products: type[QuantizeProducts] | None
     operator: str | None
     rows_share_scale: bool
     devices: tuple[str, ...]
-    quantize_left_out: GraphPass | None = None
+    quantize_left_out: type[QuantizeProducts] | None = None
     smooth: bool = False
 
 
@@ -77,15 +77,15 @@ PRECISIONS: Final = MappingProxyType(
     {
         "fp32": PrecisionPlan(None, None, rows_share_scale=False, devices=("cpu", "cuda")),
         "int8": PrecisionPlan(
-            quantize_matmul,
-            quantize_matmul.OPERATOR,
+            QuantizeMatMul,
+            QuantizeMatMul.operator,
             rows_share_scale=True,
             devices=("cpu",),
-            quantize_left_out=quantize_blocks,
+            quantize_left_out=QuantizeBlocks,
             smooth=True,
         ),
         "w8": PrecisionPlan(
-            quantize_blocks, quantize_blocks.OPERATOR, rows_share_scale=False, devices=("cpu",)
+            QuantizeBlocks, QuantizeBlocks.operator, rows_share_scale=False, devices=("cpu",)
         ),
     }
 )
@@ -119,13 +119,12 @@ def tidy(
         GuardError: a pass broke something.
     """
     difference = 0.0
-    for graph_pass in TIDY:
-        result = graph_pass.apply(model, settings)
-        stage = pass_name(graph_pass)
-        log.debug("%s: %d places", stage, result.changed)
-        model = result.model
+    for graph_pass in tidy_passes(settings):
+        modified = graph_pass(model).modified
+        stage = type(graph_pass).__name__
+        log.debug("%s: %s", stage, "modified" if modified else "nothing to do")
         check_structure(stage, model, expected)
-        if result.changed:
+        if modified:
             difference = check_answers(stage, model, probes, quantized=False)
     return model, difference
 
@@ -151,39 +150,32 @@ def quantize(
     if plan.quantize_products is None:
         return model
     if plan.smooth:
-        model = smooth_activations.apply(model, settings).model
-        check_structure("smooth_activations", model, expected)
-        check_answers("smooth_activations", model, probes, quantized=False)
-    model = quantize_products(model, plan, settings)
-    check_structure(pass_name(plan.quantize_products), model, expected)
-    check_answers(pass_name(plan.quantize_products), model, probes, quantized=True)
-    stage = pass_name(quantize_embeddings)
-    model = quantize_embeddings.apply(model, settings).model
-    check_structure(stage, model, expected)
-    check_answers(stage, model, probes, quantized=True)
+        SmoothActivations(settings)(model)
+        check_structure(SmoothActivations.__name__, model, expected)
+        check_answers(SmoothActivations.__name__, model, probes, quantized=False)
+    quantize_products(model, plan, settings)
+    check_structure(plan.quantize_products.__name__, model, expected)
+    check_answers(plan.quantize_products.__name__, model, probes, quantized=True)
+    QuantizeEmbeddings(settings)(model)
+    check_structure(QuantizeEmbeddings.__name__, model, expected)
+    check_answers(QuantizeEmbeddings.__name__, model, probes, quantized=True)
     return model
 
 
-def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> ir.Model:
-    """Every product of size in the plan's operator, but those of layers left out, which get the finer one.
+def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> None:
+    """Quantise every product of at least `smallest` elements in place; layers left out get the finer operator.
 
     Raises:
         GuardError: a product of size was not quantised.
     """
     assert plan.quantize_products is not None
     assert plan.operator is not None
-    stage = pass_name(plan.quantize_products)
+    stage = plan.quantize_products.__name__
     products = constant_matmuls(model, settings.smallest)
     wanted = sum(layer_of(node) not in settings.left_out for node in products)
-    model = plan.quantize_products.apply(model, settings).model
+    plan.quantize_products(settings)(model)
     check_quantized(stage, model, plan.operator, wanted)
     check_none_missed(stage, model, settings.smallest, settings.left_out)
     if plan.quantize_left_out is not None:
-        model = plan.quantize_left_out.apply(model, replace(settings, left_out=frozenset())).model
-        check_none_missed(pass_name(plan.quantize_left_out), model, settings.smallest, frozenset())
-    return model
-
-
-def pass_name(graph_pass: GraphPass) -> str:
-    """What a pass is called in logs and errors: its module's name."""
-    return str(getattr(graph_pass, "__name__", graph_pass)).rpartition(".")[2]
+        plan.quantize_left_out(replace(settings, left_out=frozenset()))(model)
+        check_none_missed(plan.quantize_left_out.__name__, model, settings.smallest, frozenset())

@@ -12,7 +12,8 @@ from ftool_export.candidate import Candidate
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.examples.sampling import spread
 from ftool_export.graph.session import GraphSession
-from ftool_export.passes import PassSettings, smooth_activations
+from ftool_export.passes import PassSettings
+from ftool_export.passes.smooth_activations import SmoothActivations
 from ftool_export.quantization import PrecisionPlan, quantizable_layers
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
@@ -51,8 +52,8 @@ def rank_layers(
         alone = replace(settings, left_out=others)
         quantized = model.clone()
         if plan.smooth:
-            smooth_activations.apply(quantized, alone)
-        plan.quantize_products.apply(quantized, alone)
+            SmoothActivations(alone)(quantized)
+        plan.quantize_products(alone)(quantized)
         outputs = GraphSession(quantized).outputs(loaded, sample, one_by_one=one_by_one)
         errors[name] = _mean_square(exact, outputs)
         log.debug("%s alone: mean squared difference %.2e", name, errors[name])

@@ -1,31 +1,33 @@
-"""Drop reshapes that cancel out.
+"""Drop chains of Reshape that restore the shape they started from.
 
-Attention splits its width into heads and, once the operator is emitted, joins them again at once: a Reshape of a
-Reshape whose result has the first one's input shape. Reshaping never moves data, so such a chain is its own input.
+Attention splits its width into heads; once the fused operator is emitted, the heads are joined again at once. Such a
+chain of reshapes ends in the shape of its input, and reshaping never moves data, so readers can use the input itself.
 """
 
 import onnx_ir as ir
 
-from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import clean
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Read the start of every chain of reshapes that ends in the shape it began with."""
-    changed = 0
-    for node in list(model.graph):
-        start = _same_shape_upstream(node) if node.op_type == "Reshape" else None
-        if start is None or node.outputs[0].is_graph_output():
-            continue
-        ir.convenience.replace_all_uses_with(node.outputs[0], start)
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+class DropReshapes(ir.passes.InPlacePass):
+    """Replace the result of every chain of reshapes that restores a shape by the value it started from."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for node in list(model.graph):
+            start = _same_shape_upstream(node) if node.op_type == "Reshape" else None
+            if start is None or node.outputs[0].is_graph_output():
+                continue
+            ir.convenience.replace_all_uses_with(node.outputs[0], start)
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def _same_shape_upstream(node: ir.Node) -> ir.Value | None:
-    """The furthest value that the chain of reshapes ending in `node` started from with the shape it ends in."""
+    """Return the furthest value up the chain of reshapes that has the shape of `node`'s result; None if none has."""
     shape, found = node.outputs[0].shape, None
     step: ir.Node | None = node
     while step is not None and step.op_type == "Reshape":
@@ -38,7 +40,7 @@ def _same_shape_upstream(node: ir.Node) -> ir.Value | None:
 
 
 def _surely_equal(left: ir.Shape | None, right: ir.Shape | None) -> bool:
-    """Whether two shapes are known to be the same: equal sizes, equal symbols, nothing unknown."""
+    """Return whether two shapes are known to be equal: same sizes, same symbols, nothing unknown."""
     if left is None or right is None or len(left) != len(right):
         return False
     return all(

@@ -1,31 +1,34 @@
-"""Hand GroupQueryAttention query, key and value as the one tensor that they were cut from.
+"""Feed GroupQueryAttention with the packed tensor that its query, key and value were split from.
 
-The operator takes them side by side as well as apart; apart they have been copied once more, by Split.
+The operator also takes the three side by side in one tensor; that saves the copy that Split makes.
 """
 
 import onnx_ir as ir
 
-from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import clean, only_consumer
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Feed every GroupQueryAttention whose three come from one Split, in order, what that Split reads."""
-    changed = 0
-    for node in list(model.graph):
-        packed = _packed(node) if node.op_type == "GroupQueryAttention" else None
-        if packed is None:
-            continue
-        node.replace_input_with(0, packed)
-        node.replace_input_with(1, None)
-        node.replace_input_with(2, None)
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+class FeedPacked(ir.passes.InPlacePass):
+    """Give every GroupQueryAttention whose inputs are one Split's outputs, in order, the input of that Split."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for node in list(model.graph):
+            packed = _packed(node) if node.op_type == "GroupQueryAttention" else None
+            if packed is None:
+                continue
+            node.replace_input_with(0, packed)
+            node.replace_input_with(1, None)
+            node.replace_input_with(2, None)
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def _packed(attention: ir.Node) -> ir.Value | None:
+    """Return the tensor that query, key and value were split from; None if they were not."""
     parts = attention.inputs[:3]
     split = parts[0].producer() if parts[0] is not None else None
     if split is None or split.op_type != "Split" or list(split.outputs) != list(parts):

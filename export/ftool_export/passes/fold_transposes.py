@@ -1,29 +1,32 @@
 """Fold the Transpose of a constant into the constant.
 
-PyTorch keeps a linear layer's weight as (outputs, inputs) and the exporter folds only small ones; a large or a tied
-weight arrives as Transpose(initializer), and quantisation would pass it by.
+PyTorch keeps a linear layer's weight as (outputs, inputs). The exporter folds the transposes of weights that one node
+reads; those of shared weights (ALBERT's layers, tied heads) stay, and quantisation would miss these products. The
+folded array is a view of the weight, so folding needs no memory.
 """
 
-import numpy as np
+from typing import Final
+
 import onnx_ir as ir
+from onnxscript import optimizer
 
-from ftool_export.passes import PassResult, PassSettings
-from ftool_export.passes.matching import clean, constant, initializer
+from ftool_export.passes.matching import clean
+
+_NO_LIMIT: Final = 2**62  # elements
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Replace every Transpose(initializer) by an initializer of its own."""
-    changed = 0
-    for node in list(model.graph):
-        array = constant(node.inputs[0]) if node.op_type == "Transpose" else None
-        if array is None:
-            continue
-        order = node.attributes.get_ints("perm", None)
-        source = node.inputs[0]
-        assert source is not None
-        folded = initializer(model.graph, f"{source.name}.transposed", np.transpose(array, order))
-        ir.convenience.replace_all_uses_with(node.outputs[0], folded, replace_graph_outputs=True)
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+class FoldTransposes(ir.passes.InPlacePass):
+    """Run onnxscript's constant folding for Transpose only, on constants of any size."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        folded = optimizer.fold_constants(
+            model,
+            onnx_shape_inference=False,
+            input_size_limit=_NO_LIMIT,
+            output_size_limit=_NO_LIMIT,
+            should_fold=lambda node: node.op_type == "Transpose",
+        )
+        if folded.modified:
+            clean(model)
+        return ir.passes.PassResult(model, folded.modified)

@@ -1,58 +1,62 @@
-"""Fold table lookups whose every index is the same constant: they give one row, over and over.
+"""Replace table lookups whose indices are all the same constant by that one row.
 
-Without token types as an input, a network makes zeros of its own in the input's shape, with a handful of nodes, and
-looks each of them up. The row can be added as it is.
+A network without token types as an input makes zeros in the input's shape, with a handful of nodes, and looks each of
+them up. Every lookup gives the same row, which can be added directly.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import clean, constant, initializer, only_consumer
 
-# What these give holds no element that their first input does not.
+# Every element of these operators' outputs is an element of their first input.
 _REARRANGING: Final = frozenset({"Expand", "GatherElements", "Reshape", "Slice", "Unsqueeze"})
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Add the row itself where a lookup of one row is added to something of the lookup's full shape."""
-    changed = 0
-    for node in list(model.graph):
-        row = _only_row(node) if node.op_type == "Gather" else None
-        if row is None or not _is_added(node):
-            continue
-        folded = initializer(model.graph, f"{node.name}.row", row)
-        ir.convenience.replace_all_uses_with(node.outputs[0], folded)
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+class FoldUniformLookups(ir.passes.InPlacePass):
+    """Add the row itself if a lookup of only one row is added to a tensor of the lookup's full shape."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for node in list(model.graph):
+            row = _only_row(node) if node.op_type == "Gather" else None
+            if row is None or not _is_added(node):
+                continue
+            folded = initializer(model.graph, f"{node.name}.row", row)
+            ir.convenience.replace_all_uses_with(node.outputs[0], folded)
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
-def _only_row(gather: ir.Node) -> np.ndarray | None:
+def _only_row(gather: ir.Node) -> NDArray[Any] | None:
+    """Return the row, (width,), that every index of `gather` selects; None if they differ or are unknown."""
     table, index = constant(gather.inputs[0]), _uniform(gather.inputs[1])
     if table is None or table.ndim != 2 or index is None or gather.attributes.get_int("axis", 0) != 0:
         return None
-    row: np.ndarray = table[index]
+    row: NDArray[Any] = table[index]
     return row
 
 
 def _uniform(value: ir.Value | None) -> int | None:
-    """The number that every element of `value` is; None where that is not certain."""
+    """Return the number that every element of `value` equals; None if that is not certain."""
     while value is not None and (producer := value.producer()) is not None:
         if producer.op_type not in _REARRANGING:
             return None
         value = producer.inputs[0]
     array = constant(value)
-    if array is None or array.size == 0 or (array != array.flat[0]).any():
+    if array is None or array.size == 0 or np.any(array != array.flat[0]):
         return None
     return int(array.flat[0])
 
 
 def _is_added(gather: ir.Node) -> bool:
-    """Whether broadcasting one row gives what adding the lookup gave."""
+    """Return whether the only reader is an Add that gives the same when one row is broadcast."""
     result = gather.outputs[0]
     add = only_consumer(result)
     if add is None or add.op_type != "Add" or result.shape is None:

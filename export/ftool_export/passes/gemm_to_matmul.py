@@ -1,27 +1,31 @@
-"""Spell Gemm with a constant weight as MatMul and Add, so that later passes know one form of a linear layer.
+"""Rewrite Gemm with a constant weight as MatMul and Add, so that later passes know one form of a linear layer.
 
 A linear layer over (batch, width), and GPT-2's Conv1D over any shape, arrive as Gemm.
 """
 
-import numpy as np
-import onnx_ir as ir
+from typing import Any
 
-from ftool_export.passes import PassResult, PassSettings
+import onnx_ir as ir
+from numpy.typing import NDArray
+
 from ftool_export.passes.matching import LAYER, clean, constant, initializer, layer_of, replace
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
+class GemmToMatMul(ir.passes.InPlacePass):
     """Rewrite every Gemm whose weight is constant and whose factors are 1."""
-    changed = 0
-    for node in list(model.graph):
-        weight = constant(node.inputs[1]) if node.op_type == "Gemm" and _is_plain(node) else None
-        if weight is None:
-            continue
-        replace(model.graph, [node], _spelled_out(model.graph, node, weight))
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for node in list(model.graph):
+            weight = constant(node.inputs[1]) if node.op_type == "Gemm" and _is_plain(node) else None
+            if weight is None:
+                continue
+            replace(model.graph, [node], _matmul_and_add(model.graph, node, weight))
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def _is_plain(node: ir.Node) -> bool:
@@ -33,7 +37,7 @@ def _is_plain(node: ir.Node) -> bool:
     )
 
 
-def _spelled_out(graph: ir.Graph, gemm: ir.Node, weight: np.ndarray) -> list[ir.Node]:
+def _matmul_and_add(graph: ir.Graph, gemm: ir.Node, weight: NDArray[Any]) -> list[ir.Node]:
     right = gemm.inputs[1]
     if gemm.attributes.get_int("transB", 0):
         right = initializer(graph, f"{layer_of(gemm)}.weight.transposed", weight.T)

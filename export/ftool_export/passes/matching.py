@@ -1,4 +1,4 @@
-"""What the passes ask of a graph: constants, producers, consumers; and how they put nodes in others' place."""
+"""Helpers of the passes: find constants, producers and consumers, add initializers, replace nodes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -12,37 +12,37 @@ LAYER: Final = "layer"  # the key of a node's metadata that holds its layer's na
 
 
 def layer_of(node: ir.Node) -> str:
-    """The name of the layer that the node came from; the node's own name where that is not known."""
+    """Return the name of the layer that the node came from; the node's own name if that is unknown."""
     return node.metadata_props.get(LAYER) or node.name or node.op_type
 
 
 def layers(nodes: Iterable[ir.Node]) -> list[str]:
-    """The layer names of `nodes`, each once, in their order."""
+    """Return the layer names of `nodes`, in order, without duplicates."""
     return list(dict.fromkeys(map(layer_of, nodes)))
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:
-    """The content of an initializer, None for anything that is computed or fed."""
+    """Return an initializer's content; None for a value that is computed or a graph input."""
     if value is None or value.const_value is None or not value.is_initializer():
         return None
     return value.const_value.numpy()
 
 
 def constant_shape(value: ir.Value | None) -> tuple[int, ...] | None:
-    """The shape of an initializer without reading its content, None for anything else."""
+    """Return an initializer's shape without reading its content; None for any other value."""
     if value is None or value.const_value is None or not value.is_initializer():
         return None
     return tuple(int(size) for size in value.const_value.shape.numpy())
 
 
 def only_consumer(value: ir.Value) -> ir.Node | None:
-    """The node that alone reads `value`; None where several do, none does, or it is the graph's output."""
+    """Return the only node that reads `value`; None if several or none do, or if it is a graph output."""
     uses = list(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 
 def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "MatMul") -> list[ir.Node]:
-    """The products with a constant two-dimensional weight of at least `smallest` elements, in graph order."""
+    """Return the products whose weight is a constant matrix of at least `smallest` elements, in graph order."""
     found = []
     for node in model.graph:
         matches = node.op_type == operator and node.domain == ""
@@ -53,7 +53,7 @@ def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "Mat
 
 
 def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
-    """The Add of a constant vector that alone reads `node`'s output, with that vector; None where there is none."""
+    """Return the Add of a constant vector that is the only reader of `node`'s output, and the vector; None if none."""
     add = only_consumer(node.outputs[0])
     if add is None or add.op_type != "Add" or add.domain != "":
         return None
@@ -63,7 +63,7 @@ def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
 
 
 def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    """A new initializer, under `name` or the first free name after it."""
+    """Add an initializer to `graph`, under `name` or, if that is taken, `name_1`, `name_2`, ..."""
     free, number = name, 1
     while free in graph.initializers:
         free, number = f"{name}_{number}", number + 1
@@ -73,11 +73,11 @@ def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
 
 
 def replace(graph: ir.Graph, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
-    """Put `new` where `old` stood; the last node's outputs take over the names and readers of the old last node's."""
+    """Replace `old` by `new`: the outputs of the last new node take over names and readers of the last old one's."""
     ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)
 
 
 def clean(model: ir.Model) -> None:
-    """Remove what nothing reads any more, and make the names of nodes differ, as ONNX Runtime demands."""
+    """Remove nodes and initializers that nothing reads, and make node names unique, as ONNX Runtime requires."""
     RemoveUnusedNodesPass()(model)
     NameFixPass()(model)

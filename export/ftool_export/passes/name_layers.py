@@ -1,39 +1,50 @@
-"""Give nodes and weights the names of the PyTorch modules they came from, and drop the exporter's notes.
+"""Name nodes and weights after the PyTorch modules they came from, and drop the exporter's metadata.
 
-The notes hold stack traces with the exporting machine's paths. The names are what `left_out` refers to.
+The metadata holds stack traces with the exporting machine's paths. `PassSettings.left_out` refers to these names.
 """
 
 import ast
 from collections import Counter
+from typing import Final
 
 import onnx_ir as ir
 
-from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import LAYER, constant_matmuls, layer_of
 
-_SCOPES = (
-    "pkg.torch.onnx.name_scopes"  # torch's key: a Python list, outermost module first, then the operation
-)
+# torch's key of a node's metadata: a Python list as text, outermost module first, the operation last
+_SCOPES: Final = "pkg.torch.onnx.name_scopes"
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
+class NameLayers(ir.passes.InPlacePass):
     """Name every node `layer/operator` and every MatMul's constant weight `layer.weight`."""
-    changed, taken = 0, Counter[str]()
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = any(_SCOPES in node.metadata_props for node in model.graph)
+        _clear_metadata(model)
+        _name_nodes(model)
+        _name_weights(model)
+        return ir.passes.PassResult(model, modified)
+
+
+def _clear_metadata(model: ir.Model) -> None:
+    """Drop the metadata of all but the nodes."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     for value in [*model.graph.inputs, *model.graph.initializers.values()]:
         value.metadata_props.clear()
+
+
+def _name_nodes(model: ir.Model) -> None:
+    taken = Counter[str]()
     for node in model.graph:
         layer = _innermost_module(node.metadata_props.get(_SCOPES))
-        changed += _SCOPES in node.metadata_props
         _forget(node)
         if layer:
             node.metadata_props[LAYER] = layer
         name = f"{layer}/{node.op_type}" if layer else node.op_type
         taken[name] += 1
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
-    _name_weights(model)
-    return PassResult(model, changed)
 
 
 def _innermost_module(scopes: str | None) -> str | None:

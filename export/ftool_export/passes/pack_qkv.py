@@ -1,7 +1,7 @@
 """Compute query, key and value with one matrix product in place of three.
 
-The three read the same input; side by side their weights make one wider product, which is quantised once and keeps
-more cores busy, and Split cuts its result into the three again.
+The three read the same input. Their weights side by side make one wider product, which is quantised once and uses more
+cores; Split divides its result into the three again.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import (
     LAYER,
     clean,
@@ -32,19 +31,22 @@ class _Projection:
     result: ir.Value
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Pack the projections of every attention operator whose three share an input."""
-    packed: dict[tuple[ir.Value, ...], ir.Value] = {}  # weights shared between layers are packed once
-    changed = 0
-    for node in list(model.graph):
-        projections = _projections(node) if node.op_type in _ATTENTIONS else None
-        if projections is None:
-            continue
-        _pack(model.graph, node, projections, packed)
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+class PackQKV(ir.passes.InPlacePass):
+    """Pack the projections of every attention operator whose query, key and value share an input."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        packed: dict[tuple[ir.Value, ...], ir.Value] = {}  # weights shared between layers are packed once
+        modified = False
+        for node in list(model.graph):
+            projections = _projections(node) if node.op_type in _ATTENTIONS else None
+            if projections is None:
+                continue
+            _pack(model.graph, node, projections, packed)
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def _projections(attention: ir.Node) -> list[_Projection] | None:
@@ -58,7 +60,7 @@ def _projections(attention: ir.Node) -> list[_Projection] | None:
 
 
 def _before_rotation(value: ir.Value | None) -> ir.Value | None:
-    """What `value` was before its positions turned it, where they did."""
+    """Return the input of the RotaryEmbedding that gave `value`, or `value` itself if none did."""
     last = value.producer() if value is not None else None
     return last.inputs[0] if last is not None and last.op_type == "RotaryEmbedding" else value
 

@@ -1,42 +1,33 @@
-"""8-bit blocks: weights with one scale for every few inputs of an output, activations with scales a row.
+"""Quantise constant weights to 8-bit blocks: one scale for a few inputs of each output, activations scaled by row.
 
-`MatMulNBits` quantises activations row by row and block by block, so an answer does not depend on what shares its
-batch, and an outlier spoils its own block alone. `accuracy_level` 4 lets it multiply integers; without that it
-unpacks the weights to fp32 first, 27 times slower than fp32 itself (measured). Every block ends in a floating-point
-multiplication and addition, so wide blocks are faster, and narrow ones more exact: docs/generation.md has figures.
+`MatMulNBits` quantises activations row by row and block by block, so a row's answer is independent of the rest of its
+batch, and an outlier affects only its own block. `accuracy_level` 4 lets it multiply integers; without that it first
+unpacks the weights to fp32, 27 times slower than fp32 itself (measured). Every block ends in a floating-point
+multiplication and addition, so wide blocks are faster and narrow ones more exact: docs/generation.md has figures.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
-from ftool_export.passes.matching import (
-    LAYER,
-    clean,
-    constant,
-    constant_matmuls,
-    constant_shape,
-    following_bias,
-    initializer,
-    layer_of,
-    replace,
-)
+from ftool_export.passes import MICROSOFT
+from ftool_export.passes.matching import LAYER, constant, constant_shape, initializer, layer_of
+from ftool_export.passes.quantize_products import QuantizedWeight, QuantizeProducts
 from ftool_export.passes.scales import symmetric_scale
 
-OPERATOR: Final = "MatMulNBits"
-INTEGER_PRODUCTS: Final = 4  # accuracy_level
-_ZERO_POINT: Final = 128  # what the operator assumes where it is given none
+_INTEGER_PRODUCTS: Final = 4  # accuracy_level
+_ZERO_POINT: Final = 128  # the operator's default
 _LARGEST: Final = 127
-_NARROWEST: Final = 32  # below it a block's own scale costs more than the filling of the last one
+_NARROWEST: Final = 32  # narrower blocks cost more in scales than they save in padding
 
 
 def fitting_block(inputs: int, widest: int) -> int:
-    """The widest block, up to `widest`, a power of two, that divides `inputs`; but never less than 32 for that.
+    """Return the widest block size, a power of two up to `widest`, that divides `inputs`, but at least 32.
 
-    Where not even 32 divides them, blocks are 32 wide (or `widest`, if that is less), and the last is filled up.
+    If not even 32 divides `inputs`, blocks have 32 inputs (or `widest`, if that is less), and the last is padded.
     """
     block = widest
     while block > _NARROWEST and inputs % block:
@@ -47,14 +38,14 @@ def fitting_block(inputs: int, widest: int) -> int:
 def quantize_in_blocks(
     weight: NDArray[Any], block_size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Symmetric 8-bit weights in blocks along the inputs.
+    """Quantise a weight to symmetric 8-bit integers, in blocks along the inputs.
 
     Args:
-        weight: float (inputs, outputs); the last block is filled up with zeros.
+        weight: float (inputs, outputs); the last block is padded with zeros.
         block_size: inputs that share a scale.
 
     Returns:
-        uint8 (outputs, blocks, block_size), 128 standing for zero, and float32 scales (outputs, blocks).
+        uint8 (outputs, blocks, block_size), where 128 stands for zero, and float32 scales (outputs, blocks).
     """
     inputs, outputs = weight.shape
     blocks = -(-inputs // block_size)
@@ -67,58 +58,55 @@ def quantize_in_blocks(
     return (levels + _ZERO_POINT).astype(np.uint8), scale
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:
-    """Quantise every product with a constant weight of size, but those of layers left out."""
-    shared: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
-    changed = 0
-    for node in constant_matmuls(model, settings.smallest):
-        if layer_of(node) in settings.left_out:
-            continue
-        _quantize(model.graph, node, settings.block_size, shared)
-        changed += 1
-    if changed:
-        use_microsoft_operators(model)
-        clean(model)
-    return PassResult(model, changed)
+class QuantizeBlocks(QuantizeProducts):
+    """Replace products with `MatMulNBits`, which takes the bias too."""
+
+    operator = "MatMulNBits"
+
+    def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
+        """Quantise in blocks along the inputs."""
+        array = constant(weight)
+        assert array is not None
+        blocks, scale = quantize_in_blocks(array, self._block_size(array.shape[0]))
+        return QuantizedWeight(
+            initializer(graph, f"{weight.name}.blocks", blocks),
+            initializer(graph, f"{weight.name}.scale", scale),
+        )
+
+    def product(
+        self,
+        graph: ir.Graph,  # noqa: ARG002
+        matmul: ir.Node,
+        weight: QuantizedWeight,
+        bias: ir.Value | None,
+    ) -> list[ir.Node]:
+        """Return the operator."""
+        shape = constant_shape(matmul.inputs[1])
+        assert shape is not None
+        inputs = [matmul.inputs[0], weight.levels, weight.scale]
+        inputs = inputs if bias is None else [*inputs, None, None, bias]
+        return [block_product(matmul, (shape[0], shape[1]), self._block_size(shape[0]), inputs)]
+
+    def _block_size(self, inputs: int) -> int:
+        return fitting_block(inputs, self.settings.block_size)
 
 
-def _quantize(
-    graph: ir.Graph, matmul: ir.Node, widest: int, shared: dict[ir.Value, tuple[ir.Value, ir.Value]]
-) -> None:
-    shape = constant_shape(matmul.inputs[1])
-    assert shape is not None
-    block_size = fitting_block(shape[0], widest)
-    weight, scale = _quantized_weight(graph, matmul, block_size, shared)
-    biased = following_bias(matmul)
-    inputs = [matmul.inputs[0], weight, scale, None, None, biased[1] if biased else None]
-    quantized = ir.node(
-        OPERATOR,
-        inputs if biased else inputs[:3],
-        {
-            "K": shape[0],
-            "N": shape[1],
-            "bits": 8,
-            "block_size": block_size,
-            "accuracy_level": INTEGER_PRODUCTS,
-        },
+def block_product(
+    matmul: ir.Node, shape: tuple[int, int], block_size: int, inputs: Sequence[ir.Value | None]
+) -> ir.Node:
+    """Return the `MatMulNBits` that replaces `matmul`, whose weight has `shape` (inputs, outputs)."""
+    attributes = {
+        "K": shape[0],
+        "N": shape[1],
+        "bits": 8,
+        "block_size": block_size,
+        "accuracy_level": _INTEGER_PRODUCTS,
+    }
+    return ir.node(
+        QuantizeBlocks.operator,
+        inputs,
+        attributes,
         domain=MICROSOFT,
         name=f"{matmul.name}.w8",
         metadata_props={LAYER: layer_of(matmul)},
     )
-    replace(graph, [matmul, biased[0]] if biased else [matmul], [quantized])
-
-
-def _quantized_weight(
-    graph: ir.Graph, matmul: ir.Node, block_size: int, shared: dict[ir.Value, tuple[ir.Value, ir.Value]]
-) -> tuple[ir.Value, ir.Value]:
-    original = matmul.inputs[1]
-    assert original is not None
-    if original not in shared:
-        array = constant(original)
-        assert array is not None
-        weight, scale = quantize_in_blocks(array, block_size)
-        shared[original] = (
-            initializer(graph, f"{original.name}.blocks", weight),
-            initializer(graph, f"{original.name}.scale", scale),
-        )
-    return shared[original]

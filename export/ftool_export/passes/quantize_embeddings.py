@@ -1,7 +1,7 @@
-"""Embedding tables at 8 bits a number, one scale a row.
+"""Quantise embedding tables to 8 bits per number, with one scale per row.
 
-The tables are two thirds of a small model's file. A scale a row keeps rare words, whose rows are short, as exact as
-frequent ones; one scale for a table loses them.
+The tables are two thirds of a small model's file. A scale per row keeps rare words, whose vectors are short, as exact
+as frequent ones; one scale per table would lose them.
 """
 
 from typing import Any, Final
@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.passes import PassResult, PassSettings
+from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import (
     LAYER,
     clean,
@@ -26,7 +26,7 @@ _LARGEST: Final = 127
 
 
 def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Symmetric 8-bit rows.
+    """Quantise a table to symmetric 8-bit integers, row by row.
 
     Args:
         table: float (rows, width).
@@ -39,24 +39,31 @@ def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.flo
     return np.rint(table / scale).clip(-_LARGEST, _LARGEST).astype(np.int8), scale
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:
-    """Quantise every table of size that is read by Gather alone, but those of layers left out."""
-    changed = 0
-    for value in list(model.graph.initializers.values()):
-        readers = [use.node for use in value.uses()]
-        if not _is_table(value, readers, settings):
-            continue
-        array = constant(value)
-        assert array is not None
-        rows, scale = quantize_rows(array)
-        table = initializer(model.graph, f"{value.name}.int8", rows)
-        scales = initializer(model.graph, f"{value.name}.scale", scale)
-        for gather in readers:
-            replace(model.graph, [gather], _lookup(gather, table, scales))
-            changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+class QuantizeEmbeddings(ir.passes.InPlacePass):
+    """Quantise every table of at least `smallest_table` elements that only Gather reads, except in layers left out."""
+
+    def __init__(self, settings: PassSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for value in list(model.graph.initializers.values()):
+            readers = [use.node for use in value.uses()]
+            if not _is_table(value, readers, self.settings):
+                continue
+            array = constant(value)
+            assert array is not None
+            rows, scale = quantize_rows(array)
+            table = initializer(model.graph, f"{value.name}.int8", rows)
+            scales = initializer(model.graph, f"{value.name}.scale", scale)
+            for gather in readers:
+                replace(model.graph, [gather], _lookup(gather, table, scales))
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def _is_table(value: ir.Value, readers: list[ir.Node], settings: PassSettings) -> bool:

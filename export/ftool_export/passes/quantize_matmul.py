@@ -1,8 +1,8 @@
-"""Dynamic int8: products with constant weights in 8-bit integers, activations quantised as they come.
+"""Dynamic int8: products with constant weights in 8-bit integers; activations are quantised during inference.
 
-Weights are signed with 7 bits (-64 to 64), one scale an output channel. On x86 without VNNI two products of an
-unsigned and a signed byte are added in 16 bits, and 255 * 64 * 2 still fits there where 255 * 127 * 2 saturates: so
-a bundle answers alike on every CPU. Activations have one scale a tensor, which is what makes rows depend on company.
+Weights are signed with 7 bits (-64 to 64), with one scale per output channel. On x86 without VNNI two products of an
+unsigned and a signed byte are added in 16 bits: 255 * 64 * 2 still fits, 255 * 127 * 2 saturates. So a bundle gives the
+same answers on every CPU. Activations have one scale per tensor, so a row's answer depends on the rest of its batch.
 """
 
 from typing import Any, Final
@@ -11,25 +11,16 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
-from ftool_export.passes.matching import (
-    LAYER,
-    clean,
-    constant,
-    constant_matmuls,
-    following_bias,
-    initializer,
-    layer_of,
-    replace,
-)
+from ftool_export.passes import MICROSOFT
+from ftool_export.passes.matching import LAYER, constant, initializer, layer_of
+from ftool_export.passes.quantize_products import QuantizedWeight, QuantizeProducts
 from ftool_export.passes.scales import symmetric_scale
 
-OPERATOR: Final = "DynamicQuantizeMatMul"
 LARGEST: Final = 64  # 7 bits; the 16-bit sum of two products stays below 2**15
 
 
 def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Symmetric 7-bit weights.
+    """Quantise a weight to symmetric 7-bit integers.
 
     Args:
         weight: float (inputs, outputs).
@@ -42,46 +33,40 @@ def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[n
     return np.rint(weight / scale).clip(-LARGEST, LARGEST).astype(np.int8), scale
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:
-    """Quantise every product with a constant weight of size, but those of layers left out."""
-    shared: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
-    changed = 0
-    for node in constant_matmuls(model, settings.smallest):
-        if layer_of(node) in settings.left_out:
-            continue
-        _quantize(model.graph, node, shared)
-        changed += 1
-    if changed:
-        use_microsoft_operators(model)
-        clean(model)
-    return PassResult(model, changed)
-
-
-def _quantize(graph: ir.Graph, matmul: ir.Node, shared: dict[ir.Value, tuple[ir.Value, ir.Value]]) -> None:
-    weight, scale = _quantized_weight(graph, matmul, shared)
-    biased = following_bias(matmul)
-    inputs = [matmul.inputs[0], weight, scale, None, biased[1] if biased else None]
-    quantized = ir.node(
-        OPERATOR,
-        inputs if biased else inputs[:3],
-        domain=MICROSOFT,
-        name=f"{matmul.name}.int8",
-        metadata_props={LAYER: layer_of(matmul)},
+def quantized_channels(graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
+    """Add the constant `weight`, quantised by output channel, to `graph`."""
+    array = constant(weight)
+    assert array is not None
+    levels, scale = quantize_channels(array)
+    return QuantizedWeight(
+        initializer(graph, f"{weight.name}.int8", levels),
+        initializer(graph, f"{weight.name}.scale", scale),
     )
-    replace(graph, [matmul, biased[0]] if biased else [matmul], [quantized])
 
 
-def _quantized_weight(
-    graph: ir.Graph, matmul: ir.Node, shared: dict[ir.Value, tuple[ir.Value, ir.Value]]
-) -> tuple[ir.Value, ir.Value]:
-    original = matmul.inputs[1]
-    assert original is not None
-    if original not in shared:
-        array = constant(original)
-        assert array is not None
-        weight, scale = quantize_channels(array)
-        shared[original] = (
-            initializer(graph, f"{original.name}.int8", weight),
-            initializer(graph, f"{original.name}.scale", scale),
+class QuantizeMatMul(QuantizeProducts):
+    """Replace products with `DynamicQuantizeMatMul`, which takes the bias too."""
+
+    operator = "DynamicQuantizeMatMul"
+
+    def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
+        """Quantise by output channel."""
+        return quantized_channels(graph, weight)
+
+    def product(
+        self,
+        graph: ir.Graph,  # noqa: ARG002
+        matmul: ir.Node,
+        weight: QuantizedWeight,
+        bias: ir.Value | None,
+    ) -> list[ir.Node]:
+        """Return the operator."""
+        inputs = [matmul.inputs[0], weight.levels, weight.scale]
+        node = ir.node(
+            self.operator,
+            inputs if bias is None else [*inputs, None, bias],
+            domain=MICROSOFT,
+            name=f"{matmul.name}.int8",
+            metadata_props={LAYER: layer_of(matmul)},
         )
-    return shared[original]
+        return [node]

@@ -1,28 +1,32 @@
-"""Keep one copy of constants that are equal.
+"""Replace duplicate initializers with the first one.
 
-Layers that share their weights (ALBERT's all do) use one tensor in PyTorch, but every use is transposed on its own.
+Layers that share weights (all of ALBERT's) use one tensor in PyTorch, but the exporter may transpose it once per use.
+onnx_ir's DeduplicateHashedInitializersPass (1.1) does the same but fails on the transposed views that the exporter
+makes of large weights ("ndarray is not C-contiguous"); copying them first would need the memory of a second model.
 """
 
 import hashlib
 
 import onnx_ir as ir
 
-from ftool_export.passes import PassResult, PassSettings
 from ftool_export.passes.matching import constant
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Let the readers of equal initializers read the first of them."""
-    first: dict[tuple[object, ...], ir.Value] = {}
-    changed = 0
-    for name, value in list(model.graph.initializers.items()):
-        array = constant(value)
-        if array is None or value.is_graph_output():
-            continue
-        digest = hashlib.sha256(array.tobytes()).digest()
-        kept = first.setdefault((array.dtype, array.shape, digest), value)
-        if kept is not value:
-            ir.convenience.replace_all_uses_with(value, kept)
-            del model.graph.initializers[name]
-            changed += 1
-    return PassResult(model, changed)
+class ShareConstants(ir.passes.InPlacePass):
+    """Keep one copy of initializers with equal dtype, shape and bytes; one tensor is copied at a time."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        first: dict[tuple[object, ...], ir.Value] = {}
+        modified = False
+        for name, value in list(model.graph.initializers.items()):
+            array = constant(value)
+            if array is None or value.is_graph_output():
+                continue
+            digest = hashlib.sha256(array.tobytes()).digest()
+            kept = first.setdefault((array.dtype, array.shape, digest), value)
+            if kept is not value:
+                ir.convenience.replace_all_uses_with(value, kept)
+                del model.graph.initializers[name]
+                modified = True
+        return ir.passes.PassResult(model, modified)

@@ -1,64 +1,57 @@
-"""One table in 8-bit blocks for the tokens that go in and for those that come out.
+"""Quantise a tied head and its embedding as one table in 8-bit blocks.
 
-A tied head's product becomes `MatMulNBits`; the embedding's lookup reads the same bytes by `GatherBlockQuantized`,
-block for block. The two want their scales in different shapes; the smaller tensor is reshaped as the model loads.
+The head's product becomes `MatMulNBits`, and the embedding's lookup reads the same bytes with `GatherBlockQuantized`.
+The two operators want the scales in different shapes, so the scales are reshaped when the model is loaded.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
+from ftool_export.passes import MICROSOFT, PassSettings, use_microsoft_operators
 from ftool_export.passes.matching import LAYER, clean, constant, initializer, layer_of, replace
-from ftool_export.passes.quantize_blocks import INTEGER_PRODUCTS, fitting_block, quantize_in_blocks
-from ftool_export.passes.quantize_blocks import OPERATOR as PRODUCT
+from ftool_export.passes.quantize_blocks import block_product, fitting_block, quantize_in_blocks
 from ftool_export.passes.tie_head import lookups, tied_products
 
 LOOKUP: Final = "GatherBlockQuantized"
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:
-    """Quantise every tied head of size with its embedding, but those of layers left out."""
-    changed = 0
-    for product in tied_products(model):
-        table = product.inputs[1]
-        array = constant(table)
-        assert table is not None
-        assert array is not None
-        if array.size < settings.smallest or layer_of(product) in settings.left_out:
-            continue
-        _share(model.graph, product, table, array, settings.block_size)
-        changed += 1
-    if changed:
-        use_microsoft_operators(model)
-        clean(model)
-    return PassResult(model, changed)
+class ShareTable(ir.passes.InPlacePass):
+    """Quantise every tied head of at least `smallest` elements with its embedding, except in layers left out."""
+
+    def __init__(self, settings: PassSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for product in tied_products(model):
+            table = product.inputs[1]
+            array = constant(table)
+            assert table is not None
+            assert array is not None
+            if array.size < self.settings.smallest or layer_of(product) in self.settings.left_out:
+                continue
+            _share(model.graph, product, table, array, self.settings.block_size)
+            modified = True
+        if modified:
+            use_microsoft_operators(model)
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
-def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: np.ndarray, widest: int) -> None:
+def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: NDArray[Any], widest: int) -> None:
     rows, width = array.shape
     block_size = fitting_block(width, widest)
     blocks, scale = quantize_in_blocks(array.T, block_size)  # (rows, blocks, block_size), (rows, blocks)
     weight = initializer(graph, f"{table.name}.blocks", blocks)
     scales = initializer(graph, f"{table.name}.scale", scale)
-    quantized = ir.node(
-        PRODUCT,
-        [product.inputs[0], weight, scales],
-        {
-            "K": width,
-            "N": rows,
-            "bits": 8,
-            "block_size": block_size,
-            "accuracy_level": INTEGER_PRODUCTS,
-        },
-        domain=MICROSOFT,
-        name=f"{product.name}.w8",
-        metadata_props={LAYER: layer_of(product)},
-    )
-    readers = (
-        lookups(table) if width % block_size == 0 else []
-    )  # the last block's filling is no part of a row
+    quantized = block_product(product, (width, rows), block_size, [product.inputs[0], weight, scales])
+    # The padding of a last, partly filled block is not part of a row: such a table stays with the embedding.
+    readers = lookups(table) if width % block_size == 0 else []
     replace(graph, [product], [quantized])
     for gather in readers:
         replace(graph, [gather], _lookup(graph, gather, weight, scales, width, block_size))
@@ -67,7 +60,7 @@ def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: np.ndarray
 def _lookup(
     graph: ir.Graph, gather: ir.Node, weight: ir.Value, scales: ir.Value, width: int, block_size: int
 ) -> list[ir.Node]:
-    """Gather blocks of rows and lay them side by side: (..., blocks, block_size) -> (..., width)."""
+    """Gather rows in blocks and join the blocks: (..., blocks, block_size) -> (..., width)."""
     notes, name = {LAYER: layer_of(gather)}, gather.name
     indices = gather.inputs[1]
     rank = 2 if indices is None or indices.shape is None else len(indices.shape)

@@ -1,8 +1,8 @@
-"""Outliers moved from activations into weights before both are quantised (Xiao et al. 2023, SmoothQuant).
+"""Move outliers from activations into weights before both are quantised (Xiao et al. 2023, SmoothQuant).
 
 One scale has to serve a whole activation tensor, and a few channels of a transformer's activations, always the same,
-are tens of times larger than the rest: these set the scale, and leave the others few of its 256 levels. Dividing such a
-channel by a factor and multiplying its row of the weight by the same changes nothing in fp32:
+are tens of times larger than the rest: they set the scale and leave the others few of its 256 levels. Dividing such a
+channel by a factor and multiplying its row of the weight by the same factor changes nothing in fp32:
 
     x W = (x / s) (s W)
 
@@ -18,19 +18,17 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.passes import PassResult, PassSettings
+from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import LAYER, clean, constant, constant_matmuls, initializer, layer_of
 
 _USUAL: Final = 75  # percentile of the channels' peaks
-_STRENGTH: Final = 0.75  # of the excess that moves; the rest stays, as weights have but 7 bits
-_FARTHEST: Final = 1e4  # the excess that counts; factors past a thousand would ruin the weight
-_WORTH_IT: Final = (
-    3.0  # least excess of the largest channel; below it the multiplication is not worth its time
-)
+_STRENGTH: Final = 0.75  # power of the excess that moves; the rest stays, because weights have only 7 bits
+_FARTHEST: Final = 1e4  # larger excesses are capped: factors above a thousand would ruin the weight
+_WORTH_IT: Final = 3.0  # smallest excess of the largest channel that is worth the time of a multiplication
 
 
 def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """What every input channel is divided by, float32 (inputs,), 1 for most; None where no channel stands out.
+    """Return the divisor of every input channel, float32 (inputs,), 1 for most; None if no channel stands out.
 
     Args:
         peaks: the largest absolute value seen in every channel, (inputs,).
@@ -43,31 +41,38 @@ def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
     return factors
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:
+class SmoothActivations(ir.passes.InPlacePass):
     """Smooth the input of every product that will be quantised and whose activations were measured.
 
-    Idempotent: a weight that has been smoothed has another name, under which nothing was measured.
+    Idempotent: a smoothed weight has a new name, under which nothing was measured.
     """
-    shared: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
-    changed = 0
-    for node in constant_matmuls(model, settings.smallest):
-        weight = node.inputs[1]
-        assert weight is not None
-        peaks = settings.activation_peaks.get(weight.name or "")
-        factors = None if peaks is None else smoothing_factors(peaks)
-        if factors is None or layer_of(node) in settings.left_out:
-            continue
-        if weight not in shared:
-            shared[weight] = _smoothed(model.graph, weight, factors)
-        _insert(model.graph, node, *shared[weight])
-        changed += 1
-    if changed:
-        clean(model)
-    return PassResult(model, changed)
+
+    def __init__(self, settings: PassSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        shared: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
+        modified = False
+        for node in constant_matmuls(model, self.settings.smallest):
+            weight = node.inputs[1]
+            assert weight is not None
+            peaks = self.settings.activation_peaks.get(weight.name or "")
+            factors = None if peaks is None else smoothing_factors(peaks)
+            if factors is None or layer_of(node) in self.settings.left_out:
+                continue
+            if weight not in shared:
+                shared[weight] = _smoothed(model.graph, weight, factors)
+            _insert(model.graph, node, *shared[weight])
+            modified = True
+        if modified:
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def _smoothed(graph: ir.Graph, weight: ir.Value, factors: NDArray[np.float32]) -> tuple[ir.Value, ir.Value]:
-    """The reciprocal of the factors, and the weight multiplied by them."""
+    """Add the reciprocal of the factors, and the weight multiplied by them, to the graph."""
     array = constant(weight)
     assert array is not None
     return (

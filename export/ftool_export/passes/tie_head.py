@@ -1,45 +1,49 @@
-"""Let a head that shares its table with the embedding read that table as it lies.
+"""Let an output head that is tied to the embedding read the embedding's table without transposing it.
 
-The exporter transposes the table for the head's product. Folded, that would be a second copy of a model's largest
-tensor. `FusedMatMul` multiplies by the transposed right side itself.
+The exporter transposes the table for the head's product. Folding that transpose would make a second copy of the model's
+largest tensor. `FusedMatMul` with `transB` multiplies by the transposed table itself.
 """
+
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
-from ftool_export.passes import MICROSOFT, PassResult, PassSettings, use_microsoft_operators
+from ftool_export.passes import MICROSOFT, use_microsoft_operators
 from ftool_export.passes.matching import LAYER, clean, constant, constant_shape, layer_of, replace
 
-OPERATOR = "FusedMatMul"
+OPERATOR: Final = "FusedMatMul"
 
 
-def apply(model: ir.Model, settings: PassSettings) -> PassResult:  # noqa: ARG001
-    """Rewrite every product with the transpose of a constant that is looked up elsewhere."""
-    changed = 0
-    for node in list(model.graph):
-        table = (
-            _looked_up_table(node, model.graph) if node.op_type == "MatMul" and node.domain == "" else None
-        )
-        if table is None:
-            continue
-        product = ir.node(
-            OPERATOR,
-            [node.inputs[0], table],
-            {"transB": 1},
-            domain=MICROSOFT,
-            name=f"{node.name}.tied",
-            metadata_props={LAYER: layer_of(node)},
-        )
-        replace(model.graph, [node], [product])
-        changed += 1
-    if changed:
-        use_microsoft_operators(model)
-        clean(model)
-    return PassResult(model, changed)
+class TieHead(ir.passes.InPlacePass):
+    """Rewrite every product with the transpose of a constant that an embedding looks up rows of."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite `model`."""
+        modified = False
+        for node in list(model.graph):
+            is_product = node.op_type == "MatMul" and node.domain == ""
+            table = _looked_up_table(node, model.graph) if is_product else None
+            if table is None:
+                continue
+            product = ir.node(
+                OPERATOR,
+                [node.inputs[0], table],
+                {"transB": 1},
+                domain=MICROSOFT,
+                name=f"{node.name}.tied",
+                metadata_props={LAYER: layer_of(node)},
+            )
+            replace(model.graph, [node], [product])
+            modified = True
+        if modified:
+            use_microsoft_operators(model)
+            clean(model)
+        return ir.passes.PassResult(model, modified)
 
 
 def tied_products(model: ir.Model) -> list[ir.Node]:
-    """The products that this pass made and that still stand, in graph order."""
+    """Return the products that TieHead made and no later pass replaced, in graph order."""
     return [
         node
         for node in model.graph
@@ -50,7 +54,7 @@ def tied_products(model: ir.Model) -> list[ir.Node]:
 
 
 def lookups(table: ir.Value) -> list[ir.Node]:
-    """The nodes that look rows of `table` up."""
+    """Return the nodes that look up rows of `table`."""
     nodes = [use.node for use in table.uses()]
     return [
         node
@@ -60,7 +64,7 @@ def lookups(table: ir.Value) -> list[ir.Node]:
 
 
 def _looked_up_table(matmul: ir.Node, graph: ir.Graph) -> ir.Value | None:
-    """The table that `matmul` multiplies by the transpose of; None where nothing looks rows of it up."""
+    """Return the table whose transpose `matmul` multiplies by; None if nothing looks up rows of it."""
     right = matmul.inputs[1]
     transpose = right.producer() if right is not None else None
     if transpose is not None and transpose.op_type == "Transpose":

@@ -7,7 +7,8 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from ftool_export.passes import PassSettings, quantize_rows
+from ftool_export.passes import PassSettings
+from ftool_export.passes.quantize_rows import QuantizeRows
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>\n'
 TWO = """two (float[batch, t, 64] x) => (float[batch, t, 48] y, float[batch, t, 32] z)
@@ -41,8 +42,8 @@ def run(model: ir.Model, tmp_path: Path, x: np.ndarray) -> list[np.ndarray]:
 
 
 def test_the_products_stay_close(model: ir.Model, tmp_path: Path) -> None:
-    result = quantize_rows.apply(model, ALL)
-    assert result.changed == 2
+    result = QuantizeRows(ALL)(model)
+    assert result.modified
     for found, expected in zip(
         run(model, tmp_path, INPUT), (INPUT @ WEIGHTS["w"] + WEIGHTS["b"], INPUT @ WEIGHTS["v"]), strict=True
     ):
@@ -51,7 +52,7 @@ def test_the_products_stay_close(model: ir.Model, tmp_path: Path) -> None:
 
 
 def test_a_rows_result_is_the_same_bit_for_bit_beside_an_outlier(model: ir.Model, tmp_path: Path) -> None:
-    quantize_rows.apply(model, ALL)
+    QuantizeRows(ALL)(model)
     alone = run(model, tmp_path, INPUT[:1, :1])
     company = INPUT.copy()
     company[1] *= 1000
@@ -60,17 +61,17 @@ def test_a_rows_result_is_the_same_bit_for_bit_beside_an_outlier(model: ir.Model
 
 
 def test_a_row_of_zeros_is_the_bias(model: ir.Model, tmp_path: Path) -> None:
-    quantize_rows.apply(model, ALL)
+    QuantizeRows(ALL)(model)
     y, z = run(model, tmp_path, np.zeros((1, 2, 64), np.float32))
     np.testing.assert_array_equal(y, np.broadcast_to(WEIGHTS["b"], y.shape))
     np.testing.assert_array_equal(z, np.zeros_like(z))
 
 
 def test_an_input_is_quantised_once_for_all_that_read_it(model: ir.Model) -> None:
-    quantize_rows.apply(model, ALL)
+    QuantizeRows(ALL)(model)
     operators = [node.op_type for node in model.graph]
     assert operators.count("QuantizeLinear") == operators.count("ReduceMax") == 1
-    assert operators.count(quantize_rows.OPERATOR) == 2
+    assert operators.count(QuantizeRows.operator) == 2
     weights = [
         v.const_value.numpy() for v in model.graph.initializers.values() if v.dtype == ir.DataType.INT8
     ]
@@ -81,5 +82,6 @@ def test_an_input_is_quantised_once_for_all_that_read_it(model: ir.Model) -> Non
 def test_layers_left_out_and_small_ones_stay(model: ir.Model) -> None:
     named = next(node for node in model.graph if node.op_type == "MatMul")
     named.metadata_props["layer"] = "first"
-    assert quantize_rows.apply(model, PassSettings(smallest=1, left_out=frozenset({"first"}))).changed == 1
-    assert quantize_rows.apply(model, PassSettings(smallest=10_000)).changed == 0
+    assert QuantizeRows(PassSettings(smallest=1, left_out=frozenset({"first"})))(model).modified
+    assert [node.name for node in model.graph if node.op_type == "MatMul"] == [named.name]
+    assert not QuantizeRows(PassSettings(smallest=10_000))(model).modified
