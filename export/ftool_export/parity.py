@@ -8,8 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 import ftool_runtime as ft
-from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import LoadedEncoder, compute_outputs
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Examples, shown
 from ftool_export.examples.sampling import spread

@@ -8,8 +8,7 @@ from ftool_export.architectures.checks import check_exportable
 from ftool_export.bundle.encoder_bundle import write_bundle
 from ftool_export.bundle.writer import check_place
 from ftool_export.candidate import Candidate
-from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Examples
 from ftool_export.gate import advise, judge_outputs

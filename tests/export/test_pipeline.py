@@ -14,8 +14,7 @@ from transformers import AutoConfig, AutoTokenizer
 import ftool_runtime as ft
 from ftool_export.bundle import encoder_bundle as bundle
 from ftool_export.bundle import writer as bundle_writer
-from ftool_export.checkpoints.classifier import load_classifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_export.errors import CheckpointError, ExportError
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.golden import choose_inputs

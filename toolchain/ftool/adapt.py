@@ -23,8 +23,12 @@ from ftool.training.head.teach import Lesson, teach_head
 from ftool.training.metrics_file import METRICS_FILE, write_metrics
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
-from ftool_export.checkpoints.classifier import LoadedClassifier, load_classifier, save_classifier
-from ftool_export.checkpoints.classifier_inference import compute_features
+from ftool_export.checkpoints.classifier import (
+    LoadedClassifier,
+    compute_features,
+    load_classifier,
+    save_classifier,
+)
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.classifier import Classification, classify, resolve_thresholds
 

@@ -15,11 +15,9 @@ from ftool_export.bundle.writer import (
     package_versions,
     write_card,
     write_model,
-    write_tokenizer_and_config,
 )
 from ftool_export.candidate import Candidate
-from ftool_export.checkpoints.encoder import all_rows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import all_rows, compute_outputs
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.golden import choose_inputs, make_golden
 from ftool_export.graph.source_graph import SourceGraph
@@ -55,7 +53,7 @@ def write_bundle(
     reference = compute_outputs(source.loaded, all_rows(source.loaded, chosen))
     with new_bundle(settings.bundle) as folder:
         write_model(candidate.graph, folder)
-        write_tokenizer_and_config(source.loaded, folder)
+        source.loaded.write_files(folder)
         _manifest(settings, source, candidate, folder, {}).write(folder)
         with ft.load(folder, device="cpu") as model:
             outputs = model.outputs(chosen)

@@ -71,7 +71,7 @@ def write_bundle(
         if graphs.encoder is not None:
             write_model(graphs.encoder, folder, ENCODER_FILE)
         write_model(graphs.decoder, folder, DECODER_FILE)
-        _write_hugging_face_files(loaded, folder)
+        loaded.write_files(folder)
         _manifest(settings, loaded, graphs, folder, {}).write(folder)
         with ft.load(folder) as model:
             verdict = judge_bundle(loaded, model, rows, judge=judge, max_drop=settings.max_drop)
@@ -84,15 +84,6 @@ def write_bundle(
         manifest = _manifest(settings, loaded, graphs, folder, evidence)
         manifest.write(folder)
     return manifest.files, verdict
-
-
-def _write_hugging_face_files(loaded: LoadedGenerator, folder: Path) -> None:
-    backend = loaded.tokenizer.backend_tokenizer
-    backend.no_truncation()  # cutting and padding are the runtime's, by the manifest
-    backend.no_padding()
-    loaded.tokenizer.save_pretrained(folder)
-    loaded.model.config.save_pretrained(folder)
-    loaded.generation_config.save_pretrained(folder)
 
 
 def _manifest(

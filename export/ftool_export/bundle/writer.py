@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import onnx_ir as ir
 
 from ftool_export.bundle.disk import disk_errors
 from ftool_export.bundle.folder_swap import replacing_folder
-from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.errors import ExportError
 from ftool_export.graph.session import model_bytes
 from ftool_runtime.bundle.integrity import file_record
@@ -60,19 +59,6 @@ def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
         ir.save(model, path)
     else:
         ir.save(model, path, external_data=f"{path.name}_data", alignment=_ALIGNMENT, align_threshold=0)
-
-
-def write_tokenizer_and_config(loaded: LoadedEncoder, folder: Path) -> None:
-    """Write Hugging Face's files: `tokenizer.json`, `tokenizer_config.json`, `config.json`. Raises OSError."""
-    backend = loaded.tokenizer.backend_tokenizer
-    backend.no_truncation()  # cutting and padding are the runtime's, by the manifest
-    backend.no_padding()
-    loaded.tokenizer.model_max_length = loaded.max_length
-    loaded.tokenizer.save_pretrained(folder)
-    config: Any = loaded.model.config
-    for name, value in loaded.config_fields().items():
-        setattr(config, name, value)
-    config.save_pretrained(folder)
 
 
 def package_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A classifier with all it needs: made from a base model, written to run/, read from any checkpoint."""
+"""Classifiers: created on a base model, written to run/, read from any checkpoint, and run over many inputs."""
 
 import logging
 from collections.abc import Sequence
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.max_length import longest_input
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_tokenizer, read_weights
-from ftool_export.checkpoints.run_facts import origin, read_facts, save_encoder
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
+from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.classifier import Pooling, SequenceClassifier
+from ftool_export.networks.encoder import hidden_size
+from ftool_export.tokenizers.source import read_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,9 @@ _REGRESSION = "regression"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClassifier(LoadedEncoder):
-    """A classifier in evaluation mode with its tokenizer and what else run/ records."""
+    """A classifier's checkpoint."""
 
+    task: str = "text-classification"
     model: SequenceClassifier
     thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
     pairs: bool = False  # whether an input is two texts
@@ -48,7 +52,7 @@ class LoadedClassifier(LoadedEncoder):
         return self.model.regression
 
     def manifest_fields(self) -> dict[str, Any]:
-        """Labels, whether several apply to a text, and from which probability on; what an input and an answer are."""
+        """Labels, whether several apply to a text and their thresholds, and the form of inputs and answers."""
         return {
             "labels": self.labels,
             "multi_label": self.multi_label,
@@ -77,8 +81,8 @@ def create_classifier(
 
     With `regression` there are no labels, and it gives one number. `pairs` says that an input is two texts.
 
-    `pooling` "auto" takes what the checkpoint was trained with: what sentence-transformers files say, its own
-    head where it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take;
+    `pooling` "auto" is the one that the checkpoint was trained with: that of its sentence-transformers files, its own
+    head if it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take;
     `base_name` is recorded in place of `base`. Raises CheckpointError.
     """
     config, layout = read_config(base), read_layout(base)
@@ -96,7 +100,7 @@ def create_classifier(
         head = None
     else:
         encoder, _ = read_weights(AutoModel, base, config)
-        head = _zero_head(_hidden_size(config), width)
+        head = _zero_head(hidden_size(config), width)
     model = _assemble(encoder, head, config, chosen, normalize)
     tokenizer = read_tokenizer(base, config)
     longest = longest_input(encoder, tokenizer, None if layout is None else layout.max_length)
@@ -114,7 +118,7 @@ def create_classifier(
 def load_classifier(source: str | Path) -> LoadedClassifier:
     """The classifier in a run/ folder or in any Hugging Face sequence classifier, a folder or a hub id.
 
-    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    Raises CheckpointError if there is none, its weights are not safetensors, or it has no trained head.
     """
     source = str(source)
     config, layout = read_config(source), read_layout(source)
@@ -143,15 +147,15 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
 def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
     """Write `loaded` into the existing, empty `folder`, so that it loads without ftool.
 
-    The encoder and tokenizer stand at the root for AutoModel, pooling and head beside them as
-    sentence-transformers modules; with the checkpoint's own head the whole loads by
-    AutoModelForSequenceClassification. `config.json` holds the rest under "ftool".
+    The encoder and tokenizer are at the root for AutoModel, pooling and head beside them as
+    sentence-transformers modules; with the checkpoint's own head AutoModelForSequenceClassification loads the whole.
+    `config.json` holds the rest under "ftool".
     """
     model = loaded.model
     for name, value in _label_fields(model).items():
         setattr(model.config, name, value)
     thresholds = None if loaded.thresholds is None else list(loaded.thresholds)
-    save_encoder(loaded, folder, pooling=model.pooling, thresholds=thresholds, pairs=loaded.pairs)
+    save_checkpoint(loaded, folder, pooling=model.pooling, thresholds=thresholds, pairs=loaded.pairs)
     if model.pooled_head is not None:
         write_layout(
             folder,
@@ -161,6 +165,24 @@ def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
             max_length=loaded.max_length,
             prefix=loaded.prefix,
         )
+
+
+def compute_logits(loaded: LoadedClassifier, inputs: Sequence[Any]) -> NDArray[np.float32]:
+    """The network's logits, float32 (inputs, labels), in the order of `inputs`: texts, or dicts of two."""
+    return run_network(loaded, all_rows(loaded, inputs), loaded.model.forward, loaded.model.width)
+
+
+def compute_features(
+    loaded: LoadedClassifier, inputs: Sequence[Any], *, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """What the head takes, float32 (inputs, hidden), in the order of `inputs`; written into `out` if given."""
+    rows, width = all_rows(loaded, inputs), loaded.model.head.in_features
+    return run_network(loaded, rows, loaded.model.features, width, out)
+
+
+def count_truncated(loaded: LoadedClassifier, inputs: Sequence[Any]) -> int:
+    """The number of inputs with more tokens than max_length, special ones included, which are truncated."""
+    return sum(row.truncated for row in all_rows(loaded, inputs))
 
 
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:
@@ -177,7 +199,7 @@ def _assemble(
     encoder: nn.Module, head: nn.Linear | None, config: Any, pooling: Pooling, normalize: bool
 ) -> SequenceClassifier:
     if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
-        # Kept in the file, for AutoModel expects it; out of training, for nothing reads it.
+        # Kept in the file, as AutoModel expects it; not trained, as nothing reads it.
         encoder.pooler.requires_grad_(False)
     regression = config.num_labels == 1
     model = SequenceClassifier(
@@ -247,7 +269,3 @@ def _choose_pooling(base: str, config: Any, layout: SentenceLayout | None) -> Po
         raise CheckpointError(f"{base} pools by {layout.pooling!r}; set train.pooling to mean, cls or pooler")
     own_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
     return "pooler" if own_head else "mean"
-
-
-def _hidden_size(config: Any) -> int:
-    return int(getattr(config, "hidden_size", None) or config.dim)

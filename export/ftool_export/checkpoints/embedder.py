@@ -1,13 +1,16 @@
-"""An embedder with all it needs: made from a base model, written to run/, read from any checkpoint."""
+"""Embedders: created on a base model, written to run/, read from any checkpoint, and run over many texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModel
 
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
 from ftool_export.checkpoints.embedder_layout import (
     EmbedderLayout,
     Kind,
@@ -16,13 +19,13 @@ from ftool_export.checkpoints.embedder_layout import (
     prompt_file,
     read_embedder_layout,
 )
-from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.max_length import longest_input
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_tokenizer, read_weights
-from ftool_export.checkpoints.run_facts import origin, read_facts, save_encoder
+from ftool_export.checkpoints.encoder import LoadedEncoder, run_network
+from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
 from ftool_export.checkpoints.sentence_layout import write_modules
 from ftool_export.errors import CheckpointError
-from ftool_export.networks.embedder import Pooling, Projection, SentenceEmbedder, UnitLength, hidden_size
+from ftool_export.networks.embedder import Pooling, Projection, SentenceEmbedder, UnitLength
+from ftool_export.networks.encoder import hidden_size
+from ftool_export.tokenizers.source import read_tokenizer
 from ftool_runtime.bundle.contracts import EmbeddingContract
 from ftool_runtime.text.encode import Tokens
 
@@ -31,16 +34,16 @@ TASK = "feature-extraction"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedEmbedder(LoadedEncoder):
-    """An embedder in evaluation mode with its tokenizer and what else run/ records."""
+    """An embedder's checkpoint."""
 
+    task: str = TASK
     model: SentenceEmbedder
-    prompts: Mapping[Kind, str] = field(
-        default_factory=dict
-    )  # in place of `prefix` before queries and passages
-    similarity: Similarity = "cosine"  # what the vectors are made to be compared by
+    # in place of `prefix` before queries and passages
+    prompts: Mapping[Kind, str] = field(default_factory=dict)
+    similarity: Similarity = "cosine"  # the measure that the vectors are trained for
 
     def of_kind(self, kind: Kind | None) -> "LoadedEmbedder":
-        """The embedder as it reads texts of that kind, behind their prompt."""
+        """The embedder with the prompt of that kind as its prefix."""
         return self if kind is None else replace(self, prefix=self.prompts.get(kind, self.prefix))
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
@@ -55,7 +58,7 @@ class LoadedEmbedder(LoadedEncoder):
         return [[found[position]] for position in range(len(inputs))]
 
     def manifest_fields(self) -> dict[str, Any]:
-        """What a text's vector is."""
+        """The contract of its vectors."""
         model = self.model
         return {
             "labels": (),
@@ -79,8 +82,8 @@ def create_embedder(
 ) -> LoadedEmbedder:
     """An embedder to fine-tune, on the checkpoint folder or hub id `base`.
 
-    A sentence-transformers model is taken as it is. Of any other encoder, and where `pooling` is not the
-    checkpoint's own, the vectors are pooled so ("auto": the mean) and scaled to length 1. `max_length` is capped at
+    A sentence-transformers model is taken as it is. Other encoders, and those whose own pooling differs from
+    `pooling`, get that pooling ("auto": the mean) and vectors of length 1. `max_length` is capped at
     what the checkpoint can take; `prompts` replace its own; `base_name` is recorded in place of `base`. Raises
     CheckpointError.
     """
@@ -104,8 +107,8 @@ def create_embedder(
 def load_embedder(source: str | Path) -> LoadedEmbedder:
     """The embedder in a run/ folder, a sentence-transformers model, or a plain encoder; a folder or a hub id.
 
-    A plain encoder's vectors are the mean of its tokens', not scaled, as sentence-transformers has it. Raises
-    CheckpointError where there is none, its weights are not safetensors, or it does what a bundle can't.
+    A plain encoder's vectors are the mean of its tokens', not scaled, as in sentence-transformers. Raises
+    CheckpointError if there is none, its weights are not safetensors, or it does what a bundle can't.
     """
     return _load(str(source), read_embedder_layout(str(source)))
 
@@ -113,10 +116,10 @@ def load_embedder(source: str | Path) -> LoadedEmbedder:
 def save_embedder(loaded: LoadedEmbedder, folder: Path) -> None:
     """Write `loaded` into the existing, empty `folder`: `SentenceTransformer(folder)` gives the same vectors.
 
-    The encoder and tokenizer stand at the root for AutoModel; `config.json` holds the rest under "ftool".
+    The encoder and tokenizer are at the root for AutoModel; `config.json` holds the rest under "ftool".
     """
     model = loaded.model
-    save_encoder(loaded, folder, task=TASK)
+    save_checkpoint(loaded, folder)
     write_modules(
         folder,
         [(s.linear, s.activation_name) if isinstance(s, Projection) else None for s in model.steps],
@@ -125,6 +128,14 @@ def save_embedder(loaded: LoadedEmbedder, folder: Path) -> None:
         max_length=loaded.max_length,
         prompts=prompt_file(loaded.prefix, loaded.prompts, loaded.similarity),
     )
+
+
+def compute_vectors(
+    loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None = None
+) -> NDArray[np.float32]:
+    """The network's vectors, float32 (texts, width), in the order of `texts`, each behind the prompt of its kind."""
+    rows = loaded.of_kind(kind).tokenize(texts)
+    return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
 
 
 def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
@@ -140,7 +151,7 @@ def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
             f"{source}: the weights of {', '.join(lacking[:3])} are missing; fetch it again"
         )
     if isinstance(getattr(encoder, "pooler", None), nn.Module):
-        # Kept in the file, for AutoModel expects it; out of training, for nothing reads it.
+        # Kept in the file, as AutoModel expects it; not trained, as nothing reads it.
         encoder.pooler.requires_grad_(False)
     tokenizer = read_tokenizer(layout.root, config)
     if layout.lower_case:

@@ -1,27 +1,34 @@
-"""An encoder's checkpoint with all that an export or a run of it needs, whatever its task."""
+"""Encoders' checkpoints: inputs to rows of tokens, rows to batches, and the torch network run over many of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.networks.encoder import EncoderNetwork
+from ftool_runtime.session.batching import cut_into_runs
+from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
+
+_TOKENS_PER_BATCH: Final = 4096  # padding included; on two CPU cores larger batches are no faster
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedEncoder:
-    """A network in evaluation mode with its tokenizer and what else run/ records. Every task has its own below this."""
+class LoadedEncoder(LoadedModel):
+    """An encoder's checkpoint. Each task has a subclass."""
 
     model: EncoderNetwork
-    tokenizer: Any  # a fast Hugging Face tokenizer
-    max_length: int  # tokens, special ones included; longer texts are cut
-    prefix: str = ""  # goes before every text
-    base: str = ""  # what it was trained from
-    licence: str | None = None  # of the base model
-    training_sha256: str | None = None
-    training_examples: int | None = None
+
+    @property
+    def pretrained(self) -> Any:
+        """The encoder, with its head if transformers has one of the kind."""
+        return self.model.encoder
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -69,15 +76,54 @@ class LoadedEncoder:
         padded = self.tokenizer.pad(columns, padding_side="right", return_tensors="pt")
         return {name: padded[name] for name in self.input_names}
 
-    def manifest_fields(self) -> dict[str, Any]:
-        """What `Manifest` takes of the task: labels, or the contract of its kind of answers."""
-        return {"labels": ()}
-
-    def config_fields(self) -> dict[str, Any]:
-        """What the bundle's config.json says of the task."""
-        return {}
+    def save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer, whose own limit becomes that of the checkpoint."""
+        self.tokenizer.model_max_length = self.max_length
+        super().save_tokenizer(folder)
 
 
 def all_rows(loaded: LoadedEncoder, inputs: Sequence[Any]) -> list[Tokens]:
     """The rows of all inputs, in order."""
     return [row for rows in loaded.rows(inputs) for row in rows]
+
+
+def compute_outputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> Outputs:
+    """The network's outputs in the order of `rows`: float32 (width,) each, or (tokens, width) where per token."""
+    if not loaded.model.per_token:
+        return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
+    outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
+    for run, values in _batches(loaded, rows, loaded.model.forward):
+        for position, value in zip(run, values, strict=True):
+            outputs[position] = value[: len(rows[position].ids)].copy()
+    return outputs
+
+
+def run_network(
+    loaded: LoadedEncoder,
+    rows: Sequence[Tokens],
+    step: Callable[..., Tensor],
+    width: int,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """What `step`, a part of the network, makes of each row: float32 (rows, width), written into `out` if given."""
+    results = np.empty((len(rows), width), dtype=np.float32) if out is None else out
+    for run, values in _batches(loaded, rows, step):
+        results[run] = values
+    return results
+
+
+def _batches(
+    loaded: LoadedEncoder, rows: Sequence[Tokens], step: Callable[..., Tensor]
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """Positions of rows and what `step` made of them, longest first: memory runs out at once or never."""
+    device = next(loaded.model.parameters()).device
+    was_training = loaded.model.training
+    loaded.model.eval()
+    try:
+        with torch.inference_mode():
+            for run in cut_into_runs([len(row.ids) for row in rows], _TOKENS_PER_BATCH):
+                inputs = loaded.batch([rows[position] for position in run])
+                values = step(**{name: value.to(device) for name, value in inputs.items()})
+                yield run, values.float().cpu().numpy()
+    finally:
+        loaded.model.train(was_training)

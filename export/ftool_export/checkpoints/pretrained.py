@@ -1,4 +1,4 @@
-"""Reading a Hugging Face checkpoint, folder or hub id, with errors that say what to do."""
+"""Read the files of a Hugging Face checkpoint, a folder or hub id, with errors that say what to do."""
 
 import hashlib
 import logging
@@ -12,11 +12,10 @@ from huggingface_hub import ModelCard
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig
+from transformers.utils import cached_file
 from transformers.utils import logging as hf_logging
 
-from ftool_export.checkpoints.files import find_file as find_file
 from ftool_export.errors import CheckpointError
-from ftool_export.tokenizers.source import load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +26,18 @@ _TASKS = {  # by how transformers names a model's class
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
 }
+
+
+def find_file(source: str, name: str) -> Path | None:
+    """The local path of one file of a checkpoint folder or hub id, or None if there is no such file."""
+    found = cached_file(
+        source,
+        name,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return None if found is None else Path(found)
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -53,7 +64,7 @@ def read_config(source: str) -> Any:
 def task_of(source: str) -> str | None:
     """The task that a checkpoint is for: as ftool recorded it, or by the files and the class it was saved with.
 
-    None where these leave it open, as for an encoder without a head. Raises CheckpointError.
+    None if these leave it open, as for an encoder without a head. Raises CheckpointError.
     """
     config = read_config(source)
     facts = getattr(config, "ftool", None) or {}
@@ -68,7 +79,7 @@ def task_of(source: str) -> str | None:
 def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:
     """The network in float32 and the names of the parameters that the checkpoint lacks.
 
-    Raises CheckpointError where the weights are missing, damaged or not safetensors.
+    Raises CheckpointError if the weights are missing, damaged or not safetensors.
     """
     options |= {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     try:
@@ -82,16 +93,6 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
     except ValueError as error:  # an architecture without this kind of head
         raise CheckpointError(f"{source}: {_first_line(error)}") from error
     return network, sorted(info["missing_keys"])
-
-
-def read_tokenizer(source: str, config: Any) -> Any:
-    """The fast tokenizer of a checkpoint, with a padding token. Raises CheckpointError as `load_tokenizer` does."""
-    tokenizer = load_tokenizer(source)
-    if tokenizer.pad_token is None:  # decoders
-        tokenizer.pad_token = tokenizer.eos_token
-    if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.pad_token_id
-    return tokenizer
 
 
 def read_licence(source: str) -> str | None:
@@ -109,7 +110,7 @@ def read_licence(source: str) -> str | None:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keeps the loading bars and the report of missing weights off standard error: the caller judges them."""
+    """Keep the loading bars and the report of missing weights off standard error: the caller reports what matters."""
     verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""A reader with all it needs: made from a base model, written to run/, read from any checkpoint."""
+"""Readers: created on a base model, written to run/, and read from any checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ from typing import Any
 from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
 from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.max_length import longest_input
 from ftool_export.checkpoints.pretrained import (
     find_file,
     read_config,
     read_licence,
-    read_tokenizer,
     read_weights,
 )
-from ftool_export.checkpoints.run_facts import origin, read_facts, save_encoder
 from ftool_export.errors import CheckpointError
-from ftool_export.networks.reader import SpanReader
-from ftool_export.tokenizers.reader_windows import make_windows
+from ftool_export.networks.per_token import SpanReader
+from ftool_export.tokenizers.source import read_tokenizer
+from ftool_export.tokenizers.windows import context_windows, longest_question, question_lengths
 from ftool_runtime.bundle.contracts import QuestionContract
 from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
 
-DEFAULT_MAX_LENGTH = 384  # of a checkpoint that does not say, as in the SQuAD scripts
-DEFAULT_MAX_ANSWER_LENGTH = 30  # likewise
+DEFAULT_MAX_LENGTH = 384  # tokens, as in the SQuAD scripts, if the checkpoint does not say
+DEFAULT_MAX_ANSWER_LENGTH = 30  # tokens, also theirs
 
 _UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name them
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedReader(LoadedEncoder):
-    """A reader in evaluation mode with its tokenizer and what else run/ records; `prefix` goes before every question.
+    """A reader's checkpoint; `prefix` goes before every question.
 
     Attributes:
         stride: tokens that two windows of a context share.
@@ -40,18 +40,32 @@ class LoadedReader(LoadedEncoder):
         no_answer_threshold: see `Spans.answered`; None for a model that always answers.
     """
 
+    task: str = "question-answering"
     model: SpanReader
     stride: int
     max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH
     no_answer_threshold: float | None = None
 
+    def windows(self, questions: Sequence[str], contexts: Sequence[str]) -> list[list[Window]]:
+        """The windows of each context beside its question. Raises InputError for a question that is too long."""
+        return context_windows(self, questions, contexts, self.stride)
+
+    @property
+    def longest_question(self) -> int:
+        """The most tokens of a question, special ones left out."""
+        return longest_question(self, self.stride)
+
+    def question_lengths(self, questions: Sequence[str]) -> list[int]:
+        """The tokens of each question, the prefix included and special ones left out."""
+        return question_lengths(self, questions)
+
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """The windows of each input's context beside its question: dicts of "question" and "context"."""
+        """The tokens of the windows of each input, a dict of "question" and "context"."""
         questions, contexts = ([given[name] for given in inputs] for name in ("question", "context"))
-        return [[window.tokens for window in windows] for windows in make_windows(self, questions, contexts)]
+        return [[window.tokens for window in windows] for windows in self.windows(questions, contexts)]
 
     def manifest_fields(self) -> dict[str, Any]:
-        """How windows overlap, how long an answer may be, and when there is none."""
+        """The contract of its answers: overlap of windows, longest answer, and the threshold of having none."""
         return {
             "labels": (),
             "questions": QuestionContract(
@@ -70,7 +84,7 @@ def create_reader(
     max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH,
     base_name: str | None = None,
 ) -> LoadedReader:
-    """A reader on the encoder in `base`, a checkpoint folder or hub id; where that is no reader its head is new.
+    """A reader on the encoder in `base`, a checkpoint folder or hub id; if that is not a reader its head is new.
 
     `max_length` is capped at what the checkpoint can take; `stride` is then a third of that; `base_name` is recorded in
     place of `base`. Raises CheckpointError.
@@ -95,7 +109,7 @@ def create_reader(
 def load_reader(source: str | Path) -> LoadedReader:
     """The reader in a run/ folder or in any Hugging Face model for question answering, a folder or a hub id.
 
-    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    Raises CheckpointError if there is none, its weights are not safetensors, or it has no trained head.
     """
     source = str(source)
     config = read_config(source)
@@ -127,10 +141,9 @@ def save_reader(loaded: LoadedReader, folder: Path) -> None:
 
     `config.json` holds what Hugging Face has no field for under "ftool".
     """
-    save_encoder(
+    save_checkpoint(
         loaded,
         folder,
-        task="question-answering",
         stride=loaded.stride,
         max_answer_length=loaded.max_answer_length,
         no_answer_threshold=loaded.no_answer_threshold,
@@ -138,7 +151,7 @@ def save_reader(loaded: LoadedReader, folder: Path) -> None:
 
 
 def _untuned(source: str) -> float | None:
-    """The threshold of a checkpoint that ftool did not train: none, but 0 where its card names SQuAD 2.0."""
+    """The threshold of a checkpoint that ftool did not train: 0 if its card names SQuAD 2.0, otherwise none."""
     path = find_file(source, "README.md")
     if path is None:
         return None

@@ -1,4 +1,4 @@
-"""A tagger with all it needs: made from a base model, written to run/, read from any checkpoint."""
+"""Taggers: created on a base model, written to run/, and read from any checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,24 +7,25 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification
 
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
 from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.max_length import longest_input
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_tokenizer, read_weights
-from ftool_export.checkpoints.run_facts import origin, read_facts, save_encoder
+from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
 from ftool_export.errors import CheckpointError
-from ftool_export.networks.tagger import TokenTagger
-from ftool_export.tokenizers.tagger_windows import make_windows
+from ftool_export.networks.per_token import TokenTagger
+from ftool_export.tokenizers.source import read_tokenizer
+from ftool_export.tokenizers.windows import text_windows
 from ftool_runtime.bundle.manifest import EntityContract
 from ftool_runtime.postprocessing.entities import Aggregation
 from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
 
-_UNNAMED = "LABEL_"  # how transformers calls labels that nobody named
-_LONGEST = 512  # tokens of a window, of a checkpoint that does not say
+_UNNAMED = "LABEL_"  # how transformers names labels without a name
+_LONGEST = 512  # tokens of a window, if the checkpoint does not say
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTagger(LoadedEncoder):
-    """A tagger in evaluation mode with its tokenizer and what else run/ records.
+    """A tagger's checkpoint.
 
     Attributes:
         max_length: tokens of a window, special ones included; longer texts are cut into several.
@@ -32,6 +33,7 @@ class LoadedTagger(LoadedEncoder):
         aggregation: how tokens become entities unless a call says otherwise, see `postprocessing.entities`.
     """
 
+    task: str = "token-classification"
     model: TokenTagger
     stride: int
     aggregation: Aggregation = "first"  # what training labels: the first token of each word
@@ -41,19 +43,23 @@ class LoadedTagger(LoadedEncoder):
         """The names of the tags, in the order of the logits."""
         return self.model.labels
 
+    def windows(self, texts: Sequence[str]) -> list[list[Window]]:
+        """The windows of each text, first to last."""
+        return text_windows(self, texts, self.stride)
+
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """The windows of each text."""
-        return [[window.tokens for window in windows] for windows in make_windows(self, list(inputs))]
+        """The tokens of each text's windows."""
+        return [[window.tokens for window in windows] for windows in self.windows(inputs)]
 
     def manifest_fields(self) -> dict[str, Any]:
-        """The tags, and how those of tokens become entities."""
+        """The tags, and the contract by which tags of tokens become entities."""
         return {
             "labels": self.labels,
             "entities": EntityContract(stride=self.stride, aggregation=self.aggregation),
         }
 
     def config_fields(self) -> dict[str, Any]:
-        """The tags as transformers has them."""
+        """The tags in the form of transformers."""
         return _label_fields(self.labels)
 
 
@@ -88,7 +94,7 @@ def create_tagger(
 def load_tagger(source: str | Path) -> LoadedTagger:
     """The tagger in a run/ folder or in any Hugging Face model for token classification, a folder or a hub id.
 
-    Raises CheckpointError where there is none, its weights are not safetensors, or it has no trained head.
+    Raises CheckpointError if there is none, its weights are not safetensors, or it has no trained head.
     """
     source = str(source)
     config = read_config(source)
@@ -119,9 +125,7 @@ def save_tagger(loaded: LoadedTagger, folder: Path) -> None:
 
     `config.json` holds what Hugging Face has no field for under "ftool".
     """
-    save_encoder(
-        loaded, folder, task="token-classification", stride=loaded.stride, aggregation=loaded.aggregation
-    )
+    save_checkpoint(loaded, folder, stride=loaded.stride, aggregation=loaded.aggregation)
 
 
 def _label_fields(labels: Sequence[str]) -> dict[str, Any]:
@@ -132,7 +136,7 @@ def _label_fields(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_labels(source: str, labels: Sequence[str]) -> None:
-    """Refuse tags that say nothing: no text would have an entity, or every word would be one."""
+    """Refuse tags without names, with which no text would have an entity, or every word would be one."""
     if all(label.startswith(_UNNAMED) for label in labels):
         raise CheckpointError(
             f"{source} does not name its labels ({', '.join(labels[:3])}); write O, B-… and I-… into id2label in its "

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.reader import LoadedReader
-from ftool_export.tokenizers.reader_windows import make_windows
 from ftool_runtime.models.reader import Answer, Asked, read_answer
 from ftool_runtime.postprocessing.spans import Spans, find_spans
 from ftool_runtime.session.encoder_engine import Outputs
@@ -36,7 +35,7 @@ class QuestionExamples:
     def windows(self) -> list[list[Window]]:
         """The windows of every context."""
         questions, contexts = ([given[name] for given in self.inputs] for name in ("question", "context"))
-        return make_windows(self.loaded, questions, contexts)
+        return self.loaded.windows(questions, contexts)
 
     @property
     def rows(self) -> list[Tokens]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.tagger import LoadedTagger
-from ftool_export.tokenizers.tagger_windows import make_windows
 from ftool_runtime.postprocessing.entities import Entity, TokenScores, find_entities, tags_of_words
 from ftool_runtime.postprocessing.window_stitching import stitched
 from ftool_runtime.session.encoder_engine import Outputs
@@ -38,7 +37,7 @@ class TaggingExamples:
     @cached_property
     def windows(self) -> list[list[Window]]:
         """The windows of each text."""
-        return make_windows(self.loaded, list(self.inputs))
+        return self.loaded.windows(list(self.inputs))
 
     @property
     def rows(self) -> list[Tokens]:

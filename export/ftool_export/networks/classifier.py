@@ -1,4 +1,4 @@
-"""The network that classifies: an encoder, how its token vectors become one vector, and a linear head."""
+"""The classification network: an encoder, the pooling of its token vectors, and a linear head."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from ftool_export.networks.encoder import EncoderNetwork
+from ftool_export.networks.encoder import EncoderNetwork, last_linear, pool
 
 Pooling = Literal["mean", "cls", "pooler"]
 
@@ -16,11 +16,11 @@ class SequenceClassifier(EncoderNetwork):
     """Token ids to one logit per label, for two kinds of checkpoint behind one interface.
 
     - `pooling` "mean" or "cls": `encoder` is an `AutoModel`; its token vectors are pooled, scaled to length 1
-      where `normalize` says so, and a linear head of ours follows.
+      if `normalize`, and a linear head of ours follows.
     - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` that brings its own head.
 
-    With `regression` there are no labels, and the one number it gives is the answer; behind a `sigmoid` where the
-    checkpoint says so.
+    With `regression` there are no labels, and the one number it gives is the answer; `sigmoid` says whether it passes
+    through a sigmoid.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SequenceClassifier(EncoderNetwork):
         """The last linear layer, whose output is the logits: weight (labels, hidden) float32."""
         if self.pooled_head is not None:
             return self.pooled_head
-        return _last_linear(self.encoder, self.width)
+        return last_linear(self.encoder, self.width)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -75,7 +75,7 @@ class SequenceClassifier(EncoderNetwork):
         if self.pooled_head is None:
             return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
         hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
-        vectors = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, attention_mask)
+        vectors = pool(hidden, attention_mask, self.pooling)
         return F.normalize(vectors, p=2.0, dim=1) if self.normalize else vectors
 
     def _features_of_own_head(
@@ -93,18 +93,3 @@ class SequenceClassifier(EncoderNetwork):
         # Decoders score every position, and their logits are the last token's.
         last = attention_mask.sum(dim=1) - 1  # (batch,); padding is on the right
         return features[torch.arange(features.shape[0], device=features.device), last]
-
-
-def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """The mean over tokens, padding left out, of `hidden` (batch, sequence, hidden): (batch, hidden)."""
-    weights = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, sequence, 1)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
-
-
-def _last_linear(network: nn.Module, width: int) -> nn.Linear:
-    found = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == width]
-    if not found:
-        raise TypeError(
-            f"{type(network).__name__} has no linear layer of {width} outputs to serve as its head"
-        )
-    return found[-1]

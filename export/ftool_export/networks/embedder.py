@@ -1,13 +1,12 @@
-"""The network that embeds: an encoder, how its token vectors become one vector, and what follows that."""
+"""The embedding network: an encoder, the pooling of its token vectors, and the layers after that."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from ftool_export.networks.encoder import EncoderNetwork
+from ftool_export.networks.encoder import EncoderNetwork, hidden_size, pool
 
 Pooling = Literal["mean", "cls", "last"]
 
@@ -66,22 +65,3 @@ class SentenceEmbedder(EncoderNetwork):
         for step in self.steps:
             vectors = step(vectors)
         return vectors
-
-
-def pool(hidden: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
-    """One vector a row, (batch, hidden), of token vectors (batch, sequence, hidden), padded on the right.
-
-    mean: over all tokens but padding; cls: the first token's; last: that of the last token before the padding.
-    """
-    if pooling == "cls":
-        return hidden[:, 0]
-    if pooling == "last":
-        last = attention_mask.sum(dim=1) - 1  # (batch,)
-        return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
-    weights = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, sequence, 1)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
-
-
-def hidden_size(config: Any) -> int:
-    """How wide a token's vector is."""
-    return int(getattr(config, "hidden_size", None) or config.dim)

@@ -16,7 +16,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from ftool_export.checkpoints.files import find_file
+from ftool_export.checkpoints.pretrained import find_file
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.references import (
     Reference,
@@ -65,6 +65,16 @@ def load_tokenizer(source: str) -> Any:
                 raise CheckpointError(
                     f"{merges}: the tokenizer made of it does not give {text!r} back; {_REMEDY}"
                 )
+    return tokenizer
+
+
+def read_tokenizer(source: str, config: Any) -> Any:
+    """As `load_tokenizer`, with a padding token, which `config` then names too."""
+    tokenizer = load_tokenizer(source)
+    if tokenizer.pad_token is None:  # decoders
+        tokenizer.pad_token = tokenizer.eos_token
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
     return tokenizer
 
 

@@ -18,7 +18,7 @@ from ftool_export.architectures.encoders import SUPPORTED, TASKS, Supported
 from ftool_export.architectures.page import architectures_page
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.embedder import load_embedder
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import create_reader, load_reader
 from ftool_export.checkpoints.tagger import load_tagger
 from ftool_export.examples.classification import ClassificationExamples

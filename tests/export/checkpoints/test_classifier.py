@@ -16,11 +16,13 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from ftool_export.checkpoints.classifier import (
     LoadedClassifier,
+    compute_features,
+    compute_logits,
+    count_truncated,
     create_classifier,
     load_classifier,
     save_classifier,
 )
-from ftool_export.checkpoints.classifier_inference import compute_features, compute_logits, count_truncated
 from ftool_export.errors import CheckpointError
 
 WORDS = [

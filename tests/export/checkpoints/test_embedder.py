@@ -14,8 +14,13 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
 from torch import nn
 
-from ftool_export.checkpoints.embedder import LoadedEmbedder, create_embedder, load_embedder, save_embedder
-from ftool_export.checkpoints.embedder_inference import compute_vectors
+from ftool_export.checkpoints.embedder import (
+    LoadedEmbedder,
+    compute_vectors,
+    create_embedder,
+    load_embedder,
+    save_embedder,
+)
 from ftool_export.errors import CheckpointError
 
 WriteCheckpoint = Callable[..., Path]

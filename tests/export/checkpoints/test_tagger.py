@@ -17,14 +17,13 @@ from transformers import (
 )
 
 import ftool_runtime as ft
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger, save_tagger
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_export.parity import parity
 from ftool_export.pipeline import export_checkpoint
 from ftool_export.settings import ExportSettings
-from ftool_export.tokenizers.tagger_windows import make_windows
 from ftool_runtime.bundle.manifest import InputContract, Manifest
 from ftool_runtime.postprocessing.entities import AGGREGATIONS, find_entities, trimmed
 from ftool_runtime.postprocessing.window_stitching import stitched
@@ -109,7 +108,7 @@ def test_entities_are_those_of_transformers(loaded: LoadedTagger, bundle: Path, 
 
 
 def test_a_bundle_says_what_torch_says_of_every_window(loaded: LoadedTagger, bundle: Path) -> None:
-    assert len(make_windows(loaded, TEXTS)[-1]) > 1
+    assert len(loaded.windows(TEXTS)[-1]) > 1
     report = parity(loaded, bundle, TaggingExamples(loaded=loaded, inputs=TEXTS))
     assert report.passed
     assert report.agreement == 1

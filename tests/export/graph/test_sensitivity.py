@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftool_export.candidate import Candidate
-from ftool_export.checkpoints.classifier import LoadedClassifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.gate import Verdict, judge_outputs
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers

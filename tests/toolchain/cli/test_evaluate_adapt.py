@@ -271,7 +271,7 @@ def _answer(folder: Path, text: str) -> str:
 
 
 def _score(folder: Path, text: str, label: str) -> float:
-    from ftool_export.checkpoints.classifier_inference import compute_logits
+    from ftool_export.checkpoints.classifier import compute_logits
 
     loaded = load_classifier(folder / "run")
     return float(compute_logits(loaded, [text])[0, loaded.labels.index(label)])

@@ -20,7 +20,7 @@ from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool_export.checkpoints.classifier import create_classifier, load_classifier, save_classifier
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
 from ftool_export.examples.questions import QuestionExamples
 

@@ -18,8 +18,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
-from ftool_export.checkpoints.classifier import load_classifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_runtime.errors import InputError
 
 HEADER = ["", "functionality", "case_id", "test_case", "label_gold", "target_ident", "case_templ"]

@@ -21,8 +21,7 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks import classification_work as task
 from ftool.training.errors import TrainingError
-from ftool_export.checkpoints.classifier import load_classifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 
 WORDS = ["rain", "sun", "wind", "cloud", "song", "band", "drum", "choir", "soup", "cheese", "apple", "rice"]
 FILLERS = ["the", "a", "please", "tell", "me", "about", "some", "more", "of", "and"]

@@ -16,7 +16,7 @@ from ftool.export import check_parity
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks import question_answering_work as task
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.questions import QuestionExamples

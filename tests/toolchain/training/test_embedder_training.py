@@ -16,8 +16,7 @@ from ftool.recipe.sections import TrainSettings
 from ftool.tasks import embedding_work as task
 from ftool.training import checkpoints
 from ftool.training.errors import TrainingError
-from ftool_export.checkpoints.embedder import load_embedder
-from ftool_export.checkpoints.embedder_inference import compute_vectors
+from ftool_export.checkpoints.embedder import compute_vectors, load_embedder
 
 SMALL: dict[str, Any] = {
     "epochs": 8,

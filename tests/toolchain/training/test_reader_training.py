@@ -19,9 +19,8 @@ from ftool.tasks import question_answering_work as question_answering
 from ftool.tasks.work import get_task
 from ftool.training.reader_objective import reader_examples, span_loss
 from ftool.training.reader_rows import answer_tokens, window_rows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader
-from ftool_export.tokenizers.reader_windows import longest_question, make_windows, question_lengths
 from ftool_runtime.errors import InputError
 from ftool_runtime.postprocessing.spans import NO_ANSWER
 from ftool_runtime.text.encode import Tokens
@@ -44,7 +43,7 @@ def test_windows_are_labelled_with_the_tokens_of_their_answer(reader: LoadedRead
     context = " ".join(["rain"] * 24 + ["song", "band"] + ["sun"] * 24)
     start = context.index("song")
     example = Question("tell", context, ("song band",), (start,), id="1")
-    windows = make_windows(reader, [example.question], [context])[0]
+    windows = reader.windows([example.question], [context])[0]
     rows = window_rows(reader, [example]).rows
     assert len(rows) == len(windows) > 1
     held = 0
@@ -115,13 +114,13 @@ def test_a_long_question_is_dropped_with_a_warning(
 ) -> None:
     fits, long = (Question("tell " * n, "rain", ("rain",), (0,), id=str(n), row=n) for n in (14, 15))
     split = QuestionSplit([fits, long], "d.json")
-    lengths = question_lengths(reader, [fits.question, long.question])
-    assert without_long_questions(split, lengths, longest_question(reader)).examples == [fits]
+    lengths = reader.question_lengths([fits.question, long.question])
+    assert without_long_questions(split, lengths, reader.longest_question).examples == [fits]
     assert (
         "d.json: 1 question dropped (row 15), as more than 14 tokens leave the context no room" in caplog.text
     )
     with pytest.raises(InputError, match="question 1 has 15 tokens; at most 14 fit"):
-        make_windows(reader, [fits.question, long.question], ["rain", "rain"])
+        reader.windows([fits.question, long.question], ["rain", "rain"])
 
 
 def test_a_trained_reader_finds_answers_and_says_where_there_are_none(
@@ -178,7 +177,7 @@ def test_adapters_are_trained_and_merged(tiny_base: Path, questions: Path, tmp_p
 
 def test_outputs_do_not_depend_on_company(reader: LoadedReader) -> None:
     contexts = ["rain sun", "rain " * 60, "song band about sun"]
-    windows = make_windows(reader, ["tell me"] * 3, contexts)
+    windows = reader.windows(["tell me"] * 3, contexts)
     rows = [window.tokens for one in windows for window in one]
     together = compute_outputs(reader, rows)
     for row, values in zip(rows, together, strict=True):

@@ -29,8 +29,7 @@ from ftool.training.encoder_rows import text_rows
 from ftool.training.errors import TrainingError
 from ftool.training.head.features import cached_features, features_key
 from ftool.training.runs import checkpointed
-from ftool_export.checkpoints.classifier import create_classifier, load_classifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
 
 
 def recipe(base: Path, data: Path, **settings: Any) -> Recipe:

@@ -36,11 +36,12 @@ from ftool.training.runs import checkpointed, circumstances, identity, keep_run,
 from ftool.workspace import ModelFolder
 from ftool_export.checkpoints.classifier import (
     LoadedClassifier,
+    compute_logits,
+    count_truncated,
     create_classifier,
     load_classifier,
     save_classifier,
 )
-from ftool_export.checkpoints.classifier_inference import compute_logits, count_truncated
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.graph.probes import SAMPLE_TEXTS
 from ftool_runtime.bundle.manifest import Manifest

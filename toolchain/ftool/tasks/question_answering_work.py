@@ -24,11 +24,10 @@ from ftool.training.reader_objective import judged_answers, reader_examples
 from ftool.training.reader_stages import train_reader
 from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 from ftool.workspace import ModelFolder
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader, save_reader
 from ftool_export.examples.questions import QuestionExamples
 from ftool_export.graph.probes import SAMPLE_TEXTS
-from ftool_export.tokenizers.reader_windows import longest_question, question_lengths
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.models.reader import Reader, read_answer
@@ -191,8 +190,8 @@ def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
 
 def _fitting(loaded: LoadedReader, questions: QuestionSplit) -> QuestionSplit:
     """The questions that leave their contexts room in a window."""
-    lengths = question_lengths(loaded, [one.question for one in questions.examples])
-    return without_long_questions(questions, lengths, longest_question(loaded))
+    lengths = loaded.question_lengths([one.question for one in questions.examples])
+    return without_long_questions(questions, lengths, loaded.longest_question)
 
 
 def _identity(recipe: Recipe, data: QuestionData) -> dict[str, Any]:

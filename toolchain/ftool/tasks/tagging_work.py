@@ -25,7 +25,7 @@ from ftool.training.tagger_objective import judged_texts
 from ftool.training.tagger_rows import without_unreadable
 from ftool.training.tagger_stages import train_tagger
 from ftool.workspace import ModelFolder
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger, save_tagger
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_runtime.errors import InputError

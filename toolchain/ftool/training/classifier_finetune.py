@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from ftool.training.classifier_objective import Objective
 from ftool.training.loop import SCORE
 from ftool.training.losses import ClassificationLoss
-from ftool_export.checkpoints.classifier import LoadedClassifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
+from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.networks.classifier import SequenceClassifier
 
 

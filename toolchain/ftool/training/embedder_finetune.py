@@ -32,8 +32,7 @@ from ftool.training.loop import (
     keep_best,
     trainer_arguments,
 )
-from ftool_export.checkpoints.embedder import LoadedEmbedder
-from ftool_export.checkpoints.embedder_inference import compute_vectors
+from ftool_export.checkpoints.embedder import LoadedEmbedder, compute_vectors
 from ftool_export.checkpoints.embedder_layout import Kind
 
 _WEIGHTS = "model.safetensors"  # in a checkpoint

@@ -10,10 +10,10 @@ from ftool.data.questions import QuestionSplit
 from ftool.evaluation.metrics.answers import MAIN_METRIC, Judged, score_answers, tune_threshold
 from ftool.training.loop import SCORE
 from ftool.training.reader_rows import window_rows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader
 from ftool_export.examples.questions import QuestionExamples
-from ftool_export.networks.reader import SpanReader
+from ftool_export.networks.per_token import SpanReader
 from ftool_runtime.postprocessing.spans import Spans
 from ftool_runtime.session.encoder_engine import Outputs
 

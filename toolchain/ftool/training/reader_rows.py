@@ -8,7 +8,6 @@ import torch
 from ftool.data.questions import Question
 from ftool.training.encoder_rows import EncoderRow, EncoderRows
 from ftool_export.checkpoints.reader import LoadedReader
-from ftool_export.tokenizers.reader_windows import make_windows
 from ftool_runtime.postprocessing.spans import NO_ANSWER
 from ftool_runtime.text.windows import Window
 
@@ -42,8 +41,8 @@ def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
 
 
 def _rows(loaded: LoadedReader, examples: Sequence[Question]) -> list[EncoderRow]:
-    windows = make_windows(
-        loaded, [example.question for example in examples], [example.context for example in examples]
+    windows = loaded.windows(
+        [example.question for example in examples], [example.context for example in examples]
     )
     return [
         _row(window, example) for example, of_one in zip(examples, windows, strict=True) for window in of_one

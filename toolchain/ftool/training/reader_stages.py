@@ -17,9 +17,9 @@ from ftool.training.reader_objective import (
     reader_examples,
 )
 from ftool.training.reader_rows import window_rows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader
-from ftool_export.networks.reader import SpanReader
+from ftool_export.networks.per_token import SpanReader
 
 
 def train_reader(

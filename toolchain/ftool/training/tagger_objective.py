@@ -12,10 +12,10 @@ from ftool.data.tagged_text import TaggedSplit
 from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_f1
 from ftool.training.loop import SCORE
 from ftool.training.tagger_rows import IGNORED, TaggedRows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.tagger import LoadedTagger
 from ftool_export.examples.tagging import TaggingExamples
-from ftool_export.networks.tagger import TokenTagger
+from ftool_export.networks.per_token import TokenTagger
 from ftool_runtime.session.encoder_engine import Outputs
 
 

@@ -12,7 +12,6 @@ from ftool.data.rows.tag_schemes import spans_of_tags
 from ftool.data.tagged_text import TaggedSplit, TaggedText
 from ftool.training.encoder_rows import EncoderRow, EncoderRows
 from ftool_export.checkpoints.tagger import LoadedTagger
-from ftool_export.tokenizers.tagger_windows import make_windows
 from ftool_runtime.postprocessing.entities import first_tokens
 from ftool_runtime.text.windows import Window
 
@@ -91,7 +90,7 @@ def _windows(
 ) -> Iterator[tuple[list[Window], TaggedText]]:
     for first in range(0, len(examples), _AT_ONCE):
         some = examples[first : first + _AT_ONCE]
-        yield from zip(make_windows(loaded, [one.text for one in some]), some, strict=True)
+        yield from zip(loaded.windows([one.text for one in some]), some, strict=True)
 
 
 def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 import ftool_runtime
 from ftool.workspace import ModelFolder
-from ftool_export.checkpoints.classifier import load_classifier
-from ftool_export.checkpoints.classifier_inference import compute_logits
-from ftool_export.checkpoints.encoder import all_rows
-from ftool_export.checkpoints.encoder_inference import compute_outputs
+from ftool_export.checkpoints.classifier import compute_logits, load_classifier
+from ftool_export.checkpoints.encoder import all_rows, compute_outputs
 from ftool_export.checkpoints.reader import load_reader
 from ftool_export.examples.questions import QuestionExamples
 from ftool_runtime.bundle.manifest import Manifest

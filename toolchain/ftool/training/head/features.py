@@ -18,8 +18,7 @@ import numpy as np
 
 from ftool.cache_folder import cache_folder
 from ftool.training.errors import TrainingError
-from ftool_export.checkpoints.classifier import LoadedClassifier
-from ftool_export.checkpoints.classifier_inference import compute_features
+from ftool_export.checkpoints.classifier import LoadedClassifier, compute_features
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,131 @@
+"""Checkpoints with everything that an export or a run of them needs, and ftool's own facts in their config.json."""
+
+from abc import ABC
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from torch import nn
+
+from ftool_export.checkpoints.pretrained import quiet_transformers, read_licence
+
+_FACTS: Final = "ftool"  # the key in config.json for what Hugging Face has no field for
+_NO_LIMIT: Final = 1_000_000  # tokens; tokenizers without a limit say 1e30
+_DEFAULT_LIMIT: Final = 512  # tokens, if neither tokenizer nor positions limit them; T5 was trained on 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(ABC):
+    """A network in evaluation mode and float32, with its tokenizer and what else run/ records.
+
+    Attributes:
+        task: Hugging Face's name of the task.
+        model: the network.
+        tokenizer: a fast Hugging Face tokenizer.
+        max_length: tokens of an input, special ones included; of decoders, tokens of prompt and answer.
+        prefix: text that goes before every input.
+        base: the checkpoint that it was trained from.
+        licence: of the base.
+        training_sha256: hash of the data that it was trained on, if known.
+        training_examples: how many there were, if known.
+    """
+
+    task: str
+    model: nn.Module
+    tokenizer: Any
+    max_length: int
+    prefix: str = ""
+    base: str = ""
+    licence: str | None = None
+    training_sha256: str | None = None
+    training_examples: int | None = None
+
+    @property
+    def config(self) -> Any:
+        """The network's Hugging Face configuration."""
+        return self.model.config
+
+    @property
+    def pretrained(self) -> Any:
+        """The part of the network that transformers saves and loads."""
+        return self.model
+
+    def manifest_fields(self) -> dict[str, Any]:
+        """The arguments of `Manifest` that depend on the task: labels, or the contract of its kind of answers."""
+        return {"labels": ()}
+
+    def config_fields(self) -> dict[str, Any]:
+        """The fields of the bundle's config.json that depend on the task."""
+        return {}
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer, which neither truncates nor pads: the runtime does, by the manifest."""
+        self.tokenizer.backend_tokenizer.no_truncation()
+        self.tokenizer.backend_tokenizer.no_padding()
+        self.tokenizer.save_pretrained(folder)
+
+    def write_files(self, folder: Path) -> None:
+        """Write Hugging Face's files of a bundle: tokenizer and config.json. Raises OSError."""
+        self.save_tokenizer(folder)
+        for name, value in self.config_fields().items():
+            setattr(self.config, name, value)
+        self.config.save_pretrained(folder)
+
+
+def save_checkpoint(loaded: LoadedModel, folder: Path, **facts: Any) -> None:
+    """Write network and tokenizer into the existing, empty `folder`, so that transformers' own classes load them.
+
+    config.json holds what Hugging Face has no field for under "ftool": `facts`, and what all tasks record.
+    """
+    common = {
+        "task": loaded.task,
+        "max_length": loaded.max_length,
+        "prefix": loaded.prefix,
+        "base": loaded.base,
+        "licence": loaded.licence,
+        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
+    }
+    setattr(loaded.config, _FACTS, {**common, **facts})
+    with quiet_transformers():
+        loaded.pretrained.save_pretrained(folder)
+    loaded.save_tokenizer(folder)
+
+
+def read_facts(config: Any) -> dict[str, Any]:
+    """The facts that `save_checkpoint` wrote; empty for checkpoints that ftool did not make."""
+    return getattr(config, _FACTS, None) or {}
+
+
+def origin(facts: dict[str, Any], source: str) -> dict[str, Any]:
+    """The arguments of `LoadedModel` that say where a checkpoint comes from, by its facts or its model card."""
+    training = facts.get("training_data") or {}
+    return {
+        "base": facts.get("base", source),
+        "licence": facts["licence"] if "licence" in facts else read_licence(source),
+        "training_sha256": training.get("sha256"),
+        "training_examples": training.get("examples"),
+    }
+
+
+def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None) -> int:
+    """The most tokens of an input, special ones included.
+
+    The limit is the least of the tokenizer's, the position table's and the one `stated` in the checkpoint's files;
+    512 if there is none.
+    """
+    limits = [int(tokenizer.model_max_length)]
+    for name in ("max_position_embeddings", "n_positions"):
+        positions = getattr(network.config, name, None)
+        if positions:
+            limits.append(int(positions) - _first_position(network))
+    if stated:
+        limits.append(stated)
+    return min(limits) if min(limits) < _NO_LIMIT else _DEFAULT_LIMIT
+
+
+def _first_position(network: nn.Module) -> int:
+    """The first index of the position table in use: RoBERTa's positions start one past the padding id."""
+    for name, module in network.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0
