@@ -97,14 +97,6 @@ def test_imports_are_absolute() -> None:
 # Imports that close a circle, (importer, imported), each to be mended.
 CIRCLES: dict[tuple[str, str], str] = {
     ("ftool_runtime.models.chat_session", "ftool_runtime.models.text_generator"): "a type in a signature",
-    (
-        "ftool_export.checkpoints.reader",
-        "ftool_export.tokenizers.reader_windows",
-    ): "windows take the checkpoint",
-    (
-        "ftool_export.checkpoints.tagger",
-        "ftool_export.tokenizers.tagger_windows",
-    ): "windows take the checkpoint",
 }
 
 
@@ -238,15 +230,16 @@ MEANINGS = {
     "paths": "where files lie, and relative to what",
     "prompts": "what a text generator is given",
     "questions": "questions about a context",
-    "reader": "the reader, which answers questions: loaded, or as a network",
+    "reader": "the reader, which answers questions",
     "report": "results for people and for --json",
     "results": "what a room hands back",
     "schema": "what a document may hold, as dataclasses or tables",
     "similarity": "pairs, triplets and scored pairs of texts",
-    "tagger": "the tagger: loaded, or as a network",
+    "tagger": "the tagger, loaded",
     "tagging": "all about entities in texts",
     "texts": "texts that something is tried on",
     "tokens": "token ids of a text",
+    "windows": "long texts cut into windows: by the runtime, and by transformers as its reference",
     # names that mean two things, to be mended
     "base": "what a room's classes share; in knowledge/ the knowledge base",
     "html": "a parser; a report",
