@@ -17,6 +17,7 @@ from ftool_export.generator_gate import Answers, TextJudge, answer_both, scores
 from ftool_export.generator_parity_report import GenerationParityReport, SameAnswers
 from ftool_export.generator_tolerances import TOLERANCES
 from ftool_export.parity_report import MetricPair, made_from
+from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 
 COMPARED: Final = 200  # examples that both answer
@@ -49,13 +50,14 @@ def parity(
         examples: how many rows at most are compared, evenly spread.
 
     Raises:
-        BundleError: the bundle can't be loaded.
+        BundleError: a file of the bundle is altered, or the bundle can't be loaded.
         ExportError: there are no rows, or the two are not the same model.
     """
     rows = judge.rows if judge else rows
     if not rows:
         raise ExportError("parity needs examples to compare on; name some with --data")
     manifest = Manifest.read(bundle)
+    check_hashes(bundle, manifest)
     _check_same_model(loaded, manifest, bundle)
     positions = spread(range(len(rows)), examples)
     some = [rows[position] for position in positions]

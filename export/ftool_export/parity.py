@@ -17,6 +17,7 @@ from ftool_export.graph.session import GraphSession
 from ftool_export.parity_report import MetricPair, ParityReport, ShapeDifference, WorstInput, made_from
 from ftool_export.tolerances import tolerance_for
 from ftool_runtime.bundle.golden import largest_difference
+from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE
 from ftool_runtime.session.encoder_engine import Outputs
@@ -40,13 +41,15 @@ def parity(
         Every difference with its tolerance; `passed` says whether all are within.
 
     Raises:
-        BundleError: the bundle can't be loaded, or cuts inputs into other tokens than the checkpoint.
+        BundleError: a file of the bundle is altered, the bundle can't be loaded, or it cuts inputs into other
+            tokens than the checkpoint.
         ExportError: there are no inputs, or the two are not the same model.
     """
     inputs = examples.inputs
     if not inputs:
         raise ExportError("parity needs inputs to compare on; name some with --data")
     manifest = Manifest.read(bundle)
+    check_hashes(bundle, manifest)
     _check_same_model(loaded, manifest, bundle)
     rows = loaded.rows(inputs)
     flat = [row for of_input in rows for row in of_input]

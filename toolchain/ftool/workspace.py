@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftool_runtime.bundle.integrity import check_hashes
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import FtoolError
 
 
@@ -47,3 +49,7 @@ class ModelFolder:
         if not self.bundle.is_dir():
             raise ModelFolderError(f"{self.bundle} is missing: `ftool export {self.path}` makes it")
         return self.bundle
+
+    def check_bundle(self) -> None:
+        """Check every file of the bundle by its hash. Raises BundleError naming the first one that is altered."""
+        check_hashes(self.require_bundle(), Manifest.read(self.bundle))

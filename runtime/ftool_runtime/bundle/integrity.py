@@ -1,16 +1,22 @@
-"""Whether a bundle's files are those that its manifest lists: by size to load, by hash to verify."""
+"""Compare a bundle's files with its manifest: names and sizes to load, hashes to verify."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
-from ftool_runtime.bundle.manifest import FileRecord, Manifest
-from ftool_runtime.bundle.paths import path_inside
+from ftool_runtime.bundle.manifest import FileRecord, Manifest, manifest_problem
+from ftool_runtime.bundle.paths import MANIFEST_FILE, path_inside
 from ftool_runtime.errors import BundleError
+
+_UNLISTED: Final = "is not in the manifest's list of files"
+_LITTER: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # of file managers
+_LITTER_PREFIX: Final = "._"  # macOS: attributes of the file of that name
 
 
 def file_record(path: Path) -> FileRecord:
-    """Size and hash of the file at `path`, as a manifest lists them. Raises OSError as reading does."""
-    import hashlib  # brings OpenSSL, which loading a model does not need
+    """Return size and hash of the file at `path`, as a manifest lists them. Raises OSError as reading does."""
+    import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -18,37 +24,77 @@ def file_record(path: Path) -> FileRecord:
 
 
 def check_sizes(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> None:
-    """Check that every file of the bundle is there and of its size, before anything reads it.
+    """Check names and sizes of a bundle's files before anything reads them; no content is read.
 
     Args:
         folder: the bundle.
         manifest: its manifest.
-        needed: the files that the task can't do without.
+        needed: files that the task can't do without.
 
     Raises:
-        BundleError: a file is missing, truncated or lies outside; the first one found is named.
+        BundleError: a file is missing, truncated, lies outside, or is not listed; the first one is named.
     """
     for name in needed:
         if name not in manifest.files:
-            raise BundleError(f"{folder} can't be run: its manifest lists no {name}")
+            raise BundleError(f"{folder} can't be run: its manifest does not list {name}")
     for name, record in manifest.files.items():
         problem = _size_problem(path_inside(folder, name), record)
         if problem:
             raise BundleError(f"{folder / name} {problem}; copy or export the bundle again")
+    for name in unlisted_files(folder, manifest):
+        raise BundleError(f"{folder / name} {_UNLISTED}; remove it, or copy or export the bundle again")
+
+
+def check_hashes(folder: Path, manifest: Manifest) -> None:
+    """Check that manifest and files are as exported, which reads every file.
+
+    Raises BundleError naming the first one that is altered, missing or not listed.
+    """
+    for name, problem in _problems(folder, manifest):
+        raise BundleError(f"{folder / name} {problem}; copy or export the bundle again")
 
 
 def altered_files(folder: Path, manifest: Manifest) -> Mapping[str, str]:
-    """What is wrong with each file that is not as the manifest lists it, by its name; empty where all are.
+    """Return what is wrong with each file that is not as exported, by its name; empty if all are.
 
-    Raises BundleError where a name leads outside the bundle.
+    Raises BundleError if a name leads outside the bundle.
     """
-    problems = {}
+    return dict(_problems(folder, manifest))
+
+
+def unlisted_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the files of a bundle that its manifest does not list, as POSIX paths, sorted.
+
+    onnxruntime reads weights from files beside a graph, so an unlisted file may change answers. Not counted, because
+    nothing reads them: hidden files and folders at the top (`.git`, `.gitattributes`), and what file managers leave
+    in any folder (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`).
+    """
+    return sorted(name for name in _files(folder) if name != MANIFEST_FILE and name not in manifest.files)
+
+
+def _problems(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    problem = manifest_problem(folder)
+    if problem:
+        yield MANIFEST_FILE, problem
+    for name in unlisted_files(folder, manifest):
+        yield name, _UNLISTED
     for name, record in manifest.files.items():
         path = path_inside(folder, name)
         problem = _size_problem(path, record) or _hash_problem(path, record)
         if problem:
-            problems[name] = problem
-    return problems
+            yield name, problem
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for at, folders, files in os.walk(folder):
+        top = Path(at) == folder
+        if top:
+            folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if Path(at, name).is_symlink()]  # not walked into
+        for name in (*files, *links):
+            litter = name in _LITTER or name.startswith("." if top else _LITTER_PREFIX)
+            if not litter:
+                yield Path(at, name).relative_to(folder).as_posix()
 
 
 def _size_problem(path: Path, record: FileRecord) -> str | None:

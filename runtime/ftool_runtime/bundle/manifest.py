@@ -1,4 +1,8 @@
-"""`ftool.json`, the bundle's manifest: what the model is, what it takes, and every file's size and hash."""
+"""`ftool.json`, the bundle's manifest: what the model is, what it takes, every file's size and hash, and a digest.
+
+The digest covers the manifest's own content, so that an edit of a label, a threshold or a length is noticed. It is a
+hash, not a signature: whoever recomputes it can write what they like.
+"""
 
 import json
 from collections.abc import Mapping
@@ -34,7 +38,8 @@ __all__ = [
     "TrainingData",
 ]
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2  # 1 had no digest
+DIGEST: Final = "digest"  # key of the manifest's own hash, which covers all other keys
 
 PRECISIONS: Final = ("fp32", "int8", "w8")
 DEVICES: Final = ("cpu", "cuda")
@@ -131,41 +136,77 @@ class Manifest:
         return not self.regression and not any((self.generation, self.questions, self.embedding))
 
     @classmethod
-    def read(cls, folder: Path | str) -> "Manifest":
-        """The manifest of the bundle in `folder`. Raises BundleError if that is none or damaged."""
+    def read(cls, folder: Path | str, *, accept_edited: bool = False) -> "Manifest":
+        """Return the manifest of the bundle in `folder`.
+
+        Args:
+            folder: the bundle.
+            accept_edited: whether content that does not match its digest is accepted, for `verify` to report.
+
+        Raises BundleError if it is missing, damaged, edited or from a newer ftool.
+        """
         path = Path(folder) / MANIFEST_FILE
+        values = _parsed(path)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            raise BundleError(_no_bundle(Path(folder))) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BundleError(f"can't read {path}: {error}") from error
-        try:
-            return cls.from_json(json.loads(text))
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise BundleError(
-                f"{path} is not valid JSON: {error}; copy or export the bundle again"
-            ) from error
+            manifest = cls.from_json(values)
         except BundleError as error:
             raise BundleError(f"{path}: {error}") from error
+        problem = None if accept_edited else digest_problem(values)
+        if problem:
+            raise BundleError(f"{path} {problem}; copy or export the bundle again")
+        return manifest
 
     @classmethod
-    def from_json(cls, value: object) -> "Manifest":
-        """The manifest in a parsed `ftool.json`. Raises BundleError on a missing or mistyped field."""
-        if isinstance(value, Mapping) and isinstance(schema := value.get("schema"), int):
+    def from_json(cls, values: object) -> "Manifest":
+        """Return the manifest in a parsed `ftool.json`, its digest unchecked. Raises BundleError naming the field."""
+        if isinstance(values, Mapping) and isinstance(schema := values.get("schema"), int):
             _check_schema(schema)  # first: a newer schema may have changed all the rest
-        return JSON.build(cls, value)
+        return JSON.build(cls, values)
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as plain JSON values, in the order in which people read it."""
+        """Return the manifest as plain JSON values in the order in which people read it, the digest last."""
         values = {key: _with_lists(value) for key, value in asdict(self).items()}
-        return {"schema": values.pop("schema"), **values}
+        values = {"schema": values.pop("schema"), **values}
+        return {**values, DIGEST: digest_of(values)}
 
     def write(self, folder: Path | str) -> None:
         """Write `ftool.json` into `folder`, whole or not at all. Raises OSError as writing does."""
         with replacing(Path(folder) / MANIFEST_FILE) as file:
             json.dump(self.to_json(), file, ensure_ascii=False, indent=2, allow_nan=False)
             file.write("\n")
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hex, of a manifest's JSON values without their digest, keys sorted, without spaces."""
+    import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
+
+    covered = {key: value for key, value in values.items() if key != DIGEST}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def digest_problem(values: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the digest of a parsed `ftool.json`; None if nothing is, or schema 1 has none."""
+    if DIGEST not in values:
+        return None if values.get("schema") == 1 else "has lost its digest"
+    if values[DIGEST] != digest_of(values):
+        return "was edited: its content does not match its digest"
+    return None
+
+
+def manifest_problem(folder: Path) -> str | None:
+    """Return what is wrong with the digest of the bundle in `folder`. Raises BundleError if it has no manifest."""
+    return digest_problem(_parsed(folder / MANIFEST_FILE))
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(_no_bundle(path.parent)) from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON: {error}; copy or export the bundle again") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"can't read {path}: {error}") from error
 
 
 def _with_lists(value: Any) -> Any:
@@ -218,4 +259,4 @@ def _no_bundle(folder: Path) -> str:
         return f"{folder} is a file; a bundle is the folder that holds {MANIFEST_FILE}"
     if (folder / "bundle" / MANIFEST_FILE).is_file():
         return f"{folder} is a model folder; its bundle is {folder / 'bundle'}"
-    return f"{folder} is no ftool bundle: it has no {MANIFEST_FILE}"
+    return f"{folder} is not an ftool bundle: it has no {MANIFEST_FILE}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ftool_runtime.bundle.generation_golden import GenerationGolden, GenerationReplay, replay
 from ftool_runtime.bundle.golden import Golden, largest_difference
@@ -13,6 +13,11 @@ from ftool_runtime.bundle.paths import GOLDEN_FILE
 from ftool_runtime.errors import BundleError
 from ftool_runtime.loading import load
 from ftool_runtime.session.onnx_session import Device
+
+_NO_DIGEST: Final = (
+    "ftool.json was written before manifests had a digest, so its labels, thresholds and lengths could not be checked: "
+    "export the bundle again"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,8 @@ class VerifyReport:
         files: how many files the manifest lists.
         altered: what is wrong with each file that is not as listed, by its name.
         failure: why the replay could not be run; None where it ran, or where files are altered (it is not tried).
-        replay: how the golden inputs came out; None where they were not replayed.
+        replay: how the golden inputs came out; None if they were not replayed.
+        notes: what could not be checked, one line each.
     """
 
     bundle: str
@@ -54,10 +60,11 @@ class VerifyReport:
     altered: Mapping[str, str]
     failure: str | None
     replay: Replay | GenerationReplay | None
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every file is as listed and every golden input gave its outputs."""
+        """Whether manifest and files are as exported and every golden input gave its outputs."""
         return not self.altered and self.replay is not None and self.replay.passed
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +74,7 @@ class VerifyReport:
 
 
 def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = None) -> VerifyReport:
-    """Check every file's hash, then replay the golden inputs one at a time.
+    """Check the manifest's digest and every file's hash, then replay the golden inputs one at a time.
 
     Args:
         folder: the bundle.
@@ -75,11 +82,11 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
         threads: as for `load`.
 
     Raises:
-        BundleError: the folder is no bundle, or its manifest is damaged.
+        BundleError: the folder is not a bundle, or its manifest is damaged.
         DeviceError, InputError, RuntimeMissingError: as for `load`.
     """
     folder = Path(folder)
-    manifest = Manifest.read(folder)
+    manifest = Manifest.read(folder, accept_edited=True)
     altered = altered_files(folder, manifest)
     replay, failure = None, None
     if not altered:
@@ -88,7 +95,12 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
         except BundleError as error:
             failure = str(error)
     return VerifyReport(
-        bundle=str(folder), files=len(manifest.files), altered=altered, failure=failure, replay=replay
+        bundle=str(folder),
+        files=len(manifest.files),
+        altered=altered,
+        failure=failure,
+        replay=replay,
+        notes=(_NO_DIGEST,) if manifest.schema == 1 else (),
     )
 
 
@@ -96,7 +108,7 @@ def _replay(
     folder: Path, manifest: Manifest, device: Device, threads: int | None
 ) -> Replay | GenerationReplay:
     if GOLDEN_FILE not in manifest.files:
-        raise BundleError(f"the manifest lists no {GOLDEN_FILE}: nothing to replay")
+        raise BundleError(f"the manifest does not list {GOLDEN_FILE}: nothing to replay")
     if manifest.generation is not None:
         answers = GenerationGolden.read(folder)
         with load(folder, device=device, threads=threads) as generator:

@@ -21,6 +21,11 @@ Kind = Literal["query", "passage"]
 EMBEDDER_TASK = "feature-extraction"
 READER_TASK = "question-answering"
 
+_ADDED_LATER: Mapping[str, object] = {
+    "truncation_side": "right",
+    "split_special_tokens": False,
+}  # and their defaults
+
 
 class Embedder(Protocol):
     """Makes vectors of texts; the larger their inner product, the nearer two texts are."""
@@ -110,14 +115,21 @@ def load_reader(folder: Path | str, **loading: Any) -> Any:
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """SHA-256, in hex, over what makes a bundle's vectors: graph, tokenizer, and how texts are fed and pooled."""
+    """Return SHA-256, in hex, over what makes a bundle's vectors: graph, tokenizer, and how texts are fed and pooled.
+
+    Fields added to the inputs later are left out at their defaults, so that older knowledge bases still match.
+    """
+    inputs = asdict(manifest.input)
+    for name, usual in _ADDED_LATER.items():
+        if inputs[name] == usual:
+            del inputs[name]
     made_by = {
         "files": {
             name: record.sha256
             for name, record in sorted(manifest.files.items())
             if name.startswith("onnx/") or name == TOKENIZER_FILE
         },
-        "input": asdict(manifest.input),
+        "input": inputs,
         "embedding": asdict(manifest.embedding) if manifest.embedding else None,
     }
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()

@@ -123,6 +123,7 @@ def _verify(options: argparse.Namespace) -> int:
     report = verify(options.bundle, device=options.device, threads=options.threads)
     lines = [f"{name} {problem}" for name, problem in report.altered.items()]
     lines += [report.failure] if report.failure else []
+    lines += report.notes
     if report.replay is not None:
         lines.append(report.replay.summary())
     lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))

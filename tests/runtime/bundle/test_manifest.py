@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.manifest import FileRecord, Manifest
+from ftool_runtime.bundle.manifest import FileRecord, Manifest, digest_of
 from ftool_runtime.bundle.paths import check_relative, path_inside
 
 
@@ -20,7 +20,7 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path = bundle / "ftool.json"
     values = json.loads(path.read_text())
     change(values)
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps({**values, "digest": digest_of(values)}))
 
 
 def test_it_reads_back_as_written(bundle: Path, tmp_path: Path) -> None:
@@ -35,12 +35,12 @@ def test_it_reads_back_as_written(bundle: Path, tmp_path: Path) -> None:
     changed.write(tmp_path)
     assert Manifest.read(tmp_path) == changed
     assert json.loads((tmp_path / "ftool.json").read_text()) == changed.to_json()
-    assert next(iter(changed.to_json().items())) == ("schema", 1)
+    assert next(iter(changed.to_json().items())) == ("schema", 2)
 
 
 def test_a_newer_schema_is_refused_even_if_all_else_changed(tmp_path: Path) -> None:
-    (tmp_path / "ftool.json").write_text('{"schema": 2, "tasks": []}')
-    with pytest.raises(ft.BundleError, match=r"newer ftool.*schema 2.*upgrade ftool-runtime"):
+    (tmp_path / "ftool.json").write_text('{"schema": 3, "tasks": []}')
+    with pytest.raises(ft.BundleError, match=r"newer ftool.*schema 3.*upgrade ftool-runtime"):
         ft.load(tmp_path)
 
 

@@ -106,5 +106,5 @@ def test_a_bundle_without_golden_texts_is_not_verified(make_bundle: BundleMaker)
 
 
 def test_a_folder_that_is_no_bundle_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ft.BundleError, match="no ftool bundle"):
+    with pytest.raises(ft.BundleError, match="not an ftool bundle"):
         ft.verify(tmp_path)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ftool_runtime.bundle.contracts import EmbeddingContract, InputContract
-from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.manifest import FileRecord, Manifest, Precision
 from ftool_runtime.errors import BundleError
 from ftool_runtime.knowledge import BundledEmbedder, KnowledgeBase, KnowledgeBaseError
 from ftool_runtime.knowledge.models import fingerprint, found_path, recorded_path
@@ -81,6 +81,30 @@ def test_a_classifiers_bundle_is_no_embedder(shipped: Path, shared_bundle: Path)
         KnowledgeBase.open(shipped, embedder=shared_bundle)
     with pytest.raises(BundleError, match="and question-answering is needed"):
         KnowledgeBase.open(shipped, reader=shared_bundle)
+
+
+def test_the_fingerprint_is_that_of_knowledge_bases_made_before_inputs_had_more_fields() -> None:
+    manifest = Manifest(
+        ftool="0.1.0",
+        created="2026-01-01T00:00:00Z",
+        task="feature-extraction",
+        name="e",
+        architecture="bert",
+        base="b",
+        labels=(),
+        input=InputContract(names=("input_ids", "attention_mask"), max_length=16),
+        precision=Precision(),
+        attention="plain",
+        embedding=EmbeddingContract(dimension=3, pooling="mean", normalize=True),
+        files={
+            "onnx/model.onnx": FileRecord(bytes=1, sha256="a" * 64),
+            "tokenizer.json": FileRecord(bytes=2, sha256="b" * 64),
+        },
+    )
+    # as the code computed it before `truncation_side` and `split_special_tokens` were added
+    assert fingerprint(manifest) == "6da892f71f5d22694bee94580501580bd82da60a56960069d514def568a648e4"
+    left = replace(manifest, input=replace(manifest.input, truncation_side="left"))
+    assert fingerprint(left) != fingerprint(manifest)
 
 
 def test_fingerprints_are_of_what_makes_vectors(make_embedder: Any) -> None:

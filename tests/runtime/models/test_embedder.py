@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,9 @@ def test_a_manifest_that_does_not_fit_the_graph_is_refused(
 ) -> None:
     folder = embedder_bundle()
     text = (folder / "ftool.json").read_text()
-    (folder / "ftool.json").write_text(text.replace('"dimension": 3', '"dimension": 4'))
+    manifest = Manifest.read(folder)
+    assert manifest.embedding is not None
+    replace(manifest, embedding=replace(manifest.embedding, dimension=4)).write(folder)
     with ft.load(folder, threads=1) as model, pytest.raises(BundleError, match="export the bundle again"):
         model("ten")
     (folder / "ftool.json").write_text(text.replace('"pooling": "mean"', '"pooling": "max"'))

@@ -83,6 +83,17 @@ def test_parity_exits_1_past_a_tolerance_and_says_which(model: Path, tiny_base: 
     assert "furthest apart" in result.stdout
 
 
+@pytest.mark.parametrize("command", [["parity"], ["evaluate", "--on", "bundle"]])
+def test_an_altered_bundle_is_named_before_anything_is_measured(model: Path, command: list[str]) -> None:
+    graph = model / "bundle" / "onnx" / "model.onnx"
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)  # of the same size, so that loading alone can't notice
+    result = ftool(command[0], model, *command[1:])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "model.onnx has its size but was altered" in result.stderr
+
+
 def test_export_exits_1_where_the_gate_says_no(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     turn = count()
     monkeypatch.setattr(judging, "main_score", lambda *_, **__: 1.0 if next(turn) % 2 == 0 else 0.4)

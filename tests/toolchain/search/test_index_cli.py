@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ftool.cli import main
 from ftool.search import build
 from ftool.search import embed as embedders
 from ftool.search.build import IndexSettings, build_index
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.knowledge import KnowledgeBase
 
 pytestmark = pytest.mark.usefixtures("docs")
@@ -193,9 +195,8 @@ def test_a_wrong_call_is_refused_in_one_line(arguments: list[str], said: str) ->
 def test_another_embedder_is_refused(embedder_bundle: Path, tmp_path: Path) -> None:
     assert ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle).exit_code == 0
     other = shutil.copytree(embedder_bundle, tmp_path / "other")
-    manifest: dict[str, Any] = json.loads((other / "ftool.json").read_text())
-    manifest["input"]["max_length"] -= 1
-    (other / "ftool.json").write_text(json.dumps(manifest))
+    manifest = Manifest.read(other)
+    replace(manifest, input=replace(manifest.input, max_length=manifest.input.max_length - 1)).write(other)
     for command in (["ask", "kb.db", "a"], ["index", "docs", "-o", "kb.db"]):
         done = ftool(*command, "--embedder", other)
         assert done.exit_code == 2

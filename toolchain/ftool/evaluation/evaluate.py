@@ -31,6 +31,8 @@ def evaluate(
     recipe, the model, the data or such a column is missing or does not fit.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
+    if on == "bundle":
+        ModelFolder(folder).check_bundle()
     report = get_task(recipe.task).evaluate(recipe, folder, on=on, data=data, split=split)
     return _sliced(report, by, slicing) if by else report
 

@@ -58,6 +58,8 @@ def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSe
     the suite's.
     """
     task = Recipe.read(ModelFolder(folder).recipe).task
+    if on == "bundle":
+        ModelFolder(folder).check_bundle()
     tasks = SUITES[suite.name]
     if task not in tasks:
         raise InputError(f"{suite.name} is for {' and '.join(tasks)}; this model does {task}")
