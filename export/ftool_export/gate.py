@@ -1,30 +1,51 @@
-"""The accuracy gate: what quantisation may cost, judged on labelled inputs that were not trained on."""
+"""The accuracy gate: the loss that quantisation may cause, measured on inputs that were not trained on."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ftool_export.examples.base import Examples
-from ftool_export.tolerances import Tolerance
-from ftool_runtime.session.encoder_engine import Outputs
+from ftool_export.examples.base import Comparison, Examples
+from ftool_export.tolerances import Tolerance, chance_agreement, metric_allowance, tolerance_for
 
 ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One difference and its limit."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+
+def at_least(name: str, value: float, limit: float) -> Check:
+    """A check that passes down to its limit."""
+    return Check(name, value, limit, value >= limit - ROUNDING)
+
+
+def at_most(name: str, value: float, limit: float) -> Check:
+    """A check that passes up to its limit."""
+    return Check(name, value, limit, value <= limit + ROUNDING)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the gate says.
+    """The gate's result.
 
     Attributes:
-        passed: whether the bundle may be written. True where nothing could be judged.
-        judged: whether there were labelled texts; without them only agreement with torch is known.
-        metric: the metric's name, None where not judged.
+        passed: whether the bundle may be written. True if nothing could be measured.
+        judged: whether there were labelled inputs; without them only agreement with torch is known.
+        metric: the metric's name, None if not judged.
         reference: torch's score.
-        bundle: the graph's score.
+        bundle: the bundle's score.
         max_drop: how far the second may lie below the first.
+        allowance: how much further chance may take it: one standard error of their difference.
         examples: inputs compared.
-        agreement: share of what was compared that is the same.
+        agreement: the share of answers, or next tokens, that are the same.
         largest_difference: of a probability, over all inputs.
-        compared: "answers", or their parts; or "next tokens", each after torch's tokens before it.
+        compared: "answers", or their parts; or "next tokens", each given torch's tokens before it.
+        drift: the checks that `ftool parity` would fail on these inputs, chance allowed for.
     """
 
     passed: bool
@@ -33,57 +54,76 @@ class Verdict:
     reference: float | None = None
     bundle: float | None = None
     max_drop: float
+    allowance: float = 0.0
     examples: int
     agreement: float
     largest_difference: float
     compared: Literal["answers", "next tokens"]
+    drift: tuple[Check, ...] = ()
 
     @property
     def drop(self) -> float | None:
-        """How much of the metric was lost; below 0 where the bundle is better. None where not judged."""
+        """The loss of the metric; below 0 if the bundle is better. None if not judged."""
         return None if self.reference is None or self.bundle is None else self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "drop": self.drop}
+        return {**asdict(self), "drift": [check.name for check in self.drift], "drop": self.drop}
 
     def __str__(self) -> str:
         score = "" if self.drop is None else f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}, "
         return f"{score}same {self.compared}: {self.agreement:.2%} over {self.examples} examples"
 
 
-def judge_outputs(examples: Examples, reference: Outputs, candidate: Outputs, *, max_drop: float) -> Verdict:
-    """Compare a graph's outputs with torch's on the same inputs.
+def judge(loaded: Any, model: Any, examples: Examples, *, precision: str, max_drop: float) -> Verdict:
+    """Compare a model with torch on examples that were not trained on.
 
     Args:
-        examples: the inputs, and what outputs for them mean.
-        reference: torch's.
-        candidate: the graph's.
-        max_drop: absolute loss of the metric that is allowed.
+        loaded: the checkpoint, whose answers are computed once for the same `examples`.
+        model: a bundle loaded by the runtime, or anything that answers as one does.
+        examples: what both answer.
+        precision: the model's, by which limits are chosen.
+        max_drop: absolute loss of the metric that is allowed, before the allowance for chance.
+
+    Raises:
+        BundleError: the model cuts inputs into other rows of tokens than the checkpoint.
     """
-    judged = examples.metric is not None
-    scores = (examples.score(reference), examples.score(candidate)) if judged else None
+    found = examples.compare(loaded, model)
+    reference, score = found.scores or (None, None)
+    allowance = metric_allowance(found.differing, found.examples) if found.scores else 0.0
+    lost = 0.0 if reference is None or score is None else reference - score
+    checks = agreement_checks(found, precision, tolerance_for(examples.kind, precision))
     return Verdict(
-        passed=scores is None or scores[0] - scores[1] <= max_drop + ROUNDING,
-        judged=judged,
+        passed=lost <= max_drop + allowance + ROUNDING,
+        judged=found.scores is not None,
         metric=examples.metric,
-        reference=scores[0] if scores else None,
-        bundle=scores[1] if scores else None,
+        reference=reference,
+        bundle=score,
         max_drop=max_drop,
-        examples=len(examples.inputs),
-        agreement=float(examples.same(reference, candidate).mean()),
-        largest_difference=float(examples.distances(reference, candidate).max()),
-        compared="answers",
+        allowance=allowance,
+        examples=found.examples,
+        agreement=found.agreement,
+        largest_difference=found.probability_difference,
+        compared=found.compared,
+        drift=tuple(check for check in checks if not check.passed),
     )
 
 
-def advise(verdict: Verdict, precision: str, tolerance: Tolerance) -> str | None:
-    """What to do about a verdict; None where there is nothing to say.
+def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> list[Check]:
+    """The checks of answers against torch that gate and parity share."""
+    difference = found.output_difference if precision == "fp32" else found.probability_difference
+    return [
+        at_least("agreement", found.agreement, chance_agreement(limit.agreement, found.count)),
+        at_most("max_difference", difference, limit.max_difference),
+    ]
+
+
+def advise(verdict: Verdict, precision: str) -> str | None:
+    """What to do about a verdict; None if there is nothing to say.
 
     Args:
         verdict: of the bundle in this precision.
         precision: its name.
-        tolerance: what parity holds the bundle to.
     """
     closer = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
     remedy = closer.get(precision, "the graph differs from torch")
@@ -92,9 +132,9 @@ def advise(verdict: Verdict, precision: str, tolerance: Tolerance) -> str | None
     said = []
     if not verdict.judged:
         said.append("quality was not judged, as there were no labelled examples; name some with --data")
-    if verdict.agreement < tolerance.agreement:
-        said.append(
-            f"ftool parity would fail this bundle here: the same {verdict.compared} {verdict.agreement:.1%}, and "
-            f"{precision} is allowed no less than {tolerance.agreement:.1%}; {remedy}"
+    if verdict.drift:
+        found = " and ".join(
+            f"{check.name} {check.value:.4g} (allowed {check.limit:.4g})" for check in verdict.drift
         )
+        said.append(f"ftool parity would fail this bundle on these inputs: {found}; {remedy}")
     return "\n".join(said) or None

@@ -10,15 +10,14 @@ from ftool_export.bundle.writer import check_place
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import TokenRows, tokenize_sources
 from ftool_export.errors import ExportError
+from ftool_export.examples.generation import GenerationExamples
 from ftool_export.gate import advise
-from ftool_export.generator_gate import TextJudge
 from ftool_export.generator_quantization import (
     GeneratorGraphs,
     capture_generator,
     generator_plan,
     quantize_generator,
 )
-from ftool_export.generator_tolerances import TOLERANCES
 from ftool_export.graph.probes import SAMPLE_TEXTS
 from ftool_export.passes import PassSettings
 from ftool_export.report import ExportReport
@@ -35,7 +34,7 @@ def export_generator(
     settings: ExportSettings,
     loaded: LoadedGenerator,
     *,
-    judge: TextJudge | None = None,
+    examples: GenerationExamples | None = None,
     texts: Sequence[str] = (),
     captured: GeneratorGraphs | None = None,
 ) -> ExportReport:
@@ -44,8 +43,8 @@ def export_generator(
     Args:
         settings: where to, and how exact.
         loaded: the checkpoint.
-        judge: validation examples for the gate; without them quality is not judged, and the report says so.
-        texts: sources or prompts of the model's kind, where there is no judge; samples where empty.
+        examples: validation examples for the gate; without them quality is not judged, and the report says so.
+        texts: sources or prompts of the model's kind if there are no examples; samples if empty.
         captured: the checkpoint's fp32 graphs, where the caller has them from another precision's export.
 
     Returns:
@@ -60,13 +59,14 @@ def export_generator(
         raise ExportError(
             f"models that generate text run on the CPU for now, not on {settings.device}; use --device cpu"
         )
-    rows: TokenRows = judge.rows if judge else _sample_rows(loaded, list(texts) or list(SAMPLE_TEXTS))
+    if examples is None:
+        examples = GenerationExamples(inputs=_sample_rows(loaded, list(texts) or list(SAMPLE_TEXTS)))
     passes = _for_steps(settings.passes)
     captured = captured or capture_generator(loaded, passes)
     graphs = quantize_generator(captured, generator_plan(settings.plan), passes)
     try:
         files, verdict = write_bundle(
-            settings, loaded, graphs, rows, judge, exact_difference=captured.difference
+            settings, loaded, graphs, examples, exact_difference=captured.difference
         )
     except GateRefusedError as refused:
         files, verdict = {}, refused.verdict
@@ -79,7 +79,7 @@ def export_generator(
         files=files,
         verdict=verdict,
         largest_logit_difference=captured.difference,
-        advice=advise(verdict, settings.precision, TOLERANCES[settings.precision]),
+        advice=advise(verdict, settings.precision),
     )
 
 

@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ftool_export.architectures.checks import check_exportable
 from ftool_export.bundle.encoder_bundle import write_bundle
 from ftool_export.bundle.writer import check_place
 from ftool_export.candidate import Candidate
-from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Examples
-from ftool_export.gate import advise, judge_outputs
+from ftool_export.gate import advise, judge
 from ftool_export.graph.activations import activation_peaks
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.graph.session import GraphSession
@@ -20,7 +21,7 @@ from ftool_export.passes import PassSettings
 from ftool_export.quantization import quantize
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
-from ftool_export.tolerances import tolerance_for
+from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,21 @@ def export_checkpoint(settings: ExportSettings, loaded: LoadedEncoder, examples:
         files=files,
         verdict=candidate.verdict,
         largest_logit_difference=source.difference,
-        advice=advise(
-            candidate.verdict, settings.precision, tolerance_for(settings.precision, settings.task)
-        ),
+        advice=advise(candidate.verdict, settings.precision),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class InMemoryModel:
+    """A graph that answers as a bundle loaded by the runtime does, on the checkpoint's own rows of tokens."""
+
+    loaded: LoadedEncoder
+    session: GraphSession
+    one_by_one: bool
+
+    def outputs(self, inputs: Sequence[Any]) -> Outputs:
+        """The graph's outputs for all rows of `inputs`, in order."""
+        return self.session.outputs(self.loaded, all_rows(self.loaded, inputs), one_by_one=self.one_by_one)
 
 
 def find_candidate(
@@ -80,13 +92,14 @@ def find_candidate(
     """
     plan = settings.plan
     passes = _measured(settings.passes, source, rows) if plan.smooth else settings.passes
-    reference = compute_outputs(source.loaded, rows)
 
     def trial(left_out: Sequence[str]) -> Candidate:
         leaving = replace(passes, left_out=frozenset(left_out))
         graph = quantize(source.model, plan, leaving, source.expected, source.probes)
-        outputs = GraphSession(graph).outputs(source.loaded, rows, one_by_one=plan.rows_share_scale)
-        verdict = judge_outputs(examples, reference, outputs, max_drop=settings.max_drop)
+        model = InMemoryModel(source.loaded, GraphSession(graph), one_by_one=plan.rows_share_scale)
+        verdict = judge(
+            source.loaded, model, examples, precision=settings.precision, max_drop=settings.max_drop
+        )
         log.info("%s, leaving out %s: %s", settings.precision, ", ".join(left_out) or "nothing", verdict)
         return Candidate(graph, tuple(left_out), verdict)
 

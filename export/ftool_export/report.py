@@ -1,11 +1,13 @@
-"""What an export did, for people and for `--json`."""
+"""Reports of an export and of a parity run, for people and for `--json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftool_export.gate import Verdict
+from ftool_export.examples.base import Examination
+from ftool_export.gate import Check, Verdict, agreement_checks, at_least, at_most
+from ftool_export.tolerances import Tolerance
 from ftool_runtime.bundle.manifest import FileRecord
 
 
@@ -14,14 +16,14 @@ class ExportReport:
     """What an export did.
 
     Attributes:
-        bundle: the folder written; None where the gate said no, and nothing was replaced.
+        bundle: the folder written; None if the gate refused it, and nothing was replaced.
         precision: the precision's name.
         attention: "fused" or "plain".
         left_out: layers that the precision had to leave out for the gate to pass: in 8-bit blocks (int8) or fp32 (w8).
         files: every file of the bundle but its manifest.
-        verdict: what the gate said.
+        verdict: the gate's.
         largest_logit_difference: of the fp32 graph from torch, over all probes.
-        advice: what to try where the gate said no, and what was not judged; None where there is nothing to say.
+        advice: what to try if the gate refused it, and what was not judged; None if there is nothing to say.
     """
 
     bundle: Path | None
@@ -35,7 +37,7 @@ class ExportReport:
 
     @property
     def bytes(self) -> int:
-        """The bundle's size, its manifest left out."""
+        """The bundle's size without its manifest."""
         return sum(record.bytes for record in self.files.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -50,4 +52,184 @@ class ExportReport:
             "gate": self.verdict.to_json(),
             "largest_logit_difference": self.largest_logit_difference,
             "advice": self.advice,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeDifference:
+    """The largest difference of a logit from torch's for one shape of the grid."""
+
+    shape: str
+    logit_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorstInput:
+    """The input on which bundle and reference are furthest apart."""
+
+    row: int
+    given: str
+    probability_difference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "row": self.row,
+            "input": self.given,
+            "probability_difference": self.probability_difference,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPair:
+    """The main metric of torch and of the bundle on the same inputs.
+
+    Attributes:
+        metric: its name.
+        reference: torch's.
+        bundle: the bundle's.
+        allowance: one standard error of their difference: with few inputs, chance alone makes one this large.
+    """
+
+    metric: str
+    reference: float
+    bundle: float
+    allowance: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "name": self.metric,
+            "reference": self.reference,
+            "bundle": self.bundle,
+            "drop": self.reference - self.bundle,
+            "allowance": self.allowance,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport:
+    """Everything that a parity run compared, each difference beside its limit.
+
+    Attributes:
+        precision: the bundle's precision.
+        same_weights: whether the bundle was made from the weights that the checkpoint has now; None if its manifest
+            does not say.
+        found: the differences of answers. Of generators agreement and differences are those of each token of torch's
+            greedy answers, given torch's tokens before it; logits are also compared step by step on the caches.
+        grid: differences by shape: batch 1 and n, length 1 and maximum, padded and not; empty for generators.
+        worst: where the two are furthest apart; None for generators.
+        metric: None for inputs without labels.
+        tolerance: the limits.
+    """
+
+    precision: str
+    same_weights: bool | None
+    found: Examination
+    grid: tuple[ShapeDifference, ...]
+    worst: WorstInput | None
+    metric: MetricPair | None
+    tolerance: Tolerance
+
+    @property
+    def examples(self) -> int:
+        """How many inputs both answered."""
+        return self.found.comparison.examples
+
+    @property
+    def agreement(self) -> float:
+        """The share of answers, or of next tokens, that are the same."""
+        return self.found.comparison.agreement
+
+    @property
+    def batch_effect(self) -> float:
+        """The largest difference of a probability between an input single and batched."""
+        return self.found.batch_effect
+
+    @property
+    def logit_difference(self) -> float:
+        """The largest difference of a number that the networks give."""
+        return self.found.comparison.output_difference
+
+    @property
+    def max_difference(self) -> float:
+        """Of a logit for fp32, grid included; of a probability for the quantised precisions."""
+        if self.precision != "fp32":
+            return self.found.comparison.probability_difference
+        return max(self.logit_difference, *(shape.logit_difference for shape in self.grid), 0.0)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every difference that has a limit; whole generated answers have one in fp32 only."""
+        limit = self.tolerance
+        agreement, _ = agreement_checks(self.found.comparison, self.precision, limit)
+        checks = [
+            agreement,
+            at_most("max_difference", self.max_difference, limit.max_difference),
+            at_most("batch_effect", self.batch_effect, limit.batch_effect),
+        ]
+        if self.same_weights is not None:
+            checks.append(at_least("same_weights", float(self.same_weights), 1.0))
+        if self.metric is not None and limit.drop is not None:
+            lost = self.metric.reference - self.metric.bundle
+            checks.append(at_most("metric_drop", lost, limit.drop + self.metric.allowance))
+        if self.precision == "fp32":
+            checks += [at_least(name, same.share, 1.0) for name, same in self.found.whole_answers.items()]
+        return tuple(checks)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every difference is within its limit."""
+        return all(check.passed for check in self.checks)
+
+    def notes(self) -> list[str]:
+        """What a person should know besides the checks."""
+        said = []
+        if self.worst is not None:
+            distance, given, row = self.worst.probability_difference, self.worst.given, self.worst.row
+            said.append(f"furthest apart, by {distance:.3f}: {given} (example {row + 1})")
+        for name, same in self.found.whole_answers.items():
+            said.append(
+                f"{name}: {same.same} of {same.answers} answers have the same tokens; {same.ties} differ at a tie"
+            )
+        if self.found.changed_by_batch is not None:
+            said.append(
+                f"{self.found.comparison.count} tokens compared; {self.found.changed_by_batch} answers differ between "
+                "single and batched"
+            )
+        return said
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; what a kind of answer does not have is left out."""
+        found = self.found
+        return {
+            "passed": self.passed,
+            "precision": self.precision,
+            "examples": self.examples,
+            "agreement": self.agreement,
+            "max_difference": self.max_difference,
+            "batch_effect": self.batch_effect,
+            "tolerance": {check.name: check.limit for check in self.checks},
+            "failed": [check.name for check in self.checks if not check.passed],
+            "logit_difference": self.logit_difference,
+            "probability_difference": found.comparison.probability_difference,
+            "metric": None if self.metric is None else self.metric.to_json(),
+            **self._of_encoders(),
+            **self._of_generators(),
+        }
+
+    def _of_encoders(self) -> dict[str, Any]:
+        if self.worst is None:
+            return {}
+        grid = [{"shape": one.shape, "logit_difference": one.logit_difference} for one in self.grid]
+        return {"grid": grid, "worst": self.worst.to_json()}
+
+    def _of_generators(self) -> dict[str, Any]:
+        if not self.found.whole_answers:
+            return {}
+        return {
+            "tokens": self.found.comparison.count,
+            "ties": self.found.ties,
+            **{name: same.to_json() for name, same in self.found.whole_answers.items()},
+            "changed_by_company": self.found.changed_by_batch,
         }

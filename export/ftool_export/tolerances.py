@@ -1,25 +1,28 @@
-"""How far a bundle may be from its torch reference, by precision, and why."""
+"""Limits for differences of a bundle from torch, by kind of answer and precision, and allowances for chance."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final, Self
 
+from ftool_export.examples.base import AnswerKind
 from ftool_export.graph.guards import FP32_TOLERANCE
 
-# Probabilities of one text alone and in company: sums over padded rows come in another order.
+# Probabilities of one text single and batched: sums over padded rows come in another order.
 _REORDERED_SUMS: Final = 1e-5
+_UNLIKELY: Final = 0.01  # a share of differing answers less probable than this is no chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """What still counts as the same.
+    """Limits within which a bundle counts as equal to its reference.
 
     Attributes:
-        agreement: least share of answers that are the same.
+        agreement: smallest share of answers, or of next tokens, that are the same.
         max_difference: largest difference of a logit (fp32) or of a probability (the others).
-        batch_effect: largest difference of a probability between a text alone and in company.
-        drop: largest loss of the main metric, before the allowance for the number of texts. None for fp32, where
-            every answer is the same.
+        batch_effect: largest difference of a probability between a text single and batched.
+        drop: largest loss of the main metric, before the allowance for chance. None for fp32, in which every answer
+            is the same.
     """
 
     agreement: float
@@ -28,7 +31,7 @@ class Tolerance:
     drop: float | None
 
     def with_drop(self, drop: float | None) -> Self:
-        """The same with another loss of the metric, where one is given and any is allowed."""
+        """The same with another allowed loss of the metric, if one is given and any is allowed."""
         return self if drop is None or self.drop is None else replace(self, drop=drop)
 
     def to_json(self) -> dict[str, float | None]:
@@ -36,33 +39,71 @@ class Tolerance:
         return asdict(self)
 
 
+# The same arithmetic in another order.
+_FP32: Final = Tolerance(
+    agreement=1.0, max_difference=FP32_TOLERANCE, batch_effect=_REORDERED_SUMS, drop=None
+)
+# One activation scale a tensor: an outlier can move a single text far, which says little of the others; these are
+# guarded by agreement. Texts run one at a time, so batching changes nothing at all.
+_INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0, drop=0.01)
+# A scale for every 32 activations: an outlier stays in its block.
+_W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS, drop=0.003)
+
 TOLERANCES: Final = MappingProxyType(
     {
-        # The same arithmetic in another order.
-        "fp32": Tolerance(
-            agreement=1.0, max_difference=FP32_TOLERANCE, batch_effect=_REORDERED_SUMS, drop=None
-        ),
-        # One activation scale a tensor: an outlier can move a single text far, which says little of the others;
-        # these are guarded by agreement. Texts run alone, so company changes nothing at all.
-        "int8": Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0, drop=0.01),
-        # A scale for every 32 activations: an outlier stays in its block.
-        "w8": Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS, drop=0.003),
-    }
-)
-
-# Where an answer is finer than a label: one token more or less makes another span, which the metric hardly feels.
-_AGREEMENT: Final = MappingProxyType(
-    {
+        ("labels", "fp32"): _FP32,
+        ("labels", "int8"): _INT8,
+        ("labels", "w8"): _W8,
+        # Spans are finer than labels: one token more or less makes another span, which the metric hardly feels.
+        ("spans", "fp32"): _FP32,
+        ("spans", "int8"): replace(_INT8, agreement=0.85),
+        ("spans", "w8"): replace(_W8, agreement=0.95),
         # The nearest of hundreds of vectors is often hardly nearer than the next: 0.94 and 0.95 on policyqa.
-        ("feature-extraction", "int8"): 0.85,
-        ("feature-extraction", "w8"): 0.95,
-        ("question-answering", "int8"): 0.85,
-        ("question-answering", "w8"): 0.95,
+        ("vectors", "fp32"): _FP32,
+        ("vectors", "int8"): replace(_INT8, agreement=0.85),
+        ("vectors", "w8"): replace(_W8, agreement=0.95),
+        # A token may differ only where torch itself has no preference.
+        ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4, drop=None),
+        # One activation scale a row and 7 bits a weight; attention's sums come in another order in a batch.
+        ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-2, drop=0.01),
+        # A scale for every 128 activations of a row; attention as above.
+        ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-2, drop=0.01),
     }
 )
 
 
-def tolerance_for(precision: str, task: str) -> Tolerance:
-    """What still counts as the same for bundles of a precision and a task."""
-    tolerance = TOLERANCES[precision]
-    return replace(tolerance, agreement=_AGREEMENT.get((task, precision), tolerance.agreement))
+def tolerance_for(kind: AnswerKind, precision: str) -> Tolerance:
+    """The limits for a kind of answer in a precision."""
+    return TOLERANCES[kind, precision]
+
+
+def metric_allowance(differing: int, examples: int) -> float:
+    """One standard error of a difference of two averages over the same examples.
+
+    An answer that differs changes an average by at most one part in n, and the signs are nearly random.
+
+    Args:
+        differing: how many answers differ.
+        examples: how many there are.
+    """
+    return math.sqrt(differing) / examples
+
+
+def chance_agreement(limit: float, count: int) -> float:
+    """The smallest agreement over `count` answers that a model which truly agrees at `limit` may show by chance.
+
+    Fewer same answers than this would be seen in less than one of a hundred such samples (binomial distribution).
+
+    Args:
+        limit: the true share of same answers, 0 to 1.
+        count: answers compared.
+    """
+    if limit >= 1.0 or count == 0:
+        return limit
+    seen, term = 0.0, count * math.log(limit)  # term: log of the probability that `differing` answers differ
+    for differing in range(count):
+        seen += math.exp(term)
+        if seen >= 1 - _UNLIKELY:
+            return min(limit, 1 - differing / count)
+        term += math.log((1 - limit) / limit * (count - differing) / (differing + 1))
+    return 0.0

@@ -1,11 +1,13 @@
-"""What a verdict advises: the gate goes by the metric, parity by the answers too, and users hear of both at export."""
+"""The gate's verdicts and advice: the metric decides, chance is allowed for, and parity's limits are told at export."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from ftool_export.gate import Verdict, advise
-from ftool_export.generator_tolerances import TOLERANCES
+from ftool_export.examples.base import Comparison
+from ftool_export.gate import Check, Verdict, advise, judge
+from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
 
 VERDICT = Verdict(
     passed=True,
@@ -21,26 +23,92 @@ VERDICT = Verdict(
 )
 
 
-def advice(precision: str = "w8", **changes: float | bool) -> str | None:
-    return advise(replace(VERDICT, **changes), precision, TOLERANCES[precision])
+class Counted:
+    """Examples of which only how many answers differ is known: a stand-in for any task's."""
+
+    kind = "labels"
+    metric = "accuracy"
+
+    def __init__(self, examples: int, differing: int, lost: int = 0, metric: str | None = "accuracy") -> None:
+        self.inputs, self.differing, self.lost, self.metric = ["text"] * examples, differing, lost, metric
+
+    def compare(self, _loaded: object, _model: object) -> Comparison:
+        count = len(self.inputs)
+        return Comparison(
+            examples=count,
+            compared="answers",
+            count=count,
+            agreement=1 - self.differing / count,
+            differing=self.differing,
+            distances=np.full(count, 0.1),
+            output_difference=0.1,
+            scores=(0.9, 0.9 - self.lost / count) if self.metric else None,
+        )
+
+
+def verdict_of(examples: Counted, precision: str = "int8", max_drop: float = 0.01) -> Verdict:
+    return judge(None, None, examples, precision=precision, max_drop=max_drop)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_chance_explains_passes_the_gate_as_it_passes_parity() -> None:
+    found = verdict_of(Counted(374, differing=5, lost=5))  # 0.0134, of which one standard error is 0.0060
+    assert found.drop == pytest.approx(0.0134, abs=1e-4)
+    assert found.passed
+    assert found.allowance == metric_allowance(5, 374) == pytest.approx(5**0.5 / 374)
+    assert not verdict_of(Counted(374, differing=8, lost=8)).passed  # 0.0214 > 0.01 + 0.0076
+
+
+def test_the_allowance_shrinks_with_the_number_of_examples() -> None:
+    assert not verdict_of(Counted(10_000, differing=134, lost=134)).passed
+
+
+def test_few_differing_answers_of_few_texts_prove_nothing() -> None:
+    assert verdict_of(Counted(8, differing=1, metric=None)).drift == ()
+    assert [check.name for check in verdict_of(Counted(8, differing=3, metric=None)).drift] == ["agreement"]
+    assert [check.name for check in verdict_of(Counted(500, differing=190, metric=None)).drift] == [
+        "agreement"
+    ]
+
+
+def test_chance_agreement_is_the_binomial_quantile() -> None:
+    # scipy.stats.binom.ppf(0.99, n, 0.05) is 2 of 8, 18 of 200 and 67 of 1000
+    assert chance_agreement(0.95, 8) == pytest.approx(1 - 2 / 8)
+    assert chance_agreement(0.95, 200) == pytest.approx(1 - 18 / 200)
+    assert chance_agreement(0.95, 1000) == pytest.approx(1 - 67 / 1000)
+    assert chance_agreement(0.9, 50_000) == pytest.approx(
+        0.9 - 2.326 * (0.09 / 50_000) ** 0.5, abs=1e-4
+    )  # normal
+    assert chance_agreement(1.0, 8) == 1.0  # fp32 has nothing to leave to chance
+
+
+def test_every_kind_of_answer_has_limits_in_every_precision() -> None:
+    for kind in ("labels", "spans", "vectors", "text"):
+        for precision in ("fp32", "int8", "w8"):
+            assert tolerance_for(kind, precision).agreement > 0.8  # type: ignore[arg-type]
+
+
+def test_the_json_names_the_checks_that_parity_would_fail() -> None:
+    assert verdict_of(Counted(500, differing=190, metric=None)).to_json()["drift"] == ["agreement"]
+    assert verdict_of(Counted(500, differing=1, metric=None)).to_json()["drift"] == []
+
+
+def advice(precision: str = "w8", **changes: object) -> str | None:
+    return advise(replace(VERDICT, **changes), precision)  # type: ignore[arg-type]
 
 
 def test_a_good_bundle_needs_no_advice() -> None:
     assert advice() is None
-    assert advice(agreement=0.97) is None  # the limit itself passes parity
 
 
 def test_what_parity_would_fail_is_told_at_export() -> None:
-    told = advice(agreement=0.906)
+    told = advice(drift=(Check("agreement", 0.906, 0.97, passed=False),))
     assert told is not None
     assert "ftool parity would fail" in told
-    assert "the same next tokens 90.6%" in told
-    assert "no less than 97.0%; try --precision fp32" in told
-    assert advice("int8", agreement=0.906) is None  # int8 is allowed 90%
+    assert "agreement 0.906 (allowed 0.97); try --precision fp32" in told
 
 
 def test_what_was_not_judged_is_told_beside_it() -> None:
-    told = advice(judged=False, agreement=0.5)
+    told = advice(judged=False, drift=(Check("agreement", 0.5, 0.97, passed=False),))
     assert told is not None
     assert "was not judged" in told.splitlines()[0]
     assert "parity would fail" in told.splitlines()[1]

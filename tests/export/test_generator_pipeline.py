@@ -14,11 +14,10 @@ from ftool_export.architectures.generators import SUPPORTED, support_section
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import generate_tokens, score_tokens, tokenize_sources
 from ftool_export.errors import ExportError
-from ftool_export.generator_comparing import compare_forced
-from ftool_export.generator_gate import TextJudge, answer_both, token_accuracy
-from ftool_export.generator_parity import parity
+from ftool_export.examples.generation import GenerationExamples, answer_both, compare_forced, token_accuracy
 from ftool_export.generator_pipeline import export_generator
 from ftool_export.generator_quantization import GeneratorGraphs, quantize_generator
+from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.quantization import precision_plan
 from ftool_export.settings import ExportSettings
@@ -29,6 +28,7 @@ GraphsOf = Callable[..., GeneratorGraphs]
 Export = Callable[..., tuple[LoadedGenerator, Path]]
 
 ROWS = [[4, 5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22], [40, 41, 42, 43, 44, 45]]  # ragged
+EXAMPLES = GenerationExamples(inputs=ROWS)
 NEW = 12
 ARCHITECTURES = (
     "t5", "mt5", "t5-gated", "bart", "mbart", "marian", "pegasus", "m2m_100", "gpt2", "gpt_neo", "opt", "llama",
@@ -70,14 +70,14 @@ def exported(graphs_of: GraphsOf, tiny: PassSettings, tmp_path_factory: pytest.T
 )
 def test_an_fp32_bundle_gives_torchs_tokens_greedily_and_by_beams(exported: Export, name: str) -> None:
     loaded, bundle = exported(name)
-    report = parity(loaded, bundle, ROWS)
+    report = parity(loaded, bundle, EXAMPLES)
     assert report.passed, report.to_json()
-    assert report.greedy.same + report.greedy.ties == len(ROWS)
-    assert report.beams.same + report.beams.ties == len(ROWS)
+    assert report.found.whole_answers["greedy"].share == 1
+    assert report.found.whole_answers["beams"].share == 1
     assert (
         report.logit_difference < 1e-3
     )  # the bound; sums in another order differ by 1e-6 or so a layer
-    assert report.company == 0
+    assert report.found.changed_by_batch == 0
 
 
 @pytest.mark.parametrize("precision", ["w8", "int8"])
@@ -85,9 +85,9 @@ def test_a_quantised_bundle_mostly_chooses_torchs_token_whatever_its_company(
     exported: Export, precision: str
 ) -> None:
     loaded, bundle = exported("t5", precision)
-    report = parity(loaded, bundle, ROWS)
+    report = parity(loaded, bundle, EXAMPLES)
     assert report.agreement > 0.7  # random weights have no clear preferences; trained ones reach 0.99
-    assert report.company == 0
+    assert report.found.changed_by_batch == 0
     assert report.logit_difference > 1e-4  # or nothing was quantised
     assert report.batch_effect < 1e-5  # attention's sums in another order; no scale is shared
     assert not ft.Manifest.read(bundle).precision.rows_share_scale
@@ -100,7 +100,7 @@ def test_parity_fails_for_weights_that_are_not_the_checkpoints(exported: Export)
     with torch.no_grad():
         weight.mul_(0.9)
     try:
-        report = parity(loaded, bundle, ROWS)
+        report = parity(loaded, bundle, EXAMPLES)
     finally:
         with torch.no_grad():
             weight.copy_(before)
@@ -111,11 +111,11 @@ def test_parity_fails_for_weights_that_are_not_the_checkpoints(exported: Export)
 def test_parity_refuses_another_kind_of_model(exported: Export) -> None:
     (t5, _), (_, bundle) = exported("t5"), exported("llama")
     with pytest.raises(ExportError, match="export again"):
-        parity(t5, bundle, ROWS)
-    with pytest.raises(ExportError, match="other sources"):
-        parity(replace(t5, prefix="translate: "), exported("t5")[1], ROWS)
+        parity(t5, bundle, EXAMPLES)
+    with pytest.raises(ExportError, match="after the prefix"):
+        parity(replace(t5, prefix="translate: "), exported("t5")[1], EXAMPLES)
     with pytest.raises(ExportError, match="--data"):
-        parity(t5, exported("t5")[1], [])
+        parity(t5, exported("t5")[1], GenerationExamples(inputs=[]))
 
 
 def test_a_bundle_that_costs_too_much_is_not_written(
@@ -132,8 +132,8 @@ def test_a_bundle_that_costs_too_much_is_not_written(
         passes=tiny,
     )
     calls = iter((0.9, 0.8))  # torch's score, then the bundle's
-    judge = TextJudge(rows=ROWS, metric="bleu", score=lambda _positions, _answers: next(calls))
-    report = export_generator(settings, loaded, judge=judge, captured=graphs)
+    judge = GenerationExamples(inputs=ROWS, metric="bleu", scorer=lambda _positions, _answers: next(calls))
+    report = export_generator(settings, loaded, examples=judge, captured=graphs)
     assert report.bundle is None
     assert not report.verdict.passed
     assert report.verdict.drop == pytest.approx(0.1)
@@ -156,8 +156,8 @@ def test_the_gate_scores_the_answers_of_the_rows_it_names(
     settings = ExportSettings(
         checkpoint="t5", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
     )
-    judge = TextJudge(rows=ROWS, metric="bleu", score=score)  # type: ignore[arg-type]
-    report = export_generator(settings, loaded, judge=judge, captured=graphs)
+    judge = GenerationExamples(inputs=ROWS, metric="bleu", scorer=score)  # type: ignore[arg-type]
+    report = export_generator(settings, loaded, examples=judge, captured=graphs)
     assert report.verdict.judged
     assert seen == [([0, 1, 2], 3), ([0, 1, 2], 3)]
 
@@ -197,9 +197,9 @@ def test_generation_is_refused_on_cuda(make_generator: MakeGenerator, tmp_path: 
 
 def test_a_judge_without_rows_or_right_answers_is_refused() -> None:
     with pytest.raises(ExportError, match="validation"):
-        TextJudge(rows=[], metric="bleu", score=lambda _p, _a: 0.0)
-    with pytest.raises(ExportError, match="score"):
-        TextJudge(rows=ROWS, metric="bleu")
+        GenerationExamples(inputs=[], metric="bleu", scorer=lambda _p, _a: 0.0)
+    with pytest.raises(ExportError, match="scorer"):
+        GenerationExamples(inputs=ROWS, metric="bleu")
 
 
 def test_token_accuracy_counts_first_choices() -> None:
@@ -223,8 +223,9 @@ def test_a_tie_of_torchs_is_counted_and_no_disagreement(make_generator: MakeGene
         return found
 
     comparison = compare_forced(loaded, swapped, ROWS, answers)  # type: ignore[arg-type]
-    assert comparison.agreement < 0.5  # torch's preferences are clear here
-    assert compare_forced(loaded, lambda r, a: score_tokens(loaded, r, a), ROWS, answers).agreement == 1.0
+    assert comparison.comparison.agreement < 0.5  # torch's preferences are clear here
+    itself = compare_forced(loaded, lambda rows, given: score_tokens(loaded, rows, given), ROWS, answers)
+    assert itself.comparison.agreement == 1.0
 
 
 def test_answers_end_where_the_context_does_in_torch_and_in_the_bundle_alike(
@@ -239,7 +240,7 @@ def test_answers_end_where_the_context_does_in_torch_and_in_the_bundle_alike(
             checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
         )
         export_generator(settings, loaded, captured=graphs)
-        report = parity(loaded, tmp_path / "b", ROWS)
+        report = parity(loaded, tmp_path / "b", EXAMPLES)
     finally:
         loaded.generation_config.update(max_new_tokens=NEW, eos_token_id=2)
     assert [len(row) + len(answer) for row, answer in zip(ROWS, answers, strict=True)] == [96, 96, 96]
@@ -269,10 +270,10 @@ def test_prompts_near_the_contexts_end_are_compared_in_few_runs(
     finally:
         loaded.generation_config.update(max_new_tokens=NEW)
     assert lengths == [3, 1]  # room for 64 rather than 69, 67 or 65; for 6
-    assert found.reference == found.bundle
+    assert found.reference == found.model
     assert all(
         len(answer) in (most, answer.index(2) + 1 if 2 in answer else most)
-        for answer, most in zip(found.bundle, (64, 64, 64, 6), strict=True)
+        for answer, most in zip(found.model, (64, 64, 64, 6), strict=True)
     )
 
 

@@ -20,10 +20,9 @@ from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.golden import choose_inputs
 from ftool_export.graph.probes import SAMPLE_TEXTS
 from ftool_export.parity import parity
-from ftool_export.parity_report import ParityReport
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export_checkpoint
-from ftool_export.report import ExportReport
+from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -268,7 +267,7 @@ def test_parity_finds_a_bundle_of_other_weights(
 
 
 def test_parity_needs_texts(exported: Callable[[str], Path], bert: Path) -> None:
-    with pytest.raises(ExportError, match="needs inputs"):
+    with pytest.raises(ExportError, match="needs examples"):
         parity_of(bert, exported("fp32"), [])
 
 

@@ -19,9 +19,7 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import copy_shipped
 from ftool.train import train
 from ftool.workspace import ModelFolder
-from ftool_export.generator_parity_report import GenerationParityReport
-from ftool_export.parity_report import ParityReport
-from ftool_export.report import ExportReport
+from ftool_export.report import ExportReport, ParityReport
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +41,7 @@ class DemoReport:
 
     trained: TrainReport
     export: ExportReport
-    parity: ParityReport | GenerationParityReport | None = None
+    parity: ParityReport | None = None
     bundle: tuple[Evaluation, ...] = ()  # on the test split, and on further ones where the data has them
     bench: BenchReport | None = None
     predictions: tuple[tuple[str, dict[str, Any]], ...] = ()  # texts and what `ftool predict` prints of them
@@ -121,8 +119,7 @@ def summary(report: DemoReport) -> list[list[str]]:
     head, *speed = table(report.bench.to_json())
     in_torch = {"test": report.trained.test, **report.trained.further}
     quality = [row for after in report.bundle for row in _quality(after, in_torch[after.split])]
-    written = isinstance(report.parity, GenerationParityReport)
-    same = "same next tokens as PyTorch" if written else "same answers as PyTorch"
+    same = f"same {report.parity.found.comparison.compared} as PyTorch"
     return [head, *quality, [same, percent(report.parity.agreement), ""], *speed]
 
 

@@ -11,13 +11,10 @@ from ftool.workspace import ModelFolder
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
 from ftool_export.checkpoints.languages import set_to_languages
 from ftool_export.errors import CheckpointError
-from ftool_export.generator_parity import parity as text_parity
-from ftool_export.generator_parity_report import GenerationParityReport
 from ftool_export.generator_pipeline import export_generator
 from ftool_export.parity import parity
-from ftool_export.parity_report import ParityReport
 from ftool_export.pipeline import export_checkpoint
-from ftool_export.report import ExportReport
+from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Languages
 
@@ -39,10 +36,12 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         device=recipe.export.device,
     )
     if recipe.row.writes:
-        from ftool.tasks.generation_judging import recipe_text_judge
+        from ftool.tasks.generation_judging import recipe_examples
 
         generator = load_generator(settings.checkpoint, recipe.task)
-        return export_generator(settings, generator, judge=recipe_text_judge(recipe, generator, "validation"))
+        return export_generator(
+            settings, generator, examples=recipe_examples(recipe, generator, "validation")
+        )
     task = get_encoder_task(recipe.task)
     loaded = task.load(settings.checkpoint)
     return export_checkpoint(settings, loaded, task.recipe_examples(recipe, loaded, "validation"))
@@ -67,15 +66,13 @@ def export_any(
         FtoolError: the checkpoint or the data can't be read, or the export failed; a bundle that is there stays.
     """
     if find_task(settings.task).writes:
-        from ftool.tasks.generation_judging import data_text_judge
+        from ftool.tasks.generation_judging import data_examples
 
         generator = load_generator(settings.checkpoint, settings.task)
         generator = _told(generator, source_language, target_language)
         longest = TrainSettings().max_target_length
-        text_judge = (
-            data_text_judge(data, generator, "validation", max_target_length=longest) if data else None
-        )
-        return export_generator(settings, generator, judge=text_judge)
+        judged = data_examples(data, generator, "validation", max_target_length=longest) if data else None
+        return export_generator(settings, generator, examples=judged)
     task = get_encoder_task(settings.task)
     loaded = task.load(settings.checkpoint)
     examples = task.data_examples(data, loaded, "validation") if data else task.sample_examples(loaded)
@@ -97,7 +94,7 @@ def _told(generator: LoadedGenerator, source: str | None, target: str | None) ->
 
 def check_parity(
     folder: Path, recipe: Recipe, *, split: str = "test", data: DataSettings | None = None
-) -> ParityReport | GenerationParityReport:
+) -> ParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
 
     The loss of the metric is held against the precision's own tolerance; against the recipe's where that was changed.
@@ -121,14 +118,14 @@ def check_parity(
 
 def _check_text_parity(
     bundle: Path, run: Path, recipe: Recipe, split: str, data: DataSettings | None, max_drop: float | None
-) -> GenerationParityReport:
+) -> ParityReport:
     from ftool.evaluation.metrics.generation import main_metric_of
-    from ftool.tasks.generation_judging import data_text_judge, recipe_text_judge
+    from ftool.tasks.generation_judging import data_examples, recipe_examples
 
     loaded = load_generator(run, recipe.task)
     if data is None:
-        judge = recipe_text_judge(recipe, loaded, split)
+        examples = recipe_examples(recipe, loaded, split)
     else:
         longest, metric = recipe.train.max_target_length, main_metric_of(recipe)
-        judge = data_text_judge(data, loaded, split, metric=metric, max_target_length=longest)
-    return text_parity(loaded, bundle, judge.rows, judge=judge, max_drop=max_drop)
+        examples = data_examples(data, loaded, split, metric=metric, max_target_length=longest)
+    return parity(loaded, bundle, examples, max_drop=max_drop)

@@ -13,8 +13,8 @@ from ftool_export.bundle.writer import file_records, new_bundle, package_version
 from ftool_export.checkpoints.generator import LoadedGenerator, decoder_limit
 from ftool_export.checkpoints.generator_inference import TokenRows
 from ftool_export.checkpoints.pretrained import weights_sha256
-from ftool_export.gate import Verdict
-from ftool_export.generator_gate import TextJudge, judge_bundle
+from ftool_export.examples.generation import GenerationExamples
+from ftool_export.gate import Verdict, judge
 from ftool_export.generator_golden import make_golden
 from ftool_export.generator_quantization import GeneratorGraphs, generator_plan
 from ftool_export.settings import ExportSettings
@@ -44,8 +44,7 @@ def write_bundle(
     settings: ExportSettings,
     loaded: LoadedGenerator,
     graphs: GeneratorGraphs,
-    rows: TokenRows,
-    judge: TextJudge | None,
+    examples: GenerationExamples,
     *,
     exact_difference: float,
 ) -> tuple[Mapping[str, FileRecord], Verdict]:
@@ -55,8 +54,7 @@ def write_bundle(
         settings: where it goes, and what the gate allows.
         loaded: the torch reference.
         graphs: what ships.
-        rows: sources or prompts of the model's kind, of which golden answers are taken.
-        judge: examples for the gate; None: nothing is judged but agreement with torch.
+        examples: for the gate; golden answers are those to some of their inputs.
         exact_difference: the largest difference of a logit of the fp32 graphs from torch's, for the record.
 
     Returns:
@@ -74,12 +72,12 @@ def write_bundle(
         loaded.write_files(folder)
         _manifest(settings, loaded, graphs, folder, {}).write(folder)
         with ft.load(folder) as model:
-            verdict = judge_bundle(loaded, model, rows, judge=judge, max_drop=settings.max_drop)
+            verdict = judge(loaded, model, examples, precision=settings.precision, max_drop=settings.max_drop)
             if not verdict.passed:
                 raise GateRefusedError(verdict)
             quantized = settings.plan.quantize_products is not None
-            make_golden(loaded, model, rows, quantized=quantized).write(folder)
-            evidence = _evidence(loaded, exact_difference, verdict, model, rows)
+            make_golden(loaded, model, examples.inputs, quantized=quantized).write(folder)
+            evidence = _evidence(loaded, exact_difference, verdict, model, examples.inputs)
         write_card(model_card(_manifest(settings, loaded, graphs, folder, evidence)), folder)
         manifest = _manifest(settings, loaded, graphs, folder, evidence)
         manifest.write(folder)

@@ -1,1 +1,1 @@
-"""Inputs of each task with the metric that judges them."""
+"""Inputs of each kind of task with the metric by which models are compared on them."""

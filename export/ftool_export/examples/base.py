@@ -1,40 +1,204 @@
-"""Inputs of a task with what their outputs mean: how a bundle is held against torch, whatever the task."""
+"""Inputs of a task and how two models' answers to them are compared, for every kind of answer."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
+from ftool_export.examples.sampling import spread
+from ftool_runtime.bundle.golden import largest_difference
 from ftool_runtime.session.encoder_engine import Outputs
+
+AnswerKind = Literal["labels", "spans", "vectors", "text"]
+
+_SINGLE: Final = 512  # inputs that are also asked one at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Differences between a model's answers and the reference's on the same inputs.
+
+    Attributes:
+        examples: inputs compared.
+        compared: what `agreement` counts: answers (or their parts), or next tokens, each given the reference's tokens
+            before it.
+        count: how many of these there were.
+        agreement: the share that is the same.
+        differing: inputs whose whole answer differs.
+        distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
+        output_difference: the largest absolute difference of a number that the networks give, such as a logit.
+        scores: the main metric of the reference and of the model; None for inputs without labels.
+    """
+
+    examples: int
+    compared: Literal["answers", "next tokens"]
+    count: int
+    agreement: float
+    differing: int
+    distances: NDArray[np.float64]
+    output_difference: float
+    scores: tuple[float, float] | None
+
+    @property
+    def probability_difference(self) -> float:
+        """The largest change of a probability, over all inputs."""
+        return float(self.distances.max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class SameAnswers:
+    """Whole generated answers, compared token for token.
+
+    Attributes:
+        answers: how many both models gave.
+        same: how many were the same.
+        ties: how many of the others part at a token for which torch itself had no preference.
+    """
+
+    answers: int
+    same: int
+    ties: int
+
+    @property
+    def share(self) -> float:
+        """The share that are the same, those that part at a tie of torch included."""
+        return (self.same + self.ties) / self.answers
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"answers": self.answers, "same": self.same, "ties": self.ties}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """All that parity compares of a bundle's answers.
+
+    Attributes:
+        comparison: of all inputs.
+        batch_effect: the largest change of a probability between an input asked single and batched.
+        changed_by_batch: generated answers that differ between single and batched; None for other kinds of answers.
+        ties: next tokens that differ where torch's two best logits are equal up to rounding; None likewise.
+        whole_answers: generated answers by the way of searching, "greedy" and "beams"; empty likewise.
+    """
+
+    comparison: Comparison
+    batch_effect: float
+    changed_by_batch: int | None = None
+    ties: int | None = None
+    whole_answers: Mapping[str, SameAnswers] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Examples(Protocol):
-    """Some inputs, and how outputs for all of them are compared and scored. Each task has its own.
+    """Inputs of a task, with their labels where these are known."""
 
-    Outputs are those of all rows of all inputs, in order (`LoadedEncoder.rows`). What an answer is decides the
-    runtime's own post-processing.
-    """
+    kind: ClassVar[AnswerKind]  # the kind of answer, by which tolerances are chosen
 
     @property
     def inputs(self) -> Sequence[Any]:
-        """What the runtime's model is called with, as JSON values."""
+        """What the runtime's model is called with, as JSON values; of generators the tokens of sources or prompts."""
 
     @property
     def metric(self) -> str | None:
-        """The name of the task's main metric, of which more is better; None where the inputs have no labels."""
+        """The name of the task's main metric, of which more is better; None for inputs without labels."""
 
+    def compare(self, loaded: Any, model: Any) -> Comparison:
+        """Compare a model's answers with torch's.
+
+        Args:
+            loaded: the checkpoint; its answers are computed once and kept for the next call.
+            model: a bundle loaded by the runtime, or anything that answers as one does.
+
+        Raises:
+            BundleError: the model cuts inputs into other rows of tokens than the checkpoint.
+        """
+
+    def examine(self, loaded: Any, model: Any) -> Examination:
+        """As `compare`, with what parity compares besides, such as inputs asked single and batched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderExamples(ABC):
+    """Examples of an encoder, whose graph gives numbers for every row of tokens.
+
+    Outputs are those of all rows of all inputs, in order (`LoadedEncoder.rows`). The runtime's own post-processing
+    turns them into answers.
+
+    Attributes:
+        inputs: what the runtime's model is called with, as JSON values.
+        metric: the main metric's name; None for inputs without labels.
+    """
+
+    kind: ClassVar[AnswerKind]
+    inputs: Sequence[Any]
+    metric: str | None = None
+    _torch: list[tuple[LoadedEncoder, Outputs]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    @abstractmethod
     def score(self, outputs: Outputs) -> float:
-        """The main metric; asked for only where there is one."""
+        """The main metric; only called if there is one."""
 
+    @abstractmethod
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Which answers are the same, (inputs, parts): an answer may have parts that count apart, such as labels."""
+        """Whether answers are the same, bool (inputs, parts): parts of an answer, such as labels, count separately."""
 
+    @abstractmethod
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """How far the answers of each input are apart, (inputs,), from 0 to 1: the largest change of a probability."""
+        """The largest change of a probability in each input's answer, float64 (inputs,), 0 to 1."""
+
+    def compare(self, loaded: LoadedEncoder, model: Any) -> Comparison:
+        """Compare a model's answers with torch's. See `Examples`."""
+        return self._comparison(self.reference(loaded), model.outputs(self.inputs))
+
+    def examine(self, loaded: LoadedEncoder, model: Any) -> Examination:
+        """As `compare`, with the effect of batching on up to 512 inputs."""
+        outputs = model.outputs(self.inputs)
+        comparison = self._comparison(self.reference(loaded), outputs)
+        single = self._some_single(loaded, model, outputs)
+        return Examination(
+            comparison=comparison, batch_effect=float(self.distances(outputs, single).max(initial=0.0))
+        )
+
+    def reference(self, loaded: LoadedEncoder) -> Outputs:
+        """Torch's outputs for all rows, computed once for a checkpoint."""
+        for known, outputs in self._torch:
+            if known is loaded:
+                return outputs
+        outputs = compute_outputs(loaded, all_rows(loaded, self.inputs))
+        self._torch[:] = [(loaded, outputs)]
+        return outputs
+
+    def _comparison(self, reference: Outputs, outputs: Outputs) -> Comparison:
+        difference = largest_difference(reference, outputs)  # refuses other rows than the reference's
+        same = self.same(reference, outputs)
+        scored = self.metric is not None
+        return Comparison(
+            examples=len(self.inputs),
+            compared="answers",
+            count=len(self.inputs),
+            agreement=float(same.mean()),
+            differing=int((~same).any(axis=1).sum()),
+            distances=self.distances(reference, outputs),
+            output_difference=difference,
+            scores=(self.score(reference), self.score(outputs)) if scored else None,
+        )
+
+    def _some_single(self, loaded: LoadedEncoder, model: Any, outputs: Outputs) -> Outputs:
+        """`outputs`, with those of some inputs replaced by what the model gives when asked one at a time."""
+        starts = np.cumsum([0, *(len(rows) for rows in loaded.rows(self.inputs))])
+        mixed = list(outputs)
+        for position in spread(range(len(self.inputs)), _SINGLE):
+            mixed[starts[position] : starts[position + 1]] = list(model.outputs([self.inputs[position]]))
+        return mixed
 
 
 def shown(given: Any, longest: int = 100) -> str:
-    """An input for a person to look at, on one line."""
+    """An input on one line, for a person to look at."""
     text = given if isinstance(given, str) else " | ".join(str(value) for value in given.values())
     return repr(text[:longest])

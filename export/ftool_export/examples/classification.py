@@ -1,35 +1,34 @@
-"""Texts to classify: how logits for them are compared and scored."""
+"""Texts to classify, and how logits for them are compared and scored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.classifier import LoadedClassifier
+from ftool_export.examples.base import AnswerKind, EncoderExamples
 from ftool_runtime.models.classifier import classify, probabilities
 from ftool_runtime.session.encoder_engine import Outputs
 
 Logits = NDArray[np.float32]  # (texts, labels)
 
-_SAME_NUMBER = 0.1  # of all that numbers range over: 8 bits move some by a few hundredths
+_SAME_NUMBER = 0.1  # of the range of the numbers: 8 bits move some by a few hundredths
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationExamples:
+class ClassificationExamples(EncoderExamples):
     """Texts for a classifier.
 
     Attributes:
         loaded: the classifier, which knows what logits stand for.
         inputs: the texts, or dicts of "text" and "text_pair".
-        metric: the main metric's name; None where the texts have no labels.
-        scorer: that metric from logits, float32 (texts, labels).
+        scorer: the main metric from logits, float32 (texts, labels).
     """
 
+    kind: ClassVar[AnswerKind] = "labels"
     loaded: LoadedClassifier
-    inputs: Sequence[Any]
-    metric: str | None = None
     scorer: Callable[[Logits], float] | None = None
 
     def score(self, outputs: Outputs) -> float:
@@ -38,9 +37,9 @@ class ClassificationExamples:
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether the label is the same, (texts, 1); where several may apply whether each does, (texts, labels).
+        """Whether the label is the same, (texts, 1); of multi-label models whether each label is, (texts, labels).
 
-        Numbers are the same where they differ by at most a tenth of all they range over.
+        Numbers of a regression are the same if they differ by at most a tenth of their range.
         """
         if self.loaded.regression:
             return self.distances(reference, other)[:, np.newaxis] <= _SAME_NUMBER
@@ -48,7 +47,7 @@ class ClassificationExamples:
         return same if self.loaded.multi_label else np.all(same, axis=1, keepdims=True)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a label's probability, (texts,); of numbers, as a share of all they range over."""
+        """The largest change of a label's probability, (texts,); of a regression's number, as a share of its range."""
         if self.loaded.regression:
             one, two = (np.asarray(values, dtype=np.float64)[:, 0] for values in (reference, other))
             spread = float(np.ptp(one)) or max(float(np.abs(one).max(initial=0.0)), 1e-6)

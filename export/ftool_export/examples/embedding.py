@@ -1,14 +1,15 @@
-"""Texts to embed: how vectors of them are compared and scored."""
+"""Texts to embed, and how their vectors are compared and scored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.embedder import LoadedEmbedder
 from ftool_export.checkpoints.embedder_layout import Kind
+from ftool_export.examples.base import AnswerKind, EncoderExamples
 from ftool_runtime.session.encoder_engine import Outputs
 
 Vectors = NDArray[np.float32]  # (texts, width)
@@ -18,25 +19,23 @@ _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingExamples:
+class EmbeddingExamples(EncoderExamples):
     """Texts for an embedder.
 
     Attributes:
         inputs: texts, or dicts of "text" and its "kind".
-        first_side: how many of them are of one side, such as the queries; the others stand against them. None: each
-            text stands against all others.
-        metric: the main metric's name; None where nothing is known of what belongs together.
-        scorer: that metric from the vectors.
+        first_side: how many of them are of one side, such as the queries, and are compared with all of the other.
+            None: each text is compared with all others.
+        scorer: the main metric from the vectors.
     """
 
-    inputs: Sequence[Any]
+    kind: ClassVar[AnswerKind] = "vectors"
     first_side: int | None = None
-    metric: str | None = None
     scorer: Callable[[Vectors], float] | None = None
 
     def score(self, outputs: Outputs) -> float:
         """The main metric."""
-        assert self.scorer is not None, "nothing is known of what belongs together"
+        assert self.scorer is not None, "these texts have no labels"
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
@@ -52,15 +51,15 @@ class EmbeddingExamples:
         return np.concatenate(found)[:, np.newaxis]
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """One less the cosine of a text's two vectors, (texts,), at most 1."""
+        """1 minus the cosine of a text's two vectors, (texts,), at most 1."""
         # Half the square of the distance of unit vectors: the same, and exactly 0 for equal ones.
         gaps = ((_unit(reference) - _unit(other)) ** 2).sum(axis=1) / 2
         return np.asarray(np.minimum(gaps, 1.0), dtype=np.float64)
 
 
 def inputs_of_kind(loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None) -> list[Any]:
-    """Texts as the model is called with them, as simple as they can be put: their prompt before them."""
-    if loaded.prefix:  # would come on top
+    """Texts as the model is called with them, in the simplest form: with their prompt before them."""
+    if loaded.prefix:  # would be added too
         return [{"text": text, "kind": kind} if kind else text for text in texts]
     return [loaded.of_kind(kind).prefix + text for text in texts]
 
@@ -71,14 +70,14 @@ def _unit(vectors: Outputs) -> NDArray[np.float64]:
 
 
 def _same_nearest(
-    one: NDArray[np.float64],  # (texts, width), as `two`: the same texts otherwise embedded
-    one_across: NDArray[np.float64],  # (others, width), as `two_across`
+    one: NDArray[np.float64],  # (texts, width); `two` is another embedding of the same texts
+    one_across: NDArray[np.float64],  # (others, width); likewise `two_across`
     two: NDArray[np.float64],
     two_across: NDArray[np.float64],
     *,
     itself: bool = False,
 ) -> NDArray[np.bool_]:
-    """For each text whether its nearest of the others is the same by both embeddings, or as near."""
+    """For each text whether both embeddings find the same nearest text, or one that is as near."""
     same = np.ones(len(one), dtype=np.bool_)
     if len(one_across) <= itself:
         return same

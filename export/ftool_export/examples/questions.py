@@ -1,13 +1,15 @@
-"""Questions about contexts: how outputs for them are compared and scored."""
+"""Questions about contexts, and how outputs for them are compared and scored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.reader import LoadedReader
+from ftool_export.examples.base import AnswerKind, EncoderExamples
 from ftool_runtime.models.reader import Answer, Asked, read_answer
 from ftool_runtime.postprocessing.spans import Spans, find_spans
 from ftool_runtime.session.encoder_engine import Outputs
@@ -16,19 +18,18 @@ from ftool_runtime.text.windows import Window
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuestionExamples:
+class QuestionExamples(EncoderExamples):
     """Questions for a reader.
 
     Attributes:
         loaded: the reader, which knows how contexts are cut and what makes an answer.
         inputs: dicts of "question" and "context".
-        metric: the main metric's name; None where the questions come without answers.
-        scorer: that metric from the best spans of every question.
+        scorer: the main metric from the best spans of every question.
     """
 
+    kind: ClassVar[AnswerKind] = "spans"
     loaded: LoadedReader
     inputs: Sequence[Asked]
-    metric: str | None = None
     scorer: Callable[[Sequence[Spans]], float] | None = None
 
     @cached_property
@@ -56,7 +57,7 @@ class QuestionExamples:
         ]
 
     def answers(self, outputs: Outputs) -> list[Answer]:
-        """The answers that outputs make."""
+        """The runtime's answers to all questions."""
         return [
             read_answer(given["context"], spans, self.loaded.no_answer_threshold)
             for given, spans in zip(self.inputs, self.spans(outputs), strict=True)
@@ -64,18 +65,18 @@ class QuestionExamples:
 
     def score(self, outputs: Outputs) -> float:
         """The main metric."""
-        assert self.scorer is not None, "these questions come without answers"
+        assert self.scorer is not None, "these questions have no reference answers"
         return self.scorer(self.spans(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether the answer is the same stretch of the context, or none in both: (questions, 1)."""
+        """Whether the answer is the same span of the context, or none in both: (questions, 1)."""
         pairs = zip(self.answers(reference), self.answers(other), strict=True)
         return np.array(
             [[one.start == two.start and one.end == two.end] for one, two in pairs], dtype=np.bool_
         )
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a token's probability to be a start, or an end, within its window: (questions,)."""
+        """The largest change of a token's probability to be a start, or an end, in its window: (questions,)."""
         pairs = zip(reference, other, strict=True)
         changes = iter([float(np.abs(_shares(one) - _shares(two)).max()) for one, two in pairs])
         return np.array([max(next(changes) for _ in windows) for windows in self.windows], dtype=np.float64)

@@ -1,13 +1,15 @@
-"""Texts to find entities in: how logits for them become entities and tags, are compared and scored."""
+"""Texts to find entities in, and how logits for them become entities and tags, are compared and scored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.tagger import LoadedTagger
+from ftool_export.examples.base import AnswerKind, EncoderExamples
 from ftool_runtime.postprocessing.entities import Entity, TokenScores, find_entities, tags_of_words
 from ftool_runtime.postprocessing.window_stitching import stitched
 from ftool_runtime.session.encoder_engine import Outputs
@@ -17,21 +19,20 @@ from ftool_runtime.text.words import Span
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggingExamples:
+class TaggingExamples(EncoderExamples):
     """Texts for a tagger.
 
     Attributes:
         loaded: the tagger, which knows what logits stand for.
         inputs: the texts.
-        words: where the words of each text stand, for `tags`; None where nobody says.
-        metric: the main metric's name; None where the texts have no tags.
-        scorer: that metric from the tags of every text's words.
+        words: the places of each text's words, for `tags`; None if unknown.
+        scorer: the main metric from the tags of every text's words.
     """
 
+    kind: ClassVar[AnswerKind] = "labels"
     loaded: LoadedTagger
     inputs: Sequence[str]
     words: Sequence[Sequence[Span]] | None = None
-    metric: str | None = None
     scorer: Callable[[list[list[str]]], float] | None = None
 
     @cached_property
@@ -51,7 +52,7 @@ class TaggingExamples:
         return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
 
     def entities(self, outputs: Outputs) -> list[list[Entity]]:
-        """What the runtime answers to each text."""
+        """The runtime's answer to each text."""
         return self._found(outputs, [None] * len(self.inputs))
 
     def score(self, outputs: Outputs) -> float:

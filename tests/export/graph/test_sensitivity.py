@@ -1,6 +1,7 @@
 """The search for layers to leave in fp32: the worst first, and as few as the gate needs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from ftool_export.candidate import Candidate
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.examples.classification import ClassificationExamples
-from ftool_export.gate import Verdict, judge_outputs
+from ftool_export.gate import Verdict, judge
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.passes import PassSettings
@@ -107,19 +108,30 @@ def _examples(
     return ClassificationExamples(loaded=loaded, inputs=texts, metric=metric, scorer=scorer)
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """A model that gives these outputs, whatever it is asked."""
+
+    values: np.ndarray
+
+    def outputs(self, _: object) -> np.ndarray:
+        return self.values
+
+
 def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: SourceGraph, texts: list[str]) -> None:
     logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     scores = iter([0.93, 0.92, 0.93, 0.9199])
     examples = _examples(source, texts, lambda _: next(scores))
-    assert judge_outputs(examples, logits, logits, max_drop=0.01).passed
-    assert not judge_outputs(examples, logits, logits, max_drop=0.01).passed
+    assert judge(source.loaded, Fixed(logits), examples, precision="int8", max_drop=0.01).passed
+    assert not judge(source.loaded, Fixed(logits), examples, precision="int8", max_drop=0.01).passed
 
 
 def test_without_labels_nothing_is_judged(source: SourceGraph, texts: list[str]) -> None:
     logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     flipped = logits.copy()
     flipped[0] = -flipped[0]
-    found = judge_outputs(_examples(source, texts, None), logits, flipped, max_drop=0.01)
+    examples = _examples(source, texts, None)
+    found = judge(source.loaded, Fixed(flipped), examples, precision="int8", max_drop=0.01)
     assert found.passed
     assert not found.judged
     assert found.drop is None

@@ -21,8 +21,8 @@ from ftool_export.checkpoints.reader import create_reader, load_reader, save_rea
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.questions import QuestionExamples
 from ftool_export.parity import parity
-from ftool_export.parity_report import ParityReport
 from ftool_export.pipeline import export_checkpoint
+from ftool_export.report import ParityReport
 from ftool_export.settings import ExportSettings
 
 TRAINING = (

@@ -9,8 +9,7 @@ from ftool.cli.flags import RecipeFlags, recipe_for
 from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
-    from ftool_export.generator_parity_report import GenerationParityReport
-    from ftool_export.parity_report import ParityReport
+    from ftool_export.report import ParityReport
 
 
 @click.command()
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 @recipe_options
 @json_option
 def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
-    """Compare FOLDER's bundle/ with its run/ in torch: answers, logits, alone and in company.
+    """Compare FOLDER's bundle/ with its run/ in torch: answers, logits, single and batched.
 
     Exit status 1 says that a difference is past its tolerance. The report goes to reports/parity.json.
     """
@@ -38,12 +37,10 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _told(report: "ParityReport | GenerationParityReport") -> str:
+def _told(report: "ParityReport") -> str:
     from ftool.tables import format_table
-    from ftool_export.generator_parity_report import GenerationParityReport
 
-    same = "same next tokens" if isinstance(report, GenerationParityReport) else "same answers"
-    names = {"agreement": same, **_NAMES}
+    names = {"agreement": f"same {report.found.comparison.compared}", **_NAMES}
     rows = [[f"{report.precision}, {report.examples} examples", "found", "allowed", ""]]
     rows += [
         [names[check.name], f"{check.value:.4g}", f"{check.limit:.4g}", "ok" if check.passed else "FAILED"]
@@ -66,7 +63,7 @@ def _told(report: "ParityReport | GenerationParityReport") -> str:
 _NAMES = {
     "same_weights": "made from the weights in run/",
     "max_difference": "largest difference",
-    "batch_effect": "alone against in company",
+    "batch_effect": "single against batched",
     "metric_drop": "loss of the metric",
     "greedy": "whole answers, greedy",
     "beams": "whole answers, four beams",

@@ -1,4 +1,4 @@
-"""Examples as what the export layer judges bundles by that generate text: tokens, and the metric that decides."""
+"""Examples of a generator as the export layer compares bundles on them: tokens, and the main metric."""
 
 from collections.abc import Sequence
 
@@ -10,52 +10,52 @@ from ftool.recipe.recipe import Recipe
 from ftool.tasks.table import find_task
 from ftool.training.generator_rows import is_plain_text, tokenize_examples
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.generator_gate import TextJudge
+from ftool_export.examples.generation import GenerationExamples
 
-_BEGINNING = 8  # tokens of plain text that are given, for the rest to be told from them
+_BEGINNING = 8  # tokens of plain text that are given; the rest is predicted
 
 
-def recipe_text_judge(recipe: Recipe, loaded: LoadedGenerator, split: str) -> TextJudge:
-    """A split of the recipe's data, cut as it was for training, with the metric that decides. Raises DataError."""
+def recipe_examples(recipe: Recipe, loaded: LoadedGenerator, split: str) -> GenerationExamples:
+    """A split of the recipe's data, cut as it was for training, with the main metric. Raises DataError."""
     examples = load_generation_data(recipe.data, recipe.task).split(split)
-    return _judge(
+    return _examples(
         loaded, examples, main_metric_of(recipe), recipe.train.max_target_length, recipe.data.target_language
     )
 
 
-def data_text_judge(
+def data_examples(
     data: DataSettings,
     loaded: LoadedGenerator,
     split: str,
     *,
     max_target_length: int,
     metric: str | None = None,
-) -> TextJudge:
+) -> GenerationExamples:
     """A split of other data, or its only one, for a model that is trained already. Raises DataError."""
     examples = load_generation_split(data, loaded.task, split)
-    return _judge(
+    return _examples(
         loaded, examples, metric or find_task(loaded.task).metrics[0], max_target_length, data.target_language
     )
 
 
-def _judge(
+def _examples(
     loaded: LoadedGenerator, split: GenerationSplit, metric: str, max_target_length: int, language: str | None
-) -> TextJudge:
+) -> GenerationExamples:
     rows = tokenize_examples(loaded, split.examples, max_target_length=max_target_length).rows
     if is_plain_text(split.examples):
         whole = [[*row.given, *row.answer] for row in rows if len(row.answer) > _BEGINNING]
-        return TextJudge(
-            rows=[row[:_BEGINNING] for row in whole],
+        return GenerationExamples(
+            inputs=[row[:_BEGINNING] for row in whole],
             metric="token_accuracy",
             targets=[row[_BEGINNING:] for row in whole],
         )
     given = [row.given for row in rows]
     if metric == "token_accuracy":
-        return TextJudge(rows=given, metric=metric, targets=[row.answer for row in rows])
+        return GenerationExamples(inputs=given, metric=metric, targets=[row.answer for row in rows])
     references = [example.targets for example in split.examples]
 
     def score(positions: Sequence[int], answers: Sequence[str]) -> float:
         right = [references[position] for position in positions]
         return score_called(metric, text_metrics(answers, right, task=loaded.task, language=language))
 
-    return TextJudge(rows=given, metric=metric, score=score)
+    return GenerationExamples(inputs=given, metric=metric, scorer=score)

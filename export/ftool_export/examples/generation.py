@@ -1,0 +1,310 @@
+"""Sources and prompts that generators answer, and how their tokens are compared and scored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.generator_inference import (
+    TokenRows,
+    by_room,
+    decode,
+    generate_tokens,
+    score_tokens,
+)
+from ftool_export.errors import ExportError
+from ftool_export.examples.base import AnswerKind, Comparison, Examination, SameAnswers
+from ftool_export.examples.sampling import spread
+
+TIE: Final = 1e-4  # two best logits this close to each other may change places in another order of sums
+_ROWS_AT_ONCE: Final = 16  # logits of a row are answer length times vocabulary
+_COARSE: Final = 32  # tokens
+_SINGLE: Final = 32  # rows that parity also asks one at a time
+_BEAMS: Final = 4
+MOST_COMPARED: Final = 256  # more examples tell little more, and torch takes a second for some
+_MOST_EXAMINED: Final = 200  # parity answers each of them several times
+
+# Rows and answers to the logits that predict each token of the answers, float32 (tokens, vocabulary) each.
+TokenScorer = Callable[[TokenRows, TokenRows], Sequence[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The tokens that torch and a model answer to the same rows."""
+
+    rows: TokenRows
+    reference: TokenRows
+    model: TokenRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationExamples:
+    """Sources or prompts for a generator.
+
+    Attributes:
+        inputs: their tokens, a list of ids each.
+        metric: the main metric's name; None for inputs without right answers.
+        scorer: that metric of answers, one text a row, to the inputs at the positions given with them; None for
+            "token_accuracy", which needs `targets` instead.
+        targets: the tokens of the right answers, one a row.
+        most: at most so many inputs, evenly spread, are compared.
+        options: changes of the checkpoint's generation config, such as num_beams; nothing is ever sampled.
+    """
+
+    kind: ClassVar[AnswerKind] = "text"
+    inputs: TokenRows
+    metric: str | None = None
+    scorer: Callable[[Sequence[int], Sequence[str]], float] | None = None
+    targets: TokenRows | None = None
+    most: int = MOST_COMPARED
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    _torch: list[tuple[LoadedGenerator, TokenRows]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.metric is not None and not self.inputs:
+            raise ExportError("no validation examples to judge the bundle by; name data that has some")
+        if self.metric is not None and self.scorer is None and self.targets is None:
+            raise ExportError(f"{self.metric} needs a scorer for texts, or the tokens of the right answers")
+
+    @property
+    def positions(self) -> list[int]:
+        """The inputs that are compared."""
+        return spread(range(len(self.inputs)), self.most)
+
+    def compare(self, loaded: LoadedGenerator, model: Any) -> Comparison:
+        """Compare a model's answers with torch's, and its logits along torch's answers. See `Examples`."""
+        return self._compared(loaded, model)[0].comparison
+
+    def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
+        """As `compare`, greedily; with four beams too, step by step on the caches, and single and batched."""
+        greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
+        forced, greedy = greedily._compared(loaded, model)
+        beams = answer_both(loaded, model, greedy.rows, num_beams=_BEAMS)
+        steps = _step_difference(loaded, model, greedy)
+        changed, probability = _batch_effect(model, greedy)
+        comparison = forced.comparison
+        return Examination(
+            comparison=replace(comparison, output_difference=max(comparison.output_difference, steps)),
+            batch_effect=probability,
+            changed_by_batch=changed,
+            ties=forced.ties,
+            whole_answers={
+                "greedy": _same_answers(loaded, greedy, _greedy_tie),
+                "beams": _same_answers(loaded, beams, _beam_tie),
+            },
+        )
+
+    def _compared(self, loaded: LoadedGenerator, model: Any) -> tuple["ForcedComparison", Answers]:
+        rows = [self.inputs[position] for position in self.positions]
+        answers = Answers(
+            rows,
+            self._reference(loaded, rows),
+            answers_of(partial(_generated, model), loaded, rows, self.options),
+        )
+        forced = compare_forced(loaded, model.score_tokens, rows, answers.reference)
+        scores = self._scores(loaded, model, answers)
+        differing = sum(list(a) != list(b) for a, b in zip(answers.reference, answers.model, strict=True))
+        comparison = replace(forced.comparison, scores=scores, differing=differing)
+        return replace(forced, comparison=comparison), answers
+
+    def _reference(self, loaded: LoadedGenerator, rows: TokenRows) -> TokenRows:
+        """Torch's answers, generated once for a checkpoint."""
+        for known, answers in self._torch:
+            if known is loaded:
+                return answers
+        answers = answers_of(partial(generate_tokens, loaded), loaded, rows, self.options)
+        self._torch[:] = [(loaded, answers)]
+        return answers
+
+    def _scores(self, loaded: LoadedGenerator, model: Any, answers: Answers) -> tuple[float, float] | None:
+        if self.metric is None:
+            return None
+        if self.scorer is not None:
+            texts = decode(loaded, answers.reference), decode(loaded, answers.model)
+            return self.scorer(self.positions, texts[0]), self.scorer(self.positions, texts[1])
+        assert self.targets is not None
+        targets = [self.targets[position] for position in self.positions]
+        reference = token_accuracy(partial(score_tokens, loaded), answers.rows, targets)
+        return reference, token_accuracy(model.score_tokens, answers.rows, targets)
+
+
+def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
+    """Generate with torch and with a model, without sampling, so that there is one right answer."""
+    reference = answers_of(partial(generate_tokens, loaded), loaded, rows, changes)
+    return Answers(rows, reference, answers_of(partial(_generated, model), loaded, rows, changes))
+
+
+def answers_of(
+    generate: Callable[..., TokenRows], loaded: LoadedGenerator, rows: TokenRows, changes: Mapping[str, Any]
+) -> TokenRows:
+    """Answers to `rows` by `generate`, without sampling.
+
+    Near the end of the context, answers end up to `_COARSE` - 1 tokens before it: torch runs rows together whose
+    answers may become equally long, and otherwise every prompt of another length would need a run of its own.
+    """
+    answers: list[Sequence[int]] = [[] for _ in rows]
+    for room, places in _rooms(loaded, rows).items():
+        given = {"do_sample": False, **({} if room is None else {"max_new_tokens": room}), **changes}
+        for place, ids in zip(places, generate([rows[place] for place in places], **given), strict=True):
+            answers[place] = list(ids)
+    return answers
+
+
+def _generated(model: Any, rows: TokenRows, **options: Any) -> TokenRows:
+    return [list(row.ids) for row in model.generate(rows, **options)]
+
+
+def _rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
+    """Rows by the most tokens of their answers if the context limits these, in steps of `_COARSE`; else None."""
+    found: dict[int | None, list[int]] = {}
+    for room, places in by_room(loaded, rows, loaded.generation_config).items():
+        coarse = room - room % _COARSE if room is not None and room > _COARSE else room
+        found.setdefault(coarse, []).extend(places)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedComparison:
+    """A comparison of every token of the same answers.
+
+    Attributes:
+        comparison: with nothing of whole answers and no scores.
+        ties: tokens whose first choices differ while torch's own two best logits lie within `TIE`; they agree.
+    """
+
+    comparison: Comparison
+    ties: int
+
+
+def compare_forced(
+    loaded: LoadedGenerator, scorer: TokenScorer, rows: TokenRows, answers: TokenRows
+) -> ForcedComparison:
+    """Compare a model's logits with torch's along `answers`, one answer a row; empty answers have no tokens."""
+    kept = [position for position, answer in enumerate(answers) if answer]
+    distances = np.zeros(len(rows))
+    tokens = same = ties = 0
+    largest = 0.0
+    for start in range(0, len(kept), _ROWS_AT_ONCE):
+        chunk = kept[start : start + _ROWS_AT_ONCE]
+        some, given = [rows[position] for position in chunk], [answers[position] for position in chunk]
+        pairs = zip(chunk, score_tokens(loaded, some, given), scorer(some, given), strict=True)
+        for position, reference, other in pairs:
+            agree = reference.argmax(-1) == other.argmax(-1)
+            tied = ~agree & (margin(reference) <= TIE)
+            tokens += len(agree)
+            same += int((agree | tied).sum())
+            ties += int(tied.sum())
+            largest = max(largest, float(np.abs(reference - other).max()))
+            distances[position] = float(np.abs(softmax(reference) - softmax(other)).max())
+    comparison = Comparison(
+        examples=len(rows),
+        compared="next tokens",
+        count=tokens,
+        agreement=same / tokens if tokens else 1.0,
+        differing=0,
+        distances=distances,
+        output_difference=largest,
+        scores=None,
+    )
+    return ForcedComparison(comparison, ties)
+
+
+def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> float:
+    """The share of right tokens that are the first choice, given the right ones before them; all count equally."""
+    hits = 0
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = targets[start : start + _ROWS_AT_ONCE]
+        logits = scorer(rows[start : start + _ROWS_AT_ONCE], some)
+        hits += sum(int((row.argmax(-1) == np.asarray(t)).sum()) for row, t in zip(logits, some, strict=True))
+    return hits / max(1, sum(map(len, targets)))
+
+
+def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far the best logit of each row lies above the second, float32 (rows,)."""
+    two = np.partition(logits, -2, axis=-1)[:, -2:]
+    difference: NDArray[np.float32] = two[:, 1] - two[:, 0]
+    return difference
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities over the vocabulary, float64 (rows, vocabulary)."""
+    values = logits.astype(np.float64)
+    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> float:
+    """The largest difference of a logit from torch's while the model itself generates, step by step on its caches.
+
+    Answers that differ from torch's are left out: after the first difference the two continue different texts.
+    """
+    largest = 0.0
+    for start in range(0, len(greedy.rows), _ROWS_AT_ONCE):
+        some = greedy.rows[start : start + _ROWS_AT_ONCE]
+        wanted = greedy.reference[start : start + _ROWS_AT_ONCE]
+        made = model.generate(some, num_beams=1, do_sample=False, keep_logits=True)
+        same = [place for place, row in enumerate(made) if list(row.ids) == list(wanted[place]) and row.ids]
+        scored = score_tokens(loaded, [some[place] for place in same], [wanted[place] for place in same])
+        for place, logits in zip(same, scored, strict=True):
+            largest = max(largest, float(np.abs(made[place].logits - logits).max()))
+    return largest
+
+
+def _batch_effect(model: Any, greedy: Answers) -> tuple[int, float]:
+    """How many answers change between single and batched, and the largest change of a probability."""
+    chosen = spread(range(len(greedy.rows)), _SINGLE)
+    rows, answers = [greedy.rows[place] for place in chosen], [greedy.model[place] for place in chosen]
+    changed = sum(
+        tuple(model.generate([row], do_sample=False, num_beams=1)[0].ids) != tuple(answer)
+        for row, answer in zip(rows, answers, strict=True)
+    )
+    largest = 0.0
+    for row, answer, batched in zip(rows, answers, model.score_tokens(rows, answers), strict=True):
+        single = model.score_tokens([row], [answer])[0]
+        if len(answer):
+            largest = max(largest, float(np.abs(softmax(single) - softmax(batched)).max()))
+    return changed, largest
+
+
+def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:
+    """Answers that are the same, and those that differ although torch has no preference, as `tied` says."""
+    trios = zip(both.rows, both.reference, both.model, strict=True)
+    differing = [trio for trio in trios if list(trio[1]) != list(trio[2])]
+    ties = sum(tied(loaded, *trio) for trio in differing)
+    return SameAnswers(answers=len(both.rows), same=len(both.rows) - len(differing), ties=ties)
+
+
+def _greedy_tie(
+    loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
+) -> bool:
+    """Whether torch's two best logits lie within `TIE` at the first token that differs."""
+    shorter = min(len(reference), len(other))
+    pairs = enumerate(zip(reference, other, strict=False))
+    place = next((place for place, (a, b) in pairs if a != b), shorter)
+    if place >= len(reference):
+        return False
+    logits = score_tokens(loaded, [row], [reference[: place + 1]])[0]
+    return bool(margin(logits)[place] <= TIE)
+
+
+def _beam_tie(
+    loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
+) -> bool:
+    """Whether torch gives both answers the same score, up to `TIE`."""
+    scored = [_beam_score(loaded, row, answer) for answer in (reference, other)]
+    return abs(scored[0] - scored[1]) <= TIE
+
+
+def _beam_score(loaded: LoadedGenerator, row: Sequence[int], answer: Sequence[int]) -> float:
+    logits = score_tokens(loaded, [row], [answer])[0]
+    chosen = softmax(logits)[np.arange(len(answer)), list(answer)]
+    penalty = loaded.generation_config.length_penalty
+    return float(np.log(chosen).sum() / len(answer) ** (1.0 if penalty is None else penalty))
