@@ -1,12 +1,12 @@
-"""Runs ftool bundles with onnxruntime, numpy and tokenizers alone.
+"""Run ftool bundles with onnxruntime, numpy and tokenizers alone.
 
 import ftool_runtime as ft
 
-model = ft.load("bundle")
+model = ft.TextClassifier.load("bundle")
 model("make the screen brighter").label
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ftool_runtime.errors import (
     BundleError,
@@ -18,105 +18,52 @@ from ftool_runtime.errors import (
     RuntimeMissingError,
 )
 
-if TYPE_CHECKING:
-    from ftool_runtime.bundle.generation_golden import GenerationGolden
-    from ftool_runtime.bundle.manifest import Manifest
-    from ftool_runtime.bundle.verify import VerifyReport, verify
-    from ftool_runtime.decoding.config import GenerationConfig
-    from ftool_runtime.decoding.results import GeneratedRow, Generation, LongGeneration
-    from ftool_runtime.decoding.stream import TextStream
-    from ftool_runtime.loading import load
-    from ftool_runtime.models.chat_session import ChatSession
-    from ftool_runtime.models.classifier import Classification, LabelScore, Score, TextClassifier
-    from ftool_runtime.models.embedder import Embedder, Embedding
-    from ftool_runtime.models.reader import Answer, Candidate, Reader
-    from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator
-    from ftool_runtime.models.tagger import Entities, TokenTagger
-    from ftool_runtime.models.text_generator import TextGenerator
-    from ftool_runtime.postprocessing.entities import Entity
-    from ftool_runtime.tools.bench import BenchReport, bench
-    from ftool_runtime.tools.generation_bench import GenerationBenchReport
-
 __version__ = "0.1.0"
 
-__all__ = [
-    "Answer",
-    "BenchReport",
-    "BundleError",
-    "Candidate",
-    "ChatSession",
-    "Classification",
-    "ClosedError",
-    "DeviceError",
-    "Embedder",
-    "Embedding",
-    "Entities",
-    "Entity",
-    "FtoolError",
-    "GeneratedRow",
-    "Generation",
-    "GenerationBenchReport",
-    "GenerationConfig",
-    "GenerationGolden",
-    "InputError",
-    "LabelScore",
-    "LongGeneration",
-    "Manifest",
-    "OtherProcessError",
-    "Reader",
-    "RuntimeMissingError",
-    "Score",
-    "Seq2SeqGenerator",
-    "TextClassifier",
-    "TextGenerator",
-    "TextStream",
-    "TokenTagger",
-    "VerifyReport",
-    "__version__",
-    "bench",
-    "load",
-    "verify",
-]
-
-# Imported when first asked for: an app imports this package when it starts, and loads a model when it needs one.
+# The public names by the module that holds them, imported when first asked for: an app imports this package when it
+# starts, and loads a model when it needs one. Type checkers read the same names in __init__.pyi.
 _LATER = {
-    "Answer": "ftool_runtime.models.reader",
-    "BenchReport": "ftool_runtime.tools.bench",
-    "Candidate": "ftool_runtime.models.reader",
-    "ChatSession": "ftool_runtime.models.chat_session",
-    "Classification": "ftool_runtime.models.classification",
-    "Embedder": "ftool_runtime.models.embedder",
-    "Embedding": "ftool_runtime.models.embedder",
-    "Entities": "ftool_runtime.models.tagger",
-    "Entity": "ftool_runtime.postprocessing.entities",
-    "GeneratedRow": "ftool_runtime.decoding.results",
-    "Generation": "ftool_runtime.decoding.results",
-    "GenerationBenchReport": "ftool_runtime.tools.generation_bench",
-    "GenerationConfig": "ftool_runtime.decoding.config",
-    "GenerationGolden": "ftool_runtime.bundle.generation_golden",
-    "LabelScore": "ftool_runtime.models.classification",
-    "LongGeneration": "ftool_runtime.decoding.results",
-    "Manifest": "ftool_runtime.bundle.manifest",
-    "Reader": "ftool_runtime.models.reader",
-    "Score": "ftool_runtime.models.classification",
-    "Seq2SeqGenerator": "ftool_runtime.models.seq2seq_generator",
-    "TextClassifier": "ftool_runtime.models.classifier",
-    "TextGenerator": "ftool_runtime.models.text_generator",
-    "TextStream": "ftool_runtime.decoding.stream",
-    "TokenTagger": "ftool_runtime.models.tagger",
-    "VerifyReport": "ftool_runtime.bundle.verify",
-    "bench": "ftool_runtime.tools.bench",
-    "load": "ftool_runtime.loading",
-    "verify": "ftool_runtime.bundle.verify",
+    "ftool_runtime.bundle.generation_golden": ("GenerationGolden",),
+    "ftool_runtime.bundle.manifest": ("Manifest",),
+    "ftool_runtime.bundle.verify": ("VerifyReport", "verify"),
+    "ftool_runtime.decoding.config": ("GenerationConfig",),
+    "ftool_runtime.decoding.results": ("GeneratedRow", "Generation", "LongGeneration"),
+    "ftool_runtime.decoding.stream": ("TextStream",),
+    "ftool_runtime.loading": ("load",),
+    "ftool_runtime.models.base": ("Model",),
+    "ftool_runtime.models.chat_session": ("ChatSession",),
+    "ftool_runtime.models.classifier": ("TextClassifier",),
+    "ftool_runtime.models.embedder": ("Embedder", "Embedding"),
+    "ftool_runtime.models.reader": ("Answer", "Candidate", "Reader"),
+    "ftool_runtime.models.regressor": ("TextRegressor",),
+    "ftool_runtime.models.seq2seq_generator": ("Seq2SeqGenerator",),
+    "ftool_runtime.models.tagger": ("Entities", "TokenTagger"),
+    "ftool_runtime.models.text_generator": ("TextGenerator",),
+    "ftool_runtime.postprocessing.entities": ("Entity",),
+    "ftool_runtime.postprocessing.labels": ("Classification", "LabelScore", "Score"),
+    "ftool_runtime.tools.bench": ("BenchReport", "bench"),
+    "ftool_runtime.tools.generation_bench": ("GenerationBenchReport",),
 }
+_MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
+_ERRORS = (
+    BundleError,
+    ClosedError,
+    DeviceError,
+    FtoolError,
+    InputError,
+    OtherProcessError,
+    RuntimeMissingError,
+)
+
+__all__ = sorted([*_MODULE_OF, *(error.__name__ for error in _ERRORS), "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_LATER[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

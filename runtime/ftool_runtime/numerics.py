@@ -1,11 +1,14 @@
-"""Softmax and its logarithm of one row of scores."""
-
-from typing import Any
+"""Softmax, its logarithm and the sigmoid, none of which overflows."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.floating[Any]]
+
+def softmax(scores: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
+    """The softmax along `axis`, float64; the slices along it do not depend on each other."""
+    values = np.asarray(scores, np.float64)
+    exponentials = np.exp(values - values.max(axis=axis, keepdims=True))
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)  # type: ignore[no-any-return]
 
 
 def log_softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -15,7 +18,9 @@ def log_softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return shifted - np.log(total).astype(np.float32)  # type: ignore[no-any-return]
 
 
-def softmax(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The softmax over the last axis, float64."""
-    exponentials = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+def sigmoid(scores: ArrayLike) -> NDArray[np.float64]:
+    """The logistic function of each score, float64."""
+    values = np.asarray(scores, np.float64)
+    small = np.exp(-np.abs(values))  # of a negative number, which can't overflow
+    result: NDArray[np.float64] = np.where(values >= 0, 1.0, small) / (1.0 + small)
+    return result

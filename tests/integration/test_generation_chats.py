@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
-from ftool_runtime.chat.tokens import ChatTokens
+from ftool_runtime.chat.tokens import ChatFiles, ChatTokens
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.text.generation_tokens import TextTokens
 
@@ -73,7 +73,8 @@ def both(folder: Path, template: str, metaspace: bool) -> tuple[Any, ChatTokens]
         generation=GenerationContract(family="decoder"),
         files={path.name: file_record(path) for path in folder.iterdir()},
     )
-    return fast, ChatTokens(folder, manifest, GenerationConfig(), TextTokens(folder / "tokenizer.json"))
+    files = ChatFiles.read(folder, manifest)
+    return fast, ChatTokens(files, GenerationConfig(), TextTokens(folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module", params=[(CHATML, False), (CHATML, True), (LLAMA, False), (LLAMA, True)])

@@ -22,7 +22,7 @@ from ftool_export.generator_quantization import capture_generator
 from ftool_export.passes import PassSettings
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
-from ftool_runtime.session.decoder.prefix_cache import Memory
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 
 VOCABULARY, POSITIONS, END = 200, 96, 2
 IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": END}
@@ -193,12 +193,12 @@ def test_a_conversations_caches_go_on_where_they_were(pair: Any) -> None:
         pytest.skip("encoder-decoders hold no conversations")
     engine = model._engine
     config = model.generation_config.changed(max_new_tokens=10)
-    memory = Memory(engine.held.get().decoders)
+    cache = PrefixCache(engine.held.get().decoders)
     history: list[int] = []
     for turn in ([5, 6, 7], [30, 31, 32, 33], [50, 51], [9]):
         prompt = [*history, *turn]
         row = engine.new_row(prompt, config, None)
-        for _ in engine.grow_on(memory, prompt, row):
+        for _ in engine.grow_on(cache, prompt, row):
             pass
         assert row.answer == list(model.generate([prompt], config)[0].ids)
         history = [*prompt, *row.answer] if turn != [30, 31, 32, 33] else history

@@ -114,7 +114,7 @@ def _evidence(source: SourceGraph, candidate: Candidate, latency_ms: float) -> d
     }
 
 
-def _latency_ms(model: EncoderModel, inputs: Sequence[Any]) -> float:
+def _latency_ms(model: EncoderModel[Any, Any], inputs: Sequence[Any]) -> float:
     """The median time of an answer, tokenising included, once everything is warm."""
     times = []
     for _ in range(_TIMED_ROUNDS):

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from ftool_export.capture.decoder_structure import CacheSize, Survey, survey
 from ftool_export.capture.encoder import BATCH, OUTPUT, Attention, export_graph
 from ftool_export.capture.generator_networks import (
+    ConcatenatedCacheDecoder,
     InPlaceCrossDecoder,
-    InPlaceDecoder,
     JoinedCrossDecoder,
-    JoinedDecoder,
     SourceEncoder,
+    StaticCacheDecoder,
 )
 from ftool_export.capture.rotary import rotary_at_the_source
 from ftool_export.capture.simplified_modules import simplified
@@ -109,7 +109,7 @@ def _capture_decoder(model: Any, found: Survey, *, fused: bool) -> CapturedGraph
         signature.add_caches("cross", found.cross, _SOURCE, "source_length")
         network = (InPlaceCrossDecoder if fused else JoinedCrossDecoder)(model, layers)
     else:
-        network = (InPlaceDecoder if fused else JoinedDecoder)(model, layers)
+        network = (StaticCacheDecoder if fused else ConcatenatedCacheDecoder)(model, layers)
     operators = {"GroupQueryAttention": layers, "MultiHeadAttention": len(found.cross)} if fused else {}
     return signature.export(network, [OUTPUT, *cache_names("present", layers)], operators)
 

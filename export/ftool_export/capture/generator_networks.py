@@ -50,7 +50,7 @@ class SourceEncoder(nn.Module):
         return _flat([cross.recorded[layer] for layer in range(self.layers)])
 
 
-class InPlaceDecoder(nn.Module):
+class StaticCacheDecoder(nn.Module):
     """A decoder without an encoder, over buffers."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
@@ -110,7 +110,7 @@ class InPlaceCrossDecoder(nn.Module):
         return logits, *_flat([step.present[layer] for layer in range(self.layers)])
 
 
-class JoinedDecoder(nn.Module):
+class ConcatenatedCacheDecoder(nn.Module):
     """A decoder without an encoder that attends in its own way, over caches that grow by joining."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:

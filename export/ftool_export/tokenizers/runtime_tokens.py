@@ -11,7 +11,7 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
-from ftool_runtime.chat.tokens import ChatTokens
+from ftool_runtime.chat.tokens import ChatFiles, ChatTokens
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.text.generation_tokens import TextTokens
 
@@ -78,4 +78,6 @@ def _make(loaded: LoadedGenerator, language: str | None) -> RuntimeTokens:
             files=file_records(folder),
             generation=GenerationContract(family=loaded.family),
         )
-        return RuntimeTokens(language, texts, ChatTokens(folder, manifest, GenerationConfig(), texts))
+        return RuntimeTokens(
+            language, texts, ChatTokens(ChatFiles.read(folder, manifest), GenerationConfig(), texts)
+        )

@@ -4,14 +4,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE, TOKENIZER_FILE, path_inside
+from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE, path_inside
 from ftool_runtime.chat.template import ChatTemplate
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.text.encode import read_tokenizer, text_problem
+from ftool_runtime.text.encode import text_problem
 from ftool_runtime.text.generation_tokens import TextTokens
 
 TOKENIZER_CONFIG_FILE: Final = "tokenizer_config.json"
@@ -22,28 +22,53 @@ _PRIVATE: Final = range(0xE000, 0xF8FF)  # characters that Unicode gives no mean
 Message = Mapping[str, Any]
 
 
+class ChatFiles(NamedTuple):
+    """The content of a bundle's files for chats, as they were when it was loaded.
+
+    Attributes:
+        folder: the bundle, for errors.
+        template: its chat_template.jinja; None without one.
+        tokenizer_config: its tokenizer_config.json; None without one.
+    """
+
+    folder: Path
+    template: bytes | None
+    tokenizer_config: bytes | None
+
+    @classmethod
+    def read(cls, folder: Path, manifest: Manifest) -> Self:
+        """Read the files of the bundle in `folder`. Raises BundleError if one can't be read."""
+        names = (CHAT_TEMPLATE_FILE, TOKENIZER_CONFIG_FILE)
+        return cls(folder, *(_read(folder, name) if name in manifest.files else None for name in names))
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of tokenizer_config.json. Raises BundleError if it is damaged."""
+        if self.tokenizer_config is None:
+            return {}
+        try:
+            settings = json.loads(self.tokenizer_config)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{self.folder / TOKENIZER_CONFIG_FILE} is not valid JSON: {error}") from error
+        return settings if isinstance(settings, dict) else {}
+
+
 class ChatTokens:
     """Conversations as the model was trained to read them. Safe to use from several threads at once."""
 
-    def __init__(
-        self, folder: Path, manifest: Manifest, config: GenerationConfig, tokens: TextTokens
-    ) -> None:
-        """Read the template of the bundle in `folder`.
+    def __init__(self, files: ChatFiles, config: GenerationConfig, tokens: TextTokens) -> None:
+        """Compile the template.
 
-        Raises InputError where it has none, as a model that was not trained on chats; BundleError where it is damaged;
+        Raises InputError if there is none, as the model was not trained on chats; BundleError if it is damaged;
         RuntimeMissingError without jinja2.
         """
-        settings = _tokenizer_settings(folder, manifest)
-        if CHAT_TEMPLATE_FILE in manifest.files:
-            source: Any = _read(path_inside(folder, CHAT_TEMPLATE_FILE))
-        else:
-            source = settings.get("chat_template")
+        settings = files.settings()
+        source = settings.get("chat_template") if files.template is None else _text(files)
         if not isinstance(source, str):
             raise InputError(
-                f"{folder} has no chat template: its model continues prompts, and answers in no chat"
+                f"{files.folder} has no chat template: its model continues prompts and was not trained on chats"
             )
         self._template = ChatTemplate(source, _special_tokens(settings, config, tokens))
-        self._obeying = read_tokenizer(path_inside(folder, TOKENIZER_FILE))
+        self._obeying = tokens.obeying_special_tokens()
         self._tokens = tokens
         self._ids = {content: number for number, content in tokens.special.items()}
         longest_first = sorted(self._ids, key=len, reverse=True)
@@ -52,8 +77,8 @@ class ChatTokens:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The token ids of a conversation, up to where the answer begins.
 
-        Raises InputError for messages that are none, blank or not Unicode, or that the template refuses; BundleError
-        where the template fails.
+        Raises InputError for messages that are malformed, blank or not Unicode, or that the template refuses;
+        BundleError if the template fails.
         """
         check_messages(messages)
         ids = self._encoded(messages)
@@ -150,21 +175,19 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     return [_mapped(inner, change) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _tokenizer_settings(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    if TOKENIZER_CONFIG_FILE not in manifest.files:
-        return {}
-    path = path_inside(folder, TOKENIZER_CONFIG_FILE)
+def _text(files: ChatFiles) -> str:
+    assert files.template is not None
     try:
-        settings = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is not valid JSON: {error}") from error
-    return settings if isinstance(settings, dict) else {}
+        return files.template.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"can't read {files.folder / CHAT_TEMPLATE_FILE}: {error}") from error
 
 
-def _read(path: Path) -> str:
+def _read(folder: Path, name: str) -> bytes:
+    path = path_inside(folder, name)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise BundleError(f"can't read {path}: {error}") from error
 
 

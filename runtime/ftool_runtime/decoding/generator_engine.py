@@ -30,15 +30,15 @@ from ftool_runtime.session.decoder.cross_cache import SourceEncoder
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
 from ftool_runtime.session.decoder.graph import DecoderGraph
 from ftool_runtime.session.decoder.pool import DecoderPool
-from ftool_runtime.session.decoder.prefix_cache import Memory
-from ftool_runtime.session.fork_guard import OneProcess
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache
+from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import SessionSettings
 from ftool_runtime.text.generation_tokens import TextTokens
 
 logger = logging.getLogger(__name__)
 
 # What one run may hold: rows, beams included, since a step's time grows with them from about here on; and tokens of
-# prompts, padding included, since their activations take memory.
+# prompts, padding included, since their activations take cache.
 ROWS_OF_A_RUN: Final = 16
 TOKENS_OF_A_RUN: Final = 4096
 
@@ -67,7 +67,7 @@ class GeneratorEngine:
         self.device = "cpu"
         self.tokens = TextTokens(path_inside(folder, TOKENIZER_FILE))
         self.config = _config(folder, manifest)
-        self.held = OneProcess(self._open(folder))
+        self.held = ForkGuard(self._open(folder))
 
     def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
         """The bundle's config, or the one given, with the bundle's special tokens where it names none.
@@ -131,13 +131,13 @@ class GeneratorEngine:
         """Let the answer to one source or prompt grow, a token a step; its buffers are free when this ends."""
         return self._grow(self.held.get(), tokens, config, row)
 
-    def grow_on(self, memory: Memory, tokens: Sequence[int], row: Row) -> Steps:
+    def grow_on(self, cache: PrefixCache, tokens: Sequence[int], row: Row) -> Steps:
         """Likewise for a conversation, of which `memory` has read the beginning."""
         self.held.get()
         try:
-            yield from search(memory.decoder, memory.read(tokens), [row])
+            yield from search(cache.decoder, cache.read(tokens), [row])
         finally:
-            memory.note(row.answer)
+            cache.note(row.answer)
 
     def _grow(self, graphs: Graphs, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
         with graphs.decoders.borrow() as decoder:

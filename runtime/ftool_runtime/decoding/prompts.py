@@ -1,16 +1,10 @@
-"""Sources and prompts as token ids, within what the model holds."""
+"""Cut sources and prompts, as token ids, to the length that the model holds."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ftool_runtime.errors import InputError
-
-
-class Prompt(NamedTuple):
-    """One source or prompt: its token ids, and whether part of the text was cut off."""
-
-    ids: list[int]
-    truncated: bool = False
+from ftool_runtime.text.encode import Tokens
 
 
 def fit(
@@ -22,7 +16,7 @@ def fit(
     refuse: bool,
     row: int,
     what: str,
-) -> Prompt:
+) -> Tokens:
     """Cut `ids` to `limit` tokens, or refuse what is longer.
 
     Args:
@@ -35,7 +29,7 @@ def fit(
         what: what the text is called there, such as "source".
     """
     if limit is None or len(ids) <= limit:
-        return Prompt(ids)
+        return Tokens(ids)
     if refuse:
         raise InputError(
             f"text {row} is a {what} of {len(ids)} tokens, and the model takes {limit} here; shorten it, "
@@ -50,4 +44,4 @@ def fit(
         raise InputError(
             f"text {row}: {limit} tokens leave no room for a {what} beside the special tokens", row=row
         )
-    return Prompt([*begin, *(body[-room:] if side == "left" else body[:room]), *end], truncated=True)
+    return Tokens([*begin, *(body[-room:] if side == "left" else body[:room]), *end], truncated=True)

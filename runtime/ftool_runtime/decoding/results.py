@@ -1,6 +1,6 @@
-"""What generation gives: answers as token ids, and as text."""
+"""Answers of generation, as token ids and as text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +37,7 @@ class Generation:
         prompt_tokens: how many tokens the source or prompt had.
         truncated: the source or prompt was longer than the model takes, and part of it was not read.
         score: beam search: the answer's score; else None.
+        input: the text that was answered, as it was given; None for chats, and if no model's call made the answer.
         others: the further answers that `num_return_sequences` asked for, best first.
     """
 
@@ -47,11 +48,12 @@ class Generation:
     truncated: bool = False
     score: float | None = None
     others: tuple["Generation", ...] = ()
+    input: str | None = field(default=None, compare=False, repr=False)
 
-    def to_json(self, text: str) -> dict[str, Any]:
-        """The answer to `text` as `predict` prints it: JSON values."""
+    def to_json(self, text: str | None = None) -> dict[str, Any]:
+        """The answer as `predict` prints it, JSON values; `text` stands in for `input`."""
         values: dict[str, Any] = {
-            "text": text,
+            "text": self.input if text is None else text,
             "answer": self.text,
             "finish_reason": self.finish_reason,
             "prompt_tokens": self.prompt_tokens,
@@ -73,18 +75,21 @@ class LongGeneration:
         text: the pieces' answers, in order, joined.
         parts: each piece's answer.
         sources: the pieces.
+        input: the text that was answered, as it was given.
     """
 
     text: str
     parts: tuple[Generation, ...]
     sources: tuple[str, ...]
+    input: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def prompt_tokens(self) -> int:
         """Tokens of all pieces."""
         return sum(part.prompt_tokens for part in self.parts)
 
-    def to_json(self, text: str) -> dict[str, Any]:
-        """The answer to `text`: JSON values."""
+    def to_json(self, text: str | None = None) -> dict[str, Any]:
+        """The answer as JSON values; `text` stands in for `input`."""
+        text = self.input if text is None else text
         parts = [part.to_json(source) for part, source in zip(self.parts, self.sources, strict=True)]
         return {"text": text, "answer": self.text, "parts": parts}

@@ -1,50 +1,66 @@
-"""A conversation that goes on: its caches stay between turns."""
+"""`ChatSession`: a conversation whose caches stay between turns."""
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from ftool_runtime.chat.tokens import Message
 from ftool_runtime.decoding.results import Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.errors import ClosedError, InputError
-from ftool_runtime.session.decoder.prefix_cache import Memory
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 
-if TYPE_CHECKING:
-    from ftool_runtime.models.text_generator import TextGenerator
+
+class ChatModel(Protocol):
+    """The model side of a session: answers to whole conversations, of which a cache has read the beginning."""
+
+    def prefix_cache(self, system: str | None) -> PrefixCache | None:
+        """A cache for a new session; None if the model has to read every turn from the start."""
+
+    def answer_chat(
+        self, messages: list[Message], cache: PrefixCache | None, options: dict[str, Any]
+    ) -> Generation:
+        """Answer a conversation."""
+
+    def stream_answer(
+        self,
+        messages: list[Message],
+        cache: PrefixCache | None,
+        options: dict[str, Any],
+        ended: Callable[[Generation, bool], None],
+    ) -> TextStream:
+        """Answer it piece by piece; `ended` is told the answer, and whether it was read to its end."""
 
 
 class ChatSession:
-    """A conversation with a model. What it says is what `chat` says to the same messages.
+    """A conversation with a model. Its answers are those of `chat` to the same messages.
 
-    Every turn is rendered and tokenised as a whole; what the model has read of it already is not read again. One turn
+    Every turn is rendered and tokenised as a whole; tokens that the model has read already are not run again. One turn
     at a time. A context manager; `close` frees its buffers.
     """
 
-    def __init__(
-        self, model: "TextGenerator", system: str | None, make_memory: Callable[[], Memory | None]
-    ) -> None:
-        """Begin a conversation, perhaps with what the system says; `make_memory` gives None where caches can't stay."""
+    def __init__(self, model: ChatModel, system: str | None) -> None:
+        """Begin a conversation, with a system message if there is one."""
         self._model = model
+        self._system = system
         self._messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
-        self._make_memory = make_memory
-        self._memory: Memory | None = None
+        self._cache: PrefixCache | None = None
         self._begun = self._closed = False
         self._busy = threading.Lock()
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What was said so far, in order: a copy."""
+        """The conversation so far, in order: a copy."""
         return [dict(message) for message in self._messages]
 
     def say(self, text: str, **options: Any) -> Generation:
-        """Say something and get the answer; both become part of the conversation, or neither where this raises.
+        """Say something and get the answer; both become part of the conversation, or neither if this raises.
 
         Options and errors are those of `TextGenerator.chat`. Raises InputError in the middle of another answer.
         """
         said = self._begin_turn(text)
         try:
-            answer = self._model._chat(said, self._recall(), options)
+            answer = self._model.answer_chat(said, self._recall(), options)
             self._messages = [*said, {"role": "assistant", "content": answer.text}]
         finally:
             self._end_turn()
@@ -53,8 +69,8 @@ class ChatSession:
     def stream(self, text: str, **options: Any) -> TextStream:
         """Say something and read the answer piece by piece.
 
-        Both become part of the conversation when the answer has ended, cancelled or not; of a stream that is closed or
-        dropped before, nothing does. Errors are those of `say`.
+        Both become part of the conversation when the answer has ended, cancelled or not. A stream that is closed or
+        dropped before its end leaves the conversation as it was. Errors are those of `say`.
         """
         said = self._begin_turn(text)
 
@@ -64,7 +80,7 @@ class ChatSession:
             self._end_turn()
 
         try:
-            return self._model._stream_chat(said, self._recall(), options, ended)
+            return self._model.stream_answer(said, self._recall(), options, ended)
         except BaseException:
             self._end_turn()
             raise
@@ -82,7 +98,7 @@ class ChatSession:
         self.close()
 
     def _begin_turn(self, text: str) -> list[Message]:
-        """The messages of the next turn; until `_end_turn` there is no other."""
+        """The messages of the next turn, which holds the session until `_end_turn`."""
         if self._closed:
             raise ClosedError("this chat session was closed; begin another one")
         if not self._busy.acquire(blocking=False):
@@ -90,13 +106,13 @@ class ChatSession:
         return [*self._messages, {"role": "user", "content": text}]
 
     def _end_turn(self) -> None:
-        if self._closed and self._memory is not None:
-            self._memory.give_back()
-            self._memory = None
+        if self._closed and self._cache is not None:
+            self._cache.give_back()
+            self._cache = None
         self._busy.release()
 
-    def _recall(self) -> Memory | None:
+    def _recall(self) -> PrefixCache | None:
         if not self._begun:
-            self._memory = self._make_memory()
+            self._cache = self._model.prefix_cache(self._system)
             self._begun = True
-        return self._memory
+        return self._cache

@@ -1,7 +1,7 @@
-"""What the models that generate text have in common: calls on texts and on token ids."""
+"""`Generator`: models that generate text, called on texts or on token ids."""
 
 import operator
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,48 +10,44 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.bundle.info import describe
 from ftool_runtime.bundle.integrity import check_sizes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, TOKENIZER_FILE
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.detokenize import GrowingText, answer_text, ending_at_special, follower, stoppers
 from ftool_runtime.decoding.generator_engine import GeneratorEngine
-from ftool_runtime.decoding.prompts import Prompt
 from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.models.inputs import cut, listed
-from ftool_runtime.session.decoder.prefix_cache import Memory
+from ftool_runtime.models.base import Model, listed
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 from ftool_runtime.session.onnx_session import SessionSettings
+from ftool_runtime.text.encode import Tokens
 
 Overflow = Literal["refuse", "cut"]
 
 
-class Reader(NamedTuple):
-    """How one call reads texts and answers them.
+class InputReader(NamedTuple):
+    """The settled options of one call.
 
     Attributes:
-        read: the token ids of a text at a position of the call; raises InputError.
+        read: the tokens of a text at a position of the call; raises InputError.
         config: how to answer.
     """
 
-    read: Callable[[str, int], Prompt]
+    read: Callable[[str, int], Tokens]
     config: GenerationConfig
 
 
-class Generator(ABC):
-    """A loaded model that generates text. Several threads may use it at once.
-
-    `ftool_runtime.load` makes one. It is a context manager; `close` lets go of the graphs, threads and buffers.
-    """
+class Generator(Model[str, Generation]):
+    """A loaded model that generates text. Several threads may use it at once."""
 
     family: ClassVar[str]
     default_overflow: ClassVar[Overflow]
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`. Raises as `ftool_runtime.load`."""
+        """Load the bundle in `folder`, whose manifest has been read. Raises as `ftool_runtime.load`."""
         if manifest.generation is None or manifest.generation.family != cls.family:
             raise BundleError(f"{folder}: a {manifest.task} bundle must hold the family {cls.family!r}")
         needed = (DECODER_FILE, ENCODER_FILE) if cls.family == "encoder-decoder" else (DECODER_FILE,)
@@ -60,7 +56,7 @@ class Generator(ABC):
 
     def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
         """Wrap the engine of the bundle in `folder`."""
-        self._folder = folder
+        super().__init__(folder, engine)
         self._engine = engine
 
     @property
@@ -114,10 +110,10 @@ class Generator(ABC):
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
-        if isinstance(texts, str):
-            return self._answer([texts], 0, config, overflow, options)[0]
-        return self._answer(listed(texts), 0, config, overflow, options)
+        settled = self._settle(config=config, overflow=overflow, **options)
+        return self._one(texts, settled) if isinstance(texts, str) else self._many(texts, settled)
 
+    @overload  # type: ignore[override]  # one string, which the base class refuses, is answered piece by piece
     def stream(
         self,
         text: str,
@@ -125,42 +121,36 @@ class Generator(ABC):
         config: GenerationConfig | None = None,
         overflow: Overflow | None = None,
         **options: Any,
-    ) -> TextStream:
-        """Answer one text piece by piece, as the pieces are asked for. Arguments and errors are a call's.
+    ) -> TextStream: ...
 
-        Raises InputError for num_beams and num_return_sequences above 1 besides: beams may still change what was read.
+    @overload
+    def stream(
+        self, text: Iterable[str], *, batch_size: int = 64, **options: Any
+    ) -> Iterator[Generation]: ...
+
+    def stream(
+        self, text: str | Iterable[str], *, batch_size: int = 64, **options: Any
+    ) -> TextStream | Iterator[Generation]:
+        """Answer one text piece by piece, as the pieces are asked for; or any number of texts, answer by answer.
+
+        Args:
+            text: a string, or strings, which are taken only as answers are asked for.
+            batch_size: of many texts, how many are in cache at most.
+            options: `config`, `overflow` and the others of a call.
+
+        Raises as a call; rows count from the start of the stream. Of one text num_beams and num_return_sequences above
+        1 are refused too: beams may still change what was read.
         """
-        reader = self._settle(config, overflow, options)
-        return self._stream(reader.read(text, 0), reader.config)
-
-    def predict_iter(
-        self, texts: Iterable[str], *, batch_size: int = 64, **options: Any
-    ) -> Iterator[Generation]:
-        """Answer a stream of texts, in order, with at most `batch_size` of them in memory.
-
-        Options are those of a call, and a wrong one is refused at once; a text's `row` counts from the stream's start.
-        """
-        batches = self.predict_batches(cut(texts, batch_size), **options)
-        return (answer for answers in batches for answer in answers)
-
-    def predict_batches(
-        self,
-        batches: Iterable[Sequence[str]],
-        *,
-        config: GenerationConfig | None = None,
-        overflow: Overflow | None = None,
-        **options: Any,
-    ) -> Iterator[list[Generation]]:
-        """Answer a stream of lists of texts, as long as the caller makes them. Raises as `predict_iter`."""
-        self._settle(config, overflow, options)  # refuses what is wrong at once
-        return self._batches(batches, config, overflow, options)
+        if not isinstance(text, str):
+            return super().stream(text, batch_size=batch_size, **options)
+        settled = self._settle(**options)
+        return self._text_stream(text, settled.read(text, 0), settled.config)
 
     def tokenize(
         self, texts: Sequence[str], *, overflow: Overflow | None = None, **options: Any
     ) -> list[list[int]]:
-        """The token ids of sources or prompts, as a call makes them. Raises InputError as a call."""
-        reader = self._settle(None, overflow, options)
-        return [reader.read(text, row).ids for row, text in enumerate(texts)]
+        """The token ids of sources or prompts, as `encode` gives them. Raises InputError as a call."""
+        return [row.ids for [row] in self.encode(texts, overflow=overflow, **options)]
 
     def generate(
         self,
@@ -183,7 +173,7 @@ class Generator(ABC):
 
         Raises as a call.
         """
-        chosen = self._settle(config, None, options).config
+        chosen = self._settle(config=config, **options).config
         stopped = stoppers(self._engine.tokens, chosen.stop_strings, chosen.num_beams)
         return self._engine.generate(rows, chosen, stopped=stopped, keep_logits=keep_logits)
 
@@ -197,13 +187,13 @@ class Generator(ABC):
 
         Raises InputError where a row and its answer are longer than the model holds; as a call too.
         """
-        return self._engine.score(rows, answers, self._settle(None, None, options).config)
+        return self._engine.score(rows, answers, self._settle(**options).config)
 
     def time_tokens(self, row: Sequence[int], **options: Any) -> list[float]:
         """Seconds from the call to each token of the answer to `row`, token ids. Options and errors are a call's."""
         import time
 
-        config = self._settle(None, None, options).config
+        config = self._settle(**options).config
         started = time.perf_counter()
         made = self._engine.new_row(row, config, None)
         return [time.perf_counter() - started for _ in self._engine.grow(row, config, made)]
@@ -215,62 +205,55 @@ class Generator(ABC):
         """
         return self._engine.tokens.decode(_whole_numbers(ids)).strip()
 
-    def info(self) -> dict[str, Any]:
-        """What was loaded and how it runs: JSON values, for people and logs."""
-        return describe(self._folder, self._engine)
+    def outputs(self, inputs: Iterable[str]) -> list[NDArray[np.float32]]:
+        """The logits of the first token of each answer, float32 (1, vocabulary), before any processing.
 
-    def close(self) -> None:
-        """Let go of the graphs, threads and buffers. Calls under way finish; later ones raise ClosedError."""
-        self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+        Raises as a call.
+        """
+        options = self._settle(num_beams=1, num_return_sequences=1, max_new_tokens=1)
+        rows = [options.read(text, row).ids for row, text in enumerate(listed(inputs))]
+        answers = self._engine.generate(rows, options.config, keep_logits=True)
+        return [answer.logits for answer in answers if answer.logits is not None]
 
     @abstractmethod
-    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
+    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
         """How a call with these options reads texts. Raises InputError for an option that is wrong."""
 
     def _settle(
-        self, config: GenerationConfig | None, overflow: Overflow | None, options: dict[str, Any]
-    ) -> Reader:
-        """Check a call's options before any text is read."""
+        self, *, config: GenerationConfig | None = None, overflow: Overflow | None = None, **options: Any
+    ) -> InputReader:
         if overflow not in (None, "refuse", "cut"):
             raise InputError(f'overflow must be "refuse" or "cut", got {overflow!r}')
-        reader = self._reader(self._engine.resolve(config), overflow or self.default_overflow, dict(options))
+        reader = self._reader(self._engine.resolve(config), overflow or self.default_overflow, options)
         return reader._replace(config=ending_at_special(reader.config, self._engine.tokens.special))
 
-    def _batches(
-        self,
-        batches: Iterable[Sequence[str]],
-        config: GenerationConfig | None,
-        overflow: Overflow | None,
-        options: dict[str, Any],
-    ) -> Iterator[list[Generation]]:
-        first_row = 0
-        for batch in batches:
-            yield self._answer(batch, first_row, config, overflow, options)
-            first_row += len(batch)
+    def _encode(self, given: str, row: int, options: InputReader) -> Tokens:
+        return options.read(given, row)
 
-    def _answer(
-        self,
-        texts: Sequence[str],
-        first_row: int,
-        config: GenerationConfig | None,
-        overflow: Overflow | None,
-        options: dict[str, Any],
-    ) -> list[Generation]:
-        reader = self._settle(config, overflow, options)
-        prompts = [reader.read(text, row) for row, text in enumerate(texts, first_row)]
-        return self._answer_prompts(prompts, reader.config, first_row)
+    def _rows(self, encoded: Tokens) -> list[Tokens]:
+        return [encoded]
 
-    def _stream(
+    def _run(
+        self, encoded: Sequence[Tokens], first_row: int, options: InputReader
+    ) -> list[list[GeneratedRow]]:
+        config = options.config
+        stopped = stoppers(self._engine.tokens, config.stop_strings, config.num_beams)
+        ids = [row.ids for row in encoded]
+        rows = self._engine.generate(ids, config, stopped=stopped, first_row=first_row)
+        count = config.num_return_sequences
+        return [rows[start : start + count] for start in range(0, len(rows), count)]
+
+    def _decode(
+        self, given: str | None, encoded: Tokens, outputs: Sequence[GeneratedRow], options: InputReader
+    ) -> Generation:
+        return self._generation(given, encoded, outputs, options.config)
+
+    def _text_stream(
         self,
-        prompt: Prompt,
+        given: str | None,
+        prompt: Tokens,
         config: GenerationConfig,
-        memory: Memory | None = None,
+        cache: PrefixCache | None = None,
         ended: Callable[[Generation, bool], None] | None = None,
     ) -> TextStream:
         if config.num_beams > 1:
@@ -286,28 +269,20 @@ class Generator(ABC):
         row = self._engine.new_row(prompt.ids, config, follower(text))
 
         def finish(answer: GeneratedRow, text: str) -> Generation:
-            return replace(self._generation(prompt, [answer], config), text=text)
+            return replace(self._generation(given, prompt, [answer], config), text=text)
 
-        if memory is None:
+        if cache is None:
             steps = self._engine.grow(prompt.ids, config, row)
         else:
-            steps = self._engine.grow_on(memory, prompt.ids, row)
+            steps = self._engine.grow_on(cache, prompt.ids, row)
         return TextStream(steps, row, text, finish, ended)
 
-    def _answer_prompts(
-        self, prompts: Sequence[Prompt], config: GenerationConfig, first_row: int = 0
-    ) -> list[Generation]:
-        stopped = stoppers(self._engine.tokens, config.stop_strings, config.num_beams)
-        ids = [prompt.ids for prompt in prompts]
-        rows = self._engine.generate(ids, config, stopped=stopped, first_row=first_row)
-        count = config.num_return_sequences
-        return [
-            self._generation(prompt, rows[place * count : (place + 1) * count], config)
-            for place, prompt in enumerate(prompts)
-        ]
-
     def _generation(
-        self, prompt: Prompt, rows: Sequence[GeneratedRow], config: GenerationConfig
+        self,
+        given: str | None,
+        prompt: Tokens,
+        rows: Sequence[GeneratedRow],
+        config: GenerationConfig,
     ) -> Generation:
         best, *others = rows
         return Generation(
@@ -317,7 +292,8 @@ class Generator(ABC):
             prompt_tokens=len(prompt.ids),
             truncated=prompt.truncated,
             score=best.score,
-            others=tuple(self._generation(prompt, [other], config) for other in others),
+            others=tuple(self._generation(given, prompt, [other], config) for other in others),
+            input=given,
         )
 
 

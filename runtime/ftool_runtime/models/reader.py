@@ -1,30 +1,28 @@
-"""Question answering: the stretch of a context that answers a question, or that there is none."""
+"""Question answering: the span of a context that answers a question, or that no span does."""
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, overload
+from typing import Any, ClassVar, overload
 
 from ftool_runtime.bundle.contracts import QuestionContract
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.models.encoder_model import EncoderModel
-from ftool_runtime.models.inputs import cut
+from ftool_runtime.models.base import listed
+from ftool_runtime.models.encoder_model import EncoderModel, Rows
 from ftool_runtime.postprocessing.spans import N_BEST, Span, Spans, find_spans
-from ftool_runtime.session.encoder_engine import Engine, Outputs
+from ftool_runtime.session.encoder_engine import EncoderEngine
+from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window, WindowEncoder
 
 Asked = Mapping[str, str]  # "question" and "context"
 
-_AT_ONCE = 128  # questions whose windows, with all their offsets, are in memory together
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stretch of the context, `context[start:end]`, and its probability; all None but that for "no answer"."""
+    """A span of the context, `context[start:end]`, and its probability; for "no answer" the rest is None."""
 
     text: str | None
     start: int | None
@@ -34,16 +32,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says of one question about one context.
+    """The answer to one question about one context.
 
     Attributes:
-        text: the answer as it stands in the context; None where the context does not answer the question.
-        start: its first character in the context as given; None where there is no answer.
-        end: the character past its last; likewise.
-        score: its probability among the best candidates; without an answer that of there being none.
+        text: the answer as it stands in the context; None if the context does not answer the question.
+        start: its first character in the context as given; None without an answer.
+        end: the character past its last; None without an answer.
+        score: its probability among the best candidates; without an answer the probability of "no answer".
         margin: how far the best candidate's logits lie above those of no answer; to compare the answers of several
-            contexts to one question. Minus infinity where no token of the context can be an answer.
+            contexts to one question. Minus infinity if no token of the context can be an answer.
         top: as many of the best candidates as `top_k` asked for, most probable first.
+        input: the question and its context; None if the answer was not made by a model's call.
     """
 
     text: str | None
@@ -52,15 +51,17 @@ class Answer:
     score: float
     margin: float
     top: tuple[Candidate, ...] = ()
+    input: Asked | None = field(default=None, compare=False, repr=False)
 
     @property
     def truncated(self) -> bool:
         """Never: windows hold all of a context."""
         return False
 
-    def to_json(self, given: Asked) -> dict[str, Any]:
-        """The answer to a question as `predict` prints it: JSON values."""
-        values: dict[str, Any] = {"question": given["question"], "answer": self.text}
+    def to_json(self, given: Asked | None = None) -> dict[str, Any]:
+        """The answer as `predict` prints it, JSON values; `given` stands in for `input`."""
+        given = self.input if given is None else given
+        values: dict[str, Any] = {"question": given and given["question"], "answer": self.text}
         values |= {"start": self.start, "end": self.end, "score": self.score}
         values["margin"] = self.margin if math.isfinite(self.margin) else None  # JSON knows no infinity
         values["truncated"] = self.truncated
@@ -72,20 +73,15 @@ class Answer:
         return values
 
 
-class _Question(NamedTuple):
-    """One question about one context."""
-
-    question: str
-    context: str
-
-
-class Reader(EncoderModel):
+class Reader(EncoderModel[Asked, Answer]):
     """A loaded reader. Call it on a question and a context, or on many; several threads may do so at once."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("question-answering",)
     per_token: ClassVar[bool] = True
+    at_once: ClassVar[int] = 128  # a question's windows, with all their offsets, take memory
     call_options: ClassVar[tuple[str, ...]] = ("top_k",)
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
         """Wrap the engine of the bundle in `folder`. Raises BundleError where it can't cut contexts into windows."""
         super().__init__(folder, engine)
         self._contract = _contract(engine.manifest)
@@ -110,7 +106,7 @@ class Reader(EncoderModel):
     ) -> Answer: ...
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # likewise a mapping
+    def __call__(  # type: ignore[overload-overlap]  # so is a mapping
         self, question: Asked, context: None = None, *, top_k: int | None = None
     ) -> Answer: ...
 
@@ -144,10 +140,14 @@ class Reader(EncoderModel):
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
-        _check_top_k(top_k)
-        questions, single = _questions(question, context)
-        answers = [answer for batch in self._stream(_chunks(questions), top_k) for answer in batch]
-        return answers[0] if single else answers
+        options = self._settle(top_k=top_k)
+        if context is not None:
+            question, single = _paired(question, context)
+        elif isinstance(question, str | bytes) or not isinstance(question, Iterable):
+            raise InputError("give a question and a context, or mappings of both")
+        else:
+            single = isinstance(question, Mapping)
+        return self._one(question, options) if single else self._many(question, options)
 
     def n_best(self, question: str, context: str, n: int = 5) -> tuple[Candidate, ...]:
         """The `n` best candidates, at most 20, most probable first; "no answer" is one where the model knows it.
@@ -160,42 +160,14 @@ class Reader(EncoderModel):
             )
         return self(question, context, top_k=n).top
 
-    def predict_iter(
-        self, inputs: Iterable[Asked], *, batch_size: int = 64, top_k: int | None = None
-    ) -> Iterator[Answer]:
-        """Answer a stream of mappings of "question" and "context", in order, with at most `batch_size` in memory.
-
-        They are taken from `inputs` only as answers are asked for. Raises as `__call__`, on the way; a question's
-        `row` counts from the start of the stream.
-        """
-        return itertools.chain.from_iterable(self.predict_batches(cut(inputs, batch_size), top_k=top_k))
-
-    def predict_batches(
-        self, batches: Iterable[Sequence[Asked]], *, top_k: int | None = None
-    ) -> Iterator[list[Answer]]:
-        """Answer a stream of lists of such mappings, as long as the caller makes them: the answers of each list.
-
-        Raises as `predict_iter`.
-        """
-        _check_top_k(top_k)
-        rows = itertools.count()
-        return self._stream(([_question(given, next(rows)) for given in batch] for batch in batches), top_k)
-
-    def outputs(self, inputs: Iterable[Asked]) -> Outputs:
-        """The graph's own output for every window of `inputs`, in order: float32 (tokens, 2) each.
-
-        Raises as `__call__`.
-        """
-        questions, _ = _questions(list(inputs), None)
-        return self._outputs([window for windows in self._cut(questions, 0) for window in windows])
-
     def spans(self, inputs: Iterable[Asked]) -> list[Spans]:
         """The best spans of each of `inputs` with their scores, before any threshold. Raises as `__call__`."""
-        questions, _ = _questions(list(inputs), None)
-        chunks, found, first_row = _chunks(questions), list[Spans](), 0
-        for chunk in chunks:
-            found += self._spans(chunk, first_row)
-            first_row += len(chunk)
+        questions, found = listed(inputs), list[Spans]()
+        for first in range(0, len(questions), self.at_once):
+            asked = questions[first : first + self.at_once]
+            encoded = [self._encode(given, row, None) for row, given in enumerate(asked, first)]
+            outputs = self._run(encoded, first, None)
+            found += [self._find(*one) for one in zip(asked, encoded, outputs, strict=True)]
         return found
 
     @property
@@ -203,36 +175,31 @@ class Reader(EncoderModel):
         """Tokens of a question at most, special ones left out: longer ones leave a context no room."""
         return self._windows.longest_question
 
-    def _stream(self, batches: Iterable[Sequence[_Question]], top_k: int | None) -> Iterator[list[Answer]]:
-        first_row = 0
-        for batch in batches:
-            yield self._answers(batch, first_row, top_k)
-            first_row += len(batch)
+    def _settle(self, *, top_k: int | None = None) -> int | None:
+        if top_k is not None and (
+            isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= N_BEST
+        ):
+            raise InputError(f"top_k must be a whole number from 1 to {N_BEST}, got {top_k!r}")
+        return top_k
 
-    def _answers(self, questions: Sequence[_Question], first_row: int, top_k: int | None) -> list[Answer]:
-        found = self._spans(questions, first_row)
-        return [
-            read_answer(given.context, spans, self.no_answer_threshold, top_k=top_k)
-            for given, spans in zip(questions, found, strict=True)
-        ]
+    def _encode(self, given: Asked, row: int, _: Any) -> list[Window]:
+        if not isinstance(given, Mapping) or not {"question", "context"} <= given.keys():
+            raise InputError(
+                f"input {row} must hold a question and a context, got {str(given)[:60]!r}", row=row
+            )
+        return self._windows.windows(given["context"], row, question=given["question"])
 
-    def _spans(self, questions: Sequence[_Question], first_row: int) -> list[Spans]:
-        cut_up = self._cut(questions, first_row)
-        logits = iter(self._outputs([window for windows in cut_up for window in windows]))
+    def _rows(self, encoded: list[Window]) -> list[Tokens]:
+        return [window.tokens for window in encoded]
+
+    def _decode(self, given: Asked, encoded: list[Window], outputs: Rows, options: int | None) -> Answer:
+        spans = self._find(given, encoded, outputs)
+        answer = read_answer(given["context"], spans, self.no_answer_threshold, top_k=options)
+        return replace(answer, input=given)
+
+    def _find(self, given: Asked, windows: Sequence[Window], logits: Rows) -> Spans:
         longest = self._contract.max_answer_length
-        return [
-            find_spans(given.context, windows, [next(logits) for _ in windows], max_answer_length=longest)
-            for given, windows in zip(questions, cut_up, strict=True)
-        ]
-
-    def _cut(self, questions: Sequence[_Question], first_row: int) -> list[list[Window]]:
-        return [
-            self._windows.windows(given.context, row, question=given.question)
-            for row, given in enumerate(questions, first_row)
-        ]
-
-    def _outputs(self, windows: Sequence[Window]) -> Outputs:
-        return self._engine.outputs([window.tokens for window in windows])
+        return find_spans(given["context"], windows, logits, max_answer_length=longest)
 
 
 def read_answer(context: str, spans: Spans, threshold: float | None, *, top_k: int | None = None) -> Answer:
@@ -262,21 +229,15 @@ def _candidate(context: str, span: Span, score: float) -> Candidate:
 
 def _contract(manifest: Manifest) -> QuestionContract:
     if manifest.questions is None:
-        raise BundleError("the manifest says nothing of questions; export the bundle again")
+        raise BundleError('the manifest has no "questions", which question-answering needs; export it again')
     return manifest.questions
 
 
-def _questions(question: Any, context: Any) -> tuple[list[_Question], bool]:
-    """What was asked, one of one or of many, and whether the caller wants one answer or a list."""
-    if context is None:
-        if isinstance(question, Mapping):
-            return [_question(question, 0)], True
-        if isinstance(question, str | bytes) or not isinstance(question, Iterable):
-            raise InputError("give a question and a context, or mappings of both")
-        return [_question(given, row) for row, given in enumerate(question)], False
-    questions, contexts = _listed(question, "questions"), _listed(context, "contexts")
+def _paired(question: Any, context: Any) -> tuple[Any, bool]:
+    """Questions and contexts as mappings of both, or as one; and whether it is one."""
     if isinstance(question, str) and isinstance(context, str):
-        return [_Question(question, context)], True
+        return {"question": question, "context": context}, True
+    questions, contexts = _listed(question, "questions"), _listed(context, "contexts")
     if isinstance(question, str):
         questions = questions * len(contexts)
     if isinstance(context, str):
@@ -285,13 +246,9 @@ def _questions(question: Any, context: Any) -> tuple[list[_Question], bool]:
         raise InputError(
             f"got {len(questions)} questions and {len(contexts)} contexts; give as many of both, or one of either"
         )
-    return [_Question(*pair) for pair in zip(questions, contexts, strict=True)], False
-
-
-def _question(given: Any, row: int) -> _Question:
-    if not isinstance(given, Mapping) or not {"question", "context"} <= given.keys():
-        raise InputError(f"input {row} must hold a question and a context, got {str(given)[:60]!r}", row=row)
-    return _Question(given["question"], given["context"])
+    return [
+        {"question": one, "context": other} for one, other in zip(questions, contexts, strict=True)
+    ], False
 
 
 def _listed(texts: Any, what: str) -> list[str]:
@@ -302,15 +259,3 @@ def _listed(texts: Any, what: str) -> list[str]:
             f"{what} must be a string, or strings in a list or the like, got {type(texts).__name__}"
         )
     return list(texts)
-
-
-def _chunks(questions: Sequence[_Question]) -> Iterator[Sequence[_Question]]:
-    for start in range(0, len(questions), _AT_ONCE):
-        yield questions[start : start + _AT_ONCE]
-
-
-def _check_top_k(top_k: int | None) -> None:
-    if top_k is None:
-        return
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= N_BEST:
-        raise InputError(f"top_k must be a whole number from 1 to {N_BEST}, got {top_k!r}")

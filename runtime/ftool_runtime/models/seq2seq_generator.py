@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Final
 
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.languages import Direction, direction
-from ftool_runtime.decoding.prompts import Prompt, fit
+from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.decoding.results import LongGeneration
 from ftool_runtime.errors import InputError
-from ftool_runtime.models.generator import Generator, Overflow, Reader
+from ftool_runtime.models.generator import Generator, InputReader, Overflow
+from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.long_texts import cut_long
 
 _LANGUAGES: Final = ("source_language", "target_language")
@@ -22,6 +23,7 @@ class Seq2SeqGenerator(Generator):
     raises InputError instead.
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ("summarization", "translation")
     family: ClassVar[str] = "encoder-decoder"
     default_overflow: ClassVar[Overflow] = "cut"
 
@@ -49,7 +51,7 @@ class Seq2SeqGenerator(Generator):
         budget = most if budget is None else budget
         if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= most:
             raise InputError(f"budget must be a whole number of tokens from 1 to {most}, got {budget!r}")
-        reader = self._settle(config, "refuse", options)
+        reader = self._settle(config=config, overflow="refuse", **options)
         self._engine.tokens.encode(text, 0)  # refuses what is no text
         prefix = self._direction(reader.config, options).prefix
         beside = self._engine.tokens.count(prefix)
@@ -63,21 +65,20 @@ class Seq2SeqGenerator(Generator):
             lambda piece: self._engine.tokens.count(prefix + piece),
             lambda piece, tokens: self._engine.tokens.beginning(piece, tokens - beside),
         )
-        prompts = [reader.read(piece, 0) for piece in pieces]
-        answers = self._answer_prompts(prompts, reader.config)
+        answers = self._answer(pieces, reader)
         joined = separator.join(answer.text for answer in answers if answer.text)
-        return LongGeneration(joined, tuple(answers), tuple(pieces))
+        return LongGeneration(joined, tuple(answers), tuple(pieces), text)
 
-    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
+    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
         chosen = self._direction(config, options)
         others = {name: value for name, value in options.items() if name not in _LANGUAGES}
         settled = config.changed(**chosen.changes).changed(**others)
-        return Reader(partial(self._source, chosen, overflow == "refuse"), settled)
+        return InputReader(partial(self._source, chosen, overflow == "refuse"), settled)
 
     def _direction(self, config: GenerationConfig, options: Mapping[str, Any]) -> Direction:
         return direction(self._engine.manifest, config, *(options.get(name) for name in _LANGUAGES))
 
-    def _source(self, chosen: Direction, refuse: bool, text: str, row: int) -> Prompt:
+    def _source(self, chosen: Direction, refuse: bool, text: str, row: int) -> Tokens:
         ids, added = self._engine.tokens.encode(text, row, prefix=chosen.prefix)
         ids = [
             chosen.exchanged.get(number, number) if flag else number

@@ -1,50 +1,62 @@
-"""Token classification: the entities of a text, or the tags of words that are given."""
+"""Token classification: the entities of a text, or the tags of given words."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.models.encoder_model import EncoderModel
-from ftool_runtime.models.inputs import cut, listed
+from ftool_runtime.models.encoder_model import EncoderModel, Rows
 from ftool_runtime.postprocessing.entities import (
     AGGREGATIONS,
     Aggregation,
     Entity,
-    TokenScores,
     find_entities,
     tags_of_words,
 )
 from ftool_runtime.postprocessing.window_stitching import stitched
-from ftool_runtime.session.encoder_engine import Engine, Outputs
+from ftool_runtime.session.encoder_engine import EncoderEngine
+from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window, WindowEncoder
 from ftool_runtime.text.words import Span, join_words
 
 
 class Entities(list[Entity]):
-    """The entities of one text, in order; none overlaps another."""
+    """The entities of one text, in order; they do not overlap.
+
+    Attributes:
+        input: the text, as it was given; None if the entities were not found by a model's call.
+    """
 
     truncated: ClassVar[bool] = False  # long texts are read in windows, to their end
 
-    def to_json(self, text: str) -> dict[str, Any]:
-        """The answer to `text` as `predict` prints it: JSON values."""
+    def __init__(self, entities: Iterable[Entity] = (), input: str | None = None) -> None:
+        """Hold `entities`, found in `input`."""
+        super().__init__(entities)
+        self.input = input
+
+    def to_json(self, text: str | None = None) -> dict[str, Any]:
+        """The answer as `predict` prints it, JSON values; `text` stands in for `input`."""
         entities = [entity.to_json() for entity in self]
-        return {"text": text, "entities": entities, "truncated": self.truncated}
+        return {
+            "text": self.input if text is None else text,
+            "entities": entities,
+            "truncated": self.truncated,
+        }
 
 
-class TokenTagger(EncoderModel):
+class TokenTagger(EncoderModel[str, Entities]):
     """A loaded tagger. Call it on one text or on many; several threads may do so at once.
 
     A text of any length is read whole, in windows that overlap.
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ("token-classification",)
     per_token: ClassVar[bool] = True
     call_options: ClassVar[tuple[str, ...]] = ("aggregation",)
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
         """Wrap the engine of the bundle in `folder`. Raises BundleError where the manifest lacks `entities`."""
         super().__init__(folder, engine)
         manifest = engine.manifest
@@ -83,34 +95,12 @@ class TokenTagger(EncoderModel):
             The entities of a string, each with its place; for strings a list of such lists in the same order.
 
         Raises:
-            InputError: a text is no string, blank or not Unicode (`row` tells which), or the aggregation is unknown.
+            InputError: a text is not a string, blank or not Unicode (`row` tells which), or the aggregation is unknown.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
-        chosen = self._chosen(aggregation)
-        if isinstance(texts, str):
-            return self._answers([texts], 0, chosen)[0]
-        return self._answers(listed(texts), 0, chosen)
-
-    def predict_iter(
-        self, texts: Iterable[str], *, batch_size: int = 64, aggregation: Aggregation | None = None
-    ) -> Iterator[Entities]:
-        """The entities of a stream of texts, in order, with at most `batch_size` of them in memory.
-
-        Texts are taken from `texts` only as answers are asked for. Raises InputError at once where an option is
-        wrong, and as `__call__` does on the way; a text's `row` counts from the start of the stream.
-        """
-        answers = self.predict_batches(cut(texts, batch_size), aggregation=aggregation)
-        return itertools.chain.from_iterable(answers)
-
-    def predict_batches(
-        self, batches: Iterable[Sequence[str]], *, aggregation: Aggregation | None = None
-    ) -> Iterator[list[Entities]]:
-        """The entities of a stream of lists of texts, as long as the caller makes them.
-
-        Raises as `predict_iter`; a text's `row` counts from the start of the stream.
-        """
-        return self._stream(batches, self._chosen(aggregation))
+        chosen = self._settle(aggregation=aggregation)
+        return self._one(texts, chosen) if isinstance(texts, str) else self._many(texts, chosen)
 
     def tags(self, sentences: Iterable[Sequence[str]]) -> list[list[str]]:
         """The tags of words that are cut already, in IOB2: one for each word of each sentence.
@@ -123,42 +113,35 @@ class TokenTagger(EncoderModel):
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[Span]]) -> list[list[str]]:
         """As `tags`, for texts whose words stand at `words`: the first character of each and the one past its last."""
-        found = self._scored(texts, 0, words)
+        encoded = [self._encode(text, row, None) for row, text in enumerate(texts)]
+        outputs = self._run(encoded, 0, None)
         return [
-            tags_of_words(places, find_entities(text, scores, self.labels, self._aggregation, places))
-            for (text, scores), places in zip(found, words, strict=True)
+            tags_of_words(places, self._entities(text, windows, found, self._aggregation, places))
+            for text, windows, found, places in zip(texts, encoded, outputs, words, strict=True)
         ]
 
-    def outputs(self, inputs: Iterable[str]) -> Outputs:
-        """The logits of every window of the texts, in order: float32 (tokens, labels) each. Raises as `__call__`."""
-        windows = self._cut(listed(inputs), 0)
-        return self._engine.outputs([window.tokens for one in windows for window in one])
-
-    def _chosen(self, aggregation: Aggregation | None) -> Aggregation:
+    def _settle(self, *, aggregation: Aggregation | None = None) -> Aggregation:
         return self._aggregation if aggregation is None else _checked(aggregation)
 
-    def _stream(self, batches: Iterable[Sequence[str]], aggregation: Aggregation) -> Iterator[list[Entities]]:
-        first_row = 0
-        for batch in batches:
-            yield self._answers(batch, first_row, aggregation)
-            first_row += len(batch)
+    def _encode(self, given: str, row: int, _: Any) -> list[Window]:
+        return self._windows.windows(given, row)
 
-    def _answers(self, texts: Sequence[str], first_row: int, aggregation: Aggregation) -> list[Entities]:
-        found = self._scored(texts, first_row, [None] * len(texts))
-        return [Entities(find_entities(text, scores, self.labels, aggregation)) for text, scores in found]
+    def _rows(self, encoded: list[Window]) -> list[Tokens]:
+        return [window.tokens for window in encoded]
 
-    def _scored(
-        self, texts: Sequence[str], first_row: int, words: Sequence[Sequence[Span] | None]
-    ) -> list[tuple[str, TokenScores]]:
-        windows = self._cut(texts, first_row)
-        rows = iter(self._engine.outputs([window.tokens for one in windows for window in one]))
-        return [
-            (text, stitched(text, one, [next(rows) for _ in one], self.labels, places))
-            for text, one, places in zip(texts, windows, words, strict=True)
-        ]
+    def _decode(self, given: str, encoded: list[Window], outputs: Rows, options: Aggregation) -> Entities:
+        return Entities(self._entities(given, encoded, outputs, options), given)
 
-    def _cut(self, texts: Sequence[str], first_row: int) -> list[list[Window]]:
-        return [self._windows.windows(text, row) for row, text in enumerate(texts, first_row)]
+    def _entities(
+        self,
+        text: str,
+        windows: Sequence[Window],
+        outputs: Rows,
+        aggregation: Aggregation,
+        places: Sequence[Span] | None = None,
+    ) -> list[Entity]:
+        scores = stitched(text, windows, outputs, self.labels, places)
+        return find_entities(text, scores, self.labels, aggregation, places)
 
 
 def _checked(aggregation: object) -> Aggregation:

@@ -1,20 +1,21 @@
-"""Decoders without an encoder: continuing prompts, and chats."""
+"""Text generation: decoders without an encoder, which continue prompts and answer in chats."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ftool_runtime.chat.tokens import ChatTokens, Message, check_messages
+from ftool_runtime.chat.tokens import ChatFiles, ChatTokens, Message, check_messages
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.generator_engine import GeneratorEngine
-from ftool_runtime.decoding.prompts import Prompt, fit
+from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.decoding.results import Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.chat_session import ChatSession
-from ftool_runtime.models.generator import Generator, Overflow, Reader
-from ftool_runtime.session.decoder.prefix_cache import Memory, Prefixes, common_beginning
+from ftool_runtime.models.generator import Generator, InputReader, Overflow
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache, SharedPrefixes, common_beginning
+from ftool_runtime.text.encode import Tokens
 
 
 class TextGenerator(Generator):
@@ -24,13 +25,15 @@ class TextGenerator(Generator):
     fit as were asked for, or half the context where they would take more.
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ("text-generation",)
     family: ClassVar[str] = "decoder"
     default_overflow: ClassVar[Overflow] = "refuse"
 
     def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
         """Wrap the engine of the bundle in `folder`."""
         super().__init__(folder, engine)
-        self._prefixes = Prefixes()
+        self._prefixes = SharedPrefixes()
+        self._chat_files = ChatFiles.read(folder, engine.manifest)
 
     def close(self) -> None:
         """Let go of the graph, threads and buffers. Calls under way finish; later ones raise ClosedError."""
@@ -59,7 +62,7 @@ class TextGenerator(Generator):
         RuntimeMissingError without jinja2; as a call too.
         """
         given = {"config": config, "overflow": overflow, **options}
-        return self._chat(messages, None, given)
+        return self.answer_chat(messages, None, given)
 
     def stream_chat(
         self,
@@ -70,7 +73,7 @@ class TextGenerator(Generator):
         **options: Any,
     ) -> TextStream:
         """Answer a conversation piece by piece; arguments as `chat`'s. Raises as `chat` and `stream`."""
-        return self._stream_chat(messages, None, {"config": config, "overflow": overflow, **options})
+        return self.stream_answer(messages, None, {"config": config, "overflow": overflow, **options})
 
     def session(self, system: str | None = None) -> ChatSession:
         """Begin a conversation whose caches stay between turns.
@@ -79,28 +82,46 @@ class TextGenerator(Generator):
         """
         if system is not None:
             check_messages([{"role": "system", "content": system}])
-        return ChatSession(self, system, partial(self._memory, system))
+        return ChatSession(self, system)
 
-    def _chat(
-        self, messages: Sequence[Message], memory: Memory | None, options: dict[str, Any]
+    def answer_chat(
+        self, messages: Sequence[Message], cache: PrefixCache | None, options: dict[str, Any]
     ) -> Generation:
-        prompt, config = self._chat_prompt(messages, **options)
-        if memory is None or config.num_beams > 1 or config.num_return_sequences > 1:
-            return self._answer_prompts([prompt], config)[0]
-        with self._stream(prompt, config, memory) as stream:
+        """Answer a conversation, of which `cache` may have read the beginning; `options` are those of `chat`."""
+        prompt, settled = self._chat_prompt(messages, **options)
+        config = settled.config
+        if cache is None or config.num_beams > 1 or config.num_return_sequences > 1:
+            given = messages[-1]["content"]
+            return self._decode(given, prompt, self._run([prompt], 0, settled)[0], settled)
+        with self._text_stream(messages[-1]["content"], prompt, config, cache) as stream:
             for _ in stream:
                 pass
         return stream.result
 
-    def _stream_chat(
+    def stream_answer(
         self,
         messages: Sequence[Message],
-        memory: Memory | None,
+        cache: PrefixCache | None,
         options: dict[str, Any],
         ended: Callable[[Generation, bool], None] | None = None,
     ) -> TextStream:
-        prompt, config = self._chat_prompt(messages, **options)
-        return self._stream(prompt, config, memory, ended)
+        """Answer as `answer_chat`, piece by piece; `ended` is told the answer, and whether it was read to its end."""
+        prompt, settled = self._chat_prompt(messages, **options)
+        return self._text_stream(messages[-1]["content"], prompt, settled.config, cache, ended)
+
+    def prefix_cache(self, system: str | None) -> PrefixCache | None:
+        """A cache for a new session; None if the part of a conversation gives other numbers when it is run by itself.
+
+        Sessions with the same `system` message begin with what was computed of it once.
+        """
+        if self._engine.manifest.precision.rows_share_scale:
+            return None
+        decoders = self._engine.held.get().decoders
+        shared = [] if system is None else self._shared_beginning(system)
+        cache = PrefixCache(decoders)
+        if shared:
+            cache.remember(shared, self._prefixes.of(shared, decoders))
+        return cache
 
     def _chat_prompt(
         self,
@@ -108,11 +129,11 @@ class TextGenerator(Generator):
         config: GenerationConfig | None = None,
         overflow: Overflow | None = None,
         **options: Any,
-    ) -> tuple[Prompt, GenerationConfig]:
-        settled = self._settle(config, overflow, options).config
+    ) -> tuple[Tokens, InputReader]:
+        settled = self._settle(config=config, overflow=overflow, **options)
         ids = self._chats.encode(messages)
         limit = self._engine.contract.max_length
-        room = self._room(settled) if overflow == "cut" else None
+        room = self._room(settled.config) if overflow == "cut" else None
         if room is None and limit is not None and len(ids) >= limit:
             several = sum(message["role"] == "user" for message in messages) > 1
             remedy = (
@@ -127,23 +148,11 @@ class TextGenerator(Generator):
         while room is not None and len(ids) > room:
             kept = _without_oldest_turn(kept, len(ids), room)
             ids = self._chats.encode(kept)
-        return Prompt(ids, truncated=len(kept) < len(messages)), settled
+        return Tokens(ids, truncated=len(kept) < len(messages)), settled
 
     @cached_property
     def _chats(self) -> ChatTokens:
-        engine = self._engine
-        return ChatTokens(self._folder, engine.manifest, engine.config, engine.tokens)
-
-    def _memory(self, system: str | None) -> Memory | None:
-        """Caches for a new session; None where a part of a conversation reads differently alone."""
-        if self._engine.manifest.precision.rows_share_scale:
-            return None
-        decoders = self._engine.held.get().decoders
-        shared = [] if system is None else self._shared_beginning(system)
-        memory = Memory(decoders)
-        if shared:
-            memory.remember(shared, self._prefixes.of(shared, decoders))
-        return memory
+        return ChatTokens(self._chat_files, self._engine.config, self._engine.tokens)
 
     def _shared_beginning(self, system: str) -> list[int]:
         """The tokens with which every conversation under `system` begins."""
@@ -155,13 +164,13 @@ class TextGenerator(Generator):
         shared = common_beginning(first, second)
         return shared if limit is None or len(shared) < limit else []
 
-    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> Reader:
+    def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
         settled = config.changed(**options)
-        # what leaves no room the engine refuses
+        # a prompt that leaves no room is refused by the engine
         room = self._room(settled) if overflow == "cut" else None
-        return Reader(partial(self._read, room), settled)
+        return InputReader(partial(self._read, room), settled)
 
-    def _read(self, room: int | None, text: str, row: int) -> Prompt:
+    def _read(self, room: int | None, text: str, row: int) -> Tokens:
         ids, added = self._engine.tokens.encode(text, row, prefix=self._engine.manifest.input.prefix)
         return fit(ids, added, room, side="left", refuse=False, row=row, what="prompt")
 

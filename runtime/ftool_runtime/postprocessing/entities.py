@@ -135,14 +135,6 @@ def first_tokens(text: str, offsets: Sequence[Span], words: Sequence[Span]) -> l
     return found
 
 
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax over the labels of every token: float64 (tokens, labels)."""
-    values = logits.astype(np.float64)
-    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
-    softmax: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return softmax
-
-
 def trimmed(text: str, span: Span) -> Span:
     """A token's place without the spaces at its edges, which many tokenizers count as its own."""
     start, end = span

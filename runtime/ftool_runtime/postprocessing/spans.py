@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ftool_runtime.errors import BundleError
+from ftool_runtime.numerics import softmax
 from ftool_runtime.text.windows import Window
 
 NO_ANSWER = 0  # the token whose logits stand for "no answer": the first, [CLS] of most models
@@ -57,9 +58,7 @@ class Spans:
         scores = np.array(
             [span.score for span in self.best] + [self.no_answer] * with_no_answer, dtype=np.float64
         )
-        exponentials = np.exp(scores - scores.max(initial=-np.inf))
-        result: NDArray[np.float64] = exponentials / exponentials.sum()
-        return result
+        return softmax(scores) if scores.size else scores
 
 
 def find_spans(

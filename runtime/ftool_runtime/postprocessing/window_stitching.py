@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.postprocessing.entities import TokenScores, probabilities, token_groups
+from ftool_runtime.numerics import softmax
+from ftool_runtime.postprocessing.entities import TokenScores, token_groups
 from ftool_runtime.postprocessing.tag_names import begins, outside
 from ftool_runtime.text.windows import Window
 from ftool_runtime.text.words import Span, split_words
@@ -69,7 +70,7 @@ def _between(words: Sequence[Span], offsets: Sequence[Span]) -> Sequence[Span]:
 def _own(window: Window, output: NDArray[np.float32]) -> tuple[list[Span], NDArray[np.float64]]:
     """The places and probabilities of a window's tokens of the text."""
     span = window.text_positions
-    return window.offsets[span.start : span.stop], probabilities(output[span.start : span.stop])
+    return window.offsets[span.start : span.stop], softmax(output[span.start : span.stop])
 
 
 def _cut(

@@ -1,4 +1,4 @@
-"""Rows of tokens to a graph's outputs: cutting into runs, running, and putting the rows back in order."""
+"""Run an encoder's graph on rows of tokens: cut them into runs, run these, and put the outputs back in order."""
 
 import threading
 from collections import deque
@@ -11,28 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE, path_inside
+from ftool_runtime.bundle.paths import MODEL_FILE, path_inside
 from ftool_runtime.errors import BundleError
 from ftool_runtime.session.batching import cut_into_runs, pad
-from ftool_runtime.session.fork_guard import OneProcess
+from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
-from ftool_runtime.text.encode import TokenEncoder, Tokens
+from ftool_runtime.text.encode import Tokens
 
 # Tokens in one run, padding included. cpu: measured, least CPU time between 512 and 2048 (runtime/README.md).
 # cuda: not measured, enough work to fill a GPU and about 100 MB of activations in a small encoder.
 TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
 
 
-# What the graph says of some rows, in their order: float32 (width,) each, or (tokens, width) for networks that say
-# something of every token; padding never shows.
+# The graph's numbers for some rows, in their order: float32 (width,) each, or (tokens, width) for graphs with numbers
+# for every token. Padding is left out.
 Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 
 
-class Engine:
-    """A bundle's tokenizer and graph, ready to run. Safe to call from several threads at once.
+class EncoderEngine:
+    """A bundle's graph, ready to run. Safe to call from several threads at once.
 
-    A row's output does not depend on the other rows of a call. Where the rows of one run would share a
-    quantisation scale, every row runs alone, and several such runs go at once over the cores.
+    A row's output does not depend on the other rows of a call. If the rows of one run would share a quantisation scale,
+    every row is a run of its own, and several runs go at once over the cores.
     """
 
     def __init__(
@@ -53,27 +53,17 @@ class Engine:
             width: how many numbers the graph gives a row, or a token.
             per_token: which of the two.
 
-        Raises as `OnnxSession` and `TokenEncoder` do.
+        Raises as `OnnxSession` does.
         """
         self.manifest = manifest
         self._width, self._per_token = width, per_token
         self._model_path = path_inside(folder, MODEL_FILE)
-        # Models that say something of every token cut texts into windows, by a tokenizer of their own.
-        self._tokens = (
-            None if per_token else TokenEncoder(path_inside(folder, TOKENIZER_FILE), manifest.input)
-        )
         session = self._open(settings)
-        self._held = OneProcess(session)
+        self._held = ForkGuard(session)
         self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
         self._lock = threading.Lock()
         self.settings = settings
         self.device = session.device
-
-    @property
-    def tokens(self) -> TokenEncoder:
-        """Texts to rows, of models that give a row one output."""
-        assert self._tokens is not None, "models that say something of every token have windows"
-        return self._tokens
 
     def outputs(self, rows: Sequence[Tokens]) -> Outputs:
         """Run the model on rows of tokens.

@@ -8,7 +8,7 @@ from ftool_runtime.errors import ClosedError, OtherProcessError
 Resource = TypeVar("Resource")
 
 
-class OneProcess(Generic[Resource]):
+class ForkGuard(Generic[Resource]):
     """A resource with threads and memory of its own, such as a session."""
 
     def __init__(self, resource: Resource) -> None:

@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 
 
 class Tokens(NamedTuple):
-    """One text as the graph takes it: token ids and type ids of equal length, special tokens included."""
+    """One row as the graph takes it.
+
+    Attributes:
+        ids: token ids, special tokens included.
+        type_ids: a token type id for each; None if the graph takes none.
+        truncated: whether part of the text was cut off.
+    """
 
     ids: list[int]
-    type_ids: list[int] | None  # None where the graph takes none
-    truncated: bool
+    type_ids: list[int] | None = None
+    truncated: bool = False
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":

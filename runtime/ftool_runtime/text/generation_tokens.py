@@ -1,11 +1,14 @@
-"""A bundle's tokenizer as generation needs it: texts to ids, in which no text can name a special token, and back."""
+"""A bundle's tokenizer for generation: texts to ids, in which a text can't spell a special token, and back."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.text.encode import read_tokenizer, text_problem
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class TextTokens:
@@ -13,7 +16,6 @@ class TextTokens:
 
     def __init__(self, path: Path) -> None:
         """Read `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
-        self._path = path
         self.tokenizer = read_tokenizer(path)
         self.tokenizer.encode_special_tokens = True  # in a text they are text
         self.size: int = self.tokenizer.get_vocab_size(with_added_tokens=True)
@@ -44,6 +46,12 @@ class TextTokens:
         """The ids of a piece of text, nothing added."""
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return self._spelled_out(text, encoding, [False] * len(encoding.ids))[0]
+
+    def obeying_special_tokens(self) -> "Tokenizer":
+        """A copy of the tokenizer that takes special tokens spelled in a text as such."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(self.tokenizer.to_str())
 
     def count(self, text: str) -> int:
         """How many tokens a text has, those that the tokenizer adds included."""

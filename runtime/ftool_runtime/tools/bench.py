@@ -158,7 +158,7 @@ def _bench_generator(
     )
 
 
-def time_single_calls(model: EncoderModel, texts: Sequence[Any], calls: int) -> list[float]:
+def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls: int) -> list[float]:
     """Milliseconds of each of at least `calls` calls on one text; the texts go round. Warms up first."""
     if not texts:
         raise InputError("no texts to time")
@@ -172,7 +172,7 @@ def time_single_calls(model: EncoderModel, texts: Sequence[Any], calls: int) -> 
     return latencies
 
 
-def time_throughput(model: EncoderModel, texts: Sequence[Any], at_least_s: float = 1.0) -> float:
+def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_least_s: float = 1.0) -> float:
     """Texts a second when all of `texts` go in one call; repeated until `at_least_s` seconds are timed."""
     model(texts[:_WARM_UP_CALLS])
     answered, elapsed = 0, 0.0

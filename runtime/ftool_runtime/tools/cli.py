@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TextIO
 from ftool_runtime.atomic import replacing
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
-from ftool_runtime.models.tasks import Model
+from ftool_runtime.models.base import Model
 from ftool_runtime.postprocessing.entities import AGGREGATIONS
 from ftool_runtime.session.onnx_session import DEVICES, PROFILES
 from ftool_runtime.text.files import read_batches
@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def write_answers(model: Model, batches: Iterable[Sequence[Any]], out: TextIO, **options: Any) -> int:
+def write_answers(
+    model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
+) -> int:
     """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
 
     Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are those of the model's

@@ -41,7 +41,7 @@ def generation_options(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def answer_options(model: EncoderModel | Generator, options: argparse.Namespace) -> dict[str, Any]:
+def answer_options(model: EncoderModel[Any, Any] | Generator, options: argparse.Namespace) -> dict[str, Any]:
     """What `predict`'s flags mean for `model`. Raises InputError for a flag of another kind of model."""
     given = generation_options(options)
     if isinstance(model, Generator):

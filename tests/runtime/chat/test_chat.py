@@ -10,7 +10,7 @@ import pytest
 
 import ftool_runtime as ft
 from ftool_runtime.bundle.manifest import Precision
-from ftool_runtime.session.decoder.prefix_cache import Memory
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 
 pytest.importorskip("jinja2", reason="chats need jinja2")
 
@@ -148,15 +148,15 @@ def test_a_session_says_what_a_fresh_run_says_and_reads_only_what_is_new(
     make_generator: GeneratorMaker, caches: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    original = Memory.read
+    original = PrefixCache.read
 
-    def counted(memory: Memory, ids: list[int]) -> Any:
-        before = len(memory._ids)
-        logits = original(memory, ids)
+    def counted(cache: PrefixCache, ids: list[int]) -> Any:
+        before = len(cache._ids)
+        logits = original(cache, ids)
         read.append(len(ids) - before)
         return logits
 
-    monkeypatch.setattr(Memory, "read", counted)
+    monkeypatch.setattr(PrefixCache, "read", counted)
     with ft.load(with_template(make_generator, caches=caches), threads=1) as model:
         with model.session(SYSTEM) as session:
             messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
@@ -191,7 +191,7 @@ def test_int8_sessions_keep_nothing_and_say_the_same(make_generator: GeneratorMa
             session.say("play", max_new_tokens=6).text
             == model.chat([{"role": "user", "content": "play"}], max_new_tokens=6).text
         )
-        assert session._memory is None
+        assert session._cache is None
 
 
 def test_a_failed_closed_or_dropped_turn_leaves_the_session_as_it_was(chatter: ft.TextGenerator) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import ftool_runtime as ft
-from ftool_runtime.models.classifier import classify, probabilities, resolve_thresholds
+from ftool_runtime.postprocessing.labels import classify, probabilities, resolve_thresholds
 
 LABELS = ("a", "b", "c")
 logits = arrays(
@@ -127,7 +127,7 @@ def test_top_k_that_makes_no_sense_is_refused(top_k: Any) -> None:
 
 def test_an_answer_that_is_not_a_number_is_an_error_and_names_the_row() -> None:
     for logit in (float("nan"), float("inf")):
-        with pytest.raises(ft.BundleError, match="answer to text 1 is not a finite number"):
+        with pytest.raises(ft.BundleError, match="output for text 1 is not a finite number"):
             classify([[1.0, 2.0, 3.0], [1.0, logit, 3.0]], LABELS)
 
 

@@ -175,7 +175,7 @@ def test_a_row_of_a_stream_counts_from_its_start(reader: ft.Reader) -> None:
 
 
 def test_a_manifest_without_the_contract_is_refused(make_reader: Callable[..., Path]) -> None:
-    with pytest.raises(ft.BundleError, match="says nothing of questions"):
+    with pytest.raises(ft.BundleError, match='has no "questions"'):
         ft.load(make_reader(questions=None, labels=("a",)))
     with pytest.raises(ft.BundleError, match="a stride of 13 tokens needs a larger"):
         ft.load(make_reader(questions=QuestionContract(stride=13)))

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.numerics import softmax
 from ftool_runtime.postprocessing.entities import (
     Aggregation,
     Entity,
     TokenScores,
     find_entities,
     first_tokens,
-    probabilities,
     tags_of_words,
 )
 from ftool_runtime.postprocessing.tag_names import begins, split_tag
@@ -33,7 +33,7 @@ def scores(*tags: str, sure: float = 4.0) -> NDArray[np.float64]:
     """Probabilities (tokens, labels) that prefer these tags."""
     logits = np.zeros((len(tags), len(LABELS)), np.float32)
     logits[range(len(tags)), [LABELS.index(tag) for tag in tags]] = sure
-    return probabilities(logits)
+    return softmax(logits)
 
 
 def found(
@@ -99,7 +99,7 @@ def test_an_inside_tag_after_nothing_or_another_kind_begins_an_entity() -> None:
 def test_a_word_has_the_tag_that_the_aggregation_chooses() -> None:
     text, offsets = "Nairobi", [(0, 3), (3, 5), (5, 7)]
     logits = np.array([[0, 2, 0, 0, 0], [0, 0, 0, 1.9, 0], [9, 0, 0, 0, 0]], np.float32)
-    tokens = TokenScores(offsets, probabilities(logits))
+    tokens = TokenScores(offsets, softmax(logits))
     answers = {how: find_entities(text, tokens, LABELS, how) for how in ("first", "average", "max", "simple")}
     assert [(e.text, e.label) for e in answers["first"]] == [("Nairobi", "PER")]
     assert answers["average"] == answers["max"] == []  # "O" has the largest mean, and the surest token
@@ -115,7 +115,7 @@ def test_without_aggregation_every_token_has_its_own_tag() -> None:
 
 def test_the_score_is_the_mean_of_the_words() -> None:
     logits = np.array([[0, 3, 0, 0, 0], [0, 0, 1, 0, 0]], np.float32)
-    tokens = TokenScores([(0, 3), (4, 7)], probabilities(logits))
+    tokens = TokenScores([(0, 3), (4, 7)], softmax(logits))
     (entity,) = find_entities("Ann Lee", tokens, LABELS, "first")
     expected = (np.exp(3) / (np.exp(3) + 4) + np.exp(1) / (np.exp(1) + 4)) / 2
     assert entity.score == pytest.approx(expected)
@@ -124,7 +124,7 @@ def test_the_score_is_the_mean_of_the_words() -> None:
 def test_other_schemes_of_tags_are_read_too() -> None:
     labels = ("O", "B-X", "I-X", "L-X", "U-X")
     logits = np.eye(5, dtype=np.float32)[[1, 2, 3, 4, 4]] * 5
-    tokens = TokenScores([(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)], probabilities(logits))
+    tokens = TokenScores([(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)], softmax(logits))
     assert [entity.text for entity in find_entities("a b c d e", tokens, labels, "simple")] == [
         "a b c",
         "d",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.session.decoder.length_groups import alike
+from ftool_runtime.session.decoder.length_groups import length_groups
 from ftool_runtime.session.onnx_session import OnnxSession
 
 LENGTHS = (40, 23, 22, 15, 3)  # 40 alone, then 23 to 15, then 3
@@ -49,7 +49,7 @@ def rows_of(lengths: tuple[int, ...]) -> list[list[int]]:
     ],
 )
 def test_neighbours_of_like_length_share_a_run(lengths: list[int], groups: list[tuple[int, int]]) -> None:
-    assert [(group.start, group.stop) for group in alike(lengths)] == groups
+    assert [(group.start, group.stop) for group in length_groups(lengths)] == groups
 
 
 @pytest.mark.parametrize("beams", [1, 3])

@@ -7,7 +7,7 @@ from ftool_runtime.session.decoder.decoder import Arrays, Decoder, Logits, Snaps
 from ftool_runtime.session.decoder.graph import DecoderGraph
 
 
-class JoinedDecoder(Decoder):
+class ConcatenatedCacheDecoder(Decoder):
     """A decoder with plain caches (rows, heads, columns, head_dim).
 
     Prompts of different lengths are padded on the right, which leaves holes that the attention mask names.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftool_runtime.bundle.manifest import Precision
 from ftool_runtime.errors import BundleError
-from ftool_runtime.session.decoder.length_groups import alike
+from ftool_runtime.session.decoder.length_groups import length_groups
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 
 
@@ -65,7 +65,7 @@ class SourceEncoder:
 
     def encode(self, rows: Sequence[Sequence[int]]) -> Sources:
         """Run the encoder on token ids, those of unlike lengths one after another."""
-        groups = alike([len(row) for row in rows])
+        groups = length_groups([len(row) for row in rows])
         parts = [self._encode(rows[group]) for group in groups]
         return parts[0] if len(parts) == 1 else _joined(parts)
 

@@ -8,7 +8,7 @@ from typing import Final
 _PADDING: Final = 8
 
 
-def alike(lengths: Sequence[int]) -> list[slice]:
+def length_groups(lengths: Sequence[int]) -> list[slice]:
     """Neighbouring rows whose lengths differ by little, as slices that cover all rows in order."""
     groups: list[slice] = []
     shortest = longest = 0

@@ -4,10 +4,10 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from ftool_runtime.session.decoder.concatenated_cache import JoinedDecoder
+from ftool_runtime.session.decoder.concatenated_cache import ConcatenatedCacheDecoder
 from ftool_runtime.session.decoder.decoder import Decoder
 from ftool_runtime.session.decoder.graph import DecoderGraph
-from ftool_runtime.session.decoder.static_cache import InPlaceDecoder
+from ftool_runtime.session.decoder.static_cache import StaticCacheDecoder
 
 
 class DecoderPool:
@@ -34,9 +34,9 @@ class DecoderPool:
             if self._idle:
                 return self._idle.pop()
         return (
-            InPlaceDecoder(self.graph)
+            StaticCacheDecoder(self.graph)
             if self.graph.contract.caches == "in_place"
-            else JoinedDecoder(self.graph)
+            else ConcatenatedCacheDecoder(self.graph)
         )
 
     def give_back(self, decoder: Decoder) -> None:

@@ -11,7 +11,7 @@ from ftool_runtime.session.decoder.pool import DecoderPool
 _PREFIXES: Final = 8  # different beginnings whose caches are kept
 
 
-class Memory:
+class PrefixCache:
     """One row's caches between turns, in a decoder of its own until `give_back`."""
 
     def __init__(self, decoders: DecoderPool) -> None:
@@ -47,7 +47,7 @@ class Memory:
         self._ids = [*self._ids, *answer][:read]
 
 
-class Prefixes:
+class SharedPrefixes:
     """Caches of beginnings that several conversations share. Safe to use from several threads at once."""
 
     def __init__(self) -> None:

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from ftool_runtime.session.decoder.decoder import Arrays, Decoder, Logits, Snapshot
 from ftool_runtime.session.decoder.graph import DecoderGraph
-from ftool_runtime.session.decoder.length_groups import alike
+from ftool_runtime.session.decoder.length_groups import length_groups
 
 _SMALLEST = 64  # tokens a row, from where capacities double
 
 
-class InPlaceDecoder(Decoder):
+class StaticCacheDecoder(Decoder):
     """A decoder whose buffers (rows, heads, capacity, head_dim) stay for the next call, and double when full.
 
     A step at the same number of rows binds nothing anew but the positions' length: all else is written into memory
@@ -29,7 +29,7 @@ class InPlaceDecoder(Decoder):
 
     def feed(self, rows: Sequence[Sequence[int]], kept: NDArray[np.int64] | None = None) -> Logits:
         """Add tokens to each row and run them; see `Decoder.feed`. Prompts of unlike lengths run one after another."""
-        groups = alike([len(row) for row in rows])
+        groups = length_groups([len(row) for row in rows])
         if len(groups) == 1 or kept is not None or self._sources is not None or self.lengths.any():
             return super().feed(rows, kept)
         self._reserve(max(map(len, rows)), used=0)

@@ -1,0 +1,40 @@
+from ftool_runtime.bundle.generation_golden import GenerationGolden as GenerationGolden
+from ftool_runtime.bundle.manifest import Manifest as Manifest
+from ftool_runtime.bundle.verify import VerifyReport as VerifyReport
+from ftool_runtime.bundle.verify import verify as verify
+from ftool_runtime.decoding.config import GenerationConfig as GenerationConfig
+from ftool_runtime.decoding.results import GeneratedRow as GeneratedRow
+from ftool_runtime.decoding.results import Generation as Generation
+from ftool_runtime.decoding.results import LongGeneration as LongGeneration
+from ftool_runtime.decoding.stream import TextStream as TextStream
+from ftool_runtime.errors import BundleError as BundleError
+from ftool_runtime.errors import ClosedError as ClosedError
+from ftool_runtime.errors import DeviceError as DeviceError
+from ftool_runtime.errors import FtoolError as FtoolError
+from ftool_runtime.errors import InputError as InputError
+from ftool_runtime.errors import OtherProcessError as OtherProcessError
+from ftool_runtime.errors import RuntimeMissingError as RuntimeMissingError
+from ftool_runtime.loading import load as load
+from ftool_runtime.models.base import Model as Model
+from ftool_runtime.models.chat_session import ChatSession as ChatSession
+from ftool_runtime.models.classifier import TextClassifier as TextClassifier
+from ftool_runtime.models.embedder import Embedder as Embedder
+from ftool_runtime.models.embedder import Embedding as Embedding
+from ftool_runtime.models.reader import Answer as Answer
+from ftool_runtime.models.reader import Candidate as Candidate
+from ftool_runtime.models.reader import Reader as Reader
+from ftool_runtime.models.regressor import TextRegressor as TextRegressor
+from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator as Seq2SeqGenerator
+from ftool_runtime.models.tagger import Entities as Entities
+from ftool_runtime.models.tagger import TokenTagger as TokenTagger
+from ftool_runtime.models.text_generator import TextGenerator as TextGenerator
+from ftool_runtime.postprocessing.entities import Entity as Entity
+from ftool_runtime.postprocessing.labels import Classification as Classification
+from ftool_runtime.postprocessing.labels import LabelScore as LabelScore
+from ftool_runtime.postprocessing.labels import Score as Score
+from ftool_runtime.tools.bench import BenchReport as BenchReport
+from ftool_runtime.tools.bench import bench as bench
+from ftool_runtime.tools.generation_bench import GenerationBenchReport as GenerationBenchReport
+
+__version__: str
+__all__: list[str]

@@ -1,0 +1,200 @@
+"""`Model`: the calls, streams and inspection that the loaded models of all tasks share."""
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+from ftool_runtime.bundle.info import Loaded, describe
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
+from ftool_runtime.session.threads import resolve_threads
+from ftool_runtime.text.encode import Tokens
+
+In = TypeVar("In")  # an input that one answer is for: a text, or a mapping of several
+Out = TypeVar("Out")  # its answer
+
+
+class Engine(Loaded, Protocol):
+    """A bundle's loaded graphs."""
+
+    def close(self) -> None:
+        """Release the graphs and their threads."""
+
+
+class Model(ABC, Generic[In, Out]):
+    """A loaded model; several threads may call it at once.
+
+    `load` makes one. It is a context manager; `close` releases the graphs and their threads. Nothing is read from the
+    bundle's files once it is loaded.
+
+    A call on one input gives one answer; a call on many gives a list in the same order. An answer does not depend on
+    the other inputs of a call.
+    """
+
+    tasks: ClassVar[tuple[str, ...]]  # Hugging Face's names of the tasks whose bundles this class runs
+    call_options: ClassVar[tuple[str, ...]] = ()  # options of a call that `predict` has flags for
+    at_once: ClassVar[int | None] = None  # inputs of a call that are in memory together; None: all of them
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        """Wrap the engine of the bundle in `folder`."""
+        self._folder = folder
+        self.__engine = engine
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        device: Device = "cpu",
+        threads: int | None = None,
+        profile: Profile = "desktop",
+    ) -> Self:
+        """Load the bundle in `folder`, which must be one for this class.
+
+        Arguments and errors are those of `ftool_runtime.load`. Raises BundleError for a bundle of another task too.
+        """
+        settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
+        folder = Path(folder)
+        manifest = Manifest.read(folder)
+        if not cls.runs(manifest):
+            raise BundleError(
+                f"{folder} is a bundle for {_kind(manifest)}, which {cls.__name__} does not run; "
+                "load it with ftool_runtime.load"
+            )
+        return cls.open(folder, manifest, settings)
+
+    @classmethod
+    def runs(cls, manifest: Manifest) -> bool:
+        """Whether this class is for bundles with such a manifest."""
+        return manifest.task in cls.tasks
+
+    @classmethod
+    @abstractmethod
+    def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
+        """Load the bundle in `folder`, whose manifest has been read. Raises as `ftool_runtime.load`."""
+
+    @property
+    def input_fields(self) -> tuple[str, ...]:
+        """The names of an input's texts; an input with more than one is a mapping of them."""
+        return ("text",)
+
+    @abstractmethod
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Answer one input, or a list of them."""
+
+    def stream(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
+        """Answer any number of inputs, in order, with at most `batch_size` of them in memory.
+
+        Inputs are taken only as answers are asked for. Options are those of a call. Raises InputError at once for an
+        option that is wrong, and as a call does on the way; rows count from the start of the stream.
+        """
+        return self.predict_iter(inputs, batch_size=batch_size, **options)
+
+    def predict_iter(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
+        """Answer any number of inputs, as `stream` does; an older name of it."""
+        return itertools.chain.from_iterable(self.predict_batches(_cut(inputs, batch_size), **options))
+
+    def predict_batches(self, batches: Iterable[Sequence[In]], **options: Any) -> Iterator[list[Out]]:
+        """Answer any number of lists of inputs, as long as the caller makes them: the answers of each list.
+
+        Raises as `stream`.
+        """
+        return self._batches(
+            batches, self._settle(**options)
+        )  # a wrong option is refused before the first batch
+
+    def encode(self, inputs: Iterable[In], **options: Any) -> list[list[Tokens]]:
+        """The rows of tokens that the graph gets for each input, special tokens included. Raises as a call."""
+        settled = self._settle(**options)
+        return [self._rows(self._encode(given, row, settled)) for row, given in enumerate(listed(inputs))]
+
+    @abstractmethod
+    def outputs(self, inputs: Iterable[In]) -> Outputs:
+        """The graph's own numbers for every row of `inputs`, in order. Raises as a call."""
+
+    def info(self) -> dict[str, Any]:
+        """What was loaded and how it runs: JSON values, for people and logs."""
+        return describe(self._folder, self.__engine)
+
+    def close(self) -> None:
+        """Release the graphs and their threads. Calls under way finish; later ones raise ClosedError."""
+        self.__engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def _settle(self, *_: Any, **options: Any) -> Any:
+        """Check a call's options, before any input is read. Raises InputError."""
+
+    @abstractmethod
+    def _encode(self, given: In, row: int, options: Any, /) -> Any:
+        """One input, the `row`-th of its call or stream, as rows of tokens. Raises InputError."""
+
+    def _rows(self, encoded: Any) -> list[Tokens]:
+        """The rows of tokens in what `_encode` gave."""
+        return list(encoded)
+
+    @abstractmethod
+    def _run(self, encoded: Sequence[Any], first_row: int, options: Any, /) -> Sequence[Any]:
+        """Run the graphs on encoded inputs, the first of which is `first_row` in its stream: the outputs of each."""
+
+    @abstractmethod
+    def _decode(self, given: In, encoded: Any, outputs: Any, options: Any, /) -> Out:
+        """The answer to one input, from its outputs."""
+
+    def _one(self, given: In, options: Any) -> Out:
+        return self._answer([given], options)[0]
+
+    def _many(self, inputs: Iterable[In], options: Any) -> list[Out]:
+        batches = _cut(inputs, self.at_once) if self.at_once else [listed(inputs)]
+        return [answer for answers in self._batches(batches, options) for answer in answers]
+
+    def _batches(self, batches: Iterable[Sequence[In]], options: Any) -> Iterator[list[Out]]:
+        first_row = 0
+        for batch in batches:
+            yield self._answer(batch, options, first_row)
+            first_row += len(batch)
+
+    def _answer(self, inputs: Sequence[In], options: Any, first_row: int = 0) -> list[Out]:
+        encoded = [self._encode(given, row, options) for row, given in enumerate(inputs, first_row)]
+        outputs = self._run(encoded, first_row, options)
+        return [
+            self._decode(given, one, found, options)
+            for given, one, found in zip(inputs, encoded, outputs, strict=True)
+        ]
+
+
+def listed(inputs: Iterable[In]) -> list[In]:
+    """`inputs` as a list. Raises InputError for a single text, bytes, a mapping and what can't be iterated."""
+    _refuse_scalar(inputs)
+    return list(inputs)
+
+
+def _cut(inputs: Iterable[In], batch_size: int) -> Iterator[list[In]]:
+    """Lists of `batch_size` inputs, taken only as they are asked for. Raises InputError at once, as `listed` does."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    _refuse_scalar(inputs)
+    return _lists(iter(inputs), batch_size)
+
+
+def _lists(inputs: Iterator[In], batch_size: int) -> Iterator[list[In]]:
+    while batch := list(itertools.islice(inputs, batch_size)):
+        yield batch
+
+
+def _refuse_scalar(inputs: object) -> None:
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+        raise InputError(f"texts must be strings in a list or the like, got {type(inputs).__name__}")
+
+
+def _kind(manifest: Manifest) -> str:
+    return f"{manifest.task} with numbers as answers" if manifest.regression else manifest.task

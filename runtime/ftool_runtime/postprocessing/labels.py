@@ -1,0 +1,230 @@
+"""Labels: logits to probabilities, probabilities to the labels that apply, and the answers that hold them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ftool_runtime.errors import BundleError, InputError, nearest
+from ftool_runtime.numerics import sigmoid, softmax
+
+TextInput = str | tuple[str, str] | Mapping[str, str]  # a text; for models that read pairs, two
+
+DEFAULT_THRESHOLD = 0.5  # multi-label, if nothing was tuned: more likely than not
+
+Thresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer of a classifier to one input.
+
+    Attributes:
+        label: the most probable label.
+        score: its probability.
+        labels: the labels that apply, most probable first. Single-label: the best one. Multi-label: those at
+            or above their thresholds, perhaps none.
+        scores: the probability of every label, in the manifest's order.
+        top: as many of the best labels as `top_k` asked for, best first; without `top_k` those of `labels`.
+        truncated: the input was longer than the model reads, and part of it was cut off.
+        input: what was classified, as it was given; None if the answer was not made by a model's call.
+    """
+
+    label: str
+    score: float
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    top: tuple[LabelScore, ...]
+    truncated: bool = False
+    input: TextInput | None = field(default=None, compare=False, repr=False)
+
+    def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
+        """The answer as `predict` prints it, JSON values; `given` stands in for `input`."""
+        return {
+            **fields_of(given, self.input),
+            "label": self.label,
+            "score": self.score,
+            "labels": list(self.labels),
+            "top": [{"label": one.label, "score": one.score} for one in self.top],
+            "truncated": self.truncated,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The answer of a regressor to one input, such as the similarity of two texts.
+
+    Attributes:
+        value: the number, on the scale of the data that the model was trained on.
+        truncated: the input was longer than the model reads, and part of it was cut off.
+        input: what was classified, as it was given; None if the answer was not made by a model's call.
+    """
+
+    value: float
+    truncated: bool = False
+    input: TextInput | None = field(default=None, compare=False, repr=False)
+
+    def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
+        """The answer as `predict` prints it, JSON values; `given` stands in for `input`."""
+        return {**fields_of(given, self.input), "score": self.value, "truncated": self.truncated}
+
+
+def fields_of(given: TextInput | None, known: TextInput | None) -> dict[str, str]:
+    """The texts of an input by their names: those of `given`, or if that is None of `known`."""
+    given = known if given is None else given
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return {"text": given}
+    return dict(given) if isinstance(given, Mapping) else dict(zip(("text", "text_pair"), given, strict=True))
+
+
+def probabilities(logits: ArrayLike, *, multi_label: bool) -> NDArray[np.float64]:
+    """Softmax over the labels, or a sigmoid for each of them if several may apply.
+
+    Args:
+        logits: any float array (batch, labels).
+        multi_label: whether labels are independent of each other.
+
+    Returns:
+        float64 array (batch, labels). A row's numbers do not depend on the other rows.
+    """
+    return sigmoid(logits) if multi_label else softmax(logits)
+
+
+def classify(
+    logits: ArrayLike,
+    labels: Sequence[str],
+    *,
+    multi_label: bool = False,
+    thresholds: Thresholds | None = None,
+    top_k: int | None = None,
+    truncated: Sequence[bool] | None = None,
+) -> list[Classification]:
+    """Turn logits into answers. The torch reference and the ONNX run both end here.
+
+    Args:
+        logits: any float array (batch, labels).
+        labels: the label names, in the order of the logits.
+        multi_label: whether several labels may apply to one text.
+        thresholds: multi-label only, see `resolve_thresholds`.
+        top_k: how many labels `Classification.top` holds, all if there are fewer; None: those that apply.
+        truncated: for every row, whether its text was cut; None: none was.
+
+    Returns:
+        One answer a row. Of equally probable labels the earlier comes first.
+
+    Raises:
+        InputError: `top_k` or `thresholds` makes no sense.
+        BundleError: a logit is not a finite number.
+    """
+    values = np.asarray(logits)
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).any(axis=-1).argmax())
+        raise BundleError(
+            f"the model's output for text {row} is not a finite number; run `ftool parity` on its checkpoint"
+        )
+    check_options(top_k, thresholds, multi_label)
+    limits = resolve_thresholds(thresholds, labels) if multi_label else None
+    scores = probabilities(values, multi_label=multi_label)
+    cut = truncated if truncated is not None else [False] * len(values)
+    return [
+        classification(row, probability, labels, limits, top_k, truncated=was_cut)
+        for row, probability, was_cut in zip(values, scores, cut, strict=True)
+    ]
+
+
+def classification(
+    logits: NDArray[np.floating],  # (labels,)
+    scores: NDArray[np.float64],  # (labels,)
+    labels: Sequence[str],
+    thresholds: NDArray[np.float64] | None,  # (labels,)
+    top_k: int | None,
+    *,
+    truncated: bool,
+    given: TextInput | None = None,
+) -> Classification:
+    """The answer that one row of logits makes, with the labels' `scores`; `thresholds` None: one label applies."""
+    plain = scores.tolist()
+    if thresholds is None and top_k in (None, 1):  # the common case needs no sorting
+        best = int(logits.argmax())
+        top = (LabelScore(labels[best], plain[best]),)
+        return Classification(labels[best], plain[best], (labels[best],), tuple(plain), top, truncated, given)
+    order = np.argsort(-logits, kind="stable").tolist()  # by logit: probabilities near 1 may be equal
+    if thresholds is None:
+        applying = order[:1]
+    else:
+        reached = (scores >= thresholds).tolist()
+        applying = [i for i in order if reached[i]]
+    shown = applying if top_k is None else order[:top_k]
+    return Classification(
+        label=labels[order[0]],
+        score=plain[order[0]],
+        labels=tuple(labels[i] for i in applying),
+        scores=tuple(plain),
+        top=tuple(LabelScore(labels[i], plain[i]) for i in shown),
+        truncated=truncated,
+        input=given,
+    )
+
+
+def check_options(top_k: int | None, thresholds: Thresholds | None, multi_label: bool) -> None:
+    """Raise InputError for a `top_k` or `thresholds` that this kind of classifier can't follow."""
+    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
+        raise InputError(f"top_k must be a whole number of at least 1, got {top_k!r}")
+    if thresholds is not None and not multi_label:
+        raise InputError("thresholds are for multi-label models; this one gives every text exactly one label")
+
+
+def resolve_thresholds(
+    thresholds: Thresholds | None, labels: Sequence[str], default: Sequence[float] | None = None
+) -> NDArray[np.float64]:
+    """The probability from which each label applies, float64 (labels,).
+
+    Args:
+        thresholds: one number for all labels, one a label, a mapping from some labels to numbers, or None.
+        labels: the label names.
+        default: one number a label, for those that `thresholds` does not name; None: 0.5 each.
+
+    Raises:
+        InputError: an unknown label, a wrong count, or a number outside 0 to 1.
+    """
+    limits = (
+        np.full(len(labels), DEFAULT_THRESHOLD) if default is None else np.array(default, dtype=np.float64)
+    )
+    if isinstance(thresholds, Mapping):
+        for label, threshold in thresholds.items():
+            limits[_index(label, labels)] = _number(threshold)
+    elif isinstance(thresholds, Sequence | np.ndarray):
+        if len(thresholds) != len(labels):
+            raise InputError(f"thresholds: got {len(thresholds)} numbers for {len(labels)} labels")
+        limits = np.array([_number(threshold) for threshold in thresholds])
+    elif thresholds is not None:
+        limits = np.full(len(labels), _number(thresholds))
+    if not ((limits >= 0) & (limits <= 1)).all():
+        raise InputError(f"thresholds are probabilities between 0 and 1, got {thresholds!r}")
+    return limits
+
+
+def _number(threshold: object) -> float:
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number):
+        raise InputError(f"a threshold is a number between 0 and 1, got {threshold!r}")
+    return float(threshold)
+
+
+def _index(label: str, labels: Sequence[str]) -> int:
+    if label in labels:
+        return labels.index(label)
+    near = nearest(label, labels)
+    hint = f"; did you mean {near!r}?" if near else ""
+    raise InputError(f"thresholds: the model has no label {label!r}{hint}")

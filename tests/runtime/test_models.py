@@ -1,0 +1,140 @@
+"""The loaded models of all tasks: one stream, answers that carry their input, token rows, loading by class."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import ftool_runtime as ft
+from ftool_runtime.bundle.contracts import EmbeddingContract, EntityContract, QuestionContract
+from ftool_runtime.session.onnx_session import OnnxSession
+from ftool_runtime.text.encode import Tokens
+
+VOCABULARY = 17
+MINUTES = 16  # the token id of "minutes"
+CLS, SEP, PLAY, MUSIC = 2, 3, 9, 10
+
+
+@pytest.fixture(scope="module")
+def folders(make_bundle: Callable[..., Path], onnx_writer: SimpleNamespace) -> dict[str, Path]:
+    """A bundle of each class whose graph is one encoder, by the class's name."""
+
+    def per_token(width: int, **fields: Any) -> Path:
+        table = np.random.default_rng(3).normal(size=(VOCABULARY, width)).astype(np.float32)
+        graph = onnx_writer.model(
+            [onnx_writer.node("Gather", ["table", "input_ids"], ["logits"])],
+            [onnx_writer.tensor("table", table)],
+            [onnx_writer.value(name, 7, ("batch", "sequence")) for name in ("input_ids", "attention_mask")],
+            [onnx_writer.value("logits", 1, ("batch", "sequence", width))],
+        )
+        return make_bundle(graph=graph, golden=False, **fields)
+
+    embedding = EmbeddingContract(dimension=3, pooling="mean", normalize=False)
+    entities = EntityContract(stride=5, aggregation="first")
+    questions = QuestionContract(stride=5, max_answer_length=4, no_answer_threshold=0.0)
+    return {
+        "TextClassifier": make_bundle(),
+        "Embedder": make_bundle(task="feature-extraction", labels=(), embedding=embedding),
+        "TokenTagger": per_token(
+            3, task="token-classification", labels=("O", "B-x", "I-x"), entities=entities
+        ),
+        "Reader": per_token(2, task="question-answering", labels=(), questions=questions),
+    }
+
+
+NAMES = ("TextClassifier", "Embedder", "TokenTagger", "Reader")
+
+
+@pytest.fixture(params=NAMES)
+def any_model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[Any]:
+    with ft.load(folders[request.param], threads=2) as loaded:
+        assert type(loaded).__name__ == request.param
+        yield loaded
+
+
+def as_input(model: Any, text: str) -> Any:
+    return {"question": "play", "context": text} if isinstance(model, ft.Reader) else text
+
+
+def test_a_number_that_is_not_finite_names_the_row_of_the_stream(
+    any_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = OnnxSession.run
+
+    def poisoned(
+        session: OnnxSession, output: str, feeds: dict[str, NDArray[np.int64]]
+    ) -> NDArray[np.float32]:
+        values = original(session, output, feeds)
+        values[(feeds["input_ids"] == MINUTES).any(axis=1)] = np.nan
+        return values
+
+    monkeypatch.setattr(OnnxSession, "run", poisoned)
+    texts = [as_input(any_model, "minutes" if row == 70 else "play music") for row in range(80)]
+    with pytest.raises(ft.BundleError, match="text 70 is not a finite number"):
+        list(any_model.stream(texts, batch_size=64))
+    with pytest.raises(ft.BundleError, match="text 6 is not a finite number"):
+        any_model(texts[64:])
+
+
+def test_a_stream_takes_inputs_as_answers_are_asked_for_and_equals_a_call(any_model: Any) -> None:
+    texts = [as_input(any_model, text) for text in ("play", "music for ten", "turn off", "on", "set a timer")]
+    taken = []
+
+    def asked() -> Iterator[Any]:
+        for text in texts:
+            taken.append(text)
+            yield text
+
+    answers = any_model.stream(asked(), batch_size=2)
+    first = next(answers)
+    assert len(taken) == 2
+    found = [first, *answers]
+    if isinstance(any_model, ft.Embedder):
+        np.testing.assert_allclose([one.vector for one in found], any_model(texts), atol=1e-6)
+    else:
+        assert [repr(one) for one in found] == [repr(one) for one in any_model(texts)]
+    assert [one.input for one in found] == texts
+    with pytest.raises(ft.InputError, match="must be strings in a list"):
+        any_model.stream("play")
+
+
+def test_an_answer_carries_its_input(any_model: Any) -> None:
+    text = as_input(any_model, "play music")
+    answer = next(any_model.stream([text]))
+    assert answer.input == text
+    assert answer.to_json() == answer.to_json(text)
+
+
+def test_token_rows_are_those_that_the_graph_gets(any_model: Any) -> None:
+    [[row]] = any_model.encode([as_input(any_model, "play music")])
+    asked = [PLAY, SEP] if isinstance(any_model, ft.Reader) else []
+    assert row == Tokens([CLS, *asked, PLAY, MUSIC, SEP])
+
+
+def test_an_embedding_tells_that_its_text_was_cut(folders: dict[str, Path]) -> None:
+    with ft.Embedder.load(folders["Embedder"]) as embedder:
+        whole, cut = embedder.embed(["play", "music " * 40])
+        assert (whole.truncated, cut.truncated) == (False, True)
+        np.testing.assert_array_equal(embedder.embed("play").vector, embedder("play"))
+        assert embedder.embed([]) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_loads_the_bundles_of_its_own_task_alone(name: str, folders: dict[str, Path]) -> None:
+    with getattr(ft, name).load(folders[name], threads=1) as loaded:
+        assert type(loaded) is getattr(ft, name)
+    other = NAMES[NAMES.index(name) - 1]
+    with pytest.raises(ft.BundleError, match=rf"is a bundle for [a-z-]+, which {name} does not run"):
+        getattr(ft, name).load(folders[other])
+
+
+def test_regressors_load_what_classifiers_refuse(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle(golden=False, labels=(), regression=True)
+    with pytest.raises(ft.BundleError, match="text-classification with numbers as answers"):
+        ft.TextClassifier.load(folder)
+    with pytest.raises(ft.BundleError, match="graph gave an array"), ft.TextRegressor.load(folder) as model:
+        model("play")  # the tiny graph gives three numbers
