@@ -40,7 +40,7 @@ _LATER = {
     "ftool_runtime.models.tagger": ("Entities", "TokenTagger"),
     "ftool_runtime.models.text_generator": ("TextGenerator",),
     "ftool_runtime.postprocessing.entities": ("Entity",),
-    "ftool_runtime.postprocessing.labels": ("Classification", "LabelScore", "Score"),
+    "ftool_runtime.postprocessing.classification": ("Classification", "LabelScore", "Score"),
     "ftool_runtime.tools.bench": ("BenchReport", "bench"),
     "ftool_runtime.tools.generation_bench": ("GenerationBenchReport",),
 }

@@ -30,7 +30,7 @@ from ftool_export.checkpoints.classifier import (
     save_classifier,
 )
 from ftool_runtime.errors import InputError
-from ftool_runtime.postprocessing.labels import Classification, classify, resolve_thresholds
+from ftool_runtime.postprocessing.classification import Classification, classify, resolve_thresholds
 
 log = logging.getLogger(__name__)
 

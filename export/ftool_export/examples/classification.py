@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftool_export.checkpoints.classifier import LoadedClassifier
 from ftool_export.examples.base import AnswerKind, EncoderExamples
-from ftool_runtime.postprocessing.labels import classify, probabilities
+from ftool_runtime.postprocessing.classification import classify, probabilities
 from ftool_runtime.session.encoder_engine import Outputs
 
 Logits = NDArray[np.float32]  # (texts, labels)

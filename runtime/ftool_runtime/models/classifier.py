@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.models.encoder_model import Rows
 from ftool_runtime.models.text_model import TextModel
-from ftool_runtime.postprocessing.labels import (
+from ftool_runtime.postprocessing.classification import (
     Classification,
     TextInput,
     Thresholds,

@@ -10,7 +10,7 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.encoder_model import Rows
 from ftool_runtime.models.text_model import TextModel
-from ftool_runtime.postprocessing.labels import Score, TextInput
+from ftool_runtime.postprocessing.classification import Score, TextInput
 from ftool_runtime.text.encode import Tokens
 
 

@@ -8,7 +8,7 @@ from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.base import Out
 from ftool_runtime.models.encoder_model import EncoderModel
-from ftool_runtime.postprocessing.labels import TextInput
+from ftool_runtime.postprocessing.classification import TextInput
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import TokenEncoder, Tokens
 

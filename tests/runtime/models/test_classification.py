@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import ftool_runtime as ft
-from ftool_runtime.postprocessing.labels import classify, probabilities, resolve_thresholds
+from ftool_runtime.postprocessing.classification import classify, probabilities, resolve_thresholds
 
 LABELS = ("a", "b", "c")
 logits = arrays(

@@ -13,7 +13,7 @@ from ftool.evaluation.metrics.classification import main_score
 from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
-from ftool_runtime.postprocessing.labels import probabilities
+from ftool_runtime.postprocessing.classification import probabilities
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ftool_export.checkpoints.reader import load_reader
 from ftool_export.examples.questions import QuestionExamples
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.models.reader import read_answer
-from ftool_runtime.postprocessing.labels import classify, probabilities
+from ftool_runtime.postprocessing.classification import classify, probabilities
 
 
 @dataclass(frozen=True, kw_only=True)

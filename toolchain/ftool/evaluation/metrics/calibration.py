@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.postprocessing.labels import DEFAULT_THRESHOLD
+from ftool_runtime.postprocessing.classification import DEFAULT_THRESHOLD
 
 _BINS = 15  # as in Guo et al. 2017
 

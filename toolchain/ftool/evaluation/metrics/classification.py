@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_
 from ftool.evaluation.metrics.calibration import confidence_bins, expected_calibration_error
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics
-from ftool_runtime.postprocessing.labels import probabilities, resolve_thresholds
+from ftool_runtime.postprocessing.classification import probabilities, resolve_thresholds
 
 
 def main_metric(*, multi_label: bool, regression: bool = False) -> str:
