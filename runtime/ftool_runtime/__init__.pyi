@@ -28,10 +28,10 @@ from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator as Seq2SeqGe
 from ftool_runtime.models.tagger import Entities as Entities
 from ftool_runtime.models.tagger import TokenTagger as TokenTagger
 from ftool_runtime.models.text_generator import TextGenerator as TextGenerator
-from ftool_runtime.postprocessing.entities import Entity as Entity
 from ftool_runtime.postprocessing.classification import Classification as Classification
 from ftool_runtime.postprocessing.classification import LabelScore as LabelScore
 from ftool_runtime.postprocessing.classification import Score as Score
+from ftool_runtime.postprocessing.entities import Entity as Entity
 from ftool_runtime.tools.bench import BenchReport as BenchReport
 from ftool_runtime.tools.bench import bench as bench
 from ftool_runtime.tools.generation_bench import GenerationBenchReport as GenerationBenchReport
