@@ -1,7 +1,6 @@
 """Cut sources and prompts, as token ids, to the length that the model holds."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.text.encode import Tokens
@@ -12,7 +11,7 @@ def fit(
     added: Sequence[bool],
     limit: int | None,
     *,
-    side: Literal["left", "right"],
+    side: str,
     refuse: bool,
     row: int,
     what: str,
@@ -23,7 +22,7 @@ def fit(
         ids: the token ids.
         added: for each whether the tokenizer added it; those at the ends are never cut off.
         limit: tokens at most; None: any number.
-        side: where to cut.
+        side: where to cut, "left" or "right".
         refuse: whether to raise InputError instead.
         row: the text's position, for the error.
         what: what the text is called there, such as "source".

@@ -19,8 +19,8 @@ _LANGUAGES: Final = ("source_language", "target_language")
 class Seq2SeqGenerator(Generator):
     """A loaded summariser or translator. Call it on one text or on many.
 
-    A source that is too long is cut at its end, as a classifier's text is, and the answer says so; overflow="refuse"
-    raises InputError instead.
+    A source that is too long is cut where the checkpoint's tokenizer cuts, mostly at its end, and the answer says so;
+    overflow="refuse" raises InputError instead.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("summarization", "translation")
@@ -84,5 +84,6 @@ class Seq2SeqGenerator(Generator):
             chosen.exchanged.get(number, number) if flag else number
             for number, flag in zip(ids, added, strict=True)
         ]
-        limit = self._engine.manifest.input.max_length
-        return fit(ids, added, limit, side="right", refuse=refuse, row=row, what="source")
+        contract = self._engine.manifest.input
+        side, limit = contract.truncation_side, contract.max_length
+        return fit(ids, added, limit, side=side, refuse=refuse, row=row, what="source")

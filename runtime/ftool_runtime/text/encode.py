@@ -1,4 +1,4 @@
-"""Texts to token ids, with the bundle's own tokenizer."""
+"""Encode texts as token ids with the bundle's own tokenizer, cut at the manifest's maximum length."""
 
 import copy
 from pathlib import Path
@@ -26,13 +26,13 @@ class Tokens(NamedTuple):
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":
-    """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError where it can't be used."""
+    """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError if it can't be used."""
     from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
 
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # tokenizers raises nothing more specific
-        raise BundleError(f"{path} is no tokenizer that this runtime can read: {error}") from error
+        raise BundleError(f"{path} is not a tokenizer that this runtime can read: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -42,14 +42,15 @@ class TokenEncoder:
     """The tokenizer of a bundle, cutting at the manifest's maximum length. Thread-safe."""
 
     def __init__(self, path: Path, contract: InputContract) -> None:
-        """Read `tokenizer.json` at `path`. Raises BundleError where it can't be used."""
+        """Read `tokenizer.json` at `path`. Raises BundleError if it can't be used."""
         tokenizer = read_tokenizer(path)
+        tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(False)
         if contract.max_length <= special:  # tokenizers would silently not cut at all
             raise BundleError(
                 f"input.max_length is {contract.max_length}, and the special tokens alone take {special}"
             )
-        tokenizer.enable_truncation(contract.max_length)
+        tokenizer.enable_truncation(contract.max_length, direction=contract.truncation_side)
         self._tokenizer = tokenizer
         self._max_length = contract.max_length
         self._prefix = contract.prefix
@@ -64,9 +65,9 @@ class TokenEncoder:
     def encode(self, text: str, row: int, pair: str | None = None) -> Tokens:
         """The tokens of `text`, or of `text` and `pair` together, which stand at position `row` of the call.
 
-        What is too long is cut at its end, the longer of two first.
+        A text that is too long is cut at the manifest's `truncation_side`, the longer of two first.
 
-        Raises InputError, naming the row, on what is no string, empty or blank, or not Unicode text.
+        Raises InputError, naming the row, for a text that is not a string, empty or blank, or not Unicode.
         """
         for given in (text,) if pair is None else (text, pair):
             problem = text_problem(given)
@@ -81,7 +82,7 @@ class TokenEncoder:
 
 
 def text_problem(text: object) -> str | None:
-    """What keeps `text` from being a text to answer, as the end of a sentence; None where nothing does."""
+    """Why `text` can't be answered, as the end of a sentence; None if it can."""
     if not isinstance(text, str):
         return f"must be a string, got {type(text).__name__}"
     if not text or text.isspace():

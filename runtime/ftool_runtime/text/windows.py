@@ -44,6 +44,7 @@ class WindowEncoder:
     ) -> None:
         """Read `tokenizer.json` at `path`. Raises BundleError where it or the stride can't be used."""
         tokenizer = read_tokenizer(path)
+        tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(with_question)
         self._room = contract.max_length - special  # for text and question
         if not 0 <= stride < self._room:  # tokenizers would panic
@@ -52,7 +53,9 @@ class WindowEncoder:
                 f"special tokens take {special}"
             )
         strategy = "only_second" if with_question else "only_first"
-        tokenizer.enable_truncation(contract.max_length, stride=stride, strategy=strategy)
+        side = contract.truncation_side
+        tokenizer.enable_truncation(contract.max_length, stride=stride, strategy=strategy, direction=side)
+        self._last_first = side == "left"  # windows are then counted from the text's end
         self._tokenizer = tokenizer
         self._stride = stride
         self._prefix = contract.prefix
@@ -102,6 +105,8 @@ class WindowEncoder:
     def _cut(self, encoding: "Encoding", what: str, row: int, skip: int) -> list[Window]:
         """The windows of an encoding whose text begins `skip` characters into what was encoded."""
         windows = [self._window(part, skip) for part in (encoding, *encoding.overflowing)]
+        if self._last_first:
+            windows.reverse()
         if not any(window.text_positions for window in windows):
             raise InputError(f"{what} {row} holds nothing that the model's tokenizer can read", row=row)
         return windows

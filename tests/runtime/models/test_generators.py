@@ -150,6 +150,15 @@ def test_a_long_source_is_cut_at_its_end_or_refused(summariser: ft.Seq2SeqGenera
         summariser(long, overflow="refuse")
 
 
+def test_a_long_source_is_cut_at_the_side_that_the_manifest_names(make_generator: GeneratorMaker) -> None:
+    contract = InputContract(names=("input_ids", "attention_mask"), max_length=6, truncation_side="left")
+    with ft.Seq2SeqGenerator.load(make_generator(source=True, input=contract), threads=1) as model:
+        whole = model.tokenize(["turn the lights off"])[0]
+        (cut,) = model.tokenize(["play music play music turn the lights off"])
+        assert cut[-len(whole) :] == whole
+        assert len(cut) == 6
+
+
 def test_a_long_prompt_is_refused_or_cut_at_its_beginning(writer_model: ft.TextGenerator) -> None:
     long = "turn the lights off " * 24  # 96 tokens, all that the model holds
     with pytest.raises(ft.InputError, match="has 96 tokens, which leaves no room for an answer") as caught:
