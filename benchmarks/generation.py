@@ -75,7 +75,11 @@ def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str,
         bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
         if not bundle.exists():
             settings = ExportSettings(
-                checkpoint=str(checkpoint), bundle=bundle, task=task, precision=precision
+                checkpoint=str(checkpoint),
+                bundle=bundle,
+                task=task,
+                precision=precision,
+                allow_drift=True,  # random weights have no clear preferences
             )
             export_generator(settings, load_generator(checkpoint, task))
         found[precision] = bundle

@@ -34,7 +34,7 @@ class Verdict:
     """The gate's result.
 
     Attributes:
-        passed: whether the bundle may be written. True if nothing could be measured.
+        passed: whether the bundle may be written.
         judged: whether there were labelled inputs; without them only agreement with torch is known.
         metric: the metric's name, None if not judged.
         reference: torch's score.
@@ -45,7 +45,8 @@ class Verdict:
         agreement: the share of answers, or next tokens, that are the same.
         largest_difference: of a probability, over all inputs.
         compared: "answers", or their parts; or "next tokens", each given torch's tokens before it.
-        drift: the checks that `ftool parity` would fail on these inputs, chance allowed for.
+        drift: the checks that `ftool parity` would fail on these inputs, chance allowed for; the bundle may be
+            written in spite of them only if `judge` was told so.
     """
 
     passed: bool
@@ -75,7 +76,15 @@ class Verdict:
         return f"{score}same {self.compared}: {self.agreement:.2%} over {self.examples} examples"
 
 
-def judge(loaded: Any, model: Any, examples: Examples, *, precision: str, max_drop: float) -> Verdict:
+def judge(
+    loaded: Any,
+    model: Any,
+    examples: Examples,
+    *,
+    precision: str,
+    max_drop: float,
+    allow_drift: bool = False,
+) -> Verdict:
     """Compare a model with torch on examples that were not trained on.
 
     Args:
@@ -84,6 +93,7 @@ def judge(loaded: Any, model: Any, examples: Examples, *, precision: str, max_dr
         examples: what both answer.
         precision: the model's, by which limits are chosen.
         max_drop: absolute loss of the metric that is allowed, before the allowance for chance.
+        allow_drift: whether the verdict passes although `ftool parity` would fail.
 
     Raises:
         BundleError: the model cuts inputs into other rows of tokens than the checkpoint.
@@ -93,8 +103,9 @@ def judge(loaded: Any, model: Any, examples: Examples, *, precision: str, max_dr
     allowance = metric_allowance(found.differing, found.examples) if found.scores else 0.0
     lost = 0.0 if reference is None or score is None else reference - score
     checks = agreement_checks(found, precision, tolerance_for(examples.kind, precision))
+    drift = tuple(check for check in checks if not check.passed)
     return Verdict(
-        passed=lost <= max_drop + allowance + ROUNDING,
+        passed=lost <= max_drop + allowance + ROUNDING and (allow_drift or not drift),
         judged=found.scores is not None,
         metric=examples.metric,
         reference=reference,
@@ -105,7 +116,7 @@ def judge(loaded: Any, model: Any, examples: Examples, *, precision: str, max_dr
         agreement=found.agreement,
         largest_difference=found.probability_difference,
         compared=found.compared,
-        drift=tuple(check for check in checks if not check.passed),
+        drift=drift,
     )
 
 
@@ -127,14 +138,19 @@ def advise(verdict: Verdict, precision: str) -> str | None:
     """
     closer = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
     remedy = closer.get(precision, "the graph differs from torch")
-    if not verdict.passed:
-        return f"{remedy}, or allow more with --max-drop"
     said = []
     if not verdict.judged:
         said.append("quality was not judged, as there were no labelled examples; name some with --data")
+    if verdict.drop is not None and verdict.drop > verdict.max_drop + verdict.allowance + ROUNDING:
+        said.append(f"{remedy}, or allow more with --max-drop")
     if verdict.drift:
         found = " and ".join(
             f"{check.name} {check.value:.4g} (allowed {check.limit:.4g})" for check in verdict.drift
         )
-        said.append(f"ftool parity would fail this bundle on these inputs: {found}; {remedy}")
+        written = (
+            "it was written as asked" if verdict.passed else "or write it all the same with --allow-drift"
+        )
+        said.append(
+            f"ftool parity would fail this bundle on these {verdict.examples} examples: {found}; {remedy}, {written}"
+        )
     return "\n".join(said) or None

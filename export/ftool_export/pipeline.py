@@ -98,7 +98,12 @@ def find_candidate(
         graph = quantize(source.model, plan, leaving, source.expected, source.probes)
         model = InMemoryModel(source.loaded, GraphSession(graph), one_by_one=plan.rows_share_scale)
         verdict = judge(
-            source.loaded, model, examples, precision=settings.precision, max_drop=settings.max_drop
+            source.loaded,
+            model,
+            examples,
+            precision=settings.precision,
+            max_drop=settings.max_drop,
+            allow_drift=settings.allow_drift,
         )
         log.info("%s, leaving out %s: %s", settings.precision, ", ".join(left_out) or "nothing", verdict)
         return Candidate(graph, tuple(left_out), verdict)
@@ -107,11 +112,9 @@ def find_candidate(
     if candidate.verdict.passed or plan.quantize_products is None:
         return candidate
     log.warning(
-        "%s costs %.4f of %s, more than %s; looking for layers to leave out",
+        "%s is too far from torch (%s); searching for layers to leave out",
         settings.precision,
-        candidate.verdict.drop,
-        candidate.verdict.metric,
-        settings.max_drop,
+        candidate.verdict,
     )
     ranked = rank_layers(source.model, plan, passes, source.loaded, rows)
     return fewest_left_out(ranked, trial) or candidate

@@ -20,6 +20,7 @@ class ExportSettings:
         task: Hugging Face's name of the task, or a synonym.
         precision: "fp32", "int8" or "w8".
         max_drop: absolute loss of the main metric that the gate allows.
+        allow_drift: whether a bundle is written that `ftool parity` would fail.
         device: where the bundle must run, "cpu" or "cuda".
         passes: what the graph passes go by; their device is this one's.
     """
@@ -30,6 +31,7 @@ class ExportSettings:
     task: str = "text-classification"
     precision: str = "int8"
     max_drop: float = 0.01
+    allow_drift: bool = False
     device: str = "cpu"
     passes: PassSettings = field(default_factory=PassSettings)
 

@@ -55,7 +55,11 @@ def exported(
         if precision not in made:
             made[precision] = tmp_path_factory.mktemp("model") / "bundle"
             settings = ExportSettings(
-                checkpoint=str(bert), bundle=made[precision], precision=precision, passes=tiny
+                checkpoint=str(bert),
+                bundle=made[precision],
+                precision=precision,
+                allow_drift=True,  # random weights have no clear preferences
+                passes=tiny,
             )
             assert export(settings, texts).bundle == made[precision]
         return made[precision]
@@ -242,7 +246,9 @@ def test_a_multi_label_checkpoint_keeps_its_kind(
     write_checkpoint: WriteCheckpoint, tiny: PassSettings, texts: list[str], tmp_path: Path
 ) -> None:
     checkpoint = write_checkpoint("bert", multi_label=True)
-    settings = ExportSettings(checkpoint=str(checkpoint), bundle=tmp_path / "b", precision="w8", passes=tiny)
+    settings = ExportSettings(
+        checkpoint=str(checkpoint), bundle=tmp_path / "b", precision="w8", allow_drift=True, passes=tiny
+    )
     export(settings, texts)
     manifest = Manifest.read(tmp_path / "b")
     assert manifest.multi_label

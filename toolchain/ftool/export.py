@@ -33,6 +33,7 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         task=recipe.task,
         precision=recipe.export.precision,
         max_drop=recipe.export.max_drop,
+        allow_drift=recipe.export.allow_drift,
         device=recipe.export.device,
     )
     if recipe.row.writes:

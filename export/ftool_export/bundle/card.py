@@ -5,6 +5,10 @@ from typing import Any, Final
 from ftool_export.bundle.card_words import card_words
 from ftool_runtime.bundle.manifest import Manifest
 
+_DRIFT: Final = (
+    "\n\nThis bundle was written with `--allow-drift`: its answers differ more from its PyTorch reference's than "
+    "`ftool parity` allows."
+)
 _SHOWN_LABELS: Final = 40
 
 _PRECISIONS: Final = {
@@ -64,6 +68,10 @@ def _labels(manifest: Manifest) -> str:
 
 def _quality(manifest: Manifest) -> str:
     gate: dict[str, Any] = dict(manifest.evidence.get("gate", {}))
+    return _measured_quality(manifest, gate) + (_DRIFT if gate.get("drift") else "")
+
+
+def _measured_quality(manifest: Manifest, gate: dict[str, Any]) -> str:
     same = card_words(manifest).same
     if not gate.get("judged"):
         body = (

@@ -72,7 +72,14 @@ def write_bundle(
         loaded.write_files(folder)
         _manifest(settings, loaded, graphs, folder, {}).write(folder)
         with ft.load(folder) as model:
-            verdict = judge(loaded, model, examples, precision=settings.precision, max_drop=settings.max_drop)
+            verdict = judge(
+                loaded,
+                model,
+                examples,
+                precision=settings.precision,
+                max_drop=settings.max_drop,
+                allow_drift=settings.allow_drift,
+            )
             if not verdict.passed:
                 raise GateRefusedError(verdict)
             quantized = settings.plan.quantize_products is not None

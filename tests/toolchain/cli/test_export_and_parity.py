@@ -100,7 +100,7 @@ def test_export_exits_1_where_the_gate_says_no(model: Path, monkeypatch: pytest.
     before = (model / "bundle" / "ftool.json").read_bytes()
     result = ftool("export", model)
     assert result.exit_code == 1
-    assert "the gate said no: nothing was written" in result.stdout
+    assert "the bundle failed the accuracy gate: nothing was written" in result.stdout
     assert "--precision w8" in result.stdout
     assert (model / "bundle" / "ftool.json").read_bytes() == before
 

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     metavar="POINTS",
     help="Loss of the main metric allowed on validation; 0.01 is one point.",
 )
+@click.option(
+    "--allow-drift",
+    is_flag=True,
+    default=None,
+    help="Write the bundle even if its answers differ more from torch's than ftool parity allows.",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What the bundle must run on.")
 @recipe_options
 @json_option
@@ -45,21 +51,22 @@ def export(
     output: Path | None,
     precision: str | None,
     max_drop: float | None,
+    allow_drift: bool | None,
     device: str | None,
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
     """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, with all it needs.
 
-    Every stage is checked against torch, and what the precision costs is judged on validation. Exit status 1 says
-    that it cost too much; a bundle that was there stays.
+    Every stage is checked against torch, and the loss that the precision causes is measured on validation. Exit
+    status 1 says that it is too large, or that ftool parity would fail the bundle; one that was there stays.
 
     \b
     ftool export models/intents
     ftool export --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
         --task text-classification -o sst2
     """
-    given = {"precision": precision, "max_drop": max_drop, "device": device}
+    given = {"precision": precision, "max_drop": max_drop, "allow_drift": allow_drift, "device": device}
     chosen = {name: value for name, value in given.items() if value is not None}
     if checkpoint is None:
         if output is not None:
@@ -107,6 +114,7 @@ def _export_checkpoint(
         task=task,
         precision=find_task(task).precision if is_default(wanted.precision) else wanted.precision,
         max_drop=wanted.max_drop,
+        allow_drift=wanted.allow_drift,
         device=wanted.device,
     )
     return export_any(
@@ -139,7 +147,7 @@ def _told(report: "ExportReport") -> str:
     if report.left_out:
         lines.append("more exact than the rest, so that accuracy holds: " + ", ".join(report.left_out))
     if report.bundle is None:
-        lines.append("the gate said no: nothing was written")
+        lines.append("the bundle failed the accuracy gate: nothing was written")
     else:
         lines.append(f"{report.bundle}: {report.bytes / 1e6:.1f} MB, {report.precision}")
     return "\n".join([*lines, report.advice] if report.advice else lines)

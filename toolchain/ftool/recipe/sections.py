@@ -206,6 +206,7 @@ class ExportRecipe:
         default("int8")
     )
     max_drop: Annotated[float, "loss of the main metric allowed on validation; 0.01: a point"] = 0.01
+    allow_drift: Annotated[bool, "whether a bundle is written that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
 
     def __post_init__(self) -> None:
