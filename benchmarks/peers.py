@@ -63,7 +63,7 @@ def main() -> None:
     with EngineProcess(peer, "export and quantise, which no start-up time should hold"):
         quantized = folder.run.with_name("optimum-int8").resolve()
     peer = dataclasses.replace(peer, files=tuple(quantized.glob("*")))
-    texts = load_dataset(recipe.data, recipe.task).test.texts
+    texts = load_dataset(recipe.row.reader, recipe.data).test.inputs
     report = bench([bundle, peer, torch], texts, BenchSettings(), task=recipe.task, split="test").to_json()
     print(format_table(table(report)))
     print("\n".join(sentences(report)))

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import ftool_runtime
 from ftool.cli import main
 from ftool.data.load import load_dataset
+from ftool.data.rows.labels import LabelReader
 from ftool.recipe.recipe import Recipe
 
 BUNDLE_FILES = {
@@ -90,7 +91,7 @@ def test_the_bundle_verifies_itself(intents_bundle: Path) -> None:
 
 
 def test_company_changes_no_answer_of_an_int8_bundle(intents: Path, intents_bundle: Path) -> None:
-    texts = load_dataset(Recipe.read(intents / "recipe.toml").data, "text-classification").test.texts[:48]
+    texts = load_dataset(LabelReader, Recipe.read(intents / "recipe.toml").data).test.inputs[:48]
     with ftool_runtime.load(intents_bundle, threads=2) as model:
         together = model.logits(texts)
         alone = np.concatenate([model.logits([text]) for text in texts])

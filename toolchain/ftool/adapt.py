@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ftool.data.types import Split
+from ftool.data.dataset import Split
+from ftool.data.rows.labels import LabelledText
 from ftool.evaluation.metrics.classification import main_metric
 from ftool.evaluation.results import Evaluation
 from ftool.recipe.recipe import Recipe
@@ -126,7 +127,7 @@ class _HeldOut:
     """A split with its features, float32 (examples, hidden)."""
 
     name: str
-    examples: Split
+    examples: Split[LabelledText]
     features: NDArray[np.float32]
 
 

@@ -150,7 +150,39 @@ def test_data_of_other_labels_is_refused(model: Path, tiny_base: Path) -> None:
     write_run(tiny_base, model / "run", labels=("food", "music"))
     result = ftool("export", model)
     assert result.exit_code == 2
-    assert "the model does not know the label 'weather'" in result.stderr
+    assert "with the label 'weather', which the model does not know" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate",), ("evaluate", "--on", "bundle"), ("export", "--max-drop", "1"), ("parity",)]
+)
+def test_data_that_lost_a_label_is_read_and_the_label_is_named(
+    model: Path, topics: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    data = tmp_path / "left"
+    data.mkdir()
+    for path in topics.glob("*.csv"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        (data / path.name).write_text("\n".join(line for line in lines if "weather" not in line))
+    recipe = Recipe.read(model / "recipe.toml")
+    recipe.with_data(path=str(data)).write(model / "recipe.toml")
+    result = ftool(command[0], model, *command[1:])
+    assert result.exit_code == 0, result.output
+    assert "no example has 1 of the 3 labels that the model knows: 'weather'" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("evaluate", "--on", "bundle"), ("export",), ("parity",)])
+def test_an_unknown_label_is_refused_by_every_command_alike(
+    model: Path, topics: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    data = Path(shutil.copytree(topics, tmp_path / "more"))
+    test = data / "test.csv"
+    test.write_text(test.read_text(encoding="utf-8") + "rain goal,weathr\n", encoding="utf-8")
+    recipe = Recipe.read(model / "recipe.toml")
+    recipe.with_data(path=str(data)).write(model / "recipe.toml")
+    result = ftool(command[0], model, *command[1:])
+    assert result.exit_code == 2
+    assert "with the label 'weathr', which the model does not know; did you mean 'weather'" in result.stderr
 
 
 def test_labels_are_matched_by_name_not_by_place(

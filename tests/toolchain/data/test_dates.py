@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftool.data.generation import GenerationData
-from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.data.dataset import DataError, Dataset
+from ftool.data.load import load_dataset, load_split
+from ftool.data.rows.generation import GenerationExample
+from ftool.data.rows.pairs import PairReader
 from ftool.data.sources.dates import CHINESE, ENGLISH, UNSEEN_CHINESE, UNSEEN_ENGLISH, Draws, written
-from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import shipped_recipe
@@ -22,21 +23,21 @@ DAYS = st.dates(date(1950, 1, 1), date(2049, 12, 31))
 
 
 @pytest.fixture(scope="module")
-def dates() -> GenerationData:
-    return load_generation_data(DataSettings(path="builtin:dates"), "translation")
+def dates() -> Dataset[GenerationExample]:
+    return load_dataset(PairReader, DataSettings(path="builtin:dates"))
 
 
-def targets(data: GenerationData, split: str) -> set[str]:
+def targets(data: Dataset[GenerationExample], split: str) -> set[str]:
     return {example.targets[0] for example in data.split(split).examples}
 
 
-def test_the_splits_are_as_large_as_documented(dates: GenerationData) -> None:
+def test_the_splits_are_as_large_as_documented(dates: Dataset[GenerationExample]) -> None:
     sizes = {name: len(dates.split(name)) for name in ("train", "validation", "test", "unseen_forms")}
     assert sizes == {"train": 20_000, "validation": 500, "test": 1_000, "unseen_forms": 500}
     assert dates.warnings == ()
 
 
-def test_no_date_is_in_two_splits(dates: GenerationData) -> None:
+def test_no_date_is_in_two_splits(dates: Dataset[GenerationExample]) -> None:
     train, validation, test = (targets(dates, split) for split in ("train", "validation", "test"))
     assert not train & validation
     assert not train & test
@@ -44,14 +45,14 @@ def test_no_date_is_in_two_splits(dates: GenerationData) -> None:
     assert targets(dates, "unseen_forms") <= test
 
 
-def test_targets_are_days_of_the_calendar(dates: GenerationData) -> None:
+def test_targets_are_days_of_the_calendar(dates: Dataset[GenerationExample]) -> None:
     for split in ("train", "unseen_forms"):
         for text in targets(dates, split):
             assert date.fromisoformat(text).isoformat() == text
             assert "1950-01-01" <= text <= "2049-12-31"
 
 
-def test_both_languages_have_their_share(dates: GenerationData) -> None:
+def test_both_languages_have_their_share(dates: Dataset[GenerationExample]) -> None:
     chinese = sum(bool(re.search("[年月]", example.source)) for example in dates.train.examples)
     assert 0.35 < chinese / len(dates.train) < 0.45
 
@@ -61,21 +62,23 @@ def test_unseen_forms_are_none_of_those_trained_on() -> None:
     assert len(FORMS) == len(set(FORMS))
 
 
-def test_the_same_seed_makes_the_same_data_and_another_one_other_data(dates: GenerationData) -> None:
-    again = load_generation_data(DataSettings(path="builtin:dates"), "translation")
+def test_the_same_seed_makes_the_same_data_and_another_one_other_data(
+    dates: Dataset[GenerationExample],
+) -> None:
+    again = load_dataset(PairReader, DataSettings(path="builtin:dates"))
     assert again == dates
-    other = load_generation_data(DataSettings(path="builtin:dates", seed=14), "translation")
+    other = load_dataset(PairReader, DataSettings(path="builtin:dates", seed=14))
     assert targets(other, "test") != targets(dates, "test")
 
 
 def test_the_data_stays_what_it_is() -> None:
-    small = load_generation_data(DataSettings(path="builtin:dates:1000"), "translation")
+    small = load_dataset(PairReader, DataSettings(path="builtin:dates:1000"))
     # Computed once, with Python 3.11: a change of forms, or of Python's random numbers, changes it.
     assert small.sha256 == "82805b95a1b75e56ca10dc7edde652e8c023756ccc5561f9e66574e80a0e4cef"
 
 
 def test_a_smaller_set_is_made_on_demand() -> None:
-    small = load_generation_data(DataSettings(path="builtin:dates:2000"), "translation")
+    small = load_dataset(PairReader, DataSettings(path="builtin:dates:2000"))
     assert [len(small.split(name)) for name in ("train", "validation", "test", "unseen_forms")] == [
         2000,
         50,
@@ -89,11 +92,11 @@ def test_a_size_that_cannot_be_is_refused(size: str) -> None:
     with pytest.raises(
         DataError, match=f"builtin:dates:{size}: the size must be a number from 1000 to 30000"
     ):
-        load_generation_data(DataSettings(path=f"builtin:dates:{size}"), "translation")
+        load_dataset(PairReader, DataSettings(path=f"builtin:dates:{size}"))
 
 
-def test_unseen_forms_are_a_split_like_any_other(dates: GenerationData) -> None:
-    split = load_generation_split(DataSettings(path="builtin:dates"), "translation", "unseen_forms")
+def test_unseen_forms_are_a_split_like_any_other(dates: Dataset[GenerationExample]) -> None:
+    split = load_split(PairReader, DataSettings(path="builtin:dates"), "unseen_forms")
     assert list(split.examples) == list(dates.split("unseen_forms").examples)
     with pytest.raises(DataError, match="there are train, validation, test, unseen_forms"):
         dates.split("dev")

@@ -9,10 +9,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from ftool.data.dataset import DataError
 from ftool.data.load import load_dataset
+from ftool.data.rows.labels import LabelReader
 from ftool.data.sources.find import find_tables, read_file
 from ftool.data.sources.hub import read_hub
-from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
 
 ROWS = [
@@ -129,7 +130,7 @@ def test_columns_that_repeat_the_header_do_not_make_it_an_example(tmp_path: Path
 def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as refused:
-        load_dataset(settings(tmp_path / name))
+        load_dataset(LabelReader, settings(tmp_path / name))
     assert str(tmp_path / name) in str(refused.value)
     return str(refused.value)
 
@@ -189,19 +190,19 @@ def test_many_bad_rows_are_named_by_the_first_few(tmp_path: Path) -> None:
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     as_csv(tmp_path / "train.csv")
     with pytest.raises(DataError, match=r"trian\.csv: there is no such file; did you mean train\.csv\?"):
-        load_dataset(settings(tmp_path / "trian.csv"))
+        load_dataset(LabelReader, settings(tmp_path / "trian.csv"))
 
 
 def test_a_named_column_that_is_missing_lists_those_there_are(tmp_path: Path) -> None:
     as_csv(tmp_path / "d.csv")
     with pytest.raises(DataError, match="no column 'intent'; the columns are 'text', 'label'"):
-        load_dataset(settings(tmp_path / "d.csv", label="intent"))
+        load_dataset(LabelReader, settings(tmp_path / "d.csv", label="intent"))
 
 
 def test_a_column_that_stands_twice_is_not_guessed(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("text,text,label\na,b,c\n", encoding="utf-8")
     with pytest.raises(DataError, match="several columns 'text'"):
-        load_dataset(settings(tmp_path / "d.csv", text="text"))
+        load_dataset(LabelReader, settings(tmp_path / "d.csv", text="text"))
 
 
 def test_a_text_of_any_length_is_read(tmp_path: Path) -> None:
@@ -232,14 +233,14 @@ def test_a_folder_gives_its_splits(tmp_path: Path, names: list[str], splits: set
 def test_a_folder_without_a_training_file_lists_what_it_holds(tmp_path: Path) -> None:
     as_csv(tmp_path / "rows.csv")
     with pytest.raises(DataError, match=r"has no train, validation or test file.*rows\.csv"):
-        load_dataset(settings(tmp_path))
+        load_dataset(LabelReader, settings(tmp_path))
 
 
 def test_two_files_of_one_split_are_not_guessed_between(tmp_path: Path) -> None:
     as_csv(tmp_path / "train.csv")
     as_jsonl(tmp_path / "train.jsonl")
     with pytest.raises(DataError, match=r"which is meant, train\.csv or train\.jsonl"):
-        load_dataset(settings(tmp_path))
+        load_dataset(LabelReader, settings(tmp_path))
 
 
 def test_separate_files_stand_for_validation_and_test(tmp_path: Path) -> None:
@@ -266,7 +267,7 @@ def test_an_unknown_shipped_data_set_lists_those_there_are() -> None:
     with pytest.raises(
         DataError, match="builtin:intent: no such data set ships with ftool; there are dates, intents"
     ):
-        load_dataset(DataSettings(path="builtin:intent"))
+        load_dataset(LabelReader, DataSettings(path="builtin:intent"))
 
 
 def test_a_folder_that_datasets_saved_is_read_with_its_label_names(tmp_path: Path) -> None:
@@ -278,9 +279,9 @@ def test_a_folder_that_datasets_saved_is_read_with_its_label_names(tmp_path: Pat
     rows = {"text": [f"text {number}" for number in range(20)], "label": [0, 1] * 10}
     saved = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)})
     saved.save_to_disk(str(tmp_path / "saved"))
-    data = load_dataset(settings(tmp_path / "saved"))
-    assert data.label_names == ("off", "on")
-    assert data.train.label_sets[0] in ([0], [1])
+    data = load_dataset(LabelReader, settings(tmp_path / "saved"))
+    assert data.labels == ("off", "on")
+    assert data.train.examples[0].labels in (("off",), ("on",))
 
 
 def test_parquet_of_the_hub_is_read_with_its_label_names(tmp_path: Path) -> None:
@@ -294,8 +295,8 @@ def test_parquet_of_the_hub_is_read_with_its_label_names(tmp_path: Path) -> None
     )
     rows = {"text": [f"text {number}" for number in range(30)], "labels": [[0], [1], [0, 1]] * 10}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "train.parquet"))
-    data = load_dataset(settings(tmp_path / "train.parquet"))
-    assert (data.label_names, data.multi_label) == (("joy", "fear"), True)
+    data = load_dataset(LabelReader, settings(tmp_path / "train.parquet"))
+    assert (data.labels, data.facts["multi_label"]) == (("joy", "fear"), True)
 
 
 def test_the_hubs_own_loader_reads_a_repository_laid_out_as_on_the_hub(
@@ -313,7 +314,7 @@ def test_the_hubs_own_loader_reads_a_repository_laid_out_as_on_the_hub(
 
 def test_a_hub_data_set_that_cannot_be_reached_says_so() -> None:
     with pytest.raises(DataError, match=r"no-such-owner/no-such-set"):
-        load_dataset(DataSettings(path="no-such-owner/no-such-set"))
+        load_dataset(LabelReader, DataSettings(path="no-such-owner/no-such-set"))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +341,7 @@ def test_what_goes_wrong_on_the_hub_is_said_in_one_line(
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(DataError, match=message) as refused:
-        load_dataset(DataSettings(path="a/b"))
+        load_dataset(LabelReader, DataSettings(path="a/b"))
     assert "\n" not in str(refused.value)
 
 
@@ -364,7 +365,7 @@ def test_a_bare_name_that_is_no_file_asks_no_hub(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: pytest.fail("asked the hub"))
     with pytest.raises(DataError, match="mydata: no such file or folder, and no hub id"):
-        load_dataset(DataSettings(path="mydata"))
+        load_dataset(LabelReader, DataSettings(path="mydata"))
 
 
 def test_a_test_split_whose_labels_are_kept_secret_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ftool.data.load import load_dataset, load_split, load_texts
-from ftool.data.types import ClassificationData, DataError, Split
+from ftool.data.dataset import DataError, Dataset, Split
+from ftool.data.label_policy import ModelFacts
+from ftool.data.load import load_dataset, load_split, split_for_model
+from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.recipe.data_settings import DataSettings
+from ftool.training.losses import encode_targets
 
 
 def write_csv(path: Path, labels: Sequence[str]) -> str:
@@ -24,71 +28,69 @@ def folder(tmp_path: Path, **splits: Sequence[str]) -> str:
     return str(tmp_path)
 
 
-def names_of(data: ClassificationData, split: Split) -> list[list[str]]:
-    return [[data.label_names[label] for label in labels] for labels in split.label_sets]
+def load(path: str, **changes: Any) -> Dataset[LabelledText]:
+    return load_dataset(LabelReader, DataSettings(path=path, **changes))
+
+
+def names_of(split: Split[LabelledText]) -> list[list[str]]:
+    return [list(example.labels) for example in split.examples]
 
 
 def test_labels_are_sorted_names(tmp_path: Path) -> None:
-    data = load_dataset(
-        DataSettings(path=folder(tmp_path, train=["b", "a", "c"], validation=["a"], test=["c"]))
-    )
-    assert data.label_names == ("a", "b", "c")
-    assert data.train.single_labels == [1, 0, 2]
-    assert (data.validation.labels, data.test.labels) == ([0], [2])
+    data = load(folder(tmp_path, train=["b", "a", "c"], validation=["a"], test=["c"]))
+    assert data.labels == ("a", "b", "c")
+    assert names_of(data.train) == [["b"], ["a"], ["c"]]
+    assert (names_of(data.validation), names_of(data.test)) == ([["a"]], [["c"]])
 
 
 def test_labels_that_are_numbers_are_sorted_by_value(tmp_path: Path) -> None:
-    data = load_dataset(
-        DataSettings(path=folder(tmp_path, train=["10", "9", "2"], validation=["2"], test=["9"]))
-    )
-    assert data.label_names == ("2", "9", "10")
+    data = load(folder(tmp_path, train=["10", "9", "2"], validation=["2"], test=["9"]))
+    assert data.labels == ("2", "9", "10")
 
 
 def test_a_file_names_the_labels_that_are_numbers(tmp_path: Path) -> None:
     names = tmp_path / "labels.txt"
     names.write_text("sad\nhappy\n", encoding="utf-8")
     path = folder(tmp_path, train=["1", "0", "1"], validation=["1"], test=["0"])
-    data = load_dataset(DataSettings(path=path, label_names=str(names)))
-    assert (data.label_names, data.multi_label) == (("sad", "happy"), False)
-    assert names_of(data, data.train) == [["happy"], ["sad"], ["happy"]]
+    data = load_dataset(LabelReader, DataSettings(path=path, label_names=str(names)))
+    assert (data.labels, data.facts["multi_label"]) == (("sad", "happy"), False)
+    assert names_of(data.train) == [["happy"], ["sad"], ["happy"]]
 
 
 def test_lists_of_numbers_with_names_are_several_labels(tmp_path: Path) -> None:
     names = tmp_path / "labels.txt"
     names.write_text("sad\nhappy\ncalm\n", encoding="utf-8")
     path = folder(tmp_path, train=["1", "0,2", "2", ""], validation=["1"], test=["0"])
-    data = load_dataset(DataSettings(path=path, label_names=str(names)))
-    assert data.multi_label
-    assert names_of(data, data.train) == [["happy"], ["sad", "calm"], ["calm"], []]
+    data = load_dataset(LabelReader, DataSettings(path=path, label_names=str(names)))
+    assert data.facts["multi_label"]
+    assert names_of(data.train) == [["happy"], ["sad", "calm"], ["calm"], []]
 
 
 def test_a_separator_that_occurs_makes_several_labels(tmp_path: Path) -> None:
     path = folder(tmp_path, train=["b | a", "a", "a|a"], validation=["b"], test=["a"])
-    data = load_dataset(DataSettings(path=path, label_separator="|"))
-    assert data.multi_label
-    assert data.train.labels == [[0, 1], [0], [0]]
+    data = load_dataset(LabelReader, DataSettings(path=path, label_separator="|"))
+    assert data.facts["multi_label"]
+    assert names_of(data.train) == [["b", "a"], ["a"], ["a"]]
 
 
 def test_a_comma_in_a_label_is_a_part_of_it_unless_said_otherwise(tmp_path: Path) -> None:
     path = folder(tmp_path, train=["a, b", "c"], validation=["c"], test=["c"])
-    assert load_dataset(DataSettings(path=path)).label_names == ("a, b", "c")
-    assert load_dataset(DataSettings(path=path, multi_label=True)).label_names == ("a", "b", "c")
+    assert load_dataset(LabelReader, DataSettings(path=path)).labels == ("a, b", "c")
+    assert load_dataset(LabelReader, DataSettings(path=path, multi_label=True)).labels == ("a", "b", "c")
 
 
 def test_lists_of_labels_make_several_labels(tmp_path: Path) -> None:
     rows = [{"text": f"text {row}", "labels": ["x", "y"] if row % 3 else []} for row in range(30)]
     (tmp_path / "d.json").write_text(json.dumps(rows), encoding="utf-8")
-    data = load_dataset(DataSettings(path=str(tmp_path / "d.json")))
-    assert data.multi_label
-    assert {tuple(labels) for labels in data.train.label_sets} == {(), (0, 1)}
-    with pytest.raises(DataError, match="several labels each"):
-        _ = data.train.single_labels
+    data = load_dataset(LabelReader, DataSettings(path=str(tmp_path / "d.json")))
+    assert data.facts["multi_label"]
+    assert {tuple(labels) for labels in names_of(data.train)} == {(), ("x", "y")}
 
 
 def test_true_and_false_are_labels(tmp_path: Path) -> None:
     rows = [{"text": f"text {row}", "label": row % 2 == 0} for row in range(30)]
     (tmp_path / "d.json").write_text(json.dumps(rows), encoding="utf-8")
-    assert load_dataset(DataSettings(path=str(tmp_path / "d.json"))).label_names == ("false", "true")
+    assert load_dataset(LabelReader, DataSettings(path=str(tmp_path / "d.json"))).labels == ("false", "true")
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -96,7 +98,7 @@ def test_a_label_that_training_lacks_is_refused_with_its_rows(tmp_path: Path, sp
     splits = {"train": ["a", "b"], "validation": ["a"], "test": ["b"]}
     splits[split] = [*splits[split], "new", "new"]
     with pytest.raises(DataError) as refused:
-        load_dataset(DataSettings(path=folder(tmp_path, **splits)))
+        load_dataset(LabelReader, DataSettings(path=folder(tmp_path, **splits)))
     assert f"{split}.csv: rows 3 and 4 with the label 'new', which no training example has" in str(
         refused.value
     )
@@ -123,15 +125,15 @@ def test_labels_that_cannot_be_used_are_refused(
         changes = {**changes, "label_names": str(tmp_path / str(changes["label_names"]))}
     path = write_csv(tmp_path / "d.csv", labels)
     with pytest.raises(DataError, match=message):
-        load_dataset(DataSettings(path=path, **changes))  # type: ignore[arg-type]
+        load_dataset(LabelReader, DataSettings(path=path, **changes))  # type: ignore[arg-type]
 
 
 def test_a_name_without_an_example_is_left_out_and_said(tmp_path: Path) -> None:
     names = tmp_path / "labels.txt"
     names.write_text("sad\nhappy\nnever\n", encoding="utf-8")
     path = folder(tmp_path, train=["1", "0"], validation=["1"], test=["0"])
-    data = load_dataset(DataSettings(path=path, label_names=str(names)))
-    assert data.label_names == ("sad", "happy")
+    data = load_dataset(LabelReader, DataSettings(path=path, label_names=str(names)))
+    assert data.labels == ("sad", "happy")
     assert any("never" in warning for warning in data.warnings)
 
 
@@ -139,54 +141,103 @@ def test_text_in_two_splits_is_warned_of_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\nHello  there,a\nbye,b\n", encoding="utf-8")
     (tmp_path / "test.csv").write_text("text,label\nnew,a\nhello there,a\n", encoding="utf-8")
     (tmp_path / "dev.csv").write_text("text,label\nother,b\n", encoding="utf-8")
-    (warning,) = load_dataset(DataSettings(path=str(tmp_path))).warnings
+    (warning,) = load_dataset(LabelReader, DataSettings(path=str(tmp_path))).warnings
     assert "test.csv: 1 of 2 texts stand in the training data too (first: row 3: 'hello there')" in warning
 
 
 def test_the_same_text_with_different_labels_is_warned_of(tmp_path: Path) -> None:
     folder(tmp_path, validation=["a"], test=["b"])
     (tmp_path / "train.csv").write_text("text,label\nhm,a\nhm,b\nhm,b\n", encoding="utf-8")
-    (warning,) = load_dataset(DataSettings(path=str(tmp_path))).warnings
+    (warning,) = load_dataset(LabelReader, DataSettings(path=str(tmp_path))).warnings
     assert "1 text with different labels in different rows (first: rows 2 (a) and 3 (b))" in warning
 
 
 def test_the_hash_is_of_the_training_examples_and_not_of_their_file(tmp_path: Path) -> None:
     splits = {"train": ["a", "b"], "validation": ["a"], "test": ["b"]}
-    first = load_dataset(DataSettings(path=folder(tmp_path, **splits)))
+    first = load_dataset(LabelReader, DataSettings(path=folder(tmp_path, **splits)))
     lines = (tmp_path / "train.csv").read_text(encoding="utf-8").splitlines()[1:]
     (tmp_path / "train.csv").unlink()
     rows = [dict(zip(("text", "label"), line.replace('"', "").split(","), strict=True)) for line in lines]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    assert load_dataset(DataSettings(path=str(tmp_path))).sha256 == first.sha256
+    assert load_dataset(LabelReader, DataSettings(path=str(tmp_path))).sha256 == first.sha256
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, reversed(rows))), encoding="utf-8")
-    assert load_dataset(DataSettings(path=str(tmp_path))).sha256 != first.sha256
+    assert load_dataset(LabelReader, DataSettings(path=str(tmp_path))).sha256 != first.sha256
 
 
 def test_examples_for_a_trained_model_get_its_numbers(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "d.csv", ["b", "c", "b"])
-    split = load_split(DataSettings(path=path), ("c", "a", "b"), multi_label=False)
-    assert split.labels == [2, 0, 2]
+    known = ("c", "a", "b")
+    split = load_split(LabelReader, DataSettings(path=path), model=ModelFacts(known))
+    assert encode_targets(split.examples, known, multi_label=False).tolist() == [2, 0, 2]
 
 
 def test_a_label_that_a_trained_model_lacks_is_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "d.csv", ["b", "z"])
     with pytest.raises(DataError, match="row 3 with the label 'z', which the model does not know"):
-        load_split(DataSettings(path=path), ("a", "b"), multi_label=False)
+        load_split(LabelReader, DataSettings(path=path), model=ModelFacts(("a", "b")))
+
+
+# --- one policy on labels: a model's own data, and other data
+
+
+KNOWN = ModelFacts(("c", "a", "b"))
+
+
+def test_data_may_lack_labels_that_the_model_knows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = folder(tmp_path, train=["b", "c", "b"], validation=["b"], test=["c"])
+    data = load_dataset(LabelReader, DataSettings(path=path), KNOWN)
+    assert data.labels == KNOWN.labels
+    assert data.facts == {"multi_label": False, "regression": False, "pairs": False}
+    (warning,) = data.warnings
+    assert warning == f"{path}: no example has 1 of the 3 labels that the model knows: 'a'"
+    assert warning in caplog.text
+    load_split(LabelReader, DataSettings(path=path), model=KNOWN)
+    assert "test.csv: no example has 2 of the 3 labels that the model knows: 'a', 'b'" in caplog.text
+
+
+def test_of_many_labels_that_data_lacks_the_first_are_named(tmp_path: Path) -> None:
+    known = ModelFacts(tuple(f"label {number}" for number in range(20)))
+    path = folder(tmp_path, train=["label 19"], validation=["label 19"], test=["label 19"])
+    (warning,) = load_dataset(LabelReader, DataSettings(path=path), known).warnings
+    assert warning.endswith(
+        "no example has 19 of the 20 labels that the model knows: "
+        "'label 0', 'label 1', 'label 2', 'label 3', 'label 4' and 14 more"
+    )
+
+
+@pytest.mark.parametrize("where", ["train", "validation", "test"])
+def test_a_label_that_the_model_lacks_is_refused_in_any_split(tmp_path: Path, where: str) -> None:
+    known = ModelFacts(("card_lost", "refund"))
+    splits = {name: ["card_lost", "refund"] for name in ("train", "validation", "test")}
+    splits[where] = [*splits[where], "card_lots"]
+    settings = DataSettings(path=folder(tmp_path, **splits))
+    message = f"{where}.csv: row 4 with the label 'card_lots', which the model does not know; did you mean 'card_lost'"
+    with pytest.raises(DataError, match=message):
+        split_for_model(LabelReader, settings, None, "test", known)
+    with pytest.raises(DataError, match=message):
+        split_for_model(LabelReader, DataSettings(path="unused"), settings, where, known)
+
+
+def test_data_is_read_as_the_model_was_trained_whatever_is_left_of_it(tmp_path: Path) -> None:
+    path = folder(tmp_path, train=["a", "b"], validation=["a"], test=["b"])
+    several = load_dataset(LabelReader, DataSettings(path=path), ModelFacts(("a", "b"), multi_label=True))
+    assert several.facts["multi_label"]
+    rows = [{"text": f"text {n}", "text_pair": f"pair {n}", "label": "ab"[n % 2]} for n in range(40)]
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text(json.dumps(rows), encoding="utf-8")
+    single = load_dataset(LabelReader, DataSettings(path=str(pairs)), ModelFacts(("a", "b")))
+    assert isinstance(single.test.inputs[0], str)
+    with pytest.raises(DataError, match=r"the model takes one text; leave data\.text_pair out"):
+        load_dataset(
+            LabelReader, DataSettings(path=str(pairs), text_pair="text_pair"), ModelFacts(("a", "b"))
+        )
 
 
 def test_a_multi_label_model_takes_cells_of_one_label(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "d.csv", ["b", "a,b", ""])
-    assert load_split(DataSettings(path=path), ("a", "b"), multi_label=True).labels == [[1], [0, 1], []]
-
-
-def test_texts_are_read_without_labels(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").write_text("id,text\n1,one\n2,two\n", encoding="utf-8")
-    assert load_texts(DataSettings(path=str(tmp_path / "d.csv"))) == ["one", "two"]
-
-
-def test_an_unknown_task_is_refused() -> None:
-    with pytest.raises(DataError, match="labelled texts are for text-classification"):
-        load_dataset(DataSettings(path="builtin:intents"), "translation")
+    split = load_split(LabelReader, DataSettings(path=path), model=ModelFacts(("a", "b"), multi_label=True))
+    assert names_of(split) == [["b"], ["a", "b"], []]
+    assert encode_targets(split.examples, ("a", "b"), multi_label=True).tolist() == [[0, 1], [1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +258,6 @@ def test_real_data_is_read_whole(
 ) -> None:
     if "label_names" in changes:
         changes = {**changes, "label_names": str(shared_data / path / str(changes["label_names"]))}
-    data = load_dataset(DataSettings(path=str(shared_data / path), **changes))  # type: ignore[arg-type]
+    data = load_dataset(LabelReader, DataSettings(path=str(shared_data / path), **changes))  # type: ignore[arg-type]
     cut = 0 if (shared_data / path / "dev.tsv").exists() or path.endswith(".json") else len(data.validation)
-    assert (len(data.train) + cut, len(data.test), len(data.label_names), data.multi_label) == expected
+    assert (len(data.train) + cut, len(data.test), len(data.labels), data.facts["multi_label"]) == expected

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.data.load_questions import load_question_data, load_question_split, question_fingerprint
-from ftool.data.questions import Question
+from ftool.data.dataset import DataError, fingerprint
+from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.answer_places import PlaceReport, place_answers
-from ftool.data.splitting import same_text
-from ftool.data.types import DataError
+from ftool.data.rows.questions import Question, QuestionReader
+from ftool.data.splits import same_text
 from ftool.recipe.data_settings import DataSettings
 
 CONTEXT = "Emoji 😀 stand here. Paris is the capital of France, and Paris is old. Łódź 中文 too."
@@ -36,7 +36,7 @@ def asked(question: str, *answers: tuple[str, int], **more: Any) -> dict[str, An
 
 
 def read(path: str | Path, **settings: Any) -> list[Question]:
-    return list(load_question_split(DataSettings(path=str(path), **settings)).examples)
+    return list(load_split(QuestionReader, DataSettings(path=str(path), **settings)).examples)
 
 
 def answers_of(path: str | Path, **settings: Any) -> list[list[tuple[str, int]]]:
@@ -192,7 +192,7 @@ def test_what_is_no_question_is_refused_with_its_row(
         ({"context": "c"}, r"data\[0\].paragraphs\[0\] has no context or no list of qas"),
         ({"qas": []}, r"data\[0\].paragraphs\[0\] has no context or no list of qas"),
         ({"context": "c", "qas": [{"id": "1"}]}, r"data\[0\].paragraphs\[0\].qas\[0\] has no question"),
-        ({"context": "c", "qas": []}, "holds no questions"),
+        ({"context": "c", "qas": []}, "holds no examples"),
     ],
 )
 def test_a_damaged_squad_file_is_refused_with_the_place(tmp_path: Path, paragraph: Any, problem: str) -> None:
@@ -215,7 +215,7 @@ def test_no_context_and_no_article_where_there_are_many_stands_in_two_cut_splits
             lines.append(json.dumps({"question": "Again?", **row, "title": "Title 1"}))
     path = tmp_path / "d.jsonl"
     path.write_text("\n".join(lines) + "\n")
-    data = load_question_data(DataSettings(path=str(path)))
+    data = load_dataset(QuestionReader, DataSettings(path=str(path)))
     splits = [data.train, data.validation, data.test]
     contexts = [{same_text(one.context) for one in split.examples} for split in splits]
     assert sum(map(len, contexts)) == len(set.union(*contexts)) == 120
@@ -236,17 +236,17 @@ def test_contexts_that_stand_in_training_too_are_warned_of(tmp_path: Path) -> No
             {CONTEXT: [asked(f"{name}?", RIGHT), asked("None?")], f"{name} one": []},
         )
     squad(tmp_path / "validation.json", {"Only here.": [asked("Where?", ("here", 5))]})
-    data = load_question_data(DataSettings(path=str(tmp_path)))
+    data = load_dataset(QuestionReader, DataSettings(path=str(tmp_path)))
     assert len(data.warnings) == 1
     assert "2 of 2 texts stand in the training data too" in data.warnings[0]
-    assert data.unanswerable
+    assert data.facts["unanswerable"]
 
 
 def test_the_fingerprint_is_of_what_is_trained_on_alone(tmp_path: Path) -> None:
     one = Question("Q?", "a b", ("b",), (2,), id="x", article="A", row=3)
     other = Question("Q?", "a b", ("b",), (2,), id="y", row=9)
-    assert question_fingerprint([one]) == question_fingerprint([other])
-    assert question_fingerprint([one]) != question_fingerprint([Question("Q?", "a b", (), (), id="x")])
+    assert fingerprint([one]) == fingerprint([other])
+    assert fingerprint([one]) != fingerprint([Question("Q?", "a b", (), (), id="x")])
 
 
 def test_the_real_squad_file_is_read_whole(shared_data: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ftool.data.load_similarity import load_similarity_data, load_similarity_split, similarity_fingerprint
-from ftool.data.similarity import SimilarityData, SimilarityExample
-from ftool.data.types import DataError
+from ftool.data.dataset import DataError, Dataset, fingerprint
+from ftool.data.load import load_dataset, load_split
+from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
 from ftool.recipe.data_settings import DataSettings
 
 
@@ -17,15 +17,15 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def load(path: str, **settings: Any) -> SimilarityData:
-    return load_similarity_data(DataSettings(path=path, **settings))
+def load(path: str, **settings: Any) -> Dataset[SimilarPair]:
+    return load_dataset(SimilarityReader, DataSettings(path=path, **settings))
 
 
 def rows(count: int, **more: Any) -> list[dict[str, Any]]:
     return [{"anchor": f"query {i}", "positive": f"passage {i}"} | more for i in range(count)]
 
 
-def texts_of(data: SimilarityData, split: str) -> set[str]:
+def texts_of(data: Dataset[SimilarPair], split: str) -> set[str]:
     return {text for example in data.split(split).examples for text in example.texts}
 
 
@@ -45,20 +45,20 @@ def texts_of(data: SimilarityData, split: str) -> set[str]:
 def test_columns_are_found_by_their_usual_names(
     row: dict[str, Any], kind: str, texts: tuple[str, ...], score: float | None, tmp_path: Path
 ) -> None:
-    split = load_similarity_split(DataSettings(path=write(tmp_path / "data.jsonl", [row])))
+    split = load_split(SimilarityReader, DataSettings(path=write(tmp_path / "data.jsonl", [row])))
     (example,) = split.examples
-    assert (split.kind, example.texts, example.score, example.row) == (kind, texts, score, 1)
+    assert (kind_of(split), example.texts, example.score, example.row) == (kind, texts, score, 1)
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "data.jsonl", [{"x": "a", "y": "b", "z": "c", "anchor": "no", "score": 1}])
     settings = DataSettings(path=path, anchor="x", positive="y", negative="z")
-    assert load_similarity_split(settings).examples[0].texts == ("a", "b", "c")
+    assert load_split(SimilarityReader, settings).examples[0].texts == ("a", "b", "c")
 
 
 def test_a_list_of_positives_or_negatives_makes_an_example_of_each(tmp_path: Path) -> None:
     row = {"query": "a", "pos": ["b", "c"], "neg": ["d", "e"]}
-    split = load_similarity_split(DataSettings(path=write(tmp_path / "data.jsonl", [row])))
+    split = load_split(SimilarityReader, DataSettings(path=write(tmp_path / "data.jsonl", [row])))
     assert [e.texts for e in split.examples] == [
         ("a", "b", "d"), ("a", "b", "e"), ("a", "c", "d"), ("a", "c", "e")
     ]  # fmt: skip
@@ -97,9 +97,9 @@ def test_which_rows_are_cut_depends_on_the_seed_and_the_texts_alone(tmp_path: Pa
 
 
 def test_the_fingerprint_is_of_the_texts_and_scores() -> None:
-    one, same = SimilarityExample("a", "b", row=3), SimilarityExample("a", "b", row=9)
-    assert similarity_fingerprint([one]) == similarity_fingerprint([same])
-    assert similarity_fingerprint([one]) != similarity_fingerprint([SimilarityExample("a", "b", score=1.0)])
+    one, same = SimilarPair("a", "b", row=3), SimilarPair("a", "b", row=9)
+    assert fingerprint([one]) == fingerprint([same])
+    assert fingerprint([one]) != fingerprint([SimilarPair("a", "b", score=1.0)])
 
 
 def test_a_text_of_training_in_another_split_is_warned_of(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_what_cannot_be_used_is_refused_by_file_row_and_remedy(
 ) -> None:
     path = write(tmp_path / "data.jsonl", made)
     with pytest.raises(DataError, match=words) as error:
-        load_similarity_split(DataSettings(path=path, **settings))
+        load_split(SimilarityReader, DataSettings(path=path, **settings))
     assert "data.jsonl" in str(error.value)
 
 

@@ -7,16 +7,31 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ftool.data.examples import Examples
+from ftool.data.dataset import DataError, Split
 from ftool.data.load import load_dataset
-from ftool.data.splitting import cut_off, same_text
-from ftool.data.types import DataError
+from ftool.data.rows.labels import LabelledText, LabelReader
+from ftool.data.splits import cut_off, same_text
 from ftool.recipe.data_settings import DataSettings
 
+Cut = tuple[Split[LabelledText], Split[LabelledText]]
 
-def examples(labels: list[tuple[str, ...]], texts: list[str] | None = None) -> Examples:
+
+def examples(labels: list[tuple[str, ...]], texts: list[str] | None = None) -> Split[LabelledText]:
     texts = texts or [f"text {row}" for row in range(len(labels))]
-    return Examples("a file", texts, labels, list(range(2, len(labels) + 2)))
+    both = zip(texts, labels, strict=True)
+    return Split([LabelledText(text, of, row=row) for row, (text, of) in enumerate(both, start=2)], "a file")
+
+
+def texts_of(split: Split[LabelledText]) -> list[str]:
+    return [example.text for example in split.examples]
+
+
+def rows_of(split: Split[LabelledText]) -> list[int]:
+    return [example.row for example in split.examples]
+
+
+def cut_by_text(whole: Split[LabelledText], fraction: float, seed: int) -> Cut:
+    return cut_off(whole, texts_of(whole), fraction, seed, "test")
 
 
 PINNED = ["text 4", "text 24", "text 25", "text 33", "text 54", "text 55"]
@@ -34,15 +49,15 @@ def test_whatever_the_rows_a_cut_keeps_its_promises(
 ) -> None:
     whole = examples([labels for _, labels in rows], [f"text {number}" for number, _ in rows])
     try:
-        kept, cut = cut_off(whole, fraction, seed, "test")
+        kept, cut = cut_by_text(whole, fraction, seed)
     except DataError:
         assume(False)
-    assert sorted(kept.rows + cut.rows) == whole.rows
-    assert kept.rows == sorted(kept.rows)
-    assert cut.rows == sorted(cut.rows)
-    assert not {same_text(text) for text in kept.texts} & {same_text(text) for text in cut.texts}
-    assert {label for labels in cut.labels for label in labels} <= {
-        label for labels in kept.labels for label in labels
+    assert sorted(rows_of(kept) + rows_of(cut)) == rows_of(whole)
+    assert rows_of(kept) == sorted(rows_of(kept))
+    assert rows_of(cut) == sorted(rows_of(cut))
+    assert not {same_text(text) for text in texts_of(kept)} & {same_text(text) for text in texts_of(cut)}
+    assert {label for one in cut.examples for label in one.labels} <= {
+        label for one in kept.examples for label in one.labels
     }
 
 
@@ -51,8 +66,9 @@ def test_whatever_the_rows_a_cut_keeps_its_promises(
 def test_each_label_loses_its_share(sizes: list[int], fraction: float) -> None:
     labels = [(str(label),) for label, size in enumerate(sizes) for _ in range(size)]
     assume(fraction * len(labels) >= 1)
-    _, cut = cut_off(examples(labels), fraction, 13, "test")
-    taken = Counter(label for (label,) in cut.labels)
+    assume(max(sizes) > 1)  # a label keeps its last row
+    _, cut = cut_by_text(examples(labels), fraction, 13)
+    taken = Counter(one.labels[0] for one in cut.examples)
     for label, size in enumerate(sizes):
         # a label with a single row loses none, and its share is made up for by the next
         assert abs(taken[str(label)] - fraction * size) <= 1 + fraction * sizes.count(1)
@@ -61,21 +77,17 @@ def test_each_label_loses_its_share(sizes: list[int], fraction: float) -> None:
 
 def test_the_cut_is_the_same_on_every_machine() -> None:
     labels = [("a",), ("b",)] * 30
-    _, cut = cut_off(examples(labels), 0.1, 13, "test")
+    _, cut = cut_by_text(examples(labels), 0.1, 13)
     # computed once; another Python, machine or order of rows must give these
-    assert cut.texts == PINNED
-    _, reversed_cut = cut_off(
-        examples(labels[::-1], [f"text {row}" for row in range(60)][::-1]), 0.1, 13, "test"
-    )
-    assert sorted(reversed_cut.texts) == sorted(PINNED)
+    assert texts_of(cut) == PINNED
+    turned = examples(labels[::-1], [f"text {row}" for row in range(60)][::-1])
+    assert sorted(texts_of(cut_by_text(turned, 0.1, 13)[1])) == sorted(PINNED)
 
 
 def test_another_seed_cuts_other_rows() -> None:
     labels = [("a",), ("b",)] * 30
-    assert (
-        cut_off(examples(labels), 0.1, 13, "test")[1].texts
-        != cut_off(examples(labels), 0.1, 14, "test")[1].texts
-    )
+    first, other = (cut_by_text(examples(labels), 0.1, seed)[1] for seed in (13, 14))
+    assert texts_of(first) != texts_of(other)
 
 
 def test_texts_that_differ_in_case_spaces_or_form_are_the_same() -> None:
@@ -85,20 +97,20 @@ def test_texts_that_differ_in_case_spaces_or_form_are_the_same() -> None:
 def test_missing_splits_are_cut_off_and_said(tmp_path: Path) -> None:
     rows = "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(200))
     (tmp_path / "d.csv").write_text("text,label\n" + rows, encoding="utf-8")
-    data = load_dataset(DataSettings(path=str(tmp_path / "d.csv"), test_fraction=0.2, seed=7))
+    data = load_dataset(LabelReader, DataSettings(path=str(tmp_path / "d.csv"), test_fraction=0.2, seed=7))
     assert (len(data.train), len(data.validation), len(data.test)) == (140, 20, 40)
-    assert Counter(data.test.single_labels) == {0: 20, 1: 20}
+    assert Counter(one.labels for one in data.test.examples) == {("a",): 20, ("b",): 20}
     assert any(
         "test: 40 examples" in note and "20%, stratified by label, seed 7" in note for note in data.notes
     )
-    assert data.train.rows[0] >= 2
-    assert [f"text {row - 2}" for row in data.test.rows] == data.test.texts
+    assert data.train.examples[0].row >= 2
+    assert [f"text {row - 2}" for row in rows_of(data.test)] == data.test.inputs
 
 
 def test_splits_that_are_there_are_not_cut(tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.csv").write_text(f"text,label\n{name} 1,a\n{name} 2,b\n", encoding="utf-8")
-    data = load_dataset(DataSettings(path=str(tmp_path)))
+    data = load_dataset(LabelReader, DataSettings(path=str(tmp_path)))
     assert (len(data.train), len(data.validation), len(data.test)) == (2, 2, 2)
     assert not any("cut off" in note for note in data.notes)
 
@@ -106,4 +118,4 @@ def test_splits_that_are_there_are_not_cut(tmp_path: Path) -> None:
 def test_too_few_rows_to_cut_from_are_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
     with pytest.raises(DataError, match="2 rows are too few to cut a test split off"):
-        load_dataset(DataSettings(path=str(tmp_path / "d.csv")))
+        load_dataset(LabelReader, DataSettings(path=str(tmp_path / "d.csv")))

@@ -9,20 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.data.load_tags import load_tagged_data, load_tagged_split
+from ftool.data.dataset import DataError, Dataset
+from ftool.data.label_policy import ModelFacts
+from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.tag_schemes import TypedSpan, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
+from ftool.data.rows.tagged_text import TaggedText
+from ftool.data.rows.tags import TagReader
 from ftool.data.sources.conll import read_conll
-from ftool.data.tagged_text import TaggedData
-from ftool.data.types import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 
 SENTENCES = "Ann\tB-per\nLee\tI-per\nsaw\tO\nRome\tB-loc\n\nOslo\tB-loc\nslept\tO\n"
 
 
-def load(path: Path, **settings: Any) -> TaggedData:
+def load(path: Path, **settings: Any) -> Dataset[TaggedText]:
     """Data of one file, which is its own validation and test."""
-    return load_tagged_data(DataSettings(path=str(path), validation=str(path), test=str(path), **settings))
+    return load_dataset(
+        TagReader, DataSettings(path=str(path), validation=str(path), test=str(path), **settings)
+    )
 
 
 def write(path: Path, text: str) -> Path:
@@ -55,7 +59,7 @@ def test_conll_is_read_however_it_is_laid_out(tmp_path: Path, text: str) -> None
     data = load(write(tmp_path / "data.conll", text))
     assert [one.tokens for one in data.train.examples] == [["Ann", "Lee", "saw", "Rome"], ["Oslo", "slept"]]
     assert [one.tags for one in data.train.examples] == [("B-per", "I-per", "O", "B-loc"), ("B-loc", "O")]
-    assert data.label_names == ("O", "B-loc", "I-loc", "B-per", "I-per")
+    assert data.labels == ("O", "B-loc", "I-loc", "B-per", "I-per")
 
 
 @pytest.mark.parametrize("name", ["train.txt", "train.tsv", "train.bio", "train.conll.gz"])
@@ -209,7 +213,7 @@ def test_spans_become_tags_of_words(tmp_path: Path, spans: list[Any]) -> None:
     (example,) = data.train.examples
     assert example.tokens == ["Ann", "was", "in", "东", "京", "Bay", "."]
     assert example.tags == ("B-per", "O", "O", "B-loc", "I-loc", "I-loc", "O")
-    assert data.scheme == "spans"
+    assert data.facts["scheme"] == "spans"
     assert not any("widened" in line for line in data.warnings)
 
 
@@ -264,7 +268,7 @@ def test_every_scheme_is_told_and_read_as_iob2(tmp_path: Path, scheme: str) -> N
     rows = zip("abcdef", SCHEMES[scheme], strict=True)
     text = "".join(f"{word}\t{tag}\n" for word, tag in rows)
     data = load(write(tmp_path / "data.conll", text))
-    assert data.scheme == scheme
+    assert data.facts["scheme"] == scheme
     assert f"in {scheme}" in data.notes[0]
     assert list(data.train.examples[0].tags) == SCHEMES["IOB2"]
     assert not any(scheme in line for line in data.warnings)
@@ -311,18 +315,18 @@ def many(kinds: Sequence[str], count: int = 60) -> str:
 
 def test_missing_splits_are_cut_off_by_kind(tmp_path: Path) -> None:
     path = write(tmp_path / "data.conll", many("abc"))
-    data = load_tagged_data(DataSettings(path=str(path)))
+    data = load_dataset(TagReader, DataSettings(path=str(path)))
     assert (len(data.train), len(data.validation), len(data.test)) == (48, 6, 6)
     for split in (data.validation, data.test):
         assert {tag for one in split.examples for tag in one.tags} == {"O", "B-a", "B-b", "B-c"}
-    again = load_tagged_data(DataSettings(path=str(path)))
+    again = load_dataset(TagReader, DataSettings(path=str(path)))
     assert again == data
 
 
 def test_a_folder_of_splits(tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         write(tmp_path / f"{name}.conll", SENTENCES)
-    data = load_tagged_data(DataSettings(path=str(tmp_path)))
+    data = load_dataset(TagReader, DataSettings(path=str(tmp_path)))
     assert len(data.validation) == 2
     assert any("2 of 2 texts stand in the training data too" in line for line in data.warnings)
 
@@ -333,15 +337,28 @@ def test_a_kind_that_training_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"test\.conll: row 2 with the label 'thing', which no training example has"
     ):
-        load_tagged_data(DataSettings(path=str(tmp_path)))
+        load_dataset(TagReader, DataSettings(path=str(tmp_path)))
 
 
 def test_other_data_may_hold_only_kinds_that_the_model_knows(tmp_path: Path) -> None:
     settings = DataSettings(path=str(write(tmp_path / "data.conll", SENTENCES)))
     labels = ("O", "B-loc", "I-loc", "B-per", "I-per")
-    assert len(load_tagged_split(settings, labels)) == 2
+    assert len(load_split(TagReader, settings, model=ModelFacts(labels))) == 2
     with pytest.raises(DataError, match="'per', which the model does not know"):
-        load_tagged_split(settings, labels[:3])
+        load_split(TagReader, settings, model=ModelFacts(labels[:3]))
+
+
+def test_a_models_own_data_may_lack_kinds_that_it_knows(tmp_path: Path) -> None:
+    settings = DataSettings(path=str(write(tmp_path / "data.conll", many("ab"))))
+    model = ModelFacts(("O", "B-a", "I-a", "B-b", "I-b", "B-person", "I-person"))
+    data = load_dataset(TagReader, settings, model)
+    assert (data.labels, len(data.test)) == (model.labels, 6)
+    assert data.warnings == (
+        f"{settings.path}: no example has 1 of the 3 labels that the model knows: 'person'",
+    )
+    other = DataSettings(path=str(write(tmp_path / "other.conll", many(["a", "persons"]))))
+    with pytest.raises(DataError, match="'persons', which the model does not know; did you mean 'person'"):
+        load_dataset(TagReader, other, model)
 
 
 def test_the_fingerprint_is_of_words_and_tags_whatever_the_file(tmp_path: Path) -> None:
@@ -354,13 +371,13 @@ def test_the_fingerprint_is_of_words_and_tags_whatever_the_file(tmp_path: Path) 
 
 
 def test_wnut17_is_what_its_authors_count(shared_data: Path) -> None:
-    data = load_tagged_data(DataSettings(path=str(shared_data / "wnut17")))
+    data = load_dataset(TagReader, DataSettings(path=str(shared_data / "wnut17")))
     assert (len(data.train), len(data.validation), len(data.test)) == (3394, 1009, 1287)
     found = [
         sum(len(spans_of_tags(one.tags)) for one in data.split(name).examples) for name in ("train", "test")
     ]
     assert found == [1975, 1079]  # Derczynski et al. 2017
-    assert data.scheme == "IOB2"
+    assert data.facts["scheme"] == "IOB2"
     assert not data.warnings
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tests.helpers.paths import SHARED_DATA
 
 from ftool.cli import main
-from ftool.data.types import DataError
+from ftool.data.dataset import DataError
 from ftool.evaluation.bias.bbq import NO_OPTION, judge_choices
 from ftool.evaluation.bias.bbq_cases import Case, read_cases
 from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores

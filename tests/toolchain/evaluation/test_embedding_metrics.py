@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-from ftool.data.similarity import SimilarityExample, SimilaritySplit
+from ftool.data.dataset import Split
+from ftool.data.rows.similarity import SimilarPair
 from ftool.evaluation.metrics.classification import correlations
 from ftool.evaluation.metrics.embeddings import (
     Search,
@@ -16,12 +17,12 @@ from ftool.evaluation.metrics.embeddings import (
     search_of,
 )
 
-PAIRS = SimilaritySplit(
+PAIRS = Split(
     [
-        SimilarityExample("q1", "a"),
-        SimilarityExample("q1", "b"),
-        SimilarityExample("q2", "b"),
-        SimilarityExample("q3", "c"),
+        SimilarPair("q1", "a"),
+        SimilarPair("q1", "b"),
+        SimilarPair("q2", "b"),
+        SimilarPair("q3", "c"),
     ],
     "pairs.csv",
     "pairs",
@@ -74,7 +75,7 @@ def test_search_metrics_are_those_of_sentence_transformers() -> None:
 
 
 def test_cosine_does_not_see_how_long_vectors_are_and_dot_does() -> None:
-    split = SimilaritySplit([SimilarityExample("q", "near"), SimilarityExample("r", "long")], "x", "pairs")
+    split = Split([SimilarPair("q", "near"), SimilarPair("r", "long")], "x")
     queries = np.array([[1, 0], [0, 1]], dtype=np.float32)
     corpus = np.array([[1, 0], [9, 9]], dtype=np.float32)
     assert embedding_metrics(split, [queries, corpus], "cosine")["hit_at_1"] == 1.0
@@ -82,16 +83,14 @@ def test_cosine_does_not_see_how_long_vectors_are_and_dot_does() -> None:
 
 
 def test_triplets_count_how_often_the_positive_is_nearer() -> None:
-    split = SimilaritySplit(
-        [SimilarityExample("q", "a", "b"), SimilarityExample("r", "b", "a")], "x", "triplets"
-    )
+    split = Split([SimilarPair("q", "a", "b"), SimilarPair("r", "b", "a")], "x")
     vectors = np.array([[1, 0], [0.9, 0.1]], dtype=np.float32), np.eye(2, dtype=np.float32)
     assert embedding_metrics(split, vectors, "cosine")["triplet_accuracy"] == 0.5
 
 
 def test_scored_pairs_are_judged_by_rank_and_by_line() -> None:
-    examples = [SimilarityExample("a", "b", score=score) for score in (0.0, 1.0, 5.0)]
-    split = SimilaritySplit(examples, "x", "scored")
+    examples = [SimilarPair("a", "b", score=score) for score in (0.0, 1.0, 5.0)]
+    split = Split(examples, "x")
     angles = np.array([1.5, 1.0, 0.9])  # the larger the score, the smaller the angle
     first = np.tile(np.array([[1, 0]], dtype=np.float32), (3, 1))
     second = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)

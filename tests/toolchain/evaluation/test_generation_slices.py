@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.data.load import load_dataset, load_split
+from ftool.data.rows.pairs import PairReader
 from ftool.evaluation.confidence import ConfidenceSettings, metrics_of
 from ftool.evaluation.metrics.generation import text_metrics, text_statistics
 from ftool.evaluation.slices import SliceSettings, slice_report
@@ -53,11 +54,11 @@ def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None
     ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = load_generation_data(DataSettings(path=str(path)), "summarization")  # the test split is cut off
+    data = load_dataset(PairReader, DataSettings(path=str(path)))  # the test split is cut off
     for split in (data.test, data.train):
         names = [row.cells[0] for row in split.table.rows]
         assert names == [example.source for example in split.examples]
-    whole = load_generation_split(DataSettings(path=str(path)), "summarization")
+    whole = load_split(PairReader, DataSettings(path=str(path)))
     written = [target if n % 2 else "x" for n, (target,) in enumerate(one.targets for one in whole.examples)]
     statistics = text_statistics(
         written, [one.targets for one in whole.examples], task="summarization", language="en"

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from tests.helpers.paths import SHARED_DATA
 
 from ftool.cli import main
+from ftool.data.dataset import DataError
 from ftool.data.sources.delimited import read_csv
-from ftool.data.types import DataError
 from ftool.evaluation.bias import hatecheck
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe

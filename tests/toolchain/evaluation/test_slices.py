@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from ftool.cli import main
-from ftool.data.similarity import SimilarityExample, SimilarityKind, SimilaritySplit
+from ftool.data.dataset import DataError, Split
+from ftool.data.rows.similarity import SimilarityKind, SimilarPair
 from ftool.data.table import Row, Table
-from ftool.data.types import DataError
 from ftool.evaluation.confidence import ConfidenceSettings, estimates, metrics_of, wilson
 from ftool.evaluation.metrics.classification import (
     classification_metrics,
@@ -280,7 +280,7 @@ def test_vectors_are_judged_by_slice_of_the_examples(kind: SimilarityKind) -> No
     rng = np.random.default_rng(5)
     texts = [f"text {n}" for n in range(40)]
     examples = [
-        SimilarityExample(
+        SimilarPair(
             f"query {n}",
             texts[n],
             texts[n - 1] if kind == "triplets" else None,
@@ -288,7 +288,7 @@ def test_vectors_are_judged_by_slice_of_the_examples(kind: SimilarityKind) -> No
         )
         for n in range(40)
     ]
-    split = SimilaritySplit(examples, "test.csv", kind)
+    split = Split(examples, "test.csv")
     passages = rng.normal(size=(40, 4)).astype(np.float32)
     vectors = [passages + rng.normal(scale=0.5, size=(40, 4)).astype(np.float32), passages]
     statistics = embedding_statistics(split, vectors, "cosine")

@@ -14,8 +14,10 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 
 import ftool_runtime as ft
 from ftool.cli import main
+from ftool.data.dataset import DataError
+from ftool.data.label_policy import ModelFacts
 from ftool.data.load import load_dataset, load_split
-from ftool.data.types import DataError
+from ftool.data.rows.labels import LabelReader
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
@@ -117,8 +119,11 @@ def test_two_texts_are_found_where_two_columns_are_named_for_it(
     row: dict[str, str], texts: str, pairs: list[str] | None, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "data.jsonl", [row | {"label": "x"}, row | {"label": "y"}])
-    split = load_split(DataSettings(path=path), ("x", "y"), multi_label=False, pairs=pairs is not None)
-    assert (split.texts, split.pairs) == ([texts] * 2, pairs)
+    model = ModelFacts(("x", "y"), pairs=pairs is not None)
+    split = load_split(LabelReader, DataSettings(path=path), model=model)
+    assert [(one.text, one.pair) for one in split.examples] == [
+        (texts, pair) for pair in pairs or (None, None)
+    ]
     if pairs:
         assert split.inputs[0] == {"text": "a", "text_pair": "b"}
 
@@ -126,14 +131,13 @@ def test_two_texts_are_found_where_two_columns_are_named_for_it(
 def test_a_column_of_second_texts_can_be_named(tmp_path: Path) -> None:
     rows = [{"title": f"t{i}", "body": f"b{i}", "label": i % 2} for i in range(40)]
     path = write(tmp_path / "data.jsonl", rows)
-    data = load_dataset(DataSettings(path=path, text="title", text_pair="body"))
-    assert data.pairs
-    assert data.train.pairs is not None
-    assert data.train.pairs[0].startswith("b")
-    alone = load_dataset(DataSettings(path=path, text="title"))
+    data = load_dataset(LabelReader, DataSettings(path=path, text="title", text_pair="body"))
+    assert data.facts["pairs"]
+    assert data.train.inputs[0]["text_pair"].startswith("b")
+    alone = load_dataset(LabelReader, DataSettings(path=path, text="title"))
     assert alone.sha256 != data.sha256
     with pytest.raises(DataError, match="both texts are the column 'body'"):
-        load_dataset(DataSettings(path=path, text="body", text_pair="body"))
+        load_dataset(LabelReader, DataSettings(path=path, text="body", text_pair="body"))
 
 
 def test_a_premise_stays_on_one_side_and_is_no_contradiction(tmp_path: Path) -> None:
@@ -142,8 +146,8 @@ def test_a_premise_stays_on_one_side_and_is_no_contradiction(tmp_path: Path) -> 
         for i in range(60)
         for j, label in enumerate(["yes", "no"])
     ]
-    data = load_dataset(DataSettings(path=write(tmp_path / "data.jsonl", rows)))
-    sides = [set(data.split(name).texts) for name in ("train", "validation", "test")]
+    data = load_dataset(LabelReader, DataSettings(path=write(tmp_path / "data.jsonl", rows)))
+    sides = [{one.text for one in data.split(name).examples} for name in ("train", "validation", "test")]
     assert not sides[0] & sides[1]
     assert not sides[0] & sides[2]
     assert data.warnings == ()
@@ -152,13 +156,13 @@ def test_a_premise_stays_on_one_side_and_is_no_contradiction(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["score", "similarity"])
 def test_scores_are_labels_where_nothing_else_is(name: str, tmp_path: Path) -> None:
     rows = [{"sentence1": f"a {i}", "sentence2": f"b {i}", name: i / 8} for i in range(60)]
-    data = load_dataset(DataSettings(path=write(tmp_path / "scored.jsonl", rows)))
-    assert data.regression
-    assert data.train.pairs is not None
-    assert data.train.scores[0] == int(data.train.texts[0].split()[1]) / 8
+    data = load_dataset(LabelReader, DataSettings(path=write(tmp_path / "scored.jsonl", rows)))
+    assert (data.facts["regression"], data.facts["pairs"]) == (True, True)
+    first = data.train.examples[0]
+    assert first.score == int(first.text.split()[1]) / 8
     named = [row | {"label": f"kind {i % 2}"} for i, row in enumerate(rows)]
-    both = load_dataset(DataSettings(path=write(tmp_path / "both.jsonl", named)))
-    assert both.label_names == ("kind 0", "kind 1")
+    both = load_dataset(LabelReader, DataSettings(path=write(tmp_path / "both.jsonl", named)))
+    assert both.labels == ("kind 0", "kind 1")
 
 
 @pytest.mark.parametrize(
@@ -173,30 +177,32 @@ def test_scores_are_labels_where_nothing_else_is(name: str, tmp_path: Path) -> N
 )
 def test_numbers_to_meet_are_told_from_labels(labels: list[Any], regression: bool, tmp_path: Path) -> None:
     rows = [{"text": f"text {i}", "label": labels[i % 3]} for i in range(60)]
-    data = load_dataset(DataSettings(path=write(tmp_path / "data.jsonl", rows)))
-    assert data.regression is regression
+    data = load_dataset(LabelReader, DataSettings(path=write(tmp_path / "data.jsonl", rows)))
+    assert data.facts["regression"] is regression
     if regression:
-        assert data.label_names == ()
-        assert data.train.scores[0] == float(labels[int(data.train.texts[0].split()[1]) % 3])
+        assert data.labels == ()
+        first = data.train.examples[0]
+        assert first.score == float(labels[int(first.text.split()[1]) % 3])
 
 
 @pytest.mark.parametrize("cell", ["n/a", "nan", "high"])
 def test_a_stray_cell_among_scores_is_named(cell: str, tmp_path: Path) -> None:
     rows = [{"text": f"text {i}", "label": cell if i == 1 else i / 4} for i in range(30)]
     with pytest.raises(DataError, match=f"row 2 with no number in the column 'label', such as '{cell}'"):
-        load_dataset(DataSettings(path=write(tmp_path / "data.jsonl", rows)))
+        load_dataset(LabelReader, DataSettings(path=write(tmp_path / "data.jsonl", rows)))
 
 
 def test_whole_numbers_are_met_where_the_settings_say_so(tmp_path: Path) -> None:
     rows = [{"text": f"text {i}", "label": i % 5} for i in range(60)]
     path = write(tmp_path / "data.jsonl", rows)
-    data = load_dataset(DataSettings(path=path, regression=True))
-    assert (data.regression, len(data.train), len(data.test)) == (True, 48, 6)
+    data = load_dataset(LabelReader, DataSettings(path=path, regression=True))
+    assert (data.facts["regression"], len(data.train), len(data.test)) == (True, 48, 6)
     with pytest.raises(DataError, match=r"row 2 with no number in the column 'label', such as 'x'"):
         load_dataset(
+            LabelReader,
             DataSettings(
                 path=write(tmp_path / "bad.jsonl", [rows[0], rows[1] | {"label": "x"}]), regression=True
-            )
+            ),
         )
 
 
@@ -206,10 +212,10 @@ def test_a_pair_without_its_second_text_is_refused(tmp_path: Path) -> None:
         {"premise": "a", "hypothesis": " ", "label": "y"},
     ]
     with pytest.raises(DataError, match="row 2 without a second text"):
-        load_dataset(DataSettings(path=write(tmp_path / "data.jsonl", rows)))
+        load_dataset(LabelReader, DataSettings(path=write(tmp_path / "data.jsonl", rows)))
     single = write(tmp_path / "single.jsonl", [{"text": "a", "label": "x"}])
     with pytest.raises(DataError, match="the model takes two texts; name the column"):
-        load_split(DataSettings(path=single), ("x",), multi_label=False, pairs=True)
+        load_split(LabelReader, DataSettings(path=single), model=ModelFacts(("x",), pairs=True))
 
 
 def test_pairs_learn_what_the_second_text_alone_tells(inferring: Path) -> None:

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from ftool.bases import BaseError, resolve_base
-from ftool.data.generation import Example, Message
+from ftool.data.rows.generation import GenerationExample, Message
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
@@ -153,7 +153,9 @@ def test_the_seed_draws_the_weights() -> None:
 
 def test_a_pair_keeps_the_end_token_when_its_answer_is_cut() -> None:
     loaded = scratch("scratch:t5-tiny", "translation")
-    rows = tokenize_examples(loaded, [Example("rainy " * 300, ("it rains " * 30,))], max_target_length=8)
+    rows = tokenize_examples(
+        loaded, [GenerationExample("rainy " * 300, ("it rains " * 30,))], max_target_length=8
+    )
     (row,) = rows.rows
     assert (len(row.given), len(row.answer)) == (32, 8)
     assert row.given[-1] == row.answer[-1] == loaded.tokenizer.eos_token_id
@@ -162,7 +164,7 @@ def test_a_pair_keeps_the_end_token_when_its_answer_is_cut() -> None:
 
 def test_a_long_prompt_loses_its_beginning_and_never_its_answer() -> None:
     loaded = scratch("scratch:gpt2-tiny", "text-generation", tokenizer="bpe")
-    rows = tokenize_examples(loaded, [Example("ab" * 50 + "end", ("today",))], max_target_length=8)
+    rows = tokenize_examples(loaded, [GenerationExample("ab" * 50 + "end", ("today",))], max_target_length=8)
     (row,) = rows.rows
     assert len(row) == 32
     assert loaded.tokenizer.decode(row.given).endswith("end")
@@ -172,7 +174,7 @@ def test_a_long_prompt_loses_its_beginning_and_never_its_answer() -> None:
 
 def test_the_loss_of_a_chat_is_taken_on_the_answer_alone() -> None:
     loaded = scratch("scratch:llama-tiny", "text-generation", chat=True)
-    example = Example("", ("fine",), (Message("system", "be short"), Message("user", "how is it")))
+    example = GenerationExample("", ("fine",), (Message("system", "be short"), Message("user", "how is it")))
     (row,) = tokenize_examples(loaded, [example], max_target_length=8).rows
     assert row.answer[-1] == turn_end(loaded) == loaded.tokenizer.convert_tokens_to_ids("<|im_end|>")
     batch = joined([row])[0]
@@ -190,7 +192,9 @@ def test_the_loss_of_a_chat_is_taken_on_the_answer_alone() -> None:
 
 def test_bare_texts_are_joined_and_every_token_is_predicted_once() -> None:
     loaded = scratch("scratch:gpt2-tiny", "text-generation")
-    rows = tokenize_examples(loaded, [Example("", (text,)) for text in TEXTS], max_target_length=8).rows
+    rows = tokenize_examples(
+        loaded, [GenerationExample("", (text,)) for text in TEXTS], max_target_length=8
+    ).rows
     assert all(len(row) <= 32 and len(row.given) == 1 for row in rows)
     told = [token for row in rows for token in row.answer]
     assert loaded.tokenizer.decode(told).count("</s>") == len(TEXTS)
@@ -199,7 +203,7 @@ def test_bare_texts_are_joined_and_every_token_is_predicted_once() -> None:
 
 def test_a_batch_of_pairs_shifts_answers_behind_the_start_and_ignores_padding() -> None:
     loaded = scratch("scratch:bart-tiny", "translation")
-    examples = [Example("it rains", ("it",)), Example("today", ("the weather is",))]
+    examples = [GenerationExample("it rains", ("it",)), GenerationExample("today", ("the weather is",))]
     rows = tokenize_examples(loaded, examples, max_target_length=8).rows
     batch = PairRows(loaded, rows).collate(rows)
     assert batch["decoder_input_ids"][:, 0].tolist() == [loaded.model.config.decoder_start_token_id] * 2
@@ -215,7 +219,7 @@ def test_a_batch_of_pairs_shifts_answers_behind_the_start_and_ignores_padding() 
 
 
 def test_token_metrics_weigh_every_token_alike() -> None:
-    examples = [Example("a", ("b",)), Example("c", ("d",))]
+    examples = [GenerationExample("a", ("b",)), GenerationExample("c", ("d",))]
     rows = [SimpleNamespace(given=[1], answer=[2]), SimpleNamespace(given=[1], answer=[0, 0, 0])]
     split = JudgedSplit(examples=examples, rows=rows, task="translation", language=None)  # type: ignore[arg-type]
 
@@ -228,7 +232,7 @@ def test_token_metrics_weigh_every_token_alike() -> None:
 
 
 def test_a_sample_is_spread_over_the_split() -> None:
-    examples = [Example(str(n), (str(n),)) for n in range(10)]
+    examples = [GenerationExample(str(n), (str(n),)) for n in range(10)]
     rows = [SimpleNamespace(given=[n], answer=[n]) for n in range(10)]
     split = JudgedSplit(examples=examples, rows=rows, task="translation", language=None)  # type: ignore[arg-type]
     assert [example.source for example in split.sample(4).examples] == ["0", "3", "6", "9"]
@@ -370,7 +374,7 @@ def test_random_weights_get_a_rate_and_epochs_of_their_own_unless_given() -> Non
 
 def test_training_cuts_shorter_than_the_models_own_context() -> None:
     loaded = scratch("scratch:gpt2-tiny", "text-generation", tokenizer="bpe")
-    example = [Example("ab" * 50 + "end", ("today",))]
+    example = [GenerationExample("ab" * 50 + "end", ("today",))]
     (row,) = tokenize_examples(loaded, example, max_target_length=8, max_length=20).rows
     assert len(row) == 20
     assert loaded.max_length == 32
@@ -406,7 +410,7 @@ def test_every_turn_of_the_assistant_is_learnt_as_an_answer_to_all_before_it() -
             ("system", "be kind"), ("assistant", "welcome"), ("user", "hi"), ("assistant", "hello"), ("user", "bye")
         )
     ]  # fmt: skip
-    plain = Example(source="a prompt", targets=("an answer",))
-    chat = Example(source="", targets=("so long",), messages=tuple(turns), row=7)
+    plain = GenerationExample(source="a prompt", targets=("an answer",))
+    chat = GenerationExample(source="", targets=("so long",), messages=tuple(turns), row=7)
     found = assistant_turns([plain, chat])
     assert found == [plain, replace(chat, messages=tuple(turns[:3]), targets=("hello",)), chat]

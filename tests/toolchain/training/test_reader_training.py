@@ -10,15 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.data.long_questions import without_long_questions
-from ftool.data.questions import Question, QuestionSplit
+from ftool.data.dataset import Split
+from ftool.data.rows.questions import Question
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import SETTINGS
 from ftool.tasks import question_answering_work as question_answering
 from ftool.tasks.work import get_task
 from ftool.training.reader_objective import reader_examples, span_loss
-from ftool.training.reader_rows import answer_tokens, window_rows
+from ftool.training.reader_rows import answer_tokens, window_rows, without_long_questions
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader
 from ftool_runtime.errors import InputError
@@ -113,7 +113,7 @@ def test_a_long_question_is_dropped_with_a_warning(
     reader: LoadedReader, caplog: pytest.LogCaptureFixture
 ) -> None:
     fits, long = (Question("tell " * n, "rain", ("rain",), (0,), id=str(n), row=n) for n in (14, 15))
-    split = QuestionSplit([fits, long], "d.json")
+    split = Split([fits, long], "d.json")
     lengths = reader.question_lengths([fits.question, long.question])
     assert without_long_questions(split, lengths, reader.longest_question).examples == [fits]
     assert (
@@ -187,7 +187,7 @@ def test_outputs_do_not_depend_on_company(reader: LoadedReader) -> None:
 
 def test_every_answer_is_a_stretch_of_its_context(reader: LoadedReader) -> None:
     examples = [Question("tell", "rain\tSUN  wind " * 9, ("SUN",), (5,), id="1")]
-    given = reader_examples(reader, QuestionSplit(examples, "d"))
+    given = reader_examples(reader, Split(examples, "d"))
     spans = given.spans(compute_outputs(reader, given.rows))[0]
     text = examples[0].context
     assert all(text[span.start : span.end].strip() == text[span.start : span.end] for span in spans.best)

@@ -15,8 +15,10 @@ from seqeval.metrics import f1_score
 
 import ftool_runtime as ft
 from ftool.cli import main
-from ftool.data.load_tags import load_tagged_data
-from ftool.data.tagged_text import TaggedSplit, TaggedText
+from ftool.data.dataset import Split
+from ftool.data.load import load_dataset
+from ftool.data.rows.tagged_text import TaggedText
+from ftool.data.rows.tags import TagReader
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.training.errors import TrainingError
@@ -157,7 +159,7 @@ def test_words_that_the_tokenizer_drops_are_counted(
     rows = TaggedRows(lettered, [tagged(["a", "\u200b", "b"], ["O", "O", "B-food"])])
     assert rows.silent == 1
     assert labels_of(rows) == [["-", "O", "B-food", "-"]]
-    split = TaggedSplit([tagged(["\u200b"], ["O"]), tagged(["a"], ["O"])], "data.conll")
+    split = Split([tagged(["\u200b"], ["O"]), tagged(["a"], ["O"])], "data.conll")
     with caplog.at_level(logging.WARNING):
         assert [one.text for one in without_unreadable(lettered, split).examples] == ["a"]
     assert "data.conll: 1 texts hold nothing that the tokenizer reads" in caplog.text
@@ -242,7 +244,7 @@ def test_seqeval_gives_the_same_figure_for_the_predictions_that_are_written(
 
 
 def test_metrics_can_be_told_by_slice(exported: Path, places: Path, tmp_path: Path) -> None:
-    data = load_tagged_data(DataSettings(path=str(places)))
+    data = load_dataset(TagReader, DataSettings(path=str(places)))
     rows = [
         {"tokens": one.tokens, "tags": one.tags, "long": len(one.tokens) > 20} for one in data.test.examples
     ]

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from ftool.cache_folder import cache_folder
 from ftool.data.load import load_dataset
+from ftool.data.rows.labels import LabelReader
 from ftool.evaluation.evaluate import evaluate
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
@@ -165,7 +166,7 @@ def test_texts_that_are_too_long_are_cut_counted_and_said(
     assert report.to_json()["data"]["texts_cut"]["train"] == 120
     assert "120 of 120 train texts have more than 4 tokens and were cut; train.max_length" in caplog.text
     caplog.clear()
-    tested = len(load_dataset(made.data).test)
+    tested = len(load_dataset(LabelReader, made.data).test)
     evaluate(tmp_path)
     assert f"{tested} of {tested} test texts have more than 4 tokens and were cut" in caplog.text
 
@@ -178,15 +179,15 @@ def run_finetune(
 ) -> tuple[Any, dict[str, Any]]:
     """Fine-tuning from a head of zeros, so that there is much to gain."""
     made = recipe(base, data)
-    objective = Objective(load_dataset(made.data), made.train)
+    objective = Objective(load_dataset(LabelReader, made.data), made.train)
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    loaded = create_classifier(str(base), objective.data.label_names, multi_label=False)
+    loaded = create_classifier(str(base), objective.data.labels, multi_label=False)
     happened = train_encoder(
         TrainedNetwork(loaded.model, objective.loss),
         loaded.model,
         loaded.model.head,
-        text_rows(loaded, objective.data.train.texts, objective.targets("train")),
+        text_rows(loaded, objective.data.train.inputs, objective.targets("train")),
         made.train,
         measure=measure_on_validation(loaded, objective),
         folder=folder,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 from transformers import TrainingArguments
 
+from ftool.data.rows.labels import LabelledText
 from ftool.recipe.sections import TrainSettings
 from ftool.training import checkpoints
 from ftool.training.encoder_rows import LikeLengths
@@ -45,22 +46,27 @@ SINGLE = ClassificationLoss(multi_label=False)
 # --- losses
 
 
+def labelled(*labels: str) -> list[LabelledText]:
+    """Texts with labels of one letter each."""
+    return [LabelledText(f"text {row}", tuple(names)) for row, names in enumerate(labels)]
+
+
 def test_balanced_weights_make_every_class_weigh_the_same() -> None:
-    targets = encode_targets([0, 0, 0, 1], 2, multi_label=False)
+    targets = encode_targets(labelled("a", "a", "a", "b"), ("a", "b"), multi_label=False)
     weights = class_weights("balanced", targets, ("a", "b"))
     assert weights is not None
     torch.testing.assert_close(weights, torch.tensor([4 / 6, 2.0]))  # 4 examples, 2 classes, counts 3 and 1
 
 
 def test_balanced_weights_of_several_labels_are_the_root_of_negatives_by_positives() -> None:
-    targets = encode_targets([[0], [0], [0], [0], [0, 1]], 2, multi_label=True)
+    targets = encode_targets(labelled("a", "a", "a", "a", "ab"), ("a", "b"), multi_label=True)
     weights = class_weights("balanced", targets[:, 1:], ("b",))
     assert weights is not None
     torch.testing.assert_close(weights, torch.tensor([2.0]))  # the root of 4 / 1
 
 
 def test_given_weights_leave_the_other_labels_at_one_and_refuse_unknown_ones() -> None:
-    targets = encode_targets([0, 1, 2], 3, multi_label=False)
+    targets = encode_targets(labelled("a", "b", "c"), ("a", "b", "c"), multi_label=False)
     weights = class_weights({"b": 2.5}, targets, ("a", "b", "c"))
     assert weights is not None
     assert weights.tolist() == [1.0, 2.5, 1.0]

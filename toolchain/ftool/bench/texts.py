@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from ftool.bench.worker import Text
-from ftool.data.generation import Example
-from ftool.data.load_generation import load_generation_data
+from ftool.data.load import load_dataset
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.work import get_encoder_task
 from ftool_runtime.bundle.manifest import Manifest
@@ -23,9 +22,9 @@ def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
     """
     if not recipe.row.writes:
         return [*get_encoder_task(recipe.task).inputs(recipe, split)]
-    examples = load_generation_data(recipe.data, recipe.task).split(split).examples
+    examples = load_dataset(recipe.row.reader, recipe.data).split(split).examples
     beginnings = _Beginnings(bundle)
-    return [_asked(example, beginnings) for example in examples]
+    return [example.input or beginnings.cut(example.targets[0].strip()) for example in examples]
 
 
 class _Beginnings:
@@ -39,11 +38,3 @@ class _Beginnings:
 
     def cut(self, text: str) -> str:
         return self._tokens.beginning(text[:_LONGEST], self._most)
-
-
-def _asked(example: Example, beginnings: _Beginnings) -> Text:
-    if example.messages is not None:
-        return [message.to_json() for message in example.messages]
-    if example.source:
-        return example.source
-    return beginnings.cut(example.targets[0].strip())

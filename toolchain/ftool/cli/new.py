@@ -1,6 +1,5 @@
 """`ftool new`: start a model folder."""
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,6 @@ from ftool.cli.options import echo_json, json_option, recipe_options
 
 if TYPE_CHECKING:
     from ftool.recipe.recipe import Recipe
-
-# Of the tasks with data of their own kind: the module and the function that loads it.
-_LOADERS = {
-    "question-answering": ("ftool.data.load_questions", "load_question_data"),
-    "token-classification": ("ftool.data.load_tags", "load_tagged_data"),
-    "feature-extraction": ("ftool.data.load_similarity", "load_similarity_data"),
-}
-_SPLITS = ("train", "validation", "test")
 
 
 @click.command()
@@ -60,22 +51,16 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
-    """How many examples each split has, and for classifiers what labels there are, or that the answer is a number."""
+    """Return the examples of each split, and for classifiers how many labels, or that the answer is a number."""
     from ftool.data.load import load_dataset
-    from ftool.data.load_generation import load_generation_data
 
-    if recipe.row.writes:
-        pairs = load_generation_data(recipe.data, recipe.task)
-        return {split: len(pairs.split(split)) for split in (*_SPLITS, *pairs.further)}
-    if recipe.task in _LOADERS:
-        module, load = _LOADERS[recipe.task]
-        found = getattr(importlib.import_module(module), load)(recipe.data)
-        return {split: len(found.split(split)) for split in _SPLITS}
-    data = load_dataset(recipe.data, recipe.task)
-    splits = {split: len(data.split(split)) for split in _SPLITS}
-    if data.regression:
-        return {**splits, "regression": True, "pairs": data.pairs}
-    return {**splits, "labels": len(data.label_names), "multi_label": data.multi_label}
+    data = load_dataset(recipe.row.reader, recipe.data)
+    counts = {name: len(split) for name, split in data.splits.items()}
+    if data.facts.get("regression"):
+        return {**counts, "regression": True, "pairs": data.facts["pairs"]}
+    if "multi_label" in data.facts:
+        return {**counts, "labels": len(data.labels), "multi_label": data.facts["multi_label"]}
+    return counts
 
 
 def _say(path: Path, recipe: "Recipe", data: dict[str, Any], *, as_json: bool) -> None:

@@ -1,91 +1,182 @@
-"""Which columns hold the texts and the labels."""
+"""The usual names of columns, for every task, and the search for a column by a setting or by these names."""
 
-from ftool.data.table import Cell, Table
-from ftool.data.types import DataError
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-TEXT_COLUMNS = (
+from ftool.data.dataset import DataError
+from ftool.data.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that rows are read from.
+
+    Attributes:
+        content: what its cells hold, for errors.
+        flag: the flag or setting that names another column; "" if there is none.
+        usual: the names that it usually has, in lower case, the likeliest first.
+    """
+
+    content: str
+    flag: str
+    usual: tuple[str, ...]
+
+
+# Text classification.
+TEXT: Final = Column("texts", "--text-column", (
     "text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message", "comment",
     "post", "headline", "title", "description", "document", "body", "input",
-)  # fmt: skip
-LABEL_COLUMNS = (
-    "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
-    "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
-    "score", "similarity",  # last, as beside labels they say something else, such as a certainty
-)  # fmt: skip
-
-
-# The names that two texts of one example go by, first and second.
-PAIR_COLUMNS = (
+))  # fmt: skip
+SECOND_TEXT: Final = Column("second texts", "--set data.text_pair=NAME", ())
+PAIRS: Final = (  # two texts of one example, the first and the second
     ("text", "text_pair"), ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"),
     ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"),
     ("query", "document"), ("question", "sentence"), ("question", "passage"),
 )  # fmt: skip
+LABEL: Final = Column("labels", "--label-column", (
+    "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
+    "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
+    "score", "similarity",  # last, as beside labels they hold something else, such as a certainty
+))  # fmt: skip
+
+# Token classification.
+WORDS: Final = Column("words", "--text-column", ("tokens", "words", "token", "word", "form"))
+TAGS: Final = Column("tags", "--label-column", (
+    "ner_tags", "tags", "ner", "labels", "tag", "label", "bio", "iob",
+))  # fmt: skip
+TEXT_OF_WORDS: Final = Column("texts", "", ("text", "sentence"))
+TEXT_WITH_ENTITIES: Final = replace(TEXT, content="texts or lists of words")
+ENTITIES: Final = Column("entities", "--label-column", (
+    "entities", "spans", "labels", "label", "annotations", "ner", "tags",
+))  # fmt: skip
+
+# Question answering.
+QUESTION: Final = Column("questions", "data.question", ("question", "questions", "query"))
+CONTEXT: Final = Column("contexts", "data.context", (
+    "context", "contexts", "passage", "paragraph", "document", "article", "text",
+))  # fmt: skip
+ANSWERS: Final = Column("answers", "data.answers", ("answers", "answer", "answer_text", "answer_texts"))
+ANSWER_START: Final = Column(
+    "starts of the answers", "", ("answer_start", "answer_starts", "start", "starts")
+)
+QUESTION_ID: Final = Column("ids", "", ("id", "qid", "question_id"))
+ARTICLE: Final = Column("articles", "", ("title", "article_title", "article"))
+
+# Feature extraction.
+ANCHOR: Final = Column("anchors (queries)", "--set data.anchor=NAME", (
+    "anchor", "query", "question", "sentence1", "sentence_1", "sentence_a", "text1", "text_1", "text_a", "premise",
+    "query_text", "source", "title",
+))  # fmt: skip
+POSITIVE: Final = Column("positives (passages)", "--set data.positive=NAME", (
+    "positive", "pos", "positives", "positive_text", "passage", "answer", "context", "document", "response",
+    "sentence2", "sentence_2", "sentence_b", "text2", "text_2", "text_b", "hypothesis", "target", "text", "body",
+))  # fmt: skip
+NEGATIVE: Final = Column("negatives", "--set data.negative=NAME", (
+    "negative", "neg", "negatives", "negative_text", "hard_negative", "hard_negatives",
+))  # fmt: skip
+SCORE: Final = Column("scores", "--set data.score=NAME", (
+    "score", "similarity", "similarity_score", "relatedness_score", "gold_score", "label",
+))  # fmt: skip
+
+# Summarization and translation.
+SOURCE: Final = Column("sources", "--source-column", (
+    "source", "src", "source_text", "document", "documents", "article", "dialogue", "dialog", "transcript",
+    "text", "input", "content", "body", "written",
+))  # fmt: skip
+TARGET: Final = Column("targets", "--target-column", (
+    "target", "tgt", "target_text", "summary", "summaries", "highlights", "tldr", "abstract", "translation",
+    "translations", "reference", "references", "output", "headline", "title",
+))  # fmt: skip
+TRANSLATIONS: Final = Column(
+    "translations", "", ("translation", "translations")
+)  # the hub's {"en": …, "zh": …}
+
+# Text generation.
+MESSAGES: Final = Column("conversations", "--messages-column", (
+    "messages", "conversations", "conversation", "dialog", "dialogue", "turns",
+))  # fmt: skip
+PROMPT: Final = Column("prompts", "--source-column", (
+    "instruction", "prompt", "question", "query", "problem", "input", "source", "src",
+))  # fmt: skip
+ANSWER: Final = Column("answers", "--target-column", (
+    "completion", "continuation", "output", "response", "answer", "answers", "solution", "target", "tgt",
+))  # fmt: skip
+CONTINUATIONS: Final = ("completion", "continuation")  # columns whose texts go straight on from the prompt
+PLAIN_TEXT: Final = Column("texts", "--text-column", (
+    "text", "content", "document", "article", "body", "story", "code", "sentence",
+))  # fmt: skip
+INPUT: Final = Column(
+    "inputs", "", ("input", "context")
+)  # what an instruction is about, as in Alpaca and Dolly
+SYSTEM: Final = Column("system prompts", "", ("system", "system_prompt"))
 
 
-def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[int, int | None]:
-    """Where the columns of the texts, and of second texts if there are any, stand. Raises DataError for neither.
+def find_column(table: Table, column: Column, name: str | None = None) -> str:
+    """Return the column called `name`, or the first of the usual ones that the table has.
 
-    Second texts are those of the column `pair`; or, where neither is named, of two columns that usually go together.
-    """
-    if name is None and pair is None:
-        lowered = [column.lower() for column in table.columns]
-        for one, other in PAIR_COLUMNS:
-            if lowered.count(one) == lowered.count(other) == 1:
-                return lowered.index(one), lowered.index(other)
-    if pair is None:
-        return text_column(table, name), None
-    second = find_column(table, pair, (), "second texts", "--set data.text_pair=NAME")
-    if name is None:
-        usual = [one for one, other in PAIR_COLUMNS if other == pair.lower()]
-        first = find_column(table, None, (*usual, *TEXT_COLUMNS), "texts", "--text-column")
-    else:
-        first = find_column(table, name, TEXT_COLUMNS, "texts", "--text-column")
-    if first == second:
-        raise DataError(f"{table.source}: both texts are the column {table.columns[first]!r}; name another")
-    return first, second
-
-
-def text_column(table: Table, name: str | None) -> int:
-    """Where the column `name`, or the one that usually holds texts, stands. Raises DataError for neither."""
-    return find_column(table, name, TEXT_COLUMNS, "texts", "--text-column")
-
-
-def label_column(table: Table, name: str | None) -> int:
-    """Where the column `name`, or the one that usually holds labels, stands. Raises DataError for neither."""
-    return find_column(table, name, LABEL_COLUMNS, "labels", "--label-column")
-
-
-def column_of(table: Table, name: str) -> list[Cell]:
-    """The cells of the column `name`, which is there."""
-    position = table.columns.index(name)
-    return [row.cells[position] for row in table.rows]
-
-
-def find_column(table: Table, name: str | None, usual: tuple[str, ...], content: str, flag: str) -> int:
-    """Where the column `name`, or the first of the `usual` ones that is there, stands.
-
-    Raises DataError for neither, which calls what is looked for `content` and names `flag`.
+    Raises DataError, which lists the columns, if there is none or if several have the name.
     """
     if name is not None:
-        if table.columns.count(name) == 1:
-            return table.columns.index(name)
-        problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
-        raise DataError(f"{table.source}: {problem}; the columns are {listed_columns(table)}")
-    lowered = [column.lower() for column in table.columns]
-    for candidate in usual:
+        return named_column(table, name)
+    lowered = [one.lower() for one in table.columns]
+    for candidate in column.usual:
         if lowered.count(candidate) == 1:
-            return lowered.index(candidate)
+            return table.columns[lowered.index(candidate)]
         if candidate in lowered:
             raise DataError(
                 f"{table.source}: has several columns {candidate!r}; the columns are {listed_columns(table)}: "
-                f"rename them, or name one with {flag}"
+                f"rename them, or name one with {column.flag}"
             )
     raise DataError(
-        f"{table.source}: no column is known to hold the {content}; the columns are {listed_columns(table)}: "
-        f"name one with {flag}, or all with --columns where the file has no header"
+        f"{table.source}: no column is known to hold the {column.content}; the columns are {listed_columns(table)}: "
+        f"name one with {column.flag}, or all with --columns if the file has no header"
     )
 
 
+def optional_column(
+    table: Table, column: Column, name: str | None = None, taken: Sequence[str] = ()
+) -> str | None:
+    """Return a column as `find_column` does, or None if the table has none that is not `taken`.
+
+    A column that no flag names is the first of several that have its name.
+    """
+    lowered = [one.lower() for one in table.columns]
+    found = [lowered.index(usual) for usual in column.usual if usual in lowered]
+    free = [position for position in found if table.columns[position] not in taken]
+    if name is None and not free:
+        return None
+    return find_column(table, column, name) if name is not None or column.flag else table.columns[free[0]]
+
+
+def named_column(table: Table, name: str) -> str:
+    """Return `name` if exactly one column is called so. Raises DataError, which lists the columns."""
+    if table.columns.count(name) == 1:
+        return name
+    problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
+    raise DataError(f"{table.source}: {problem}; the columns are {listed_columns(table)}")
+
+
+def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[str, str | None]:
+    """Return the column of the texts, and that of second texts if there are any. Raises as `find_column`.
+
+    Second texts are those of the column `pair`; or, if neither is named, of two columns that usually go together.
+    """
+    if name is None and pair is None:
+        lowered = [column.lower() for column in table.columns]
+        for one, other in PAIRS:
+            if lowered.count(one) == lowered.count(other) == 1:
+                return table.columns[lowered.index(one)], table.columns[lowered.index(other)]
+    if pair is None:
+        return find_column(table, TEXT, name), None
+    second = find_column(table, SECOND_TEXT, pair)
+    usual = [one for one, other in PAIRS if other == pair.lower()]
+    first = find_column(table, replace(TEXT, usual=(*usual, *TEXT.usual)), name)
+    if first == second:
+        raise DataError(f"{table.source}: both texts are the column {first!r}; name another")
+    return first, second
+
+
 def listed_columns(table: Table) -> str:
-    """The names of the first columns, for errors."""
+    """Return the names of the first columns, for errors."""
     return ", ".join(repr(column[:40]) for column in table.columns[:20]) or "none"

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ftool.data.columns import column_of, find_column
-from ftool.data.examples import is_missing
+from ftool.data.cells import is_missing
+from ftool.data.columns import named_column
 from ftool.data.table import Cell, Table
 from ftool.evaluation.confidence import (
     ConfidenceSettings,
@@ -131,8 +131,7 @@ def slice_report(
             f"{table.source or 'these examples'}: which row an example comes from is not known (several files read "
             "as one?), so there are no columns to slice by; name one file with --data"
         )
-    find_column(table, name, (), "slices", "--by")
-    groups = _groups(column_of(table, name))
+    groups = _groups(table.cells(named_column(table, name)))
     if len(groups) > _MOST_RANKED:
         raise InputError(
             f"{table.source}: the column {name!r} has {len(groups)} values in {len(statistics)} examples; "

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftool.data.rows.base import RowReader
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections
 
@@ -23,6 +24,7 @@ class Task:
 
     Attributes:
         name: Hugging Face's name of it.
+        reader: what reads the rows of its data.
         settings: the paths of the settings marked `SOME_TASKS` that it uses, such as "train.pooling"; "generation"
             stands for the whole table.
         defaults: by path, the settings' defaults that depend on the task or on other settings of the recipe.
@@ -36,6 +38,7 @@ class Task:
     """
 
     name: str
+    reader: type[RowReader[Any]]
     settings: frozenset[str] = frozenset()
     defaults: Callable[[Sections], Mapping[str, Any]] = no_defaults
     check: Callable[[Sections], None] = no_checks

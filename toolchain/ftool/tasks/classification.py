@@ -1,5 +1,6 @@
 """The row of text classification: labels, several labels, or one number for a text or a pair of texts."""
 
+from ftool.data.rows.labels import LabelReader
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
@@ -12,6 +13,7 @@ def _check(recipe: Sections) -> None:
 
 TASK = Task(
     name="text-classification",
+    reader=LabelReader,
     settings=frozenset(
         {
             "data.text",

@@ -1,12 +1,10 @@
 """Text classification: from a recipe to run/, and the metrics of run/ or a bundle on labelled texts."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,9 +14,11 @@ from tokenizers import Tokenizer
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
-from ftool.data.load import load_dataset, load_split
-from ftool.data.split_names import SPLITS
-from ftool.data.types import ClassificationData, DataError, Split
+from ftool.data.dataset import Dataset, Split
+from ftool.data.label_policy import ModelFacts
+from ftool.data.load import load_dataset, split_for_model
+from ftool.data.rows.labels import LabelledText, LabelReader
+from ftool.data.splits import SPLITS
 from ftool.evaluation.metrics.classification import (
     classification_metrics,
     classification_statistics,
@@ -69,13 +69,13 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     """
     began = time.monotonic()
     prepare(recipe)
-    data = load_dataset(recipe.data, recipe.task)
+    data = load_dataset(LabelReader, recipe.data)
     objective = Objective(data, recipe.train)
     loaded = _new_classifier(recipe, data)
     head, start_head = train_head(loaded, objective)
     tuned = None
     if recipe.train.method != "head":
-        with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+        with checkpointed(folder, identity(recipe, data), resume=resume) as (partial, resume_from):
             tuned = train_weights(loaded, objective, start_head, partial, resume_from)
     logits = compute_logits(loaded, data.validation.inputs)
     loaded = replace(loaded, thresholds=objective.thresholds(logits))
@@ -121,11 +121,11 @@ def sample_examples(loaded: LoadedClassifier) -> ClassificationExamples:
 
 def inputs(recipe: Recipe, split: str) -> Sequence[Any]:
     """The texts, or the pairs, of a split of the recipe's data. Raises DataError."""
-    return load_dataset(recipe.data, recipe.task).split(split).inputs
+    return load_dataset(LabelReader, recipe.data).split(split).inputs
 
 
 class Answers(Protocol):
-    """What decides how examples are read for a model that is trained already: a checkpoint's facts, or a manifest's."""
+    """What decides how answers are read: a checkpoint's facts, or a manifest's."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -148,45 +148,34 @@ class Answers(Protocol):
         """Several labels a text: the probability from which each applies."""
 
 
-def labelled_examples(recipe: Recipe, data: DataSettings | None, split: str, model: Answers) -> Split:
-    """A split of `data`, or of the recipe's own, with its labels numbered as the model numbers them.
+def labelled_examples(
+    recipe: Recipe, data: DataSettings | None, split: str, model: Answers
+) -> Split[LabelledText]:
+    """Return a split of `data`, or of the recipe's own, read as the model takes it.
 
-    Raises DataError where the model does not know a label.
+    Raises DataError if the model does not know a label.
     """
-    if data is not None:
-        return load_split(
-            data,
-            model.labels,
-            multi_label=model.multi_label,
-            regression=model.regression,
-            pairs=model.pairs,
-            split=split,
-        )
-    own = load_dataset(recipe.data, recipe.task)
-    kinds = [(one.multi_label, one.regression, one.pairs) for one in (own, model)]
-    if own.label_names != model.labels or kinds[0] != kinds[1]:
-        raise DataError(
-            f"{recipe.data.path}: its labels are not those that the model was trained for; "
-            "train it again, or name other data with --data"
-        )
-    return own.split(split)
+    facts = ModelFacts(model.labels, model.multi_label, model.regression, model.pairs)
+    return split_for_model(LabelReader, recipe.data, data, split, facts)
 
 
-def judge(loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split, split: str) -> Evaluation:
+def judge(
+    loaded: LoadedClassifier, logits: NDArray[np.float32], examples: Split[LabelledText], split: str
+) -> Evaluation:
     """The metrics of run/'s `logits` (examples, labels) on the examples of the split called `split`."""
     return _evaluation(logits, examples, split, loaded, on="run")
 
 
 def _evaluation(
     logits: NDArray[np.float32],
-    examples: Split,
+    examples: Split[LabelledText],
     split: str,
     model: Answers,
     *,
     on: Literal["run", "bundle"],
 ) -> Evaluation:
     kind = {"multi_label": model.multi_label, "regression": model.regression}
-    targets = encode_targets(examples.labels, len(model.labels), **kind).numpy()
+    targets = encode_targets(examples.examples, model.labels, **kind).numpy()
     judged: Callable[..., Statistics] = number_statistics
     if not model.regression:
         judged = partial(
@@ -209,27 +198,22 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     with ftool_runtime.load(bundle, profile="throughput") as model:
         logits = model.logits(examples.inputs)
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
-    texts = [manifest.input.prefix + text for text in examples.texts]
-    given = texts if examples.pairs is None else list(zip(texts, examples.pairs, strict=True))
+    texts = [(manifest.input.prefix + one.text, one.pair) for one in examples.examples]
+    given = [text if pair is None else (text, pair) for text, pair in texts]
     cut = sum(len(one.ids) > manifest.input.max_length for one in tokenizer.encode_batch(given))
     _warn_of_cut(cut, examples, split, manifest.input.max_length)
     return _evaluation(logits, examples, split, manifest, on="bundle")
 
 
-def _identity(recipe: Recipe, data: ClassificationData) -> dict[str, Any]:
-    validation = json.dumps([data.validation.inputs, data.validation.labels]).encode()
-    return identity(recipe, training=data.sha256, validation=sha256(validation).hexdigest())
-
-
-def _new_classifier(recipe: Recipe, data: ClassificationData) -> LoadedClassifier:
+def _new_classifier(recipe: Recipe, data: Dataset[LabelledText]) -> LoadedClassifier:
     pooling = recipe.train.pooling
     assert pooling != "last"  # the recipe refuses it
     loaded = create_classifier(
         resolve_base(recipe.base),
-        data.label_names,
-        multi_label=data.multi_label,
-        regression=data.regression,
-        pairs=data.pairs,
+        data.labels,
+        multi_label=data.facts["multi_label"],
+        regression=data.facts["regression"],
+        pairs=data.facts["pairs"],
         pooling=pooling,
         max_length=recipe.train.max_length,
         base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
@@ -257,7 +241,7 @@ def _account(
     }
 
 
-def _warn_of_cut(cut: int, examples: Split, split: str, max_length: int) -> None:
+def _warn_of_cut(cut: int, examples: Split[LabelledText], split: str, max_length: int) -> None:
     if cut:
         log.warning(
             "%d of %d %s texts have more than %d tokens and were cut; train.max_length sets how many",
@@ -268,7 +252,7 @@ def _warn_of_cut(cut: int, examples: Split, split: str, max_length: int) -> None
         )
 
 
-def _describe(loaded: LoadedClassifier, data: ClassificationData) -> dict[str, Any]:
+def _describe(loaded: LoadedClassifier, data: Dataset[LabelledText]) -> dict[str, Any]:
     """The data as plain JSON; says too how many texts are longer than the network reads."""
     cut = {name: count_truncated(loaded, data.split(name).inputs) for name in SPLITS}
     for name in SPLITS:

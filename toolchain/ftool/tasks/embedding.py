@@ -1,5 +1,6 @@
 """The row of feature extraction: vectors of texts, for search and similarity."""
 
+from ftool.data.rows.similarity import SimilarityReader
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
@@ -12,6 +13,7 @@ def _check(recipe: Sections) -> None:
 
 TASK = Task(
     name="feature-extraction",
+    reader=SimilarityReader,
     settings=frozenset(
         {
             "data.anchor",

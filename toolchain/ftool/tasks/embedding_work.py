@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
-from ftool.data.load_similarity import load_similarity_data, load_similarity_split, similarity_fingerprint
-from ftool.data.similarity import SimilarityData, SimilaritySplit
-from ftool.data.split_names import SPLITS
+from ftool.data.dataset import Dataset, Split
+from ftool.data.load import load_dataset, load_split, split_for_model
+from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
+from ftool.data.splits import SPLITS
 from ftool.evaluation.metrics.embeddings import (
     Vectors,
     embedding_metrics,
@@ -49,9 +50,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     """
     began = time.monotonic()
     prepare(recipe)
-    data = load_similarity_data(recipe.data)
+    data = load_dataset(SimilarityReader, recipe.data)
     metric = _metric(recipe, data)
-    loss_name(data.kind, recipe.train)  # refused here too
+    loss_name(data.facts["kind"], recipe.train)  # refused here too
     loaded = _starting_point(recipe, data)
     cut = _count_cut(loaded, data)
     before = {name: judge(loaded, data.split(name), name).metrics for name in ("validation", "test")}
@@ -70,7 +71,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
         recipe=asdict(recipe),
         data={
             "sha256": data.sha256,
-            "kind": data.kind,
+            "kind": data.facts["kind"],
             "examples": {name: len(data.split(name)) for name in SPLITS},
             "texts_cut": cut,
             "notes": list(data.notes),
@@ -104,14 +105,14 @@ def load(checkpoint: str | Path) -> LoadedEmbedder:
 
 def recipe_examples(recipe: Recipe, loaded: LoadedEmbedder, split: str) -> EmbeddingExamples:
     """A split of the recipe's data, cut as it was for training, with the metric that decides. Raises DataError."""
-    data = load_similarity_data(recipe.data)
+    data = load_dataset(SimilarityReader, recipe.data)
     return _examples(loaded, data.split(split), _metric(recipe, data))
 
 
 def data_examples(settings: DataSettings, loaded: LoadedEmbedder, split: str) -> EmbeddingExamples:
     """A split of other data, or its only one, with the metric of its kind. Raises DataError."""
-    found = load_similarity_split(settings, split)
-    return _examples(loaded, found, main_metric(found.kind, None))
+    found = load_split(SimilarityReader, settings, split)
+    return _examples(loaded, found, main_metric(kind_of(found), None))
 
 
 def sample_examples(loaded: LoadedEmbedder) -> EmbeddingExamples:  # noqa: ARG001 (every task's)
@@ -121,24 +122,22 @@ def sample_examples(loaded: LoadedEmbedder) -> EmbeddingExamples:  # noqa: ARG00
 
 def inputs(recipe: Recipe, split: str) -> list[str]:
     """The texts of a split of the recipe's data. Raises DataError."""
-    lists = judged_texts(load_similarity_data(recipe.data).split(split))
+    lists = judged_texts(load_dataset(SimilarityReader, recipe.data).split(split))
     return [text for _, texts in lists for text in texts]
 
 
-def judged_split(recipe: Recipe, data: DataSettings | None, split: str) -> SimilaritySplit:
+def judged_split(recipe: Recipe, data: DataSettings | None, split: str) -> Split[SimilarPair]:
     """A split of `data`, or of the recipe's own data. Raises DataError."""
-    if data is not None:
-        return load_similarity_split(data, split)
-    return load_similarity_data(recipe.data).split(split)
+    return split_for_model(SimilarityReader, recipe.data, data, split)
 
 
-def judge(loaded: LoadedEmbedder, split: SimilaritySplit, name: str) -> Evaluation:
+def judge(loaded: LoadedEmbedder, split: Split[SimilarPair], name: str) -> Evaluation:
     """The metrics of run/'s vectors on the split called `name`."""
     return _evaluation(split, name, vectors_of(loaded, split), loaded.similarity, on="run")
 
 
 def _evaluation(
-    split: SimilaritySplit,
+    split: Split[SimilarPair],
     name: str,
     vectors: Sequence[Vectors],
     similarity: str,
@@ -156,7 +155,7 @@ def _evaluation(
     )
 
 
-def _evaluate_bundle(bundle: Path, split: SimilaritySplit, name: str) -> Evaluation:
+def _evaluate_bundle(bundle: Path, split: Split[SimilarPair], name: str) -> Evaluation:
     contract = Manifest.read(bundle).embedding
     assert contract is not None, "the runtime refuses such a bundle of this task"
     with ftool_runtime.load(bundle, profile="throughput") as model:
@@ -164,7 +163,7 @@ def _evaluate_bundle(bundle: Path, split: SimilaritySplit, name: str) -> Evaluat
     return _evaluation(split, name, vectors, contract.similarity, on="bundle")
 
 
-def _examples(loaded: LoadedEmbedder, split: SimilaritySplit, metric: str) -> EmbeddingExamples:
+def _examples(loaded: LoadedEmbedder, split: Split[SimilarPair], metric: str) -> EmbeddingExamples:
     sides = [inputs_of_kind(loaded, texts, kind) for kind, texts in judged_texts(split)]
     first = len(sides[0])
 
@@ -175,18 +174,19 @@ def _examples(loaded: LoadedEmbedder, split: SimilaritySplit, metric: str) -> Em
     return EmbeddingExamples(inputs=[*sides[0], *sides[1]], first_side=first, metric=metric, scorer=score)
 
 
-def _metric(recipe: Recipe, data: SimilarityData) -> str:
+def _metric(recipe: Recipe, data: Dataset[SimilarPair]) -> str:
     """The metric that decides. Raises TrainingError where it is none of this kind of data."""
     asked = recipe.train.metric
-    metric = main_metric(data.kind, None if is_default(asked) else asked)
-    if (metric in ("spearman", "pearson")) != (data.kind == "scored"):
+    kind = data.facts["kind"]
+    metric = main_metric(kind, None if is_default(asked) else asked)
+    if (metric in ("spearman", "pearson")) != (kind == "scored"):
         raise TrainingError(
-            f"train.metric is {metric!r}, which {data.kind} don't have; leave it out for {main_metric(data.kind, None)}"
+            f"train.metric is {metric!r}, which {kind} don't have; leave it out for {main_metric(kind, None)}"
         )
     return metric
 
 
-def _starting_point(recipe: Recipe, data: SimilarityData) -> LoadedEmbedder:
+def _starting_point(recipe: Recipe, data: Dataset[SimilarPair]) -> LoadedEmbedder:
     pooling = recipe.train.pooling
     assert pooling != "pooler"  # the recipe refuses it
     asked: Mapping[Kind, str | None] = {
@@ -204,15 +204,12 @@ def _starting_point(recipe: Recipe, data: SimilarityData) -> LoadedEmbedder:
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _identity(recipe: Recipe, data: SimilarityData) -> dict[str, Any]:
+def _identity(recipe: Recipe, data: Dataset[SimilarPair]) -> dict[str, Any]:
     prompts = {name: getattr(recipe.data, name) for name in ("query_prompt", "passage_prompt")}
-    validation = similarity_fingerprint(data.validation.examples)
-    return identity(recipe, training=data.sha256, validation=validation) | {
-        f"data.{name}": value for name, value in prompts.items()
-    }
+    return identity(recipe, data) | {f"data.{name}": value for name, value in prompts.items()}
 
 
-def _count_cut(loaded: LoadedEmbedder, data: SimilarityData) -> dict[str, int]:
+def _count_cut(loaded: LoadedEmbedder, data: Dataset[SimilarPair]) -> dict[str, int]:
     """How many texts of each split are longer than the network reads; says so too."""
     counts = {}
     for name in SPLITS:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from ftool.data.rows.pairs import PairReader
+from ftool.data.rows.prompts import PromptReader
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
@@ -46,6 +48,7 @@ _SHARED: Final = frozenset(
 
 TRANSLATION = Task(
     name="translation",
+    reader=PairReader,
     settings=_SHARED | {"data.target_file", "data.source_language", "data.target_language", "data.prefix"},
     defaults=_pair_defaults,
     instead={
@@ -70,6 +73,7 @@ SUMMARIZATION = replace(
 TEXT_GENERATION = replace(
     TRANSLATION,
     name="text-generation",
+    reader=PromptReader,
     settings=_SHARED | {"data.text", "data.messages"},
     defaults=_text_defaults,
     check=_check_room,

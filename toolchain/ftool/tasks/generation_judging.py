@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from ftool.data.generation import GenerationSplit
-from ftool.data.load_generation import load_generation_data, load_generation_split
+from ftool.data.dataset import Split
+from ftool.data.load import load_dataset, load_split
+from ftool.data.rows.generation import GenerationExample
 from ftool.evaluation.metrics.generation import main_metric_of, score_called, text_metrics
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -16,8 +17,8 @@ _BEGINNING = 8  # tokens of plain text that are given; the rest is predicted
 
 
 def recipe_examples(recipe: Recipe, loaded: LoadedGenerator, split: str) -> GenerationExamples:
-    """A split of the recipe's data, cut as it was for training, with the main metric. Raises DataError."""
-    examples = load_generation_data(recipe.data, recipe.task).split(split)
+    """Return a split of the recipe's data, cut as it was for training, with the main metric. Raises DataError."""
+    examples = load_dataset(recipe.row.reader, recipe.data).split(split)
     return _examples(
         loaded, examples, main_metric_of(recipe), recipe.train.max_target_length, recipe.data.target_language
     )
@@ -32,14 +33,18 @@ def data_examples(
     metric: str | None = None,
 ) -> GenerationExamples:
     """A split of other data, or its only one, for a model that is trained already. Raises DataError."""
-    examples = load_generation_split(data, loaded.task, split)
+    examples = load_split(find_task(loaded.task).reader, data, split)
     return _examples(
         loaded, examples, metric or find_task(loaded.task).metrics[0], max_target_length, data.target_language
     )
 
 
 def _examples(
-    loaded: LoadedGenerator, split: GenerationSplit, metric: str, max_target_length: int, language: str | None
+    loaded: LoadedGenerator,
+    split: Split[GenerationExample],
+    metric: str,
+    max_target_length: int,
+    language: str | None,
 ) -> GenerationExamples:
     rows = tokenize_examples(loaded, split.examples, max_target_length=max_target_length).rows
     if is_plain_text(split.examples):

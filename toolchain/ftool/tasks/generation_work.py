@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import ftool_runtime
-from ftool.data.generation import Example, GenerationData, GenerationSplit
-from ftool.data.load_generation import generation_fingerprint, load_generation_data, load_generation_split
+from ftool.data.dataset import Dataset, Split
+from ftool.data.load import load_dataset, split_for_model
+from ftool.data.rows.generation import GenerationExample
 from ftool.evaluation.metrics.generation import main_metric_of, text_statistics
 from ftool.evaluation.results import Evaluation, ShownAnswer, TrainReport
 from ftool.recipe.data_settings import DataSettings
@@ -38,9 +39,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     """
     began = time.monotonic()
     prepare(recipe)
-    data = load_generation_data(recipe.data, recipe.task)
+    data = load_dataset(recipe.row.reader, recipe.data)
     loaded = starting_point(recipe, data)
-    splits = {"train": data.train, "validation": data.validation, "test": data.test, **data.further}
+    splits = data.splits
     longest = min(recipe.train.max_length, loaded.max_length)  # cuts training alone
     cuts = {"train": longest}
     learnt = replace(data.train, examples=assistant_turns(data.train.examples))
@@ -81,10 +82,7 @@ def evaluate(
 
     Raises FtoolError where either is missing.
     """
-    if data is None:
-        examples = load_generation_data(recipe.data, recipe.task).split(split)
-    else:
-        examples = load_generation_split(data, recipe.task, split)
+    examples = split_for_model(recipe.row.reader, recipe.data, data, split)
     loaded = load_generator(ModelFolder(folder).require_run(), recipe.task)
     judged = _judged(examples, _rows(loaded, examples, split, recipe), recipe)
     if on == "run":
@@ -96,7 +94,9 @@ def evaluate(
     return _evaluation(metrics, answers, judged, split, on="bundle")
 
 
-def _answered(model: Any, examples: Sequence[Example], prompts: Sequence[Sequence[int]]) -> list[str]:
+def _answered(
+    model: Any, examples: Sequence[GenerationExample], prompts: Sequence[Sequence[int]]
+) -> list[str]:
     """What a bundle answers to sources and prompts as an app asks them, and to conversations as they were tokenised.
 
     One whose last turn leaves an answer no room is refused to an app, but is cut for the run, and so it is here.
@@ -107,7 +107,11 @@ def _answered(model: Any, examples: Sequence[Example], prompts: Sequence[Sequenc
 
 
 def _rows(
-    loaded: LoadedGenerator, split: GenerationSplit, name: str, recipe: Recipe, max_length: int | None = None
+    loaded: LoadedGenerator,
+    split: Split[GenerationExample],
+    name: str,
+    recipe: Recipe,
+    max_length: int | None = None,
 ) -> TokenRows:
     limit = recipe.train.max_target_length
     rows = tokenize_examples(loaded, split.examples, max_target_length=limit, max_length=max_length)
@@ -115,7 +119,7 @@ def _rows(
     return rows
 
 
-def _altered(loaded: LoadedGenerator, split: GenerationSplit) -> int:
+def _altered(loaded: LoadedGenerator, split: Split[GenerationExample]) -> int:
     """How many training texts the tokenizer can't give back, which is said aloud."""
     turns = [message.content for example in split.examples for message in example.messages or ()]
     pairs = [text for example in split.examples for text in (example.source, example.targets[0])]
@@ -128,7 +132,7 @@ def _altered(loaded: LoadedGenerator, split: GenerationSplit) -> int:
     return altered
 
 
-def _judged(split: GenerationSplit, rows: TokenRows, recipe: Recipe) -> JudgedSplit:
+def _judged(split: Split[GenerationExample], rows: TokenRows, recipe: Recipe) -> JudgedSplit:
     return JudgedSplit(
         examples=split.examples,
         rows=rows.rows,
@@ -173,17 +177,16 @@ def _asked(example: Any) -> str:
     return str(example.messages[-1].content if example.messages else example.source)
 
 
-def _identity(recipe: Recipe, data: GenerationData, loaded: LoadedGenerator) -> dict[str, Any]:
-    validation = generation_fingerprint(data.validation.examples)
+def _identity(recipe: Recipe, data: Dataset[GenerationExample], loaded: LoadedGenerator) -> dict[str, Any]:
     languages = ("prefix", "source_language", "target_language")
     return {
-        **identity(recipe, training=data.sha256, validation=validation),
+        **identity(recipe, data),
         **{f"data.{name}": getattr(recipe.data, name) for name in languages},
         "tokenizer": sha256(loaded.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
     }
 
 
-def _describe(data: GenerationData, rows: dict[str, TokenRows]) -> dict[str, Any]:
+def _describe(data: Dataset[GenerationExample], rows: dict[str, TokenRows]) -> dict[str, Any]:
     return {
         "sha256": data.sha256,
         "examples": {name: len(data.split(name)) for name in rows},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ftool.data.rows.questions import QuestionReader
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.sections import Sections, chosen
 from ftool.tasks.base import Task, check_stride
@@ -33,6 +34,7 @@ def _check(recipe: Sections) -> None:
 
 TASK = Task(
     name="question-answering",
+    reader=QuestionReader,
     settings=frozenset(
         {
             "data.question",

@@ -11,16 +11,17 @@ from tokenizers import Tokenizer
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
-from ftool.data.load_questions import load_question_data, load_question_split, question_fingerprint
-from ftool.data.long_questions import without_long_questions
-from ftool.data.questions import QuestionData, QuestionSplit
-from ftool.data.split_names import SPLITS
+from ftool.data.dataset import Dataset, Split
+from ftool.data.load import load_dataset, load_split, split_for_model
+from ftool.data.rows.questions import Question, QuestionReader
+from ftool.data.splits import SPLITS
 from ftool.evaluation.metrics.answers import question_metrics, question_statistics
 from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.training.hardware import device_name
 from ftool.training.reader_objective import judged_answers, reader_examples
+from ftool.training.reader_rows import without_long_questions
 from ftool.training.reader_stages import train_reader
 from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 from ftool.workspace import ModelFolder
@@ -43,11 +44,10 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     """
     began = time.monotonic()
     prepare(recipe)
-    data = load_question_data(recipe.data)
+    data = load_dataset(QuestionReader, recipe.data)
     loaded = _new_reader(recipe, data)
-    train_split, validation, test = (_fitting(loaded, data.split(name)) for name in SPLITS)
-    data = replace(data, train=train_split, validation=validation, test=test)
-    with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial, resume_from):
+    data = replace(data, splits={name: _fitting(loaded, split) for name, split in data.splits.items()})
+    with checkpointed(folder, identity(recipe, data), resume=resume) as (partial, resume_from):
         loaded, happened = train_reader(loaded, data, recipe.train, partial, resume_from)
     report = TrainReport(
         validation=_judge(loaded, data.validation, "validation"),
@@ -86,7 +86,7 @@ def recipe_examples(recipe: Recipe, loaded: LoadedReader, split: str) -> Questio
 
 def data_examples(settings: DataSettings, loaded: LoadedReader, split: str) -> QuestionExamples:
     """A split of other data, or its only one, judged by F1. Raises DataError."""
-    return reader_examples(loaded, _fitting(loaded, load_question_split(settings, split)))
+    return reader_examples(loaded, _fitting(loaded, load_split(QuestionReader, settings, split)))
 
 
 def sample_examples(loaded: LoadedReader) -> QuestionExamples:
@@ -101,20 +101,18 @@ def inputs(recipe: Recipe, split: str) -> Sequence[dict[str, str]]:
     return _questions(recipe, None, split).inputs
 
 
-def _questions(recipe: Recipe, data: DataSettings | None, split: str) -> QuestionSplit:
+def _questions(recipe: Recipe, data: DataSettings | None, split: str) -> Split[Question]:
     """A split of `data`, or of the recipe's own."""
-    if data is not None:
-        return load_question_split(data, split)
-    return load_question_data(recipe.data).split(split)
+    return split_for_model(QuestionReader, recipe.data, data, split)
 
 
-def _judge(loaded: LoadedReader, questions: QuestionSplit, split: str) -> Evaluation:
+def _judge(loaded: LoadedReader, questions: Split[Question], split: str) -> Evaluation:
     examples = reader_examples(loaded, questions)
     spans = examples.spans(compute_outputs(loaded, examples.rows))
     return _evaluation(questions, split, spans, loaded.no_answer_threshold, on="run")
 
 
-def _evaluate_bundle(bundle: Path, questions: QuestionSplit, split: str) -> Evaluation:
+def _evaluate_bundle(bundle: Path, questions: Split[Question], split: str) -> Evaluation:
     manifest = Manifest.read(bundle)
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
     asked = [manifest.input.prefix + one.question for one in questions.examples]
@@ -129,7 +127,7 @@ def _evaluate_bundle(bundle: Path, questions: QuestionSplit, split: str) -> Eval
 
 
 def _evaluation(
-    questions: QuestionSplit,
+    questions: Split[Question],
     split: str,
     spans: Sequence[Spans],
     threshold: float | None,
@@ -150,7 +148,7 @@ def _evaluation(
 
 
 def _predictions(
-    questions: QuestionSplit, spans: Sequence[Spans], threshold: float | None
+    questions: Split[Question], spans: Sequence[Spans], threshold: float | None
 ) -> list[dict[str, Any]]:
     """The answer to each question, None where there is none, beside those that count as right."""
     rows = []
@@ -175,7 +173,7 @@ def _predictions(
     return rows
 
 
-def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
+def _new_reader(recipe: Recipe, data: Dataset[Question]) -> LoadedReader:
     settings = recipe.train
     loaded = create_reader(
         resolve_base(recipe.base),
@@ -188,17 +186,13 @@ def _new_reader(recipe: Recipe, data: QuestionData) -> LoadedReader:
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _fitting(loaded: LoadedReader, questions: QuestionSplit) -> QuestionSplit:
+def _fitting(loaded: LoadedReader, questions: Split[Question]) -> Split[Question]:
     """The questions that leave their contexts room in a window."""
     lengths = loaded.question_lengths([one.question for one in questions.examples])
     return without_long_questions(questions, lengths, loaded.longest_question)
 
 
-def _identity(recipe: Recipe, data: QuestionData) -> dict[str, Any]:
-    return identity(recipe, training=data.sha256, validation=question_fingerprint(data.validation.examples))
-
-
-def _describe(data: QuestionData) -> dict[str, Any]:
+def _describe(data: Dataset[Question]) -> dict[str, Any]:
     return {
         "sha256": data.sha256,
         "examples": {name: len(data.split(name)) for name in SPLITS},

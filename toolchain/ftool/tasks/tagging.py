@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ftool.data.rows.tags import TagReader
 from ftool.recipe.sections import Sections, chosen
 from ftool.tasks.base import Task, check_stride
 
@@ -14,6 +15,7 @@ def _defaults(recipe: Sections) -> Mapping[str, Any]:
 
 TASK = Task(
     name="token-classification",
+    reader=TagReader,
     settings=frozenset({"data.text", "data.label", "data.label_names", "train.stride"}),
     defaults=_defaults,
     check=check_stride,

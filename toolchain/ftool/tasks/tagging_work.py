@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 import ftool_runtime
 from ftool.bases import BASES, resolve_base
-from ftool.data.load_tags import load_tagged_data, load_tagged_split, tagged_fingerprint
+from ftool.data.dataset import Dataset, Split
+from ftool.data.label_policy import ModelFacts
+from ftool.data.load import load_dataset, load_split, split_for_model
 from ftool.data.rows.tag_schemes import spans_of_tags
-from ftool.data.split_names import SPLITS
-from ftool.data.tagged_text import TaggedData, TaggedSplit
-from ftool.data.types import DataError
+from ftool.data.rows.tagged_text import TaggedText
+from ftool.data.rows.tags import TagReader
+from ftool.data.splits import SPLITS
 from ftool.evaluation.metrics.entities import entity_metrics, entity_statistics
 from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.recipe.data_settings import DataSettings
@@ -49,10 +51,10 @@ def train(recipe: Recipe, folder: Path, *, resume: bool) -> TrainReport:
     """
     began = time.monotonic()
     prepare(recipe)
-    data = load_tagged_data(recipe.data)
+    data = load_dataset(TagReader, recipe.data)
     loaded = _new_tagger(recipe, data)
     data = _readable(loaded, data)
-    with checkpointed(folder, _identity(recipe, data), resume=resume) as (partial_run, resume_from):
+    with checkpointed(folder, identity(recipe, data), resume=resume) as (partial_run, resume_from):
         happened = train_tagger(loaded, data, recipe.train, partial_run, resume_from)
     report = TrainReport(
         validation=_judge(loaded, data.validation, "validation"),
@@ -91,7 +93,9 @@ def recipe_examples(recipe: Recipe, loaded: LoadedTagger, split: str) -> Tagging
 
 def data_examples(settings: DataSettings, loaded: LoadedTagger, split: str) -> TaggingExamples:
     """A split of other data, or its only one, likewise."""
-    return judged_texts(loaded, without_unreadable(loaded, load_tagged_split(settings, loaded.labels, split)))
+    return judged_texts(
+        loaded, without_unreadable(loaded, load_split(TagReader, settings, split, ModelFacts(loaded.labels)))
+    )
 
 
 def sample_examples(loaded: LoadedTagger) -> TaggingExamples:
@@ -101,24 +105,17 @@ def sample_examples(loaded: LoadedTagger) -> TaggingExamples:
 
 def inputs(recipe: Recipe, split: str) -> Sequence[str]:
     """The texts of a split of the recipe's data. Raises DataError."""
-    return [one.text for one in load_tagged_data(recipe.data).split(split).examples]
+    return load_dataset(TagReader, recipe.data).split(split).inputs
 
 
-def tagged_texts(recipe: Recipe, data: DataSettings | None, split: str, labels: Sequence[str]) -> TaggedSplit:
-    """A split of `data`, or of the recipe's own. Raises DataError where the model does not know a kind of entity."""
-    if data is not None:
-        return load_tagged_split(data, labels, split)
-    own = load_tagged_data(recipe.data)
-    if not set(own.label_names) <= set(labels):
-        unknown = next(name for name in own.label_names if name not in labels)
-        raise DataError(
-            f"{recipe.data.path}: the model does not know the tag {unknown!r}; it was trained on other data, so "
-            "train again or name its own with --data"
-        )
-    return own.split(split)
+def tagged_texts(
+    recipe: Recipe, data: DataSettings | None, split: str, labels: Sequence[str]
+) -> Split[TaggedText]:
+    """Return a split of `data`, or of the recipe's own. Raises DataError for a kind of entity that the model lacks."""
+    return split_for_model(TagReader, recipe.data, data, split, ModelFacts(labels))
 
 
-def _judge(loaded: LoadedTagger, texts: TaggedSplit, split: str) -> Evaluation:
+def _judge(loaded: LoadedTagger, texts: Split[TaggedText], split: str) -> Evaluation:
     examples = judged_texts(loaded, texts)
     answers = examples.tags(compute_outputs(loaded, examples.rows))
     return _evaluation(texts, answers, split, on="run")
@@ -138,7 +135,7 @@ def _evaluate_bundle(recipe: Recipe, bundle: Path, data: DataSettings | None, sp
     return _evaluation(texts, answers, split, on="bundle")
 
 
-def _without(texts: TaggedSplit, error: InputError) -> TaggedSplit:
+def _without(texts: Split[TaggedText], error: InputError) -> Split[TaggedText]:
     """The texts but the one that can't be read, as `without_unreadable` has them."""
     if error.row is None:
         raise error
@@ -147,7 +144,7 @@ def _without(texts: TaggedSplit, error: InputError) -> TaggedSplit:
 
 
 def _evaluation(
-    texts: TaggedSplit, answers: Sequence[Sequence[str]], split: str, *, on: Literal["run", "bundle"]
+    texts: Split[TaggedText], answers: Sequence[Sequence[str]], split: str, *, on: Literal["run", "bundle"]
 ) -> Evaluation:
     truth = [one.tags for one in texts.examples]
     return Evaluation(
@@ -162,7 +159,7 @@ def _evaluation(
     )
 
 
-def _predictions(texts: TaggedSplit, answers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+def _predictions(texts: Split[TaggedText], answers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """Each text's words with their tags and what the model answered, both in IOB2."""
     return [
         {"row": one.row, "tokens": one.tokens, "tags": list(one.tags), "predicted": list(tags)}
@@ -170,11 +167,11 @@ def _predictions(texts: TaggedSplit, answers: Sequence[Sequence[str]]) -> list[d
     ]
 
 
-def _new_tagger(recipe: Recipe, data: TaggedData) -> LoadedTagger:
+def _new_tagger(recipe: Recipe, data: Dataset[TaggedText]) -> LoadedTagger:
     settings = recipe.train
     loaded = create_tagger(
         resolve_base(recipe.base),
-        data.label_names,
+        data.labels,
         max_length=settings.max_length,
         stride=settings.stride,
         base_name=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
@@ -183,20 +180,15 @@ def _new_tagger(recipe: Recipe, data: TaggedData) -> LoadedTagger:
     return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
 
 
-def _readable(loaded: LoadedTagger, data: TaggedData) -> TaggedData:
-    train, validation, test = (without_unreadable(loaded, data.split(name)) for name in SPLITS)
-    return replace(data, train=train, validation=validation, test=test)
+def _readable(loaded: LoadedTagger, data: Dataset[TaggedText]) -> Dataset[TaggedText]:
+    splits = {name: without_unreadable(loaded, split) for name, split in data.splits.items()}
+    return replace(data, splits=splits)
 
 
-def _identity(recipe: Recipe, data: TaggedData) -> dict[str, Any]:
-    validation = tagged_fingerprint(data.validation.examples, data.label_names)
-    return identity(recipe, training=data.sha256, validation=validation)
-
-
-def _describe(data: TaggedData) -> dict[str, Any]:
+def _describe(data: Dataset[TaggedText]) -> dict[str, Any]:
     return {
         "sha256": data.sha256,
-        "scheme": data.scheme,
+        "scheme": data.facts["scheme"],
         "examples": {name: len(data.split(name)) for name in SPLITS},
         "entities": {
             name: sum(len(spans_of_tags(one.tags)) for one in data.split(name).examples) for name in SPLITS

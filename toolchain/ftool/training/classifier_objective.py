@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftool.data.types import ClassificationData
+from ftool.data.dataset import Dataset
+from ftool.data.rows.labels import LabelledText
 from ftool.evaluation.metrics.calibration import tune_thresholds
 from ftool.evaluation.metrics.classification import main_score
 from ftool.recipe.sections import TrainSettings
@@ -20,7 +21,7 @@ from ftool_runtime.postprocessing.classification import probabilities
 class Objective:
     """The loss that training minimises, and the main metric on validation that chooses between outcomes."""
 
-    data: ClassificationData
+    data: Dataset[LabelledText]
     settings: TrainSettings
 
     def targets(self, split: str) -> Tensor:
@@ -30,25 +31,27 @@ class Objective:
         """
         data = self.data
         return encode_targets(
-            data.split(split).labels,
-            len(data.label_names),
-            multi_label=data.multi_label,
-            regression=data.regression,
+            data.split(split).examples,
+            data.labels,
+            multi_label=data.facts["multi_label"],
+            regression=data.facts["regression"],
         )
 
     @cached_property
     def loss(self) -> ClassificationLoss:
         """Cross-entropy with the settings' class weights and label smoothing, or the squared error."""
-        if self.data.regression:
+        if self.data.facts["regression"]:
             return _squared_error(self.settings)
-        weights = class_weights(self.settings.class_weights, self.targets("train"), self.data.label_names)
+        weights = class_weights(self.settings.class_weights, self.targets("train"), self.data.labels)
         return ClassificationLoss(
-            multi_label=self.data.multi_label, weights=weights, smoothing=self.settings.label_smoothing
+            multi_label=self.data.facts["multi_label"],
+            weights=weights,
+            smoothing=self.settings.label_smoothing,
         )
 
     def thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...] | None:
         """The thresholds that suit validation's `logits` (examples, labels) best; None where none are tuned."""
-        if not self.data.multi_label or self.settings.thresholds == "half":
+        if not self.data.facts["multi_label"] or self.settings.thresholds == "half":
             return None
         return tune_thresholds(probabilities(logits, multi_label=True), self._validation > 0)
 
@@ -57,8 +60,8 @@ class Objective:
         return main_score(
             logits,
             self._validation,
-            multi_label=self.data.multi_label,
-            regression=self.data.regression,
+            multi_label=self.data.facts["multi_label"],
+            regression=self.data.facts["regression"],
             thresholds=self.thresholds(logits),
         )
 

@@ -18,7 +18,9 @@ from sentence_transformers.sentence_transformer.training_args import (
 )
 from torch import Tensor
 
-from ftool.data.similarity import SimilarityData, SimilaritySplit
+from ftool.data.dataset import Dataset as Examples
+from ftool.data.dataset import Split
+from ftool.data.rows.similarity import SimilarPair
 from ftool.evaluation.metrics.embeddings import Vectors, embedding_metrics, judged_texts
 from ftool.recipe.sections import TrainSettings
 from ftool.training.embedder_loss import columns, loss_name, make_loss, score_scale
@@ -41,7 +43,7 @@ _KINDS: Mapping[str, Kind] = {"anchor": "query", "positive": "passage", "negativ
 
 def finetune_embedder(
     loaded: LoadedEmbedder,
-    data: SimilarityData,
+    data: Examples[SimilarPair],
     settings: TrainSettings,
     *,
     metric: str,
@@ -53,7 +55,7 @@ def finetune_embedder(
     Those handed in count too. Checkpoints go to `folder`. Raises TrainingError where data and loss don't fit, the
     loss is no longer a number, or the disk is full.
     """
-    name, scale = loss_name(data.kind, settings), score_scale(data.train)
+    name, scale = loss_name(data.facts["kind"], settings), score_scale(data.train)
     network = SentenceTransformer(modules=[_Network(loaded)], device=device_name())
     train = Dataset.from_dict(columns(data.train, scale))
     contrastive = name == "multiple_negatives"
@@ -80,14 +82,14 @@ def finetune_embedder(
     return keep_best(trainer, network, folder=folder, resume_from=resume_from)
 
 
-def vectors_of(loaded: LoadedEmbedder, split: SimilaritySplit) -> list[Vectors]:
+def vectors_of(loaded: LoadedEmbedder, split: Split[SimilarPair]) -> list[Vectors]:
     """The vectors by which `embedding_metrics` judges the split, each text behind the prompt of its kind."""
     return [compute_vectors(loaded, texts, kind) for kind, texts in judged_texts(split)]
 
 
 def _measure_on(
     loaded: LoadedEmbedder,
-    split: SimilaritySplit,
+    split: Split[SimilarPair],
     loss: Any,
     *,
     metric: str,
@@ -96,7 +98,7 @@ def _measure_on(
 ) -> Measure:
     """The loss and the metric on a split, of `loaded` as it is when asked; it is the network in training."""
     batches = [
-        SimilaritySplit(split.examples[start : start + batch_size], split.source, split.kind)
+        Split(split.examples[start : start + batch_size], split.source)
         for start in range(0, len(split), batch_size)
     ]
 
@@ -110,7 +112,7 @@ def _measure_on(
     return measure
 
 
-def _by_text(split: SimilaritySplit, vectors: Sequence[Vectors]) -> list[dict[str, Vectors]]:
+def _by_text(split: Split[SimilarPair], vectors: Sequence[Vectors]) -> list[dict[str, Vectors]]:
     """Vectors by text: of queries, then of passages."""
     return [
         dict(zip(texts, found, strict=True))
@@ -130,8 +132,8 @@ def _loss_of(loss: Any, batch: dict[str, Sequence[Any]], by_text: Sequence[dict[
     return found
 
 
-def _prompt(loaded: LoadedEmbedder, column: str, data: SimilarityData) -> str:
-    return loaded.of_kind(None if data.kind == "scored" else _KINDS[column]).prefix
+def _prompt(loaded: LoadedEmbedder, column: str, data: Examples[SimilarPair]) -> str:
+    return loaded.of_kind(None if data.facts["kind"] == "scored" else _KINDS[column]).prefix
 
 
 class _Network(InputModule):  # type: ignore[misc]

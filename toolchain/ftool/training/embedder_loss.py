@@ -6,8 +6,8 @@ from typing import Any
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.util import cos_sim, dot_score
 
-from ftool.data.similarity import SimilarityKind, SimilaritySplit
-from ftool.data.types import DataError
+from ftool.data.dataset import Split
+from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, scores_of
 from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 
@@ -65,25 +65,21 @@ def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any
     return losses.CoSENTLoss(model) if name == "cosent" else losses.CosineSimilarityLoss(model)
 
 
-def columns(split: SimilaritySplit, scale: tuple[float, float] | None) -> dict[str, Sequence[Any]]:
+def columns(split: Split[SimilarPair], scale: tuple[float, float] | None) -> dict[str, Sequence[Any]]:
     """The split as sentence-transformers takes it: a list for each column, scores brought to 0 to 1 by `scale`."""
     made: dict[str, Sequence[Any]] = {
         "anchor": [example.anchor for example in split.examples],
         "positive": [example.positive for example in split.examples],
     }
-    if split.kind == "triplets":
+    if kind_of(split) == "triplets":
         made["negative"] = [example.negative for example in split.examples]
     if scale is not None:
         low, high = scale
-        made["score"] = [(score - low) / (high - low) for score in split.scores]
+        made["score"] = [(score - low) / (high - low) for score in scores_of(split)]
     return made
 
 
-def score_scale(train: SimilaritySplit) -> tuple[float, float] | None:
-    """The least and the greatest score of the training data; None where it has none."""
-    if train.kind != "scored":
-        return None
-    low, high = min(train.scores), max(train.scores)
-    if low == high:
-        raise DataError(f"{train.source}: all scores are {low:g}; they must differ")
-    return low, high
+def score_scale(train: Split[SimilarPair]) -> tuple[float, float] | None:
+    """Return the least and the greatest score of the training data, which differ; None if it has none."""
+    scores = scores_of(train)
+    return (min(scores), max(scores)) if scores else None

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ftool.data.similarity import SimilarityData
+from ftool.data.dataset import Dataset
+from ftool.data.rows.similarity import SimilarPair
 from ftool.recipe.sections import TrainSettings
 from ftool.training.embedder_finetune import finetune_embedder
 from ftool.training.lora import add_adapters, merge_adapters
@@ -16,7 +17,7 @@ from ftool_export.checkpoints.embedder import LoadedEmbedder
 
 def train_embedder(
     loaded: LoadedEmbedder,
-    data: SimilarityData,
+    data: Dataset[SimilarPair],
     settings: TrainSettings,
     *,
     metric: str,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.data.generation import Example
+from ftool.data.rows.generation import GenerationExample
 from ftool.data.table import Table
 from ftool.evaluation.metrics.generation import text_metrics, token_metrics
 from ftool.evaluation.results import Metrics
@@ -22,7 +22,7 @@ _ROWS_AT_A_TIME = 64  # whose logits are in memory together
 class JudgedSplit:
     """A split as a model is judged on it: its examples, and their tokens as the model takes them."""
 
-    examples: Sequence[Example]
+    examples: Sequence[GenerationExample]
     rows: Sequence[TokenRow]  # one an example; of plain text, one a piece
     task: str
     language: str | None  # of the answers

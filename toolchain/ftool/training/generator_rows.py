@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ftool.data.generation import Example
+from ftool.data.rows.generation import GenerationExample
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import tokenize_chats, tokenize_sources
@@ -46,7 +46,7 @@ class TokenRows:
 
 def tokenize_examples(
     loaded: LoadedGenerator,
-    examples: Sequence[Example],
+    examples: Sequence[GenerationExample],
     *,
     max_target_length: int,
     max_length: int | None = None,
@@ -80,12 +80,12 @@ def tokenize_examples(
     )
 
 
-def assistant_turns(examples: Sequence[Example]) -> list[Example]:
+def assistant_turns(examples: Sequence[GenerationExample]) -> list[GenerationExample]:
     """What training learns from: of a conversation every turn of the assistant, each answering all turns before it.
 
     What is no conversation stays as it is, and a turn of the assistant that nobody asked for is not learnt.
     """
-    turns: list[Example] = []
+    turns: list[GenerationExample] = []
     for example in examples:
         messages = example.messages or ()
         turns += [
@@ -133,12 +133,12 @@ def turn_end(loaded: LoadedGenerator) -> int:
     return int(tokenizer.eos_token_id)
 
 
-def is_chat(examples: Sequence[Example]) -> bool:
+def is_chat(examples: Sequence[GenerationExample]) -> bool:
     """Whether these are conversations."""
     return any(example.messages is not None for example in examples)
 
 
-def is_plain_text(examples: Sequence[Example]) -> bool:
+def is_plain_text(examples: Sequence[GenerationExample]) -> bool:
     """Whether the texts are all there is, with nothing to answer."""
     return bool(examples) and all(example.messages is None and example.source == "" for example in examples)
 
@@ -156,7 +156,7 @@ def warn_of_cut(rows: TokenRows, split: str, *, max_length: int, max_target_leng
             )  # fmt: skip
 
 
-def _prompts(loaded: LoadedGenerator, examples: Sequence[Example]) -> list[list[int]]:
+def _prompts(loaded: LoadedGenerator, examples: Sequence[GenerationExample]) -> list[list[int]]:
     """What goes in, whole, so that what is cut can be counted."""
     if is_chat(examples):
         chats = [[message.to_json() for message in example.messages or ()] for example in examples]
@@ -164,7 +164,7 @@ def _prompts(loaded: LoadedGenerator, examples: Sequence[Example]) -> list[list[
     return tokenize_sources(replace(loaded, max_length=_UNCUT), [example.source for example in examples])
 
 
-def _cut_prompt(loaded: LoadedGenerator, example: Example, ids: list[int], room: int) -> list[int]:
+def _cut_prompt(loaded: LoadedGenerator, example: GenerationExample, ids: list[int], room: int) -> list[int]:
     if len(ids) <= room:
         return ids
     if example.messages is not None:

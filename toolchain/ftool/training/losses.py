@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from ftool.data.rows.labels import LabelledText
 from ftool.training.errors import TrainingError
 
 ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
@@ -52,19 +53,20 @@ class ClassificationLoss:
 
 
 def encode_targets(
-    labels: Sequence[Any], count: int, *, multi_label: bool, regression: bool = False
+    examples: Sequence[LabelledText], labels: Sequence[str], *, multi_label: bool, regression: bool = False
 ) -> Tensor:
-    """Label indices as targets: int64 (examples,), or with several a text 0 and 1, float32 (examples, count).
+    """Return the answers of examples as targets, numbered as `labels` are, all of which are known.
 
-    Numbers to meet stay what they are: float32 (examples,).
+    int64 (examples,); with several labels a text 0 and 1, float32 (examples, labels); numbers float32 (examples,).
     """
     if regression:
-        return torch.tensor(labels, dtype=torch.float32)
+        return torch.tensor([one.score for one in examples if one.score is not None], dtype=torch.float32)
+    number = {label: position for position, label in enumerate(labels)}
     if not multi_label:
-        return torch.tensor(labels, dtype=torch.int64)
-    targets = torch.zeros(len(labels), count)
-    for row, indices in enumerate(labels):
-        targets[row, indices] = 1.0
+        return torch.tensor([number[one.labels[0]] for one in examples], dtype=torch.int64)
+    targets = torch.zeros(len(examples), len(labels))
+    for row, one in enumerate(examples):
+        targets[row, [number[label] for label in one.labels]] = 1.0
     return targets
 
 

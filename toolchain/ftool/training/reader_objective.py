@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ftool.data.questions import QuestionSplit
+from ftool.data.dataset import Split
+from ftool.data.rows.questions import Question
 from ftool.evaluation.metrics.answers import MAIN_METRIC, Judged, score_answers, tune_threshold
 from ftool.training.loop import SCORE
 from ftool.training.reader_rows import window_rows
@@ -59,7 +60,7 @@ def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing:
     return loss
 
 
-def reader_examples(loaded: LoadedReader, split: QuestionSplit) -> QuestionExamples:
+def reader_examples(loaded: LoadedReader, split: Split[Question]) -> QuestionExamples:
     """A split as a reader and a bundle are given it, judged by the F1 of their answers."""
 
     def f1(spans: Sequence[Spans]) -> float:
@@ -70,7 +71,7 @@ def reader_examples(loaded: LoadedReader, split: QuestionSplit) -> QuestionExamp
     return QuestionExamples(loaded=loaded, inputs=split.inputs, metric=MAIN_METRIC, scorer=f1)
 
 
-def judged_answers(split: QuestionSplit, spans: Sequence[Spans]) -> Judged:
+def judged_answers(split: Split[Question], spans: Sequence[Spans]) -> Judged:
     """The best spans of a split's questions beside the answers that count as right."""
     best = [
         example.context[found.best[0].start : found.best[0].end] if found.best else ""
@@ -84,7 +85,7 @@ def judged_answers(split: QuestionSplit, spans: Sequence[Spans]) -> Judged:
 
 
 def measure_on_validation(
-    loaded: LoadedReader, validation: QuestionSplit, *, unanswerable: bool
+    loaded: LoadedReader, validation: Split[Question], *, unanswerable: bool
 ) -> Callable[[nn.Module], dict[str, float]]:
     """The loss and the F1 on validation, of `loaded` as it is when asked; it is the network in training.
 

@@ -1,15 +1,20 @@
 """Questions as a Trainer takes them: windows of their contexts, each with the tokens between which its answer lies."""
 
+import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import torch
 
-from ftool.data.questions import Question
+from ftool.data.cells import listed_rows
+from ftool.data.dataset import Split
+from ftool.data.rows.questions import Question
 from ftool.training.encoder_rows import EncoderRow, EncoderRows
 from ftool_export.checkpoints.reader import LoadedReader
 from ftool_runtime.postprocessing.spans import NO_ANSWER
 from ftool_runtime.text.windows import Window
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 512  # questions whose windows, with all their offsets, are in memory together
 
@@ -22,6 +27,26 @@ def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRo
         for row in _rows(loaded, examples[first : first + _AT_ONCE])
     ]
     return EncoderRows(loaded, rows)
+
+
+def without_long_questions(split: Split[Question], lengths: Sequence[int], longest: int) -> Split[Question]:
+    """Return the questions of at most `longest` tokens; longer ones are dropped with a warning.
+
+    `lengths` are the tokens of each question, without special ones.
+    """
+    long = [split.examples[place].row for place, length in enumerate(lengths) if length > longest]
+    if not long:
+        return split
+    log.warning(
+        "%s: %d question%s dropped (%s), as more than %d tokens leave the context no room in a window; raise "
+        "train.max_length or lower train.stride",
+        split.source,
+        len(long),
+        "" if len(long) == 1 else "s",
+        listed_rows(long),
+        longest,
+    )
+    return split.take([place for place, length in enumerate(lengths) if length <= longest])
 
 
 def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:

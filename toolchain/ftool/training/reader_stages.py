@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from ftool.data.questions import QuestionData
+from ftool.data.dataset import Dataset
+from ftool.data.rows.questions import Question
 from ftool.evaluation.metrics.answers import tune_threshold
 from ftool.recipe.sections import TrainSettings
 from ftool.training.encoder_finetune import train_encoder
@@ -23,7 +24,11 @@ from ftool_export.networks.per_token import SpanReader
 
 
 def train_reader(
-    loaded: LoadedReader, data: QuestionData, settings: TrainSettings, folder: Path, resume_from: Path | None
+    loaded: LoadedReader,
+    data: Dataset[Question],
+    settings: TrainSettings,
+    folder: Path,
+    resume_from: Path | None,
 ) -> tuple[LoadedReader, dict[str, Any]]:
     """Fine-tune all weights, or LoRA adapters that are merged afterwards; the reader, and what happened as plain JSON.
 
@@ -37,11 +42,11 @@ def train_reader(
         _head(loaded.model),
         rows,
         settings,
-        measure=measure_on_validation(loaded, data.validation, unanswerable=data.unanswerable),
+        measure=measure_on_validation(loaded, data.validation, unanswerable=data.facts["unanswerable"]),
         folder=folder,
         resume_from=resume_from,
     )
-    if data.unanswerable:
+    if data.facts["unanswerable"]:
         examples = reader_examples(loaded, data.validation)
         spans = examples.spans(compute_outputs(loaded, examples.rows))
         threshold, _ = tune_threshold(judged_answers(data.validation, spans))

@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock, Timeout
 from transformers import set_seed
 
+from ftool.data.dataset import Dataset, fingerprint
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.sections import Sections
 from ftool.training import checkpoints
@@ -69,14 +70,14 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def identity(recipe: Sections, *, training: str, validation: str) -> dict[str, Any]:
+def identity(recipe: Sections, data: Dataset[Any]) -> dict[str, Any]:
     """What must be the same for a run to be resumed; `training` and `validation` are hashes of the data."""
     settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
     return {
         "task": recipe.task,
         "base": recipe.base,
-        "training data": training,
-        "validation data": validation,
+        "training data": data.sha256,
+        "validation data": fingerprint(data.validation.examples, data.labels or None),
         "processes": process_count(),
         **{f"train.{name}": value for name, value in settings.items()},
     }

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from ftool.bases import BASES, resolve_base
-from ftool.data.generation import GenerationData
+from ftool.data.dataset import Dataset
+from ftool.data.rows.generation import GenerationExample
 from ftool.recipe.sections import SCRATCH, Sections
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import is_chat
@@ -14,7 +15,7 @@ from ftool_export.checkpoints.languages import answer_in, set_to_languages
 from ftool_runtime.bundle.manifest import Languages
 
 
-def starting_point(recipe: Sections, data: GenerationData) -> LoadedGenerator:
+def starting_point(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:
     """The recipe's base, set to its lengths, prefix, languages and generation settings, on the training device.
 
     Raises FtoolError where the base can't be read or doesn't fit the task or its languages.
@@ -47,7 +48,7 @@ def _from_checkpoint(recipe: Sections) -> LoadedGenerator:
     )
 
 
-def _from_scratch(recipe: Sections, data: GenerationData) -> LoadedGenerator:
+def _from_scratch(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:
     examples = data.train.examples
     turns = [message.content for example in examples for message in example.messages or ()]
     loaded = create_scratch(

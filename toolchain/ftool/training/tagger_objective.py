@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from ftool.data.tagged_text import TaggedSplit
+from ftool.data.dataset import Split
+from ftool.data.rows.tagged_text import TaggedText
 from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_f1
 from ftool.training.loop import SCORE
 from ftool.training.tagger_rows import IGNORED, TaggedRows
@@ -42,12 +43,12 @@ class TrainedTagger(nn.Module):
         return {"loss": loss, "logits": logits}
 
 
-def judged_texts(loaded: LoadedTagger, split: TaggedSplit) -> TaggingExamples:
+def judged_texts(loaded: LoadedTagger, split: Split[TaggedText]) -> TaggingExamples:
     """A split's texts with the F1 of their entities, whatever network's outputs are judged on them."""
     truth = [one.tags for one in split.examples]
     return TaggingExamples(
         loaded=loaded,
-        inputs=[one.text for one in split.examples],
+        inputs=split.inputs,
         words=[one.words for one in split.examples],
         metric=MAIN_METRIC,
         scorer=partial(entity_f1, truth),

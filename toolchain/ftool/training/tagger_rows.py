@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ftool.data.dataset import Split
 from ftool.data.rows.tag_schemes import spans_of_tags
-from ftool.data.tagged_text import TaggedSplit, TaggedText
+from ftool.data.rows.tagged_text import TaggedText
 from ftool.training.encoder_rows import EncoderRow, EncoderRows
 from ftool_export.checkpoints.tagger import LoadedTagger
 from ftool_runtime.postprocessing.entities import first_tokens
@@ -70,7 +71,7 @@ def warn_of_entities(rows: TaggedRows, split: str) -> None:
         )
 
 
-def without_unreadable(loaded: LoadedTagger, split: TaggedSplit) -> TaggedSplit:
+def without_unreadable(loaded: LoadedTagger, split: Split[TaggedText]) -> Split[TaggedText]:
     """The texts in which the tokenizer finds anything at all; the others are left out with a warning."""
     kept = [
         position

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ftool.data.tagged_text import TaggedData
+from ftool.data.dataset import Dataset
+from ftool.data.rows.tagged_text import TaggedText
 from ftool.recipe.sections import TrainSettings
 from ftool.training.encoder_finetune import train_encoder
 from ftool.training.tagger_objective import TrainedTagger, judged_texts, measure_on_validation
@@ -12,7 +13,11 @@ from ftool_export.checkpoints.tagger import LoadedTagger
 
 
 def train_tagger(
-    loaded: LoadedTagger, data: TaggedData, settings: TrainSettings, folder: Path, resume_from: Path | None
+    loaded: LoadedTagger,
+    data: Dataset[TaggedText],
+    settings: TrainSettings,
+    folder: Path,
+    resume_from: Path | None,
 ) -> dict[str, Any]:
     """Fine-tune `loaded` in place, all weights or LoRA adapters; what happened as plain JSON.
 

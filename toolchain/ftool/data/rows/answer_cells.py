@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftool.data.examples import is_missing
+from ftool.data.cells import is_missing
 from ftool.data.table import Cell
 
 Answer = tuple[str, int | None]  # a text and its first character; None where the source does not say

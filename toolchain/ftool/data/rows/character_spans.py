@@ -1,4 +1,4 @@
-"""Rows of a text with its entities by character: {"start", "end", "label"} each, or [start, end, label]."""
+"""Read rows of a text with its entities by character: {"start", "end", "label"} each, or [start, end, label]."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ftool.data.rows.tag_schemes import TypedSpan, tags_of_spans
-from ftool.data.rows.word_tags import BadRowError
+from ftool.data.rows.tagged_text import BadRowError, TaggedText
 from ftool.data.table import Cell
-from ftool.data.tagged_text import TaggedText
 from ftool_runtime.text.words import Span, split_words
 
 _STARTS = ("start", "start_offset", "begin", "start_char")
@@ -27,7 +26,7 @@ class _Marked(NamedTuple):
 
 @dataclass
 class SpanReport:
-    """What became of entities that do not begin and end where words do; the runtime finds whole words."""
+    """Counts of entities that do not begin and end at words, as the runtime finds whole words only."""
 
     widened: int = 0
     dropped: int = 0
@@ -35,7 +34,7 @@ class SpanReport:
     first_dropped: str = ""
 
     def warnings(self, source: str) -> list[str]:
-        """A line for each thing that happened."""
+        """Return a line for entities that were widened, and one for those left out, if there are any."""
         lines = []
         if self.widened:
             lines.append(
@@ -51,9 +50,9 @@ class SpanReport:
 
 
 def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedText:
-    """A text with the words that the runtime cuts it into and their tags in IOB2.
+    """Return a text with the words that the runtime cuts it into, and their tags in IOB2.
 
-    Raises BadRowError for places outside the text, entities that overlap, and what is no entity.
+    Raises BadRowError for places outside the text, entities that overlap, and values that are not entities.
     """
     if not isinstance(cell, list | tuple):
         raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
@@ -71,7 +70,7 @@ def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedTex
         _note(report, span, one, words, f"row {row}, {_shown(text, one)}")
         if span is not None:
             spans.append(span)
-    return TaggedText(text, tuple(words), tuple(tags_of_spans(spans, len(words))), row)
+    return TaggedText(text, tuple(words), tuple(tags_of_spans(spans, len(words))), row=row)
 
 
 def _marked(value: Any, text: str) -> _Marked:
@@ -106,7 +105,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _in_words(one: _Marked, words: Sequence[Span], *, after: int) -> TypedSpan | None:
-    """The words that an entity touches, those before `after` being another's; None where none is left."""
+    """Return the words that an entity touches from `after` on, those before being another's; None if none is left."""
     touched = [i for i in range(after, len(words)) if words[i][0] < one.end and words[i][1] > one.start]
     return TypedSpan(touched[0], touched[-1] + 1, one.kind) if touched else None
 

@@ -1,13 +1,13 @@
-"""Conversations from cells: a list of turns as OpenAI (role, content) or ShareGPT (from, value) writes them."""
+"""Read conversations from cells: lists of turns as OpenAI (role, content) or ShareGPT (from, value) writes them."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftool.data.examples import problem_of
-from ftool.data.generation import Example, Message, Role
+from ftool.data.cells import problem_of
+from ftool.data.dataset import DataError
+from ftool.data.rows.generation import GenerationExample, Message, Role
 from ftool.data.table import Cell
-from ftool.data.types import DataError
+from ftool_runtime.errors import nearest
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -23,7 +23,7 @@ _ROLES: Mapping[str, Role] = {
     "function": "tool",
     "observation": "tool",
 }
-# Who may speak next; None is the beginning.
+# The roles that may speak after each role; None is the beginning.
 _AFTER: Mapping[Role | None, tuple[Role, ...]] = {
     None: ("system", "user"),
     "system": ("user",),
@@ -33,31 +33,31 @@ _AFTER: Mapping[Role | None, tuple[Role, ...]] = {
 }
 
 
-def conversation(cell: Cell, where: str, row: int) -> Example:
-    """The turns in a cell, the last of which is the answer.
+def conversation(cell: Cell, where: str, row: int) -> GenerationExample:
+    """Return the turns in a cell, the last of which is the answer.
 
-    Turns of no text that a system should speak are left out. `where` says in errors which row and column it is. Raises
-    DataError for what is no list of turns, an unknown role, roles out of order, and an end that is no answer.
+    Empty system turns are left out. `where` says in errors which row and column it is. Raises DataError for a cell
+    that is not a list of turns, an unknown role, roles out of order, and a last turn that is not the assistant's.
     """
     if not is_conversation(cell):
         raise DataError(f"{where} is no list of turns with a role and a content, got {str(cell)[:60]!r}")
     turns = [_turn(turn, f"{where}, turn {number}") for number, turn in enumerate(cell, start=1)]
     messages = [turn for turn in turns if turn.role != "system" or turn.content.strip()]
     _check_order(messages, where)
-    return Example("", (messages[-1].content,), tuple(messages[:-1]), row)
+    return GenerationExample("", (messages[-1].content,), tuple(messages[:-1]), row=row)
 
 
 def is_conversation(cell: Cell) -> bool:
-    """Whether a cell is a list of objects, which is what conversations are."""
+    """Whether a cell is a list of objects, as conversations are."""
     return (
         isinstance(cell, list | tuple) and len(cell) > 0 and all(isinstance(turn, Mapping) for turn in cell)
     )
 
 
-def asked(question: str, answers: tuple[str, ...], system: str, row: int) -> Example:
-    """A conversation of one question and its right answers, behind a system's turn where that has text."""
+def asked(question: str, answers: tuple[str, ...], system: str, row: int) -> GenerationExample:
+    """Return a conversation of one question and its right answers, after a system turn if that has text."""
     turns = (Message("system", system),) if system.strip() else ()
-    return Example("", answers, (*turns, Message("user", question)), row)
+    return GenerationExample("", answers, (*turns, Message("user", question)), row=row)
 
 
 def _turn(turn: Mapping[str, Any], where: str) -> Message:
@@ -71,8 +71,8 @@ def _turn(turn: Mapping[str, Any], where: str) -> Message:
 def _role(name: Any, where: str) -> Role:
     role = _ROLES.get(name.lower()) if isinstance(name, str) else None
     if role is None:
-        near = difflib.get_close_matches(str(name).lower(), _ROLES, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "known are system, user, assistant and tool"
+        near = nearest(str(name).lower(), _ROLES)
+        remedy = f"did you mean {near}?" if near else "known are system, user, assistant and tool"
         raise DataError(f"{where} has the role {name!r}; {remedy}")
     return role
 

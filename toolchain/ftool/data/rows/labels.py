@@ -1,26 +1,181 @@
-"""From the cells of label columns to the names of labels: one a text, or several."""
+"""Rows of labelled texts: one text or two, with one label, several, or a number."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from ftool.data.cells import column_numbers, column_texts, is_missing, number_of
+from ftool.data.columns import LABEL, find_column, text_columns
+from ftool.data.dataset import DataError, Example, Split
+from ftool.data.label_policy import ModelFacts, refuse_unknown
+from ftool.data.rows.base import RowReader, first_of
 from ftool.data.sources.files import read_text
-from ftool.data.table import Cell
-from ftool.data.types import DataError
+from ftool.data.splits import contradictions
+from ftool.data.table import Cell, Table
 from ftool.recipe.data_settings import DataSettings
 
 _NUMBERS = re.compile(r"\s*\d+(\s*,\s*\d+)*\s*$")
+_STRAYS = 0.1  # cells that are not numbers, for each that is one
 
 
 @dataclass(frozen=True, slots=True)
-class LabelReader:
+class LabelledText(Example):
+    """A text, or two, with the names of its labels or the number that it should get.
+
+    Attributes:
+        labels: one name; with several labels a text, any number of them, maybe none.
+        pair: the second text, if examples have two.
+        score: the number; `labels` is empty then.
+    """
+
+    text: str
+    labels: tuple[str, ...] = ()
+    pair: str | None = None
+    score: float | None = None
+
+    @property
+    def input(self) -> Any:
+        """The text, or a dict of "text" and "text_pair"."""
+        return self.text if self.pair is None else {"text": self.text, "text_pair": self.pair}
+
+    @property
+    def key(self) -> str:
+        """The text, or both."""
+        return self.text if self.pair is None else f"{self.text}\n{self.pair}"
+
+    @property
+    def group(self) -> str:
+        """The text, or the first of two."""
+        return self.text
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the labels."""
+        return self.labels
+
+    @property
+    def content(self) -> list[Any]:
+        """The text or texts, and the labels or the number."""
+        answer = list(self.labels) if self.score is None else self.score
+        return [*([self.text] if self.pair is None else [self.text, self.pair]), answer]
+
+
+class LabelReader(RowReader[LabelledText]):
+    """Reads labelled texts."""
+
+    labelled = True
+
+    def __init__(
+        self, tables: Mapping[str, Table], settings: DataSettings, model: ModelFacts | None = None
+    ) -> None:
+        if model is not None:
+            settings = replace(settings, multi_label=model.multi_label, regression=model.regression)
+        super().__init__(tables, settings, model)
+        if settings.regression is None:
+            settings = replace(settings, regression=_is_regression(settings, tables))
+        self._labels = None if settings.regression else label_cells(settings, tables)
+        if self._labels is not None:
+            self.kept_together = "stratified by label"
+
+    def read(self, table: Table) -> Split[LabelledText]:
+        """Return the texts of a table with the names of their labels, or their numbers."""
+        first, second = self._text_columns(table)
+        label = find_column(table, LABEL, self.settings.label)
+        texts = column_texts(table, first)
+        pairs = [None] * len(texts) if second is None else column_texts(table, second, "second text")
+        rows = zip(table.numbers, texts, pairs, strict=True)
+        if self._labels is None:
+            scores = zip(rows, column_numbers(table, label), strict=True)
+            examples = [
+                LabelledText(text, pair=pair, score=score, row=row) for (row, text, pair), score in scores
+            ]
+        else:
+            read = self._labels.read
+            examples = [
+                LabelledText(text, read(cell, table.source, row), pair, row=row)
+                for (row, text, pair), cell in zip(rows, table.cells(label), strict=True)
+            ]
+        return Split(examples, table.source, table)
+
+    def note(self) -> str:
+        """Return which columns hold texts and labels, or numbers."""
+        table = self.first
+        first, second = self._text_columns(table)
+        texts = f"column {first!r}" if second is None else f"columns {first!r} and {second!r}"
+        what = "numbers to meet (data.regression)" if self._labels is None else "labels"
+        return f"{table.source}: texts from the {texts}, {what} from {find_column(table, LABEL, self.settings.label)!r}"
+
+    def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
+        """Return the splits, all of single texts or all of pairs; a text with different labels is warned of."""
+        train = first_of(splits)
+        for split in splits.values():
+            if _pairs(split) != _pairs(train):
+                raise DataError(
+                    f"{split.source}: has {'two texts' if _pairs(split) else 'one text'} a row, unlike "
+                    f"{train.source}; name the columns with --text-column and --set data.text_pair=NAME"
+                )
+        if self.model is not None and self.model.pairs and not _pairs(train):
+            raise DataError(
+                f"{train.source}: the model takes two texts; name the column of the second with "
+                "--set data.text_pair=NAME"
+            )
+        if "train" in splits:
+            self.warnings += contradictions(splits["train"])
+        return splits
+
+    def labels(self, splits: Mapping[str, Split[LabelledText]]) -> tuple[str, ...]:
+        """Return the labels of the training examples: in the order of their names' file, or sorted, numbers by value.
+
+        Raises DataError for fewer than two, and for a label of another split that no training example has.
+        """
+        if self._labels is None:
+            return ()
+        train, named = splits["train"], self._labels.names
+        trained = {label for example in train.examples for label in example.labels}
+        for split in splits.values():
+            refuse_unknown(split, trained, f"no training example has ({train.source})")
+        if len(trained) < 2:
+            has = f"only one label, {next(iter(trained))!r}" if trained else "no label at all"
+            raise DataError(
+                f"{train.source}: the training examples have {has}; a classifier needs two or more"
+            )
+        if unused := [name for name in named or () if name not in trained]:
+            self.warnings.append(
+                f"no training example has the label {', '.join(unused)}; the model won't know it"
+            )
+        if named is not None:
+            return tuple(name for name in named if name in trained)
+        return tuple(sorted(trained, key=int if all(label.isdecimal() for label in trained) else None))
+
+    def _text_columns(self, table: Table) -> tuple[str, str | None]:
+        """Return the column of the texts, and that of second texts unless the model takes single ones."""
+        first, second = text_columns(table, self.settings.text, self.settings.text_pair)
+        if self.model is None or self.model.pairs:
+            return first, second
+        if self.settings.text_pair is not None:
+            raise DataError(f"{table.source}: the model takes one text; leave data.text_pair out")
+        return first, None
+
+    def facts(self, train: Split[LabelledText]) -> Mapping[str, Any]:
+        """Return `multi_label`, `regression` and `pairs`. Raises DataError if all numbers are the same."""
+        refuse_constant(train.source, [one.score for one in train.examples if one.score is not None])
+        return {
+            "multi_label": self._labels is not None and self._labels.multi_label,
+            "regression": self._labels is None,
+            "pairs": _pairs(train),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCells:
     """How the cells of a data set's label columns are read.
 
     Attributes:
         multi_label: whether a text has any number of labels rather than one.
-        separator: what stands between the labels of a string; None where each string is one label.
-        names: the names behind numbers; None where the cells hold names.
+        separator: what stands between the labels of a string; None if each string is one label.
+        names: the names behind numbers; None if the cells hold names.
     """
 
     multi_label: bool
@@ -28,7 +183,7 @@ class LabelReader:
     names: tuple[str, ...] | None
 
     def read(self, cell: Cell, source: str, row: int) -> tuple[str, ...]:
-        """The names of the labels in a cell, each once. Raises DataError for none or too many."""
+        """Return the names of the labels in a cell, each once. Raises DataError for none or too many."""
         parts = [self._name(part, source, row) for part in self._parts(cell)]
         if self.multi_label:
             return tuple(dict.fromkeys(parts))
@@ -53,7 +208,7 @@ class LabelReader:
         if isinstance(part, bool):
             part = str(part).lower()
         if isinstance(part, float) and part.is_integer():
-            part = int(part)  # a whole column turns to floats where one of its cells was empty
+            part = int(part)  # a whole column turns to floats if one of its cells was empty
         if not isinstance(part, str | int):
             raise DataError(f"{source}: row {row} has a label that is no string or number: {part!r}")
         if self.names is None:
@@ -68,28 +223,29 @@ class LabelReader:
         return self.names[int(number)]
 
 
-def label_reader(
-    settings: DataSettings, cells: Iterable[Cell], class_names: Mapping[str, Sequence[str]], column: str
-) -> LabelReader:
-    """How the label cells of a data set are to be read: as the settings say, and else as the cells look.
+def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCells:
+    """Return how the label cells of a data set are read: as the settings say, or else as the cells look.
 
-    Lists, a separator that occurs, and several numbers where they have names (`2,27`) make it multi-label.
+    Lists, a separator that occurs, and several numbers that have names (`2,27`) make it multi-label.
     """
-    names = read_label_names(settings.label_names)
-    if names is None and column in class_names:
-        names = tuple(class_names[column])
-    cells = list(cells)
+    first = first_of(tables)
+    names = read_label_names(settings.label_names) or first.class_names.get(
+        find_column(first, LABEL, settings.label)
+    )
+    cells = [
+        cell for table in tables.values() for cell in table.cells(find_column(table, LABEL, settings.label))
+    ]
     multi = settings.multi_label
     separator = settings.label_separator
     if separator is None and (multi or (multi is None and names is not None and _are_numbers(cells))):
         separator = ","
     if multi is None:
         multi = any(_holds_several(cell, separator) for cell in cells)
-    return LabelReader(multi, separator, names)
+    return LabelCells(multi, separator, None if names is None else tuple(names))
 
 
 def read_label_names(path: str | None) -> tuple[str, ...] | None:
-    """The names in a file, one a line. Raises DataError for a file that can't be read or has a name twice."""
+    """Return the names in a file, one a line. Raises DataError for a file that can't be read or has a name twice."""
     if path is None:
         return None
     names = tuple(line.strip() for line in read_text(Path(path)).splitlines() if line.strip())
@@ -97,6 +253,36 @@ def read_label_names(path: str | None) -> tuple[str, ...] | None:
     if twice:
         raise DataError(f"{path}: has {twice[0]!r} more than once")
     return names
+
+
+def refuse_constant(source: str, numbers: Sequence[float]) -> None:
+    """Raise DataError if all numbers are the same, as nothing can be learnt from them."""
+    if len(set(numbers)) == 1:
+        raise DataError(f"{source}: all scores are {numbers[0]:g}; they must differ")
+
+
+def _pairs(split: Split[LabelledText]) -> bool:
+    return bool(split.examples) and split.examples[0].pair is not None
+
+
+def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
+    """Whether labels are numbers: nearly all of them are, and at least one is not a whole one.
+
+    Nearly: a stray cell among scores is a mistake, which reading names, and does not make them labels.
+    """
+    if settings.label_names or settings.label_separator or settings.multi_label:
+        return False
+    found: list[float] = []
+    strays = 0
+    for table in tables.values():
+        column = find_column(table, LABEL, settings.label)
+        if column in table.class_names:
+            return False
+        cells = [cell for cell in table.cells(column) if not is_missing(cell)]
+        numbers = [number for number in map(number_of, cells) if number is not None]
+        found += numbers
+        strays += len(cells) - len(numbers)
+    return strays <= _STRAYS * len(found) and any(not number.is_integer() for number in found)
 
 
 def _are_numbers(cells: Sequence[Cell]) -> bool:

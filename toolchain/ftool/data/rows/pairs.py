@@ -1,69 +1,78 @@
-"""Sources with their targets, for summarization and translation."""
+"""Rows of sources with their targets, for summarization and translation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ftool.data.columns import column_of
-from ftool.data.examples import checked_texts
-from ftool.data.generation import Example
-from ftool.data.rows.pair_columns import language_pair, pair_columns, spread_translations
-from ftool.data.table import Cell, Table
-from ftool.data.types import DataError
+from ftool.data.cells import checked_texts, column_references
+from ftool.data.columns import SOURCE, TARGET, TRANSLATIONS, find_column
+from ftool.data.dataset import DataError, Split
+from ftool.data.label_policy import ModelFacts
+from ftool.data.rows.base import RowReader
+from ftool.data.rows.generation import GenerationExample
+from ftool.data.table import Cell, Row, Table
 from ftool.recipe.data_settings import DataSettings
 
+# Codes that data sets use, without `id` and `no`, so that columns of these names are not taken for Indonesian and
+# Norwegian unless the recipe says so.
+_LANGUAGES = frozenset((
+    "af", "am", "ar", "az", "be", "bg", "bn", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "eo", "es", "et",
+    "eu", "fa", "fi", "fr", "ga", "gl", "gu", "ha", "he", "hi", "hr", "hu", "hy", "ig", "is", "it", "ja", "jv",
+    "ka", "kk", "km", "kn", "ko", "ku", "ky", "la", "lb", "lo", "lt", "lv", "mg", "mi", "mk", "ml", "mn", "mr",
+    "ms", "mt", "my", "ne", "nl", "or", "pa", "pl", "ps", "pt", "ro", "ru", "rw", "sd", "si", "sk", "sl", "so",
+    "sq", "sr", "sv", "sw", "ta", "te", "tg", "th", "tk", "tr", "tt", "uk", "ur", "uz", "vi", "xh", "yi", "yo",
+    "zh", "zu", "eng", "cmn", "zho", "deu", "fra", "spa", "jpn", "kor", "rus", "ara", "hin", "por", "ita",
+    "swa",
+))  # fmt: skip
 
-def read_pairs(table: Table, settings: DataSettings) -> list[Example]:
-    """An example a row: a source, and one target or several.
 
-    A source that is a list of sentences is joined by spaces; a list of targets is several references to one source, of
-    which training takes the first. Raises DataError naming rows and column for what is no usable text.
+class PairReader(RowReader[GenerationExample]):
+    """Reads a source a row, and one target or several.
+
+    The columns are those that the settings name; else the two of language codes; else the usual ones. Every split is
+    read in the direction of the training table, whatever the order of its columns.
     """
-    table = spread_translations(table)
-    source, target = pair_columns(table, settings)
-    sources = column_texts(table, source, "source")
-    targets = column_references(table, target, "target")
-    return [
-        Example(text, references, row=row.number)
-        for text, references, row in zip(sources, targets, table.rows, strict=True)
-    ]
+
+    kept_together = "each source on one side"
+
+    def __init__(
+        self, tables: Mapping[str, Table], settings: DataSettings, model: ModelFacts | None = None
+    ) -> None:
+        if "train" in tables:
+            settings = _in_one_direction(tables["train"], settings)
+        super().__init__(tables, settings, model)
+
+    def read(self, table: Table) -> Split[GenerationExample]:
+        """Return an example a row.
+
+        A source that is a list of sentences is joined by spaces; a list of targets is several references to one source.
+        """
+        spread = _spread_translations(table)
+        source, target = self._columns(spread)
+        sources = joined_texts(spread, source, "source")
+        targets = column_references(spread, target, "target")
+        examples = [
+            GenerationExample(text, references, row=number)
+            for text, references, number in zip(sources, targets, table.numbers, strict=True)
+        ]
+        return Split(examples, table.source, table)
+
+    def note(self) -> str:
+        """Return which columns hold sources and targets."""
+        source, target = self._columns(_spread_translations(self.first))
+        return f"{self.first.source}: sources from the column {source!r}, targets from {target!r}"
+
+    def _columns(self, table: Table) -> tuple[str, str]:
+        source, target = _language_pair(table.columns, self.settings) or (None, None)
+        return (
+            find_column(table, SOURCE, self.settings.source or source),
+            find_column(table, TARGET, self.settings.target or target),
+        )
 
 
-def in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
-    """The settings with the languages that the training table's columns are called by, where they name none.
-
-    Every split is then read the same way, whatever the order of its columns.
-    """
-    named = (settings.source, settings.target, settings.source_language, settings.target_language)
-    found = language_pair(spread_translations(train).columns, settings)
-    if found is None or any(name is not None for name in named):
-        return settings
-    return replace(settings, source_language=found[0], target_language=found[1])
-
-
-def pairs_note(table: Table, settings: DataSettings) -> str:
-    """Which columns sources and targets are taken from."""
-    source, target = pair_columns(spread_translations(table), settings)
-    return f"{table.source}: sources from the column {source!r}, targets from {target!r}"
-
-
-def column_texts(table: Table, column: str, what: str) -> list[str]:
-    """The texts of a column, lists of sentences joined by spaces; `what` calls them in errors."""
-    numbers = [row.number for row in table.rows]
-    cells = [_joined(cell) for cell in column_of(table, column)]
-    return checked_texts(table.source, numbers, cells, f"{what} (column {column!r})")
-
-
-def column_references(table: Table, column: str, what: str) -> list[tuple[str, ...]]:
-    """One text or several of each cell of a column. Raises DataError for a list without any."""
-    lists = [_listed(cell) for cell in column_of(table, column)]
-    name = f"{what} (column {column!r})"
-    numbers = [row.number for row, texts in zip(table.rows, lists, strict=True) for _ in texts]
-    checked = iter(checked_texts(table.source, numbers, [text for texts in lists for text in texts], name))
-    references = [tuple(next(checked) for _ in texts) for texts in lists]
-    for row, texts in zip(table.rows, references, strict=True):
-        if not texts:
-            raise DataError(f"{table.source}: row {row.number} without a {name}; correct or remove it")
-    return references
+def joined_texts(table: Table, column: str, name: str) -> list[str]:
+    """Return the texts of a column, lists of sentences joined by spaces; `name` calls them in errors."""
+    cells = [_joined(cell) for cell in table.cells(column)]
+    return checked_texts(table.source, table.numbers, cells, f"{name} (column {column!r})")
 
 
 def _joined(cell: Cell) -> Cell:
@@ -72,5 +81,66 @@ def _joined(cell: Cell) -> Cell:
     return cell
 
 
-def _listed(cell: Cell) -> Sequence[Cell]:
-    return cell if isinstance(cell, list | tuple) else (cell,)
+def _in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
+    """Return the settings with the languages that the training table's columns are called by, if they name none."""
+    named = (settings.source, settings.target, settings.source_language, settings.target_language)
+    found = _language_pair(_spread_translations(train).columns, settings)
+    if found is None or any(name is not None for name in named):
+        return settings
+    return replace(settings, source_language=found[0], target_language=found[1])
+
+
+def _spread_translations(table: Table) -> Table:
+    """Return the table with the hub's column of objects, `{"en": …, "zh": …}`, spread into a column a language."""
+    for name in TRANSLATIONS.usual:
+        if name in table.columns:
+            position = table.columns.index(name)
+            if table.rows and isinstance(table.rows[0].cells[position], Mapping):
+                return _spread(table, position)
+    return table
+
+
+def _language_pair(names: Sequence[str], settings: DataSettings) -> tuple[str, str] | None:
+    """Return the columns called by language codes, the source's first; None if there are not two to tell.
+
+    If the settings name no language, the columns' order is the direction.
+    """
+    source = _called(names, settings.source_language)
+    target = _called(names, settings.target_language)
+    others = [name for name in names if _primary(name) in _LANGUAGES and name not in (source, target)]
+    if source is None and settings.source_language is None and others:
+        source = others.pop(0)
+    if target is None and settings.target_language is None and others:
+        target = others.pop(0)
+    return (source, target) if source and target else None
+
+
+def _spread(table: Table, position: int) -> Table:
+    objects = [row.cells[position] for row in table.rows]
+    for row, value in zip(table.rows, objects, strict=True):
+        if not isinstance(value, Mapping):
+            raise DataError(
+                f"{table.source}: row {row.number} has no object of languages in {table.columns[position]!r}, "
+                f"got {str(value)[:40]!r}"
+            )
+    languages = list(dict.fromkeys(key for value in objects for key in value))
+    others = [index for index in range(len(table.columns)) if index != position]
+    rows = [
+        Row(row.number, (*(value.get(key) for key in languages), *(row.cells[i] for i in others)))
+        for row, value in zip(table.rows, objects, strict=True)
+    ]
+    return Table(table.source, (*languages, *(table.columns[i] for i in others)), rows)
+
+
+def _called(names: Sequence[str], language: str | None) -> str | None:
+    """Return the column for a language: its exact code, or the only one with the same first part (`zh` for `zh_CN`)."""
+    if language is None:
+        return None
+    if language in names:
+        return language
+    alike = [name for name in names if _primary(name) == _primary(language)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _primary(code: str) -> str:
+    return code.lower().replace("-", "_").partition("_")[0]

@@ -1,26 +1,29 @@
-"""What text-generation learns from: conversations, questions with answers, prompts to continue, or bare texts."""
+"""Rows for text-generation: conversations, questions with answers, prompts to continue, or plain texts."""
 
 from typing import NamedTuple
 
-from ftool.data.columns import column_of, find_column, listed_columns
-from ftool.data.examples import checked_texts, is_missing
-from ftool.data.generation import Example
+from ftool.data.cells import checked_texts, column_references, is_missing
+from ftool.data.columns import (
+    ANSWER,
+    CONTINUATIONS,
+    INPUT,
+    MESSAGES,
+    PLAIN_TEXT,
+    PROMPT,
+    SYSTEM,
+    Column,
+    find_column,
+    listed_columns,
+    optional_column,
+)
+from ftool.data.dataset import DataError, Split
+from ftool.data.rows.base import RowReader
 from ftool.data.rows.conversations import asked, conversation, is_conversation
-from ftool.data.rows.pairs import column_references, column_texts
+from ftool.data.rows.generation import GenerationExample
+from ftool.data.rows.pairs import joined_texts
 from ftool.data.table import Row, Table
-from ftool.data.types import DataError
-from ftool.recipe.data_settings import DataSettings
 
-MESSAGE_COLUMNS = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns")
-PROMPT_COLUMNS = ("instruction", "prompt", "question", "query", "problem", "input", "source", "src")
-ANSWER_COLUMNS = (
-    "completion", "continuation", "output", "response", "answer", "answers", "solution", "target", "tgt",
-)  # fmt: skip
-TEXT_COLUMNS = ("text", "content", "document", "article", "body", "story", "code", "sentence")
-_MORE_COLUMNS = ("input", "context")  # what an instruction is about, as Alpaca and Dolly have it
-_SYSTEM_COLUMNS = ("system", "system_prompt")
-_CONTINUED = ("completion", "continuation")  # columns whose texts go straight on from the prompt
-_INSTANCES = "instances"  # self-instruct: a list of inputs and outputs an instruction
+_INSTANCES = "instances"  # self-instruct: a list of inputs and outputs for each instruction
 
 
 class _Columns(NamedTuple):
@@ -32,65 +35,74 @@ class _Columns(NamedTuple):
     text: str | None = None
 
 
-def read_prompts(table: Table, settings: DataSettings) -> list[Example]:
-    """An example a conversation, a prompt or a text.
+class PromptReader(RowReader[GenerationExample]):
+    """Reads a conversation, a prompt with its answer, or a plain text a row.
 
     Conversations keep their turns, of which the last is the answer. A prompt with a column called `completion` is plain
-    text that goes on; questions and instructions become conversations of one question. Raises DataError naming row and
-    column for what is no usable text or conversation, and for columns that can't be told.
+    text that goes on; questions and instructions become conversations of one question.
     """
-    table = _spread_instances(table)
-    columns = _columns(table, settings)
-    if columns.messages is not None:
-        return _conversations(table, columns.messages)
-    if columns.prompt is not None and columns.answer is not None:
-        return _answered(table, columns.prompt, columns.answer)
-    texts = column_texts(table, columns.text or "", "text")
-    return [Example("", (text,), row=row.number) for text, row in zip(texts, table.rows, strict=True)]
 
+    kept_together = "each source on one side"
 
-def prompts_note(table: Table, settings: DataSettings) -> str:
-    """Which columns the examples are taken from."""
-    columns = _columns(_spread_instances(table), settings)
-    if columns.messages is not None:
-        return f"{table.source}: conversations from the column {columns.messages!r}"
-    if columns.prompt is not None:
-        kind = "plain prompts" if columns.answer in _CONTINUED else "questions"
-        return f"{table.source}: {kind} from the column {columns.prompt!r}, answers from {columns.answer!r}"
-    return f"{table.source}: texts from the column {columns.text!r}"
+    def read(self, table: Table) -> Split[GenerationExample]:
+        """Return the examples of a table. Raises DataError naming row and column for what can't be used."""
+        spread, positions = _spread_instances(table)
+        return Split(self._examples(spread), table.source, table.take(positions))
 
+    def note(self) -> str:
+        """Return which columns the examples are taken from."""
+        table, _ = _spread_instances(self.first)
+        columns = self._columns(table)
+        if columns.messages is not None:
+            return f"{table.source}: conversations from the column {columns.messages!r}"
+        if columns.prompt is not None:
+            kind = "plain prompts" if columns.answer in CONTINUATIONS else "questions"
+            return (
+                f"{table.source}: {kind} from the column {columns.prompt!r}, answers from {columns.answer!r}"
+            )
+        return f"{table.source}: texts from the column {columns.text!r}"
 
-def _columns(table: Table, settings: DataSettings) -> _Columns:
-    if settings.messages is not None:
-        return _Columns(messages=_named(table, settings.messages, MESSAGE_COLUMNS, "--messages-column"))
-    if settings.text is not None:
-        return _Columns(text=_named(table, settings.text, TEXT_COLUMNS, "--text-column"))
-    prompt = settings.source or _first(table, PROMPT_COLUMNS)
-    answer = settings.target or _first(table, ANSWER_COLUMNS)
-    if settings.source is not None or settings.target is not None:
-        return _Columns(
-            prompt=_named(table, prompt, PROMPT_COLUMNS, "--source-column"),
-            answer=_named(table, answer, ANSWER_COLUMNS, "--target-column"),
+    def _examples(self, table: Table) -> list[GenerationExample]:
+        columns = self._columns(table)
+        if columns.messages is not None:
+            return _conversations(table, columns.messages)
+        if columns.prompt is not None and columns.answer is not None:
+            return _answered(table, columns.prompt, columns.answer)
+        texts = joined_texts(table, columns.text or "", "text")
+        return [
+            GenerationExample("", (text,), row=row) for text, row in zip(texts, table.numbers, strict=True)
+        ]
+
+    def _columns(self, table: Table) -> _Columns:
+        settings = self.settings
+        if settings.messages is not None:
+            return _Columns(messages=find_column(table, MESSAGES, settings.messages))
+        if settings.text is not None:
+            return _Columns(text=find_column(table, PLAIN_TEXT, settings.text))
+        if settings.source is not None or settings.target is not None:
+            return _Columns(
+                prompt=find_column(table, PROMPT, settings.source),
+                answer=find_column(table, ANSWER, settings.target),
+            )
+        if messages := optional_column(table, MESSAGES):
+            return _Columns(messages=messages)
+        prompt, answer = optional_column(table, PROMPT), optional_column(table, ANSWER)
+        if prompt is not None and answer is not None:
+            return _Columns(prompt=prompt, answer=answer)
+        if text := optional_column(table, PLAIN_TEXT):
+            return _Columns(text=text)
+        raise DataError(
+            f"{table.source}: no columns are known to hold conversations, prompts with answers, or texts; the columns "
+            f"are {listed_columns(table)}: name them with --messages-column, --source-column and --target-column, or "
+            "--text-column"
         )
-    if messages := _first(table, MESSAGE_COLUMNS):
-        return _Columns(messages=messages)
-    if prompt is not None and answer is not None:
-        return _Columns(prompt=prompt, answer=answer)
-    if text := _first(table, TEXT_COLUMNS):
-        return _Columns(text=text)
-    raise DataError(
-        f"{table.source}: no columns are known to hold conversations, prompts with answers, or texts; the columns "
-        f"are {listed_columns(table)}: name them with --messages-column, --source-column and --target-column, or "
-        "--text-column"
-    )
 
 
-def _conversations(table: Table, column: str) -> list[Example]:
+def _conversations(table: Table, column: str) -> list[GenerationExample]:
     found, refused = [], []
-    for cell, row in zip(column_of(table, column), table.rows, strict=True):
-        where = f"{table.source}: row {row.number} of the column {column!r}"
+    for cell, row in zip(table.cells(column), table.numbers, strict=True):
         try:
-            found.append(conversation(cell, where, row.number))
+            found.append(conversation(cell, f"{table.source}: row {row} of the column {column!r}", row))
         except DataError as error:
             refused.append(error)
     if len(refused) > 1:
@@ -101,68 +113,58 @@ def _conversations(table: Table, column: str) -> list[Example]:
     return found
 
 
-def _answered(table: Table, prompt: str, answer: str) -> list[Example]:
-    if all(is_conversation(cell) for cell in column_of(table, prompt) + column_of(table, answer)):
+def _answered(table: Table, prompt: str, answer: str) -> list[GenerationExample]:
+    if all(is_conversation(cell) for cell in table.cells(prompt) + table.cells(answer)):
         return _conversations(_joined(table, prompt, answer), "messages")
-    questions = column_texts(table, prompt, "prompt")
+    questions = joined_texts(table, prompt, "prompt")
     answers = column_references(table, answer, "answer")
-    if answer in _CONTINUED:
+    if answer in CONTINUATIONS:
         return [
-            Example(question, texts, row=row.number)
-            for question, texts, row in zip(questions, answers, table.rows, strict=True)
+            GenerationExample(question, texts, row=row)
+            for question, texts, row in zip(questions, answers, table.numbers, strict=True)
         ]
-    more = _optional(table, _MORE_COLUMNS, (prompt, answer))
-    systems = _optional(table, _SYSTEM_COLUMNS, (prompt, answer))
+    more = _optional_texts(table, INPUT, (prompt, answer))
+    systems = _optional_texts(table, SYSTEM, (prompt, answer))
     return [
-        asked(f"{question}\n\n{about}" if about.strip() else question, texts, system, row.number)
+        asked(f"{question}\n\n{about}" if about.strip() else question, texts, system, row)
         for question, texts, about, system, row in zip(
-            questions, answers, more, systems, table.rows, strict=True
+            questions, answers, more, systems, table.numbers, strict=True
         )
     ]
 
 
 def _joined(table: Table, prompt: str, answer: str) -> Table:
-    """Prompts and completions that are lists of turns, as one conversation each."""
-    cells = zip(column_of(table, prompt), column_of(table, answer), strict=True)
-    rows = [
-        Row(row.number, ([*before, *after],)) for row, (before, after) in zip(table.rows, cells, strict=True)
-    ]
+    """Return prompts and completions that are lists of turns as one conversation each."""
+    cells = zip(table.numbers, table.cells(prompt), table.cells(answer), strict=True)
+    rows = [Row(number, ([*before, *after],)) for number, before, after in cells]
     return Table(table.source, ("messages",), rows)
 
 
-def _spread_instances(table: Table) -> Table:
-    """self-instruct's table with a row for each input and output of an instruction."""
+def _spread_instances(table: Table) -> tuple[Table, list[int]]:
+    """Return self-instruct's table with a row for each input and output of an instruction, and each row's origin."""
     if _INSTANCES not in table.columns or "instruction" not in table.columns:
-        return table
-    rows = []
-    cells = zip(column_of(table, "instruction"), column_of(table, _INSTANCES), strict=True)
-    for row, (instruction, instances) in zip(table.rows, cells, strict=True):
+        return table, list(range(len(table.rows)))
+    rows, positions = [], []
+    cells = zip(table.numbers, table.cells("instruction"), table.cells(_INSTANCES), strict=True)
+    for position, (number, instruction, instances) in enumerate(cells):
         if not is_conversation(instances):  # a list of objects too
             raise DataError(
-                f"{table.source}: row {row.number} has no list of inputs and outputs in {_INSTANCES!r}, "
+                f"{table.source}: row {number} has no list of inputs and outputs in {_INSTANCES!r}, "
                 f"got {str(instances)[:40]!r}"
             )
-        rows += [Row(row.number, (instruction, one.get("input"), one.get("output"))) for one in instances]
-    return Table(table.source, ("instruction", "input", "output"), rows)
+        rows += [Row(number, (instruction, one.get("input"), one.get("output"))) for one in instances]
+        positions += [position] * len(instances)
+    return Table(table.source, ("instruction", "input", "output"), rows), positions
 
 
-def _optional(table: Table, usual: tuple[str, ...], taken: tuple[str, ...]) -> list[str]:
-    """The texts of the first of the `usual` columns that is there and not `taken`, "" where there is nothing."""
-    name = next((name for name in usual if name in table.columns and name not in taken), None)
+def _optional_texts(table: Table, column: Column, taken: tuple[str, ...]) -> list[str]:
+    """Return the texts of a column if there is one that is not `taken`, "" for empty cells."""
+    name = optional_column(table, column, taken=taken)
     if name is None:
         return [""] * len(table.rows)
-    cells = ["" if is_missing(cell) else cell for cell in column_of(table, name)]
-    filled = [(row.number, cell) for row, cell in zip(table.rows, cells, strict=True) if cell != ""]
+    cells = ["" if is_missing(cell) else cell for cell in table.cells(name)]
+    filled = [(row, cell) for row, cell in zip(table.numbers, cells, strict=True) if cell != ""]
     checked_texts(
-        table.source, [n for n, _ in filled], [cell for _, cell in filled], f"text (column {name!r})"
+        table.source, [row for row, _ in filled], [cell for _, cell in filled], f"text (column {name!r})"
     )
     return cells
-
-
-def _first(table: Table, usual: tuple[str, ...]) -> str | None:
-    lowered = {name.lower(): name for name in table.columns}
-    return next((lowered[name] for name in usual if name in lowered), None)
-
-
-def _named(table: Table, name: str | None, usual: tuple[str, ...], flag: str) -> str:
-    return table.columns[find_column(table, name, usual, "texts", flag)]

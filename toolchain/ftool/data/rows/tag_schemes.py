@@ -1,4 +1,4 @@
-"""Schemes of entity tags: which one a data set is in, and its tags in IOB2, which everything here works on."""
+"""Schemes of entity tags: detect a data set's, and bring its tags to IOB2, which everything here works on."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ class TypedSpan(NamedTuple):
 
 
 def tag_problem(tag: object) -> str | None:
-    """What keeps a value from being a tag, as the end of a sentence; None where nothing does."""
+    """Return why a value is not a tag, as the end of a sentence; None if it is one."""
     if not isinstance(tag, str):
         return f"is no string: {tag!r}"
     if outside(tag) or _TAG.match(tag):
@@ -32,9 +32,9 @@ def tag_problem(tag: object) -> str | None:
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
-    """The scheme of tags: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
+    """Return the scheme of tags: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
 
-    IOB1 writes B only where an entity follows another of its kind; a data set without any B is in it too.
+    IOB1 writes B only if an entity follows another of its kind; a data set without any B is in it too.
     """
     prefixes: set[str] = set()
     inside_begins = needless_begin = False
@@ -55,7 +55,7 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
 
 
 def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
-    """The entities that tags of any scheme speak of, as conlleval finds them."""
+    """Return the entities in tags of any scheme, as conlleval finds them."""
     spans: list[TypedSpan] = []
     before = OUTSIDE
     for position, tag in enumerate(tags):
@@ -68,7 +68,7 @@ def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
 
 
 def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") -> list[str]:
-    """The tags of `words` words for entities that do not overlap, in order."""
+    """Return the tags of `words` words for entities that do not overlap, in order."""
     tags = [OUTSIDE] * words
     before = TypedSpan(-1, -1, "")
     for span in spans:
@@ -79,7 +79,7 @@ def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") 
 
 
 def count_repaired(tags: Sequence[str], scheme: str) -> int:
-    """How many tags differ from what the scheme has for the entities that were read from them."""
+    """Return how many tags differ from those of the scheme for the entities that were read from them."""
     right = tags_of_spans(spans_of_tags(tags), len(tags), scheme)
     return sum(split_tag(tag) != split_tag(other) for tag, other in zip(tags, right, strict=True))
 

@@ -1,26 +1,23 @@
-"""Rows of words with a tag each: lists in JSON, Parquet and the hub, or the sentences of a CoNLL file."""
+"""Read rows of words with a tag each: lists in JSON, Parquet and the hub, or the sentences of a CoNLL file."""
 
 from collections.abc import Sequence
 
+from ftool.data.cells import is_unencodable
 from ftool.data.rows.tag_schemes import tag_problem
+from ftool.data.rows.tagged_text import BadRowError, TaggedText
 from ftool.data.table import Cell
-from ftool.data.tagged_text import TaggedText
 from ftool_runtime.text.words import join_words
 
 
-class BadRowError(Exception):
-    """What is wrong with a row, as the end of a sentence that begins with its place."""
-
-
 def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None, row: int) -> TaggedText:
-    """A row's words with the tags as they stand there, numbers replaced by their names.
+    """Return a row's words with the tags as they stand there, numbers replaced by their names.
 
     Args:
         tokens: a list of words, or a string of them with spaces between.
         tags: as many tags, or their numbers.
-        text: what the words were cut from; None where the row has nothing of the kind.
+        text: what the words were cut from; None if the row does not hold it.
         names: of the numbers.
-        row: where it stands.
+        row: its number.
 
     Raises BadRowError.
     """
@@ -32,9 +29,9 @@ def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None
             raise BadRowError(f"has a word that {problem}, number {position}")
     named = tuple(_named(tag, names, word) for tag, word in zip(found, words, strict=True))
     if isinstance(text, str):
-        return TaggedText(text, tuple(_places(words, text)), named, row)
+        return TaggedText(text, tuple(_places(words, text)), named, row=row)
     joined, places = join_words(words)
-    return TaggedText(joined, tuple(places), named, row)
+    return TaggedText(joined, tuple(places), named, row=row)
 
 
 def _listed(cell: Cell, what: str) -> list[Cell]:
@@ -52,7 +49,7 @@ def _word_problem(word: Cell) -> str | None:
         return "is empty"
     if "\0" in word:
         return "holds a NUL byte"
-    if any("\ud800" <= character <= "\udfff" for character in word):
+    if is_unencodable(word):
         return "holds half a surrogate pair"
     return None
 
@@ -74,7 +71,7 @@ def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
 
 
 def _places(words: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """Where the words stand in their text. Raises BadRowError for one that is not there after those before it."""
+    """Return the words' places in their text. Raises BadRowError for a word that does not follow the one before it."""
     places, end = [], 0
     for position, word in enumerate(words, start=1):
         start = text.find(word, end)

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ftool.data.dataset import DataError
 from ftool.data.sources.files import read_text
 from ftool.data.table import Row, Table
-from ftool.data.types import DataError
 
 _DELIMITERS = (",", ";", "\t")
 

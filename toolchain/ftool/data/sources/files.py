@@ -5,7 +5,7 @@ import gzip
 import zlib
 from pathlib import Path
 
-from ftool.data.types import DataError
+from ftool.data.dataset import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # what Excel puts before its "Unicode text"

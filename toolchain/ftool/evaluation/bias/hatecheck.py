@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.data.columns import column_of, find_column
-from ftool.data.examples import checked_texts, listed_rows
+from ftool.data.cells import column_texts, listed_rows
+from ftool.data.columns import named_column
+from ftool.data.dataset import DataError
 from ftool.data.table import Table
-from ftool.data.types import DataError
 from ftool.evaluation.confidence import finite, metrics_of
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
@@ -33,15 +33,13 @@ _SLOT = "[IDENTITY"  # in a template, where groups are put in
 def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
     """The texts of the cases, and which are hateful. Raises DataError for missing columns and other labels."""
     for name in (_TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE):
-        find_column(table, name, (), "HateCheck", "--data")
-    gold = [str(cell).strip() for cell in column_of(table, _GOLD)]
+        named_column(table, name)
+    gold = [str(cell).strip() for cell in table.cells(_GOLD)]
     odd = [row.number for row, label in zip(table.rows, gold, strict=True) if label not in (HATEFUL, OTHER)]
     if odd or not gold:
         where = f"{listed_rows(odd)} with another {_GOLD} than" if odd else "holds no cases labelled"
         raise DataError(f"{table.source}: {where} {HATEFUL!r} or {OTHER!r}; is it HateCheck's file?")
-    numbers = [row.number for row in table.rows]
-    texts = checked_texts(table.source, numbers, column_of(table, _TEXT), _TEXT)
-    return texts, np.array([label == HATEFUL for label in gold])
+    return column_texts(table, _TEXT, _TEXT), np.array([label == HATEFUL for label in gold])
 
 
 def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
@@ -74,7 +72,7 @@ def judge_cases(
 ) -> Evaluation:
     """What a model got right; `answered` says which cases it took for hateful, by its `labels`."""
     statistics = _outcomes(gold, answered)
-    templates = np.array([_SLOT in str(cell) for cell in column_of(table, _TEMPLATE)])
+    templates = np.array([_SLOT in str(cell) for cell in table.cells(_TEMPLATE)])
     of_templates = np.flatnonzero(templates)
     right = averaged({"accuracy": gold == answered}, main="accuracy", shares=("accuracy",))
     slices = [slice_report(right, table, _FUNCTIONALITY, slicing)]  # each has cases of one gold label only

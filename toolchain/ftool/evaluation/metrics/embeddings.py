@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.data.similarity import SimilarityKind, SimilaritySplit
+from ftool.data.dataset import Split
+from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, scores_of
 from ftool.evaluation.metrics.classification import correlations
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import RecomputedStatistics, Statistics, averaged
@@ -28,18 +29,18 @@ class Search:
     relevant: Sequence[frozenset[int]]
 
 
-def judged_texts(split: SimilaritySplit) -> list[tuple[Kind | None, Sequence[str]]]:
+def judged_texts(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[str]]]:
     """The texts whose vectors `embedding_metrics` takes, with the kind that each list is of.
 
     Pairs and triplets: each query once, then each passage once, positive or negative. Scored pairs: both sides.
     """
-    if split.kind == "scored":
+    if kind_of(split) == "scored":
         return [(None, [e.anchor for e in split.examples]), (None, [e.positive for e in split.examples])]
     search = search_of(split)
     return [("query", search.queries), ("passage", search.corpus)]
 
 
-def search_of(split: SimilaritySplit) -> Search:
+def search_of(split: Split[SimilarPair]) -> Search:
     """The split as a search: every anchor is asked of all passages of the split, negatives included."""
     queries = {e.anchor: position for position, e in enumerate(split.examples)}
     corpus: dict[str, int] = {}
@@ -51,18 +52,18 @@ def search_of(split: SimilaritySplit) -> Search:
     return Search(list(relevant), list(corpus), [frozenset(found) for found in relevant.values()])
 
 
-def embedding_metrics(split: SimilaritySplit, vectors: Sequence[Vectors], similarity: str) -> Metrics:
+def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str) -> Metrics:
     """All metrics of the vectors of `judged_texts(split)`, by cosine or dot product, as `similarity` says.
 
     Scored pairs: correlation of similarity and score, -1 to 1. Pairs and triplets: search, 0 to 1; of triplets also
     how often the positive is nearer than the negative.
     """
     first, second = (prepared(one, similarity) for one in vectors)
-    if split.kind == "scored":
-        return correlations((first * second).sum(axis=1), split.scores)
+    if kind_of(split) == "scored":
+        return correlations((first * second).sum(axis=1), scores_of(split))
     search = search_of(split)
     metrics = search_metrics(search, best_of(first, second, max(_CUTS)))
-    if split.kind == "triplets":
+    if kind_of(split) == "triplets":
         metrics["triplet_accuracy"] = float(_nearer(split, search, first, second).mean())
     return metrics
 
@@ -103,16 +104,16 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
 
 
 def embedding_statistics(
-    split: SimilaritySplit, vectors: Sequence[Vectors], similarity: str, *, main: str | None = None
+    split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str, *, main: str | None = None
 ) -> Statistics:
     """The metrics that `embedding_metrics` has, of any part of the examples; arguments as there.
 
     Every query is asked of all passages, whatever part it is in, and counts once for each example that it has.
     """
-    main = main_metric(split.kind, main)
+    main = main_metric(kind_of(split), main)
     first, second = (prepared(one, similarity) for one in vectors)
-    if split.kind == "scored":
-        likeness, scores = (first * second).sum(axis=1), np.array(split.scores)
+    if kind_of(split) == "scored":
+        likeness, scores = (first * second).sum(axis=1), np.array(scores_of(split))
         return RecomputedStatistics(
             len(split), lambda places: correlations(likeness[places], scores[places]), main=main
         )
@@ -121,7 +122,7 @@ def embedding_statistics(
     own = [query[example.anchor] for example in split.examples]
     values = _of_queries(search, best_of(first, second, max(_CUTS)))
     found = {name: value[own] for name, value in values.items()}
-    if split.kind == "triplets":
+    if kind_of(split) == "triplets":
         found["triplet_accuracy"] = _nearer(split, search, first, second)
     shares = [name for name in found if name.startswith("hit_at") or name == "triplet_accuracy"]
     return averaged(found, main=main, shares=shares)
@@ -147,7 +148,9 @@ def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[n
     return values
 
 
-def _nearer(split: SimilaritySplit, search: Search, queries: Vectors, corpus: Vectors) -> NDArray[np.float64]:
+def _nearer(
+    split: Split[SimilarPair], search: Search, queries: Vectors, corpus: Vectors
+) -> NDArray[np.float64]:
     """Of each triplet whether the positive is nearer than the negative, 0 or 1."""
     query = _positions(search.queries)
     passage = _positions(search.corpus)

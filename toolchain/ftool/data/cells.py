@@ -1,0 +1,101 @@
+"""Check the cells of a column: texts, lists of texts, numbers. Errors name the rows and the remedy."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ftool.data.dataset import DataError
+from ftool.data.table import Cell, Table
+
+
+def column_texts(table: Table, column: str, name: str = "text") -> list[str]:
+    """Return the cells of a column as texts, called `name` in errors.
+
+    Raises DataError naming the rows of cells that are not texts, or not usable ones.
+    """
+    return checked_texts(table.source, table.numbers, table.cells(column), name)
+
+
+def column_references(table: Table, column: str, name: str) -> list[tuple[str, ...]]:
+    """Return one text or several for each cell of a column. Raises DataError for a list without any."""
+    lists = [cell if isinstance(cell, list | tuple) else (cell,) for cell in table.cells(column)]
+    name = f"{name} (column {column!r})"
+    numbers = [row.number for row, texts in zip(table.rows, lists, strict=True) for _ in texts]
+    checked = iter(checked_texts(table.source, numbers, [text for texts in lists for text in texts], name))
+    references = [tuple(next(checked) for _ in texts) for texts in lists]
+    for row, texts in zip(table.rows, references, strict=True):
+        if not texts:
+            raise DataError(f"{table.source}: row {row.number} without a {name}; correct or remove it")
+    return references
+
+
+def column_numbers(table: Table, column: str) -> list[float]:
+    """Return the cells of a column as numbers. Raises DataError naming the rows that hold none."""
+    cells = table.cells(column)
+    numbers = [number_of(cell) for cell in cells]
+    bad = [row.number for row, number in zip(table.rows, numbers, strict=True) if number is None]
+    if bad:
+        first = next(cell for cell, number in zip(cells, numbers, strict=True) if number is None)
+        raise DataError(
+            f"{table.source}: {listed_rows(bad)} with no number in the column {column!r}, such as "
+            f"{str(first)[:40]!r}; correct or remove {'them' if bad[1:] else 'it'}"
+        )
+    return [number for number in numbers if number is not None]
+
+
+def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name: str = "text") -> list[str]:
+    """Return the cells as texts, called `name` in errors.
+
+    Raises DataError naming the rows of cells that are not texts, or not usable ones.
+    """
+    for what, is_bad in _PROBLEMS:
+        bad = [row for row, cell in zip(rows, cells, strict=True) if is_bad(cell)]
+        if bad:
+            raise DataError(
+                f"{source}: {listed_rows(bad)} {what.format(name)}; correct or remove {'them' if bad[1:] else 'it'}"
+            )
+    return [str(cell) for cell in cells]
+
+
+def problem_of(cell: Cell, name: str = "text") -> str | None:
+    """Return what is wrong with a cell that should be a text, called `name`; None if nothing is."""
+    return next((what.format(name) for what, is_bad in _PROBLEMS if is_bad(cell)), None)
+
+
+def number_of(cell: Cell) -> float | None:
+    """Return a cell as a finite number; None if it is not one."""
+    if isinstance(cell, bool | Mapping):
+        return None
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def listed_rows(rows: Sequence[int]) -> str:
+    """Return `row 5`, or `rows 5, 7 and 9`, the first few by number."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    shown, more = rows[:5], len(rows) - 5
+    if more > 0:
+        return f"rows {', '.join(map(str, shown))} and {more} more"
+    return f"rows {', '.join(map(str, shown[:-1]))} and {shown[-1]}"
+
+
+def is_missing(cell: Cell) -> bool:
+    """Whether a cell is empty, or holds only spaces."""
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def is_unencodable(text: str) -> bool:
+    """Whether a text holds half a surrogate pair, which UTF-8 can't hold."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+# In this order, so that each may rely on those before it.
+_PROBLEMS = (
+    ("without a {}", is_missing),
+    ("with a {} that is no string", lambda cell: not isinstance(cell, str)),
+    ("with a NUL byte in the {}", lambda cell: "\0" in cell),
+    ("with half a surrogate pair in the {}", is_unencodable),
+)

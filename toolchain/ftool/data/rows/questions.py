@@ -1,0 +1,147 @@
+"""Rows of questions about contexts, with the answers and where they stand."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftool.data.cells import column_texts, is_missing
+from ftool.data.columns import (
+    ANSWER_START,
+    ANSWERS,
+    ARTICLE,
+    CONTEXT,
+    QUESTION,
+    QUESTION_ID,
+    Column,
+    find_column,
+    optional_column,
+)
+from ftool.data.dataset import DataError, Example, Split
+from ftool.data.rows.answer_cells import BadAnswerError, read_answers
+from ftool.data.rows.answer_places import PlaceReport, place_answers
+from ftool.data.rows.base import RowReader
+from ftool.data.splits import same_text
+from ftool.data.table import Cell, Table
+
+_MANY_ARTICLES = 20  # from so many on whole articles are cut off; fewer would make a validation of one or two
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Example):
+    """A question about a context, with the answers that count as right.
+
+    Attributes:
+        question: as it stands in the source.
+        context: as it stands in the source; answers are stretches of it.
+        answers: texts; none if the context does not answer the question.
+        starts: for each answer its first character: `context[start:start + len(answer)]` is the answer.
+        id: the question's name in the source, or its row.
+        article: what the context is part of, if the source says.
+    """
+
+    question: str
+    context: str
+    answers: tuple[str, ...]
+    starts: tuple[int, ...]
+    id: str
+    article: str | None = None
+
+    @property
+    def input(self) -> dict[str, str]:
+        """The question with its context."""
+        return {"question": self.question, "context": self.context}
+
+    @property
+    def key(self) -> str:
+        """The context: questions about one context stay together."""
+        return self.context
+
+    @property
+    def content(self) -> list[Any]:
+        """The question, its context, the answers and their starts."""
+        return [self.question, self.context, list(self.answers), list(self.starts)]
+
+
+class QuestionReader(RowReader[Question]):
+    """Reads questions; answers whose offsets are wrong are repaired or dropped, and counted.
+
+    `facts` has `unanswerable`: whether some training questions have no answer, so that the model learns to say so.
+    """
+
+    kept_together = "each context on one side"
+
+    def read(self, table: Table) -> Split[Question]:
+        """Return the questions of a table whose answers, if they have any, stand in their contexts."""
+        report = PlaceReport()
+        questions = column_texts(table, find_column(table, QUESTION, self.settings.question), "question")
+        contexts = column_texts(table, find_column(table, CONTEXT, self.settings.context), "context")
+        answers = table.cells(find_column(table, ANSWERS, self.settings.answers))
+        starts = _cells(table, ANSWER_START, self.settings.answer_start)
+        ids, articles = _cells(table, QUESTION_ID), _cells(table, ARTICLE)
+        examples, kept = [], []
+        for position, row in enumerate(table.numbers):
+            try:
+                given = read_answers(answers[position], starts[position])
+            except BadAnswerError as error:
+                raise DataError(f"{table.source}: row {row} {error}; correct or remove it") from error
+            placed = place_answers(given, contexts[position], f"row {row}", report)
+            if placed is None:
+                continue
+            kept.append(position)
+            examples.append(
+                Question(
+                    questions[position],
+                    contexts[position],
+                    answers=tuple(text for text, _ in placed),
+                    starts=tuple(start for _, start in placed),
+                    id=str(row) if is_missing(ids[position]) else str(ids[position]),
+                    article=None if is_missing(articles[position]) else str(articles[position]),
+                    row=row,
+                )
+            )
+        self.warnings += [*report.warnings(table.source), *_repeated_ids(table.source, ids)]
+        if not examples:
+            raise DataError(f"{table.source}: no question is left whose answer stands in its context")
+        return Split(examples, table.source, table.take(kept))
+
+    def note(self) -> str:
+        """Return which columns hold questions and contexts."""
+        question = find_column(self.first, QUESTION, self.settings.question)
+        context = find_column(self.first, CONTEXT, self.settings.context)
+        return f"{self.first.source}: questions from the column {question!r}, contexts from {context!r}"
+
+    def groups(self, examples: Sequence[Question]) -> list[str]:
+        """Return for each question what stays together: its article if there are many, else its context.
+
+        A context that stands in two articles counts for the first.
+        """
+        if len({example.article for example in examples} - {None}) < _MANY_ARTICLES:
+            return [example.context for example in examples]
+        groups: dict[str, str] = {}
+        return [
+            groups.setdefault(same_text(example.context), example.article or example.context)
+            for example in examples
+        ]
+
+    def facts(self, train: Split[Question]) -> Mapping[str, Any]:
+        """Return `unanswerable`."""
+        return {"unanswerable": any(not example.answers for example in train.examples)}
+
+
+def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
+    """Return a line if ids stand at several questions."""
+    counts = Counter(str(cell) for cell in ids if not is_missing(cell))
+    repeated = [name for name, count in counts.items() if count > 1]
+    if not repeated:
+        return []
+    ids_are = "id stands" if len(repeated) == 1 else "ids stand"
+    return [
+        f"{source}: {len(repeated)} {ids_are} at several questions (first: {repeated[0][:60]!r}); make them differ"
+    ]
+
+
+def _cells(table: Table, column: Column, name: str | None = None) -> list[Cell]:
+    """Return the cells of a column, Nones if there is none."""
+    found = optional_column(table, column, name)
+    return [None] * len(table.rows) if found is None else table.cells(found)

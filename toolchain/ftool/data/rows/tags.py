@@ -1,0 +1,144 @@
+"""Rows of texts with entities, as a tag for each word or as places of characters, brought to IOB2."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ftool.data.cells import column_texts
+from ftool.data.columns import (
+    ENTITIES,
+    TAGS,
+    TEXT_OF_WORDS,
+    TEXT_WITH_ENTITIES,
+    WORDS,
+    find_column,
+    named_column,
+    optional_column,
+)
+from ftool.data.dataset import DataError, Split
+from ftool.data.label_policy import refuse_unknown
+from ftool.data.rows.base import RowReader, first_of
+from ftool.data.rows.character_spans import SpanReport, read_spans
+from ftool.data.rows.labels import read_label_names
+from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
+from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
+from ftool.data.rows.word_tags import read_words
+from ftool.data.table import Table
+
+SPANS = "spans"  # the scheme of entities by character
+
+
+class TagReader(RowReader[TaggedText]):
+    """Reads texts with entities; `facts` has the scheme of the training data's tags, "spans" for places."""
+
+    labelled = True
+    kept_together = "stratified by kind of entity"
+    _scheme = ""
+
+    def read(self, table: Table) -> Split[TaggedText]:
+        """Return a table's texts with the tags as they stand there; entities by character are in IOB2 already."""
+        words = self._word_column(table)
+        return self._read_spans(table) if words is None else self._read_words(table, words)
+
+    def note(self) -> str:
+        """Return which columns hold texts or words, and tags or entities, and in which scheme."""
+        table = self.first
+        words = self._word_column(table)
+        if words is None:
+            text, spans = self._span_columns(table)
+            return f"{table.source}: texts from the column {text!r}, entities by character from {spans!r}"
+        tags = find_column(table, TAGS, self.settings.label)
+        read_as = "" if self._scheme == "IOB2" else ", read as IOB2"
+        return (
+            f"{table.source}: words from the column {words!r}, tags from {tags!r}, in {self._scheme}{read_as}"
+        )
+
+    def finish(self, splits: dict[str, Split[TaggedText]]) -> dict[str, Split[TaggedText]]:
+        """Return the splits with their tags in IOB2, all of them read in the scheme of the training data."""
+        self._scheme = SPANS
+        if self._word_column(self.first) is not None:
+            self._scheme = detect_scheme(one.tags for one in first_of(splits).examples)
+        return {name: self._in_iob2(split) for name, split in splits.items()}
+
+    def labels(self, splits: Mapping[str, Split[TaggedText]]) -> tuple[str, ...]:
+        """Return O, then B and I of each kind of entity in the training examples.
+
+        Raises DataError if there is none, and for a kind in another split that no training example has.
+        """
+        train = splits["train"]
+        kinds = {kind for one in train.examples for kind in one.classes}
+        if not kinds:
+            raise DataError(f"{train.source}: the training examples have no entity, only the tag O")
+        for split in splits.values():
+            refuse_unknown(split, kinds, f"no training example has ({train.source})")
+        return (OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(kinds) for prefix in "BI"))
+
+    def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
+        """Return the kinds of entity among tags."""
+        return kinds_of(labels)
+
+    def facts(self, train: Split[TaggedText]) -> Mapping[str, Any]:  # noqa: ARG002 (of readers that need it)
+        """Return `scheme`."""
+        return {"scheme": self._scheme}
+
+    def _read_words(self, table: Table, words: str) -> Split[TaggedText]:
+        tags = find_column(table, TAGS, self.settings.label)
+        names = read_label_names(self.settings.label_names) or table.class_names.get(tags)
+        beside = optional_column(table, TEXT_OF_WORDS, taken=(words,))
+        texts = [None] * len(table.rows) if beside is None else table.cells(beside)
+        examples = []
+        cells = zip(table.numbers, table.cells(words), table.cells(tags), texts, strict=True)
+        for number, tokens, of_tokens, text in cells:
+            try:
+                examples.append(read_words(tokens, of_tokens, text, names, number))
+            except BadRowError as error:
+                raise DataError(f"{table.source}: row {number} {error}") from error
+        kept = [position for position, one in enumerate(examples) if one.text.strip()]
+        if blank := len(examples) - len(kept):
+            self.warnings.append(f"{table.source}: {blank} sentences of nothing but spaces were left out")
+        if not kept:
+            raise DataError(f"{table.source}: holds no sentence with a word that can be seen")
+        return Split(examples, table.source, table).take(kept)
+
+    def _read_spans(self, table: Table) -> Split[TaggedText]:
+        text, spans = self._span_columns(table)
+        texts = column_texts(table, text)
+        report = SpanReport()
+        examples = []
+        for number, value, cell in zip(table.numbers, texts, table.cells(spans), strict=True):
+            try:
+                examples.append(read_spans(value, cell, number, report))
+            except BadRowError as error:
+                raise DataError(f"{table.source}: row {number} {error}") from error
+        self.warnings += report.warnings(table.source)
+        return Split(examples, table.source, table)
+
+    def _word_column(self, table: Table) -> str | None:
+        """Return the column of words that the settings name, or the usual one; None for texts with spans."""
+        if self.settings.text is not None:
+            named = named_column(table, self.settings.text)
+            is_list = isinstance(table.cells(named)[0], list | tuple)
+            return named if is_list or named.lower() in WORDS.usual else None
+        return optional_column(table, WORDS)
+
+    def _span_columns(self, table: Table) -> tuple[str, str]:
+        return (
+            find_column(table, TEXT_WITH_ENTITIES, self.settings.text),
+            find_column(table, ENTITIES, self.settings.label),
+        )
+
+    def _in_iob2(self, split: Split[TaggedText]) -> Split[TaggedText]:
+        scheme = self._scheme
+        if scheme == SPANS:
+            return split
+        odd = [(one, count) for one in split.examples if (count := count_repaired(one.tags, scheme))]
+        if odd:
+            self.warnings.append(
+                f"{split.source}: {sum(count for _, count in odd)} tags in {len(odd)} sentences are not as {scheme} "
+                f"has them (first: row {odd[0][0].row}); they were read as conlleval reads them"
+            )
+        examples = [
+            replace(one, tags=tuple(tags_of_spans(spans_of_tags(one.tags), len(one.tags))))
+            for one in split.examples
+        ]
+        return replace(split, examples=examples)

@@ -1,0 +1,158 @@
+"""Splits: their names, cutting off those that are missing, and texts that stand in two of them.
+
+A cut is stratified by class, and examples of one group stay on one side. Which examples are cut depends on the seed
+and on their texts only: it is the same on every machine and with every version of Python, and rows that are added
+later move few others.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from ftool.data.dataset import DataError, E, Split
+from ftool.recipe.data_settings import DataSettings
+
+SPLITS: Final = ("train", "validation", "test")
+
+_SHARD = re.compile(r"-\d+-of-\d+$")
+_SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "development": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_called(name: str) -> str | None:
+    """Return the split that a file's stem or a key means, shards (`train-00000-of-00002`) too; None if none."""
+    return _SPELLINGS.get(_SHARD.sub("", name.lower()))
+
+
+def is_shard(stem: str) -> bool:
+    """Whether a file's stem says that it holds one part of a split."""
+    return _SHARD.search(stem) is not None
+
+
+def cut_missing_splits(
+    splits: dict[str, Split[E]],
+    settings: DataSettings,
+    groups: Callable[[Sequence[E]], list[str]],
+    how: str,
+) -> list[str]:
+    """Put the test and the validation split into `splits` if they are missing, cut off the training examples.
+
+    `groups` gives for each example the text whose examples stay together. Returns what was done, `how` included, and
+    how many examples each split has.
+    """
+    notes = []
+    share_left = 1.0
+    for name, fraction in (("test", settings.test_fraction), ("validation", settings.validation_fraction)):
+        if name not in splits:
+            train = splits["train"]
+            splits["train"], splits[name] = cut_off(
+                train, groups(train.examples), fraction / share_left, settings.seed, name
+            )
+            share_left -= fraction
+            notes.append(
+                f"{name}: {len(splits[name])} examples cut off the training data "
+                f"({fraction:.0%}, {how}, seed {settings.seed})"
+            )
+    names = dict.fromkeys((*SPLITS, *splits))
+    return [*notes, "examples: " + ", ".join(f"{len(splits[name])} {name}" for name in names)]
+
+
+def cut_off(
+    whole: Split[E], groups: Sequence[str], fraction: float, seed: int, name: str
+) -> tuple[Split[E], Split[E]]:
+    """Return `whole` without a share of about `fraction`, and that share, both in the order of the source.
+
+    Examples whose `groups` are the same text stay together. Each class loses about the same share, none its last
+    example; an example of several classes counts for the rarest. Raises DataError if there are too few examples for a
+    share of one.
+    """
+    classes = [example.classes for example in whole.examples]
+    frequency = Counter(one for several in classes for one in several)
+    strata: dict[str, list[list[int]]] = defaultdict(list)
+    for rows in positions_by_text(groups).values():
+        strata[_stratum(classes, rows, frequency)].append(rows)
+    cut: set[int] = set()
+    due = 0.0  # carried over, so that small strata round up as often as down
+    for stratum in sorted(strata, key=lambda one: (frequency[one], one)):
+        members = sorted(strata[stratum], key=lambda rows: _draw(seed, groups[rows[0]]))
+        due += fraction * sum(map(len, members))
+        for rows in members:
+            if len(cut) + len(rows) / 2 > due:
+                break
+            lost = Counter(one for row in rows for one in classes[row])
+            if all(frequency[one] > count for one, count in lost.items()):
+                cut.update(rows)
+                frequency.subtract(lost)
+    if not cut:
+        raise DataError(
+            f"{whole.source}: {len(whole)} rows are too few to cut a {name} split off; "
+            f"add rows, or name a file in data.{name}"
+        )
+    kept = [row for row in range(len(whole)) if row not in cut]
+    return whole.take(kept), whole.take(sorted(cut))
+
+
+def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
+    """Return a warning for each of validation and test that holds texts of the training split."""
+    trained = {same_text(example.key) for example in splits["train"].examples}
+    warnings = []
+    for name in (name for name in SPLITS[1:] if name in splits):
+        split = splits[name]
+        shared = [example for example in split.examples if same_text(example.key) in trained]
+        if shared:
+            first = f"row {shared[0].row}: {shared[0].group[:60]!r}"
+            warnings.append(
+                f"{split.source}: {len(shared)} of {len(split)} texts stand in the training data too "
+                f"(first: {first}), so the {name} figures flatter the model"
+            )
+    return warnings
+
+
+def contradictions(split: Split[E]) -> list[str]:
+    """Return a warning if the same text has different classes in different rows."""
+    examples = split.examples
+    differing = [
+        positions
+        for positions in positions_by_text([example.key for example in examples]).values()
+        if len({frozenset(examples[position].classes) for position in positions}) > 1
+    ]
+    if not differing:
+        return []
+    two = [examples[position] for position in differing[0][:2]]
+    first = " and ".join(f"{example.row} ({', '.join(example.classes)})" for example in two)
+    count = f"{len(differing)} text{'s' if len(differing) > 1 else ''}"
+    return [f"{split.source}: {count} with different labels in different rows (first: rows {first})"]
+
+
+def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:
+    """Return the positions of each text; texts that differ only in case, spaces or Unicode form are the same."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, text in enumerate(texts):
+        positions[same_text(text)].append(position)
+    return positions
+
+
+def same_text(text: str) -> str:
+    """Return the form that texts which count as the same have in common."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _stratum(classes: Sequence[Sequence[str]], rows: Sequence[int], frequency: Counter[str]) -> str:
+    found = {one for row in rows for one in classes[row]}
+    return min(found, key=lambda one: (frequency[one], one), default="")
+
+
+def _draw(seed: int, text: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{same_text(text)}".encode()).digest()
