@@ -1,5 +1,6 @@
 """Run an encoder's graph on rows of tokens: cut them into runs, run these, and put the outputs back in order."""
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE, path_inside
 from ftool_runtime.errors import BundleError
@@ -57,7 +59,7 @@ class EncoderEngine:
         """
         self.manifest = manifest
         self._width, self._per_token = width, per_token
-        self._model_path = path_inside(folder, MODEL_FILE)
+        self._model_path = path_inside(folder.absolute(), MODEL_FILE)
         session = self._open(settings)
         self._held = ForkGuard(session)
         self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
@@ -158,9 +160,35 @@ class EncoderEngine:
                 yield from done.result()
 
     def _session_of_one_thread(self) -> OnnxSession:
-        """A second session on the same graph: n runs of one thread each beat n runs that share n threads."""
+        """A second session on the same graph: n runs of one thread each beat n runs that share n threads.
+
+        It is opened for the first list, as it takes as much memory as the first one. If the file is no longer the one
+        that was loaded, or keeps its weights beside it, the runs share the first session: with the same answers, for
+        about a fifth more CPU time.
+        """
         with self._lock:
             if self._one_thread_session is None:
-                self._held.get()
-                self._one_thread_session = self._open(replace(self.settings, threads=1))
+                self._one_thread_session = self._second_session() or self._held.get()
             return self._one_thread_session
+
+    def _second_session(self) -> OnnxSession | None:
+        """A session on the graph's file if that is the whole graph, and still has the hash of the loaded manifest."""
+        files = self.manifest.files
+        self._held.get()
+        try:
+            found = self._model_path.stat()
+            if (
+                any(name.startswith(f"{MODEL_FILE}_") for name in files)  # weights beside the graph
+                or file_record(self._model_path) != files[MODEL_FILE]
+            ):
+                return None
+            session = self._open(replace(self.settings, threads=1))
+            unaltered = _version(found) == _version(self._model_path.stat())
+        except (OSError, BundleError):  # removed, or replaced in this moment
+            return None
+        return session if unaltered else None
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is replaced or written to."""
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,6 +1,7 @@
 """Chats: templates in their sandbox, special tokens in contents, sessions that keep their caches."""
 
 import builtins
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_messages_are_rendered_by_the_template(chatter: ft.TextGenerator) -> Non
     assert answer.prompt_tokens == 1 + 4 + 1 + 1  # role, words, end, and the answer's role
     row = chatter.generate([[4, 7, 8, 9, 10, 1, 5]], max_new_tokens=8)[0]
     assert answer.token_ids == row.ids
+
+
+def test_a_loaded_model_chats_on_when_its_folder_is_gone(
+    chatter: ft.TextGenerator, make_generator: GeneratorMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(with_template(make_generator), tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path)
+    with ft.TextGenerator.load("bundle", threads=1) as model:
+        shutil.rmtree(tmp_path / "bundle")
+        assert model.chat(HELLO).text == chatter.chat(HELLO).text
 
 
 def test_special_tokens_in_a_content_are_text(chatter: ft.TextGenerator) -> None:

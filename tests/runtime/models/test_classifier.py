@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -282,3 +283,45 @@ def test_a_graph_whose_answers_have_another_shape_is_refused(make_bundle: Bundle
     folder = make_bundle(golden=False, labels=("a", "b"))
     with ft.load(folder, threads=1) as model, pytest.raises(ft.BundleError, match=r"instead of \(1, 2\)"):
         model.logits(["play"])
+
+
+def _replaced(folder: Path, make_bundle: BundleMaker) -> None:
+    other = make_bundle(quantised=True, labels=("x", "y", "z"))
+    folder.rename(folder.with_name("old"))
+    other.rename(folder)
+
+
+def _overwritten(folder: Path, make_bundle: BundleMaker) -> None:
+    path = folder / "onnx" / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    path.write_bytes(content)
+
+
+def _another_graph(folder: Path, make_bundle: BundleMaker) -> None:
+    shutil.copy(make_bundle() / "onnx" / "model.onnx", folder / "onnx" / "model.onnx")  # fp32, no longer int8
+
+
+def _removed(folder: Path, make_bundle: BundleMaker) -> None:
+    shutil.rmtree(folder)
+
+
+def _untouched(folder: Path, make_bundle: BundleMaker) -> None:
+    pass
+
+
+@pytest.mark.parametrize("change", [_replaced, _overwritten, _another_graph, _removed, _untouched])
+def test_a_loaded_model_goes_on_as_it_was_loaded(
+    change: Callable[[Path, BundleMaker], None],
+    make_bundle: BundleMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = shutil.copytree(make_bundle(quantised=True), tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path)
+    with ft.TextClassifier.load("bundle", threads=2) as model:
+        expected = [model(text) for text in TEXTS]
+        change(folder, make_bundle)
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert model(TEXTS) == expected
