@@ -1,6 +1,8 @@
 """From a model folder's run/ to its bundle/, and whether the two are the same model."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -8,6 +10,7 @@ from ftool.recipe.sections import ExportRecipe, TrainSettings
 from ftool.tasks.table import find_task
 from ftool.tasks.work import get_encoder_task
 from ftool.workspace import ModelFolder
+from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
 from ftool_export.checkpoints.languages import set_to_languages
 from ftool_export.errors import CheckpointError
@@ -17,6 +20,8 @@ from ftool_export.pipeline import export_checkpoint
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Languages
+
+M = TypeVar("M", bound=LoadedModel)
 
 
 def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
@@ -54,14 +59,16 @@ def export_any(
     *,
     source_language: str | None = None,
     target_language: str | None = None,
+    base: str | None = None,
 ) -> ExportReport:
-    """Export any Hugging Face checkpoint; its quality is judged where there is data.
+    """Export any Hugging Face checkpoint; its quality is judged if there is data.
 
     Args:
         settings: what to export, and where to.
         data: labelled examples, or None.
         source_language: what a translator reads, as its checkpoint writes it; None: what it is set to.
-        target_language: what it writes, likewise.
+        target_language: what it writes, in the same form.
+        base: the checkpoint's name in manifest and card; None: its hub id or its folder's name.
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, or the export failed; a bundle that is there stays.
@@ -70,14 +77,19 @@ def export_any(
         from ftool.tasks.generation_judging import data_examples
 
         generator = load_generator(settings.checkpoint, settings.task)
-        generator = _told(generator, source_language, target_language)
+        generator = _named(_told(generator, source_language, target_language), base)
         longest = TrainSettings().max_target_length
         judged = data_examples(data, generator, "validation", max_target_length=longest) if data else None
         return export_generator(settings, generator, examples=judged)
     task = get_encoder_task(settings.task)
-    loaded = task.load(settings.checkpoint)
+    loaded = _named(task.load(settings.checkpoint), base)
     examples = task.data_examples(data, loaded, "validation") if data else task.sample_examples(loaded)
     return export_checkpoint(settings, loaded, examples)
+
+
+def _named(loaded: M, base: str | None) -> M:
+    """Return `loaded` with its base called `base`, unless ftool trained it: then run/ records the base."""
+    return loaded if base is None or loaded.training_sha256 else replace(loaded, base=base)
 
 
 def _told(generator: LoadedGenerator, source: str | None, target: str | None) -> LoadedGenerator:

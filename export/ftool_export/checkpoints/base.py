@@ -24,7 +24,7 @@ class LoadedModel(ABC):
         tokenizer: a fast Hugging Face tokenizer.
         max_length: tokens of an input, special ones included; of decoders, tokens of prompt and answer.
         prefix: text that goes before every input.
-        base: the checkpoint that it was trained from.
+        base: the checkpoint that it was trained or exported from, as the model card names it: never a path.
         licence: of the base.
         training_sha256: hash of the data that it was trained on, if known.
         training_examples: how many there were, if known.
@@ -39,6 +39,9 @@ class LoadedModel(ABC):
     licence: str | None = None
     training_sha256: str | None = None
     training_examples: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", checkpoint_name(self.base))
 
     @property
     def config(self) -> Any:
@@ -69,6 +72,8 @@ class LoadedModel(ABC):
         self.save_tokenizer(folder)
         for name, value in self.config_fields().items():
             setattr(self.config, name, value)
+        if facts := read_facts(self.config):
+            setattr(self.config, _FACTS, {**facts, "base": self.base})
         self.config.save_pretrained(folder)
 
 
@@ -105,6 +110,15 @@ def origin(facts: dict[str, Any], source: str) -> dict[str, Any]:
         "training_sha256": training.get("sha256"),
         "training_examples": training.get("examples"),
     }
+
+
+def checkpoint_name(source: str) -> str:
+    """Return the name of a checkpoint for others to read: a hub id as it is, a folder's own name without its path."""
+    if not source:
+        return ""
+    folder = Path(source).expanduser()
+    is_hub_id = len(folder.parts) <= 2 and not folder.is_absolute() and not source.startswith((".", "~"))
+    return source if is_hub_id and not folder.is_dir() else folder.resolve().name
 
 
 def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None) -> int:

@@ -1,8 +1,11 @@
-"""The model card of every task says what that model does, and how it is called."""
+"""The model card of every task says what the model does, how it is called and how it was made."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+import yaml
+from markdown_it import MarkdownIt
 
 from ftool_export.bundle.card import model_card
 from ftool_runtime.bundle.manifest import (
@@ -14,6 +17,7 @@ from ftool_runtime.bundle.manifest import (
     Manifest,
     Precision,
     QuestionContract,
+    TrainingData,
 )
 
 
@@ -60,7 +64,7 @@ TRANSLATOR = GenerationContract(
         ),
         (
             {"task": "question-answering", "labels": (), "questions": QuestionContract(stride=20)},
-            ["stretch of a context.", "It always answers", "windows of 96 tokens that share 20"],
+            ["with a passage of a context.", "It always answers", "windows of 96 tokens that share 20"],
         ),
         (
             {
@@ -68,7 +72,7 @@ TRANSLATOR = GenerationContract(
                 "labels": (),
                 "questions": QuestionContract(no_answer_threshold=0.0),
             },
-            ["or says that it has none"],
+            ["or says that the context has no answer"],
         ),
         (
             {"task": "feature-extraction", "labels": (), "embedding": EMBEDDING},
@@ -85,3 +89,69 @@ def test_a_card_says_what_the_model_does(changes: dict[str, Any], said: list[str
     for words in said:
         assert words in text
     assert ("## Labels" in text) == bool(changes.get("labels", ("a",)))
+
+
+HOSTILE = [
+    "a`b``c",
+    "<img src=x onerror=alert(1)>",
+    "one | two",
+    "x: [y\n---\n# Heading",
+    "*bold* _it_ [l](http://x)",
+    "&lt;",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_values_that_a_user_chose_are_shown_as_they_are(value: str) -> None:
+    text = card(labels=(value, "b"), name=value, licence=value, base=value)
+    shown = " ".join(value.split())
+    header, body = text.removeprefix("---\n").split("\n---\n", 1)
+    assert yaml.safe_load(header)["license"] == value
+    tokens = MarkdownIt().parse(body)
+    inline = [child for token in tokens for child in token.children or ()]
+    spans = [child.content.strip() for child in inline if child.type == "code_inline"]
+    assert spans.count(shown) == 2  # base and label
+    assert not [child for child in inline if child.type in ("html_inline", "link_open", "strong_open")]
+    assert not [token for token in tokens if token.type == "html_block"]
+    headings = [after for token, after in pairwise(tokens) if token.type == "heading_open"]
+    assert _plain(headings[0]) == shown
+    assert [heading.content for heading in headings[1:]] == [
+        "Use", "Labels", "Quality", "Precision", "Training data", "Limits"
+    ]  # fmt: skip
+    licence = next(token for token in tokens if token.content.startswith("Licence of the base model"))
+    assert _plain(licence) == f"Licence of the base model: {shown}."
+
+
+def _plain(token: Any) -> str:
+    return "".join(child.content for child in token.children or ())
+
+
+def test_a_table_cell_keeps_its_row() -> None:
+    gate = {"judged": True, "metric": "a | b", "reference": 0.9, "bundle": 0.8, "examples": 3}
+    text = card(evidence={"gate": {**gate, "agreement": 0.5, "largest_difference": 0.1}})
+    html = MarkdownIt("commonmark").enable("table").render(text.split("---\n", 2)[2])
+    assert "<th>a | b on validation</th>" in html
+    assert "| this bundle, fp32 | 0.8000 |" in text
+
+
+def test_a_card_says_whether_ftool_trained_the_model() -> None:
+    assert "A bert model,\nexported from `scratch` with ftool 0.1.0" in card()
+    trained = card(training_data=TrainingData(sha256="0" * 64, examples=7))
+    assert "fine-tuned from `scratch`" in trained
+    assert "7 examples" in trained
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "said"),
+    [
+        ({"precision": Precision(name="int8", rows_share_scale=True)}, "Inputs run one at a time", True),
+        ({"precision": Precision(name="w8")}, "one at a time", False),
+        ({"evidence": {"gate": {"drift": ["agreement"]}}}, "written with `--allow-drift`", True),
+        ({"evidence": {"gate": {"drift": []}}}, "--allow-drift", False),
+        ({"evidence": {"golden": {"inputs": "data"}}}, "inputs from the user's own data", True),
+        ({"evidence": {"golden": {"inputs": "probes"}}}, "none of the user's data", True),
+        ({}, "golden.json", False),
+    ],
+)
+def test_a_card_says_how_the_bundle_was_made(changes: dict[str, Any], words: str, said: bool) -> None:
+    assert (words in card(**changes)) is said

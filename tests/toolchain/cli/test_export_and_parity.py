@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from ftool.bases import NamedBase
 from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -24,9 +25,11 @@ def ftool(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def write_run(base: Path, folder: Path, *, seed: int = 0, labels: tuple[str, ...] = LABELS) -> Path:
+def write_run(
+    base: Path, folder: Path, *, seed: int = 0, labels: tuple[str, ...] = LABELS, base_name: str = "tiny"
+) -> Path:
     """A classifier with a random head, as `train` would leave it."""
-    loaded = create_classifier(str(base), labels, multi_label=False, base_name="tiny")
+    loaded = create_classifier(str(base), labels, multi_label=False, base_name=base_name)
     torch.manual_seed(seed)
     torch.nn.init.normal_(loaded.model.head.weight, std=3.0)
     shutil.rmtree(folder, ignore_errors=True)
@@ -111,6 +114,47 @@ def test_any_checkpoint_is_exported_and_said_not_to_be_judged(model: Path, tmp_p
     assert result.exit_code == 0, result.output
     assert "quality was not judged" in result.stdout
     assert Manifest.read(tmp_path / "b").precision.name == "fp32"
+
+
+def no_paths_in(bundle: Path, *folders: Path) -> bool:
+    texts = [
+        path.read_text(encoding="utf-8") for path in bundle.rglob("*") if path.suffix in (".json", ".md")
+    ]
+    return not any(str(folder) in text for folder in folders for text in texts)
+
+
+def test_a_bundle_names_a_local_checkpoint_without_its_path(tiny_base: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "b"
+    result = ftool("export", "--checkpoint", tiny_base, "-o", bundle, "--task", "feature-extraction",
+                   "--precision", "fp32")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert Manifest.read(bundle).base == tiny_base.name
+    assert f"exported from `{tiny_base.name}`" in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert no_paths_in(bundle, tiny_base, tmp_path)
+
+
+def test_a_bundle_of_a_named_base_has_its_hub_id(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NamedBase, "installed", lambda self: tiny_base)
+    bundle = tmp_path / "b"
+    result = ftool("export", "--checkpoint", "minilm", "-o", bundle, "--task", "feature-extraction",
+                   "--precision", "fp32")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert Manifest.read(bundle).base == "sentence-transformers/all-MiniLM-L6-v2"
+    assert no_paths_in(bundle, tiny_base, tmp_path)
+
+
+def test_a_bundle_names_the_local_base_of_a_run_without_its_path(tiny_base: Path, tmp_path: Path) -> None:
+    run = write_run(tiny_base, tmp_path / "run", base_name=str(tiny_base))
+    config = json.loads((run / "config.json").read_text())
+    config["ftool"]["base"] = str(tiny_base)  # as older versions wrote it
+    (run / "config.json").write_text(json.dumps(config))
+    bundle = tmp_path / "b"
+    result = ftool("export", "--checkpoint", run, "-o", bundle, "--precision", "fp32")
+    assert result.exit_code == 0, result.output
+    assert Manifest.read(bundle).base == tiny_base.name
+    assert no_paths_in(bundle, tiny_base)
 
 
 def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def _export_checkpoint(
     from ftool_export.settings import ExportSettings
 
     wanted = _with(ExportRecipe(), chosen)
+    base = BASES[checkpoint].hub_id if checkpoint in BASES else None
     checkpoint = resolve_base(checkpoint) if checkpoint in BASES else checkpoint
     task = flags.task or task_of(checkpoint)
     if task is None:
@@ -122,6 +123,7 @@ def _export_checkpoint(
         flags.data.apply(None) if flags.data.path else None,
         source_language=flags.data.source_language,
         target_language=flags.data.target_language,
+        base=base,
     )
 
 
