@@ -1,5 +1,7 @@
 """What `import ftool_runtime` gives, loads and costs."""
 
+import ast
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -21,6 +23,7 @@ HEAVY = (
     "scipy",
     "pandas",
 )
+PACKAGE = Path(str(ft.__file__)).parent
 IMPORT_BUDGET_MS = 40  # beyond numpy and onnxruntime
 
 runtime_only = pytest.mark.skipif(
@@ -125,6 +128,23 @@ def test_every_public_name_is_there() -> None:
 
 def test_public_names_are_listed_for_completion() -> None:
     assert set(ft.__all__) <= set(dir(ft))
+
+
+def test_type_checkers_see_the_names_that_are_there() -> None:
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    told = {
+        (node.module, alias.asname)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name == alias.asname
+    }
+    constants = {"__version__", "__all__"}
+    assert {name for _, name in told} | constants == {*ft.__all__, "__all__"}
+    assert all(
+        getattr(importlib.import_module(str(module)), str(name)) is getattr(ft, str(name))
+        for module, name in told
+    )
 
 
 def test_a_wrong_input_is_a_value_error_too() -> None:
