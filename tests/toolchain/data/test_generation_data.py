@@ -195,9 +195,9 @@ def test_a_blank_line_beside_a_source_is_named(tmp_path: Path) -> None:
         ({"source": "a", "target": None}, "row 2 without a target"),
         ({"source": "a", "target": []}, r"row 2 without a target \(column 'target'\)"),
         ({"source": "a", "target": ["b", ""]}, "row 2 without a target"),
-        ({"source": [], "target": "b"}, "row 2 with a source .* that is no string"),
-        ({"source": ["a", 1], "target": "b"}, "row 2 with a source .* that is no string"),
-        ({"source": "a", "target": 7}, r"row 2 with a target \(column 'target'\) that is no string"),
+        ({"source": [], "target": "b"}, "row 2 with a source .* that is not a string"),
+        ({"source": ["a", 1], "target": "b"}, "row 2 with a source .* that is not a string"),
+        ({"source": "a", "target": 7}, r"row 2 with a target \(column 'target'\) that is not a string"),
         ({"source": "a\0", "target": "b"}, "row 2 with a NUL byte in the source"),
         ({"source": "a", "target": "\ud800"}, "row 2 with half a surrogate pair in the target"),
     ],
@@ -315,10 +315,10 @@ def test_named_columns_hold_conversations_questions_or_texts(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("turns", "message"),
     [
-        ("Hi", "is no list of turns with a role and a content, got 'Hi'"),
-        ([], "is no list of turns"),
-        (None, "is no list of turns"),
-        (["Hi"], "is no list of turns"),
+        ("Hi", "is not a list of turns with a role and a content, got 'Hi'"),
+        ([], "is not a list of turns"),
+        (None, "is not a list of turns"),
+        (["Hi"], "is not a list of turns"),
         ([{"text": "Hi"}], "turn 1 has no role; its keys are text"),
         (
             [{"role": "asistant", "content": "Hi"}],
@@ -330,7 +330,7 @@ def test_named_columns_hold_conversations_questions_or_texts(tmp_path: Path) -> 
         ([TURNS[0], {"role": "assistant"}], r"turn 2 without a text \(assistant\)"),
         (
             [TURNS[0], {"role": "assistant", "content": 7}],
-            r"turn 2 with a text \(assistant\) that is no string",
+            r"turn 2 with a text \(assistant\) that is not a string",
         ),
         ([{"role": "user", "content": "a\0"}, TURNS[1]], "turn 1 with a NUL byte"),
         ([{"role": "user", "content": "\udfff"}, TURNS[1]], "turn 1 with half a surrogate pair"),

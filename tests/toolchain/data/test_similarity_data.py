@@ -117,7 +117,7 @@ def test_a_text_of_training_in_another_split_is_warned_of(tmp_path: Path) -> Non
         ([{"anchor": "a", "positive": " "}], {}, "row 1 without a positive"),
         ([{"anchor": None, "positive": "b"}], {}, "row 1 without a text in 'anchor'"),
         ([{"anchor": "a", "positive": "b", "negative": []}], {}, "row 1 without a negative"),
-        ([{"anchor": "a", "positive": 3}], {}, "row 1 with a positive .* that is no string"),
+        ([{"anchor": "a", "positive": 3}], {}, "row 1 with a positive .* that is not a string"),
         ([{"anchor": "a", "positive": "b", "score": "x"}], {"score": "score"}, "row 1 with no number .* 'x'"),
         ([{"anchor": "a", "positive": "b", "score": None}], {"score": "score"}, "row 1 with no number"),
         ([{"anchor": "a", "positive": "b", "score": True}], {"score": "score"}, "row 1 with no number"),

@@ -102,7 +102,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
         ("Ann\tB-per\nran\tVB\tO\n", "line 2 has 3 columns where there should be 2 columns"),
         ("Ann\tB-per\n\tO\n", "line 2 has nothing in column 1"),
         ("Ann\n", "line 1 has 1 column where there should be a word and its tag"),
-        ("a\tO\n\nAnn\tB-per\nran\tVB\n", "row 3 has at 'ran' a tag that is no tag of IOB"),
+        ("a\tO\n\nAnn\tB-per\nran\tVB\n", "row 3 has at 'ran' a tag that is not a tag of IOB"),
         ("\n\n", "the file is empty"),
         ("-DOCSTART-\tO\n", "holds no sentence"),
         ("a\tO\nb\tO\n", "have no entity, only the tag O"),
@@ -169,11 +169,11 @@ def test_a_text_beside_the_words_is_taken_as_it_is(tmp_path: Path) -> None:
         ({"tokens": ["Ann", ""], "tags": ["B-per", "O"]}, "row 2 has a word that is empty, number 2"),
         (
             {"tokens": ["Ann", 7], "tags": ["B-per", "O"]},
-            "row 2 has a word that is no string ('7'), number 2",
+            "row 2 has a word that is not a string ('7'), number 2",
         ),
         ({"tokens": [], "tags": []}, "row 2 has no words"),
-        ({"tokens": ["Ann"], "tags": ["PER"]}, "row 2 has at 'Ann' a tag that is no tag of IOB"),
-        ({"tokens": ["Ann"], "tags": [None]}, "row 2 has at 'Ann' a tag that is no string: None"),
+        ({"tokens": ["Ann"], "tags": ["PER"]}, "row 2 has at 'Ann' a tag that is not a tag of IOB"),
+        ({"tokens": ["Ann"], "tags": [None]}, "row 2 has at 'Ann' a tag that is not a string: None"),
         ({"tokens": ["\ud800"], "tags": ["O"]}, "half a surrogate pair"),
     ],
 )
@@ -240,7 +240,7 @@ def test_entities_within_words_are_widened_and_counted(tmp_path: Path) -> None:
         ([span(0, 4, text="Oslo")], "an entity 'Oslo' at 0 to 4, where its text has 'Rome'"),
         ([span(0, 4, "")], "an entity without a label at 0 to 4"),
         ([{"start": "0", "end": 4, "label": "x"}], "an entity from '0' to 4"),
-        (["Rome"], 'has an entity that is no {"start", "end", "label"}'),
+        (["Rome"], 'has an entity that is not {"start", "end", "label"}'),
         (None, "has no list of entities: 'None'"),
     ],
 )

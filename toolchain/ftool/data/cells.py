@@ -61,6 +61,12 @@ def problem_of(cell: Cell, name: str = "text") -> str | None:
     return next((what.format(name) for what, is_bad in _PROBLEMS if is_bad(cell)), None)
 
 
+def refuse_constant(source: str, numbers: Sequence[float]) -> None:
+    """Raise DataError if all numbers are the same, as nothing can be learnt from them."""
+    if len(set(numbers)) == 1:
+        raise DataError(f"{source}: all scores are {numbers[0]:g}; they must differ")
+
+
 def number_of(cell: Cell) -> float | None:
     """Return a cell as a finite number; None if it is not one."""
     if isinstance(cell, bool | Mapping):
@@ -95,7 +101,7 @@ def is_unencodable(text: str) -> bool:
 # In this order, so that each may rely on those before it.
 _PROBLEMS = (
     ("without a {}", is_missing),
-    ("with a {} that is no string", lambda cell: not isinstance(cell, str)),
+    ("with a {} that is not a string", lambda cell: not isinstance(cell, str)),
     ("with a NUL byte in the {}", lambda cell: "\0" in cell),
     ("with half a surrogate pair in the {}", is_unencodable),
 )

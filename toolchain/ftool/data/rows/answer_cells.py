@@ -1,4 +1,4 @@
-"""Answers as tables hold them, in SQuAD's form, the hub's or a flat one, to texts with their first characters."""
+"""Read answers, in SQuAD's form, the hub's or a flat one, as texts with their first characters."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from ftool.data.cells import is_missing
 from ftool.data.table import Cell
 
-Answer = tuple[str, int | None]  # a text and its first character; None where the source does not say
+Answer = tuple[str, int | None]  # a text and its first character; None if the source does not say
 
 _UNKNOWN = (
     -1
@@ -15,16 +15,16 @@ _UNKNOWN = (
 
 
 class BadAnswerError(Exception):
-    """A cell is no answer; the text says why, as the end of a sentence."""
+    """A cell is not an answer; the text says why, as the end of a sentence."""
 
 
 def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
-    """The answers of a row; none for an empty cell.
+    """Return the answers of a row; none for an empty cell.
 
     Args:
         cell: a text, a list of texts, a list of `{"text", "answer_start"}`, or `{"text": […], "answer_start": […]}`;
             or one of the last three as JSON in a string.
-        starts: of texts without offsets of their own, the cell beside them: a number, or a list of as many.
+        starts: the cell of the offsets, for texts without offsets of their own: a number, or a list of as many.
 
     Raises BadAnswerError.
     """
@@ -49,11 +49,11 @@ def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
 
 
 def _paired(texts: Any, starts: Any) -> list[Answer]:
-    """Texts with their starts; a start that is missing, or -1, is not known."""
+    """Return texts with their starts; a start that is missing, or -1, is not known."""
     texts = [] if is_missing(texts) else _listed(texts)
     for text in texts:
         if not isinstance(text, str) or is_missing(text):
-            raise BadAnswerError(f"with an answer that is no text, or empty: {str(text)[:60]!r}")
+            raise BadAnswerError(f"with an answer that is not a text, or empty: {str(text)[:60]!r}")
     starts = _read_starts(starts)
     if not starts:
         return [(text, None) for text in texts]
@@ -76,7 +76,7 @@ def _read_start(start: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or isinstance(start, bool):
-        raise BadAnswerError(f"with a start that is no whole number: {str(start)[:40]!r}")
+        raise BadAnswerError(f"with a start that is not a whole number: {str(start)[:40]!r}")
     return None if number == _UNKNOWN else number
 
 

@@ -1,4 +1,4 @@
-"""Where answers stand in their context: offsets checked, repaired where there is one place, else dropped."""
+"""Check the offsets of answers: repair wrong ones if the text occurs once in the context, else drop the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from ftool.data.rows.answer_cells import Answer
 
 @dataclass(kw_only=True)
 class PlaceReport:
-    """What was wrong with the answers of one table; counts are of answers, but `questions` of dropped questions."""
+    """Counts of wrong answers in one table; `questions` counts the questions that were dropped."""
 
     wrong: int = 0
     repaired: int = 0
-    located: int = 0  # without an offset in the source, and found at the one place where they stand
+    located: int = 0  # without an offset in the source, and found at the one place where they occur
     dropped: int = 0
     questions: int = 0
     first: str = ""  # the first wrong one, for a person
 
     def warnings(self, source: str) -> list[str]:
-        """A line for wrong offsets, and one for what was dropped, each where there is any."""
+        """Return a line for wrong offsets, and one for dropped answers, if there are any."""
         lines = []
         if self.wrong:
             lines.append(
@@ -37,9 +37,9 @@ class PlaceReport:
 def place_answers(
     answers: Sequence[Answer], context: str, where: str, report: PlaceReport
 ) -> list[tuple[str, int]] | None:
-    """The answers with sound offsets, the others dropped; None where there were some and none is left.
+    """Return the answers with correct offsets, the others dropped; None if there were some and none is left.
 
-    `where` names the row, and `report` counts what was done.
+    `where` names the row; `report` counts what was repaired and dropped.
     """
     placed = [
         (text, start)

@@ -79,7 +79,7 @@ def _marked(value: Any, text: str) -> _Marked:
     elif isinstance(value, list | tuple) and len(value) == 3:
         start, end, kind = value
     else:
-        raise BadRowError(f'has an entity that is no {{"start", "end", "label"}}: {str(value)[:_SHOWN]!r}')
+        raise BadRowError(f'has an entity that is not {{"start", "end", "label"}}: {str(value)[:_SHOWN]!r}')
     if not (_is_whole(start) and _is_whole(end) and 0 <= start < end <= len(text)):
         raise BadRowError(
             f"has an entity from {start!r} to {end!r} in a text of {len(text)} characters; places count characters "

@@ -40,7 +40,7 @@ def conversation(cell: Cell, where: str, row: int) -> GenerationExample:
     that is not a list of turns, an unknown role, roles out of order, and a last turn that is not the assistant's.
     """
     if not is_conversation(cell):
-        raise DataError(f"{where} is no list of turns with a role and a content, got {str(cell)[:60]!r}")
+        raise DataError(f"{where} is not a list of turns with a role and a content, got {str(cell)[:60]!r}")
     turns = [_turn(turn, f"{where}, turn {number}") for number, turn in enumerate(cell, start=1)]
     messages = [turn for turn in turns if turn.role != "system" or turn.content.strip()]
     _check_order(messages, where)

@@ -6,12 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ftool.data.cells import column_numbers, column_references, column_texts, is_missing, number_of
+from ftool.data.cells import (
+    column_numbers,
+    column_references,
+    column_texts,
+    is_missing,
+    number_of,
+    refuse_constant,
+)
 from ftool.data.columns import ANCHOR, NEGATIVE, POSITIVE, SCORE, find_column, optional_column
 from ftool.data.dataset import DataError, Example, Split
 from ftool.data.label_policy import ModelFacts
 from ftool.data.rows.base import RowReader
-from ftool.data.rows.labels import refuse_constant
 from ftool.data.splits import same_text
 from ftool.data.table import Table
 from ftool.recipe.data_settings import DataSettings

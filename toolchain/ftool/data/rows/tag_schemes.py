@@ -25,10 +25,10 @@ class TypedSpan(NamedTuple):
 def tag_problem(tag: object) -> str | None:
     """Return why a value is not a tag, as the end of a sentence; None if it is one."""
     if not isinstance(tag, str):
-        return f"is no string: {tag!r}"
+        return f"is not a string: {tag!r}"
     if outside(tag) or _TAG.match(tag):
         return None
-    return f"is no tag of IOB, IOBES or BILOU, such as O, B-person or I-person: {tag[:40]!r}"
+    return f"is not a tag of IOB, IOBES or BILOU, such as O, B-person or I-person: {tag[:40]!r}"
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:

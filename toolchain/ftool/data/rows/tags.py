@@ -19,7 +19,7 @@ from ftool.data.dataset import DataError, Split
 from ftool.data.label_policy import refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.character_spans import SpanReport, read_spans
-from ftool.data.rows.labels import read_label_names
+from ftool.data.rows.label_cells import read_label_names
 from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
 from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
 from ftool.data.rows.word_tags import read_words

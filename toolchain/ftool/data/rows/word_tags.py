@@ -39,12 +39,12 @@ def _listed(cell: Cell, what: str) -> list[Cell]:
         return [part for part in cell.split(" ") if part]
     if isinstance(cell, list | tuple) and len(cell):
         return list(cell)
-    raise BadRowError(f"has no {what}: {str(cell)[:40]!r} is no list of them")
+    raise BadRowError(f"has no {what}: {str(cell)[:40]!r} is not a list of them")
 
 
 def _word_problem(word: Cell) -> str | None:
     if not isinstance(word, str):
-        return f"is no string ({str(word)[:40]!r})"
+        return f"is not a string ({str(word)[:40]!r})"
     if not word:
         return "is empty"
     if "\0" in word:

@@ -1,4 +1,4 @@
-"""CoNLL files as tables: a word with its tags on each line, a blank line behind each sentence."""
+"""Read CoNLL files as tables: a word with its tags on each line, a blank line after each sentence."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ _Line = tuple[int, list[str]]  # its number and its cells
 
 
 def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """A file as one row a sentence, each cell the list of one column; a row's number is the line it starts at.
+    """Return a table of one row a sentence, each cell the list of one column; a row's number is the line it starts at.
 
-    Columns stand apart by tabs, or where the first line has none by spaces; other spaces belong to the words. The
+    Columns are separated by tabs, or if the first line has none by spaces; other spaces belong to the words. The
     first is called tokens and the last tags unless `columns` names them all. Document marks and comments are left
     out. Raises DataError naming the line that has more or fewer columns than the first, or an empty one.
     """
@@ -42,7 +42,7 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def is_conll(path: Path) -> bool:
-    """Whether a text file is laid out so: every one of its first lines is blank or ends with an entity's tag."""
+    """Whether a text file is laid out as CoNLL: each of its first lines is blank or ends with an entity's tag."""
     lines = [line.rstrip() for line in read_text(path).split("\n")[:_LOOKED_AT]]
     cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
     return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
@@ -82,7 +82,7 @@ def _check(path: Path, number: int, cells: list[str], width: int) -> None:
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
-    """A line's cells. Tabs are exact; of spaces any number parts two cells, odd Unicode ones being none."""
+    """Return a line's cells. Each tab separates two cells, and so does any number of ASCII spaces."""
     if separator == "\t":
         return line.split("\t")
     return [cell for cell in line.split(" ") if cell]

@@ -1,18 +1,18 @@
-"""The bytes and the text of a data file, plain or gzipped, with errors that say where in it they stand."""
+"""Read the bytes and the text of data files, plain or gzipped; errors name the place in the file."""
 
-import difflib
 import gzip
 import zlib
 from pathlib import Path
 
 from ftool.data.dataset import DataError
+from ftool_runtime.errors import nearest
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # what Excel puts before its "Unicode text"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # Excel puts these before its "Unicode text"
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a file, unzipped if gzipped. Raises DataError if it is missing, empty, unreadable or damaged."""
+    """Return all of a file, unzipped if gzipped. Raises DataError if it is missing, empty, unreadable or damaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -30,7 +30,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, byte order mark off. Raises DataError for another encoding or a NUL byte."""
+    """Return the text of a UTF-8 file, its byte order mark dropped. Raises DataError for another encoding or a NUL."""
     content = read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
@@ -48,12 +48,12 @@ def read_text(path: Path) -> str:
 
 
 def bare_suffix(path: Path) -> str:
-    """A file's suffix in lower case, that of the file inside for a gzipped one: `.csv` of `train.csv.gz`."""
+    """Return a file's suffix in lower case, for a gzipped file that of the file inside: `.csv` of `train.csv.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
 def bare_stem(path: Path) -> str:
-    """A file's name without `.gz` and without the suffix before it."""
+    """Return a file's name without `.gz` and without the suffix before it."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
 
 
@@ -61,5 +61,5 @@ def _nearby(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
     names = [other.name for other in path.parent.iterdir() if other.is_file()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(path.name, names)
+    return f"; did you mean {near}?" if near else ""

@@ -1,4 +1,4 @@
-"""From what a recipe calls its data to one table a split."""
+"""Find the tables of a data set, one a split: files, folders, shipped data, and data sets of the hub."""
 
 import importlib.resources
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.paths import BUILTIN, looks_like_path
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", *CONLL_SUFFIXES)
-GENERATED = {"dates": date_tables}  # shipped data that is made, not read: builtin:NAME, or builtin:NAME:SIZE
+GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NAME, or builtin:NAME:SIZE
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
-    """The tables of the data by split: `train`, and `validation` and `test` where the data has them.
+    """Return the tables of the data by split: `train`, and `validation` and `test` if the data has them.
 
-    Data that names no split is all under `train`. Raises DataError for no data, or none for training.
+    Data that names no split is all under `train`. Raises DataError if there is no data, or none for training.
     """
     tables = read_data(settings)
     if "all" in tables:
@@ -42,7 +42,7 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
 
 
 def read_data(settings: DataSettings) -> dict[str, Table]:
-    """The tables of the data alone, its separate files for validation and test left aside."""
+    """Return the tables of the data, without its separate files for validation and test."""
     if settings.target_file is not None:
         source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
         return {"all": read_aligned(source, target)}
@@ -50,9 +50,9 @@ def read_data(settings: DataSettings) -> dict[str, Table]:
 
 
 def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
-    """The tables of a file, a folder, a shipped data set or a hub id, by split; `all` where none is named.
+    """Return the tables of a file, a folder, a shipped data set or a hub id, by split; `all` if none is named.
 
-    `seed` is that of data which is made.
+    `seed` is for data that is generated.
     """
     if path.startswith(BUILTIN):
         name, _, size = path.removeprefix(BUILTIN).partition(":")
@@ -72,7 +72,7 @@ def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str
 
 
 def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
-    """The table of `split`, or the only one there is. Raises DataError where neither holds."""
+    """Return the table of `split`, or the only one there is. Raises DataError if there is neither."""
     if split in tables:
         return tables[split]
     if len(tables) == 1:
@@ -81,7 +81,7 @@ def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
 
 
 def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
-    """The tables of one file, by its suffix."""
+    """Return the tables of one file, read as its suffix says."""
     match bare_suffix(path):
         case ".tsv" | ".txt" if is_conll(path):
             return {"all": read_conll(path, columns)}

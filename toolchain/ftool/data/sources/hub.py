@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, and those that `datasets` saved to disk, as tables."""
+"""Read data sets of the Hugging Face hub, and those that `datasets` saved to disk, as tables."""
 
 import logging
 import re
@@ -15,17 +15,17 @@ _HUB_ID = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)(:(?P<subset>[\w.-]+))?$")
 
 
 def is_hub_id(value: str) -> bool:
-    """Whether a value can be a data set id: `owner/name`, with a subset behind a colon where there are several.
+    """Whether a value can be a data set id: `owner/name`, with a subset after a colon if there are several.
 
-    A bare name is none, so that a file's name misspelt asks no server.
+    A bare name is not one, so that a misspelt file name asks no server.
     """
     return _HUB_ID.match(value) is not None
 
 
 def read_hub(hub_id: str) -> dict[str, Table]:
-    """The splits of a hub data set, `owner/name` or `owner/name:subset`; a local folder goes the same way.
+    """Return the splits of a hub data set, `owner/name` or `owner/name:subset`.
 
-    Raises DataError where the hub can't be reached, or has no such data set or subset.
+    Raises DataError if the hub can't be reached, or has no such data set or subset.
     """
     import datasets
 
@@ -47,7 +47,7 @@ def read_hub(hub_id: str) -> dict[str, Table]:
 
 
 def read_saved(folder: Path) -> dict[str, Table]:
-    """The splits of a folder that `DatasetDict.save_to_disk` wrote."""
+    """Return the splits of a folder that `DatasetDict.save_to_disk` wrote."""
     import datasets
 
     return _tables(str(folder), datasets.load_from_disk(str(folder)))
@@ -80,7 +80,7 @@ def _class_names(feature: Any) -> tuple[str, ...] | None:
 
 
 def _is_unlabelled(dataset: Any) -> bool:
-    """Whether a class column says -1 throughout, as benchmarks do that keep the answers of their test."""
+    """Whether a class column holds only -1, as in benchmarks that keep the answers of their test secret."""
     class_columns = [name for name, feature in dataset.features.items() if getattr(feature, "names", None)]
     return any(len(dataset) and set(dataset[name][:]) == {-1} for name in class_columns)
 

@@ -1,4 +1,4 @@
-"""JSON and JSON-lines files as tables."""
+"""Read JSON and JSON lines files as tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,25 @@ from ftool.data.sources.files import read_text
 from ftool.data.sources.squad import is_squad, squad_table
 from ftool.data.splits import split_called
 from ftool.data.table import Row, Table
+from ftool_runtime.text.rows import RowError, json_rows
 
 
 def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """A file with one JSON object, or one list of cells under `columns`, a line.
+    """Return the table of a file with one JSON object, or one list of cells under `columns`, a line.
 
-    Raises DataError naming the row for a line that is no JSON.
+    Raises DataError naming the row for a line that is not JSON.
     """
-    records = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                records.append((number, json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{path}: row {number} is not JSON: {error.msg} at column {error.colno}"
-                ) from error
-            except (ValueError, RecursionError) as error:  # a number too long, lists too deep
-                raise DataError(f"{path}: row {number} is JSON that can't be read: {error}") from error
-    return _table(str(path), records, columns)
+    try:
+        return _table(str(path), list(json_rows(read_text(path).split("\n"))), columns)
+    except RowError as error:
+        raise DataError(f"{path}: row {error.number} {error.problem}") from error
 
 
 def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Table]:
-    """The tables of a JSON file by split; a file of one table gives it under `all`.
+    """Return the tables of a JSON file by split; a file of one table gives it under `all`.
 
-    Taken are a list of objects, a list of lists under `columns`, an object that holds either under `data` or
-    under the names of splits, an object of equally long columns, and SQuAD's articles.
+    A file holds a list of objects, a list of lists under `columns`, an object that has either under `data` or under
+    the names of splits, an object of equally long columns, or SQuAD's articles. Raises DataError for anything else.
     """
     try:
         value = json.loads(read_text(path))
@@ -88,7 +81,7 @@ def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[st
             raise DataError(f"{source}: row {number} is a list of {len(record)} cells; {remedy}")
         else:
             raise DataError(
-                f"{source}: row {number} is no object of named values: {str(record)[:40]!r}; "
+                f"{source}: row {number} is not an object of named values: {str(record)[:40]!r}; "
                 'write each row as {"column": value, …}'
             )
     return Table(source, tuple(names), rows)

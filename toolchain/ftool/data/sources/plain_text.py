@@ -1,4 +1,4 @@
-"""Files of bare text as tables: a text a line or a paragraph, or two files that run side by side."""
+"""Read files of plain text as tables: a text a line or a paragraph, or two files aligned line by line."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 
 
 def read_plain_text(path: Path) -> Table:
-    """The texts of a file under `text`: its paragraphs where blank lines part it, else its lines.
+    """Return the texts of a file under `text`: its paragraphs if it has blank lines, else its lines.
 
     A row's number is the line at which its text starts.
     """
@@ -23,9 +23,9 @@ def read_plain_text(path: Path) -> Table:
 
 
 def read_aligned(source: Path, target: Path) -> Table:
-    """Two files whose lines belong together, under `source` and `target`; blank lines at the end do not count.
+    """Return two files whose lines belong together, under `source` and `target`; blank lines at the end do not count.
 
-    Raises DataError where one has more lines than the other.
+    Raises DataError if one has more lines than the other.
     """
     sources, targets = (
         [line.removesuffix("\r") for line in read_text(path).rstrip().split("\n")]

@@ -1,4 +1,4 @@
-"""SQuAD's JSON, articles of paragraphs with questions, as a table of one row a question."""
+"""Read SQuAD's JSON, articles of paragraphs with questions, as a table of one row a question."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,10 +20,10 @@ def is_squad(value: object) -> bool:
 
 
 def squad_table(source: str, value: Mapping[str, Any]) -> Table:
-    """The questions of a SQuAD file, numbered from 1 in the order of the file.
+    """Return the questions of a SQuAD file, numbered from 1 in the order of the file.
 
-    The `answers` are a list of `{"text", "answer_start"}`, empty where `is_impossible` says so. Raises DataError
-    naming the place in the file for what is no paragraph or question.
+    The `answers` are a list of `{"text", "answer_start"}`, empty if `is_impossible` says so. Raises DataError
+    naming the place in the file of a paragraph or question that can't be read.
     """
     rows = [Row(number, cells) for number, cells in enumerate(_questions(source, value["data"]), start=1)]
     return Table(source, COLUMNS, rows)

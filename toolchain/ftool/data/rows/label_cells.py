@@ -1,0 +1,112 @@
+"""Read the cells of label columns as names of labels: one a text, or several."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftool.data.columns import LABEL, find_column
+from ftool.data.dataset import DataError
+from ftool.data.rows.base import first_of
+from ftool.data.sources.files import read_text
+from ftool.data.table import Cell, Table
+from ftool.recipe.data_settings import DataSettings
+
+_NUMBERS = re.compile(r"\s*\d+(\s*,\s*\d+)*\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCells:
+    """How the cells of a data set's label columns are read.
+
+    Attributes:
+        multi_label: whether a text has any number of labels rather than one.
+        separator: what stands between the labels of a string; None if each string is one label.
+        names: the names behind numbers; None if the cells hold names.
+    """
+
+    multi_label: bool
+    separator: str | None
+    names: tuple[str, ...] | None
+
+    def read(self, cell: Cell, source: str, row: int) -> tuple[str, ...]:
+        """Return the names of the labels in a cell, each once. Raises DataError for none or too many."""
+        parts = [self._name(part, source, row) for part in self._parts(cell)]
+        if self.multi_label:
+            return tuple(dict.fromkeys(parts))
+        if len(parts) == 1:
+            return (parts[0],)
+        what = "no label" if not parts else f"{len(parts)} labels ({', '.join(parts)})"
+        raise DataError(
+            f"{source}: row {row} has {what}, where each text needs one; correct it, or use --multi-label"
+        )
+
+    def _parts(self, cell: Cell) -> list[Cell]:
+        if cell is None:
+            return []
+        if isinstance(cell, list | tuple):
+            return list(cell)
+        if isinstance(cell, str):
+            pieces = cell.split(self.separator) if self.separator is not None else [cell]
+            return [piece.strip() for piece in pieces if piece.strip()]
+        return [cell]
+
+    def _name(self, part: Cell, source: str, row: int) -> str:
+        if isinstance(part, bool):
+            part = str(part).lower()
+        if isinstance(part, float) and part.is_integer():
+            part = int(part)  # a whole column turns to floats if one of its cells was empty
+        if not isinstance(part, str | int):
+            raise DataError(f"{source}: row {row} has a label that is not a string or number: {part!r}")
+        if self.names is None:
+            return str(part)
+        number = str(part).strip()
+        if number in self.names:
+            return number
+        if not number.isdecimal() or int(number) >= len(self.names):
+            raise DataError(
+                f"{source}: row {row} has the label {number!r}, where names say 0 to {len(self.names) - 1}"
+            )
+        return self.names[int(number)]
+
+
+def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCells:
+    """Return how the label cells of a data set are read: as the settings say, or else as the cells look.
+
+    Lists, a separator that occurs, and several numbers that have names (`2,27`) make it multi-label.
+    """
+    first = first_of(tables)
+    names = read_label_names(settings.label_names) or first.class_names.get(
+        find_column(first, LABEL, settings.label)
+    )
+    cells = [
+        cell for table in tables.values() for cell in table.cells(find_column(table, LABEL, settings.label))
+    ]
+    multi = settings.multi_label
+    separator = settings.label_separator
+    if separator is None and (multi or (multi is None and names is not None and _are_numbers(cells))):
+        separator = ","
+    if multi is None:
+        multi = any(_holds_several(cell, separator) for cell in cells)
+    return LabelCells(multi, separator, None if names is None else tuple(names))
+
+
+def read_label_names(path: str | None) -> tuple[str, ...] | None:
+    """Return the names in a file, one a line. Raises DataError for a file that can't be read or has a name twice."""
+    if path is None:
+        return None
+    names = tuple(line.strip() for line in read_text(Path(path)).splitlines() if line.strip())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: has {twice[0]!r} more than once")
+    return names
+
+
+def _are_numbers(cells: Sequence[Cell]) -> bool:
+    return all(isinstance(cell, str) and (_NUMBERS.match(cell) or not cell.strip()) for cell in cells)
+
+
+def _holds_several(cell: Cell, separator: str | None) -> bool:
+    if isinstance(cell, list | tuple):
+        return True
+    return isinstance(cell, str) and separator is not None and separator in cell
