@@ -228,7 +228,6 @@ MEANINGS = {
     "report": "results for people and for --json",
     "results": "what a room hands back",
     "schema": "what a document may hold, as dataclasses or tables",
-    "similarity": "pairs, triplets and scored pairs of texts",
     "tagger": "the tagger, loaded",
     "tagging": "all about entities in texts",
     "texts": "texts that something is tried on",
@@ -240,7 +239,6 @@ MEANINGS = {
     "models": "the two models of a knowledge base; models of random weights",
     "sampling": "tokens drawn; some of many texts",
     "table": "rows of named cells; the tasks by name",
-    "types": "what passes between steps",
 }
 
 

@@ -430,6 +430,17 @@ def test_conversations_and_texts_are_cut_too(tmp_path: Path) -> None:
         assert (len(data.train), len(data.validation), len(data.test)) == (40, 5, 5)
 
 
+def test_rows_for_slices_are_those_of_the_examples_also_in_shards(tmp_path: Path) -> None:
+    for shard in range(2):  # whose rows have the same numbers
+        rows = [
+            {"instruction": f"do {shard}", "instances": [{"input": "", "output": str(n)} for n in range(2)]}
+        ]
+        jsonl(tmp_path / f"test-0000{shard}-of-00002.jsonl", rows)
+    split = load_split(PromptReader, DataSettings(path=str(tmp_path)))
+    asked = [(one.messages or ())[-1].content for one in split.examples]
+    assert asked == split.table.cells("instruction") == ["do 0", "do 0", "do 1", "do 1"]
+
+
 def test_too_few_rows_cannot_be_cut(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "d.jsonl", [{"source": "a", "target": "b"}] * 3)
     with pytest.raises(DataError, match="too few to cut a test split off"):

@@ -229,6 +229,23 @@ def test_no_context_and_no_article_where_there_are_many_stands_in_two_cut_splits
     assert len(data.train.table.rows) == len(data.train)
 
 
+def test_rows_for_slices_are_those_of_the_questions_that_are_left_also_in_shards(tmp_path: Path) -> None:
+    for shard in range(2):  # whose rows have the same numbers
+        rows = [
+            {
+                "question": f"Q{shard}{n}?",
+                "context": f"c{shard}{n} x",
+                "answers": f"c{shard}{n}" if n else "gone",
+            }
+            for n in range(3)
+        ]
+        path = tmp_path / f"test-0000{shard}-of-00002.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    split = load_split(QuestionReader, DataSettings(path=str(tmp_path)))
+    assert [one.question for one in split.examples] == ["Q01?", "Q02?", "Q11?", "Q12?"]
+    assert split.table.cells("question") == [one.question for one in split.examples]
+
+
 def test_contexts_that_stand_in_training_too_are_warned_of(tmp_path: Path) -> None:
     for name in ("train", "test"):
         squad(
