@@ -1,4 +1,4 @@
-"""Which inputs go into `golden.json`, and whose outputs stand there, for `verify` where the bundle runs."""
+"""Golden answers of a bundle: which inputs, and whose numbers, `verify` compares on the machine where it runs."""
 
 import json
 from collections.abc import Sequence
@@ -6,44 +6,116 @@ from typing import Any, Final
 
 import numpy as np
 
+from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.generator_inference import generate_tokens, score_tokens
+from ftool_export.examples.sampling import spread
 from ftool_export.graph.guards import FP32_TOLERANCE
-from ftool_runtime.bundle.golden import Golden, largest_difference
-from ftool_runtime.session.encoder_engine import Outputs
-from ftool_runtime.text.encode import text_problem
+from ftool_export.tokenizers.texts import probe_inputs
+from ftool_runtime.bundle.golden import (
+    GREEDY,
+    Golden,
+    Texts,
+    encoder_golden,
+    generator_golden,
+    largest_difference,
+)
+from ftool_runtime.text.encode import Tokens, text_problem
 
 _INPUTS: Final = 16
+_GENERATED: Final = 8  # of models that generate text, which takes longer
+_MOST_TOKENS: Final = 48  # of an answer
+
+
+def make_golden(
+    loaded: LoadedModel, model: Any, data: Sequence[Any], *, quantized: bool, texts: Texts = "probes"
+) -> Golden:
+    """Return the golden answers of a bundle: torch's numbers for fp32, for the quantised precisions its own.
+
+    Another CPU may round an activation the other way, so a quantised bundle's numbers may move there, but by no more
+    than quantisation moved them in the first place.
+
+    Args:
+        loaded: the torch reference.
+        model: the bundle, loaded by the runtime.
+        data: inputs of the user's data, or token ids for generators.
+        quantized: whether the bundle is quantised.
+        texts: "probes" takes ftool's own texts, so that nobody's data ships; "data" takes some of `data`.
+
+    Raises:
+        BundleError: the bundle cuts inputs into other tokens than the reference.
+    """
+    inputs = choose_inputs(data) if texts == "data" else probe_inputs(model.input_fields)
+    if isinstance(loaded, LoadedGenerator):
+        return _of_generator(loaded, model, inputs, quantized=quantized, texts=texts)
+    assert isinstance(loaded, LoadedEncoder)
+    reference, outputs = compute_outputs(loaded, all_rows(loaded, inputs)), model.outputs(inputs)
+    moved = largest_difference(reference, outputs)
+    return encoder_golden(
+        model,
+        inputs,
+        outputs if quantized else reference,
+        source="bundle" if quantized else "torch",
+        tolerance=max(moved, FP32_TOLERANCE) if quantized else FP32_TOLERANCE,
+        texts=texts,
+    )
 
 
 def choose_inputs(inputs: Sequence[Any]) -> list[Any]:
-    """At most 16 different inputs, from the shortest to the longest in even steps; blank ones are left out."""
+    """Return at most 16 different inputs, from the shortest to the longest in even steps, without blank ones."""
     different = {json.dumps(given, ensure_ascii=False): given for given in inputs if not _blank(given)}
     some = [different[text] for text in sorted(different, key=len)]
     if len(some) <= _INPUTS:
         return some
-    places = np.linspace(0, len(some) - 1, _INPUTS).round().astype(int)
-    return [some[place] for place in places]
+    return [some[place] for place in np.linspace(0, len(some) - 1, _INPUTS).round().astype(int)]
 
 
-def make_golden(inputs: Sequence[Any], reference: Outputs, bundle: Outputs, *, quantized: bool) -> Golden:
-    """Torch's outputs for fp32; for the quantised precisions the bundle's own.
+def _of_generator(
+    loaded: LoadedGenerator, model: Any, inputs: Sequence[Any], *, quantized: bool, texts: Texts
+) -> Golden:
+    by_length = sorted(_rows_that_fit(loaded, model, inputs), key=lambda pair: len(pair[1]))
+    chosen, rows = zip(*spread(by_length, _GENERATED), strict=True)
+    options = {**GREEDY, "max_new_tokens": _MOST_TOKENS}
+    if quantized:
+        answers = [list(row.ids) for row in model.generate(rows, **options)]
+    else:
+        answers = generate_tokens(loaded, rows, num_beams=1, do_sample=False, max_new_tokens=_MOST_TOKENS)
+    first = [answer[:1] for answer in answers]
+    ours = [logits[0] for logits in model.score_tokens(rows, first)]
+    torchs = [logits[0] for logits in score_tokens(loaded, rows, first)]
+    moved = max(float(np.abs(one - other).max()) for one, other in zip(ours, torchs, strict=True))
+    return generator_golden(
+        model,
+        chosen,
+        answers,
+        ours if quantized else torchs,
+        options=options,
+        source="bundle" if quantized else "torch",
+        tolerance=max(moved, FP32_TOLERANCE) if quantized else FP32_TOLERANCE,
+        texts=texts,
+    )
 
-    Another CPU may round an activation the other way, so a quantised bundle's outputs may move there, but by no more
-    than quantisation moved them in the first place.
 
-    Args:
-        inputs: what both were given.
-        reference: torch's, for all rows of the inputs.
-        bundle: the bundle's, likewise.
-        quantized: which of the two is golden.
-
-    Raises BundleError where the two differ in shape: the bundle cuts the inputs otherwise.
-    """
-    moved = largest_difference(reference, bundle)
-    if not quantized:
-        return Golden(source="torch", tolerance=FP32_TOLERANCE, inputs=inputs, outputs=reference)
-    return Golden(source="bundle", tolerance=max(moved, FP32_TOLERANCE), inputs=inputs, outputs=bundle)
+def _rows_that_fit(
+    loaded: LoadedGenerator, model: Any, inputs: Sequence[Any]
+) -> list[tuple[Any, tuple[int, ...]]]:
+    """Return inputs and their tokens; of a decoder's, those that leave half of the context for the answer."""
+    decoder = loaded.family == "decoder"
+    longest = loaded.max_length // 2 if decoder else loaded.max_length
+    rows = [
+        model.encode([given], overflow="cut")[0][0] if isinstance(given, str) else Tokens(list(given))
+        for given in inputs
+    ]
+    fitting = [
+        (given, tuple(row.ids))
+        for given, row in zip(inputs, rows, strict=True)
+        if len(row.ids) <= longest and not (decoder and row.truncated)
+    ]
+    shortest = tuple(min((row.ids for row in rows), key=len)[:longest])
+    return fitting or [(shortest, shortest)]
 
 
 def _blank(given: Any) -> bool:
-    texts = [given] if isinstance(given, str) else list(given.values())
+    texts = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
     return any(text_problem(text) for text in texts if isinstance(text, str))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from ftool_export.architectures.checks import canonical_task
 from ftool_export.errors import ExportError
@@ -22,6 +23,7 @@ class ExportSettings:
         max_drop: absolute loss of the main metric that the gate allows.
         allow_drift: whether a bundle is written that `ftool parity` would fail.
         device: where the bundle must run, "cpu" or "cuda".
+        golden: the inputs of golden answers: "probes" are ftool's own texts; "data" are some of the user's.
         passes: what the graph passes go by; their device is this one's.
     """
 
@@ -33,6 +35,7 @@ class ExportSettings:
     max_drop: float = 0.01
     allow_drift: bool = False
     device: str = "cpu"
+    golden: Literal["probes", "data"] = "probes"
     passes: PassSettings = field(default_factory=PassSettings)
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 # The public names by the module that holds them, imported when first asked for: an app imports this package when it
 # starts, and loads a model when it needs one. Type checkers read the same names in __init__.pyi.
 _LATER = {
-    "ftool_runtime.bundle.generation_golden": ("GenerationGolden",),
+    "ftool_runtime.bundle.golden": ("GenerationGolden", "Golden"),
     "ftool_runtime.bundle.manifest": ("Manifest",),
     "ftool_runtime.bundle.verify": ("VerifyReport", "verify"),
     "ftool_runtime.decoding.config": ("GenerationConfig",),

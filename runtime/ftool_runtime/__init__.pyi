@@ -1,4 +1,5 @@
-from ftool_runtime.bundle.generation_golden import GenerationGolden as GenerationGolden
+from ftool_runtime.bundle.golden import GenerationGolden as GenerationGolden
+from ftool_runtime.bundle.golden import Golden as Golden
 from ftool_runtime.bundle.manifest import Manifest as Manifest
 from ftool_runtime.bundle.verify import VerifyReport as VerifyReport
 from ftool_runtime.bundle.verify import verify as verify

@@ -4,6 +4,7 @@ No toolchain is needed: tests/runtime also runs where only onnxruntime, numpy an
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.golden import Golden
+from ftool_runtime.bundle.golden import encoder_golden
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import InputContract, Manifest, Precision
 from tests.helpers.onnx_writer import model, node, tensor, value
@@ -115,4 +116,12 @@ def write_golden(folder: Path, changes: dict[str, Any]) -> None:
     write_manifest(folder, **changes)
     with ft.load(folder, threads=1) as model:
         outputs = model.outputs(texts)
-    Golden(source="bundle", tolerance=1e-4, inputs=texts, outputs=outputs).write(folder)
+        golden = encoder_golden(model, texts, outputs, source="bundle", tolerance=1e-4, texts="probes")
+    golden.write(folder)
+
+
+def relist(folder: Path, *names: str) -> None:
+    """List files of a bundle anew in its manifest, as if it had been exported with them."""
+    manifest = Manifest.read(folder, accept_edited=True)
+    records = {name: file_record(folder / name) for name in names or manifest.files}
+    replace(manifest, files={**manifest.files, **records}).write(folder)

@@ -17,7 +17,6 @@ from ftool_export.bundle.writer import (
     write_model,
 )
 from ftool_export.candidate import Candidate
-from ftool_export.checkpoints.encoder import all_rows, compute_outputs
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.golden import choose_inputs, make_golden
 from ftool_export.graph.source_graph import SourceGraph
@@ -40,7 +39,7 @@ def write_bundle(
         settings: where it goes.
         source: the reference and its graph.
         candidate: the graph that ships.
-        inputs: of which golden answers are taken.
+        inputs: of the user's data; some are timed, and golden if `settings` say so.
 
     Returns:
         Every file but the manifest.
@@ -49,17 +48,15 @@ def write_bundle(
         ExportError: the place holds something that is no bundle, or the disk is full.
         OSError: it can't be written; what was there is untouched.
     """
-    chosen = choose_inputs(inputs)
-    reference = compute_outputs(source.loaded, all_rows(source.loaded, chosen))
     with new_bundle(settings.bundle) as folder:
         write_model(candidate.graph, folder)
         source.loaded.write_files(folder)
         _manifest(settings, source, candidate, folder, {}).write(folder)
         with ft.load(folder, device="cpu") as model:
-            outputs = model.outputs(chosen)
-            latency = _latency_ms(model, chosen)
-        quantized = settings.plan.quantize_products is not None
-        make_golden(chosen, reference, outputs, quantized=quantized).write(folder)
+            latency = _latency_ms(model, choose_inputs(inputs))
+            quantized = settings.plan.quantize_products is not None
+            golden = make_golden(source.loaded, model, inputs, quantized=quantized, texts=settings.golden)
+        golden.write(folder)
         evidence = _evidence(source, candidate, latency)
         write_card(model_card(_manifest(settings, source, candidate, folder, evidence)), folder)
         manifest = _manifest(settings, source, candidate, folder, evidence)
@@ -110,7 +107,7 @@ def _evidence(source: SourceGraph, candidate: Candidate, latency_ms: float) -> d
         "checkpoint_sha256": weights_sha256(source.loaded.model),
         "gate": candidate.verdict.to_json(),
         "fp32_graph": {"largest_logit_difference": source.difference, "probes": len(source.probes)},
-        "latency_ms": {"p50": latency_ms, "note": "one golden input at a time on the exporting machine"},
+        "latency_ms": {"p50": latency_ms, "note": "one input at a time on the exporting machine"},
     }
 
 

@@ -15,8 +15,8 @@ from ftool_export.checkpoints.generator_inference import TokenRows
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.examples.generation import GenerationExamples
 from ftool_export.gate import Verdict, judge
-from ftool_export.generator_golden import make_golden
 from ftool_export.generator_quantization import GeneratorGraphs, generator_plan
+from ftool_export.golden import make_golden
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import (
     FileRecord,
@@ -83,7 +83,8 @@ def write_bundle(
             if not verdict.passed:
                 raise GateRefusedError(verdict)
             quantized = settings.plan.quantize_products is not None
-            make_golden(loaded, model, examples.inputs, quantized=quantized).write(folder)
+            golden = make_golden(loaded, model, examples.inputs, quantized=quantized, texts=settings.golden)
+            golden.write(folder)
             evidence = _evidence(loaded, exact_difference, verdict, model, examples.inputs)
         write_card(model_card(_manifest(settings, loaded, graphs, folder, evidence)), folder)
         manifest = _manifest(settings, loaded, graphs, folder, evidence)

@@ -1,11 +1,14 @@
-"""Texts on which tokenizers are held against the files that they were made from.
+"""Probe texts: inputs of every kind that no user's data has to supply.
 
-The first article of the Universal Declaration of Human Rights (United Nations, 1948, public domain) in languages of
-many scripts, and what trips tokenizers: accents composed and decomposed, full-width forms, ligatures, joiners, spaces
-of all kinds, numbers, emoji.
+They are sentences of our own, and the first article of the Universal Declaration of Human Rights (United Nations, 1948,
+public domain) in languages of many scripts, with what trips tokenizers: accents composed and decomposed, full-width
+forms, ligatures, joiners, spaces of all kinds, numbers, emoji.
 """
 
-TEXTS = (
+from collections.abc import Sequence
+from typing import Any, Final
+
+TEXTS: Final = (
     "All human beings are born free and equal in dignity and rights.",
     "Watu wote wamezaliwa huru, hadhi na haki zao ni sawa.",
     "人人生而自由，在尊严和权利上一律平等。",
@@ -24,3 +27,52 @@ TEXTS = (
     "two  spaces, a\ttab, a\nline and a\u00a0space that does not break",
     "😀 👩\u200d👩\u200d👧 ❤\ufe0f flags 🇰🇪🇨🇳",
 )
+
+SENTENCES: Final = (
+    "yes",
+    "turn it off",
+    "I can't find my card anywhere!",
+    "What time does the shop open tomorrow morning?",
+    "My parcel should have come on Friday, but nobody knows where it is.",
+    "The room was clean and quiet, the staff were kind, and breakfast was worth getting up for.",
+    "Maria Keller from Lisbon met Dr. Ahmed Khan at the Blue Harbour Hotel on 3 May 2024.",
+    "According to the report, sales rose by 4.5% in the third quarter, while costs stayed as they were; the board "
+    "will decide in November whether the plan for next year has to change.",
+)
+LONG_TEXT: Final = " ".join((*SENTENCES, *TEXTS, *reversed(SENTENCES)))  # more tokens than most encoders take
+_QUESTIONS: Final = (
+    ("Who met Dr. Ahmed Khan?", SENTENCES[6]),
+    ("When should the parcel have come?", SENTENCES[4]),
+    ("By how much did sales rise?", SENTENCES[7]),
+    ("How old is the captain?", SENTENCES[5]),
+    ("Who is born free and equal?", TEXTS[0]),
+    ("人人有什么？", TEXTS[2]),
+    ("Когда рождаются люди?", TEXTS[7]),
+    ("What will the board decide?", LONG_TEXT),
+)
+CONVERSATIONS: Final = (
+    ({"role": "user", "content": SENTENCES[3]},),
+    (
+        {"role": "system", "content": "Answer in one sentence."},
+        {"role": "user", "content": SENTENCES[4]},
+        {"role": "assistant", "content": "I am sorry; may I have its number?"},
+        {"role": "user", "content": TEXTS[14]},
+    ),
+)
+
+
+def probe_inputs(fields: Sequence[str]) -> list[Any]:
+    """Return probe inputs of a kind, at most 16, as JSON values.
+
+    Args:
+        fields: the names of an input's texts, as `input_fields` of the runtime's model gives them: one for texts, which
+            are strings here; "text" and "text_pair"; or "question" and "context".
+    """
+    several = (*SENTENCES, *TEXTS[2:9], LONG_TEXT)
+    if len(fields) == 1:
+        return list(several)
+    first, second = fields
+    pairs = (
+        _QUESTIONS if first == "question" else tuple(zip(several, (*several[1:], several[0]), strict=True))
+    )
+    return [{first: one, second: other} for one, other in pairs]

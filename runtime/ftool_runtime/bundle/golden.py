@@ -1,10 +1,10 @@
-"""`golden.json`: inputs with what the graph must say of them, to prove a bundle on the machine where it runs."""
+"""`golden.json`: inputs with the numbers and the answers that a bundle gave at export, for `verify` to compare."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,78 +15,197 @@ from ftool_runtime.errors import BundleError
 from ftool_runtime.schema import JSON
 from ftool_runtime.session.encoder_engine import Outputs
 
-SOURCES: Final = ("torch", "bundle")
+Source = Literal["torch", "bundle"]
+Texts = Literal["probes", "data"]
+TokenIds = tuple[int, ...]
+
+GREEDY: Final[Mapping[str, Any]] = {"num_beams": 1, "do_sample": False, "num_return_sequences": 1}
+BEST_TOKENS: Final = 16  # of a vocabulary: enough to tell one model from another, and small in a file
 _DIGITS: Final = 6  # after the point; far below any tolerance
+_CLOSE: Final = 1e-4  # of a score in an answer; the same numbers give the same score up to rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Content:
-    """The values of `golden.json`."""
+class Golden:
+    """The content of `golden.json`. Constructing one checks it; BundleError says what is wrong.
 
-    source: Literal["torch", "bundle"]
+    Attributes:
+        source: whose numbers these are: torch's (fp32 bundles) or the bundle's own, as exported (other precisions).
+        tolerance: the largest absolute difference of a number that passes.
+        inputs: what the model is called with, one at a time: JSON values; for generators a text or its token ids.
+        outputs: the graph's numbers: for each row of each input a list of `width` numbers, or of one such list for
+            each token. Generators: the logits of `tokens`, one row an input.
+        answers: what a caller gets for each input, as JSON values; empty in bundles of before.
+        texts: where the inputs come from: "probes" are ftool's own, "data" are examples of the user's data.
+        tokens: generators: for each input the token ids that `outputs` are of, the likeliest to begin its answer.
+        options: generators: those of the call that gave the answers.
+    """
+
+    source: Source
     tolerance: float
     inputs: tuple[Any, ...]
     outputs: tuple[tuple[Any, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Golden:
-    """Inputs and what the graph must say of them.
-
-    Attributes:
-        source: whose outputs they are: torch's (fp32 bundles) or the bundle's own, as exported (other precisions).
-        tolerance: the largest absolute difference that passes.
-        inputs: what went in, one at a time, as the model is called: JSON values.
-        outputs: what came out: a float32 array for each row of each input, in order.
-    """
-
-    source: Literal["torch", "bundle"]
-    tolerance: float
-    inputs: Sequence[Any]
-    outputs: Outputs
+    answers: tuple[Mapping[str, Any], ...] = ()
+    texts: Texts = "data"
+    tokens: tuple[TokenIds, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.source not in SOURCES:
-            raise BundleError(f"source must be one of {', '.join(SOURCES)}, got {self.source!r}")
         if not self.tolerance > 0:
             raise BundleError(f"tolerance must be above 0, got {self.tolerance}")
         if not self.inputs or len(self.outputs) < len(self.inputs):
             raise BundleError(f"{len(self.inputs)} inputs and {len(self.outputs)} rows of outputs")
-        if not all(np.isfinite(row).all() for row in self.outputs):
+        if not all(np.isfinite(row).all() for row in self.rows()):
             raise BundleError("outputs must be finite numbers")
+        if self.answers and len(self.answers) != len(self.inputs):
+            raise BundleError(f"{len(self.inputs)} inputs and {len(self.answers)} answers")
+        if self.tokens and [*map(len, self.tokens)] != [*map(len, self.outputs)]:
+            raise BundleError("tokens and their outputs differ in number")
+
+    def rows(self) -> list[NDArray[np.float32]]:
+        """Return `outputs` as arrays, float32 (width,) or (tokens, width) each."""
+        return [np.asarray(row, dtype=np.float32) for row in self.outputs]
 
     @classmethod
-    def read(cls, folder: Path) -> "Golden":
-        """The golden inputs of the bundle in `folder`. Raises BundleError where the file is missing or damaged."""
+    def read(cls, folder: Path) -> Self:
+        """Return the golden answers of the bundle in `folder`. Raises BundleError if the file is missing or damaged."""
         path = path_inside(folder, GOLDEN_FILE)
         try:
-            content = JSON.build(_Content, json.loads(path.read_text(encoding="utf-8")))
-            return cls(
-                source=content.source,
-                tolerance=content.tolerance,
-                inputs=content.inputs,
-                outputs=[np.asarray(row, dtype=np.float32) for row in content.outputs],
-            )
+            return JSON.build(cls, _as_now(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError, RecursionError, BundleError) as error:
             raise BundleError(f"can't use {path}: {error}") from error
 
     def write(self, folder: Path) -> None:
         """Write `golden.json` into `folder`, whole or not at all. Raises OSError as writing does."""
-        values = {
-            "source": self.source,
-            "tolerance": self.tolerance,
-            "inputs": list(self.inputs),
-            "outputs": [
-                np.round(np.asarray(row, dtype=np.float64), _DIGITS).tolist() for row in self.outputs
-            ],
-        }
         with replacing(folder / GOLDEN_FILE) as file:
-            json.dump(values, file, ensure_ascii=False, allow_nan=False)
+            json.dump(asdict(self), file, ensure_ascii=False, allow_nan=False)
             file.write("\n")
 
 
+def _as_now(values: Any) -> Any:
+    """Return parsed JSON in today's form: for generators it once held `rows`, `best`, `logits` and lists of ids."""
+    if not isinstance(values, dict) or "rows" not in values:
+        return values
+    answers = values.get("answers")
+    return {
+        "source": values.get("source"),
+        "tolerance": values.get("tolerance"),
+        "inputs": values["rows"],
+        "outputs": values.get("logits"),
+        "tokens": values.get("best"),
+        "answers": [{"token_ids": ids} for ids in answers] if isinstance(answers, list) else answers,
+        "options": {**GREEDY, "max_new_tokens": values.get("max_new_tokens")},
+    }
+
+
+GenerationGolden = Golden  # the name in `ftool_runtime` while generators had a form of their own
+
+
+def encoder_golden(
+    model: Any, inputs: Sequence[Any], outputs: Outputs, *, source: Source, tolerance: float, texts: Texts
+) -> Golden:
+    """Return golden answers of a model whose graph is one encoder.
+
+    Args:
+        model: the bundle, loaded; its post-processing turns `outputs` into the answers.
+        inputs: what it is called with, as JSON values.
+        outputs: the numbers for all rows of all inputs, as the model's `outputs` gives them.
+        source: whose numbers they are.
+        tolerance: see `Golden`; `texts` too.
+        texts: see `tolerance`.
+    """
+    rows = [np.round(np.asarray(row, dtype=np.float64), _DIGITS).tolist() for row in outputs]
+    golden = Golden(
+        source=source,
+        tolerance=tolerance,
+        inputs=tuple(inputs),
+        outputs=tuple(tuple(row) for row in rows),
+        texts=texts,
+    )
+    return replace(golden, answers=tuple(encoder_answers(model, golden)))
+
+
+def generator_golden(
+    model: Any,
+    inputs: Sequence[Any],
+    answers: Sequence[Sequence[int]],
+    first_logits: Sequence[NDArray[Any]],
+    *,
+    options: Mapping[str, Any],
+    source: Source,
+    tolerance: float,
+    texts: Texts,
+) -> Golden:
+    """Return golden answers of a model that generates text.
+
+    Args:
+        model: the bundle, loaded; it gives the answers' texts.
+        inputs: sources or prompts: texts, or token ids.
+        answers: token ids of the answer to each.
+        first_logits: the graph's logits of each answer's first token, (vocabulary,) each.
+        options: those of the call that gave the answers.
+        source: whose answers they are; `tolerance` and `texts` as in `Golden`.
+        tolerance: see `source`.
+        texts: see `source`.
+    """
+    arrays = [np.asarray(logits, np.float64) for logits in first_logits]
+    best = [np.argsort(-logits, kind="stable")[:BEST_TOKENS] for logits in arrays]
+    rows = [np.round(logits[places], _DIGITS).tolist() for logits, places in zip(arrays, best, strict=True)]
+    return Golden(
+        source=source,
+        tolerance=tolerance,
+        inputs=tuple(inputs),
+        outputs=tuple(map(tuple, rows)),
+        answers=tuple({"text": model.decode(ids), "token_ids": list(ids)} for ids in answers),
+        texts=texts,
+        tokens=tuple(tuple(places.tolist()) for places in best),
+        options=dict(options),
+    )
+
+
+def encoder_answers(model: Any, golden: Golden) -> list[dict[str, Any]]:
+    """Return what a caller gets for each golden input if the graph gives the golden numbers, as JSON values.
+
+    The input's own texts are left out, and so are vectors, which are among the numbers.
+    """
+    return [
+        {
+            key: value
+            for key, value in answer.to_json().items()
+            if key not in model.input_fields and not _is_vector(value)
+        }
+        for answer in model.answers(golden.inputs, golden.rows())
+    ]
+
+
+def _is_vector(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(number, float) for number in value)
+
+
+def first_difference(expected: Any, found: Any, at: str = "answer") -> str | None:
+    """Return the first place where an answer is not as expected, with both values; None if there is none.
+
+    Keys that only `found` has are ignored: later versions may add some. Scores may differ by rounding.
+    """
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        pairs = [(f"{at}.{key}", expected[key], found.get(key)) for key in expected]
+    elif isinstance(expected, list | tuple) and isinstance(found, list | tuple):
+        if len(expected) != len(found):
+            return f"{at} holds {len(found)} and not {len(expected)}"
+        pairs = [(f"{at}[{i}]", *both) for i, both in enumerate(zip(expected, found, strict=True))]
+    else:
+        return None if _same(expected, found) else f"{at} is {found!r} and not {expected!r}"
+    return next((text for place, a, b in pairs if (text := first_difference(a, b, place))), None)
+
+
+def _same(expected: object, found: object) -> bool:
+    if isinstance(expected, float) and isinstance(found, int | float):
+        return abs(expected - found) <= _CLOSE * max(1.0, abs(expected))
+    return expected == found and type(expected) is type(found)
+
+
 def largest_difference(expected: Outputs, found: Outputs) -> float:
-    """The largest absolute difference of two sets of outputs. Raises BundleError where their shapes differ."""
+    """Return the largest absolute difference of two sets of outputs. Raises BundleError if their shapes differ."""
     shapes = [[np.shape(row) for row in rows] for rows in (expected, found)]
     if shapes[0] != shapes[1]:
         differing = (i for i, (a, b) in enumerate(zip(*shapes, strict=False)) if a != b)

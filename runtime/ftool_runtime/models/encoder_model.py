@@ -54,15 +54,30 @@ class EncoderModel(Model[In, Out]):
         encoded = [self._encode(given, row, options) for row, given in enumerate(listed(inputs))]
         return self._engine.outputs([row for one in encoded for row in self._rows(one)])
 
+    def answers(self, inputs: Iterable[In], outputs: Outputs, **options: Any) -> list[Out]:
+        """Turn numbers, as `outputs` gives them for all rows of `inputs`, into the answers of a call with `options`.
+
+        The graph does not run. Raises as a call.
+        """
+        settled = self._settle(**options)
+        given = listed(inputs)
+        encoded = [self._encode(one, row, settled) for row, one in enumerate(given)]
+        return [
+            self._decode(one, tokens, rows, settled)
+            for one, tokens, rows in zip(given, encoded, self._by_input(encoded, outputs), strict=True)
+        ]
+
     def _run(self, encoded: Sequence[Any], first_row: int, _: Any) -> list[Rows]:
         rows = [self._rows(one) for one in encoded]
         outputs = self._engine.outputs([row for several in rows for row in several])
-        ends = list(itertools.accumulate(map(len, rows)))
-        found: list[Rows] = [
-            list(outputs[end - len(several) : end]) for end, several in zip(ends, rows, strict=True)
-        ]
+        found = self._by_input(encoded, outputs)
         _check_finite(outputs, found, first_row)
         return found
+
+    def _by_input(self, encoded: Sequence[Any], outputs: Outputs) -> list[Rows]:
+        counts = [len(self._rows(one)) for one in encoded]
+        ends = itertools.accumulate(counts)
+        return [list(outputs[end - count : end]) for end, count in zip(ends, counts, strict=True)]
 
 
 def _check_finite(outputs: Outputs, found: Sequence[Rows], first_row: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ftool_runtime.bundle.generation_golden import GenerationGolden
 from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
@@ -135,7 +134,8 @@ def _bench_generator(
 ) -> GenerationBenchReport:
     rows: Sequence[Sequence[int]]
     if texts is None:
-        rows = GenerationGolden.read(folder).rows
+        given = Golden.read(folder).inputs
+        rows = [model.tokenize([one])[0] if isinstance(one, str) else one for one in given]
         text = model.decode(rows[0]) or "a"
     else:
         rows = model.tokenize(list(texts))

@@ -127,6 +127,7 @@ def _verify(options: argparse.Namespace) -> int:
     lines += [report.failure] if report.failure else []
     lines += report.notes
     if report.replay is not None:
+        lines += report.replay.changed
         lines.append(report.replay.summary())
     lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))
     _show(options, report.to_json(), lines)

@@ -1,66 +1,225 @@
 """Golden answers: written, read, replayed, and what is refused of them."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.helpers.tiny_bundles import relist
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.generation_golden import GenerationGolden
-from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.golden import GREEDY, Golden, encoder_golden, first_difference, generator_golden
 from ftool_runtime.bundle.manifest import Manifest
 
+BundleMaker = Callable[..., Path]
 GeneratorMaker = Callable[..., Path]
 ROWS = [[7, 8, 9], [20, 21, 9, 8]]
 
 
-def add_golden(folder: Path, *, spoil: Callable[[dict[str, Any]], None] = lambda fields: None) -> None:
+def change_manifest(bundle: Path, **changes: Any) -> None:
+    """Another manifest with a digest of its own, as an export by other code would write it."""
+    replace(Manifest.read(bundle), **changes).write(bundle)
+
+
+# --- encoders ------------------------------------------------------------------------------------------------------
+
+
+def test_answers_hold_what_a_caller_gets(shared_bundle: Path) -> None:
+    golden = Golden.read(shared_bundle)
+    with ft.load(shared_bundle) as model:
+        for text, answer in zip(golden.inputs, golden.answers, strict=True):
+            made = model(text)
+            assert answer["label"] == made.label
+            assert answer["score"] == pytest.approx(made.score, abs=1e-5)
+            assert [one["label"] for one in answer["top"]] == [one.label for one in made.top]
+            assert "text" not in answer
+
+
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)], ids=["reversed", "rotated"])
+def test_other_labels_are_found_though_the_numbers_are_the_same(bundle: Path, order: tuple[int, ...]) -> None:
+    labels = Manifest.read(bundle).labels
+    change_manifest(bundle, labels=tuple(labels[place] for place in order))
+    report = ft.verify(bundle)
+    assert not report.passed
+    assert report.replay is not None
+    assert report.replay.max_difference <= report.replay.tolerance
+    assert any("answer.label is" in line and "turn the lights off" in line for line in report.replay.changed)
+
+
+def test_other_thresholds_and_kinds_of_answers_are_found(make_bundle: BundleMaker) -> None:
+    bundle = make_bundle(multi_label=True, thresholds=(0.5, 0.5, 0.5))
+    assert ft.verify(bundle).passed
+    change_manifest(bundle, thresholds=(0.01, 0.01, 0.01))
+    assert not ft.verify(bundle).passed
+    change_manifest(bundle, thresholds=None, multi_label=False)
+    assert not ft.verify(bundle).passed
+
+
+def test_another_length_is_found(make_bundle: BundleMaker) -> None:
+    bundle = make_bundle()
+    change_manifest(bundle, input=replace(Manifest.read(bundle).input, max_length=4))
+    assert not ft.verify(bundle).passed
+
+
+def test_a_number_within_the_tolerance_that_turns_an_answer_over_is_no_alarm(
+    make_bundle: BundleMaker,
+) -> None:
+    """Two labels may be as good: another processor's rounding then gives the other one."""
+    bundle = make_bundle()
+    with ft.load(bundle) as model:
+        found = model.outputs(["play"])[0]
+        best, second = np.argsort(-found)[:2]
+        moved = found.copy()
+        moved[second] = moved[best] + np.float32(0.01)
+        golden = encoder_golden(model, ["play"], [moved], source="torch", tolerance=10.0, texts="probes")
+        assert golden.answers[0]["label"] != model("play").label
+    golden.write(bundle)
+    relist(bundle)
+    assert ft.verify(bundle).passed
+
+
+def test_a_golden_file_without_answers_is_replayed_by_its_numbers(bundle: Path) -> None:
+    values = json.loads((bundle / "golden.json").read_text())
+    before = {name: values[name] for name in ("source", "tolerance", "inputs", "outputs")}
+    (bundle / "golden.json").write_text(json.dumps(before))
+    relist(bundle)
+    report = ft.verify(bundle)
+    assert report.passed
+    assert any("before it held answers" in note for note in report.notes)
+    assert Golden.read(bundle).texts == "data"
+
+
+def test_it_reads_back_as_written(shared_bundle: Path, tmp_path: Path) -> None:
+    golden = Golden.read(shared_bundle)
+    golden.write(tmp_path)
+    assert Golden.read(tmp_path) == golden
+    assert golden.texts == "probes"
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "message"),
+    [
+        ({"a": 1.0}, {"a": 1.00001, "more": 2}, None),
+        ({"a": 1.0}, {"a": 1.1}, "answer.a is 1.1 and not 1.0"),
+        ({"a": 1}, {"a": True}, "answer.a is True and not 1"),
+        ({"a": "x"}, {}, "answer.a is None and not 'x'"),
+        ({"a": [{"b": "x"}]}, {"a": [{"b": "y"}]}, "answer.a[0].b is 'y' and not 'x'"),
+        ({"a": [1, 2]}, {"a": (1,)}, "answer.a holds 1 and not 2"),
+    ],
+)
+def test_the_first_difference_of_an_answer_is_named(expected: Any, found: Any, message: str | None) -> None:
+    assert first_difference(expected, found) == message
+
+
+# --- generators ----------------------------------------------------------------------------------------------------
+
+
+def add_golden(
+    folder: Path, *, inputs: Any = ROWS, spoil: Callable[[dict[str, Any]], Any] = lambda fields: None
+) -> None:
     with ft.load(folder) as model:
-        made = model.generate(ROWS, max_new_tokens=6, keep_logits=True)
-    golden = GenerationGolden.of(
-        source="bundle",
-        tolerance=1e-4,
-        rows=ROWS,
-        max_new_tokens=6,
-        answers=[row.ids for row in made],
-        first_logits=[row.logits[0] for row in made],
-    )
-    fields = {name: getattr(golden, name) for name in GenerationGolden.__dataclass_fields__}
+        rows = [model.tokenize([given])[0] if isinstance(given, str) else given for given in inputs]
+        made = model.generate(rows, max_new_tokens=6, keep_logits=True)
+        golden = generator_golden(
+            model,
+            inputs,
+            [row.ids for row in made],
+            [row.logits[0] for row in made],
+            options={**GREEDY, "max_new_tokens": 6},
+            source="bundle",
+            tolerance=1e-4,
+            texts="probes",
+        )
+    fields = json.loads(json.dumps(asdict(golden)))
     spoil(fields)
-    GenerationGolden(**fields).write(folder)
-    manifest = Manifest.read(folder)
-    files = {**manifest.files, "golden.json": file_record(folder / "golden.json")}
-    changed = {name: getattr(manifest, name) for name in Manifest.__dataclass_fields__}
-    Manifest(**{**changed, "files": files}).write(folder)
+    (folder / "golden.json").write_text(json.dumps(fields))
+    relist(folder, "golden.json")
 
 
 @pytest.mark.parametrize("source", [False, True])
-def test_a_bundle_proves_its_golden_answers(make_generator: GeneratorMaker, source: bool) -> None:
+@pytest.mark.parametrize("texts", [False, True])
+def test_a_bundle_proves_its_golden_answers(
+    make_generator: GeneratorMaker, source: bool, texts: bool
+) -> None:
     folder = make_generator(source=source)
-    add_golden(folder)
+    with ft.load(folder) as model:
+        inputs = [model.decode(row) for row in ROWS] if texts else ROWS
+    add_golden(folder, inputs=inputs)
     report = ft.verify(folder)
-    assert report.passed
+    assert report.passed, report
     assert report.to_json()["replay"]["same_answers"] == 2
 
 
-def test_another_answer_or_logit_is_found(make_generator: GeneratorMaker) -> None:
-    def other_answer(fields: dict[str, Any]) -> None:
-        first, *rest = fields["answers"]
-        fields["answers"] = ((first[0], (first[1] + 1) % 20, *first[2:]), *rest)
-
-    def other_logit(fields: dict[str, Any]) -> None:
-        first, *rest = fields["logits"]
-        fields["logits"] = ((first[0] + 0.01, *first[1:]), *rest)
-
-    for spoil in (other_answer, other_logit):
-        folder = make_generator()
-        add_golden(folder, spoil=spoil)
-        assert not ft.verify(folder).passed
+def _other_token(fields: dict[str, Any]) -> None:
+    ids = fields["answers"][0]["token_ids"]
+    ids[1] = (ids[1] + 1) % 20
 
 
-def test_a_damaged_golden_file_is_named(tmp_path: Path, onnx_writer: SimpleNamespace) -> None:
-    (tmp_path / "golden.json").write_text('{"source": "torch", "tolerance": 1, "rows": [[1]]}')
-    with pytest.raises(ft.BundleError, match=r"golden.json: max_new_tokens is missing"):
-        GenerationGolden.read(tmp_path)
+def _other_logit(fields: dict[str, Any]) -> None:
+    fields["outputs"][0][0] += 0.01
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_other_token, "answer"),
+        (_other_logit, None),
+        (lambda fields: fields["answers"][0].update(text="something else"), "answer.text is"),
+        (lambda fields: fields["answers"][0]["token_ids"].pop(), "answer"),
+    ],
+)
+def test_another_answer_text_or_logit_is_found(
+    make_generator: GeneratorMaker, spoil: Callable[[dict[str, Any]], Any], message: str | None
+) -> None:
+    folder = make_generator()
+    add_golden(folder, spoil=spoil)
+    report = ft.verify(folder)
+    assert not report.passed
+    assert report.replay is not None
+    assert bool(report.replay.changed) == (message is not None)
+    assert message is None or message in report.replay.changed[0]
+
+
+def test_a_generators_golden_file_of_before_is_replayed(make_generator: GeneratorMaker) -> None:
+    folder = make_generator()
+    add_golden(folder)
+    values = json.loads((folder / "golden.json").read_text())
+    before = {
+        "source": values["source"],
+        "tolerance": values["tolerance"],
+        "rows": values["inputs"],
+        "max_new_tokens": 6,
+        "answers": [answer["token_ids"] for answer in values["answers"]],
+        "best": values["tokens"],
+        "logits": values["outputs"],
+    }
+    (folder / "golden.json").write_text(json.dumps(before))
+    relist(folder, "golden.json")
+    report = ft.verify(folder)
+    assert report.passed
+    assert report.replay is not None
+    assert report.replay.same_answers == 2
+    before["answers"] = [[*answer[:1], answer[0], *answer[1:]] for answer in before["answers"]]
+    (folder / "golden.json").write_text(json.dumps(before))
+    relist(folder, "golden.json")
+    assert not ft.verify(folder).passed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"source": "torch", "tolerance": 1, "rows": [[1]]}', "outputs is missing"),
+        (
+            '{"source": "torch", "tolerance": 1, "rows": [[1]], "answers": 1, "logits": [[1]]}',
+            "answers must be",
+        ),
+        ("[]", "must be an object"),
+    ],
+)
+def test_a_damaged_golden_file_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "golden.json").write_text(content)
+    with pytest.raises(ft.BundleError, match=rf"golden\.json: .*{message}"):
+        Golden.read(tmp_path)

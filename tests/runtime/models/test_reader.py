@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.tiny_bundles import relist
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.golden import Golden
-from ftool_runtime.bundle.manifest import QuestionContract
+from ftool_runtime.bundle.golden import encoder_golden
+from ftool_runtime.bundle.manifest import Manifest, QuestionContract
 from ftool_runtime.bundle.verify import verify
 from ftool_runtime.tools import cli
 
@@ -215,22 +217,35 @@ def test_info_leaves_out_what_does_not_apply(reader: ft.Reader) -> None:
 
 
 def test_verify_replays_questions(make_reader: Callable[..., Path]) -> None:
-    from ftool_runtime.bundle.integrity import file_record
-    from ftool_runtime.bundle.manifest import Manifest
-
     folder = make_reader()
     asked = [{"question": "How long?", "context": CONTEXT}, {"question": "What?", "context": "a timer " * 20}]
-    with ft.load(folder, threads=1) as model:
-        outputs = model.outputs(asked)
     for moved in (0.0, 1.0):
-        Golden(
-            source="bundle",
-            tolerance=1e-4,
-            inputs=asked,
-            outputs=[row + np.float32(moved) for row in outputs],
-        ).write(folder)
-        manifest = Manifest.read(folder).to_json()
-        record = file_record(folder / "golden.json")
-        manifest["files"]["golden.json"] = {"bytes": record.bytes, "sha256": record.sha256}
-        Manifest.from_json(manifest).write(folder)
-        assert verify(folder, threads=1).passed == (moved == 0.0)
+        with ft.load(folder, threads=1) as model:
+            outputs = [row + np.float32(moved) for row in model.outputs(asked)]
+            golden = encoder_golden(model, asked, outputs, source="bundle", tolerance=1e-4, texts="probes")
+        golden.write(folder)
+        relist(folder, "golden.json")
+        report = verify(folder, threads=1)
+        assert report.passed == (moved == 0.0)
+        assert report.replay is not None
+        assert report.replay.same_answers == 2
+    assert {"answer", "start", "end", "score", "margin", "truncated"} <= golden.answers[0].keys()
+
+
+def test_verify_names_the_answers_that_another_threshold_changes(make_reader: Callable[..., Path]) -> None:
+    folder = make_reader()
+    asked = [{"question": "How long?", "context": CONTEXT}]
+    with ft.load(folder, threads=1) as model:
+        golden = encoder_golden(
+            model, asked, model.outputs(asked), source="bundle", tolerance=1e-4, texts="probes"
+        )
+    golden.write(folder)
+    manifest = Manifest.read(folder)
+    assert manifest.questions is not None
+    limit = 1e6 if golden.answers[0]["answer"] == "" else -1e6
+    replace(manifest, questions=replace(manifest.questions, no_answer_threshold=limit)).write(folder)
+    relist(folder, "golden.json")
+    report = verify(folder, threads=1)
+    assert not report.passed
+    assert report.replay is not None
+    assert "answer.answer is" in report.replay.changed[0]

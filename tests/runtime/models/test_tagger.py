@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.tiny_bundles import relist
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.golden import Golden
-from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.golden import encoder_golden
 from ftool_runtime.bundle.manifest import EntityContract, Manifest
 from ftool_runtime.bundle.verify import verify
 from ftool_runtime.tools import cli
@@ -151,17 +152,33 @@ def test_the_command_line_takes_an_aggregation(
 def test_verify_replays_every_window(make_tagger: Callable[..., Path]) -> None:
     bundle = make_tagger()
     inputs = ("play music", "set a timer for ten minutes " * 5)
-    with ft.load(bundle, threads=1) as model:
-        outputs = model.outputs(inputs)
-    assert len(outputs) > len(inputs)
     for moved in (0.0, 1.0):
-        rows = [row + np.float32(moved) for row in outputs]
-        Golden(source="bundle", tolerance=1e-4, inputs=inputs, outputs=rows).write(bundle)
-        manifest = Manifest.read(bundle).to_json()
-        record = file_record(bundle / "golden.json")
-        manifest["files"]["golden.json"] = {"bytes": record.bytes, "sha256": record.sha256}
-        Manifest.from_json(manifest).write(bundle)
+        with ft.load(bundle, threads=1) as model:
+            outputs = [row + np.float32(moved) for row in model.outputs(inputs)]
+            assert len(outputs) > len(inputs)
+            golden = encoder_golden(model, inputs, outputs, source="bundle", tolerance=1e-4, texts="probes")
+        golden.write(bundle)
+        relist(bundle, "golden.json")
         assert verify(bundle, threads=1).passed == (moved == 0.0)
+    assert golden.answers[0]["entities"][0].keys() >= {"text", "label", "start", "end", "score"}
+
+
+def test_verify_names_the_entities_that_other_labels_change(make_tagger: Callable[..., Path]) -> None:
+    bundle = make_tagger()
+    inputs = ["play music"]
+    with ft.load(bundle, threads=1) as model:
+        golden = encoder_golden(
+            model, inputs, model.outputs(inputs), source="bundle", tolerance=1e-4, texts="probes"
+        )
+    golden.write(bundle)
+    manifest = Manifest.read(bundle)
+    replace(manifest, labels=tuple(reversed(manifest.labels))).write(bundle)
+    relist(bundle, "golden.json")
+    report = verify(bundle, threads=1)
+    assert not report.passed
+    assert report.replay is not None
+    assert "'play music'" in report.replay.changed[0]
+    assert "entities" in report.replay.changed[0]
 
 
 def test_a_row_counts_from_the_start_of_the_stream(tagger: ft.TokenTagger) -> None:
