@@ -62,6 +62,11 @@ def make_golden(
     )
 
 
+def golden_evidence(golden: Golden) -> dict[str, Any]:
+    """Return what the manifest's evidence records of golden answers."""
+    return {"inputs": golden.texts, "examples": len(golden.inputs)}
+
+
 def choose_inputs(inputs: Sequence[Any]) -> list[Any]:
     """Return at most 16 different inputs, from the shortest to the longest in even steps, without blank ones."""
     different = {json.dumps(given, ensure_ascii=False): given for given in inputs if not _blank(given)}

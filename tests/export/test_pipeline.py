@@ -17,7 +17,6 @@ from ftool_export.bundle import writer as bundle_writer
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_export.errors import CheckpointError, ExportError
 from ftool_export.examples.classification import ClassificationExamples
-from ftool_export.golden import choose_inputs
 from ftool_export.graph.probes import SAMPLE_TEXTS
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
@@ -275,12 +274,6 @@ def test_parity_finds_a_bundle_of_other_weights(
 def test_parity_needs_texts(exported: Callable[[str], Path], bert: Path) -> None:
     with pytest.raises(ExportError, match="needs examples"):
         parity_of(bert, exported("fp32"), [])
-
-
-def test_golden_texts_are_of_all_lengths_and_differ() -> None:
-    chosen = choose_inputs(["a" * length for length in range(1, 100)] * 2)
-    assert len(chosen) == len(set(chosen)) == 16
-    assert (len(chosen[0]), len(chosen[-1])) == (1, 99)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:

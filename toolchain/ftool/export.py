@@ -40,6 +40,7 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         max_drop=recipe.export.max_drop,
         allow_drift=recipe.export.allow_drift,
         device=recipe.export.device,
+        golden=recipe.export.golden,
     )
     if recipe.row.writes:
         from ftool.tasks.generation_judging import recipe_examples

@@ -18,7 +18,7 @@ from ftool_export.bundle.writer import (
 )
 from ftool_export.candidate import Candidate
 from ftool_export.checkpoints.pretrained import weights_sha256
-from ftool_export.golden import choose_inputs, make_golden
+from ftool_export.golden import choose_inputs, golden_evidence, make_golden
 from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import FileRecord, InputContract, Manifest, Precision, TrainingData
@@ -57,7 +57,7 @@ def write_bundle(
             quantized = settings.plan.quantize_products is not None
             golden = make_golden(source.loaded, model, inputs, quantized=quantized, texts=settings.golden)
         golden.write(folder)
-        evidence = _evidence(source, candidate, latency)
+        evidence = {**_evidence(source, candidate, latency), "golden": golden_evidence(golden)}
         write_card(model_card(_manifest(settings, source, candidate, folder, evidence)), folder)
         manifest = _manifest(settings, source, candidate, folder, evidence)
         manifest.write(folder)

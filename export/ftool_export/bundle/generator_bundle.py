@@ -16,7 +16,7 @@ from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.examples.generation import GenerationExamples
 from ftool_export.gate import Verdict, judge
 from ftool_export.generator_quantization import GeneratorGraphs, generator_plan
-from ftool_export.golden import make_golden
+from ftool_export.golden import golden_evidence, make_golden
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import (
     FileRecord,
@@ -86,6 +86,7 @@ def write_bundle(
             golden = make_golden(loaded, model, examples.inputs, quantized=quantized, texts=settings.golden)
             golden.write(folder)
             evidence = _evidence(loaded, exact_difference, verdict, model, examples.inputs)
+            evidence["golden"] = golden_evidence(golden)
         write_card(model_card(_manifest(settings, loaded, graphs, folder, evidence)), folder)
         manifest = _manifest(settings, loaded, graphs, folder, evidence)
         manifest.write(folder)

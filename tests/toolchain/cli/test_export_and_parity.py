@@ -16,6 +16,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks import classification_judging as judging
 from ftool_export.checkpoints.classifier import create_classifier, save_classifier
+from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
 
 LABELS = ("food", "music", "weather")
@@ -155,6 +156,17 @@ def test_a_bundle_names_the_local_base_of_a_run_without_its_path(tiny_base: Path
     assert result.exit_code == 0, result.output
     assert Manifest.read(bundle).base == tiny_base.name
     assert no_paths_in(bundle, tiny_base)
+
+
+def test_golden_texts_are_of_the_data_only_when_asked_for(model: Path, topics: Path, tmp_path: Path) -> None:
+    assert Golden.read(model / "bundle").texts == "probes"
+    arguments = ("--checkpoint", model / "run", "-o", tmp_path / "b", "--data", topics, "--golden", "data")
+    assert ftool("export", *arguments).exit_code == 0
+    golden = Golden.read(tmp_path / "b")
+    assert golden.texts == "data"
+    assert not set(golden.inputs) & set(Golden.read(model / "bundle").inputs)
+    recipe = Recipe.read(model / "recipe.toml").with_overrides(["export.golden=data"])
+    assert recipe.export.golden == "data"
 
 
 def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: Path) -> None:

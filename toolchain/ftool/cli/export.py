@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     help="Write the bundle even if its answers differ more from torch's than ftool parity allows.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What the bundle must run on.")
+@click.option(
+    "--golden",
+    type=click.Choice(["probes", "data"]),
+    help="The texts that ship in golden.json for verify: ftool's own (probes), or up to 16 of your data.",
+)
 @recipe_options
 @json_option
 def export(
@@ -53,6 +58,7 @@ def export(
     max_drop: float | None,
     allow_drift: bool | None,
     device: str | None,
+    golden: str | None,
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
@@ -66,7 +72,13 @@ def export(
     ftool export --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
         --task text-classification -o sst2
     """
-    given = {"precision": precision, "max_drop": max_drop, "allow_drift": allow_drift, "device": device}
+    given = {
+        "precision": precision,
+        "max_drop": max_drop,
+        "allow_drift": allow_drift,
+        "device": device,
+        "golden": golden,
+    }
     chosen = {name: value for name, value in given.items() if value is not None}
     if checkpoint is None:
         if output is not None:
@@ -117,6 +129,7 @@ def _export_checkpoint(
         max_drop=wanted.max_drop,
         allow_drift=wanted.allow_drift,
         device=wanted.device,
+        golden=wanted.golden,
     )
     return export_any(
         settings,

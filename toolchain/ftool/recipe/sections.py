@@ -208,6 +208,9 @@ class ExportRecipe:
     max_drop: Annotated[float, "loss of the main metric allowed on validation; 0.01: a point"] = 0.01
     allow_drift: Annotated[bool, "whether a bundle is written that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
+    golden: Annotated[
+        Literal["probes", "data"], "the texts that ship in golden.json: ftool's own, or some of your data"
+    ] = "probes"
 
     def __post_init__(self) -> None:
         require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
