@@ -41,8 +41,7 @@ _LATER = {
     "ftool_runtime.models.text_generator": ("TextGenerator",),
     "ftool_runtime.postprocessing.entities": ("Entity",),
     "ftool_runtime.postprocessing.classification": ("Classification", "LabelScore", "Score"),
-    "ftool_runtime.tools.bench": ("BenchReport", "bench"),
-    "ftool_runtime.tools.generation_bench": ("GenerationBenchReport",),
+    "ftool_runtime.tools.bench": ("BenchReport", "GenerationBenchReport", "bench"),
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
 _ERRORS = (

@@ -34,8 +34,8 @@ from ftool_runtime.postprocessing.classification import LabelScore as LabelScore
 from ftool_runtime.postprocessing.classification import Score as Score
 from ftool_runtime.postprocessing.entities import Entity as Entity
 from ftool_runtime.tools.bench import BenchReport as BenchReport
+from ftool_runtime.tools.bench import GenerationBenchReport as GenerationBenchReport
 from ftool_runtime.tools.bench import bench as bench
-from ftool_runtime.tools.generation_bench import GenerationBenchReport as GenerationBenchReport
 
 __version__: str
 __all__: list[str]

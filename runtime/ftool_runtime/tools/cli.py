@@ -1,32 +1,34 @@
 """`python -m ftool_runtime`: predict, chat, verify, bench, info and ask on the device, without the toolchain."""
 
 import argparse
-import contextlib
-import itertools
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
-from ftool_runtime.atomic import replacing
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
-from ftool_runtime.models.base import Model
 from ftool_runtime.postprocessing.entities import AGGREGATIONS
 from ftool_runtime.session.onnx_session import DEVICES, PROFILES
 from ftool_runtime.text.files import read_batches
-from ftool_runtime.tools.ask import add_ask_flags, answer_lines, ask
-from ftool_runtime.tools.generation import (
-    add_generation_flags,
-    answer_options,
+from ftool_runtime.tools.answers import (
+    answer_lines,
+    ask,
     asked_lines,
+    drop_output,
+    output_to,
+    stream_answers,
+    talk,
+    write_answers,
+)
+from ftool_runtime.tools.options import (
+    ASK_MODES,
+    FLAGS,
+    answer_options,
     generation_options,
     input_columns,
     inputs_of,
-    stream_answers,
-    talk,
 )
 
 DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
@@ -56,38 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Error: interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
-
-
-def write_answers(
-    model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
-) -> int:
-    """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
-
-    Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are those of the model's
-    `predict_batches`; None leaves one to the model.
-    """
-    options = {name: value for name, value in options.items() if value is not None}
-    kept, asked = itertools.tee(batches)
-    truncated = 0
-    answered: Iterator[list[Any]] = model.predict_batches(asked, **options)
-    for texts, answers in zip(kept, answered, strict=True):
-        for text, answer in zip(texts, answers, strict=True):
-            out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
-            truncated += answer.truncated
-        out.flush()
-    return truncated
-
-
-@contextlib.contextmanager
-def output_to(path: Path | None) -> Iterator[TextIO]:
-    """The file at `path`, which is replaced when the block ends well; for None standard output."""
-    if path is not None:
-        with replacing(path) as file:
-            yield file
-    elif sys.stdout is None:
-        raise InputError("standard output is closed; name a file with --output")
-    else:
-        yield sys.stdout
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -179,17 +149,6 @@ def _show(options: argparse.Namespace, values: dict[str, Any], lines: Iterable[s
     sys.stdout.write(text + "\n")
 
 
-def drop_output() -> None:
-    """Let what is still buffered for a broken standard output go nowhere, or the interpreter complains at exit."""
-    if sys.stdout is None:
-        return
-    with contextlib.suppress(OSError, ValueError):
-        try:
-            sys.stdout.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _in_one_line(error: FtoolError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -216,7 +175,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
 
     chat = _command(commands, "chat", _chat, "talk with a model, a line of standard input at a time")
     chat.add_argument("--system", metavar="TEXT", help="what the system says first")
-    add_generation_flags(chat)
+    _add_generation_flags(chat)
 
     _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
 
@@ -228,7 +187,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     _command(commands, "info", _info, "what the bundle is and how it runs here")
 
     asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
-    add_ask_flags(asking)
+    _add_ask_flags(asking)
     return parser, commands.choices
 
 
@@ -263,7 +222,7 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
         help="write answers as they come, as plain text, instead of JSON lines",
     )
     _add_input(predict)
-    add_generation_flags(predict)
+    _add_generation_flags(predict)
 
 
 def _command(
@@ -297,3 +256,39 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         metavar="[FIELD=]NAME",
         help="key or column that holds the text (default text), or a field of an input, such as question=QUERY",
     )
+
+
+def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `generation_flags`; those of sampling imply it."""
+    group = parser.add_argument_group("models that generate text")
+    for flag in FLAGS:
+        if flag.kind is bool:
+            group.add_argument(flag.option, action="store_true", default=None, help=flag.help)
+            continue
+        group.add_argument(
+            flag.option,
+            dest=flag.name,
+            type=flag.kind,
+            metavar=flag.metavar,
+            choices=flag.choices or None,
+            action="append" if flag.many else "store",
+            help=f"{flag.use}: {flag.help}",
+        )
+
+
+def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `python -m ftool_runtime ask`."""
+    parser.add_argument("knowledge_base", type=Path, metavar="KB", help="the file that `ftool index` wrote")
+    parser.add_argument("question", metavar="QUESTION", help="what to ask")
+    parser.add_argument("-k", type=int, default=5, metavar="N", help="passages to read (default 5)")
+    parser.add_argument(
+        "--mode",
+        choices=ASK_MODES,
+        help="how passages are ranked (default: fused where there are embeddings)",
+    )
+    for model in ("embedder", "reader"):
+        parser.add_argument(
+            f"--{model}",
+            metavar="BUNDLE",
+            help=f"the {model}, where it is not the one that KB names; or none",
+        )

@@ -11,7 +11,6 @@ import pytest
 import ftool_runtime as ft
 from ftool_runtime.session.memory_usage import peak_memory_mb
 from ftool_runtime.tools import bench as timing
-from ftool_runtime.tools.latency import Latency
 
 
 def test_the_report_has_the_documented_keys_and_plausible_values(shared_bundle: Path) -> None:
@@ -41,7 +40,7 @@ def test_the_whole_call_is_timed(monkeypatch: pytest.MonkeyPatch, model: ft.Text
 
 
 def test_percentiles_are_of_the_calls() -> None:
-    latency = Latency.of([float(i) for i in range(101)])
+    latency = timing.Latency.of([float(i) for i in range(101)])
     assert (latency.p50, latency.p90, latency.p95, latency.p99) == (50, 90, 95, 99)
 
 

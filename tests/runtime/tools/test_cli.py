@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ftool_runtime.tools import cli
+from ftool_runtime.tools.answers import write_answers
 
 BundleMaker = Callable[..., Path]
 
@@ -231,7 +232,7 @@ def test_output_is_utf_8_whatever_the_locale(shared_bundle: Path) -> None:
 
 def test_more_texts_than_fit_in_memory_at_once_are_streamed(model: object) -> None:
     out = io.StringIO()
-    assert cli.write_answers(model, (["play"] * 7 for _ in range(15)), out) == 0  # type: ignore[arg-type]
+    assert write_answers(model, (["play"] * 7 for _ in range(15)), out) == 0  # type: ignore[arg-type]
     assert len(out.getvalue().splitlines()) == 105
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ftool_runtime.tools.generation_flags import FLAGS, Flag
+from ftool_runtime.tools.options import FLAGS, Flag
 
 
 def generation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
