@@ -12,7 +12,15 @@ from ftool_runtime.loading import load
 from ftool_runtime.postprocessing.entities import AGGREGATIONS
 from ftool_runtime.session.onnx_session import DEVICES, PROFILES
 from ftool_runtime.text.files import read_batches
-from ftool_runtime.tools.answers import (
+from ftool_runtime.tools.options import (
+    ASK_MODES,
+    FLAGS,
+    answer_options,
+    generation_options,
+    input_columns,
+    inputs_of,
+)
+from ftool_runtime.tools.output import (
     answer_lines,
     ask,
     asked_lines,
@@ -21,14 +29,6 @@ from ftool_runtime.tools.answers import (
     stream_answers,
     talk,
     write_answers,
-)
-from ftool_runtime.tools.options import (
-    ASK_MODES,
-    FLAGS,
-    answer_options,
-    generation_options,
-    input_columns,
-    inputs_of,
 )
 
 DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ftool_runtime.tools import cli
-from ftool_runtime.tools.answers import write_answers
+from ftool_runtime.tools.output import write_answers
 
 BundleMaker = Callable[..., Path]
 

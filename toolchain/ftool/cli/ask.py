@@ -46,8 +46,8 @@ def ask(
     ftool ask kb.db "How long are messages kept?" --reader models/reader --json
     """
     from ftool.search.embed import model_bundle
-    from ftool_runtime.tools.answers import answer_lines
-    from ftool_runtime.tools.answers import ask as ask_base
+    from ftool_runtime.tools.output import answer_lines
+    from ftool_runtime.tools.output import ask as ask_base
 
     flags = Namespace(
         knowledge_base=knowledge_base,

@@ -22,8 +22,8 @@ def chat(folder: Path, system: str | None, threads: int | None, writing: Namespa
     With --json each answer is one JSON object a line, as `ftool predict` prints it.
     """
     import ftool_runtime as ft
-    from ftool_runtime.tools.answers import asked_lines, output_to, talk
     from ftool_runtime.tools.options import generation_options
+    from ftool_runtime.tools.output import asked_lines, output_to, talk
 
     with ft.load(bundle_in(folder), threads=threads) as model, output_to(None) as out:
         talk(model, system, asked_lines(), out, generation_options(writing), as_json=as_json)

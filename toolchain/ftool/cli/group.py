@@ -128,7 +128,7 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
     except _ftool_error() as error:
         _fail(ctx, str(error), error)
     except BrokenPipeError as error:
-        from ftool_runtime.tools.answers import drop_output
+        from ftool_runtime.tools.output import drop_output
 
         drop_output()
         raise BrokenOutput from error

@@ -78,8 +78,8 @@ def predict(
     """
     import ftool_runtime as ft
     from ftool_runtime.text.files import read_batches
-    from ftool_runtime.tools.answers import output_to, stream_answers, write_answers
     from ftool_runtime.tools.options import answer_options, input_columns, inputs_of
+    from ftool_runtime.tools.output import output_to, stream_answers, write_answers
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
