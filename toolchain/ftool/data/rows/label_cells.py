@@ -17,7 +17,7 @@ _NUMBERS = re.compile(r"\s*\d+(\s*,\s*\d+)*\s*$")
 
 @dataclass(frozen=True, slots=True)
 class LabelCells:
-    """How the cells of a data set's label columns are read.
+    """Settings for reading the label cells of a data set.
 
     Attributes:
         multi_label: whether a text has any number of labels rather than one.

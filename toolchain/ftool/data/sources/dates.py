@@ -1,6 +1,6 @@
-"""`builtin:dates`: dates as people write them in English and in Chinese, each with its ISO form.
+"""Generate `builtin:dates`: dates as people write them in English and in Chinese, each with its ISO form.
 
-What would be ambiguous has one meaning: with slashes and the year last the month comes first (3/14/1998), with dots the
+Ambiguous forms have one meaning: with slashes and the year last the month comes first (3/14/1998), with dots the
 day (14.3.1998), and a year of two digits lies in 1950 to 2049, as all dates do. A weekday is always the right one.
 Everything follows from size and seed, on every machine and with every version of Python.
 """
@@ -68,25 +68,25 @@ _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 
 
 class Draws:
-    """Choices from a seed by `Random.random` alone, the one method whose numbers Python promises to keep."""
+    """Choices from a seed by `Random.random`, the only method whose numbers Python promises to keep."""
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(seed)
 
     def below(self, limit: int) -> int:
-        """A whole number from 0 to below `limit`."""
+        """Return a whole number from 0 to below `limit`."""
         return int(self._random.random() * limit)
 
     def one_of(self, choices: Sequence[str]) -> str:
-        """One of the choices."""
+        """Return one of the choices."""
         return choices[self.below(len(choices))]
 
     def happens(self, share: float) -> bool:
-        """True in `share` of all calls."""
+        """Return True in `share` of all calls."""
         return self._random.random() < share
 
     def shuffled(self, count: int) -> list[int]:
-        """The numbers from 0 to below `count` in some order."""
+        """Return the numbers from 0 to below `count` in some order."""
         numbers = list(range(count))
         for last in range(count - 1, 0, -1):
             other = self.below(last + 1)
@@ -95,10 +95,10 @@ class Draws:
 
 
 def date_tables(size: str, seed: int) -> dict[str, Table]:
-    """The splits, `size` examples ("": 20,000) for training: a fortieth as many for validation, a twentieth for test.
+    """Return the splits: `size` training examples ("": 20,000), a fortieth for validation, a twentieth for test.
 
-    No date of one split is in another, but for `unseen_forms`: half of the test's dates, in forms that none of the
-    others has. Raises DataError for a size that is no number from 1,000 to 30,000.
+    No date is in two splits, except that `unseen_forms` has half of the test's dates, in forms that no other split
+    has. Raises DataError for a size that is not a number from 1,000 to 30,000.
     """
     if size and not (size.isascii() and size.isdecimal() and 1_000 <= int(size) <= 30_000):
         raise DataError(f"builtin:dates:{size}: the size must be a number from 1000 to 30000")
@@ -115,7 +115,7 @@ def date_tables(size: str, seed: int) -> dict[str, Table]:
 
 
 def written(day: date, form: str, draws: Draws) -> str:
-    """A date in a form, in one of the ways in which people type it: capitals, spaces, a slip in a long month's name."""
+    """Return a date in a form, as people may type it: capitals, spaces, a slip in a long month's name."""
     slots = _slots(day, draws)
     if "{name}" in form and len(slots["name"]) >= 7 and draws.happens(0.05):
         slots = {**slots, "name": _with_slip(slots["name"], draws)}
@@ -189,14 +189,14 @@ def _year_in_words(year: int, draws: Draws) -> str:
 
 
 def _chinese_number(number: int) -> str:
-    """From 1 to 99, as it is read: 十二, 二十, 三十一."""
+    """Return a number from 1 to 99 as it is read: 十二, 二十, 三十一."""
     tens, ones = divmod(number, 10)
     ten = "" if not tens else "十" if tens == 1 else f"{_NUMERALS[tens]}十"
     return ten + (_NUMERALS[ones] if ones else "")
 
 
 def _with_slip(name: str, draws: Draws) -> str:
-    """A month's name with two letters exchanged or one left out, neither the first."""
+    """Return a month's name with two letters exchanged or one left out, neither the first."""
     at = 1 + draws.below(len(name) - 2)
     if draws.happens(0.5):
         return name[:at] + name[at + 1] + name[at] + name[at + 2 :]
