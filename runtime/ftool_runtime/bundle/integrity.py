@@ -23,7 +23,7 @@ def file_record(path: Path) -> FileRecord:
     return FileRecord(bytes=path.stat().st_size, sha256=digest)
 
 
-def check_sizes(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> None:
+def check_files(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> None:
     """Check names and sizes of a bundle's files before anything reads them; no content is read.
 
     Args:

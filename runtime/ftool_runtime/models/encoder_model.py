@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.bundle.integrity import check_sizes
+from ftool_runtime.bundle.integrity import check_files
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE
 from ftool_runtime.errors import BundleError
@@ -35,7 +35,7 @@ class EncoderModel(Model[In, Out]):
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
         """Load the bundle in `folder`, whose manifest has been read. Raises as `ftool_runtime.load`."""
-        check_sizes(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
+        check_files(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
         width = cls.width(manifest)
         return cls(folder, EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token))
 

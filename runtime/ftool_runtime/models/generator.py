@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.bundle.integrity import check_sizes
+from ftool_runtime.bundle.integrity import check_files
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, TOKENIZER_FILE
 from ftool_runtime.decoding.config import GenerationConfig
@@ -51,7 +51,7 @@ class Generator(Model[str, Generation]):
         if manifest.generation is None or manifest.generation.family != cls.family:
             raise BundleError(f"{folder}: a {manifest.task} bundle must hold the family {cls.family!r}")
         needed = (DECODER_FILE, ENCODER_FILE) if cls.family == "encoder-decoder" else (DECODER_FILE,)
-        check_sizes(folder, manifest, needed=(*needed, TOKENIZER_FILE))
+        check_files(folder, manifest, needed=(*needed, TOKENIZER_FILE))
         return cls(folder, GeneratorEngine(folder, manifest, settings))
 
     def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
