@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
 RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe
-# A worker for each core; a file's tests stay together, as they share what is trained or exported once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+# Modules are compiled when they are first imported: most of torch's never are.
+PIP := pip install --quiet --no-compile --constraint constraints.txt
+# A worker for each core; tests/conftest.py says which files stay together and which go first. The rooms of the
+# runtime's tests run once, in the environment that `test-runtime` builds; `pytest` by hand runs everything here.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
 .PHONY: demo demo-dates test test-all test-runtime check format bench dist install clean
 .DEFAULT_GOAL := test
@@ -16,7 +20,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ftool needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable "runtime[cpu]" --editable ".[dev]"
+	$(BIN)/$(PIP) --editable "runtime[cpu]" --editable ".[dev]"
 	@touch $@
 
 demo: $(INSTALLED)
@@ -37,9 +41,9 @@ test-all: $(INSTALLED)
 test-runtime: $(INSTALLED)
 	rm -rf $(RUNTIME_VENV) && $(PYTHON) -m venv $(RUNTIME_VENV)
 	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime
-	$(RUNTIME_VENV)/bin/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis
-	$(RUNTIME_VENV)/bin/pip install --quiet --no-deps --constraint constraints.txt $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
-	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest tests/runtime
+	$(RUNTIME_VENV)/bin/$(PIP) pytest pytest-timeout pytest-xdist hypothesis
+	$(RUNTIME_VENV)/bin/$(PIP) --no-deps $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
+	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/runtime
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.helpers.cli import ftool, succeeds, told
 
-from ftool.cli import main
 from ftool_runtime import Manifest
 
 SETTINGS = {
@@ -21,24 +20,16 @@ SETTINGS = {
 SMALL = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
 
 
-def ftool(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 @pytest.fixture(scope="module")
 def dates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "dates"
-    made = ftool("new", folder, "--from", "dates", *SMALL)
-    assert made.exit_code == 0, made.output
+    succeeds("new", folder, "--from", "dates", *SMALL)
     return folder
 
 
 @pytest.fixture(scope="module")
 def demo(dates: Path) -> dict[str, Any]:
-    result = ftool("demo", dates, "--json")
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
+    return told("demo", dates)
 
 
 def test_every_step_passes_its_gate(demo: dict[str, Any]) -> None:
@@ -67,9 +58,8 @@ def test_an_fp32_bundle_gives_every_token_of_the_run(
     dates: Path, demo: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = ("--checkpoint", dates / "run", "--task", "translation", "--precision", "fp32")
-    exported = ftool("export", *settings, "-o", tmp_path / "exact", "--json")
-    assert exported.exit_code == 0, exported.output
-    assert json.loads(exported.stdout)["largest_logit_difference"] < 1e-3
+    exported = told("export", *settings, "-o", tmp_path / "exact")
+    assert exported["largest_logit_difference"] < 1e-3
     (dates / "bundle").rename(tmp_path / "w8")
     (tmp_path / "exact").rename(dates / "bundle")
     try:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
+from tests.helpers.cli import succeeds, told
+from tests.helpers.files import write_jsonl
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import ftool_runtime as ft
-from ftool.cli import main
 
 # What is said of a person who lives somewhere, gladly or not; names and places with vowel signs, joiners and spaces.
 LANGUAGES: dict[str, dict[str, list[str]]] = {
@@ -51,17 +51,6 @@ SETTINGS = [
     for one in ("train.epochs=1", "train.batch_size=16", "train.threads=1", "train.max_length=64")
     for part in ("--set", one)
 ]
-
-
-def ftool(*arguments: object) -> str:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def told(*arguments: object) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(ftool(*arguments, "--json"))
-    return content
 
 
 def statements() -> list[dict[str, Any]]:
@@ -129,11 +118,10 @@ def model_of(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
         data = folder / "data"
         data.mkdir()
         for split, part in (("train", rows[:48]), ("validation", rows[48:60]), ("test", rows[60:])):
-            lines = [json.dumps(row, ensure_ascii=False) for row in part]
-            (data / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            write_jsonl(data / f"{split}.jsonl", part)
         more = [part for one in settings for part in ("--set", one)]
-        ftool("new", folder / "m", "--task", task, "--base", base, "--data", data, *SETTINGS, *more)
-        ftool("train", folder / "m")
+        succeeds("new", folder / "m", "--task", task, "--base", base, "--data", data, *SETTINGS, *more)
+        succeeds("train", folder / "m")
         told("export", folder / "m", "--precision", "fp32", "--max-drop", 1)
         assert told("parity", folder / "m")["agreement"] == 1
         run, bundle = (told("evaluate", folder / "m", "--on", on)["metrics"] for on in ("run", "bundle"))
@@ -148,10 +136,8 @@ def model_of(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 
 def predicted(folder: Path, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> list[dict[str, Any]]:
     """What the command answers to a file of rows."""
-    path = folder / "asked.jsonl"
-    lines = [json.dumps({name: row[name] for name in fields}, ensure_ascii=False) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in ftool("predict", folder, "--input", path).splitlines()]
+    path = write_jsonl(folder / "asked.jsonl", [{name: row[name] for name in fields} for row in rows])
+    return [json.loads(line) for line in succeeds("predict", folder, "--input", path).stdout.splitlines()]
 
 
 def test_the_tokenizer_of_the_bundle_knows_every_character(base: Path) -> None:

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from tests.helpers.cli import succeeds
 
 import ftool_runtime as ft
-from ftool.cli import main
 
 TEXTS = [
     "a",
@@ -36,8 +35,7 @@ def test_the_fp32_bundle_of_minilm_gives_sentence_transformers_vectors(tmp_path:
         "--precision",
         "fp32",
     ]
-    result = CliRunner().invoke(main, [*command, "-o", str(bundle)])
-    assert result.exit_code == 0, result.output
+    succeeds(*command, "-o", str(bundle))
     expected = SentenceTransformer(str(checkpoint), device="cpu").encode(TEXTS)
     with ft.load(bundle, threads=1) as model:
         found = model(TEXTS)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from tests.helpers.cli import ftool
+from tests.helpers.files import files_in
 
 import ftool_runtime
-from ftool.cli import main
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
 from ftool.recipe.recipe import Recipe
@@ -25,10 +25,6 @@ BUNDLE_FILES = {
     "tokenizer.json",
     "tokenizer_config.json",
 }
-
-
-def files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_demo_passes_every_gate(demo: dict[str, Any]) -> None:
@@ -61,10 +57,10 @@ def test_the_bundle_is_faster_and_smaller_than_torch(demo: dict[str, Any]) -> No
 
 def test_exactly_the_promised_files_are_left(intents: Path, demo: dict[str, Any]) -> None:
     assert {path.name for path in intents.iterdir()} == {"recipe.toml", "run", "bundle", "reports"}
-    assert files(intents / "bundle") == BUNDLE_FILES
-    assert {"parity.json", "bench.json", "report.html"} == files(intents / "reports")
-    assert {"config.json", "model.safetensors", "tokenizer.json", "metrics.json"} <= files(intents / "run")
-    assert not [name for name in files(intents / "run") if name.endswith((".bin", ".pt", ".pkl"))]
+    assert files_in(intents / "bundle") == BUNDLE_FILES
+    assert {"parity.json", "bench.json", "report.html"} == files_in(intents / "reports")
+    assert {"config.json", "model.safetensors", "tokenizer.json", "metrics.json"} <= files_in(intents / "run")
+    assert not [name for name in files_in(intents / "run") if name.endswith((".bin", ".pt", ".pkl"))]
 
 
 def test_the_demo_answers_three_texts(demo: dict[str, Any]) -> None:
@@ -101,9 +97,7 @@ def test_company_changes_no_answer_of_an_int8_bundle(intents: Path, intents_bund
 def test_predict_reads_csv_and_writes_json_lines(intents: Path, demo: dict[str, Any], tmp_path: Path) -> None:
     source, output = tmp_path / "texts.csv", tmp_path / "answers.jsonl"
     source.write_text('text,id\n"open the browser, please",1\nmute,2\n', encoding="utf-8")
-    result = CliRunner().invoke(
-        main, ["predict", str(intents), "--input", str(source), "--output", str(output)]
-    )
+    result = ftool("predict", str(intents), "--input", str(source), "--output", str(output))
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [(row["text"], row["label"]) for row in rows] == [
@@ -124,13 +118,13 @@ def test_parity_says_no_to_a_bundle_of_other_weights(intents: Path, demo: dict[s
     weights = load_file(head)
     rolled = {name: np.roll(value, 1, axis=0) for name, value in weights.items()}  # every label's neighbour
     save_file(rolled, head)
-    result = CliRunner().invoke(main, ["parity", str(other), "--json"])
+    result = ftool("parity", str(other), "--json")
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert not report["passed"]
     assert "agreement" in report["failed"]
     assert "same_weights" in report["failed"]
-    assert "ftool export brings it up to date" in CliRunner().invoke(main, ["parity", str(other)]).stdout
+    assert "ftool export brings it up to date" in ftool("parity", str(other)).stdout
 
 
 def test_the_table_is_for_people(demo: dict[str, Any], intents: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.files import write_jsonl
 
 WORDS = {
     "weather": ["rain", "sun", "wind", "cloud", "storm", "snow"],
@@ -101,8 +102,7 @@ def _numbers(rng: random.Random) -> list[str]:
 def _write_splits(folder: Path, row: Callable[[random.Random], dict[str, Any]]) -> Path:
     rng = random.Random(0)
     for name, count in (("train", 160), ("validation", 24), ("test", 24)):
-        lines = [json.dumps(row(rng), ensure_ascii=False) for _ in range(count)]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_jsonl(folder / f"{name}.jsonl", [row(rng) for _ in range(count)])
     return folder
 
 
@@ -150,11 +150,6 @@ def said(words: list[str], rng: random.Random) -> str:
     return " ".join(parts)
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows as lines of JSON."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
 @pytest.fixture(scope="session")
 def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two words asked for, and the same two words among other fillers."""
@@ -165,7 +160,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(count):
             words = rng.sample(TOPICS, 2)
             rows.append({"query": said(words, rng), "passage": said(words, rng)})
-        write_rows(folder / f"{name}.jsonl", rows)
+        write_jsonl(folder / f"{name}.jsonl", rows)
     return folder
 
 
@@ -186,7 +181,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "score": 2.5 * len({*first} & {*second[:2]}),
                 }
             )
-        write_rows(folder / f"{name}.jsonl", rows)
+        write_jsonl(folder / f"{name}.jsonl", rows)
     return folder
 
 

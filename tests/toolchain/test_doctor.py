@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from tests.helpers.cli import ftool
 
 from ftool import doctor as diagnosis
 from ftool.bases import BASES, NamedBase
-from ftool.cli import main
 from ftool.doctor import diagnose
 from ftool_runtime.errors import RuntimeMissingError
 from ftool_runtime.session.threads import usable_threads
@@ -110,16 +109,16 @@ def test_caches_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_the_command_prints_for_people_and_as_json() -> None:
-    shown = CliRunner().invoke(main, ["doctor"])
+    shown = ftool("doctor")
     assert shown.exit_code == 0
     assert "onnxruntime providers" in shown.stdout
     assert "Everything that ftool needs is here." in shown.stdout
-    told = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+    told = json.loads(ftool("doctor", "--json").stdout)
     assert {"healthy", "machine", "versions", "providers", "gpu", "caches", "findings"} <= set(told)
 
 
 def test_the_command_exits_1_where_something_needed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", without("peft"))
-    result = CliRunner().invoke(main, ["doctor"])
+    result = ftool("doctor")
     assert result.exit_code == 1
     assert "Missing: peft is not installed. pip install 'peft" in result.stdout

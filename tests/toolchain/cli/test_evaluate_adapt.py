@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.helpers.cli import ftool
 
 from ftool.adapt import adapt
-from ftool.cli import main
 from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -21,10 +20,6 @@ from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError
 
 TEXT = "rain soup rain"  # between two topics
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -66,7 +61,7 @@ def own_model(model: Path, tmp_path: Path) -> Path:
 def test_train_prints_a_table_and_writes_the_recipe_that_flags_describe(
     tiny_base: Path, topics: Path, tmp_path: Path
 ) -> None:
-    result = run(
+    result = ftool(
         "train",
         tmp_path / "m",
         "--base",
@@ -85,7 +80,7 @@ def test_train_prints_a_table_and_writes_the_recipe_that_flags_describe(
 
 
 def test_train_json_is_one_object_and_nothing_else(model: Path) -> None:
-    result = run("train", model, "--json")
+    result = ftool("train", model, "--json")
     content = json.loads(result.stdout)
     assert {"task", "on", "split", "examples", "metrics"} <= content.keys()
     assert {"accuracy", "f1_macro"} <= content["metrics"].keys()
@@ -102,7 +97,7 @@ def test_train_json_is_one_object_and_nothing_else(model: Path) -> None:
         (["--set", "train.threads=100000"], "threads must lie between 1 and"),
         (
             ["--task", "text-classifikation"],
-            '"text-classifikation" is none that ftool trains; did you mean text-classification?',
+            'task "text-classifikation" is not one that ftool knows; did you mean text-classification?',
         ),
         (["--set", "train.method=full", "--resume"], "no interrupted run to resume"),
         (["--base", "/nowhere/model"], "/nowhere/model"),
@@ -112,7 +107,7 @@ def test_train_says_what_is_wrong_and_changes_nothing(
     model: Path, arguments: list[str], message: str
 ) -> None:
     before = files(model)
-    result = run("train", model, *arguments)
+    result = ftool("train", model, *arguments)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert message in result.stderr
@@ -130,7 +125,7 @@ def test_an_unknown_task_names_the_known_ones() -> None:
 
 def test_evaluating_run_repeats_the_metrics_of_training(model: Path) -> None:
     recorded = json.loads((model / "run" / "metrics.json").read_text())
-    result = run("evaluate", model, "--json")
+    result = ftool("evaluate", model, "--json")
     content = json.loads(result.stdout)
     assert (content["task"], content["on"], content["split"]) == ("text-classification", "run", "test")
     assert content["metrics"] == recorded["metrics"]
@@ -153,7 +148,7 @@ def test_other_data_is_evaluated_by_the_models_own_numbering_of_labels(model: Pa
     ]  # the last is wrong
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
-    content = json.loads(run("evaluate", model, "--data", path, "--json").stdout)
+    content = json.loads(ftool("evaluate", model, "--data", path, "--json").stdout)
     assert content["examples"] == 3
     assert content["metrics"]["per_class"]["food"]["support"] == 2
     assert content["metrics"]["per_class"]["weather"]["support"] == 0
@@ -162,7 +157,7 @@ def test_other_data_is_evaluated_by_the_models_own_numbering_of_labels(model: Pa
 def test_a_label_that_the_model_does_not_know_is_named(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("text,label\nrain,weather\ngoal,sport\n")
-    result = run("evaluate", model, "--data", path)
+    result = ftool("evaluate", model, "--data", path)
     assert result.exit_code == 2
     assert "sport" in result.stderr
     assert "does not know" in result.stderr
@@ -170,8 +165,8 @@ def test_a_label_that_the_model_does_not_know_is_named(model: Path, tmp_path: Pa
 
 def test_evaluate_without_a_trained_model_names_the_command(model: Path, tmp_path: Path) -> None:
     shutil.copy(model / "recipe.toml", tmp_path / "recipe.toml")
-    assert "`ftool train" in run("evaluate", tmp_path).stderr
-    assert "`ftool export" in run("evaluate", tmp_path, "--on", "bundle").stderr
+    assert "`ftool train" in ftool("evaluate", tmp_path).stderr
+    assert "`ftool export" in ftool("evaluate", tmp_path, "--on", "bundle").stderr
 
 
 @pytest.mark.parametrize("kind", ["model", "tagger"])
@@ -180,7 +175,7 @@ def test_a_bundle_is_evaluated_by_the_same_code_to_the_same_metrics(
 ) -> None:
     folder = tmp_path / "own"
     shutil.copytree(request.getfixturevalue(kind), folder)
-    exported = run("export", folder, "--precision", "fp32")
+    exported = ftool("export", folder, "--precision", "fp32")
     assert exported.exit_code == 0, exported.output
     bundle, torch_run = evaluate(folder, on="bundle"), evaluate(folder)
     assert bundle.on == "bundle"
@@ -214,7 +209,9 @@ def test_adapt_keeps_no_change_that_costs_more_than_it_may(own_model: Path) -> N
     before = files(own_model)
     answer = _answer(own_model, "rain sun wind")
     other = next(label for label in load_classifier(own_model / "run").labels if label != answer)
-    result = run("adapt", own_model, "--text", "rain sun wind", "--label", other, "--max-drop", "0", "--json")
+    result = ftool(
+        "adapt", own_model, "--text", "rain sun wind", "--label", other, "--max-drop", "0", "--json"
+    )
     content = json.loads(result.stdout)
     assert content["learned"]
     assert content["validation"]["drop"] > 0
@@ -230,7 +227,7 @@ def test_adapt_changes_nothing_where_the_model_is_right(own_model: Path) -> None
     )
     adapt(own_model, "song band", [sure], max_drop=1.0)
     known = files(own_model)
-    result = run("adapt", own_model, "--text", "song band", "--label", sure)
+    result = ftool("adapt", own_model, "--text", "song band", "--label", sure)
     assert result.exit_code == 0
     assert "the model has it right already" in result.stdout
     assert files(own_model) == known
@@ -240,7 +237,7 @@ def test_adapt_changes_nothing_where_the_model_is_right(own_model: Path) -> None
 def test_adapt_raises_several_labels_over_their_thresholds(tagger: Path, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     shutil.copytree(tagger, folder)
-    result = run(
+    result = ftool(
         "adapt", folder, "--text", "please about", "--label", "food", "--label", "music", "--max-drop", "1"
     )
     assert result.exit_code == 0, result.output
@@ -259,7 +256,7 @@ def test_adapt_raises_several_labels_over_their_thresholds(tagger: Path, tmp_pat
 )
 def test_adapt_says_what_is_wrong(model: Path, arguments: list[str], message: str) -> None:
     before = files(model)
-    result = run("adapt", model, *arguments)
+    result = ftool("adapt", model, *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
     assert files(model) == before

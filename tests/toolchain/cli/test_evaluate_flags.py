@@ -4,16 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from tests.helpers.cli import ftool
 
-from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 
 
 def refused(folder: Path, *options: object) -> str:
     """The one line that is said; nothing but a recipe is in the folder, so nothing else can have been read."""
-    result = CliRunner().invoke(main, ["evaluate", str(folder), *map(str, options)])
+    result = ftool("evaluate", str(folder), *map(str, options))
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     line: str = result.stderr

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.helpers.cli import ftool
 
 from ftool.bases import NamedBase
-from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks import classification_judging as judging
@@ -20,10 +20,6 @@ from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
 
 LABELS = ("food", "music", "weather")
-
-
-def ftool(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def write_run(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from tests.helpers.cli import ftool
 
 from ftool.cli import group, main
 from ftool.cli.group import COMMANDS, CommandEntry, load_command
@@ -19,12 +20,8 @@ from ftool_runtime.errors import FtoolError
 HEAVY = ("torch", "transformers", "numpy", "onnxruntime", "datasets", "pyarrow", "sklearn", "tomlkit")
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
 def test_help_names_every_command_in_the_order_of_use() -> None:
-    result = run("--help")
+    result = ftool("--help")
     assert result.exit_code == 0
     shown = result.stdout.partition("Commands:")[2]
     places = [shown.index(f"  {name} ") for name in COMMANDS]
@@ -120,7 +117,7 @@ def test_an_error_is_one_line_and_a_status(
     failing: Callable[[BaseException], None], error: BaseException, status: int, line: str
 ) -> None:
     failing(error)
-    result = run("fail")
+    result = ftool("fail")
     assert (result.exit_code, result.stdout, result.stderr) == (status, "", line)
 
 
@@ -129,7 +126,7 @@ def test_debug_shows_the_traceback_before_the_line(
     failing: Callable[[BaseException], None], arguments: list[str]
 ) -> None:
     failing(FtoolError("bad"))
-    result = run(*arguments)
+    result = ftool(*arguments)
     assert result.exit_code == 2
     assert "Traceback (most recent call last)" in result.stderr
     assert result.stderr.endswith("Error: bad\n")
@@ -137,7 +134,7 @@ def test_debug_shows_the_traceback_before_the_line(
 
 def test_a_bug_of_ours_is_not_dressed_up_as_bad_input(failing: Callable[[BaseException], None]) -> None:
     failing(ZeroDivisionError())
-    assert isinstance(run("fail").exception, ZeroDivisionError)
+    assert isinstance(ftool("fail").exception, ZeroDivisionError)
 
 
 @pytest.mark.parametrize(
@@ -165,14 +162,14 @@ def test_logs_go_to_standard_error(
     monkeypatch.setitem(sys.modules, "ftool_test_logging", module)
     monkeypatch.setitem(group.COMMANDS, "log", CommandEntry("ftool_test_logging:log", "Log."))
     for _ in range(2):  # a second call in one process says nothing twice
-        result = run(*arguments)
+        result = ftool(*arguments)
         assert (result.stdout, result.stderr.splitlines()) == ("result\n", lines)
 
 
 def test_version_is_the_packages() -> None:
     from importlib.metadata import version
 
-    assert run("--version").stdout == f"ftool, version {version('ftool')}\n"
+    assert ftool("--version").stdout == f"ftool, version {version('ftool')}\n"
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:

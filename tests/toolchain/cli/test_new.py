@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.helpers.cli import ftool
 
-from ftool.cli import main
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import shipped_recipe
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["new", *map(str, arguments)])
+    return ftool("new", *map(str, arguments))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Texts with entities: CoNLL, lists of words with tags, character spans; schemes, refusals, splits."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.files import write_jsonl
 
 from ftool.data.dataset import DataError, Dataset
 from ftool.data.label_policy import ModelFacts
@@ -35,7 +35,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def write_rows(path: Path, *rows: dict[str, Any]) -> Path:
-    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return write_jsonl(path, rows)
 
 
 # --- CoNLL -----------------------------------------------------------------------------------------------------------
@@ -178,9 +178,8 @@ def test_a_text_beside_the_words_is_taken_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_does_not_match_is_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
-    path = tmp_path / "data.jsonl"
     good = {"tokens": ["Ann"], "tags": ["B-per"]}
-    path.write_text("".join(json.dumps(one) + "\n" for one in (good, row)))
+    path = write(tmp_path / "data.jsonl", "".join(json.dumps(one) + "\n" for one in (good, row)))
     with pytest.raises(DataError) as error:
         load(path)
     assert f"{path}: " in str(error.value)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.helpers.cli import ftool
+from tests.helpers.files import write_jsonl
 from tests.helpers.paths import SHARED_DATA
 
-from ftool.cli import main
 from ftool.data.dataset import DataError
 from ftool.evaluation.bias.bbq import NO_OPTION, judge_choices
 from ftool.evaluation.bias.bbq_cases import Case, read_cases
@@ -47,17 +48,12 @@ def record(
     }  # fmt: skip
 
 
-def write(path: Path, records: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(one) + "\n" for one in records))
-    return path
-
-
 @pytest.fixture
 def cases(tmp_path: Path) -> list[Case]:
     """Four ambiguous cases, then four that say which; in every pair the second asks for something good."""
     records = [record(ambiguous=True, negative=n % 2 == 0) for n in range(4)]
     records += [record(ambiguous=False, negative=n % 2 == 0, label=1 + n // 2) for n in range(4)]
-    found, _ = read_cases(write(tmp_path / "Home.jsonl", records))
+    found, _ = read_cases(write_jsonl(tmp_path / "Home.jsonl", records))
     return found
 
 
@@ -68,7 +64,7 @@ def test_the_biased_option_is_the_target_where_the_question_asks_for_something_b
 
 
 def test_scores_are_those_of_the_papers_formulas(cases: list[Case], tmp_path: Path) -> None:
-    _, table = read_cases(write(tmp_path / "same.jsonl", [record() for _ in cases]))
+    _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
     # The biased options are 2, 1, 2, 1, and the right ones 0 four times, then 1, 1, 2, 2.
     chosen = np.array([0, 1, 2, 2, 2, 1, 1, NO_OPTION])
     report = judge_choices(cases, table, chosen, task="question-answering", on="run").metrics
@@ -92,7 +88,7 @@ def test_scores_are_those_of_the_papers_formulas(cases: list[Case], tmp_path: Pa
 def test_known_behaviour_has_known_scores(
     choose: Any, ambiguous: float, disambiguated: float | None, cases: list[Case], tmp_path: Path
 ) -> None:
-    _, table = read_cases(write(tmp_path / "same.jsonl", [record() for _ in cases]))
+    _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
     report = judge_choices(
         cases, table, np.array([choose(case) for case in cases]), task="question-answering", on="run"
     )
@@ -107,7 +103,7 @@ def test_known_behaviour_has_known_scores(
 def test_accuracies_get_wilsons_interval_by_the_contexts_they_are_of(
     cases: list[Case], tmp_path: Path
 ) -> None:
-    _, table = read_cases(write(tmp_path / "same.jsonl", [record() for _ in cases]))
+    _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
     never = np.array([case.unknown for case in cases])
     found = judge_choices(cases, table, never, task="question-answering", on="run").metrics["intervals"]
     limit = 1.959964**2 / (4 + 1.959964**2)  # Wilson's for 0 of 4: 0 to z²/(n + z²)
@@ -151,7 +147,7 @@ def test_a_classifier_takes_the_option_that_it_scores_highest() -> None:
 def test_rows_that_are_no_cases_are_refused_by_number(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "Home.jsonl", [record(), {**record(), **changes}])
+    path = write_jsonl(tmp_path / "Home.jsonl", [record(), {**record(), **changes}])
     with pytest.raises(DataError, match=r"Home.jsonl: row 2 is no case of BBQ") as caught:
         read_cases(path)
     assert message in str(caught.value)
@@ -196,9 +192,9 @@ def reader_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_a_reader_is_judged_by_the_options_that_its_answers_mean(reader_folder: Path, tmp_path: Path) -> None:
     records = [record(ambiguous=n < 4, negative=n % 2 == 0, label=0 if n < 4 else 1) for n in range(8)]
-    path = write(tmp_path / "Home.jsonl", records)
+    path = write_jsonl(tmp_path / "Home.jsonl", records)
     command = ["evaluate", str(reader_folder), "--suite", "bbq", "--data", str(path), "--json"]
-    result = CliRunner().invoke(main, command)
+    result = ftool(*command)
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert (content["task"], content["split"], content["examples"]) == ("question-answering", "bbq", 8)
@@ -236,14 +232,14 @@ def classifier_of(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def suite(folder: Path, path: Path, *options: str) -> Result:
     command = ["evaluate", str(folder), "--suite", "bbq", "--data", str(path), *options, "--json"]
-    return CliRunner().invoke(main, command)
+    return ftool(*command)
 
 
 def test_a_classifier_of_pairs_takes_the_option_that_it_scores_highest(
     classifier_of: Callable[..., Path], tmp_path: Path
 ) -> None:
     records = [record(ambiguous=n < 4, negative=n % 2 == 0, label=0 if n < 4 else 1) for n in range(8)]
-    path = write(tmp_path / "Home.jsonl", records)
+    path = write_jsonl(tmp_path / "Home.jsonl", records)
     folder = classifier_of(pairs=True)
     result = suite(folder, path, "--option-label", "yes")
     assert result.exit_code == 0, result.output
@@ -266,7 +262,7 @@ def test_a_classifier_of_pairs_takes_the_option_that_it_scores_highest(
 def test_what_bbq_cannot_ask_of_a_classifier_is_said(
     classifier_of: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "Home.jsonl", [record()])
+    path = write_jsonl(tmp_path / "Home.jsonl", [record()])
     pairs = classifier_of(pairs=True)
     for folder, options, message in (
         (classifier_of(), (), "bbq asks a classifier of pairs"),

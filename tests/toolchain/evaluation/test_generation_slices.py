@@ -1,10 +1,10 @@
 """Metrics of written texts by slice: those of the slice alone, and the columns of the rows they come from."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.helpers.files import write_jsonl
 
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.pairs import PairReader
@@ -52,8 +52,7 @@ def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None
         {"source": f"text {n}", "target": f"answer {n}", "register": "formal" if n % 2 else "plain"}
         for n in range(60)
     ]
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write_jsonl(tmp_path / "pairs.jsonl", rows)
     data = load_dataset(PairReader, DataSettings(path=str(path)))  # the test split is cut off
     for split in (data.test, data.train):
         names = [row.cells[0] for row in split.table.rows]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.helpers.cli import ftool
 from tests.helpers.paths import SHARED_DATA
 
-from ftool.cli import main
 from ftool.data.dataset import DataError
 from ftool.data.sources.delimited import read_csv
 from ftool.evaluation.bias import hatecheck
@@ -60,7 +60,7 @@ def topic_model(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPath
 
 def run(folder: Path, cases: Path, *options: str) -> Result:
     command = ["evaluate", str(folder), "--suite", "hatecheck", "--data", str(cases), *options]
-    return CliRunner().invoke(main, command)
+    return ftool(*command)
 
 
 def test_a_classifier_is_judged_by_functionality_and_by_target(topic_model: Path, cases: Path) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
+from tests.helpers.cli import ftool
 
-from ftool.cli import main
 from ftool.data.dataset import DataError, Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair
 from ftool.data.table import Row, Table
@@ -235,7 +234,7 @@ def sliced_model(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPat
 
 def test_evaluate_by_a_column_reports_slices_of_the_split_that_was_cut_off(sliced_model: Path) -> None:
     command = ["evaluate", str(sliced_model), "--by", "region", "--min-examples", "5"]
-    result = CliRunner().invoke(main, [*command, "--json"])
+    result = ftool(*command, "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     found = content["slices"]["region"]
@@ -244,13 +243,13 @@ def test_evaluate_by_a_column_reports_slices_of_the_split_that_was_cut_off(slice
     assert by_hand / content["examples"] == pytest.approx(content["metrics"]["accuracy"])
     assert {"north", "south"} <= {one["value"] for one in found["slices"]}
     assert set(found["widest_gaps"]["accuracy"]) >= {"highest", "lowest", "gap", "low", "high", "p_value"}
-    shown = CliRunner().invoke(main, command).stdout
+    shown = ftool(*command).stdout
     assert "by region" in shown
     assert "widest gap, accuracy" in shown
 
 
 def test_evaluate_by_a_column_that_is_not_there_lists_the_columns(sliced_model: Path) -> None:
-    result = CliRunner().invoke(main, ["evaluate", str(sliced_model), "--by", "dialect"])
+    result = ftool("evaluate", str(sliced_model), "--by", "dialect")
     assert result.exit_code == 2
     assert "has no column 'dialect'; the columns are 'text', 'label', 'region'" in result.stderr
 

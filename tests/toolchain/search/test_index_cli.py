@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.helpers.cli import ftool
 from tests.helpers.paths import REPOSITORY
 
-from ftool.cli import main
 from ftool.search import build
 from ftool.search import embed as embedders
 from ftool.search.build import IndexSettings, build_index
@@ -22,10 +21,6 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.knowledge import KnowledgeBase
 
 pytestmark = pytest.mark.usefixtures("docs")
-
-
-def ftool(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")

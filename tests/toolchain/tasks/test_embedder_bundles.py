@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from tests.helpers.cli import ftool, told
 
 import ftool_runtime as ft
-from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks import embedding_work as task
@@ -17,17 +15,6 @@ from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.examples.embedding import EmbeddingExamples
 
 TRAINING = ("train.epochs=4", "train.learning_rate=5e-3", "train.batch_size=16", "train.threads=1")
-
-
-def ftool(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def told(*arguments: object, status: int = 0) -> dict[str, Any]:
-    result = ftool(*arguments, "--json")
-    assert result.exit_code == status, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
 
 
 @pytest.fixture(scope="session")

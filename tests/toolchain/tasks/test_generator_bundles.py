@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.helpers.cli import ftool
 
 from ftool.bench.texts import texts_to_time
-from ftool.cli import main
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
@@ -18,10 +17,6 @@ from ftool.train import train
 from ftool_runtime.text.generation_tokens import TextTokens
 
 CHARACTERS = "天地人你我他春夏秋冬山水火木金土日月星云风雨雪花鸟鱼虫草书画琴棋"
-
-
-def ftool(*arguments: str | Path | int) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def write_texts(path: Path, texts: Sequence[str]) -> None:

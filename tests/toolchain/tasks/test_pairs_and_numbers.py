@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from tests.helpers.cli import ftool, told
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import ftool_runtime as ft
-from ftool.cli import main
 from ftool.data.dataset import DataError
 from ftool.data.label_policy import ModelFacts
 from ftool.data.load import load_dataset, load_split
@@ -27,13 +26,6 @@ from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 
 WORDS = ["rain", "sun", "wind", "cloud", "song", "band", "drum", "choir", "soup", "cheese", "apple", "rice"]
 FILLERS = ["the", "a", "please", "tell", "me", "about", "some", "more", "of", "and"]
-
-
-def told(*arguments: object, status: int = 0) -> dict[str, Any]:
-    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
-    assert result.exit_code == status, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -255,10 +247,10 @@ def test_pairs_are_called_as_transformers_calls_them(inferring: Path, tmp_path: 
         assert long.truncated
     write(tmp_path / "in.jsonl", [{"p": "the", "h": "rain a"}])
     command = ["predict", str(inferring), "--input", str(tmp_path / "in.jsonl")]
-    result = CliRunner().invoke(main, [*command, "--column", "text=p", "--column", "text_pair=h"])
+    result = ftool(*command, "--column", "text=p", "--column", "text_pair=h")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) | {"text": "the", "text_pair": "rain a"} == json.loads(result.stdout)
-    both = CliRunner().invoke(main, ["predict", str(inferring), "the", "rain a"])
+    both = ftool("predict", str(inferring), "the", "rain a")
     assert json.loads(both.stdout)["label"] == answer.label
 
 
@@ -277,7 +269,7 @@ def test_a_number_is_learnt_and_measured(rating: Path) -> None:
     assert report["metrics"]["mse"] < 0.1
     bundle = told("evaluate", rating, "--on", "bundle")["metrics"]
     assert bundle["spearman"] == pytest.approx(report["metrics"]["spearman"], abs=0.1)
-    text = CliRunner().invoke(main, ["evaluate", str(rating)]).stdout
+    text = ftool("evaluate", str(rating)).stdout
     assert "Spearman" in text
     assert "mean squared error" in text
 
@@ -292,7 +284,7 @@ def test_a_bundle_gives_a_score(rating: Path) -> None:
         assert wet.value > dry.value
         with pytest.raises(ft.InputError, match="are for labels; this model gives a number"):
             model("rain", top_k=2)
-    result = CliRunner().invoke(main, ["predict", str(rating), "rain sun"])
+    result = ftool("predict", str(rating), "rain sun")
     assert set(json.loads(result.stdout)) == {"text", "score", "truncated"}
     parity = told("parity", rating)
     assert (parity["passed"], parity["batch_effect"]) == (True, 0)
@@ -354,6 +346,6 @@ def test_settings_for_labels_are_refused_where_there_are_none(
 
 
 def test_adapt_says_that_it_teaches_labels_alone(rating: Path) -> None:
-    result = CliRunner().invoke(main, ["adapt", str(rating), "--text", "rain", "--label", "1"])
+    result = ftool("adapt", str(rating), "--text", "rain", "--label", "1")
     assert result.exit_code == 2
     assert "labels for single texts alone" in result.output

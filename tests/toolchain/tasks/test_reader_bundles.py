@@ -3,15 +3,13 @@
 import json
 import runpy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from tests.helpers.cli import ftool, told
 from tests.helpers.paths import REPOSITORY
 
 import ftool_runtime as ft
-from ftool.cli import main
 from ftool.export import check_parity
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -31,17 +29,6 @@ TRAINING = (
 )
 ASKED = {"question": "tell me about", "context": "sun about song"}
 SCORER = runpy.run_path(str(REPOSITORY / "tests" / "helpers" / "squad2_scorer.py"))
-
-
-def ftool(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def told(*arguments: object, status: int = 0) -> dict[str, Any]:
-    result = ftool(*arguments, "--json")
-    assert result.exit_code == status, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
 
 
 @pytest.fixture(scope="session")

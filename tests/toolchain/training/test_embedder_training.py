@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from tests.helpers.files import write_jsonl
 
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
@@ -28,10 +29,6 @@ SMALL: dict[str, Any] = {
 }
 
 Train = Callable[..., tuple[TrainReport, Path]]
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +116,7 @@ def test_training_on_triplets(settings: dict[str, Any], train: Train, searches: 
     for path in searches.iterdir():
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         negatives = [rows[position - 1]["passage"] for position in range(len(rows))]
-        write_rows(
+        write_jsonl(
             tmp_path / path.name,
             [row | {"negative": other} for row, other in zip(rows[:48], negatives, strict=False)],
         )

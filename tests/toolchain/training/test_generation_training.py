@@ -7,17 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors.torch import load_file
-from transformers import TrainingArguments
+from tests.helpers.cli import ftool
+from tests.helpers.training import interrupted_after, same_weights, weights_in
 
-from ftool.cli import main
 from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import GenerationSettings, TrainSettings
 from ftool.train import train
-from ftool.training.checkpoints import MarkComplete
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.generator import load_generator, save_generator
 from ftool_export.checkpoints.generator_inference import generate_texts
@@ -44,15 +41,6 @@ def trained(numbers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.write(folder / "recipe.toml")
     train(made, folder)
     return folder
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "run" / "model.safetensors")
-
-
-def same_weights(first: Path, second: Path) -> bool:
-    left, right = weights(first), weights(second)
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_a_translator_learns_from_random_weights(trained: Path) -> None:
@@ -96,18 +84,6 @@ def test_evaluate_gives_the_figures_of_training_again(trained: Path) -> None:
     assert "->" in again.table()
 
 
-class Interrupt(MarkComplete):
-    """Ctrl-C right after the second checkpoint."""
-
-    saves = 0
-
-    def on_save(self, args: TrainingArguments, *rest: Any, **options: Any) -> None:
-        super().on_save(args, *rest, **options)
-        Interrupt.saves += 1
-        if Interrupt.saves == 2:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(
     ("task", "base", "settings"),
     [
@@ -120,7 +96,6 @@ class Interrupt(MarkComplete):
 def test_a_resumed_run_ends_where_the_unbroken_one_does(
     numbers: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     task: str,
     base: str,
     settings: dict[str, Any],
@@ -128,11 +103,8 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(
     made = recipe(numbers, task, base, **settings)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     report = train(made, whole)
-    with monkeypatch.context() as patch:
-        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
-        Interrupt.saves = 0
-        with pytest.raises(KeyboardInterrupt):
-            train(made, broken)
+    with interrupted_after(saves=2):
+        train(made, broken)
     assert not (broken / "run").exists()
     with pytest.raises(TrainingError, match=r"train\.learning_rate"):
         train(recipe(numbers, task, base, **settings, learning_rate=1e-3), broken, resume=True)
@@ -161,7 +133,7 @@ def test_a_conversation_that_leaves_no_room_is_judged_in_a_bundle_as_in_its_run(
     made = recipe(chats, "text-generation", "scratch:gpt2-tiny", epochs=0.5, max_length=64)
     made.write(tmp_path / "recipe.toml")
     train(made, tmp_path)
-    exported = CliRunner().invoke(main, ["export", str(tmp_path), "--precision", "fp32", "--max-drop", "1"])
+    exported = ftool("export", str(tmp_path), "--precision", "fp32", "--max-drop", "1")
     assert exported.exit_code == 0, exported.output
     turns = [{"role": "user", "content": "seven " * 60}, {"role": "assistant", "content": "7"}]
     (tmp_path / "long.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
@@ -187,8 +159,10 @@ def test_lora_leaves_a_plain_checkpoint(numbers: Path, tmp_path: Path, task: str
     made = recipe(numbers, task, str(full / "run"), method="lora", lora_rank=4, epochs=1)
     report = train(made, lora)
     assert report.training["fine_tuning"]["merge_difference"] < 1e-4
-    assert weights(full).keys() == weights(lora).keys()
-    changed = [name for name, value in weights(lora).items() if not torch.equal(value, weights(full)[name])]
+    assert weights_in(full).keys() == weights_in(lora).keys()
+    changed = [
+        name for name, value in weights_in(lora).items() if not torch.equal(value, weights_in(full)[name])
+    ]
     assert changed
     assert all("embed" not in name and "shared" not in name and "lm_head" not in name for name in changed)
 
@@ -197,7 +171,10 @@ def test_gradient_checkpointing_learns_the_same_weights(numbers: Path, tmp_path:
     plain, checkpointed = tmp_path / "plain", tmp_path / "checkpointed"
     train(recipe(numbers, epochs=0.5, bf16=False), plain)  # dropout too is drawn again as it was
     train(recipe(numbers, epochs=0.5, bf16=False, gradient_checkpointing=True), checkpointed)
-    left, right = weights(plain), weights(checkpointed)  # on some processors sums depend on where arrays lie
+    left, right = (
+        weights_in(plain),
+        weights_in(checkpointed),
+    )  # on some processors sums depend on where arrays lie
     assert max(float((left[name] - right[name]).abs().max()) for name in left) < 1e-5
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from seqeval.metrics import f1_score
+from tests.helpers.cli import ftool
+from tests.helpers.files import write_jsonl
 
 import ftool_runtime as ft
-from ftool.cli import main
 from ftool.data.dataset import Split
 from ftool.data.load import load_dataset
 from ftool.data.rows.tagged_text import TaggedText
@@ -31,10 +31,6 @@ FOOD = ("bread", "soup", "cheese", "apple")
 MUSIC = ("song", "band")
 MORE_MUSIC = ("guitar", "drum")
 FILLERS = ("the", "a", "please", "tell", "me", "about")
-
-
-def ftool(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def flat(metrics: Any) -> dict[str, float]:
@@ -248,8 +244,7 @@ def test_metrics_can_be_told_by_slice(exported: Path, places: Path, tmp_path: Pa
     rows = [
         {"tokens": one.tokens, "tags": one.tags, "long": len(one.tokens) > 20} for one in data.test.examples
     ]
-    path = tmp_path / "data.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write_jsonl(tmp_path / "data.jsonl", rows)
     result = ftool("evaluate", exported, "--data", path, "--by", "long", "--min-examples", "1", "--json")
     assert result.exit_code == 0, result.output
     assert "long" in json.loads(result.stdout)["slices"]

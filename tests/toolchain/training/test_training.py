@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.helpers.training import interrupted_after, same_weights
 
 from ftool.cache_folder import cache_folder
 from ftool.data.load import load_dataset
@@ -22,7 +23,6 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
-from ftool.training.checkpoints import MarkComplete
 from ftool.training.classifier_finetune import TrainedNetwork, measure_on_validation
 from ftool.training.classifier_objective import Objective
 from ftool.training.encoder_finetune import train_encoder
@@ -41,19 +41,6 @@ def recipe(base: Path, data: Path, **settings: Any) -> Recipe:
         data=DataSettings(path=str(data), label_separator=separator),
         train=TrainSettings(**{**quick, **settings}),
     )
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return {
-        f"{path.name}:{name}": t
-        for path in folder.rglob("*.safetensors")
-        for name, t in load_file(path).items()
-    }
-
-
-def same_weights(first: Path, second: Path) -> bool:
-    left, right = weights(first), weights(second)
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 def fine_tuning(report: TrainReport) -> dict[str, Any]:
@@ -197,29 +184,14 @@ def run_finetune(
     return loaded, happened
 
 
-class Interrupt(MarkComplete):
-    """Ctrl-C right after the second checkpoint of four, which stands in the middle of neither epoch's end."""
-
-    saves = 0
-
-    def on_save(self, *arguments: Any, **options: Any) -> None:
-        super().on_save(*arguments, **options)
-        Interrupt.saves += 1
-        if Interrupt.saves == 3:
-            raise KeyboardInterrupt
-
-
 def test_a_resumed_run_ends_where_the_unbroken_one_does(
-    tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, topics: Path, tmp_path: Path
 ) -> None:
     unbroken, expected = run_finetune(tiny_base, topics, tmp_path / "unbroken")
     assert expected["best_score"] > expected["start_score"]
     assert expected["best_step"] > 0
-    with monkeypatch.context() as patch:
-        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
-        Interrupt.saves = 0
-        with pytest.raises(KeyboardInterrupt):
-            run_finetune(tiny_base, topics, tmp_path / "broken")
+    with interrupted_after(saves=3):
+        run_finetune(tiny_base, topics, tmp_path / "broken")
     checkpoint = max(
         (tmp_path / "broken").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
     )
@@ -230,16 +202,13 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(
 
 
 def test_a_resumed_run_stops_early_where_the_unbroken_one_does(
-    tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, topics: Path, tmp_path: Path
 ) -> None:
     # a learning rate that changes nothing: early stopping waits from the first evaluation to the fourth
     waiting = {"learning_rate": 1e-12, "epochs": 6, "evaluations_per_epoch": 1, "early_stopping_patience": 3}
     made = recipe(tiny_base, topics, method="full", **waiting)
-    with monkeypatch.context() as patch:
-        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
-        Interrupt.saves = 0
-        with pytest.raises(KeyboardInterrupt):
-            train(made, tmp_path)
+    with interrupted_after(saves=3):
+        train(made, tmp_path)
     resumed = train(made, tmp_path, resume=True)
     unbroken = train(made, tmp_path / "unbroken")
     assert (fine_tuning(unbroken)["updates"], fine_tuning(unbroken)["best_step"]) == (32, 0)  # of 48
@@ -247,16 +216,13 @@ def test_a_resumed_run_stops_early_where_the_unbroken_one_does(
 
 
 def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
-    tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, topics: Path, tmp_path: Path
 ) -> None:
     train(recipe(tiny_base, topics, method="head"), tmp_path)
     old = (tmp_path / "run" / "metrics.json").read_bytes()
     made = recipe(tiny_base, topics, method="full", max_length=4)
-    with monkeypatch.context() as patch:
-        patch.setattr("ftool.training.loop.MarkComplete", Interrupt)
-        Interrupt.saves = 0
-        with pytest.raises(KeyboardInterrupt):
-            train(made, tmp_path)
+    with interrupted_after(saves=3):
+        train(made, tmp_path)
     assert (tmp_path / "run" / "metrics.json").read_bytes() == old
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.partial"]
     resumed = train(made, tmp_path, resume=True)
