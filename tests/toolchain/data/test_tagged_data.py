@@ -1,5 +1,6 @@
 """Texts with entities: CoNLL, lists of words with tags, character spans; schemes, refusals, splits."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
