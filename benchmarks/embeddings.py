@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.commands import REPOSITORY, ftool, write_result
 from ftool.machine import describe_machine
-from ftool.tables import format_table
+from ftool.terminal import format_table
 
 RECIPE = REPOSITORY / "benchmarks" / "recipes" / "policyqa_search"
 PRECISIONS = ("fp32", "w8", "int8")  # the last stays

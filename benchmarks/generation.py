@@ -23,7 +23,7 @@ from benchmarks.generation_shapes import SHAPES, make_checkpoint
 from ftool.bench.engines import Engine, EngineProcess, started
 from ftool.bench.measure import SETTLE_S
 from ftool.machine import describe_machine
-from ftool.tables import format_table
+from ftool.terminal import format_table
 from ftool_export.checkpoints.generator import load_generator
 from ftool_export.generator_pipeline import export_generator
 from ftool_export.settings import ExportSettings

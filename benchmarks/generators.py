@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.commands import REPOSITORY, ftool, write_result
 from ftool.machine import describe_machine
-from ftool.tables import format_table
+from ftool.terminal import format_table
 
 RECIPES = REPOSITORY / "benchmarks" / "recipes"
 PRECISIONS = ("fp32", "int8", "w8")

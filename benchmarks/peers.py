@@ -18,7 +18,7 @@ from ftool.bench.report import sentences, table
 from ftool.bench.run import Placement, bench, engines_of
 from ftool.data.load import load_dataset
 from ftool.recipe.recipe import Recipe
-from ftool.tables import format_table
+from ftool.terminal import format_table
 from ftool.workspace import ModelFolder
 
 

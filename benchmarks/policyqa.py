@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.commands import DATA, ftool, write_result
 from benchmarks.search_scale import time_calls
 from ftool.machine import describe_machine
-from ftool.tables import format_table
+from ftool.terminal import format_table
 from ftool_runtime.knowledge import MODES, KnowledgeBase
 
 DEPTHS = (1, 5, 10)

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.commands import DATA, REPOSITORY, ftool, write_result
 from ftool.machine import describe_machine
-from ftool.tables import format_table
+from ftool.terminal import format_table
 
 FOLDER = REPOSITORY / "benchmarks" / "recipes" / "squad2"
 PRECISIONS = ("fp32", "int8", "w8")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ftool.tables import format_table
+from ftool.terminal import format_table
 
 _SPIN, _STOP = "session.intra_op.spin_duration_us", "session.force_spinning_stop"
 WAYS: dict[str, dict[str, str]] = {

@@ -16,7 +16,7 @@ from seqeval.metrics import f1_score
 import ftool_runtime as ft
 from benchmarks.commands import REPOSITORY, ftool, write_result
 from ftool.machine import describe_machine
-from ftool.tables import format_table
+from ftool.terminal import format_table
 
 RECIPE = REPOSITORY / "benchmarks" / "recipes" / "wnut17"
 PRECISIONS = ("fp32", "w8", "int8")  # the last stays

@@ -48,7 +48,7 @@ def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_
 
 
 def _told(report: "AdaptReport") -> str:
-    from ftool.tables import format_table
+    from ftool.terminal import format_table
 
     rows = [
         ["", "before", "after"],

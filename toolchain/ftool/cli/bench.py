@@ -97,6 +97,6 @@ def _settings(task: str, **given: int | None) -> "BenchSettings":
 
 def _told(data: dict[str, Any], page: Path) -> str:
     from ftool.bench.report import sentences, table
-    from ftool.tables import format_table
+    from ftool.terminal import format_table
 
     return "\n".join([format_table(table(data)), *sentences(data), f"report: {page}"])

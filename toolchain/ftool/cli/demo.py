@@ -42,7 +42,7 @@ def demo(folder: Path, as_json: bool) -> None:
 def _told(report: "DemoReport", folder: Path) -> str:
     from ftool.bench.report import sentences
     from ftool.demo import summary, told
-    from ftool.tables import format_table
+    from ftool.terminal import format_table
 
     if report.bench is None:
         return f"the gate said no: {report.export.advice}"

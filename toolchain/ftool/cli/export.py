@@ -145,7 +145,7 @@ def _with(recipe: "ExportRecipe", chosen: Mapping[str, Any]) -> "ExportRecipe":
 
 
 def _told(report: "ExportReport") -> str:
-    from ftool.tables import format_table
+    from ftool.terminal import format_table
 
     verdict = report.verdict
     rows = [[verdict.metric or "", "torch fp32", report.precision, "drop", "allowed"]]

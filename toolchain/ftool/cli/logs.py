@@ -1,4 +1,4 @@
-"""Logs go to standard error: what is being done by default, everything with --verbose."""
+"""Send logs to standard error: progress by default, everything with --verbose."""
 
 import logging
 import os
@@ -6,18 +6,20 @@ from typing import Any
 
 import click
 
+from ftool.terminal import print_line
+
 OUR_LOGGERS = ("ftool", "ftool_export", "ftool_runtime")
 
 
 class _StandardError(logging.Handler):
-    """Writes a line through click, so that it reaches whatever standard error is at that moment."""
+    """Prints each record as a line on what is standard error at that moment, above a live display."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        print_line(self.format(record))
 
 
 class _LevelFormatter(logging.Formatter):
-    """A bare line for what goes well, the level before what does not."""
+    """Formats information as a bare line; warnings and errors begin with their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
@@ -25,7 +27,7 @@ class _LevelFormatter(logging.Formatter):
 
 
 def configure_logging(*, verbose: bool) -> None:
-    """Send our progress to standard error; with `verbose` the details, and what other libraries warn of, as well."""
+    """Send ftool's logs to standard error; with `verbose` also details, and the warnings of other libraries."""
     handler = _StandardError()
     handler.setFormatter(_LevelFormatter("%(message)s"))
     for name in OUR_LOGGERS:
@@ -41,7 +43,7 @@ def configure_logging(*, verbose: bool) -> None:
 
 
 def logging_options() -> list[click.Parameter]:
-    """`--verbose` and `--debug`, which work before the command's name and after it."""
+    """Return `--verbose` and `--debug`, which work before the command's name and after it."""
     return [
         click.Option(
             ["-v", "--verbose"], is_flag=True, expose_value=False, is_eager=True, callback=_verbose,
@@ -55,7 +57,7 @@ def logging_options() -> list[click.Parameter]:
 
 
 def debugging(ctx: click.Context) -> bool:
-    """Whether `--debug` was given."""
+    """Return whether `--debug` was given."""
     return bool(ctx.meta.get("ftool.debug"))
 
 

@@ -38,7 +38,7 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
 
 
 def _told(report: "ParityReport") -> str:
-    from ftool.tables import format_table
+    from ftool.terminal import format_table
 
     names = {"agreement": f"same {report.found.comparison.compared}", **_NAMES}
     rows = [[f"{report.precision}, {report.examples} examples", "found", "allowed", ""]]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ftool.data.table import Table
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
-from ftool.tables import format_table
+from ftool.terminal import format_table
 
 Metrics = dict[str, Any]  # plain JSON
 

@@ -25,7 +25,7 @@ from ftool.evaluation.confidence import (
     widest_gap_p_values,
 )
 from ftool.evaluation.statistics import Statistics
-from ftool.tables import format_table
+from ftool.terminal import format_table
 from ftool_runtime.errors import InputError
 
 EMPTY = "(empty)"  # the value of cells that hold nothing

@@ -64,5 +64,5 @@ def _exported(name: str) -> Path:
         _log.info("%s: exporting it as an embedder, once, to %s", name, bundle)
         bundle.parent.mkdir(parents=True, exist_ok=True)
         settings = ExportSettings(checkpoint=resolve_base(name), bundle=bundle, task=EMBEDDER_TASK, name=name)
-        export_any(settings, None)
+        export_any(settings, None, base=BASES[name].hub_id)
     return bundle

@@ -4,7 +4,7 @@ import difflib
 import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ftool.search.files import Found, ReadSettings, document_name, documents_in,
 from ftool.search.store import Batch, KnowledgeBaseWriter
 from ftool.search.tokens import TokenCounter
 from ftool.search.types import CutPassage, Document, DocumentError
+from ftool.terminal import progress_bar
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge import Embedder
 
@@ -74,6 +75,7 @@ class Indexer:
         self._cutting = cutting
         self._reading = reading
         self.report = IndexReport()
+        self._show: Callable[[int], None] = lambda _: None
 
     def add(self, roots: Sequence[Path], *, sync: bool = False) -> None:
         """Add the documents in files and folders, replace those that have changed, and leave the others.
@@ -91,7 +93,8 @@ class Indexer:
         """
         started = time.perf_counter()
         found = Found()
-        self._write(self._changed(roots, found, sync), found)
+        with progress_bar("indexing", None, "passages") as self._show:
+            self._write(self._changed(roots, found, sync), found)
         if sync:
             self._delete_gone(roots, found)
         self.report.left_out, self.report.failed = found.left_out, found.failed
@@ -178,6 +181,7 @@ class Indexer:
     def _put(self, document: Document, cutter: DocumentCutter, batches: Iterator[Batch]) -> None:
         new = self._store.known(document.name) is None
         self.report.passages_written += self._store.put(document, cutter, batches)
+        self._show(self.report.passages_written)
         self.report.added += new
         self.report.replaced += not new
         _log.debug("%s: %d characters", document.name, cutter.characters)

@@ -113,10 +113,10 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
 
 
 def callbacks(settings: TrainSettings) -> list[TrainerCallback]:
-    """Complete checkpoints, progress, and early stopping where it is asked for."""
+    """Return the callbacks for complete checkpoints and, if the settings ask for it, early stopping."""
     patience = settings.early_stopping_patience
     stopping = [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
-    return [MarkComplete(), ReportProgress(), *stopping]
+    return [MarkComplete(), *stopping]
 
 
 def keep_best(
@@ -141,11 +141,13 @@ def keep_best(
     Raises TrainingError where the loss is no longer a number, or the disk is full.
     """
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
+    progress = ReportProgress()
+    trainer.add_callback(progress)
     before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     start = trainer.evaluate() if keep_start else {}
     if begin is not None:
         begin()
-    with disk_errors(folder), quiet_transformers():  # its bars for every checkpoint
+    with disk_errors(folder), quiet_transformers(), progress:  # transformers shows bars for every checkpoint
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     step, score, rank = int(trainer.state.best_global_step), f"eval_{SCORE}", f"eval_{_RANK}"
     measured = {entry["step"]: entry for entry in trainer.state.log_history if score in entry}

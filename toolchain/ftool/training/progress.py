@@ -1,35 +1,44 @@
-"""Telling how far Trainer is: a bar on a terminal, log lines anywhere, an error for a broken loss."""
+"""Report the progress of Trainer: a bar on a terminal, log lines anywhere, an error for a broken loss."""
 
 import logging
 import math
-import sys
-from typing import Any
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
 
-from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ftool.terminal import progress_bar
 from ftool.training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
 
 class ReportProgress(TrainerCallback):  # type: ignore[misc]
-    """Trainer's own callbacks print to standard output, which belongs to results."""
+    """Shows a bar and logs losses. Leaving it as a context removes the bar, also after an error.
+
+    Trainer's own callbacks print to standard output, which belongs to results.
+    """
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._bar = ExitStack()
+        self._show: Callable[[int], None] = lambda _: None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
 
     def on_train_begin(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Called by Trainer before the first update."""
-        if state.is_world_process_zero and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=state.max_steps, initial=state.global_step, unit="update", leave=False, file=sys.stderr
-            )
+        if state.is_world_process_zero:
+            bar = progress_bar("training", state.max_steps, "updates", done=state.global_step, lines=False)
+            self._show = self._bar.enter_context(bar)
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Called by Trainer after each update."""
-        if self._bar is not None:
-            self._bar.update(state.global_step - self._bar.n)
+        self._show(state.global_step)
 
     def on_log(
         self,
@@ -39,7 +48,7 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Called by Trainer with losses and metrics. Raises TrainingError for a loss that is no number."""
+        """Called by Trainer with losses and metrics. Raises TrainingError for a loss that is not a number."""
         logs = logs or {}
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingError(
@@ -52,13 +61,7 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
             if shown:
                 log.info("update %d%s: %s", state.global_step, _of(state.max_steps), shown)
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        """Called by Trainer after the last update."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
 
 def _of(updates: int) -> str:
-    """How many there will be; unknown before training begins."""
+    """Return how many updates there will be, as text; empty before training begins."""
     return f" of {updates}" if updates else ""

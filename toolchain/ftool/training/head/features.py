@@ -37,6 +37,7 @@ def cached_features(loaded: LoadedClassifier, texts: Sequence[Any]) -> np.ndarra
         log.info("features of %d texts: read from %s", len(texts), path)
         return found
     began = time.monotonic()
+    log.info("computing features of %d texts", len(texts))
     try:
         _write(path, loaded, texts, shape)
     except OSError as error:

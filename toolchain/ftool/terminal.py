@@ -1,0 +1,128 @@
+"""Output for people: tables as text, and one live progress display that log lines are printed above."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:  # rich takes longer to import than all of `ftool --help`
+    from rich.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 30.0  # between lines of progress that is not shown on a terminal
+_REFRESHES: Final = 4  # per second: more would take time from the training that is shown
+_WIDEST: Final = 10_000  # characters; tables are never wrapped, so that their lines can be copied
+
+_display: "Progress | None" = None  # the only live one
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines with aligned columns, the first row as header.
+
+    The first column is aligned left, the others right. Widths are those of a terminal's cells, so Chinese lines up too.
+    """
+    from rich.box import Box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    ruled = Box("    \n    \n -  \n    \n    \n    \n    \n    \n", ascii=True)  # rules under the header only
+    table = Table(box=ruled, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    head, *body = rows
+    for index, name in enumerate(head):
+        table.add_column(Text(name), justify="right" if index else "left", no_wrap=True)
+    for row in body:
+        table.add_row(*map(Text, row))
+    console = Console(width=_WIDEST, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def print_line(text: str) -> None:
+    """Print a line on standard error, above the live display if there is one."""
+    if _display is None:
+        click.echo(text, err=True)
+    else:
+        _display.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(
+    what: str, total: int | None, unit: str, *, done: int = 0, lines: bool = True
+) -> Iterator[Callable[[int], None]]:
+    """Show progress on standard error: a bar if that is a terminal, a log line every half minute otherwise.
+
+    The bar disappears at the end. Bars that are shown at the same time are lines of one display.
+
+    Args:
+        what: what is done, such as "training".
+        total: how many `unit` there are, None if that is unknown.
+        unit: what is counted, in the plural.
+        done: how many were done before.
+        lines: whether log lines are written if standard error is not a terminal.
+
+    Yields:
+        A function to call with the number done so far.
+    """
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with _live() as display:
+            task = display.add_task(what, total=total, completed=done, unit=unit)
+            try:
+                yield lambda number: display.update(task, completed=number)
+            finally:
+                display.remove_task(task)
+    else:
+        yield _logged(what, total, unit) if lines else lambda _: None
+
+
+@contextmanager
+def _live() -> Iterator["Progress"]:
+    """The live display, which the outermost bar starts and ends."""
+    global _display
+    if _display is not None:
+        yield _display
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+    )
+    # Standard output belongs to results, so it is not redirected to the display.
+    display = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=_REFRESHES,
+        redirect_stdout=False,
+    )
+    with display:
+        _display = display
+        try:
+            yield display
+        finally:
+            _display = None
+
+
+def _logged(what: str, total: int | None, unit: str) -> Callable[[int], None]:
+    last = time.monotonic()
+
+    def tell(number: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            of = "" if total is None else f" of {total}"
+            log.info("%s: %d%s %s", what, number, of, unit)
+
+    return tell
