@@ -20,6 +20,7 @@ from ftool_export.checkpoints.generator_inference import (
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import AnswerKind, Comparison, Examination, SameAnswers
 from ftool_export.examples.sampling import spread
+from ftool_runtime.numerics import softmax
 
 TIE: Final = 1e-4  # two best logits this close to each other may change places in another order of sums
 _ROWS_AT_ONCE: Final = 16  # logits of a row are answer length times vocabulary
@@ -231,14 +232,6 @@ def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     two = np.partition(logits, -2, axis=-1)[:, -2:]
     difference: NDArray[np.float32] = two[:, 1] - two[:, 0]
     return difference
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities over the vocabulary, float64 (rows, vocabulary)."""
-    values = logits.astype(np.float64)
-    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
-    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ftool_export.checkpoints.reader import LoadedReader
 from ftool_export.examples.base import AnswerKind, EncoderExamples
 from ftool_runtime.models.reader import Answer, Asked, read_answer
+from ftool_runtime.numerics import softmax
 from ftool_runtime.postprocessing.spans import Spans, find_spans
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
@@ -78,12 +79,7 @@ class QuestionExamples(EncoderExamples):
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
         """The largest change of a token's probability to be a start, or an end, in its window: (questions,)."""
         pairs = zip(reference, other, strict=True)
-        changes = iter([float(np.abs(_shares(one) - _shares(two)).max()) for one, two in pairs])
+        changes = iter(
+            [float(np.abs(softmax(one, axis=0) - softmax(two, axis=0)).max()) for one, two in pairs]
+        )
         return np.array([max(next(changes) for _ in windows) for windows in self.windows], dtype=np.float64)
-
-
-def _shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax over the tokens of a window: (tokens, 2)."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=0))
-    result: NDArray[np.float64] = exponentials / exponentials.sum(axis=0)
-    return result

@@ -11,19 +11,12 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+from ftool_runtime.text.scripts import BOPOMOFO, HANGUL, UNSPACED
+
 # Marks are part of words: without them unicode61 cuts every word of Hindi at its vowels.
 TOKENIZER: Final = "unicode61 remove_diacritics 2 categories 'L* N* M* Co'"
 
-UNSPACED_LETTERS: Final = (
-    "\u0e01-\u0e3a\u0e40-\u0e4e"  # Thai
-    "\u0e81-\u0ebd\u0ec0-\u0ece"  # Lao
-    "\u1000-\u103f\u1050-\u109d\ua9e0-\ua9ef\uaa60-\uaa7f"  # Myanmar
-    "\u1780-\u17d3"  # Khmer
-    "\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
-    "\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\U0001aff0-\U0001b16f"  # kana
-    "\u3105-\u312f\u31a0-\u31bf"  # Bopomofo
-    "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7fb"  # Hangul
-)
+UNSPACED_LETTERS: Final = UNSPACED + BOPOMOFO + HANGUL
 _UNSPACED = re.compile(f"[{UNSPACED_LETTERS}]+")
 _POINTS = re.compile(  # may be written or not: points of Arabic and Hebrew, the stroke that lengthens Arabic words
     "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc]"

@@ -4,9 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from ftool_runtime.text.scripts import CLOSING, FULL_WIDTH_CLOSING, FULL_WIDTH_STOPS, STOPS
+
 _PARAGRAPH: Final = re.compile(r"(?<=\n)[^\S\n]*\n+")
 # after a stop and its quotes where a space follows, or after a Chinese or Japanese one, which has none
-_SENTENCE: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？；])[”’』」）]*")
+_SENTENCE: Final = re.compile(
+    rf"(?<=[{STOPS}])[{CLOSING}]*\s+|(?<=[{FULL_WIDTH_STOPS}；])[{FULL_WIDTH_CLOSING}]*"
+)
 
 Count = Callable[[str], int]
 Begin = Callable[[str, int], str]

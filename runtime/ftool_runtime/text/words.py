@@ -1,4 +1,4 @@
-"""Words and their places in a text: what sub-words are put together to, the same whatever the tokenizer."""
+"""Split texts into words with their places, independently of any tokenizer."""
 
 import re
 import unicodedata
@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
+from ftool_runtime.text.scripts import UNSPACED
+
 Span = tuple[int, int]  # the first character and the one past the last
 _Kind = Literal["blank", "letter", "alone", "symbol", "more"]
 
-# Written without spaces: Chinese characters, kana, Thai, Lao, Myanmar, Khmer.
-_UNSPACED = (
-    (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF),
-    (0x3041, 0x3096), (0x30A1, 0x30FA), (0x31F0, 0x31FF),
-    (0x0E01, 0x0E7F), (0x0E80, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF),
-)  # fmt: skip
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _BLANK_FORMATS = "\u200b\u200e\u200f\u2060\ufeff"  # zero width, between words or at their edges
 _ADDRESS = re.compile(r"(?<![0-9A-Za-z])(?:[A-Za-z][0-9A-Za-z+.-]*://|www\.)[!-~]+")
 _CLOSING = ".,;:!?)]}'\"*"
@@ -24,9 +21,9 @@ _MODIFIERS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # skin tones
 def split_words(text: str) -> list[Span]:
     """The words of `text`, in order: runs of letters and digits with the marks on them, or runs of symbols (emoji).
 
-    Punctuation marks and the characters of scripts without spaces stand alone, as Chinese ones do in BERT's own
-    splitting; a web address is one word, as it is for whoever tags texts; spaces and zero-width formats belong to no
-    word.
+    Punctuation marks and the letters of scripts without spaces are words of their own, as Chinese characters are in
+    BERT's splitting. A web address is one word, as annotators count it. Spaces and zero-width formats are not part of
+    any word.
     """
     words: list[Span] = []
     end = 0
@@ -83,17 +80,12 @@ def end_of_character(text: str, end: int) -> int:
 
 @lru_cache(maxsize=8192)
 def kind_of(character: str) -> _Kind:
-    """What a character does to a word: end it, go on with it, stand alone, or join what is before it ("more")."""
+    """How a character changes a word: it ends it, continues it, is a word ("alone") or joins any ("more")."""
     category = unicodedata.category(character)
     if character.isspace() or character in _BLANK_FORMATS or category == "Cc":
         return "blank"
     if category[0] == "M" or category == "Cf" or character in _MODIFIERS:
         return "more"
-    if category[0] == "P" or _is_unspaced(character) or (character.isascii() and category[0] == "S"):
+    if category[0] == "P" or _UNSPACED.match(character) or (character.isascii() and category[0] == "S"):
         return "alone"
     return "symbol" if category[0] in "SC" else "letter"
-
-
-def _is_unspaced(character: str) -> bool:
-    code = ord(character)
-    return any(first <= code <= last for first, last in _UNSPACED)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from ftool_runtime.text.scripts import HAN, HANGUL, KANA, SOUTH_EAST_ASIAN, TIBETAN
+
 Writing = Literal["chinese", "japanese", "korean", "unspaced", "english", "spaced"]
 
 # First parts of codes as BCP 47, ISO 639-3 and NLLB write them, and names in English.
@@ -14,19 +16,16 @@ _BY_CODE: dict[str, Writing] = {
     **dict.fromkeys(("th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod"), "unspaced"),
     **dict.fromkeys(("en", "eng", "english"), "english"),
 }
-_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"
-_KANA = r"\u3041-\u309f\u30a0-\u30ff\uff66-\uff9f"
-_HANGUL = r"\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
-_SOUTH_EAST = r"\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+_SOUTH_EAST = SOUTH_EAST_ASIAN + TIBETAN
 _SCRIPTS = {
-    "han": re.compile(f"[{_HAN}]"),
-    "kana": re.compile(f"[{_KANA}]"),
-    "hangul": re.compile(f"[{_HANGUL}]"),
+    "han": re.compile(f"[{HAN}]"),
+    "kana": re.compile(f"[{KANA}]"),
+    "hangul": re.compile(f"[{HANGUL}]"),
     "unspaced": re.compile(f"[{_SOUTH_EAST}]"),
     "latin": re.compile(r"[A-Za-z]"),
-    "other": re.compile(rf"[^\W\d_A-Za-z{_HAN}{_KANA}{_HANGUL}{_SOUTH_EAST}]"),
+    "other": re.compile(rf"[^\W\d_A-Za-z{HAN}{KANA}{HANGUL}{_SOUTH_EAST}]"),
 }
-_ALONE = rf"[{_HAN}{_KANA}{_SOUTH_EAST}]"
+_ALONE = rf"[{HAN}{KANA}{_SOUTH_EAST}]"
 _UNIT = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})[^\W_])+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 

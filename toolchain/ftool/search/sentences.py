@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ftool_runtime.text.scripts import CLOSING, FULL_WIDTH_CLOSING, FULL_WIDTH_STOPS, OTHER_STOPS, STOPS
+
 _PARAGRAPHS = re.compile(r"\n[^\S\n]*\n\s*")
 _SENTENCES = re.compile(
-    r"""(?<=[.!?…])["'”’»)\]]*\s+(?![a-zß-ÿ])"""  # "e.g. this" goes on
-    r"""|(?<=[。！？｡．])[」』”’）】]*\s*"""  # no space follows in Chinese and Japanese
-    r"""|(?<=[।॥؟۔።။])\s*"""
+    rf"(?<=[{STOPS}])[{CLOSING}]*\s+(?![a-zß-ÿ])"  # "e.g. this" goes on
+    rf"|(?<=[{FULL_WIDTH_STOPS}])[{FULL_WIDTH_CLOSING}]*\s*|(?<=[{OTHER_STOPS}])\s*"
 )
 _LINES = re.compile(r"\n\s*")
 _SPACES = re.compile(r"\s+")
