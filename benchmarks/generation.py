@@ -25,7 +25,8 @@ from ftool.bench.measure import SETTLE_S
 from ftool.machine import describe_machine
 from ftool.terminal import format_table
 from ftool_export.checkpoints.generator import load_generator
-from ftool_export.generator_pipeline import export_generator
+from ftool_export.examples.generation import sample_examples
+from ftool_export.pipeline import export
 from ftool_export.settings import ExportSettings
 from ftool_runtime.session.threads import resolve_threads
 
@@ -81,7 +82,8 @@ def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str,
                 precision=precision,
                 allow_drift=True,  # random weights have no clear preferences
             )
-            export_generator(settings, load_generator(checkpoint, task))
+            loaded = load_generator(checkpoint, task)
+            export(settings, loaded, sample_examples(loaded))
         found[precision] = bundle
     return found
 

@@ -9,8 +9,8 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Comparison, Examples, shown
-from ftool_export.graph.probes import make_probes
-from ftool_export.graph.session import GraphSession
+from ftool_export.graph.probes import difference, make_probes
+from ftool_export.graph.session import open_sessions
 from ftool_export.report import MetricPair, ParityReport, ShapeDifference, WorstInput
 from ftool_export.tolerances import metric_allowance, tolerance_for
 from ftool_runtime.bundle.integrity import check_hashes
@@ -90,9 +90,9 @@ def _grid(
     loaded: LoadedEncoder, manifest: Manifest, bundle: Path, examples: Examples
 ) -> tuple[ShapeDifference, ...]:
     """Logits against torch's for batch 1 and n, length 1 and maximum, padded and not."""
-    session = GraphSession(bundle / MODEL_FILE)
+    sessions = open_sessions({"model": bundle / MODEL_FILE})
     probes = make_probes(loaded, all_rows(loaded, examples.inputs), manifest.input.names)
-    return tuple(ShapeDifference(probe.name, probe.difference(session.run(probe.feeds))) for probe in probes)
+    return tuple(ShapeDifference(probe.name, difference(probe, probe.run(sessions))) for probe in probes)
 
 
 def _worst(found: Comparison, examples: Examples) -> WorstInput:

@@ -1,125 +1,258 @@
-"""A checkpoint to a bundle: load, capture, tidy, quantise, judge, write; each stage checked before the next."""
+"""The export of a checkpoint: capture, tidy, quantise, write a draft, judge it as loaded, commit or refuse."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any, Final
 
-from ftool_export.architectures.checks import check_exportable
-from ftool_export.bundle.encoder_bundle import write_bundle
-from ftool_export.bundle.writer import check_place
-from ftool_export.candidate import Candidate
+import ftool_runtime as ft
+from ftool_export.bundle.writer import Draft, check_place, new_bundle, package_versions
+from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Examples
-from ftool_export.gate import advise, judge
+from ftool_export.gate import Verdict, advise, judge
+from ftool_export.golden import choose_inputs, golden_evidence, make_golden
 from ftool_export.graph.activations import activation_peaks
+from ftool_export.graph.graphs import Graphs, capture
+from ftool_export.graph.guards import BATCH_TOLERANCE, batch_effect
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
-from ftool_export.graph.session import GraphSession
-from ftool_export.graph.source_graph import SourceGraph, capture_source
 from ftool_export.passes import PassSettings
-from ftool_export.quantization import quantize
+from ftool_export.quantization import PrecisionPlan, precision_plan, quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
-from ftool_runtime.session.encoder_engine import Outputs
+from ftool_export.tokenizers.check import check_tokens
+from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
 from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
+_TIMED_ROUNDS: Final = 5
+_TIMED_TEXTS: Final = 3  # answers of which a generator's latency is taken
+_TIMED_TOKENS: Final = 32
 
-def export_checkpoint(settings: ExportSettings, loaded: LoadedEncoder, examples: Examples) -> ExportReport:
-    """Export an encoder's checkpoint to a bundle that runs without torch.
+
+def export(
+    settings: ExportSettings, loaded: LoadedModel, examples: Examples, *, captured: Graphs | None = None
+) -> ExportReport:
+    """Export a checkpoint to a bundle that runs without torch.
 
     Args:
         settings: where to, and how exact.
         loaded: the checkpoint.
-        examples: inputs of its task, from which golden answers are taken too. Where they have labels, those of
-            validation, the gate judges by them; elsewhere accuracy is not judged, and the report says so.
+        examples: inputs of its task, on which the bundle is compared with torch, as the runtime loads it. If they
+            have labels, those of validation, the gate goes by them; otherwise accuracy is not judged, and the report
+            says so.
+        captured: the checkpoint's fp32 graphs, from `capture_source`, if another precision's export made them.
 
     Returns:
-        What was done. `bundle` is None where the gate said no: then nothing was written or replaced.
+        What was done. `bundle` is None if the gate refused it: then nothing was written or replaced.
 
     Raises:
         ExportError: it can't be exported as asked, or a stage failed its guard.
         OSError: the bundle can't be written; what was there is untouched.
     """
     check_place(settings.bundle)
-    check_exportable(loaded.model.config)
+    plan = precision_plan(settings.precision, settings.device, loaded.family)
     if not examples.inputs:
         raise ExportError("no examples to judge the bundle by; name data that has some")
-    rows = all_rows(loaded, examples.inputs)
-    source = capture_source(loaded, rows, settings.passes)
-    candidate = find_candidate(settings, source, examples, rows)
-    files = write_bundle(settings, source, candidate, examples.inputs) if candidate.verdict.passed else {}
+    rows = all_rows(loaded, examples.inputs) if isinstance(loaded, LoadedEncoder) else ()
+    source = captured or capture_source(loaded, rows, settings.passes)
+    passes = plan.settings(settings.passes)
+    if plan.smooth and isinstance(loaded, LoadedEncoder):
+        peaks = activation_peaks(source.models["model"], loaded, rows, passes.smallest)
+        passes = replace(passes, activation_peaks=peaks)
+    left_out: tuple[str, ...] = ()
+    manifest = None
+    try:
+        with new_bundle(settings.bundle) as draft:
+            trials = _Trials(settings, loaded, examples, plan, passes, source, draft)
+            left_out, verdict = _settle(trials, rows)
+            if not verdict.passed:
+                raise _RefusedError
+            manifest = _finish(trials, verdict)
+    except _RefusedError:
+        pass
     return ExportReport(
-        bundle=settings.bundle if files else None,
+        bundle=settings.bundle if manifest else None,
         precision=settings.precision,
         attention=source.attention,
-        left_out=candidate.left_out,
-        files=files,
-        verdict=candidate.verdict,
+        left_out=left_out,
+        files=manifest.files if manifest else {},
+        verdict=verdict,
         largest_logit_difference=source.difference,
-        advice=advise(candidate.verdict, settings.precision),
+        advice=advise(verdict, settings.precision),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class InMemoryModel:
-    """A graph that answers as a bundle loaded by the runtime does, on the checkpoint's own rows of tokens."""
-
-    loaded: LoadedEncoder
-    session: GraphSession
-    one_by_one: bool
-
-    def outputs(self, inputs: Sequence[Any]) -> Outputs:
-        """The graph's outputs for all rows of `inputs`, in order."""
-        return self.session.outputs(self.loaded, all_rows(self.loaded, inputs), one_by_one=self.one_by_one)
-
-
-def find_candidate(
-    settings: ExportSettings, source: SourceGraph, examples: Examples, rows: Sequence[Tokens]
-) -> Candidate:
-    """The graph in the precision asked for; where the gate refuses it, one that leaves the worst layers out.
+def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSettings) -> Graphs:
+    """The fp32 graphs that every precision starts from, captured and tidied, each stage checked.
 
     Args:
-        settings: the precision, and what it may cost.
-        source: the fp32 graph.
-        examples: what both torch and the graph answer.
-        rows: the rows of all its inputs.
+        loaded: in evaluation mode and float32, on the CPU; it is left as it was.
+        rows: of encoders: some rows of the task's own inputs, at least one.
+        passes: settings of the passes.
 
-    Returns:
-        A candidate that passed; or, where none does, the one with every layer quantised.
+    Raises:
+        ExportError: the network can't be captured, or a stage failed its guard.
     """
-    plan = settings.plan
-    passes = _measured(settings.passes, source, rows) if plan.smooth else settings.passes
+    return tidy(capture(loaded, rows), passes)
 
-    def trial(left_out: Sequence[str]) -> Candidate:
-        leaving = replace(passes, left_out=frozenset(left_out))
-        graph = quantize(source.model, plan, leaving, source.expected, source.probes)
-        model = InMemoryModel(source.loaded, GraphSession(graph), one_by_one=plan.rows_share_scale)
-        verdict = judge(
-            source.loaded,
-            model,
-            examples,
-            precision=settings.precision,
-            max_drop=settings.max_drop,
-            allow_drift=settings.allow_drift,
+
+class _RefusedError(Exception):
+    """The gate refused the bundle, so the draft is dropped."""
+
+
+@dataclass(slots=True)
+class _Trials:
+    """Drafts of one export, each in place of the last, judged as the runtime loads them."""
+
+    settings: ExportSettings
+    loaded: LoadedModel
+    examples: Examples
+    plan: PrecisionPlan
+    passes: PassSettings
+    source: Graphs
+    draft: Draft
+    manifest: Manifest = field(init=False)  # of the draft that is there
+
+    def __post_init__(self) -> None:
+        self.loaded.write_files(self.draft.folder)
+        self.manifest = _manifest(self.settings, self.loaded, self.plan, self.source)
+
+    def judge(self, left_out: Sequence[str]) -> Verdict:
+        """Write the draft that leaves these layers out, and judge it."""
+        self._write(left_out)
+        with ft.load(self.draft.folder, device="cpu") as model:
+            check_tokens(self.loaded, model)
+            verdict = judge(
+                self.loaded,
+                model,
+                self.examples,
+                precision=self.settings.precision,
+                max_drop=self.settings.max_drop,
+                allow_drift=self.settings.allow_drift,
+            )
+        log.info("%s, leaving out %s: %s", self.settings.precision, ", ".join(left_out) or "nothing", verdict)
+        return verdict
+
+    def _write(self, left_out: Sequence[str]) -> None:
+        graphs = quantize(self.source, self.plan, replace(self.passes, left_out=frozenset(left_out)))
+        precision = replace(
+            self.manifest.precision, left_out=tuple(left_out), rows_share_scale=self._run_singly(graphs)
         )
-        log.info("%s, leaving out %s: %s", settings.precision, ", ".join(left_out) or "nothing", verdict)
-        return Candidate(graph, tuple(left_out), verdict)
+        self.draft.write_graphs(graphs.models)
+        self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
-    candidate = trial(())
-    if candidate.verdict.passed or plan.quantize_products is None:
-        return candidate
+    def _run_singly(self, graphs: Graphs) -> bool:
+        """Whether rows must run singly for their answers not to depend on the rest of the batch.
+
+        Raises ExportError if they must and the runtime can't: generators run rows in batches.
+        """
+        if self.plan.rows_share_scale:
+            return True
+        effect = batch_effect("batching", graphs.models, graphs.probes)
+        if effect <= BATCH_TOLERANCE:
+            return False
+        if self.loaded.family != "encoder":
+            raise ExportError(
+                f"this {self.loaded.config.model_type} answers differently in a batch: outputs change by {effect:.1e} "
+                f"of their size, and {BATCH_TOLERANCE:.0e} is allowed; try --precision fp32, or take another model"
+            )
+        log.warning(
+            "this %s answers differently in a batch (outputs change by %.1e of their size), so texts run one at a time",
+            self.loaded.config.model_type,
+            effect,
+        )
+        return True
+
+
+def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], Verdict]:
+    """The layers left out of the draft, as few as the gate asks for, and its verdict.
+
+    If no draft passes, the verdict is that of the one with every layer quantised.
+    """
+    verdict = trials.judge(())
+    if verdict.passed or not trials.plan.search or not isinstance(trials.loaded, LoadedEncoder):
+        return (), verdict
     log.warning(
-        "%s is too far from torch (%s); searching for layers to leave out",
-        settings.precision,
-        candidate.verdict,
+        "%s with every layer quantised is too far from torch (%s); searching for layers to leave out",
+        trials.settings.precision,
+        verdict,
     )
-    ranked = rank_layers(source.model, plan, passes, source.loaded, rows)
-    return fewest_left_out(ranked, trial) or candidate
+    ranked = rank_layers(trials.source.models["model"], trials.plan, trials.passes, trials.loaded, rows)
+    found = fewest_left_out(ranked, trials.judge)
+    if found is None:
+        return (), verdict
+    return found, trials.judge(found)
 
 
-def _measured(passes: PassSettings, source: SourceGraph, rows: Sequence[Tokens]) -> PassSettings:
-    peaks = activation_peaks(source.model, source.loaded, rows, passes.smallest)
-    return replace(passes, activation_peaks=peaks)
+def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
+    """Write golden answers, card and final manifest of the draft that passed; the manifest."""
+    settings, loaded, inputs = trials.settings, trials.loaded, trials.examples.inputs
+    quantized = trials.plan.quantize_products is not None
+    with ft.load(trials.draft.folder, device="cpu") as model:
+        golden = make_golden(loaded, model, inputs, quantized=quantized, texts=settings.golden)
+        golden.write(trials.draft.folder)
+        if loaded.family == "encoder":
+            latency = _latency_ms(model, choose_inputs(inputs), _TIMED_ROUNDS)
+            note = "one input at a time on the exporting machine"
+        else:
+            latency = _latency_ms(_short_answers(model), inputs[:_TIMED_TEXTS], rounds=2)
+            note = f"an answer of at most {_TIMED_TOKENS} tokens, one at a time, on the exporting machine"
+    evidence = {
+        "checkpoint_sha256": weights_sha256(loaded.model),
+        "gate": verdict.to_json(),
+        "fp32_graph": {
+            "largest_logit_difference": trials.source.difference,
+            "probes": len(trials.source.probes),
+        },
+        "latency_ms": {"p50": latency, "note": note},
+        "golden": golden_evidence(golden),
+    }
+    return trials.draft.finish(replace(trials.manifest, evidence=evidence))
+
+
+def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan, source: Graphs) -> Manifest:
+    fields = loaded.manifest_fields()
+    if isinstance(loaded, LoadedGenerator):
+        assert source.caches is not None
+        fields["generation"] = loaded.generation_contract(source.caches)
+    return Manifest(
+        ftool=ft.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=loaded.task,
+        name=settings.model_name,
+        architecture=loaded.config.model_type,
+        base=loaded.base,
+        licence=loaded.licence,
+        **fields,
+        input=loaded.input_contract(source.input_names),
+        precision=Precision(
+            name=settings.precision, rows_share_scale=plan.rows_share_scale, devices=plan.devices
+        ),
+        attention=source.attention,
+        files={},
+        versions=package_versions(),
+        training_data=TrainingData(sha256=loaded.training_sha256, examples=loaded.training_examples),
+    )
+
+
+def _short_answers(model: Any) -> Callable[[Sequence[int]], Any]:
+    return lambda row: model.generate([row], max_new_tokens=_TIMED_TOKENS, do_sample=False)
+
+
+def _latency_ms(answer: Callable[[Any], Any], inputs: Sequence[Any], rounds: int) -> float:
+    """The median time of an answer, in milliseconds, without the first round, which warms up."""
+    times = []
+    for _ in range(rounds):
+        for given in inputs:
+            start = time.perf_counter()
+            answer(given)
+            times.append(1000 * (time.perf_counter() - start))
+    return round(median(times[len(inputs) :]), 3)

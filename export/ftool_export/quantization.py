@@ -1,132 +1,173 @@
-"""From a captured graph to one of a precision: which passes run, in which order, and what each must show."""
+"""Precisions: the plan of each for every family, and the passes from a captured graph to a tidy and a quantised one."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
 import onnx_ir as ir
 
-from ftool_export.errors import ExportError
-from ftool_export.graph.guards import (
-    Expectation,
-    check_answers,
-    check_none_missed,
-    check_quantized,
-    check_structure,
-)
-from ftool_export.graph.probes import Probe
+from ftool_export.errors import ExportError, GuardError
+from ftool_export.graph.graphs import Graphs
+from ftool_export.graph.guards import check_none_missed, check_quantized
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_reshapes import DropReshapes
+from ftool_export.passes.feed_packed import FeedPacked
 from ftool_export.passes.fold_transposes import FoldTransposes
 from ftool_export.passes.fold_uniform_lookups import FoldUniformLookups
 from ftool_export.passes.gemm_to_matmul import GemmToMatMul
-from ftool_export.passes.matching import constant_matmuls, layer_of, layers
+from ftool_export.passes.matching import constant_matmuls, constant_shape, layer_of, layers
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
 from ftool_export.passes.quantize_blocks import QuantizeBlocks
 from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
 from ftool_export.passes.quantize_matmul import QuantizeMatMul
 from ftool_export.passes.quantize_products import QuantizeProducts
+from ftool_export.passes.quantize_rows import QuantizeRows
 from ftool_export.passes.residual_sums import ResidualSums
 from ftool_export.passes.share_constants import ShareConstants
+from ftool_export.passes.share_table import ShareTable
 from ftool_export.passes.smooth_activations import SmoothActivations
+from ftool_export.passes.tie_head import TieHead, tied_products
 
 log = logging.getLogger(__name__)
 
 PrecisionName = Literal["fp32", "int8", "w8"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionPlan:
+    """How a precision is made, and what a runtime must know of it.
+
+    Attributes:
+        quantize_products: the pass that quantises products with constant weights; None for fp32.
+        quantize_left_out: the pass for layers that `quantize_products` is to leave alone; None leaves them in fp32.
+        smooth: whether outliers are moved from activations into weights first.
+        rows_share_scale: the rows of a batch share an activation scale, so texts must run singly.
+        devices: where the graph's operators exist.
+        search: whether layers are left out if the gate refuses the bundle with all of them quantised.
+        needs_products: whether a model without a product of size is refused.
+        block_size: least value of `PassSettings.block_size`.
+        smallest: largest value of `PassSettings.smallest`; None takes any.
+        smallest_table: largest value of `PassSettings.smallest_table`; None takes any.
+    """
+
+    quantize_products: type[QuantizeProducts] | None = None
+    quantize_left_out: type[QuantizeProducts] | None = None
+    smooth: bool = False
+    rows_share_scale: bool = False
+    devices: tuple[str, ...] = ("cpu",)
+    search: bool = False
+    needs_products: bool = False
+    block_size: int = 16
+    smallest: int | None = None
+    smallest_table: int | None = None
+
+    def settings(self, passes: PassSettings) -> PassSettings:
+        """The settings that the plan's passes take."""
+        return replace(
+            passes,
+            block_size=max(passes.block_size, self.block_size),
+            smallest=min(passes.smallest, self.smallest or passes.smallest),
+            smallest_table=min(passes.smallest_table, self.smallest_table or passes.smallest_table),
+        )
+
+
+_ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
+    {
+        "fp32": PrecisionPlan(devices=("cpu", "cuda")),
+        # One activation scale a tensor, the fastest for the one text at a time that such graphs run.
+        "int8": PrecisionPlan(
+            quantize_products=QuantizeMatMul,
+            quantize_left_out=QuantizeBlocks,
+            smooth=True,
+            rows_share_scale=True,
+            search=True,
+        ),
+        "w8": PrecisionPlan(quantize_products=QuantizeBlocks, search=True),
+    }
+)
+
+# Every step reads all weights, so smaller ones are worth quantising than an encoder's.
+_SMALLEST: Final = 4_096  # elements of a product's weight
+_SMALLEST_TABLE: Final = 131_072
+# Wider blocks than an encoder's: every block ends in a floating-point multiplication. With 128 the operator sums one
+# row in another order than several, and rounding in the next layer makes hundredths of that: docs/generation.md.
+_BLOCK: Final = 64
+
+_GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
+    {
+        "fp32": PrecisionPlan(),
+        # One activation scale a row, so that rows can run together.
+        "int8": PrecisionPlan(
+            quantize_products=QuantizeRows,
+            quantize_left_out=QuantizeBlocks,
+            needs_products=True,
+            block_size=_BLOCK,
+            smallest=_SMALLEST,
+            smallest_table=_SMALLEST_TABLE,
+        ),
+        "w8": PrecisionPlan(
+            quantize_products=QuantizeBlocks,
+            needs_products=True,
+            block_size=_BLOCK,
+            smallest=_SMALLEST,
+            smallest_table=_SMALLEST_TABLE,
+        ),
+    }
+)
+
+PLANS: Final = MappingProxyType({"encoder": _ENCODER, "encoder-decoder": _GENERATOR, "decoder": _GENERATOR})
+
+
+def precision_plan(name: str, device: str, family: str = "encoder") -> PrecisionPlan:
+    """The plan of a precision for models of a family: "encoder", "encoder-decoder" or "decoder".
+
+    Raises:
+        ExportError: there is no such precision, or it does not run on the device.
+    """
+    plans = PLANS[family]
+    if name not in plans:
+        raise ExportError(f"there is no precision {name!r}; there are {', '.join(plans)}")
+    plan = plans[name]
+    if device in plan.devices:
+        return plan
+    able = [other for other, candidate in plans.items() if device in candidate.devices]
+    if not able and family != "encoder":
+        raise ExportError(f"models that generate text don't run on {device!r} yet; use --device cpu")
+    remedy = f"use --precision {able[0]}" if able else "there are cpu and cuda"
+    raise ExportError(f"{name} does not run on {device!r}; {remedy}")
+
+
 def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
-    """Return the passes that run on every graph; outputs stay those of torch, up to floating-point order."""
+    """The passes that run on every graph; outputs stay those of torch, up to floating-point order."""
     return (
         NameLayers(),
+        TieHead(),
         FoldTransposes(),
         GemmToMatMul(),
         ShareConstants(),
         DropReshapes(),
         FoldUniformLookups(),
         PackQKV(),
+        FeedPacked(),
         ResidualSums(settings),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PrecisionPlan:
-    """How a precision is made, and what a runtime must know of it.
-
-    Attributes:
-        quantize_products: the pass that quantises products with constant weights; None for fp32.
-        operator: what that pass emits.
-        quantize_left_out: the pass for layers that `quantize_products` is to leave alone; None leaves them in fp32.
-        smooth: whether outliers are moved from activations into weights first.
-        rows_share_scale: the rows of a batch share an activation scale, so texts must run alone.
-        devices: where the graph's operators exist.
-    """
-
-    quantize_products: type[QuantizeProducts] | None
-    operator: str | None
-    rows_share_scale: bool
-    devices: tuple[str, ...]
-    quantize_left_out: type[QuantizeProducts] | None = None
-    smooth: bool = False
-
-
-PRECISIONS: Final = MappingProxyType(
-    {
-        "fp32": PrecisionPlan(None, None, rows_share_scale=False, devices=("cpu", "cuda")),
-        "int8": PrecisionPlan(
-            QuantizeMatMul,
-            QuantizeMatMul.operator,
-            rows_share_scale=True,
-            devices=("cpu",),
-            quantize_left_out=QuantizeBlocks,
-            smooth=True,
-        ),
-        "w8": PrecisionPlan(
-            QuantizeBlocks, QuantizeBlocks.operator, rows_share_scale=False, devices=("cpu",)
-        ),
-    }
-)
-
-
-def precision_plan(name: str, device: str) -> PrecisionPlan:
-    """The plan of a precision.
-
-    Raises:
-        ExportError: there is no such precision, or it does not run on the device.
-    """
-    if name not in PRECISIONS:
-        raise ExportError(f"there is no precision {name!r}; there are {', '.join(PRECISIONS)}")
-    plan = PRECISIONS[name]
-    if device not in plan.devices:
-        able = [other for other, candidate in PRECISIONS.items() if device in candidate.devices]
-        remedy = f"use --precision {able[0]}" if able else "there are cpu and cuda"
-        raise ExportError(f"{name} does not run on {device!r}; {remedy}")
-    return plan
-
-
-def tidy(
-    model: ir.Model, settings: PassSettings, expected: Expectation, probes: Sequence[Probe]
-) -> tuple[ir.Model, float]:
-    """The fp32 graph that all precisions start from; every pass must keep torch's answers.
-
-    Returns:
-        The graph, and the largest difference of a logit from torch's, over all probes.
+def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
+    """The fp32 graphs that all precisions start from, changed in place; every pass must keep torch's answers.
 
     Raises:
         GuardError: a pass broke something.
     """
-    difference = 0.0
     for graph_pass in tidy_passes(settings):
-        modified = graph_pass(model).modified
+        modified = [graph_pass(model).modified for model in graphs.models.values()]
         stage = type(graph_pass).__name__
-        log.debug("%s: %s", stage, "modified" if modified else "nothing to do")
-        check_structure(stage, model, expected)
-        if modified:
-            difference = check_answers(stage, model, probes, quantized=False)
-    return model, difference
+        log.debug("%s: %s", stage, "modified" if any(modified) else "nothing to do")
+        graphs = graphs.checked(stage, quantized=False, run=any(modified))
+    return graphs
 
 
 def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:
@@ -134,32 +175,25 @@ def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:
     return layers(constant_matmuls(model, settings.smallest))
 
 
-def quantize(
-    model: ir.Model,
-    plan: PrecisionPlan,
-    settings: PassSettings,
-    expected: Expectation,
-    probes: Sequence[Probe],
-) -> ir.Model:
-    """A copy of the fp32 graph in the plan's precision.
+def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Graphs:
+    """Copies of the fp32 graphs in the plan's precision.
 
     Raises:
-        GuardError: a product of size was not quantised, or the graph no longer answers as torch does.
+        GuardError: a product of size was not quantised, or the graphs no longer answer as torch does.
     """
-    model = model.clone()
+    graphs = graphs.clone()
     if plan.quantize_products is None:
-        return model
+        return graphs
     if plan.smooth:
-        SmoothActivations(settings)(model)
-        check_structure(SmoothActivations.__name__, model, expected)
-        check_answers(SmoothActivations.__name__, model, probes, quantized=False)
-    quantize_products(model, plan, settings)
-    check_structure(plan.quantize_products.__name__, model, expected)
-    check_answers(plan.quantize_products.__name__, model, probes, quantized=True)
-    QuantizeEmbeddings(settings)(model)
-    check_structure(QuantizeEmbeddings.__name__, model, expected)
-    check_answers(QuantizeEmbeddings.__name__, model, probes, quantized=True)
-    return model
+        graphs = _applied(SmoothActivations(settings), graphs, quantized=False)
+    for model in graphs.models.values():
+        quantize_products(model, plan, settings)
+    graphs = graphs.checked(plan.quantize_products.__name__, quantized=True)
+    for graph_pass in (ShareTable(settings), QuantizeEmbeddings(settings)):
+        graphs = _applied(graph_pass, graphs, quantized=True)
+    _check_heads(graphs, settings)
+    _check_any_product(graphs, plan)
+    return graphs
 
 
 def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> None:
@@ -169,13 +203,38 @@ def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettin
         GuardError: a product of size was not quantised.
     """
     assert plan.quantize_products is not None
-    assert plan.operator is not None
     stage = plan.quantize_products.__name__
     products = constant_matmuls(model, settings.smallest)
     wanted = sum(layer_of(node) not in settings.left_out for node in products)
     plan.quantize_products(settings)(model)
-    check_quantized(stage, model, plan.operator, wanted)
+    check_quantized(stage, model, plan.quantize_products.operator, wanted)
     check_none_missed(stage, model, settings.smallest, settings.left_out)
     if plan.quantize_left_out is not None:
         plan.quantize_left_out(replace(settings, left_out=frozenset()))(model)
         check_none_missed(plan.quantize_left_out.__name__, model, settings.smallest, frozenset())
+
+
+def _applied(graph_pass: ir.passes.InPlacePass, graphs: Graphs, *, quantized: bool) -> Graphs:
+    modified = [graph_pass(model).modified for model in graphs.models.values()]
+    return graphs.checked(type(graph_pass).__name__, quantized=quantized, run=any(modified))
+
+
+def _check_any_product(graphs: Graphs, plan: PrecisionPlan) -> None:
+    """Raise ExportError if the precision's name would promise what no layer has."""
+    assert plan.quantize_products is not None
+    operators = {plan.quantize_products.operator, QuantizeBlocks.operator}
+    nodes = (node for model in graphs.models.values() for node in model.graph)
+    if plan.needs_products and not any(node.op_type in operators for node in nodes):
+        raise ExportError(
+            "no layer of this model is large enough to be worth quantising; use --precision fp32"
+        )
+
+
+def _check_heads(graphs: Graphs, settings: PassSettings) -> None:
+    """Raise GuardError if a tied head of size is in fp32 and was not to be left out."""
+    for model in graphs.models.values():
+        for product in tied_products(model):
+            shape = constant_shape(product.inputs[1])
+            assert shape is not None
+            if shape[0] * shape[1] >= settings.smallest and layer_of(product) not in settings.left_out:
+                raise GuardError(ShareTable.__name__, f"still in fp32: {layer_of(product)}")

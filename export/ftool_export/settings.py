@@ -7,7 +7,7 @@ from typing import Literal
 from ftool_export.architectures.checks import canonical_task
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
-from ftool_export.quantization import PrecisionPlan, precision_plan
+from ftool_export.quantization import precision_plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,6 @@ class ExportSettings:
         object.__setattr__(self, "task", canonical_task(self.task))
         object.__setattr__(self, "passes", replace(self.passes, device=self.device))
         precision_plan(self.precision, self.device)
-
-    @property
-    def plan(self) -> PrecisionPlan:
-        """How the precision is made."""
-        return precision_plan(self.precision, self.device)
 
     @property
     def model_name(self) -> str:

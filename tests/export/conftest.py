@@ -12,9 +12,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.generator_quantization import GeneratorGraphs, capture_generator
-from ftool_export.graph.source_graph import SourceGraph, capture_source
+from ftool_export.graph.graphs import Graphs
 from ftool_export.passes import PassSettings
+from ftool_export.pipeline import capture_source
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = [
@@ -195,11 +195,11 @@ def texts() -> list[str]:
 @pytest.fixture(scope="session")
 def capture_of(
     write_checkpoint: WriteCheckpoint, tiny: PassSettings, texts: list[str]
-) -> Callable[..., SourceGraph]:
+) -> Callable[..., Graphs]:
     """A tiny checkpoint, captured and tidied: seconds each, so once a session for the same arguments."""
-    captured: dict[Path, SourceGraph] = {}
+    captured: dict[Path, Graphs] = {}
 
-    def capture(architecture: str, **changes: Any) -> SourceGraph:
+    def capture(architecture: str, **changes: Any) -> Graphs:
         folder = write_checkpoint(architecture, **changes)
         if folder not in captured:
             loaded = load_classifier(folder)
@@ -210,7 +210,7 @@ def capture_of(
 
 
 @pytest.fixture(scope="session")
-def source(capture_of: Callable[..., SourceGraph]) -> SourceGraph:
+def source(capture_of: Callable[..., Graphs]) -> Graphs:
     """The tiny BERT, captured and tidied; tests that change its graph clone it."""
     return capture_of("bert")
 
@@ -222,14 +222,14 @@ def make_generator() -> Callable[..., LoadedGenerator]:
 
 
 @pytest.fixture(scope="session")
-def graphs_of(tiny: PassSettings) -> Callable[..., GeneratorGraphs]:
+def graphs_of(tiny: PassSettings) -> Callable[..., Graphs]:
     """A tiny generator, captured and tidied: seconds each, so once a session for the same arguments."""
-    captured: dict[tuple[Any, ...], GeneratorGraphs] = {}
+    captured: dict[tuple[Any, ...], Graphs] = {}
 
-    def capture(name: str, **changes: Any) -> GeneratorGraphs:
+    def capture(name: str, **changes: Any) -> Graphs:
         key = (name, *sorted(changes.items()))
         if key not in captured:
-            captured[key] = capture_generator(tiny_generator(name, **changes), tiny)
+            captured[key] = capture_source(tiny_generator(name, **changes), (), tiny)
         return captured[key]
 
     return capture

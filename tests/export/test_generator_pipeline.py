@@ -10,23 +10,28 @@ import torch
 from tests.helpers.paths import REPOSITORY
 
 import ftool_runtime as ft
-from ftool_export import gate
+from ftool_export import gate, pipeline
 from ftool_export.architectures.generators import SUPPORTED, support_section
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import generate_tokens, score_tokens, tokenize_sources
 from ftool_export.errors import ExportError
-from ftool_export.examples.generation import GenerationExamples, answer_both, compare_forced, token_accuracy
-from ftool_export.generator_pipeline import export_generator
-from ftool_export.generator_quantization import GeneratorGraphs, quantize_generator
+from ftool_export.examples.generation import (
+    GenerationExamples,
+    answer_both,
+    compare_forced,
+    sample_examples,
+    token_accuracy,
+)
+from ftool_export.graph.graphs import Graphs
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.quantization import precision_plan
+from ftool_export.quantization import precision_plan, quantize
 from ftool_export.settings import ExportSettings
 from ftool_export.tolerances import tolerance_for
 from ftool_runtime import BundleError, InputError
 
 MakeGenerator = Callable[..., LoadedGenerator]
-GraphsOf = Callable[..., GeneratorGraphs]
+GraphsOf = Callable[..., Graphs]
 Export = Callable[..., tuple[LoadedGenerator, Path]]
 
 ROWS = [[4, 5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22], [40, 41, 42, 43, 44, 45]]  # ragged
@@ -63,7 +68,7 @@ def exported(graphs_of: GraphsOf, tiny: PassSettings, tmp_path_factory: pytest.T
                 allow_drift=True,  # random weights have no clear preferences
                 passes=tiny,
             )
-            report = export_generator(settings, loaded, captured=graphs)
+            report = pipeline.export(settings, loaded, EXAMPLES, captured=graphs)
             assert report.bundle == bundle
             made[name, precision] = loaded, bundle
         return made[name, precision]
@@ -143,7 +148,7 @@ def test_a_bundle_that_costs_too_much_is_not_written(
         (0.9, 0.1)
     )  # torch's score, then the bundle's; chance over three rows explains no more than 0.58
     judge = GenerationExamples(inputs=ROWS, metric="bleu", scorer=lambda _positions, _answers: next(calls))
-    report = export_generator(settings, loaded, examples=judge, captured=graphs)
+    report = pipeline.export(settings, loaded, judge, captured=graphs)
     assert report.bundle is None
     assert not report.verdict.passed
     assert report.verdict.drop == pytest.approx(0.8)
@@ -162,14 +167,16 @@ def test_a_bundle_that_parity_would_fail_is_written_only_when_asked_for(
     settings = ExportSettings(
         checkpoint="t5", bundle=tmp_path / "bundle", task=graphs.loaded.task, precision="int8", passes=tiny
     )
-    refused = export_generator(settings, graphs.loaded, captured=graphs)
+    refused = pipeline.export(settings, graphs.loaded, sample_examples(graphs.loaded), captured=graphs)
     assert refused.bundle is None
     assert not (tmp_path / "bundle").exists()
     assert refused.to_json()["gate"]["drift"] == ["max_difference"]
     assert refused.advice is not None
     assert "--precision w8" in refused.advice
     assert "--allow-drift" in refused.advice
-    written = export_generator(replace(settings, allow_drift=True), graphs.loaded, captured=graphs)
+    written = pipeline.export(
+        replace(settings, allow_drift=True), graphs.loaded, sample_examples(graphs.loaded), captured=graphs
+    )
     assert written.bundle == tmp_path / "bundle"
     assert ft.Manifest.read(tmp_path / "bundle").evidence["gate"]["drift"] == ["max_difference"]
     assert "`--allow-drift`" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -190,7 +197,7 @@ def test_the_gate_scores_the_answers_of_the_rows_it_names(
         checkpoint="t5", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
     )
     judge = GenerationExamples(inputs=ROWS, metric="bleu", scorer=score)  # type: ignore[arg-type]
-    report = export_generator(settings, loaded, examples=judge, captured=graphs)
+    report = pipeline.export(settings, loaded, judge, captured=graphs)
     assert report.verdict.judged
     assert seen == [([0, 1, 2], 3), ([0, 1, 2], 3)]
 
@@ -225,7 +232,7 @@ def test_generation_is_refused_on_cuda(make_generator: MakeGenerator, tmp_path: 
         checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", device="cuda"
     )
     with pytest.raises(ExportError, match="CPU"):
-        export_generator(settings, loaded)
+        pipeline.export(settings, loaded, EXAMPLES)
 
 
 def test_a_judge_without_rows_or_right_answers_is_refused() -> None:
@@ -272,7 +279,7 @@ def test_answers_end_where_the_context_does_in_torch_and_in_the_bundle_alike(
         settings = ExportSettings(
             checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
         )
-        export_generator(settings, loaded, captured=graphs)
+        pipeline.export(settings, loaded, EXAMPLES, captured=graphs)
         report = parity(loaded, tmp_path / "b", EXAMPLES)
     finally:
         loaded.generation_config.update(max_new_tokens=NEW, eos_token_id=2)
@@ -314,7 +321,7 @@ def test_nothing_is_called_quantised_that_is_not(graphs_of: GraphsOf, tmp_path: 
     graphs = graphs_of("t5")
     huge = PassSettings(smallest=10**9, smallest_table=10**9)
     with pytest.raises(ExportError, match="--precision fp32"):
-        quantize_generator(graphs, precision_plan("w8", "cpu"), huge)
+        quantize(graphs, precision_plan("w8", "cpu", "encoder-decoder"), huge)
 
 
 def test_special_tokens_in_a_text_are_letters_as_in_the_runtime(exported: Export) -> None:

@@ -12,17 +12,16 @@ import pytest
 from transformers import AutoConfig, AutoTokenizer
 
 import ftool_runtime as ft
-from ftool_export.bundle import encoder_bundle as bundle
+from ftool_export import pipeline
 from ftool_export.bundle import writer as bundle_writer
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_export.errors import CheckpointError, ExportError
 from ftool_export.examples.classification import ClassificationExamples
-from ftool_export.graph.probes import SAMPLE_TEXTS
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.pipeline import export_checkpoint
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
+from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.bundle.manifest import Manifest
 
 WriteCheckpoint = Callable[..., Path]
@@ -34,7 +33,7 @@ def export(
     """An export judged by `scorer` on `texts`; None: not judged."""
     loaded, metric = load_classifier(settings.checkpoint), "accuracy" if scorer else None
     examples = ClassificationExamples(loaded=loaded, inputs=texts, metric=metric, scorer=scorer)
-    return export_checkpoint(settings, loaded, examples)
+    return pipeline.export(settings, loaded, examples)
 
 
 def parity_of(checkpoint: Path, folder: Path, texts: Sequence[str]) -> ParityReport:
@@ -155,7 +154,7 @@ def test_large_weights_stand_aligned_in_a_file_beside(
 ) -> None:
     monkeypatch.setattr(bundle_writer, "_WEIGHTS_BESIDE", 1000)
     folder = tmp_path / "bundle"
-    export(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny), SAMPLE_TEXTS)
+    export(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny), SENTENCES)
     graph = onnx.load(folder / "onnx" / "model.onnx", load_external_data=False).graph
     offsets = [
         int(entry.value)
@@ -221,11 +220,11 @@ def test_an_export_that_stops_leaves_the_old_bundle(
     def stopping(*_: object, **__: object) -> None:
         raise stop
 
-    monkeypatch.setattr(bundle, "write_card", stopping)
+    monkeypatch.setattr(bundle_writer, "model_card", stopping)
     settings = ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny)
     expected = ExportError if isinstance(stop, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="no space left" if expected is ExportError else None):
-        export(settings, SAMPLE_TEXTS)
+        export(settings, SENTENCES)
     assert ft.verify(folder).passed
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
@@ -233,10 +232,10 @@ def test_an_export_that_stops_leaves_the_old_bundle(
 def test_a_folder_that_is_no_bundle_is_never_replaced(bert: Path, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(
-        ExportError, match="is no bundle, so it is not replaced"
+        ExportError, match="is not a bundle, so it is not replaced"
     ):  # before the work, not after it
-        export(ExportSettings(checkpoint=str(bert), bundle=tmp_path), SAMPLE_TEXTS)
-    with pytest.raises(ExportError, match="is no bundle"), bundle_writer.new_bundle(tmp_path):
+        export(ExportSettings(checkpoint=str(bert), bundle=tmp_path), SENTENCES)
+    with pytest.raises(ExportError, match="is not a bundle"), bundle_writer.new_bundle(tmp_path):
         pass
     assert (tmp_path / "letters.txt").read_text() == "dear"
 

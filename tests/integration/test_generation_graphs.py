@@ -18,8 +18,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 import ftool_runtime as ft
 from ftool_export.bundle.writer import write_model
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.generator_quantization import capture_generator
 from ftool_export.passes import PassSettings
+from ftool_export.pipeline import capture_source
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
@@ -92,10 +92,10 @@ def checkpoint(name: str) -> LoadedGenerator:
 
 
 def bundle_of(loaded: LoadedGenerator, folder: Path) -> None:
-    graphs = capture_generator(loaded, PassSettings())
-    write_model(graphs.decoder, folder, "onnx/decoder.onnx")
-    if graphs.encoder is not None:
-        write_model(graphs.encoder, folder, "onnx/encoder.onnx")
+    graphs = capture_source(loaded, (), PassSettings())
+    write_model(graphs.models["decoder"], folder, "onnx/decoder.onnx")
+    if graphs.models.get("encoder") is not None:
+        write_model(graphs.models.get("encoder"), folder, "onnx/encoder.onnx")
     loaded.tokenizer.save_pretrained(folder)
     loaded.generation_config.save_pretrained(folder)
     source = loaded.family == "encoder-decoder"

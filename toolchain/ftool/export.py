@@ -14,9 +14,9 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
 from ftool_export.checkpoints.languages import set_to_languages
 from ftool_export.errors import CheckpointError
-from ftool_export.generator_pipeline import export_generator
+from ftool_export.examples.generation import sample_examples
 from ftool_export.parity import parity
-from ftool_export.pipeline import export_checkpoint
+from ftool_export.pipeline import export
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Languages
@@ -46,12 +46,10 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         from ftool.tasks.generation_judging import recipe_examples
 
         generator = load_generator(settings.checkpoint, recipe.task)
-        return export_generator(
-            settings, generator, examples=recipe_examples(recipe, generator, "validation")
-        )
+        return export(settings, generator, recipe_examples(recipe, generator, "validation"))
     task = get_encoder_task(recipe.task)
     loaded = task.load(settings.checkpoint)
-    return export_checkpoint(settings, loaded, task.recipe_examples(recipe, loaded, "validation"))
+    return export(settings, loaded, task.recipe_examples(recipe, loaded, "validation"))
 
 
 def export_any(
@@ -80,12 +78,14 @@ def export_any(
         generator = load_generator(settings.checkpoint, settings.task)
         generator = _named(_told(generator, source_language, target_language), base)
         longest = TrainSettings().max_target_length
-        judged = data_examples(data, generator, "validation", max_target_length=longest) if data else None
-        return export_generator(settings, generator, examples=judged)
+        if data is None:
+            return export(settings, generator, sample_examples(generator))
+        judged = data_examples(data, generator, "validation", max_target_length=longest)
+        return export(settings, generator, judged)
     task = get_encoder_task(settings.task)
     loaded = _named(task.load(settings.checkpoint), base)
     examples = task.data_examples(data, loaded, "validation") if data else task.sample_examples(loaded)
-    return export_checkpoint(settings, loaded, examples)
+    return export(settings, loaded, examples)
 
 
 def _named(loaded: M, base: str | None) -> M:

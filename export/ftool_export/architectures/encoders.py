@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ftool_export.capture.encoder import Attention
+from ftool_export.capture.torch_export import Attention
 
 TASKS: Final = (
     "text-classification",

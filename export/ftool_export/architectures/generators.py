@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ftool_export.capture.encoder import Attention
-from ftool_export.capture.generator import Caches
+from ftool_export.capture.torch_export import Attention, Caches
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,110 +1,79 @@
-"""From a torch encoder to an ONNX graph: one trace, dynamic in batch and length."""
+"""Capture of an encoder: the inputs that its graph needs, and one trace, dynamic in batch and length."""
 
 import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final
 
-import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ftool_export.capture.attention import attention_at_the_source
+from ftool_export.capture.torch_export import (
+    BATCH,
+    OUTPUT,
+    SEQUENCE,
+    Captured,
+    GraphContract,
+    export_graph,
+)
+from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.errors import ExportError
+from ftool_export.networks.encoder import EncoderNetwork
+from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
-OPSET: Final = 20  # the first with Gelu
-OUTPUT: Final = "logits"
-BATCH, SEQUENCE = "batch", "sequence"  # the names of the dynamic axes
-
 # torch.export takes sizes 0 and 1 for constants; 2 and 9 stay symbols.
 _TRACED_BATCH, _TRACED_LENGTH = 2, 9
+_ALWAYS: Final = ("input_ids", "attention_mask")
 
-Attention = Literal["fused", "plain"]
 
+def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ...]:
+    """The graph's inputs, in the order of the network's forward.
 
-@dataclass(frozen=True, slots=True)
-class Capture:
-    """A captured graph.
-
-    Attributes:
-        model: inputs int64 (batch, sequence), output "logits" float32 (batch, width) or (batch, sequence, width), with
-            batch and sequence dynamic.
-        attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
-        attention_nodes: how many attention operators were emitted; 0 for "plain".
+    Token types are an input only if they change an answer: the tokenizer marks `rows`, the task's own, with other types
+    than 0, or the network treats zeros and no types differently (GPT-2 looks them up among its words).
     """
+    if "token_type_ids" not in loaded.input_names:
+        return _ALWAYS
+    inputs = loaded.batch(rows)
+    without = {name: inputs[name] for name in _ALWAYS}
+    with torch.inference_mode():
+        same = torch.equal(loaded.model(**inputs), loaded.model(**without))
+    return _ALWAYS if same else (*_ALWAYS, "token_type_ids")
 
-    model: ir.Model
-    attention: Attention
-    attention_nodes: int
 
+def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabulary: int) -> Captured:
+    """Capture `network`, which must be in evaluation mode, as the graph "model"; it is left as it was.
 
-def capture(model: nn.Module, input_names: Sequence[str], vocabulary: int) -> Capture:
-    """Capture `model`, which must be in eval mode; it is left as it was.
+    The graph takes int64 (batch, sequence) and gives "logits", float32 (batch, width) or (batch, sequence, width).
 
     Args:
-        model: forward(input_ids, attention_mask, token_type_ids=None) -> logits.
+        network: forward(input_ids, attention_mask, token_type_ids=None) -> logits.
         input_names: the graph's inputs, a prefix of the forward's.
         vocabulary: token ids of the trace are below this.
 
     Raises:
-        ExportError: the exporter can't capture the model.
+        ExportError: the exporter can't capture the network.
     """
-    if any(part.training for part in model.modules()):
+    if any(part.training for part in network.modules()):
         raise ExportError("the model is in training mode, so dropout would be exported: call .eval() first")
-    with attention_at_the_source(model) as emitted, _without_cache(model):
-        graph = _export(model, input_names, vocabulary)
-    nodes = sum(node.op_type == "MultiHeadAttention" for node in graph.graph)
-    log.info("captured %d nodes, %d fused attentions", graph.graph.num_nodes(), nodes)
-    return Capture(graph, "fused" if emitted.nodes else "plain", nodes)
-
-
-def _export(model: nn.Module, input_names: Sequence[str], vocabulary: int) -> ir.Model:
     axes = {0: torch.export.Dim(BATCH), 1: torch.export.Dim(SEQUENCE)}
     inputs = _traced_inputs(input_names, vocabulary)
-    return export_graph(model, inputs, input_names, [OUTPUT], tuple(axes for _ in input_names))
-
-
-def export_graph(
-    model: nn.Module,
-    inputs: tuple[Any, ...],
-    input_names: Sequence[str],
-    output_names: Sequence[str],
-    dynamic_shapes: tuple[Any, ...],
-) -> ir.Model:
-    """One trace of `model` on `inputs`.
-
-    Args:
-        model: in evaluation mode.
-        inputs: what its forward takes, in order.
-        input_names: a name for every tensor among the inputs.
-        output_names: a name for every tensor of the result.
-        dynamic_shapes: by input, as torch.export takes them.
-
-    Raises:
-        ExportError: PyTorch's exporter can't capture the model.
-    """
-    try:
-        with quiet_exporter():
-            program = torch.onnx.export(
-                model,
-                inputs,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(input_names),
-                output_names=list(output_names),
-                dynamic_shapes=dynamic_shapes,
-                verbose=False,
-            )
-    except torch.onnx.errors.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ExportError(f"PyTorch's exporter can't capture {type(model).__name__}: {reason}") from error
-    assert program is not None
-    return program.model
+    with attention_at_the_source(network) as emitted, _without_cache(network):
+        model = export_graph(network, inputs, input_names, [OUTPUT], tuple(axes for _ in input_names))
+    nodes = sum(node.op_type == "MultiHeadAttention" for node in model.graph)
+    log.info("captured %d nodes, %d fused attentions", model.graph.num_nodes(), nodes)
+    contract = GraphContract(
+        inputs=dict.fromkeys(input_names, (0, 1)),
+        outputs=(OUTPUT,),
+        operators={"MultiHeadAttention": nodes},
+        dynamic=(0, 1) if network.per_token else (0,),
+        width=network.width,
+    )
+    return Captured({"model": model}, {"model": contract}, "fused" if emitted.nodes else "plain")
 
 
 def _traced_inputs(names: Sequence[str], vocabulary: int) -> tuple[Tensor, ...]:
@@ -120,7 +89,7 @@ def _traced_inputs(names: Sequence[str], vocabulary: int) -> tuple[Tensor, ...]:
 
 @contextmanager
 def _without_cache(model: nn.Module) -> Iterator[None]:
-    """Decoders build a key-value cache by default, which one forward pass has no use for."""
+    """Switch off the key-value cache that decoders build by default and one forward pass does not need."""
     configs = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
     caching = [config for config in configs if getattr(config, "use_cache", False)]
     for config in caching:
@@ -130,19 +99,3 @@ def _without_cache(model: nn.Module) -> Iterator[None]:
     finally:
         for config in caching:
             config.use_cache = True
-
-
-@contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """The exporter warns of its own internals, at length; what went wrong arrives as an exception."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,16 +1,15 @@
-"""From a torch generator to its graphs: an encoder's, where there is one, and a decoder's for prompt and step alike."""
+"""Capture of a generator: a graph of the encoder, if there is one, and one of the decoder for prompt and step."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
 from ftool_export.capture.decoder_structure import CacheSize, Survey, survey
-from ftool_export.capture.encoder import BATCH, OUTPUT, Attention, export_graph
 from ftool_export.capture.generator_networks import (
     ConcatenatedCacheDecoder,
     InPlaceCrossDecoder,
@@ -20,51 +19,22 @@ from ftool_export.capture.generator_networks import (
 )
 from ftool_export.capture.rotary import rotary_at_the_source
 from ftool_export.capture.simplified_modules import simplified
-from ftool_export.graph.generator_guards import GraphContract
+from ftool_export.capture.torch_export import BATCH, OUTPUT, Captured, GraphContract, export_graph
 
 log = logging.getLogger(__name__)
-
-Caches = Literal["in_place", "joined"]
 
 # Sizes of the trace. Every dynamic axis has one of its own, and none is 0 or 1, which torch.export takes for constants.
 _BATCH, _SOURCE, _TIME, _PAST, _CAPACITY, _KEPT = 2, 9, 5, 6, 32, 3
 
-# Inputs that an architecture may have no use for: T5 asks for no positions, say, but for distances.
+# Inputs that some architectures do not read: T5 uses distances in place of positions.
 _SPARED: Final = frozenset({"position_ids", "positions", "attention_mask", "source_mask"})
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedGraph:
-    """A graph as the exporter leaves it, less the inputs that nothing reads.
-
-    Attributes:
-        model: the graph.
-        expected: what holds of it at every stage from here on.
-    """
-
-    model: ir.Model
-    expected: GraphContract
+_Traced = tuple[ir.Model, GraphContract]
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedGenerator:
-    """The graphs of a generator.
-
-    Attributes:
-        encoder: None for decoders without one.
-        decoder: for prompt and step alike.
-        attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
-        caches: "in_place", appended to by the operators, or "joined".
-    """
-
-    encoder: CapturedGraph | None
-    decoder: CapturedGraph
-    attention: Attention
-    caches: Caches
-
-
-def capture_graphs(model: Any) -> CapturedGenerator:
-    """Capture `model`, a PreTrainedModel in evaluation mode; it is left as it was.
+def capture_generator(model: Any) -> Captured:
+    """Capture `model`, a PreTrainedModel in evaluation mode, as "encoder" and "decoder"; it is left as it was.
 
     Raises:
         ExportError: PyTorch's exporter can't capture it, or its state is more than keys and values.
@@ -75,15 +45,20 @@ def capture_graphs(model: Any) -> CapturedGenerator:
             "%s: %s; exported as it is, with caches that are joined", model.config.model_type, found.unfit
         )
     fused = found.unfit is None
+    traced: dict[str, _Traced] = {}
     with simplified(model), rotary_at_the_source(model):
-        encoder = _capture_encoder(model, found, fused=fused) if found.cross else None
-        decoder = _capture_decoder(model, found, fused=fused)
-    return CapturedGenerator(
-        encoder, decoder, "fused" if fused else "plain", "in_place" if fused else "joined"
+        if found.cross:
+            traced["encoder"] = _capture_encoder(model, found, fused=fused)
+        traced["decoder"] = _capture_decoder(model, found, fused=fused)
+    return Captured(
+        {name: graph for name, (graph, _) in traced.items()},
+        {name: contract for name, (_, contract) in traced.items()},
+        "fused" if fused else "plain",
+        "in_place" if fused else "joined",
     )
 
 
-def _capture_encoder(model: Any, found: Survey, *, fused: bool) -> CapturedGraph:
+def _capture_encoder(model: Any, found: Survey, *, fused: bool) -> _Traced:
     signature = _Signature()
     signature.add("input_ids", _tokens(_SOURCE), {0: BATCH, 1: "source_length"})
     signature.add(
@@ -94,7 +69,7 @@ def _capture_encoder(model: Any, found: Survey, *, fused: bool) -> CapturedGraph
     return signature.export(network, cache_names("cross", len(found.cross)), operators)
 
 
-def _capture_decoder(model: Any, found: Survey, *, fused: bool) -> CapturedGraph:
+def _capture_decoder(model: Any, found: Survey, *, fused: bool) -> _Traced:
     layers, signature = len(found.own), _Signature()
     signature.add("input_ids", _tokens(_TIME), {0: BATCH, 1: "sequence"})
     if fused:
@@ -141,7 +116,7 @@ def _add_joined_inputs(signature: "_Signature", *, cross: bool) -> None:
 
 @dataclass(slots=True)
 class _Signature:
-    """Inputs of a graph as they are put together: example values, names, dynamic axes."""
+    """The inputs of a graph: example values, names and dynamic axes."""
 
     values: list[Any] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -163,9 +138,7 @@ class _Signature:
         self.shapes.append(tuple(self._dynamic({0: BATCH, 2: axis}) for _ in caches))
         self.dynamic |= dict.fromkeys(names, (0, 2))
 
-    def export(
-        self, network: nn.Module, outputs: Sequence[str], operators: Mapping[str, int]
-    ) -> CapturedGraph:
+    def export(self, network: nn.Module, outputs: Sequence[str], operators: Mapping[str, int]) -> _Traced:
         model = export_graph(network.eval(), tuple(self.values), self.names, outputs, tuple(self.shapes))
         for value in [value for value in model.graph.inputs if value.name in _SPARED and not value.uses()]:
             model.graph.inputs.remove(value)
@@ -174,7 +147,7 @@ class _Signature:
             for name, axes in self.dynamic.items()
             if name in {value.name for value in model.graph.inputs}
         }
-        return CapturedGraph(model, GraphContract(inputs, tuple(outputs), operators))
+        return model, GraphContract(inputs, tuple(outputs), operators)
 
     def _dynamic(self, axes: dict[int, str]) -> dict[int, Any]:
         return {axis: self.axes.setdefault(name, torch.export.Dim(name)) for axis, name in axes.items()}

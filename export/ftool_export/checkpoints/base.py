@@ -1,6 +1,7 @@
 """Checkpoints with everything that an export or a run of them needs, and ftool's own facts in their config.json."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from torch import nn
 
 from ftool_export.checkpoints.pretrained import quiet_transformers, read_licence
+from ftool_runtime.bundle.manifest import InputContract
 
 _FACTS: Final = "ftool"  # the key in config.json for what Hugging Face has no field for
 _NO_LIMIT: Final = 1_000_000  # tokens; tokenizers without a limit say 1e30
@@ -52,6 +54,23 @@ class LoadedModel(ABC):
     def pretrained(self) -> Any:
         """The part of the network that transformers saves and loads."""
         return self.model
+
+    @property
+    @abstractmethod
+    def family(self) -> str:
+        """ "encoder", "encoder-decoder" or "decoder"."""
+
+    def input_contract(self, names: Sequence[str]) -> InputContract:
+        """The manifest's account of how texts become the graph's inputs, `names`."""
+        return InputContract(
+            names=tuple(names),
+            max_length=self.max_length,
+            pad_token_id=self.tokenizer.pad_token_id,
+            pad_token_type_id=self.tokenizer.pad_token_type_id,
+            prefix=self.prefix,
+            truncation_side=self.tokenizer.truncation_side,
+            split_special_tokens=bool(getattr(self.tokenizer, "split_special_tokens", False)),
+        )
 
     def manifest_fields(self) -> dict[str, Any]:
         """The arguments of `Manifest` that depend on the task: labels, or the contract of its kind of answers."""

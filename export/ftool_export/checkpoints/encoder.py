@@ -31,6 +31,11 @@ class LoadedEncoder(LoadedModel):
         return self.model.encoder
 
     @property
+    def family(self) -> str:
+        """ "encoder"."""
+        return "encoder"
+
+    @property
     def input_names(self) -> tuple[str, ...]:
         """The inputs that the tokenizer makes and the network takes."""
         return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)

@@ -1,8 +1,9 @@
 """Models that generate text: read from any checkpoint, and written to run/."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
@@ -10,7 +11,7 @@ from ftool_export.checkpoints.base import LoadedModel, longest_input, origin, re
 from ftool_export.checkpoints.pretrained import read_config, read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
-from ftool_runtime.bundle.manifest import Languages
+from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Languages
 
 GENERATION_TASKS: Final = ("summarization", "translation", "text-generation")
 
@@ -38,6 +39,31 @@ class LoadedGenerator(LoadedModel):
         """The checkpoint's settings of generation."""
         assert self.model.generation_config is not None
         return self.model.generation_config
+
+    def input_contract(self, names: Sequence[str]) -> InputContract:
+        """The manifest's account of sources or prompts, in which no text becomes a special token."""
+        contract = super().input_contract(names)
+        return replace(contract, truncation_side=self.truncation_side, split_special_tokens=True)
+
+    @property
+    def truncation_side(self) -> Literal["left", "right"]:
+        """The side at which long texts lose tokens: sources where the tokenizer cuts, prompts at their beginning."""
+        cuts_left = self.family == "decoder" or self.tokenizer.truncation_side == "left"
+        return "left" if cuts_left else "right"
+
+    @property
+    def decoder_limit(self) -> int | None:
+        """The most tokens of a decoder's row, its prompt included; None if relative positions set no limit."""
+        if self.family == "decoder":
+            return self.max_length
+        positions = getattr(self.config, "max_position_embeddings", None)
+        return int(positions) if positions else None
+
+    def generation_contract(self, caches: str) -> GenerationContract:
+        """The manifest's account of how the decoder's graph is run; `caches` are "in_place" or "joined"."""
+        return GenerationContract(
+            family=self.family, caches=caches, max_length=self.decoder_limit, languages=self.languages
+        )
 
     def write_files(self, folder: Path) -> None:
         """Write Hugging Face's files of a bundle, generation_config.json included. Raises OSError."""
@@ -84,11 +110,3 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
 def save_generator(loaded: LoadedGenerator, folder: Path) -> None:
     """Write `loaded` into the existing, empty `folder` in Hugging Face's layout, so that it loads without ftool."""
     save_checkpoint(loaded, folder, languages=asdict(loaded.languages) if loaded.languages else None)
-
-
-def decoder_limit(loaded: LoadedGenerator) -> int | None:
-    """The most tokens of a decoder's row, its prompt included; None if relative positions set no limit."""
-    if loaded.family == "decoder":
-        return loaded.max_length
-    positions = getattr(loaded.model.config, "max_position_embeddings", None)
-    return int(positions) if positions else None

@@ -1,15 +1,15 @@
-"""The torch reference: texts to tokens, tokens to answers, in batches by length and in the texts' own order."""
+"""Generators run by torch: texts to tokens, and tokens to answers, in batches by length and in the texts' order."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftool_export.checkpoints.generator import LoadedGenerator, decoder_limit
+from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.tokenizers.runtime_tokens import chat_tokens, runtime_tokens
 from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.errors import InputError
@@ -23,15 +23,16 @@ TokenRows = Sequence[Sequence[int]]
 def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list[int]]:
     """The tokens of sources, or of a decoder's prompts, cut at the loaded `max_length`, as the runtime has them.
 
-    A special token's name inside a text is text like any other. Encoder-decoders lose a long source's end, decoders
-    a long prompt's beginning. Raises InputError for a blank text.
+    A special token's name inside a text is text like any other. Long sources are cut at
+    the tokenizer's truncation side, long prompts at their beginning. Raises InputError for a blank text.
     """
     tokens = runtime_tokens(loaded).texts
-    side: Literal["left", "right"] = "right" if loaded.family == "encoder-decoder" else "left"
     rows = []
     for row, text in enumerate(texts):
         ids, added = tokens.encode(text, row, prefix=loaded.prefix)
-        fitted = fit(ids, added, loaded.max_length, side=side, refuse=False, row=row, what="source")
+        fitted = fit(
+            ids, added, loaded.max_length, side=loaded.truncation_side, refuse=False, row=row, what="source"
+        )
         rows.append(list(fitted.ids))
     return rows
 
@@ -82,7 +83,7 @@ def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int |
 
     Raises InputError where there is no room for an answer.
     """
-    limit = decoder_limit(loaded)
+    limit = loaded.decoder_limit
     if limit is None:
         return {None: list(range(len(rows)))}
     found: dict[int | None, list[int]] = {}

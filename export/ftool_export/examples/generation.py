@@ -16,10 +16,12 @@ from ftool_export.checkpoints.generator_inference import (
     decode,
     generate_tokens,
     score_tokens,
+    tokenize_sources,
 )
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import AnswerKind, Comparison, Examination, SameAnswers
 from ftool_export.examples.sampling import spread
+from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.numerics import softmax
 
 TIE: Final = 1e-4  # two best logits this close to each other may change places in another order of sums
@@ -134,6 +136,13 @@ class GenerationExamples:
         targets = [self.targets[position] for position in self.positions]
         reference = token_accuracy(partial(score_tokens, loaded), answers.rows, targets)
         return reference, token_accuracy(model.score_tokens, answers.rows, targets)
+
+
+def sample_examples(loaded: LoadedGenerator, texts: Sequence[str] = SENTENCES) -> GenerationExamples:
+    """Texts without right answers, as sources, or as prompts that leave half of the context for the answer."""
+    if loaded.family == "decoder":
+        loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
+    return GenerationExamples(inputs=tokenize_sources(loaded, texts))
 
 
 def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:

@@ -1,4 +1,4 @@
-"""How large the activations get that are to be quantised, measured on real inputs."""
+"""The sizes of the activations that are to be quantised, measured on real inputs."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,8 +23,8 @@ def activation_peaks(
 
     Args:
         model: the fp32 graph; it is left as it was.
-        loaded: what the graph is of.
-        rows: at least one; up to 128 of them, evenly spread, are run, each alone.
+        loaded: the graph's reference.
+        rows: at least one; up to 128 of them, evenly spread, are run singly.
         smallest: products with fewer elements in their weight are passed over.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Prompts and steps that every stage of a generator's export must answer as torch does, in all shapes it will meet."""
+"""Prompts and steps with torch's logits, in all the shapes that a generator's graphs will meet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import ExportError
 from ftool_export.graph.generator_session import GraphRunner
-from ftool_export.graph.probes import SAMPLE_TEXTS
+from ftool_export.graph.session import Sessions
+from ftool_export.tokenizers.texts import SENTENCES
 
 Ids = tuple[int, ...]
 
@@ -23,7 +24,7 @@ _LONG: Final = 160  # tokens: past T5's farthest distance, 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationProbe:
-    """A batch of prompts with the answers that follow them, and torch's logits for it.
+    """A batch of prompts with the answers that follow them. See `Probe`.
 
     Attributes:
         name: what the shapes are, for a person.
@@ -31,9 +32,9 @@ class GenerationProbe:
         prompts: what the decoder reads first, a row each.
         answers: what it reads then, as many tokens in every row.
         chunk: how many tokens of the answers go into one step.
-        kept: for how many of a prompt's last tokens logits are compared.
-        logits: torch's, float32 (batch, kept + answer, vocabulary).
-        texts: whether the tokens are those of texts, rather than drawn at random.
+        scored: for how many of a prompt's last tokens logits are compared.
+        outputs: torch's logits, float32 (batch, scored + answer, vocabulary).
+        real: whether the tokens are those of texts, rather than drawn at random.
     """
 
     name: str
@@ -41,19 +42,35 @@ class GenerationProbe:
     prompts: tuple[Ids, ...]
     answers: tuple[Ids, ...]
     chunk: int
-    kept: int
-    logits: NDArray[np.float32]
-    texts: bool
+    scored: int
+    outputs: NDArray[np.float32]
+    real: bool
 
-    def run(self, runner: GraphRunner) -> NDArray[np.float32]:
-        """The graphs' logits, in the shape of torch's."""
-        longest = max(map(len, self.prompts)) + len(self.answers[0])
-        conversation = runner.start(self.sources, len(self.prompts), longest + 1)
-        lengths = np.array([len(prompt) for prompt in self.prompts])
-        kept = lengths[:, None] - self.kept + np.arange(self.kept)
-        logits = [runner.step(conversation, self.prompts, kept)]
-        for start in range(0, len(self.answers[0]), self.chunk):
-            new = [answer[start : start + self.chunk] for answer in self.answers]
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """All outputs count, as none is of padding."""
+        return np.ones(self.outputs.shape[:-1], dtype=np.bool_)
+
+    def run(self, sessions: Sessions) -> NDArray[np.float32]:
+        """The graphs' logits of the batch."""
+        return self._run(GraphRunner(sessions), list(range(len(self.prompts))))
+
+    def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
+        """The graphs' logits of each row, run singly."""
+        runner = GraphRunner(sessions)
+        return np.concatenate([self._run(runner, [row]) for row in range(len(self.prompts))])
+
+    def _run(self, runner: GraphRunner, rows: Sequence[int]) -> NDArray[np.float32]:
+        prompts = [self.prompts[row] for row in rows]
+        answers = [self.answers[row] for row in rows]
+        sources = None if self.sources is None else [self.sources[row] for row in rows]
+        longest = max(map(len, prompts)) + len(answers[0])
+        conversation = runner.start(sources, len(rows), longest + 1)
+        lengths = np.array([len(prompt) for prompt in prompts])
+        scored = lengths[:, None] - self.scored + np.arange(self.scored)
+        logits = [runner.step(conversation, prompts, scored)]
+        for start in range(0, len(answers[0]), self.chunk):
+            new = [answer[start : start + self.chunk] for answer in answers]
             every = np.tile(np.arange(len(new[0])), (len(new), 1))
             logits.append(runner.step(conversation, new, every))
         return np.concatenate(logits, axis=1)
@@ -74,15 +91,15 @@ def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
 
 def _encoder_decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationProbe]:
     start, long = draw.start, draw.longest
-    source, company = draw.texts(1), draw.texts(3)
+    source, batch = draw.texts(1), draw.texts(3)
     return [
-        _probe(loaded, "a text alone", source, [start], texts=True),
-        _probe(loaded, "texts in company", company, [start] * 3, texts=True),
+        _probe(loaded, "a single text", source, [start], real=True),
+        _probe(loaded, "texts of a batch", batch, [start] * 3, real=True),
         _probe(loaded, "sources of any length", draw.rows(long, 1, 7), [start] * 3, draw.rows(3, 3, 3)),
         _probe(
             loaded, "an answer's beginning given", draw.rows(5, 3, 8), draw.led(6, 6, 6), draw.rows(2, 2, 2)
         ),
-        _probe(loaded, "an answer scored", draw.rows(4, 9), draw.led(9, 5), draw.rows(0, 0), kept=5),
+        _probe(loaded, "an answer scored", draw.rows(4, 9), draw.led(9, 5), draw.rows(0, 0), scored=5),
         _probe(loaded, "a long answer", draw.rows(6), draw.led(long), draw.rows(3)),
     ]
 
@@ -90,11 +107,11 @@ def _encoder_decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[Gene
 def _decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationProbe]:
     long = draw.longest
     return [
-        _probe(loaded, "a text alone", None, draw.texts(1), texts=True),
-        _probe(loaded, "texts in company", None, draw.texts(3), texts=True),
+        _probe(loaded, "a single text", None, draw.texts(1), real=True),
+        _probe(loaded, "texts of a batch", None, draw.texts(3), real=True),
         _probe(loaded, "prompts of any length", None, draw.rows(9, 1, 6), draw.rows(5, 5, 5)),
         _probe(loaded, "prompts of one token", None, draw.rows(1, 1, 1), draw.rows(3, 3, 3)),
-        _probe(loaded, "an answer scored", None, draw.rows(9, 5), draw.rows(0, 0), kept=5),
+        _probe(loaded, "an answer scored", None, draw.rows(9, 5), draw.rows(0, 0), scored=5),
         _probe(loaded, "a further turn", None, draw.rows(7), draw.rows(8), chunk=4),
         _probe(loaded, "a long prompt", None, draw.rows(long), draw.rows(3)),
     ]
@@ -124,7 +141,7 @@ class _Draw:
 
     def texts(self, count: int) -> list[Ids]:
         """Texts of different lengths."""
-        some = SAMPLE_TEXTS[2 : 2 + count]
+        some = SENTENCES[2 : 2 + count]
         rows = [self._loaded.tokenizer(self._loaded.prefix + text)["input_ids"] for text in some]
         return [tuple(row[: self.longest - _STEPS]) or self._row(3) for row in rows]
 
@@ -163,15 +180,15 @@ def _probe(
     answers: Sequence[Ids] | None = None,
     *,
     chunk: int = 1,
-    kept: int = 1,
-    texts: bool = False,
+    scored: int = 1,
+    real: bool = False,
 ) -> GenerationProbe:
     """A probe with torch's answers to it; without `answers`, those that torch finds likeliest."""
     sides: list[Ids | None] = list(sources) if sources is not None else [None] * len(prompts)
     given = [None] * len(prompts) if answers is None else list(answers)
     runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
     answers = [answer for answer, _ in runs]
-    logits = np.stack([run[len(prompt) - kept :] for prompt, (_, run) in zip(prompts, runs, strict=True)])
+    logits = np.stack([run[len(prompt) - scored :] for prompt, (_, run) in zip(prompts, runs, strict=True)])
     if not np.isfinite(logits).all():
         raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
     return GenerationProbe(
@@ -180,9 +197,9 @@ def _probe(
         prompts=tuple(prompts),
         answers=tuple(answers),
         chunk=chunk,
-        kept=kept,
-        logits=logits,
-        texts=texts,
+        scored=scored,
+        outputs=logits,
+        real=real,
     )
 
 

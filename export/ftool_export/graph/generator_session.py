@@ -1,25 +1,25 @@
-"""Running a generator's graphs that are still being made: the least that a prompt and its steps need.
+"""A prompt and its steps through the graphs of a generator that is being exported.
 
-The runtime has its own, faster way; this one serves the export's checks, and reads all it must know of the graphs.
+The runtime has a faster implementation; this one serves the export's checks and learns from the graphs what it needs.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.graph.session import open_session
+from ftool_export.graph.session import Sessions
 
 Rows = Sequence[Sequence[int]]  # token ids, rows of any length from 1 on
 
-_UNREAD: Final = 3.0  # fills buffers past a row's end: an operator that read there would be found out
+_UNREAD: Final = (
+    3.0  # fills buffers past a row's end, so that an operator that read there would give wrong logits
+)
 
 
 class Conversation:
-    """A batch of rows on its way through the decoder: their caches and lengths."""
+    """A batch of rows in the decoder: their caches and lengths."""
 
     def __init__(self, fixed: Mapping[str, NDArray[Any]], caches: Mapping[str, Any], rows: int) -> None:
         self.fixed = dict(fixed)  # cross caches and the source's mask
@@ -29,19 +29,11 @@ class Conversation:
 
 
 class GraphRunner:
-    """An encoder, where there is one, and a decoder, loaded.
+    """The sessions of an encoder, if there is one, and of a decoder."""
 
-    Args:
-        encoder: a graph or the file of one; None for decoders without an encoder.
-        decoder: a graph or the file of one.
-
-    Raises:
-        ExportError: ONNX Runtime refuses a graph.
-    """
-
-    def __init__(self, encoder: ir.Model | Path | None, decoder: ir.Model | Path) -> None:
-        self._encoder = None if encoder is None else open_session(encoder)
-        self._decoder = open_session(decoder)
+    def __init__(self, sessions: Sessions) -> None:
+        self._encoder = sessions.get("encoder")
+        self._decoder = sessions["decoder"]
         self._inputs = {entry.name: entry for entry in self._decoder.get_inputs()}
         self._outputs = [entry.name for entry in self._decoder.get_outputs()]
         self.in_place = "seqlens_k" in self._inputs

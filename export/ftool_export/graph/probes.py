@@ -1,8 +1,8 @@
-"""Inputs that every stage of an export must answer as torch does: all the shapes that a graph will meet."""
+"""Inputs with torch's answers, in all the shapes that a graph will meet: every stage is checked on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -11,34 +11,52 @@ from torch import Tensor
 
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.errors import ExportError
+from ftool_export.graph.session import Sessions
 from ftool_runtime.text.encode import Tokens
 
-# Of no domain, and of all lengths: what is tried where no texts were handed in.
-SAMPLE_TEXTS: Final = (
-    "yes",
-    "turn it off",
-    "I can't find my card anywhere!",
-    "What time does the shop open tomorrow morning?",
-    "My parcel should have come on Friday, but nobody knows where it is.",
-    "The room was clean and quiet, the staff were kind, and breakfast was worth getting up for.",
-    "ok so i tried restarting it twice and its still showing the same error, what now??",
-    "According to the report, sales rose by 4.5% in the third quarter, while costs stayed as they were; the board "
-    "will decide in November whether the plan for next year has to change.",
-)
 _LONG_PROBE: Final = 512  # tokens; attention grows with the square of the length
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One call of the graph and torch's answer to it.
+class Probe(Protocol):
+    """Rows of inputs and torch's answers to them."""
 
-    Attributes:
-        name: what the shape is, for a person.
-        feeds: int64 (batch, sequence) by input name.
-        outputs: float32 (batch, width) or (batch, sequence, width), torch's.
-        kept: where the outputs count: bool of their shape without the width; False for padding where per token.
-        real: whether the tokens are those of real inputs, rather than drawn at random.
-    """
+    @property
+    def name(self) -> str:
+        """The shapes, for a person."""
+
+    @property
+    def real(self) -> bool:
+        """Whether the tokens are those of real inputs, rather than drawn at random."""
+
+    @property
+    def outputs(self) -> NDArray[np.float32]:
+        """Torch's, float32 (rows, ..., width)."""
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """The shape of `outputs` without the width; False for outputs of padding."""
+
+    def run(self, sessions: Sessions) -> NDArray[np.float32]:
+        """The graphs' outputs, in the shape of torch's, of all rows as one batch."""
+
+    def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
+        """As `run`, each row run singly, without padding."""
+
+
+def difference(probe: Probe, outputs: NDArray[np.float32]) -> float:
+    """The largest absolute difference of `outputs` from torch's."""
+    return float(np.abs(outputs - probe.outputs)[probe.kept].max(initial=0.0))
+
+
+def relative_error(probe: Probe, outputs: NDArray[np.float32]) -> float:
+    """The Euclidean distance of `outputs` from torch's, divided by the length of torch's."""
+    size = float(np.linalg.norm(probe.outputs[probe.kept]))
+    return float(np.linalg.norm((outputs - probe.outputs)[probe.kept])) / max(size, 1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderProbe:
+    """One call of an encoder's graph. See `Probe`; `feeds` are its inputs, int64 (batch, sequence) by name."""
 
     name: str
     feeds: Mapping[str, NDArray[np.int64]]
@@ -46,23 +64,33 @@ class Probe:
     kept: NDArray[np.bool_]
     real: bool
 
-    def difference(self, outputs: NDArray[np.float32]) -> float:
-        """The largest absolute difference of `outputs`, of the same shape, from torch's."""
-        return float(np.abs(outputs - self.outputs)[self.kept].max(initial=0.0))
+    def run(self, sessions: Sessions) -> NDArray[np.float32]:
+        """The graph's outputs of the batch."""
+        outputs: NDArray[np.float32] = sessions["model"].run(None, dict(self.feeds))[0]
+        return outputs
 
-    def relative_error(self, outputs: NDArray[np.float32]) -> float:
-        """The Euclidean distance of `outputs` from torch's, over the latter's length."""
-        size = float(np.linalg.norm(self.outputs[self.kept]))
-        return float(np.linalg.norm((outputs - self.outputs)[self.kept])) / max(size, 1e-12)
+    def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
+        """The graph's outputs of each row, cut to its own length; zeros for padding."""
+        outputs = np.zeros_like(self.outputs)
+        for row, length in enumerate(self.feeds["attention_mask"].sum(axis=1)):
+            alone = {name: values[row : row + 1, :length] for name, values in self.feeds.items()}
+            values = sessions["model"].run(None, alone)[0][0]
+            if outputs.ndim == 2:
+                outputs[row] = values
+            else:
+                outputs[row, :length] = values
+        return outputs
 
 
-def make_probes(loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]) -> list[Probe]:
-    """Real rows alone and in company, and the grid: batch 1 and n, length 1 and maximum, padded and not.
+def make_probes(
+    loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]
+) -> list[EncoderProbe]:
+    """Real rows single and batched, and the grid: batches of 1 and 3, lengths 1 and maximum, padded and not.
 
     Args:
-        loaded: the reference, in eval mode.
+        loaded: the reference, in evaluation mode.
         rows: some rows of the task's own inputs, at least one.
-        input_names: what the graph takes; torch is fed all that the tokenizer makes.
+        input_names: the graph's inputs; torch is fed all that the tokenizer makes.
 
     Raises:
         ExportError: torch's own answers are not numbers.
@@ -70,8 +98,8 @@ def make_probes(loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequ
     some = sorted(rows, key=lambda row: len(row.ids))
     middle = some[len(some) // 2]
     shapes = {
-        "an input alone": loaded.batch([middle]),
-        "inputs in company, padded": loaded.batch([some[0], middle, some[-1]]),
+        "a single input": loaded.batch([middle]),
+        "inputs of a batch, padded": loaded.batch([some[0], middle, some[-1]]),
     }
     probes = [_probe(loaded, name, inputs, input_names, real=True) for name, inputs in shapes.items()]
     for batch, length in ((1, 1), (3, 1), (1, loaded.max_length), (3, 24)):
@@ -82,7 +110,7 @@ def make_probes(loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequ
 
 
 def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
-    """Random tokens; in a batch every row but the first ends in padding."""
+    """Random tokens; in a batch all rows but the first end in padding."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
     ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator)
     mask = torch.ones_like(ids)
@@ -96,11 +124,11 @@ def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
 
 def _probe(
     loaded: LoadedEncoder, name: str, inputs: dict[str, Tensor], input_names: Sequence[str], *, real: bool
-) -> Probe:
+) -> EncoderProbe:
     with torch.inference_mode():
         outputs = loaded.model(**inputs).numpy()
     mask = inputs["attention_mask"].numpy().astype(np.bool_)
     kept = mask if loaded.model.per_token else np.ones(len(outputs), dtype=np.bool_)
     if not np.isfinite(outputs[kept]).all():
         raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
-    return Probe(name, {name: inputs[name].numpy() for name in input_names}, outputs, kept, real)
+    return EncoderProbe(name, {name: inputs[name].numpy() for name in input_names}, outputs, kept, real)

@@ -1,4 +1,4 @@
-"""Which layers to leave out where quantising all of them costs too much: the worst first, as few as do."""
+"""The search for layers to leave out if quantising all of them costs too much: the worst first, as few as needed."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from ftool_export.candidate import Candidate
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.examples.sampling import spread
+from ftool_export.gate import Verdict
 from ftool_export.graph.session import GraphSession
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import SmoothActivations
@@ -20,10 +20,10 @@ from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
-_ROWS: Final = 64  # that layers are compared on
+_ROWS: Final = 64  # on which layers are compared
 _MOST: Final = 0.5  # share of the layers; past it another precision is the better choice
 
-Trial = Callable[[Sequence[str]], Candidate]  # makes and judges the graph that leaves these layers out
+Trial = Callable[[Sequence[str]], Verdict]  # makes and judges the bundle that leaves these layers out
 
 
 def rank_layers(
@@ -33,13 +33,13 @@ def rank_layers(
     loaded: LoadedEncoder,
     rows: Sequence[Tokens],
 ) -> list[str]:
-    """The quantisable layers, the one first whose quantisation alone moves the outputs most.
+    """The quantisable layers, sorted by how far the quantisation of each alone moves the outputs, farthest first.
 
     Args:
         model: the fp32 graph.
         plan: the precision.
         settings: of the passes; layers left out there are not ranked.
-        loaded: what the graph is of.
+        loaded: the graph's reference.
         rows: at least one; up to 64 of them, evenly spread, are used.
     """
     assert plan.quantize_products is not None
@@ -64,31 +64,29 @@ def _mean_square(exact: Outputs, outputs: Outputs) -> float:
     return float(np.mean([np.square(a - b).mean() for a, b in zip(exact, outputs, strict=True)]))
 
 
-def fewest_left_out(ranked: Sequence[str], trial: Trial) -> Candidate | None:
+def fewest_left_out(ranked: Sequence[str], trial: Trial) -> tuple[str, ...] | None:
     """Leave out ever more layers, worst first, until the gate passes; then as few as still pass.
 
     Args:
         ranked: layers, worst first.
-        trial: makes and judges the graph that leaves the given layers out.
+        trial: makes and judges the bundle that leaves the given layers out.
 
     Returns:
-        The candidate, or None where even half of the layers left out is not enough.
+        The layers, or None if even half of them left out is not enough.
     """
     failed, found = 0, None
     for count in _doubling(int(len(ranked) * _MOST)):
-        candidate = trial(ranked[:count])
-        if candidate.verdict.passed:
-            found = candidate
+        if trial(ranked[:count]).passed:
+            found = count
             break
         failed = count
-    while found is not None and len(found.left_out) - failed > 1:
-        middle = (failed + len(found.left_out)) // 2
-        candidate = trial(ranked[:middle])
-        if candidate.verdict.passed:
-            found = candidate
+    while found is not None and found - failed > 1:
+        middle = (failed + found) // 2
+        if trial(ranked[:middle]).passed:
+            found = middle
         else:
             failed = middle
-    return found
+    return None if found is None else tuple(ranked[:found])
 
 
 def _doubling(most: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Running a graph that is still being made, in ONNX Runtime, on the CPU."""
+"""ONNX Runtime sessions, on the CPU, over graphs that are still being made or over the files of graphs."""
 
 import os
 import tempfile
@@ -20,9 +20,16 @@ from ftool_runtime.text.encode import Tokens
 _TOKENS_PER_RUN: Final = 2048  # padding included
 _IN_ONE_FILE: Final = 1_500_000_000  # bytes; protobuf ends at two gigabytes
 
+Sessions = Mapping[str, Any]  # onnxruntime.InferenceSession by the graph's name, such as "model" or "decoder"
+
+
+def open_sessions(models: Mapping[str, ir.Model] | Mapping[str, Path]) -> Sessions:
+    """A session on each graph. Raises ExportError if ONNX Runtime refuses one; the text is its reason."""
+    return {name: open_session(model) for name, model in models.items()}
+
 
 class GraphSession:
-    """A graph, loaded: one that is being made, or the file of one.
+    """An encoder's graph or its file, loaded.
 
     Raises:
         ExportError: ONNX Runtime refuses the graph; the text is its reason.
@@ -32,11 +39,6 @@ class GraphSession:
         self._session = open_session(model)
         self._names = tuple(entry.name for entry in self._session.get_inputs())
 
-    def run(self, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        """The output, float32 (batch, width) or (batch, sequence, width), of int64 (batch, sequence) inputs."""
-        output: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
-        return output
-
     def values(self, feeds: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
         """Every output by its name; of `feeds`, int64 (batch, sequence), the graph's inputs are taken."""
         names = [output.name for output in self._session.get_outputs()]
@@ -45,19 +47,19 @@ class GraphSession:
         )
 
     def outputs(self, loaded: LoadedEncoder, rows: Sequence[Tokens], *, one_by_one: bool) -> Outputs:
-        """Outputs in the order of `rows`: float32 (width,) each, or (tokens, width) where the network is per token.
+        """Outputs in the order of `rows`: float32 (width,) each, or (tokens, width) for networks per token.
 
         Args:
-            loaded: what the graph is of.
+            loaded: the graph's reference, which makes batches.
             rows: any number.
-            one_by_one: run every row alone, as graphs need whose rows share a quantisation scale.
+            one_by_one: run every row singly, which graphs need whose rows share a quantisation scale.
         """
         lengths = [len(row.ids) for row in rows]
         runs = [[row] for row in range(len(rows))] if one_by_one else cut_into_runs(lengths, _TOKENS_PER_RUN)
         outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
         for run in runs:
             inputs = loaded.batch([rows[position] for position in run])
-            values = self.run({name: inputs[name].numpy() for name in self._names})
+            values = self._session.run(None, {name: inputs[name].numpy() for name in self._names})[0]
             for position, value in zip(run, values, strict=True):
                 outputs[position] = value[: lengths[position]] if loaded.model.per_token else value
         return outputs if loaded.model.per_token else np.stack(outputs)
@@ -70,7 +72,7 @@ def model_bytes(model: ir.Model) -> int:
 
 
 def open_session(model: ir.Model | Path) -> Any:
-    """An ONNX Runtime session on the CPU over a graph that is being made, or over the file of one.
+    """An ONNX Runtime session on a graph or the file of one.
 
     Raises:
         ExportError: ONNX Runtime refuses the graph; the text is its reason.
@@ -90,7 +92,7 @@ def _open(path: Path) -> Any:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = usable_threads()
-    options.log_severity_level = 3  # errors alone: what fails here arrives as an exception
+    options.log_severity_level = 3  # errors only: failures here arrive as exceptions
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented) as error:

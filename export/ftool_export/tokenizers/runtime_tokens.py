@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ftool_export.bundle.writer import file_records
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import CheckpointError
+from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.chat.tokens import ChatFiles, ChatTokens
@@ -75,7 +75,7 @@ def _make(loaded: LoadedGenerator, language: str | None) -> RuntimeTokens:
             input=InputContract(names=("input_ids",), max_length=loaded.max_length),
             precision=Precision(),
             attention="plain",
-            files=file_records(folder),
+            files={path.name: file_record(path) for path in folder.iterdir()},
             generation=GenerationContract(family=loaded.family),
         )
         return RuntimeTokens(

@@ -72,6 +72,8 @@ def _windows(
     with_type_ids = "token_type_ids" in loaded.input_names
     for row, encoding in zip(encoded["overflow_to_sample_mapping"], encoded.encodings, strict=True):
         windows[row].append(_window(encoding, len(columns) - 1, skip, with_type_ids))
+    if loaded.tokenizer.truncation_side == "left":  # the tokenizer counts windows from the text's end
+        return [of_text[::-1] for of_text in windows]
     return windows
 
 

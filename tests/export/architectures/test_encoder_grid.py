@@ -27,7 +27,7 @@ from ftool_export.examples.questions import QuestionExamples
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.pipeline import export_checkpoint
+from ftool_export.pipeline import export
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -115,7 +115,7 @@ def test_a_bundle_answers_as_torch_does_in_every_shape(
     settings = ExportSettings(
         checkpoint=row.name, bundle=tmp_path / "bundle", task=task.split()[0], precision="fp32", passes=tiny
     )
-    exported = export_checkpoint(settings, loaded, examples)
+    exported = export(settings, loaded, examples)
     assert exported.bundle is not None
     assert exported.attention == row.attention
     names = Manifest.read(exported.bundle).input.names

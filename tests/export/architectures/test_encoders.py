@@ -12,19 +12,21 @@ from transformers import AutoConfig
 
 from ftool_export.architectures.checks import attention_layers, canonical_task, check_exportable
 from ftool_export.capture.attention import IMPLEMENTATION, attention_at_the_source
-from ftool_export.capture.encoder import capture
+from ftool_export.capture.encoder import capture_encoder
+from ftool_export.capture.torch_export import export_graph
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.errors import ExportError
+from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import count_operators
-from ftool_export.graph.session import GraphSession
-from ftool_export.graph.source_graph import SourceGraph
+from ftool_export.graph.probes import EncoderProbe
+from ftool_export.graph.session import open_session
 from ftool_export.passes import PassSettings
-from ftool_export.quantization import PRECISIONS, quantize
+from ftool_export.quantization import PLANS, quantize
 
 slow = pytest.mark.slow
 
 WriteCheckpoint = Callable[..., Path]
-CaptureOf = Callable[..., SourceGraph]
+CaptureOf = Callable[..., Graphs]
 
 
 @pytest.mark.parametrize(
@@ -49,11 +51,12 @@ def test_all_precisions_answer_as_torch_does(
 ) -> None:
     source = capture_of(architecture)  # raises where a logit is 1e-4 or more from torch's
     assert source.attention == attention
-    assert source.expected.attention_nodes == (2 if attention == "fused" else 0)
+    assert source.contracts["model"].operators == {"MultiHeadAttention": 2 if attention == "fused" else 0}
     for name in ("int8", "w8"):
-        plan = PRECISIONS[name]
-        graph = quantize(source.model, plan, tiny, source.expected, source.probes)
-        assert count_operators(graph)[plan.operator] >= 8
+        plan = PLANS["encoder"][name]
+        assert plan.quantize_products is not None
+        graph = quantize(source, plan, tiny).models["model"]
+        assert count_operators(graph)[plan.quantize_products.operator] >= 8
 
 
 def test_a_window_narrower_than_the_text_is_kept(
@@ -67,8 +70,9 @@ def test_a_window_narrower_than_the_text_is_kept(
         assert not torch.allclose(narrow, wide.model(**longest), atol=0.01)  # so the window matters here
 
 
-def test_capturing_leaves_the_model_as_it_was(source: SourceGraph) -> None:
+def test_capturing_leaves_the_model_as_it_was(source: Graphs) -> None:
     loaded, probe = source.loaded, source.probes[0]  # torch answered it before the capture
+    assert isinstance(probe, EncoderProbe)
     inputs = {name: torch.from_numpy(array) for name, array in probe.feeds.items()}
     with torch.inference_mode():
         np.testing.assert_array_equal(loaded.model(**inputs).numpy(), probe.outputs)
@@ -89,7 +93,7 @@ def test_a_failing_capture_puts_attention_back(bert: Path) -> None:
 def test_a_model_in_training_mode_is_refused(bert: Path) -> None:
     model = load_classifier(bert).model.train()
     with pytest.raises(ExportError, match="training mode"):
-        capture(model, ("input_ids", "attention_mask"), 20)
+        capture_encoder(model, ("input_ids", "attention_mask"), 20)
 
 
 def test_a_model_that_cannot_be_traced_is_refused_with_the_reason() -> None:
@@ -98,22 +102,29 @@ def test_a_model_that_cannot_be_traced_is_refused_with_the_reason() -> None:
             return input_ids.float() if input_ids.sum() > 3 else attention_mask.float()
 
     with pytest.raises(ExportError, match="can't capture Branching"):
-        capture(Branching().eval(), ("input_ids", "attention_mask"), 20)
+        export_graph(
+            Branching().eval(),
+            (torch.ones(2, 9), torch.ones(2, 9)),
+            ("input_ids", "attention_mask"),
+            ["logits"],
+            ({}, {}),
+        )
 
 
-def test_token_types_are_an_input_only_where_they_matter(source: SourceGraph, capture_of: CaptureOf) -> None:
-    assert source.expected.input_names == ("input_ids", "attention_mask")
+def test_token_types_are_an_input_only_where_they_matter(source: Graphs, capture_of: CaptureOf) -> None:
+    assert source.input_names == ("input_ids", "attention_mask")
     typed = capture_of("bert", first_type=1)
-    assert typed.expected.input_names == ("input_ids", "attention_mask", "token_type_ids")
-    session, probe = GraphSession(typed.model), typed.probes[0]
-    other = session.run({**probe.feeds, "token_type_ids": np.zeros_like(probe.feeds["input_ids"])})
+    assert typed.input_names == ("input_ids", "attention_mask", "token_type_ids")
+    session, probe = open_session(typed.models["model"]), typed.probes[0]
+    assert isinstance(probe, EncoderProbe)
+    (other,) = session.run(None, {**probe.feeds, "token_type_ids": np.zeros_like(probe.feeds["input_ids"])})
     assert np.abs(other - probe.outputs).max() > 0.01
 
 
 @slow
 def test_weights_that_layers_share_stay_shared(capture_of: CaptureOf, tiny: PassSettings) -> None:
     source = capture_of("albert")
-    graph = quantize(source.model, PRECISIONS["int8"], tiny, source.expected, source.probes)
+    graph = quantize(source, PLANS["encoder"]["int8"], tiny).models["model"]
     weights = Counter(n.inputs[1].name for n in graph.graph if n.op_type == "DynamicQuantizeMatMul")
     assert sorted(weights.values()) == [1, 1, 2, 2, 2, 2]  # mapping in, pooler; 4 of the shared layer
 

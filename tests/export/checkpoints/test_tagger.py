@@ -22,7 +22,7 @@ from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_ta
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_export.parity import parity
-from ftool_export.pipeline import export_checkpoint
+from ftool_export.pipeline import export
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import InputContract, Manifest
 from ftool_runtime.postprocessing.entities import AGGREGATIONS, find_entities, trimmed
@@ -73,7 +73,7 @@ def bundle(loaded: LoadedTagger, checkpoint: Path, tmp_path_factory: pytest.Temp
         task="token-classification",
         precision="fp32",
     )
-    report = export_checkpoint(settings, loaded, TaggingExamples(loaded=loaded, inputs=TEXTS))
+    report = export(settings, loaded, TaggingExamples(loaded=loaded, inputs=TEXTS))
     assert report.bundle == folder
     return folder
 

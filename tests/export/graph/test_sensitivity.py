@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -10,16 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool_export.candidate import Candidate
+import ftool_runtime as ft
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.gate import Verdict, judge
+from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
-from ftool_export.graph.source_graph import SourceGraph
 from ftool_export.passes import PassSettings
-from ftool_export.pipeline import find_candidate
-from ftool_export.quantization import PRECISIONS, quantizable_layers
+from ftool_export.pipeline import export
+from ftool_export.quantization import PLANS, quantizable_layers
 from ftool_export.settings import ExportSettings
+from ftool_runtime.bundle.manifest import Manifest
 
 
 def verdict(passed: bool) -> Verdict:
@@ -39,24 +41,24 @@ def test_as_few_layers_as_needed_are_left_out(layers: int, needed: int) -> None:
     ranked = [f"layer.{number}" for number in range(layers)]
     tried = []
 
-    def trial(left_out: Sequence[str]) -> Candidate:
+    def trial(left_out: Sequence[str]) -> Verdict:
         tried.append(len(left_out))
         assert list(left_out) == ranked[: len(left_out)]  # the worst first
-        return Candidate(None, tuple(left_out), verdict(len(left_out) >= needed))  # type: ignore[arg-type]
+        return verdict(len(left_out) >= needed)
 
     found = fewest_left_out(ranked, trial)
     if needed <= layers // 2:
         assert found is not None
-        assert found.left_out == tuple(ranked[:needed])
+        assert found == tuple(ranked[:needed])
     else:
         assert found is None  # past half the layers another precision is the better choice
     assert len(tried) == len(set(tried)) <= 2 * max(1, layers).bit_length()
 
 
 def test_the_layer_that_quantises_worst_ranks_first(
-    source: SourceGraph, tiny: PassSettings, texts: list[str]
+    source: Graphs, tiny: PassSettings, texts: list[str]
 ) -> None:
-    model = source.model.clone()
+    model = source.models["model"].clone()
     worst = next(name for name in quantizable_layers(model, tiny) if name.endswith("1.output.dense"))
     for node in model.graph:
         if node.metadata_props.get("layer") == worst and node.op_type == "MatMul":
@@ -66,13 +68,13 @@ def test_the_layer_that_quantises_worst_ranks_first(
             array = weight.const_value.numpy().copy()
             array[0] *= 300  # an outlier in every channel: 7 bits leave nothing for the rest
             weight.const_value = ir.tensor(array)
-    ranked = rank_layers(model, PRECISIONS["int8"], tiny, source.loaded, source.loaded.tokenize(texts))
+    ranked = rank_layers(model, PLANS["encoder"]["int8"], tiny, source.loaded, source.loaded.tokenize(texts))
     assert ranked[0] == worst
     assert sorted(ranked) == sorted(quantizable_layers(model, tiny))
 
 
 def test_a_refused_graph_is_mended_by_leaving_layers_out(
-    source: SourceGraph, tiny: PassSettings, texts: list[str], tmp_path: object
+    source: Graphs, tiny: PassSettings, texts: list[str], tmp_path: Path
 ) -> None:
     reference = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     everything = _distance(source, tiny, texts, reference)
@@ -82,26 +84,28 @@ def test_a_refused_graph_is_mended_by_leaving_layers_out(
     ) -> float:  # a stand-in for a metric, that falls with the distance from torch
         return 1.0 - float(np.abs(logits - reference).mean()) / everything
 
-    settings = ExportSettings(checkpoint="x", bundle=tmp_path / "b", max_drop=0.7, passes=tiny)  # type: ignore[operator]
-    candidate = find_candidate(
-        settings, source, _examples(source, texts, score), source.loaded.tokenize(texts)
-    )
-    assert candidate.verdict.passed
-    assert 0 < len(candidate.left_out) <= len(quantizable_layers(source.model, tiny)) // 2
+    settings = ExportSettings(checkpoint="x", bundle=tmp_path / "b", max_drop=0.7, passes=tiny)
+    report = export(settings, source.loaded, _examples(source, texts, score), captured=source)
+    assert report.verdict.passed
+    assert 0 < len(report.left_out) <= len(quantizable_layers(source.models["model"], tiny)) // 2
+    manifest = Manifest.read(tmp_path / "b")
+    assert manifest.precision.left_out == report.left_out
+    with ft.load(tmp_path / "b") as model:  # the judged draft is the one that ships
+        assert score(model.outputs(texts)) == pytest.approx(report.verdict.bundle)
 
 
-def _distance(source: SourceGraph, tiny: PassSettings, texts: list[str], reference: np.ndarray) -> float:
+def _distance(source: Graphs, tiny: PassSettings, texts: list[str], reference: np.ndarray) -> float:
     from ftool_export.graph.session import GraphSession
     from ftool_export.quantization import quantize
 
-    graph = quantize(source.model, PRECISIONS["int8"], tiny, source.expected, source.probes)
+    graph = quantize(source, PLANS["encoder"]["int8"], tiny).models["model"]
     rows = source.loaded.tokenize(texts)
     outputs = GraphSession(graph).outputs(source.loaded, rows, one_by_one=True)
     return float(np.abs(np.asarray(outputs) - reference).mean())
 
 
 def _examples(
-    source: SourceGraph, texts: list[str], scorer: Callable[[np.ndarray], float] | None
+    source: Graphs, texts: list[str], scorer: Callable[[np.ndarray], float] | None
 ) -> ClassificationExamples:
     metric = "closeness" if scorer else None
     loaded = cast(LoadedClassifier, source.loaded)
@@ -118,7 +122,7 @@ class Fixed:
         return self.values
 
 
-def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: SourceGraph, texts: list[str]) -> None:
+def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: Graphs, texts: list[str]) -> None:
     logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     scores = iter([0.93, 0.92, 0.93, 0.9199])
     examples = _examples(source, texts, lambda _: next(scores))
@@ -126,7 +130,7 @@ def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: SourceGra
     assert not judge(source.loaded, Fixed(logits), examples, precision="int8", max_drop=0.01).passed
 
 
-def test_without_labels_nothing_is_judged(source: SourceGraph, texts: list[str]) -> None:
+def test_without_labels_nothing_is_judged(source: Graphs, texts: list[str]) -> None:
     logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
     flipped = logits.copy()
     flipped[0] = -flipped[0]

@@ -19,7 +19,7 @@ from ftool_export.checkpoints.reader import create_reader, load_reader, save_rea
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.questions import QuestionExamples
 from ftool_export.parity import parity
-from ftool_export.pipeline import export_checkpoint
+from ftool_export.pipeline import export
 from ftool_export.report import ParityReport
 from ftool_export.settings import ExportSettings
 
@@ -54,7 +54,7 @@ def fp32_bundle(reader_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     settings = ExportSettings(
         checkpoint=str(reader_folder / "run"), bundle=bundle, task="question-answering", precision="fp32"
     )
-    report = export_checkpoint(settings, loaded, examples)
+    report = export(settings, loaded, examples)
     assert report.bundle == bundle
     assert report.largest_logit_difference < 1e-4
     return bundle

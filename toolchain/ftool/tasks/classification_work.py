@@ -43,7 +43,7 @@ from ftool_export.checkpoints.classifier import (
     save_classifier,
 )
 from ftool_export.examples.classification import ClassificationExamples
-from ftool_export.graph.probes import SAMPLE_TEXTS
+from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 
@@ -113,9 +113,9 @@ def load(checkpoint: str | Path) -> LoadedClassifier:
 def sample_examples(loaded: LoadedClassifier) -> ClassificationExamples:
     """Some texts without labels, where no data was named."""
     if not loaded.pairs:
-        return ClassificationExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
-    others = (*SAMPLE_TEXTS[1:], SAMPLE_TEXTS[0])
-    both = zip(SAMPLE_TEXTS, others, strict=True)
+        return ClassificationExamples(loaded=loaded, inputs=SENTENCES)
+    others = (*SENTENCES[1:], SENTENCES[0])
+    both = zip(SENTENCES, others, strict=True)
     return ClassificationExamples(loaded=loaded, inputs=[{"text": a, "text_pair": b} for a, b in both])
 
 

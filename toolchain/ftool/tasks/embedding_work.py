@@ -35,7 +35,7 @@ from ftool.workspace import ModelFolder
 from ftool_export.checkpoints.embedder import LoadedEmbedder, create_embedder, load_embedder, save_embedder
 from ftool_export.checkpoints.embedder_layout import Kind
 from ftool_export.examples.embedding import EmbeddingExamples, inputs_of_kind
-from ftool_export.graph.probes import SAMPLE_TEXTS
+from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.bundle.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def data_examples(settings: DataSettings, loaded: LoadedEmbedder, split: str) ->
 
 def sample_examples(loaded: LoadedEmbedder) -> EmbeddingExamples:  # noqa: ARG001 (every task's)
     """Some texts of which nothing is known, where no data was named."""
-    return EmbeddingExamples(inputs=SAMPLE_TEXTS)
+    return EmbeddingExamples(inputs=SENTENCES)
 
 
 def inputs(recipe: Recipe, split: str) -> list[str]:

@@ -28,7 +28,7 @@ from ftool.workspace import ModelFolder
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader, save_reader
 from ftool_export.examples.questions import QuestionExamples
-from ftool_export.graph.probes import SAMPLE_TEXTS
+from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.models.reader import Reader, read_answer
@@ -92,7 +92,7 @@ def data_examples(settings: DataSettings, loaded: LoadedReader, split: str) -> Q
 def sample_examples(loaded: LoadedReader) -> QuestionExamples:
     """Some questions about texts, without answers, where no data was named."""
     return QuestionExamples(
-        loaded=loaded, inputs=[{"question": "What is it?", "context": text} for text in SAMPLE_TEXTS]
+        loaded=loaded, inputs=[{"question": "What is it?", "context": text} for text in SENTENCES]
     )
 
 

@@ -1,0 +1,116 @@
+"""A model as graphs in one precision, with what every stage of the export checks them against."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import onnx_ir as ir
+
+from ftool_export.architectures.checks import attention_layers, check_exportable
+from ftool_export.capture.encoder import capture_encoder, graph_inputs
+from ftool_export.capture.generator import capture_generator
+from ftool_export.capture.torch_export import Attention, Caches, Captured, GraphContract
+from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.errors import GuardError
+from ftool_export.examples.sampling import spread
+from ftool_export.graph.generator_probes import make_generation_probes
+from ftool_export.graph.guards import check_answers, check_structure
+from ftool_export.graph.probes import Probe, make_probes
+from ftool_runtime.text.encode import Tokens
+
+log = logging.getLogger(__name__)
+
+_LOOKED_AT: Final = 8  # rows, to see whether token types matter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graphs:
+    """A model as graphs.
+
+    Attributes:
+        loaded: the torch reference.
+        models: "model" of encoders, "encoder" and "decoder" of encoder-decoders, "decoder" of decoders.
+        contracts: what holds of each of them at every stage.
+        probes: torch's answers, with which every stage is compared.
+        attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
+        caches: of decoders: "in_place", appended to by the operators, or "joined"; None for encoders.
+        difference: the largest difference of an output from torch's, over all probes.
+    """
+
+    loaded: Any  # a LoadedModel
+    models: Mapping[str, ir.Model]
+    contracts: Mapping[str, GraphContract]
+    probes: Sequence[Probe]
+    attention: Attention
+    caches: Caches | None
+    difference: float = 0.0
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that a text becomes."""
+        model = self.contracts.get("model") or self.contracts.get("encoder")
+        return ("input_ids",) if model is None else tuple(model.inputs)
+
+    def clone(self) -> "Graphs":
+        """The same, with graphs that can be changed without changing these."""
+        return replace(self, models={name: model.clone() for name, model in self.models.items()})
+
+    def checked(self, stage: str, *, quantized: bool, run: bool = True) -> "Graphs":
+        """The graphs with the difference measured now, if `run`; their structure is checked in any case.
+
+        Raises GuardError, naming the stage, if a graph is damaged or no longer answers as torch does.
+        """
+        for name, model in self.models.items():
+            check_structure(
+                stage if len(self.models) == 1 else f"{stage} ({name})", model, self.contracts[name]
+            )
+        if not run:
+            return self
+        return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
+
+
+def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
+    """Capture a checkpoint's network as fp32 graphs, shown to answer as torch does; it is left as it was.
+
+    Args:
+        loaded: in evaluation mode and float32, on the CPU.
+        rows: of encoders: some rows of the task's own inputs, at least one.
+
+    Raises:
+        ExportError: it can't be captured, or the graphs differ from torch.
+    """
+    probes: Sequence[Probe]
+    if isinstance(loaded, LoadedGenerator):
+        probes = make_generation_probes(loaded)
+        captured = capture_generator(loaded.model)
+    else:
+        assert isinstance(loaded, LoadedEncoder)
+        check_exportable(loaded.config)
+        names = graph_inputs(loaded, spread(rows, _LOOKED_AT))
+        probes = make_probes(loaded, rows, names)
+        captured = capture_encoder(loaded.model, names, len(loaded.tokenizer))
+        _check_attention(captured, loaded)
+    graphs = Graphs(
+        loaded=loaded,
+        models=captured.models,
+        contracts=captured.contracts,
+        probes=probes,
+        attention=captured.attention,
+        caches=captured.caches,
+    )
+    return graphs.checked("capture", quantized=False)
+
+
+def _check_attention(captured: Captured, loaded: LoadedEncoder) -> None:
+    layers = attention_layers(loaded.config)
+    found = captured.contracts["model"].operators["MultiHeadAttention"]
+    if captured.attention == "plain":
+        log.warning(
+            "%s has an attention of its own, outside transformers' interface: exported as it is, not fused",
+            loaded.config.model_type,
+        )
+    elif layers is not None and found != layers:
+        raise GuardError("capture", f"{found} fused attentions in a network of {layers} layers")
