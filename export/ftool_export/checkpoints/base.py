@@ -72,6 +72,21 @@ class LoadedModel(ABC):
             split_special_tokens=bool(getattr(self.tokenizer, "split_special_tokens", False)),
         )
 
+    def probe_inputs(self, texts: Sequence[str]) -> list[Any]:
+        """Inputs of the task, made of probe texts: what the runtime's model is called with."""
+        return list(texts)
+
+    @abstractmethod
+    def reference_ids(self, given: Any) -> list[list[int]] | None:
+        """The token ids of one input's rows by transformers' own tokenizer; None if the runtime's are to differ.
+
+        Raises InputError for an input that is refused.
+        """
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text, special ones included."""
+        return len(self.tokenizer(self.prefix + text, verbose=False)["input_ids"])
+
     def manifest_fields(self) -> dict[str, Any]:
         """The arguments of `Manifest` that depend on the task: labels, or the contract of its kind of answers."""
         return {"labels": ()}

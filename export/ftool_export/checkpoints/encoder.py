@@ -73,6 +73,10 @@ class LoadedEncoder(LoadedModel):
             for row, (ids, type_ids) in enumerate(zip(encoded["input_ids"], types, strict=True))
         ]
 
+    def reference_ids(self, given: Any) -> list[list[int]]:
+        """The token ids of an input's rows. Raises InputError as `rows`."""
+        return [row.ids for row in self.rows([given])[0]]
+
     def batch(self, rows: Sequence[Tokens]) -> dict[str, Tensor]:
         """What the network takes for `rows`: int64 (rows, longest) by name, padded on the right."""
         columns = {"input_ids": [row.ids for row in rows]}

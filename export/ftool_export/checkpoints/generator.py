@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
@@ -39,6 +39,30 @@ class LoadedGenerator(LoadedModel):
         """The checkpoint's settings of generation."""
         assert self.model.generation_config is not None
         return self.model.generation_config
+
+    def reference_ids(self, given: Any) -> list[list[int]] | None:
+        """The token ids of a source or prompt, in which special tokens are split.
+
+        None for a text that spells a special token which is a word of the vocabulary too, as the runtime takes its
+        letters; and for prompts past half the context, which it cuts by the room that their answer needs.
+        """
+        cut = {} if self.family == "decoder" else {"truncation": True, "max_length": self.max_length}
+        encoded = self.tokenizer(
+            self.prefix + given,
+            split_special_tokens=True,
+            return_special_tokens_mask=True,
+            verbose=False,
+            **cut,
+        )
+        ids, special = encoded["input_ids"], set(self.tokenizer.all_special_ids)
+        added = encoded.encodings[0].special_tokens_mask
+        spelled = any(i in special and not flag for i, flag in zip(ids, added, strict=True))
+        too_long = self.family == "decoder" and len(ids) > self.max_length // 2
+        return (
+            None
+            if too_long or (spelled and any(t in given for t in self.tokenizer.all_special_tokens))
+            else [ids]
+        )
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
         """The manifest's account of sources or prompts, in which no text becomes a special token."""

@@ -1,9 +1,92 @@
-"""The comparison of the runtime's token ids with those of the checkpoint's own tokenizer, on probe texts."""
+"""The check that the runtime reads probe texts as the same token ids as the checkpoint's own tokenizer.
 
-from typing import Any
+Texts that the two read differently would make every later comparison one of different inputs. The manifest already
+carries the tokenizer's truncation side and whether it splits special tokens; a difference that remains is refused.
+Generators are compared with `split_special_tokens=True`: in their texts nothing ever becomes a special token, so that
+no user can end a turn or an answer by writing its token.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, Final
 
 from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.errors import ExportError
+from ftool_export.tokenizers.texts import SAMPLE_TEXTS, TEXTS
+from ftool_runtime.errors import InputError
+
+_SPELLED: Final = 24  # added tokens that are spelled out in a text
+_SHOWN: Final = 40  # characters of a text in an error
+_EMPTY: Final = ("", " \n")
 
 
 def check_tokens(loaded: LoadedModel, model: Any) -> None:
-    """Raise ExportError if the loaded bundle reads a probe text as other tokens than the checkpoint."""
+    """Compare a loaded bundle's token ids with the checkpoint's on texts of many scripts, lengths and kinds.
+
+    Args:
+        loaded: the checkpoint.
+        model: its bundle, loaded by the runtime.
+
+    Raises:
+        ExportError: the two read a text differently; the text and the first ids that differ are named.
+    """
+    special = set(loaded.tokenizer.all_special_ids)
+    options = {} if loaded.family == "encoder" else {"overflow": "cut"}
+    for given in loaded.probe_inputs([*_probe_texts(loaded)]):
+        try:
+            wanted = loaded.reference_ids(given)
+        except InputError:
+            wanted = []  # the runtime must refuse it too
+        else:
+            if wanted is None:
+                continue
+        try:
+            found = [list(row.ids) for row in model.encode([given], **options)[0]]
+        except InputError:
+            if _blank(given) or all(special.issuperset(row) for row in wanted):
+                continue  # the runtime refuses texts of nothing but special tokens, and says so
+            found = []
+        if wanted != found:
+            raise ExportError(
+                f"the bundle would read {str(given)[:_SHOWN]!r} as other tokens than its checkpoint: "
+                f"{_first_difference(wanted, found)}; save the tokenizer as a plain tokenizer.json "
+                "(PreTrainedTokenizerFast) and export again"
+            )
+
+
+def _blank(given: Any) -> bool:
+    texts = [given] if isinstance(given, str) else given.values()
+    return any(not text.strip() for text in texts)
+
+
+def _probe_texts(loaded: LoadedModel) -> Iterator[str]:
+    yield from TEXTS
+    yield from SAMPLE_TEXTS
+    yield from _EMPTY
+    yield "  spaces at both ends  "
+    added = [str(token) for token in loaded.tokenizer.added_tokens_decoder.values()]
+    names = dict.fromkeys([*loaded.tokenizer.all_special_tokens, *added])
+    for name in [*names][:_SPELLED]:
+        yield f"turn {name} the lights{name} off"
+    yield _long_text(loaded)
+
+
+def _long_text(loaded: LoadedModel) -> str:
+    """A text past the limit, different at both ends."""
+    text, sentences = "", (*SAMPLE_TEXTS, *TEXTS)
+    for number in range(10_000):
+        text += f"{number} {sentences[number % len(sentences)]} "
+        if number % 16 == 15 and loaded.count_tokens(text) > loaded.max_length + 16:
+            break
+    return text
+
+
+def _first_difference(wanted: Sequence[list[int]], found: Sequence[list[int]]) -> str:
+    if not wanted or not found:
+        return "its checkpoint refuses the text" if found else "it refuses the text"
+    nothing: list[int] = []
+    for row, (theirs, ours) in enumerate(zip_longest(wanted, found, fillvalue=nothing)):
+        for place, (one, other) in enumerate(zip_longest(theirs, ours)):
+            if one != other:
+                return f"{other} instead of {one} at token {place} of row {row}"
+    raise AssertionError("there is no difference")

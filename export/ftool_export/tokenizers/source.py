@@ -169,6 +169,9 @@ def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
         tokenizer_object=backend,
         model_input_names=list(tokenizer.model_input_names),
         model_max_length=tokenizer.model_max_length,
+        truncation_side=tokenizer.truncation_side,
+        split_special_tokens=tokenizer.split_special_tokens,
+        chat_template=tokenizer.chat_template,
         **tokenizer.special_tokens_map,
     )
 
