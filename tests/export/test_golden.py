@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import ftool_runtime as ft
+from ftool_export import pipeline
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.golden import choose_inputs
 from ftool_export.passes import PassSettings
-from ftool_export.pipeline import export
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.texts import CONVERSATIONS, LONG_TEXT, probe_inputs
 from ftool_runtime.bundle.golden import Golden
@@ -26,7 +26,7 @@ def export(bert: Path, folder: Path, passes: PassSettings, texts: Sequence[str],
         checkpoint=str(bert), bundle=folder, precision="fp32", allow_drift=True, passes=passes, **changes
     )
     loaded = load_classifier(str(bert))
-    export(settings, loaded, ClassificationExamples(loaded=loaded, inputs=texts))
+    pipeline.export(settings, loaded, ClassificationExamples(loaded=loaded, inputs=texts))
     return folder
 
 

@@ -72,10 +72,6 @@ class LoadedModel(ABC):
             split_special_tokens=bool(getattr(self.tokenizer, "split_special_tokens", False)),
         )
 
-    def probe_inputs(self, texts: Sequence[str]) -> list[Any]:
-        """Inputs of the task, made of probe texts: what the runtime's model is called with."""
-        return list(texts)
-
     @abstractmethod
     def reference_ids(self, given: Any) -> list[list[int]] | None:
         """The token ids of one input's rows by transformers' own tokenizer; None if the runtime's are to differ.

@@ -51,14 +51,6 @@ class LoadedClassifier(LoadedEncoder):
         """Whether the answer is one number, and there are no labels."""
         return self.model.regression
 
-    def probe_inputs(self, texts: Sequence[str]) -> list[Any]:
-        """Texts, or pairs of a text with itself and with its neighbour."""
-        if not self.pairs:
-            return list(texts)
-        neighbours = [*texts[1:], *texts[:1]]
-        pairs = [*zip(texts, texts, strict=True), *zip(texts, neighbours, strict=True)]
-        return [{"text": text, "text_pair": pair} for text, pair in pairs]
-
     def manifest_fields(self) -> dict[str, Any]:
         """Labels, whether several apply to a text and their thresholds, and the form of inputs and answers."""
         return {

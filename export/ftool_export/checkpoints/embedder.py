@@ -57,10 +57,6 @@ class LoadedEmbedder(LoadedEncoder):
             found |= zip(positions, self.of_kind(kind).tokenize(texts), strict=True)
         return [[found[position]] for position in range(len(inputs))]
 
-    def probe_inputs(self, texts: Sequence[str]) -> list[Any]:
-        """Texts, and one of each kind that has a prompt."""
-        return [*texts, *({"text": texts[0], "kind": kind} for kind in self.prompts)]
-
     def manifest_fields(self) -> dict[str, Any]:
         """The contract of its vectors."""
         model = self.model

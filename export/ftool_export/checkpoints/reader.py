@@ -64,11 +64,6 @@ class LoadedReader(LoadedEncoder):
         questions, contexts = ([given[name] for given in inputs] for name in ("question", "context"))
         return [[window.tokens for window in windows] for windows in self.windows(questions, contexts)]
 
-    def probe_inputs(self, texts: Sequence[str]) -> list[Any]:
-        """Each text as a context, beside a short question; and as a question, beside a context."""
-        asked = [{"question": "turn it off", "context": text} for text in texts]
-        return [*asked, *({"question": text, "context": texts[0]} for text in texts)]
-
     def manifest_fields(self) -> dict[str, Any]:
         """The contract of its answers: overlap of windows, longest answer, and the threshold of having none."""
         return {

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.errors import ExportError
-from ftool_export.tokenizers.texts import SAMPLE_TEXTS, TEXTS
+from ftool_export.tokenizers.texts import SENTENCES, TEXTS
 from ftool_runtime.errors import InputError
 
 _SPELLED: Final = 24  # added tokens that are spelled out in a text
@@ -32,7 +32,7 @@ def check_tokens(loaded: LoadedModel, model: Any) -> None:
     """
     special = set(loaded.tokenizer.all_special_ids)
     options = {} if loaded.family == "encoder" else {"overflow": "cut"}
-    for given in loaded.probe_inputs([*_probe_texts(loaded)]):
+    for given in _inputs(loaded, model):
         try:
             wanted = loaded.reference_ids(given)
         except InputError:
@@ -54,6 +54,17 @@ def check_tokens(loaded: LoadedModel, model: Any) -> None:
             )
 
 
+def _inputs(loaded: LoadedModel, model: Any) -> list[Any]:
+    """Inputs of the model's kind: every probe text in the place of each of an input's texts."""
+    texts, fields = [*_probe_texts(loaded)], model.input_fields
+    if len(fields) == 1:
+        kinds = getattr(loaded, "prompts", {})  # of embedders: those that have a prompt of their own
+        return [*texts, *({"text": texts[0], "kind": kind} for kind in kinds)]
+    first, second = fields
+    pairs = [(text, texts[0]) for text in texts] + [("turn it off", text) for text in texts]
+    return [{first: one, second: other} for one, other in pairs]
+
+
 def _blank(given: Any) -> bool:
     texts = [given] if isinstance(given, str) else given.values()
     return any(not text.strip() for text in texts)
@@ -61,7 +72,7 @@ def _blank(given: Any) -> bool:
 
 def _probe_texts(loaded: LoadedModel) -> Iterator[str]:
     yield from TEXTS
-    yield from SAMPLE_TEXTS
+    yield from SENTENCES
     yield from _EMPTY
     yield "  spaces at both ends  "
     added = [str(token) for token in loaded.tokenizer.added_tokens_decoder.values()]
@@ -73,7 +84,7 @@ def _probe_texts(loaded: LoadedModel) -> Iterator[str]:
 
 def _long_text(loaded: LoadedModel) -> str:
     """A text past the limit, different at both ends."""
-    text, sentences = "", (*SAMPLE_TEXTS, *TEXTS)
+    text, sentences = "", (*SENTENCES, *TEXTS)
     for number in range(10_000):
         text += f"{number} {sentences[number % len(sentences)]} "
         if number % 16 == 15 and loaded.count_tokens(text) > loaded.max_length + 16:
