@@ -1,4 +1,4 @@
-"""What every test shares: no model hub, no telemetry, a cache of its own, and where the real data lies."""
+"""Settings and fixtures of all tests: no model hub, no telemetry, an own cache, and which files run together."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,52 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Files of a line run in one worker, one after another: they capture the same networks, which takes seconds for each.
+TOGETHER = (
+    (
+        "tests/export/architectures/test_generators.py",
+        "tests/export/test_generator_pipeline.py",
+        "tests/export/graph/test_generator_guards.py",
+    ),
+    ("tests/integration/test_whole_way.py",),
+    ("tests/toolchain/training/test_generation_training.py",),
+    ("tests/toolchain/training/test_training.py",),
+    ("tests/integration/test_generation_way.py",),
+    ("tests/toolchain/training/test_embedder_training.py",),
+    (
+        "tests/export/architectures/test_encoders.py",
+        "tests/export/graph/test_guards.py",
+        "tests/export/graph/test_sensitivity.py",
+        "tests/export/test_pipeline.py",
+    ),
+    ("tests/export/architectures/test_encoder_grid.py",),
+    ("tests/toolchain/tasks/test_embedder_bundles.py",),
+    ("tests/integration/test_languages.py",),
+)
+PLACES = {file: (line, place) for line, files in enumerate(TOGETHER) for place, file in enumerate(files)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of TOGETHER, which take longest, so that no worker is left with one at the end."""
+    last = (len(TOGETHER), 0)
+    items.sort(key=lambda item: PLACES.get(item.nodeid.partition("::")[0], last))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one worker, and those of files that stand together."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    def scope(nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER[PLACES[file][0]][0] if file in PLACES else file
+
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = scope
+    return scheduler
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,29 @@
 """One run of `ftool demo` that every test of the whole way looks at."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.helpers.cli import succeeds, told
+
+from ftool.bench.measure import BenchSettings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _brief_benchmarks() -> Iterator[None]:
+    """Time little in demos: tests ask whether it is timed, never how fast something is."""
+    brief = {
+        "rounds": 1,
+        "texts_per_round": 6,
+        "throughput_rounds": 1,
+        "cold_starts": 1,
+        "throughput_texts": 12,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for settings in ("_BENCH", "_WRITTEN_BENCH"):
+            patch.setattr(f"ftool.demo.{settings}", BenchSettings(**brief))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -52,10 +52,19 @@ def tiny_base(save_tiny_bert: Callable[..., None], tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of train, validation and test files: short sentences about weather, music or food."""
-    folder = tmp_path_factory.mktemp("topics")
+    return _write_topics(tmp_path_factory.mktemp("topics"), train=40, rest=12)
+
+
+@pytest.fixture(scope="session")
+def few_topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three batches of such sentences, for tests that ask how a run goes and not what it learns."""
+    return _write_topics(tmp_path_factory.mktemp("few-topics"), train=16, rest=4)
+
+
+def _write_topics(folder: Path, train: int, rest: int) -> Path:
     rng = random.Random(0)
     seen: set[str] = set()
-    for name, count in (("train", 40), ("validation", 12), ("test", 12)):
+    for name, count in (("train", train), ("validation", rest), ("test", rest)):
         rows = []
         for label in WORDS:
             while sum(row[1] == label for row in rows) < count:
@@ -99,22 +108,30 @@ def _numbers(rng: random.Random) -> list[str]:
     return [rng.choice([*NUMERALS]) for _ in range(rng.randint(1, 4))]
 
 
-def _write_splits(folder: Path, row: Callable[[random.Random], dict[str, Any]]) -> Path:
+def _write_splits(
+    folder: Path, row: Callable[[random.Random], dict[str, Any]], train: int = 160, rest: int = 24
+) -> Path:
     rng = random.Random(0)
-    for name, count in (("train", 160), ("validation", 24), ("test", 24)):
+    for name, count in (("train", train), ("validation", rest), ("test", rest)):
         write_jsonl(folder / f"{name}.jsonl", [row(rng) for _ in range(count)])
     return folder
+
+
+def _number_pair(rng: random.Random) -> dict[str, Any]:
+    words = _numbers(rng)
+    return {"source": " ".join(words), "target": "".join(NUMERALS[word] for word in words)}
 
 
 @pytest.fixture(scope="session")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pairs: English number words and the same as Chinese numerals."""
+    return _write_splits(tmp_path_factory.mktemp("numbers"), _number_pair)
 
-    def row(rng: random.Random) -> dict[str, Any]:
-        words = _numbers(rng)
-        return {"source": " ".join(words), "target": "".join(NUMERALS[word] for word in words)}
 
-    return _write_splits(tmp_path_factory.mktemp("numbers"), row)
+@pytest.fixture(scope="session")
+def few_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four batches of such pairs, for tests that ask how a run goes and not what it learns."""
+    return _write_splits(tmp_path_factory.mktemp("few-numbers"), _number_pair, train=64, rest=6)
 
 
 @pytest.fixture(scope="session")

@@ -137,8 +137,8 @@ def test_several_labels_get_thresholds_of_their_own(tiny_base: Path, tags: Path,
     assert {"f1_micro", "subset_accuracy"} <= report.test.metrics.keys()
 
 
-def test_two_runs_of_one_seed_are_equal(tiny_base: Path, topics: Path, tmp_path: Path) -> None:
-    made = recipe(tiny_base, topics, method="full", epochs=1, max_length=4)
+def test_two_runs_of_one_seed_are_equal(tiny_base: Path, few_topics: Path, tmp_path: Path) -> None:
+    made = recipe(tiny_base, few_topics, method="full", epochs=1, max_length=4)
     first, second = (train(made, tmp_path / name) for name in ("a", "b"))
     assert same_weights(tmp_path / "a/run", tmp_path / "b/run")
     assert fine_tuning(first) == fine_tuning(second)
@@ -202,25 +202,25 @@ def test_a_resumed_run_ends_where_the_unbroken_one_does(
 
 
 def test_a_resumed_run_stops_early_where_the_unbroken_one_does(
-    tiny_base: Path, topics: Path, tmp_path: Path
+    tiny_base: Path, few_topics: Path, tmp_path: Path
 ) -> None:
     # a learning rate that changes nothing: early stopping waits from the first evaluation to the fourth
     waiting = {"learning_rate": 1e-12, "epochs": 6, "evaluations_per_epoch": 1, "early_stopping_patience": 3}
-    made = recipe(tiny_base, topics, method="full", **waiting)
+    made = recipe(tiny_base, few_topics, method="full", **waiting)
     with interrupted_after(saves=3):
         train(made, tmp_path)
     resumed = train(made, tmp_path, resume=True)
     unbroken = train(made, tmp_path / "unbroken")
-    assert (fine_tuning(unbroken)["updates"], fine_tuning(unbroken)["best_step"]) == (32, 0)  # of 48
+    assert (fine_tuning(unbroken)["updates"], fine_tuning(unbroken)["best_step"]) == (12, 0)  # of 18
     assert fine_tuning(resumed) == fine_tuning(unbroken)
 
 
 def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
-    tiny_base: Path, topics: Path, tmp_path: Path
+    tiny_base: Path, few_topics: Path, tmp_path: Path
 ) -> None:
-    train(recipe(tiny_base, topics, method="head"), tmp_path)
+    train(recipe(tiny_base, few_topics, method="head"), tmp_path)
     old = (tmp_path / "run" / "metrics.json").read_bytes()
-    made = recipe(tiny_base, topics, method="full", max_length=4)
+    made = recipe(tiny_base, few_topics, method="full", max_length=4)
     with interrupted_after(saves=3):
         train(made, tmp_path)
     assert (tmp_path / "run" / "metrics.json").read_bytes() == old
@@ -233,9 +233,9 @@ def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
 
 
 def test_a_second_training_in_the_same_folder_is_refused(
-    tiny_base: Path, topics: Path, tmp_path: Path
+    tiny_base: Path, few_topics: Path, tmp_path: Path
 ) -> None:
-    made = recipe(tiny_base, topics, method="full", max_length=4)
+    made = recipe(tiny_base, few_topics, method="full", max_length=4)
     with checkpointed(tmp_path, {}, resume=False):
         with pytest.raises(TrainingError, match="another ftool train is under way here"):
             train(made, tmp_path)
@@ -257,10 +257,10 @@ def test_a_loss_that_is_no_number_stops_with_the_remedy(
 
 
 def test_features_are_computed_once(
-    tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, few_topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FTOOL_CACHE", str(tmp_path / "cache"))
-    made = recipe(tiny_base, topics, method="head")
+    made = recipe(tiny_base, few_topics, method="head")
     train(made, tmp_path / "a")
     files = {path: path.stat().st_mtime_ns for path in cache_folder().iterdir()}
     assert len(files) == 2  # train and validation
@@ -319,9 +319,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 
 
 def test_a_disk_that_fills_while_run_is_written_leaves_the_old_run(
-    tiny_base: Path, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, few_topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(recipe(tiny_base, topics, method="head"), tmp_path)
+    train(recipe(tiny_base, few_topics, method="head"), tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
     def torn(_: Any, folder: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_disk_that_fills_while_run_is_written_leaves_the_old_run(
 
     monkeypatch.setattr("ftool.tasks.classification_work.save_classifier", torn)
     with pytest.raises(OSError, match="No space left"):
-        train(recipe(tiny_base, topics, method="head", seed=1), tmp_path)
+        train(recipe(tiny_base, few_topics, method="head", seed=1), tmp_path)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
