@@ -171,16 +171,7 @@ MAY_NAME_TASKS = {
     # to be mended
     "ftool_export/settings.py": "a default",
     "ftool_export/tolerances.py": "limits by task and precision",
-    "ftool/bench/engines.py": "a default",
-    "ftool/bench/measure.py": "a branch",
-    "ftool/demo.py": "a table of metrics",
-    "ftool/evaluation/bias/hatecheck.py": "a suite of one task",
-    "ftool/evaluation/bias/suites.py": "a branch",
-    "ftool/evaluation/evaluate.py": "a table",
-    "ftool/evaluation/metrics/generation.py": "a branch",
-    "ftool/evaluation/metrics/generation_per_example.py": "a branch",
-    "ftool/recipe/sections.py": "a default",
-    "ftool/training/scratch/models.py": "a branch",
+    "ftool/recipe/sections.py": "the default of a recipe that names no task",
 }
 
 

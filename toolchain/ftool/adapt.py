@@ -14,14 +14,18 @@ import torch
 from numpy.typing import NDArray
 
 from ftool.data.dataset import Split
+from ftool.data.load import split_for_model
 from ftool.data.rows.labels import LabelledText
+from ftool.evaluation.evaluate import judge_split
 from ftool.evaluation.metrics.classification import main_metric
+from ftool.evaluation.opened import opened_run
 from ftool.evaluation.results import Evaluation
 from ftool.recipe.recipe import Recipe
-from ftool.tasks.classification_work import NAME, judge, labelled_examples
+from ftool.tasks.base import listed
+from ftool.tasks.table import find_task, task_names
 from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
-from ftool.training.metrics_file import METRICS_FILE, write_metrics
+from ftool.training.runs import METRICS_FILE, write_metrics
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.classifier import (
@@ -90,9 +94,10 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
     not know, a folder without run/, or validation data that can't be read.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
-    if recipe.task != NAME:
+    if not recipe.row.teachable:
+        fitting = listed(tuple(name for name in task_names() if find_task(name).teachable))
         raise InputError(
-            f"one example teaches a model for {NAME}; this one does {recipe.task}: train it again"
+            f"one example teaches a model for {fitting}; this one does {recipe.task}: train it again"
         )
     run = ModelFolder(folder).require_run()
     loaded = load_classifier(run)
@@ -100,10 +105,10 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
     validation = _held_out(recipe, loaded, "validation")
     features = compute_features(loaded, [text])  # (1, hidden)
     answer_before = _answer(loaded, features)
-    before = _evaluate(loaded, validation)
+    before = _evaluate(recipe, validation)
     thresholds = tuple(resolve_thresholds(loaded.thresholds, loaded.labels)) if loaded.multi_label else None
     lesson = teach_head(loaded.model.head, torch.from_numpy(features[0]), indices, thresholds=thresholds)
-    after = _evaluate(loaded, validation)
+    after = _evaluate(recipe, validation)
     metric = main_metric(multi_label=loaded.multi_label)
     report = AdaptReport(
         text=text,
@@ -117,27 +122,34 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
         max_drop=max_drop,
     )
     if report.kept and lesson.updates:
-        test = _evaluate(loaded, _held_out(recipe, loaded, "test"))
+        test = _evaluate(recipe, _held_out(recipe, loaded, "test"))
         _replace_run(run, loaded, report, validation=after, test=test)
     return report
 
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """A split with its features, float32 (examples, hidden)."""
+    """A split with its features, which answer as the classifier does as it is when asked."""
 
     name: str
     examples: Split[LabelledText]
-    features: NDArray[np.float32]
+    features: NDArray[np.float32]  # (examples, hidden)
+    loaded: LoadedClassifier
+
+    def logits(self, _: Sequence[Any]) -> NDArray[np.float32]:
+        """The logits of the split's inputs, float32 (examples, labels)."""
+        return _logits(self.loaded, self.features)
 
 
 def _held_out(recipe: Recipe, loaded: LoadedClassifier, name: str) -> _HeldOut:
-    examples = labelled_examples(recipe, None, name, loaded)
-    return _HeldOut(name, examples, cached_features(loaded, examples.inputs))
+    known = opened_run(loaded, None).known
+    examples = split_for_model(recipe.row.reader, recipe.data, None, name, known)
+    return _HeldOut(name, examples, cached_features(loaded, examples.inputs), loaded)
 
 
-def _evaluate(loaded: LoadedClassifier, held_out: _HeldOut) -> Evaluation:
-    return judge(loaded, _logits(loaded, held_out.features), held_out.examples, held_out.name)
+def _evaluate(recipe: Recipe, held_out: _HeldOut) -> Evaluation:
+    model = opened_run(held_out.loaded, held_out)
+    return judge_split(recipe.row, model, held_out.examples, held_out.name)
 
 
 def _answer(loaded: LoadedClassifier, features: NDArray[np.float32]) -> Classification:
@@ -160,7 +172,7 @@ def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop:
     if not text.strip():
         raise InputError("there is nothing to learn from an empty text; give one with --text")
     if "\0" in text:
-        raise InputError("--text holds a NUL byte, which is no text; remove it")
+        raise InputError("--text holds a NUL byte, which is not text; remove it")
     if not 0 <= max_drop <= 1:
         raise InputError(f"max-drop must be from 0 to 1 (0.01 is one point), got {max_drop}")
     if not loaded.multi_label and len(labels) != 1:

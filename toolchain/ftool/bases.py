@@ -87,6 +87,11 @@ def resolve_base(name: str) -> str:
     return name
 
 
+def hub_name(name: str) -> str:
+    """What a checkpoint records as its base: the hub id of a named base, otherwise the name itself."""
+    return BASES[name].hub_id if name in BASES else name
+
+
 def check_base(name: str, task: Task) -> None:
     """Raise BaseError if `name` means nothing, or a model whose name already says that it does not fit the task."""
     resolve_base(name)

@@ -2,16 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ftool_runtime
 from ftool.bench.html import write_html
-from ftool.bench.measure import BenchSettings
+from ftool.bench.measure import settings_for
 from ftool.bench.report import BenchReport, table
-from ftool.bench.run import TORCH, Placement, bench, engines_of, write_json
-from ftool.bench.texts import texts_to_time
+from ftool.bench.run import TORCH, Placement, bench, engines_of, texts_to_time, write_json
 from ftool.evaluation.evaluate import evaluate
 from ftool.evaluation.results import METRIC_NAMES, Evaluation, TrainReport
 from ftool.export import check_parity, export_folder
@@ -27,12 +26,8 @@ TEXTS = {
     "intents": ("set a timer for ten mins", "dim the scren a bit", "you are funny, you know"),
     "dates": ("the 3rd of March, 2021", "Tues 5 Jan '10", "二〇三六年十月十七日"),
 }
-_BENCH = BenchSettings(rounds=3, texts_per_round=60, throughput_rounds=1, cold_starts=2)
-_WRITTEN_BENCH = BenchSettings(
-    rounds=3, texts_per_round=20, throughput_rounds=1, cold_starts=2, throughput_texts=64
-)
-_QUALITY = {"text-classification": ("accuracy", "f1_macro")}
-_WRITTEN_QUALITY = ("exact_match",)
+_MOST_TIMED = 60  # texts a round
+_QUALITY = ("accuracy", "f1_macro", "exact_match")  # those of them that a task has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +94,14 @@ def demo(folder: Path, name: str) -> DemoReport:
 
 def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
     texts = texts_to_time(recipe, "test", model.bundle)
-    settings = _WRITTEN_BENCH if recipe.row.writes else _BENCH
+    usual = settings_for(recipe.row)
+    settings = replace(
+        usual,
+        rounds=3,
+        texts_per_round=min(usual.texts_per_round, _MOST_TIMED),
+        throughput_rounds=1,
+        cold_starts=2,
+    )
     report = bench(engines_of(model, [TORCH], Placement()), texts, settings, task=recipe.task, split="test")
     write_json(report.to_json(), model.reports / "bench.json")
     write_html(report, model.reports / "report.html")
@@ -124,7 +126,6 @@ def summary(report: DemoReport) -> list[list[str]]:
 
 
 def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
-    names = _QUALITY.get(bundle.task, _WRITTEN_QUALITY)
     split = bundle.split.replace("_", " ")
     kind = f"texts in {split}" if split.endswith("forms") else f"{split} texts"
     return [
@@ -133,7 +134,8 @@ def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
             percent(bundle.metrics[name]),
             percent(torch.metrics[name]),
         ]
-        for name in names
+        for name in _QUALITY
+        if name in bundle.metrics
     ]
 
 

@@ -1,15 +1,94 @@
 """Train the model of a recipe into its model folder."""
 
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from ftool.bases import check_base
+from ftool.data.dataset import Dataset
+from ftool.data.load import load_dataset
+from ftool.evaluation.evaluate import judge_split
+from ftool.evaluation.opened import OpenModel, opened_run
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.recipe import Recipe
-from ftool.tasks.work import get_task
+from ftool.training.hardware import device_name
+from ftool.training.objective import finetune
+from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
-    """Train the model of `folder` as `recipe` says; run/ is replaced once the new one is whole.
+    """Train the model of `folder` as `recipe` says; run/, with metrics.json, is replaced once the new one is whole.
 
-    `resume` goes on with a run that was cut off, to the same result as an unbroken one. Raises FtoolError.
+    `resume` continues an interrupted run, to the same result as an uninterrupted one. Raises FtoolError if recipe,
+    data, base model or checkpoints don't allow it.
     """
-    return get_task(recipe.task).train(recipe, folder, resume=resume)
+    began = time.monotonic()
+    row = recipe.row
+    prepare(recipe)
+    check_base(recipe.base, row)
+    data = load_dataset(row.reader, recipe.data)
+    loaded = replace(row.create(recipe, data), training_sha256=data.sha256, training_examples=len(data.train))
+    loaded.model.to(device_name())
+    splits, facts = _fitted(opened_run(loaded, row.answering(loaded)), data, recipe)
+    objective = row.objective(loaded, data, splits, recipe)
+    first, tuned = objective.first_stage(), None
+    if recipe.train.method != "head":
+        same = identity(recipe, data, splits["validation"].examples, loaded.tokenizer)
+        with checkpointed(folder, same, resume=resume) as (partial, resume_from):
+            tuned = finetune(objective, folder=partial, resume_from=resume_from)
+    loaded = objective.finish()
+    model = opened_run(loaded, row.answering(loaded))
+    evaluations = {
+        name: judge_split(row, model, split, name) for name, split in splits.items() if name != "train"
+    }
+    report = TrainReport(
+        validation=evaluations.pop("validation"),
+        test=evaluations.pop("test"),
+        further=evaluations,
+        training=account(
+            first,
+            tuned,
+            begun_with=objective.begun_with,
+            examples=len(data.train),
+            seconds=time.monotonic() - began,
+        ),
+        recipe=_described(recipe, row.lengths(loaded, recipe)),
+        data=_describe(data, splits, facts),
+    )
+    loaded.model.to("cpu")
+    keep_run(folder, report, lambda run: row.save(loaded, run))
+    return report
+
+
+def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The splits as the model can read them, and by fact its value for each split."""
+    splits: dict[str, Any] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for name, split in data.splits.items():
+        splits[name], told = recipe.row.fit(model, split, name, recipe, training=name == "train")
+        for fact, value in told.items():
+            facts.setdefault(fact, {})[name] = value
+    return splits, facts
+
+
+def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe as plain JSON, with the lengths that the model has in fact."""
+    tables = asdict(recipe)
+    for path, value in lengths.items():
+        table, _, name = path.partition(".")
+        tables[table][name] = value
+    return tables
+
+
+def _describe(data: Dataset[Any], splits: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The data as plain JSON, for metrics.json."""
+    return {
+        "sha256": data.sha256,
+        **data.facts,
+        "examples": {name: len(split) for name, split in splits.items()},
+        **facts,
+        "notes": list(data.notes),
+        "warnings": list(data.warnings),
+    }

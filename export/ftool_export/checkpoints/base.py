@@ -1,5 +1,6 @@
 """Checkpoints with everything that an export or a run of them needs, and ftool's own facts in their config.json."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from typing import Any, Final
 from torch import nn
 
 from ftool_export.checkpoints.pretrained import quiet_transformers, read_licence
+from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.manifest import InputContract
+
+log = logging.getLogger(__name__)
 
 _FACTS: Final = "ftool"  # the key in config.json for what Hugging Face has no field for
 _NO_LIMIT: Final = 1_000_000  # tokens; tokenizers without a limit say 1e30
@@ -157,14 +161,66 @@ def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None)
     The limit is the least of the tokenizer's, the position table's and the one `stated` in the checkpoint's files;
     512 if there is none.
     """
-    limits = [int(tokenizer.model_max_length)]
-    for name in ("max_position_embeddings", "n_positions"):
-        positions = getattr(network.config, name, None)
-        if positions:
-            limits.append(int(positions) - _first_position(network))
+    limits = [int(tokenizer.model_max_length), *_positions(network)]
     if stated:
         limits.append(stated)
     return min(limits) if min(limits) < _NO_LIMIT else _DEFAULT_LIMIT
+
+
+def trained_length(
+    base: str, network: nn.Module, tokenizer: Any, wanted: int, *, exact: bool, stated: int | None = None
+) -> int:
+    """The tokens that a model trained from `base` reads at once.
+
+    Args:
+        base: the checkpoint, for messages.
+        network: its network.
+        tokenizer: its tokenizer.
+        wanted: how many tokens to read.
+        exact: whether no fewer will do; otherwise `wanted` is capped at `longest_input`.
+        stated: the limit in the checkpoint's files.
+
+    Raises:
+        CheckpointError: the network has positions for fewer tokens than `wanted`, and `exact` is set.
+    """
+    longest = longest_input(network, tokenizer, stated)
+    if wanted <= longest:
+        return wanted
+    if not exact:
+        return longest
+    positions = min(_positions(network), default=wanted)
+    if positions < wanted:
+        raise CheckpointError(
+            f"train.max_length is {wanted}, and {base} has positions for {positions} tokens; set it to {positions} or "
+            "less, or take another base"
+        )
+    log.warning(
+        "%s: its files say at most %d tokens; it reads %d, as train.max_length says, which its positions allow",
+        base,
+        longest,
+        wanted,
+    )
+    return wanted
+
+
+def window_stride(stride: int | None, longest: int) -> int:
+    """The tokens that two windows of `longest` share: a third of them if `stride` is None.
+
+    Raises CheckpointError if windows can't overlap by so many.
+    """
+    if stride is None:
+        return longest // 3
+    if stride >= longest - 3:  # three special tokens beside a question and its context
+        raise CheckpointError(
+            f"train.stride is {stride}, and the base reads {longest} tokens at once; lower it below {longest - 3}"
+        )
+    return stride
+
+
+def _positions(network: nn.Module) -> list[int]:
+    """The sizes of position tables, without indices that are not in use; none if positions are relative."""
+    named = (getattr(network.config, name, None) for name in ("max_position_embeddings", "n_positions"))
+    return [int(positions) - _first_position(network) for positions in named if positions]
 
 
 def _first_position(network: nn.Module) -> int:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
+from ftool_export.checkpoints.base import (
+    longest_input,
+    origin,
+    read_facts,
+    save_checkpoint,
+    trained_length,
+)
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
 from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
@@ -75,6 +81,7 @@ def create_classifier(
     pairs: bool = False,
     pooling: Pooling | Literal["auto"] = "auto",
     max_length: int | None = None,
+    exact_length: bool = False,
     base_name: str | None = None,
 ) -> LoadedClassifier:
     """A classifier for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
@@ -82,8 +89,8 @@ def create_classifier(
     With `regression` there are no labels, and it gives one number. `pairs` says that an input is two texts.
 
     `pooling` "auto" is the one that the checkpoint was trained with: that of its sentence-transformers files, its own
-    head if it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take;
-    `base_name` is recorded in place of `base`. Raises CheckpointError.
+    head if it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take, or
+    with `exact_length` refused past its positions; `base_name` is recorded in place of `base`. Raises CheckpointError.
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
@@ -103,11 +110,13 @@ def create_classifier(
         head = _zero_head(hidden_size(config), width)
     model = _assemble(encoder, head, config, chosen, normalize)
     tokenizer = read_tokenizer(base, config)
-    longest = longest_input(encoder, tokenizer, None if layout is None else layout.max_length)
+    stated = None if layout is None else layout.max_length
+    if max_length is None:
+        max_length = longest_input(encoder, tokenizer, stated)
     return LoadedClassifier(
         model=model,
         tokenizer=tokenizer,
-        max_length=longest if max_length is None else min(max_length, longest),
+        max_length=trained_length(base, encoder, tokenizer, max_length, exact=exact_length, stated=stated),
         prefix="" if layout is None or pairs else layout.prefix,
         pairs=pairs,
         base=base_name or base,

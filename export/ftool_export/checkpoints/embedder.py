@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModel
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint, trained_length
 from ftool_export.checkpoints.embedder_layout import (
     EmbedderLayout,
     Kind,
@@ -77,6 +77,7 @@ def create_embedder(
     *,
     pooling: Pooling | Literal["auto"] = "auto",
     max_length: int | None = None,
+    exact_length: bool = False,
     prompts: Mapping[Kind, str] | None = None,
     base_name: str | None = None,
 ) -> LoadedEmbedder:
@@ -84,18 +85,23 @@ def create_embedder(
 
     A sentence-transformers model is taken as it is. Other encoders, and those whose own pooling differs from
     `pooling`, get that pooling ("auto": the mean) and vectors of length 1. `max_length` is capped at
-    what the checkpoint can take; `prompts` replace its own; `base_name` is recorded in place of `base`. Raises
-    CheckpointError.
+    what the checkpoint can take, or with `exact_length` refused past its positions; `prompts` replace its own;
+    `base_name` is recorded in place of `base`. Raises CheckpointError.
     """
     layout = read_embedder_layout(base)
     if layout.plain or pooling not in ("auto", layout.pooling):
         chosen: Pooling = "mean" if pooling == "auto" else pooling
         layout = replace(layout, pooling=chosen, steps=[UnitLength()])
     loaded = _load(base, layout)
-    longest = loaded.max_length
+    length = loaded.max_length
+    if max_length is not None:
+        network, tokenizer = loaded.model.encoder, loaded.tokenizer
+        length = trained_length(
+            base, network, tokenizer, max_length, exact=exact_length, stated=layout.max_length
+        )
     return replace(
         loaded,
-        max_length=longest if max_length is None else min(max_length, longest),
+        max_length=length,
         prompts={**loaded.prompts, **(prompts or {})},
         base=base_name or base,
         licence=read_licence(base),

@@ -8,7 +8,14 @@ from typing import Any
 from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
+from ftool_export.checkpoints.base import (
+    longest_input,
+    origin,
+    read_facts,
+    save_checkpoint,
+    trained_length,
+    window_stride,
+)
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.checkpoints.pretrained import (
     find_file,
@@ -80,27 +87,36 @@ def create_reader(
     base: str,
     *,
     max_length: int = DEFAULT_MAX_LENGTH,
+    exact_length: bool = False,
     stride: int | None = None,
-    max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH,
+    max_answer_length: int | None = None,
     base_name: str | None = None,
 ) -> LoadedReader:
     """A reader on the encoder in `base`, a checkpoint folder or hub id; if that is not a reader its head is new.
 
-    `max_length` is capped at what the checkpoint can take; `stride` is then a third of that; `base_name` is recorded in
-    place of `base`. Raises CheckpointError.
+    `max_length` is capped at what the checkpoint can take, or with `exact_length` refused past its positions. `stride`
+    is a third of it if None; `max_answer_length` is 30 if None, or as many as the stride can hold. `base_name` is
+    recorded in place of `base`. Raises CheckpointError.
     """
     config = read_config(base)
     config.num_labels = 2  # a start and an end, however many labels the base had
     encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config, ignore_mismatched_sizes=True)
     tokenizer = read_tokenizer(base, config)
-    longest = min(max_length, longest_input(encoder, tokenizer))
-    overlap = longest // 3 if stride is None or longest < max_length else stride
+    longest = trained_length(base, encoder, tokenizer, max_length, exact=exact_length)
+    overlap = window_stride(stride, longest)
+    if max_answer_length is None:
+        max_answer_length = min(DEFAULT_MAX_ANSWER_LENGTH, overlap + 1)
+    elif max_answer_length > overlap + 1:  # longer ones are lost between windows
+        raise CheckpointError(
+            f"train.max_answer_length is {max_answer_length}, and windows that overlap by {overlap} tokens hold "
+            f"answers of {overlap + 1} at most; lower it, or raise train.stride"
+        )
     return LoadedReader(
         model=SpanReader(encoder).eval(),
         tokenizer=tokenizer,
         max_length=longest,
         stride=overlap,
-        max_answer_length=min(max_answer_length, overlap + 1),  # longer ones are lost between windows
+        max_answer_length=max_answer_length,
         base=base_name or base,
         licence=read_licence(base),
     )

@@ -7,7 +7,14 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint
+from ftool_export.checkpoints.base import (
+    longest_input,
+    origin,
+    read_facts,
+    save_checkpoint,
+    trained_length,
+    window_stride,
+)
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
 from ftool_export.errors import CheckpointError
@@ -68,24 +75,25 @@ def create_tagger(
     labels: Sequence[str],
     *,
     max_length: int,
-    stride: int,
+    exact_length: bool = False,
+    stride: int | None = None,
     base_name: str | None = None,
 ) -> LoadedTagger:
     """A tagger for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
 
-    `max_length` is capped at what the checkpoint can take, and `stride` then at a third of that; `base_name` is
-    recorded in place of `base`. Raises CheckpointError.
+    `max_length` is capped at what the checkpoint can take, or with `exact_length` refused past its positions. `stride`
+    is a third of it if None. `base_name` is recorded in place of `base`. Raises CheckpointError.
     """
     config = read_config(base)
     config.update(_label_fields(labels))
     encoder, _ = read_weights(AutoModelForTokenClassification, base, config, ignore_mismatched_sizes=True)
     tokenizer = read_tokenizer(base, config)
-    longest = min(max_length, longest_input(encoder, tokenizer))
+    longest = trained_length(base, encoder, tokenizer, max_length, exact=exact_length)
     return LoadedTagger(
         model=TokenTagger(encoder).eval(),
         tokenizer=tokenizer,
         max_length=longest,
-        stride=stride if longest == max_length else min(stride, longest // 3),
+        stride=window_stride(stride, longest),
         base=base_name or base,
         licence=read_licence(base),
     )

@@ -15,13 +15,13 @@ from ftool.bench.html import write_html
 from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
 from ftool.bench.report import BenchReport, sentences, table
 from ftool.cli import main
-from ftool.tasks.table import task_names
+from ftool.tasks.table import find_task, task_names
 
 
 def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:
     file = folder / f"{name}.bin"
     file.write_bytes(b"0" * (2_000_000 if name == "quick" else 8_000_000))
-    return Engine(name=name, kind=kind, folder=folder, files=(file,), threads=1)
+    return Engine(name=name, kind=kind, folder=folder, files=(file,), threads=1, task="text-classification")
 
 
 @pytest.fixture
@@ -146,7 +146,12 @@ def test_settings_that_measure_nothing_are_refused(name: str) -> None:
 
 def test_an_engine_that_can_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"engine ghost ended with exit status 1: .*BundleError"):
-        EngineProcess(Engine(name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1), "text")
+        EngineProcess(
+            Engine(
+                name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1, task="text-classification"
+            ),
+            "text",
+        )
 
 
 class EchoEngine(Engine):
@@ -172,20 +177,24 @@ serve(load)
 
 @pytest.mark.parametrize("length", [1, 5_000_000])  # more than an argument and a pipe's buffer hold
 def test_a_first_text_of_any_length_is_answered_within_the_cold_start(tmp_path: Path, length: int) -> None:
-    engine = EchoEngine(name="echo", kind="bundle", folder=tmp_path, files=(), threads=1)
+    engine = EchoEngine(
+        name="echo", kind="bundle", folder=tmp_path, files=(), threads=1, task="text-classification"
+    )
     with EngineProcess(engine, "\n" * length) as process:
         assert process.cold_start_ms >= 500  # its 0.2 s of loading and 0.3 s of answering
         assert len(process.latencies(["x"])["latencies_ms"]) == 1
 
 
 def test_an_engine_that_ends_before_it_has_read_a_long_text_says_why(tmp_path: Path) -> None:
-    ghost = Engine(name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1)
+    ghost = Engine(
+        name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1, task="text-classification"
+    )
     with pytest.raises(BenchError, match=r"engine ghost ended with exit status 1: .*BundleError"):
         EngineProcess(ghost, "x" * 5_000_000)
 
 
 def test_help_tells_how_many_texts_each_task_is_timed_on() -> None:
     said = " ".join(CliRunner().invoke(main, ["bench", "--help"]).output.split())
-    usual = {task: settings_for(task).texts_per_round for task in task_names()}
+    usual = {task: settings_for(find_task(task)).texts_per_round for task in task_names()}
     assert usual == {task: 200 if task == "text-classification" else 20 for task in task_names()}
     assert "20 by default, 200 for classifiers" in said

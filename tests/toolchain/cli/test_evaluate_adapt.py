@@ -14,7 +14,7 @@ from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.tasks.work import get_task
+from ftool.tasks.table import find_task
 from ftool.train import train
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError
@@ -116,8 +116,8 @@ def test_train_says_what_is_wrong_and_changes_nothing(
 
 
 def test_an_unknown_task_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="no task 'poetry'; there are text-classification"):
-        get_task("poetry")
+    with pytest.raises(InputError, match="known tasks are text-classification"):
+        find_task("poetry")
 
 
 # --- evaluate

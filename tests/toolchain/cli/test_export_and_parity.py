@@ -12,9 +12,9 @@ from click.testing import Result
 from tests.helpers.cli import ftool
 
 from ftool.bases import NamedBase
+from ftool.evaluation.metrics import classification
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.tasks import classification_judging as judging
 from ftool_export.checkpoints.classifier import create_classifier, save_classifier
 from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
@@ -96,7 +96,7 @@ def test_an_altered_bundle_is_named_before_anything_is_measured(model: Path, com
 
 def test_export_exits_1_where_the_gate_says_no(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     turn = count()
-    monkeypatch.setattr(judging, "main_score", lambda *_, **__: 1.0 if next(turn) % 2 == 0 else 0.4)
+    monkeypatch.setattr(classification, "main_score", lambda *_, **__: 1.0 if next(turn) % 2 == 0 else 0.4)
     before = (model / "bundle" / "ftool.json").read_bytes()
     result = ftool("export", model)
     assert result.exit_code == 1

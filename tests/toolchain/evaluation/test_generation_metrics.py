@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftool.evaluation.languages import sentences, units, writing_of
-from ftool.evaluation.metrics.generation import main_metric_of, score_called, text_metrics, token_metrics
+from ftool.evaluation.metrics.generation import ScoreFamily, score_called, text_metrics, token_metrics
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.table import find_task
 from ftool_runtime.errors import InputError
+
+FAMILY: dict[str, ScoreFamily] = {"translation": "bleu", "summarization": "rouge", "text-generation": "rouge"}
 
 DOG = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 DOG_REFERENCES = [
@@ -25,7 +27,7 @@ DOG_REFERENCES = [
 
 
 def test_bleu_and_chrf_are_those_of_sacrebleus_readme_and_command() -> None:
-    metrics = text_metrics(DOG, DOG_REFERENCES, task="translation", language="en")
+    metrics = text_metrics(DOG, DOG_REFERENCES, scores="bleu", language="en")
     assert metrics["bleu"] == pytest.approx(0.48530827, abs=1e-8)  # README of sacreBLEU: 48.53
     assert metrics["chrf"] == pytest.approx(0.59153104, abs=1e-8)  # sacrebleu -m chrf --chrf-word-order 2
     assert metrics["signatures"]["bleu"].startswith("nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:")
@@ -64,7 +66,7 @@ def test_chinese_and_japanese_are_scored_by_their_own_words(
     told: bool,
 ) -> None:
     code = language if told else None  # else by the script of the references
-    metrics = text_metrics(written, [[text] for text in references], task="translation", language=code)
+    metrics = text_metrics(written, [[text] for text in references], scores="bleu", language=code)
     assert metrics["bleu"] == pytest.approx(bleu, abs=1e-8)
     assert metrics["chrf"] == pytest.approx(chrf, abs=1e-8)
     assert tokenizer in metrics["signatures"]["bleu"]
@@ -72,7 +74,7 @@ def test_chinese_and_japanese_are_scored_by_their_own_words(
 
 def test_another_number_of_references_a_text_is_taken() -> None:
     references = [DOG_REFERENCES[0], DOG_REFERENCES[1][:1], DOG_REFERENCES[2]]
-    metrics = text_metrics(DOG, references, task="translation")
+    metrics = text_metrics(DOG, references, scores="bleu")
     assert "nrefs:var" in metrics["signatures"]["bleu"]
     assert 0 < metrics["bleu"] < 1
 
@@ -81,7 +83,7 @@ def test_rouge_is_that_of_its_readme() -> None:
     metrics = text_metrics(
         ["The quick brown dog jumps on the log."],
         [["The quick brown fox jumps over the lazy dog"]],
-        task="summarization",
+        scores="rouge",
     )
     # README and command line of rouge-score, --use_stemmer=true
     assert metrics["rouge1"] == pytest.approx(0.705882, abs=1e-6)
@@ -93,21 +95,21 @@ def test_rouge_is_that_of_its_readme() -> None:
 
 def test_rouge_l_is_that_of_lins_paper() -> None:
     reference = [["police killed the gunman"]]
-    same_order = text_metrics(["police kill the gunman"], reference, task="summarization", language="xx")
-    other_order = text_metrics(["the gunman kill police"], reference, task="summarization", language="xx")
+    same_order = text_metrics(["police kill the gunman"], reference, scores="rouge", language="xx")
+    other_order = text_metrics(["the gunman kill police"], reference, scores="rouge", language="xx")
     assert same_order["rougeL"] == pytest.approx(3 / 4)  # Lin 2004, section 3: S2
     assert other_order["rougeL"] == pytest.approx(2 / 4)  # and S3
 
 
 def test_english_is_stemmed_and_other_languages_are_not() -> None:
     pair = (["kills"], [["killed"]])
-    assert text_metrics(*pair, task="summarization", language="en")["rouge1"] == 1
-    assert text_metrics(*pair, task="summarization", language="de")["rouge1"] == 0
+    assert text_metrics(*pair, scores="rouge", language="en")["rouge1"] == 1
+    assert text_metrics(*pair, scores="rouge", language="de")["rouge1"] == 0
 
 
 def test_rouge_sum_reads_a_summary_sentence_by_sentence() -> None:
     metrics = text_metrics(
-        ["The cat slept. A dog ran."], [["A dog ran. The cat slept."]], task="summarization", language="en"
+        ["The cat slept. A dog ran."], [["A dog ran. The cat slept."]], scores="rouge", language="en"
     )
     assert metrics["rougeLsum"] == pytest.approx(1)  # the same sentences in another order
     assert metrics["rougeL"] == pytest.approx(0.5)
@@ -118,24 +120,24 @@ def test_rouge_sum_reads_a_summary_sentence_by_sentence() -> None:
     [("我喜欢猫", "我很喜欢猫"), ("Я люблю кошек", "Я очень люблю кошек"), ("나는 고양이", "나는 큰 고양이")],
 )
 def test_rouge_drops_no_script(written: str, reference: str) -> None:
-    score = text_metrics([written], [[reference]], task="summarization")["rouge1"]
+    score = text_metrics([written], [[reference]], scores="rouge")["rouge1"]
     overlap, total = len(units(written)), len(units(written)) + len(units(reference))
     assert score == pytest.approx(2 * overlap / total)
 
 
 def test_the_best_of_several_references_counts() -> None:
-    metrics = text_metrics(["a b"], [["c d", "a b"]], task="summarization", language="en")
+    metrics = text_metrics(["a b"], [["c d", "a b"]], scores="rouge", language="en")
     assert (metrics["rougeL"], metrics["exact_match"]) == (1, 1)
 
 
 def test_exact_match_minds_all_but_spaces_at_the_ends() -> None:
-    metrics = text_metrics([" 2021-03-03\n", "2021-3-3"], [["2021-03-03"]] * 2, task="translation")
+    metrics = text_metrics([" 2021-03-03\n", "2021-3-3"], [["2021-03-03"]] * 2, scores="bleu")
     assert metrics["exact_match"] == 0.5
 
 
 def test_length_ratio_counts_words_or_characters() -> None:
-    assert text_metrics(["a b c"], [["a b"]], task="translation")["length_ratio"] == 1.5
-    assert text_metrics(["我喜欢"], [["我很喜欢猫。"]], task="translation")["length_ratio"] == 3 / 5
+    assert text_metrics(["a b c"], [["a b"]], scores="bleu")["length_ratio"] == 1.5
+    assert text_metrics(["我喜欢"], [["我很喜欢猫。"]], scores="bleu")["length_ratio"] == 3 / 5
 
 
 @pytest.mark.parametrize(
@@ -151,19 +153,19 @@ def test_length_ratio_counts_words_or_characters() -> None:
     ],
 )
 def test_a_final_number_is_compared_by_value(written: str, right: bool) -> None:
-    metrics = text_metrics([written, "x"], [["…\n#### 1,200"], ["no number"]], task="text-generation")
+    metrics = text_metrics([written, "x"], [["…\n#### 1,200"], ["no number"]], scores="rouge")
     assert metrics["answer_accuracy"] == float(right)
 
 
 def test_without_final_numbers_there_is_no_such_accuracy() -> None:
-    assert "answer_accuracy" not in text_metrics(["a"], [["b"]], task="text-generation")
+    assert "answer_accuracy" not in text_metrics(["a"], [["b"]], scores="rouge")
 
 
 @pytest.mark.parametrize("task", ["summarization", "translation", "text-generation"])
 def test_a_perfect_answer_has_one_and_an_empty_one_nought(task: str) -> None:
     references = [["What is 1 + 1 today, my friend?\n#### 2"], ["Four words are enough for a score."]]
-    perfect = text_metrics([texts[0] for texts in references], references, task=task)
-    empty = text_metrics(["", " "], references, task=task)
+    perfect = text_metrics([texts[0] for texts in references], references, scores=FAMILY[task])
+    empty = text_metrics(["", " "], references, scores=FAMILY[task])
     for name in find_task(task).metrics:
         if name != "token_accuracy":
             assert perfect[name] == pytest.approx(1)
@@ -181,7 +183,7 @@ _TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
 def test_whatever_is_written_scores_between_nought_and_one(
     task: str, rows: list[tuple[str, list[str]]]
 ) -> None:
-    metrics = text_metrics([row[0] for row in rows], [row[1] for row in rows], task=task)
+    metrics = text_metrics([row[0] for row in rows], [row[1] for row in rows], scores=FAMILY[task])
     assert all(0 <= metrics[name] <= 1 for name in find_task(task).metrics if name in metrics)
     assert math.isfinite(metrics["length_ratio"])
 
@@ -189,7 +191,7 @@ def test_whatever_is_written_scores_between_nought_and_one(
 @pytest.mark.parametrize(("predictions", "references"), [([], []), (["a"], []), (["a"], [["b"], ["c"]])])
 def test_texts_without_references_are_refused(predictions: list[str], references: list[list[str]]) -> None:
     with pytest.raises(InputError, match="metrics need a list of references a text"):
-        text_metrics(predictions, references, task="translation")
+        text_metrics(predictions, references, scores="bleu")
 
 
 def test_even_logits_have_the_vocabularys_size_as_perplexity() -> None:
@@ -224,12 +226,12 @@ def recipe(task: str, metric: str | None = None) -> Recipe:
 
 
 def test_the_recipe_or_else_the_task_says_which_metric_decides() -> None:
-    assert [main_metric_of(recipe(task)) for task in ("translation", "summarization", "text-generation")] == [
+    assert [recipe(task).train.metric for task in ("translation", "summarization", "text-generation")] == [
         "bleu",
         "rougeL",
         "token_accuracy",
     ]
-    assert main_metric_of(recipe("translation", "exact_match")) == "exact_match"
+    assert recipe("translation", "exact_match").train.metric == "exact_match"
     with pytest.raises(RecipeError, match="must be one of bleu, chrf, exact_match"):
         recipe("translation", "rougeL")
 

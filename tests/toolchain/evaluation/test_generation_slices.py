@@ -9,10 +9,12 @@ from tests.helpers.files import write_jsonl
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.pairs import PairReader
 from ftool.evaluation.confidence import ConfidenceSettings, metrics_of
-from ftool.evaluation.metrics.generation import text_metrics, text_statistics
+from ftool.evaluation.metrics.generation import ScoreFamily, text_metrics, text_statistics
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import InputError
+
+FAMILY: dict[str, ScoreFamily] = {"translation": "bleu", "summarization": "rouge", "text-generation": "rouge"}
 
 WRITTEN = [
     "the cat sat on the mat",
@@ -35,10 +37,10 @@ WANTED = [
 @pytest.mark.parametrize("task", ["translation", "summarization"])
 @pytest.mark.parametrize("positions", [range(6), [0, 1, 3], [2, 5]])
 def test_a_slice_has_the_metrics_of_its_texts_alone(task: str, positions: list[int]) -> None:
-    statistics = text_statistics(WRITTEN, WANTED, task=task, language="en")
+    statistics = text_statistics(WRITTEN, WANTED, scores=FAMILY[task], language="en")
     found = metrics_of(statistics, np.array(positions))
     expected = text_metrics(
-        [WRITTEN[n] for n in positions], [WANTED[n] for n in positions], task=task, language="en"
+        [WRITTEN[n] for n in positions], [WANTED[n] for n in positions], scores=FAMILY[task], language="en"
     )
     figures = {name for name, value in expected.items() if isinstance(value, float)}
     assert {name: found[name] for name in figures} == pytest.approx(
@@ -60,7 +62,7 @@ def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None
     whole = load_split(PairReader, DataSettings(path=str(path)))
     written = [target if n % 2 else "x" for n, (target,) in enumerate(one.targets for one in whole.examples)]
     statistics = text_statistics(
-        written, [one.targets for one in whole.examples], task="summarization", language="en"
+        written, [one.targets for one in whole.examples], scores="rouge", language="en"
     )
     settings = SliceSettings(confidence=ConfidenceSettings(resamples=100))
     report = slice_report(statistics, whole.table, "register", settings)
@@ -71,4 +73,4 @@ def test_texts_are_reported_by_the_columns_of_their_rows(tmp_path: Path) -> None
 
 def test_plain_text_has_nothing_to_slice() -> None:
     with pytest.raises(InputError, match="continued, not answered"):
-        text_statistics([], [], task="text-generation")
+        text_statistics([], [], scores="rouge")

@@ -130,7 +130,9 @@ def test_files_that_are_not_the_suites_are_refused_with_the_reason(tmp_path: Pat
 def test_shares_of_the_hateful_cases_get_wilsons_interval_by_their_own_number(cases: Path) -> None:
     table = read_csv(cases)
     _, gold = hatecheck.read_cases(table)
-    report = hatecheck.judge_cases(table, gold, np.zeros_like(gold), on="run", labels=["hateful"])
+    report = hatecheck.judge_cases(
+        table, gold, np.zeros_like(gold), task="text-classification", on="run", labels=["hateful"]
+    )
     north = next(one for one in report.slices[1].slices if one.value == "north").metrics
     # Of 4 cases of each kind none and all are right: 0 to z²/(n + z²), and its mirror image, with z 1.96.
     limit = 1.959964**2 / (4 + 1.959964**2)
@@ -144,11 +146,15 @@ def test_the_published_cases_are_counted_as_the_paper_counts_them() -> None:
     table = read_csv(REAL)
     _, gold = hatecheck.read_cases(table)
     assert (len(gold), int(gold.sum())) == (3728, 2563)  # Röttger et al. 2021, section 3.3
-    report = hatecheck.judge_cases(table, gold, gold, on="run", labels=["hateful"])
+    report = hatecheck.judge_cases(
+        table, gold, gold, task="text-classification", on="run", labels=["hateful"]
+    )
     functionalities, targets = report.slices
     assert len(functionalities.slices) == 29
     assert {one.examples for one in targets.slices} == {421}  # table 4 of the paper, seven groups
     assert all(one.metrics["accuracy"].value == 1 for one in functionalities.slices)
-    constant = hatecheck.judge_cases(table, gold, np.ones_like(gold), on="run", labels=["hateful"])
+    constant = hatecheck.judge_cases(
+        table, gold, np.ones_like(gold), task="text-classification", on="run", labels=["hateful"]
+    )
     assert constant.metrics["accuracy"] == pytest.approx(2563 / 3728)
     assert constant.slices[1].gaps["accuracy"].gap.value == 0

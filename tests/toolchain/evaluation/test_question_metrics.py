@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.paths import REPOSITORY
 
-from ftool.evaluation.metrics.answers import Judged, question_metrics, score_answers, tune_threshold
+from ftool.evaluation.metrics.answers import ScoredSpans, question_metrics, score_answers, tune_threshold
 
 SCORER = runpy.run_path(str(REPOSITORY / "tests" / "helpers" / "squad2_scorer.py"))
 TEXTS = st.text(alphabet="aant he.THE,bé中 -'_\t", max_size=14)
 
 
-def judged(best: Sequence[str], margins: Sequence[float], references: Sequence[Sequence[str]]) -> Judged:
-    return Judged(best=best, margins=np.array(margins, dtype=np.float64), references=references)
+def judged(best: Sequence[str], margins: Sequence[float], references: Sequence[Sequence[str]]) -> ScoredSpans:
+    return ScoredSpans(best=best, margins=np.array(margins, dtype=np.float64), references=references)
 
 
 @pytest.mark.parametrize(

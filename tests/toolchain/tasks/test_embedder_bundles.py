@@ -8,9 +8,9 @@ import pytest
 from tests.helpers.cli import ftool, told
 
 import ftool_runtime as ft
+from ftool.export import examples_for
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.tasks import embedding_work as task
 from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.examples.embedding import EmbeddingExamples
 
@@ -61,7 +61,7 @@ def test_parity_holds_in_fp32_with_every_neighbour_the_same(searcher: Path, tmp_
     assert report["max_difference"] < 1e-4
     with ft.load(tmp_path / "bundle", threads=1) as model:
         loaded = load_embedder(searcher / "run")
-        examples = task.recipe_examples(Recipe.read(tmp_path / "recipe.toml"), loaded, "test")
+        examples = examples_for(Recipe.read(tmp_path / "recipe.toml"), loaded, "test")
         assert examples.inputs[0].startswith("tell me ")
         outputs = model.outputs(examples.inputs)
         measured = told("evaluate", tmp_path, "--on", "bundle")["metrics"]["mrr_at_10"]
@@ -133,7 +133,7 @@ def test_neighbours_among_all_leave_a_text_itself_out() -> None:
 
 
 def test_a_recipe_for_embeddings_explains_its_own_settings(tmp_path: Path) -> None:
-    recipe = Recipe(task=task.NAME, data=DataSettings(path="x.csv"))
+    recipe = Recipe(task="feature-extraction", data=DataSettings(path="x.csv"))
     recipe.write(tmp_path / "recipe.toml")
     text = (tmp_path / "recipe.toml").read_text()
     assert "anchor" in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.helpers.cli import ftool
 
-from ftool.bench.texts import texts_to_time
+from ftool.bench.run import texts_to_time
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings

@@ -20,7 +20,7 @@ from ftool.data.rows.labels import LabelReader
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.tasks import classification_work as task
+from ftool.train import train as train_recipe
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 
@@ -75,7 +75,7 @@ def trained(base: Path, data: Path, folder: Path, **train: Any) -> Path:
     recipe = Recipe(base=str(base), data=DataSettings(path=str(data)), train=settings)
     folder.mkdir()
     recipe.write(folder / "recipe.toml")
-    task.train(recipe, folder, resume=False)
+    train_recipe(recipe, folder, resume=False)
     return folder
 
 

@@ -10,10 +10,9 @@ from tests.helpers.cli import ftool, told
 from tests.helpers.paths import REPOSITORY
 
 import ftool_runtime as ft
-from ftool.export import check_parity
+from ftool.export import check_parity, examples_for
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.tasks import question_answering_work as task
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
 from ftool_export.errors import CheckpointError
@@ -50,7 +49,7 @@ def fp32_bundle(reader_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The same run in fp32."""
     bundle = tmp_path_factory.mktemp("fp32") / "bundle"
     loaded = load_reader(reader_folder / "run")
-    examples = task.recipe_examples(Recipe.read(reader_folder / "recipe.toml"), loaded, "validation")
+    examples = examples_for(Recipe.read(reader_folder / "recipe.toml"), loaded, "validation")
     settings = ExportSettings(
         checkpoint=str(reader_folder / "run"), bundle=bundle, task="question-answering", precision="fp32"
     )
@@ -70,7 +69,7 @@ def test_the_manifest_says_how_contexts_are_read(reader_folder: Path) -> None:
 
 def test_the_answers_of_an_fp32_bundle_are_torchs(reader_folder: Path, fp32_bundle: Path) -> None:
     loaded = load_reader(reader_folder / "run")
-    examples = task.recipe_examples(Recipe.read(reader_folder / "recipe.toml"), loaded, "test")
+    examples = examples_for(Recipe.read(reader_folder / "recipe.toml"), loaded, "test")
     report = parity(loaded, fp32_bundle, examples)
     assert (report.passed, report.agreement) == (True, 1.0)
     reference = examples.answers(compute_outputs(loaded, examples.rows))
@@ -169,5 +168,10 @@ def test_other_data_is_measured_on(reader_folder: Path, tmp_path: Path) -> None:
     report = told("evaluate", reader_folder, "--on", "bundle", "--data", path)
     assert (report["examples"], report["metrics"]["f1"]) == (1, 1.0)
     loaded = load_reader(reader_folder / "run")
-    given = task.data_examples(DataSettings(path=str(path)), loaded, "test")
+    given = examples_for(
+        Recipe(task="question-answering", data=DataSettings(path=str(path))),
+        loaded,
+        "test",
+        DataSettings(path=str(path)),
+    )
     assert given.score(compute_outputs(loaded, given.rows)) == 1.0

@@ -10,11 +10,12 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from tests.helpers.files import write_jsonl
 
+from ftool.evaluation.evaluate import evaluate_recipe
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.tasks import embedding_work as task
+from ftool.train import train as train_recipe
 from ftool.training import checkpoints
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.embedder import compute_vectors, load_embedder
@@ -43,7 +44,7 @@ def train(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
         if key not in made:
             folder = tmp_path_factory.mktemp("model")
             made[key] = (
-                task.train(recipe(tiny_base, data, prompts, **settings), folder, resume=resume),
+                train_recipe(recipe(tiny_base, data, prompts, **settings), folder, resume=resume),
                 folder,
             )
         return made[key]
@@ -54,7 +55,7 @@ def train(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
 def recipe(base: Path, data: Path, prompts: tuple[str, str] | None = None, **settings: Any) -> Recipe:
     query, passage = prompts or (None, None)
     return Recipe(
-        task=task.NAME,
+        task="feature-extraction",
         base=str(base),
         data=DataSettings(path=str(data), query_prompt=query, passage_prompt=passage),
         train=TrainSettings(**{**SMALL, **settings}),
@@ -90,9 +91,9 @@ def test_what_is_trained_loads_by_sentence_transformers(train: Train, searches: 
 
 def test_evaluate_gives_the_figures_of_training(train: Train, searches: Path, tiny_base: Path) -> None:
     report, folder = train(searches)
-    again = task.evaluate(recipe(tiny_base, searches), folder, on="run", data=None, split="test")
+    again = evaluate_recipe(recipe(tiny_base, searches), folder, on="run", data=None, split="test")
     assert again.metrics == pytest.approx(report.test.metrics, abs=1e-6)
-    other = task.evaluate(
+    other = evaluate_recipe(
         recipe(tiny_base, searches),
         folder,
         on="run",
@@ -131,7 +132,7 @@ def test_adapters_are_merged_into_the_weights(train: Train, searches: Path, tiny
     fine = report.training["fine_tuning"]
     assert fine["best_score"] > fine["start_score"]
     assert fine["merge_difference"] < 1e-5
-    again = task.evaluate(recipe(tiny_base, searches), folder, on="run", data=None, split="test")
+    again = evaluate_recipe(recipe(tiny_base, searches), folder, on="run", data=None, split="test")
     assert again.metrics == pytest.approx(report.test.metrics, abs=1e-6)
 
 
@@ -165,9 +166,9 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
 
     monkeypatch.setattr(checkpoints.MarkComplete, "on_save", on_save)
     with pytest.raises(CutError):
-        task.train(recipe(tiny_base, searches, **settings), tmp_path, resume=False)
+        train_recipe(recipe(tiny_base, searches, **settings), tmp_path, resume=False)
     monkeypatch.setattr(checkpoints.MarkComplete, "on_save", mark)
-    resumed = task.train(recipe(tiny_base, searches, **settings), tmp_path, resume=True)
+    resumed = train_recipe(recipe(tiny_base, searches, **settings), tmp_path, resume=True)
     assert resumed.test.metrics == whole.test.metrics
     texts = ["rain and song", "the storm"]
     np.testing.assert_array_equal(
@@ -181,7 +182,7 @@ def test_the_base_is_kept_where_training_makes_it_worse(
     train: Train, searches: Path, tiny_base: Path
 ) -> None:
     report, folder = train(searches, learning_rate=0.5, epochs=1)
-    assert "which training did not beat" in report.training["kept"]
+    assert "which fine-tuning did not beat" in report.training["kept"]
     texts = ["rain and song", "the storm"]
     np.testing.assert_array_equal(
         compute_vectors(load_embedder(folder / "run"), texts),
@@ -210,7 +211,7 @@ def test_settings_that_do_not_fit_the_data_are_refused(
 ) -> None:
     data = request.getfixturevalue(kind)
     with pytest.raises(TrainingError, match=words):
-        task.train(recipe(tiny_base, data, **settings), tmp_path, resume=False)
+        train_recipe(recipe(tiny_base, data, **settings), tmp_path, resume=False)
     assert not any(tmp_path.iterdir())
 
 

@@ -24,16 +24,16 @@ from transformers import (
 
 from ftool.bases import BaseError, resolve_base
 from ftool.data.rows.generation import GenerationExample, Message
+from ftool.evaluation.written import WrittenSplit
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import SCRATCH, TrainSettings
+from ftool.training.batches import IGNORED, PairRows, joined
 from ftool.training.errors import TrainingError
-from ftool.training.generation_objective import JudgedSplit
 from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
 from ftool.training.scratch.models import FAMILIES, SIZES, create_scratch
 from ftool.training.scratch.tokenizer import count_altered, learn_tokenizer
-from ftool.training.token_batches import IGNORED, PairRows, joined
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.languages import answer_in, first_token, languages_of, source_prefix
 from ftool_export.errors import CheckpointError
@@ -221,7 +221,7 @@ def test_a_batch_of_pairs_shifts_answers_behind_the_start_and_ignores_padding() 
 def test_token_metrics_weigh_every_token_alike() -> None:
     examples = [GenerationExample("a", ("b",)), GenerationExample("c", ("d",))]
     rows = [SimpleNamespace(given=[1], answer=[2]), SimpleNamespace(given=[1], answer=[0, 0, 0])]
-    split = JudgedSplit(examples=examples, rows=rows, task="translation", language=None)  # type: ignore[arg-type]
+    split = WrittenSplit(examples=examples, rows=rows, scores="bleu", language=None)  # type: ignore[arg-type]
 
     def score(_given: Any, answers: Any) -> list[np.ndarray]:
         return [np.zeros((len(answer), 4), np.float32) for answer in answers]
@@ -234,7 +234,7 @@ def test_token_metrics_weigh_every_token_alike() -> None:
 def test_a_sample_is_spread_over_the_split() -> None:
     examples = [GenerationExample(str(n), (str(n),)) for n in range(10)]
     rows = [SimpleNamespace(given=[n], answer=[n]) for n in range(10)]
-    split = JudgedSplit(examples=examples, rows=rows, task="translation", language=None)  # type: ignore[arg-type]
+    split = WrittenSplit(examples=examples, rows=rows, scores="bleu", language=None)  # type: ignore[arg-type]
     assert [example.source for example in split.sample(4).examples] == ["0", "3", "6", "9"]
     assert split.sample(50) is split
 

@@ -200,7 +200,7 @@ def test_single_samples_take_an_update_each(numbers: Path, tmp_path: Path) -> No
 def test_a_base_that_training_does_not_beat_is_kept(numbers: Path, trained: Path, tmp_path: Path) -> None:
     made = recipe(numbers, base=str(trained / "run"), learning_rate=0.3, epochs=0.2, warmup_ratio=0.0)
     report = train(made, tmp_path)
-    assert report.training["kept"] == "the weights it began with, which training did not beat"
+    assert report.training["kept"] == "the weights it began with, which fine-tuning did not beat"
     assert same_weights(trained, tmp_path)
 
 

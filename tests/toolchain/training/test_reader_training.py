@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from ftool.data.dataset import Split
 from ftool.data.rows.questions import Question
+from ftool.evaluation.evaluate import evaluate_recipe
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import SETTINGS
-from ftool.tasks import question_answering_work as question_answering
-from ftool.tasks.work import get_task
-from ftool.training.reader_objective import reader_examples, span_loss
-from ftool.training.reader_rows import answer_tokens, window_rows, without_long_questions
+from ftool.train import train
+from ftool.training.reader import answer_tokens, span_loss, window_rows, without_long_questions
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader
+from ftool_export.examples.questions import QuestionExamples
 from ftool_runtime.errors import InputError
 from ftool_runtime.postprocessing.spans import NO_ANSWER
 from ftool_runtime.text.encode import Tokens
@@ -126,16 +126,14 @@ def test_a_long_question_is_dropped_with_a_warning(
 def test_a_trained_reader_finds_answers_and_says_where_there_are_none(
     tiny_base: Path, questions: Path, tmp_path: Path
 ) -> None:
-    report = question_answering.train(recipe(tiny_base, questions), tmp_path, resume=False)
+    report = train(recipe(tiny_base, questions), tmp_path, resume=False)
     metrics = report.test.metrics
     assert metrics["f1"] > 0.8  # 0.25 by saying that there is never an answer
     assert metrics["no_answer_examples"] == 10
     loaded = load_reader(tmp_path / "run")
     assert loaded.no_answer_threshold == metrics["no_answer_threshold"] is not None
     assert (loaded.max_length, loaded.stride, loaded.max_answer_length) == (24, 6, 4)
-    again = question_answering.evaluate(
-        recipe(tiny_base, questions), tmp_path, on="run", data=None, split="test"
-    )
+    again = evaluate_recipe(recipe(tiny_base, questions), tmp_path, on="run", data=None, split="test")
     assert again.metrics == metrics
     written = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert written["metrics"]["f1"] == metrics["f1"]
@@ -145,12 +143,12 @@ def test_a_run_that_is_cut_off_is_resumed_to_the_same_weights(
     tiny_base: Path, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe(tiny_base, questions, epochs=2, evaluations_per_epoch=1)
-    question_answering.train(settings, tmp_path / "whole", resume=False)
+    train(settings, tmp_path / "whole", resume=False)
 
-    from ftool.training import reader_objective
+    from ftool.training import encoder
 
     calls = []
-    measured = reader_objective.compute_outputs  # type: ignore[attr-defined]
+    measured = encoder.compute_outputs  # type: ignore[attr-defined]
 
     def cut_off(*arguments: Any) -> Any:
         calls.append(1)
@@ -159,10 +157,10 @@ def test_a_run_that_is_cut_off_is_resumed_to_the_same_weights(
         return measured(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reader_objective, "compute_outputs", cut_off)
+        patch.setattr(encoder, "compute_outputs", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            question_answering.train(settings, tmp_path / "cut", resume=False)
-    question_answering.train(settings, tmp_path / "cut", resume=True)
+            train(settings, tmp_path / "cut", resume=False)
+    train(settings, tmp_path / "cut", resume=True)
     whole, cut = (load_reader(tmp_path / name / "run").model.state_dict() for name in ("whole", "cut"))
     for name, value in whole.items():
         torch.testing.assert_close(value, cut[name], rtol=0, atol=0)
@@ -170,7 +168,7 @@ def test_a_run_that_is_cut_off_is_resumed_to_the_same_weights(
 
 def test_adapters_are_trained_and_merged(tiny_base: Path, questions: Path, tmp_path: Path) -> None:
     settings = recipe(tiny_base, questions, method="lora", epochs=1, lora_rank=4)
-    report = question_answering.train(settings, tmp_path, resume=False)
+    report = train(settings, tmp_path, resume=False)
     assert report.training["fine_tuning"]["merge_difference"] < 1e-4
     assert load_reader(tmp_path / "run").model.encoder.config.model_type == "bert"
 
@@ -187,7 +185,7 @@ def test_outputs_do_not_depend_on_company(reader: LoadedReader) -> None:
 
 def test_every_answer_is_a_stretch_of_its_context(reader: LoadedReader) -> None:
     examples = [Question("tell", "rain\tSUN  wind " * 9, ("SUN",), (5,), id="1")]
-    given = reader_examples(reader, Split(examples, "d"))
+    given = QuestionExamples(loaded=reader, inputs=Split(examples, "d").inputs)
     spans = given.spans(compute_outputs(reader, given.rows))[0]
     text = examples[0].context
     assert all(text[span.start : span.end].strip() == text[span.start : span.end] for span in spans.best)
@@ -205,7 +203,3 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, train: dict[str
     with pytest.raises(RecipeError) as refused:
         recipe(tmp_path, tmp_path, **train)
     assert problem in str(refused.value)
-
-
-def test_the_task_is_known() -> None:
-    assert get_task("question-answering") is question_answering  # type: ignore[comparison-overlap]

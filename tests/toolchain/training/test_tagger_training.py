@@ -19,10 +19,13 @@ from ftool.data.dataset import Split
 from ftool.data.load import load_dataset
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
+from ftool.evaluation.opened import TorchTagger, opened_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
+from ftool.tasks.tagging import TASK
+from ftool.training.batches import IGNORED
 from ftool.training.errors import TrainingError
-from ftool.training.tagger_rows import IGNORED, TaggedRows, warn_of_entities, without_unreadable
+from ftool.training.tagger import TaggedRows, warn_of_entities
 from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger
 from ftool_runtime.text.words import join_words
 
@@ -157,7 +160,9 @@ def test_words_that_the_tokenizer_drops_are_counted(
     assert labels_of(rows) == [["-", "O", "B-food", "-"]]
     split = Split([tagged(["\u200b"], ["O"]), tagged(["a"], ["O"])], "data.conll")
     with caplog.at_level(logging.WARNING):
-        assert [one.text for one in without_unreadable(lettered, split).examples] == ["a"]
+        recipe = Recipe(task=TASK.name, data=DataSettings(path="x"))
+        fitted, _ = TASK.fit(opened_run(lettered, TorchTagger(lettered)), split, "test", recipe)
+        assert [one.text for one in fitted.examples] == ["a"]
     assert "data.conll: 1 texts hold nothing that the tokenizer reads" in caplog.text
 
 
@@ -274,11 +279,11 @@ def test_quantised_bundles_are_judged_by_f1(
 def test_resuming_goes_on_to_the_same_weights(
     tiny_base: Path, places: Path, trained: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftool.training import tagger_objective
+    from ftool.training import tagger
 
     folder = write_recipe(tmp_path / "tagger", tiny_base, places)
     calls = []
-    score = tagger_objective.entity_f1  # type: ignore[attr-defined]
+    score = tagger.entity_f1  # type: ignore[attr-defined]
 
     def stop(truth: Any, answers: Any) -> float:
         calls.append(1)
@@ -287,7 +292,7 @@ def test_resuming_goes_on_to_the_same_weights(
         return score(truth, answers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tagger_objective, "entity_f1", stop)
+        patch.setattr(tagger, "entity_f1", stop)
         assert ftool("train", folder).exit_code == 2
     assert any((folder / "run.partial").glob("checkpoint-*/complete"))
     result = ftool("train", folder, "--resume", "--json")
@@ -304,12 +309,12 @@ def test_resuming_goes_on_to_the_same_weights(
 def test_the_score_decides_between_weights_and_then_the_loss(
     tiny_base: Path, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Any, kept: int
 ) -> None:
-    from ftool.training import tagger_stages
+    from ftool.training.tagger import TaggerObjective
 
     measured = iter(
         [{"loss": loss, "score": score} for loss, score in zip((3.0, 2.0, 2.5), scores, strict=True)]
     )
-    monkeypatch.setattr(tagger_stages, "measure_on_validation", lambda *_: lambda _network: next(measured))
+    monkeypatch.setattr(TaggerObjective, "measure", lambda *_: next(measured))
     folder = write_recipe(tmp_path / "tagger", tiny_base, places, epochs="3")
     result = ftool("train", folder, "--json")
     assert result.exit_code == 0, result.output

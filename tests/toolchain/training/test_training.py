@@ -23,12 +23,10 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
-from ftool.training.classifier_finetune import TrainedNetwork, measure_on_validation
-from ftool.training.classifier_objective import Objective
-from ftool.training.encoder_finetune import train_encoder
-from ftool.training.encoder_rows import text_rows
+from ftool.training.classifier import ClassifierObjective
 from ftool.training.errors import TrainingError
 from ftool.training.head.features import cached_features, features_key
+from ftool.training.objective import finetune
 from ftool.training.runs import checkpointed
 from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
 
@@ -166,20 +164,14 @@ def run_finetune(
 ) -> tuple[Any, dict[str, Any]]:
     """Fine-tuning from a head of zeros, so that there is much to gain."""
     made = recipe(base, data)
-    objective = Objective(load_dataset(LabelReader, made.data), made.train)
+    read = load_dataset(LabelReader, made.data)
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    loaded = create_classifier(str(base), objective.data.labels, multi_label=False)
-    happened = train_encoder(
-        TrainedNetwork(loaded.model, objective.loss),
-        loaded.model,
-        loaded.model.head,
-        text_rows(loaded, objective.data.train.inputs, objective.targets("train")),
-        made.train,
-        measure=measure_on_validation(loaded, objective),
-        folder=folder,
-        resume_from=resume_from,
-    )
+    loaded = create_classifier(str(base), read.labels, multi_label=False)
+    objective = ClassifierObjective(loaded, read, made.train)
+    objective.keep_start = False
+    objective.begin = lambda: None  # type: ignore[method-assign]
+    happened = finetune(objective, folder=folder, resume_from=resume_from)
     del happened["seconds"]
     return loaded, happened
 
@@ -328,7 +320,7 @@ def test_a_disk_that_fills_while_run_is_written_leaves_the_old_run(
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ftool.tasks.classification_work.save_classifier", torn)
+    monkeypatch.setattr("ftool_export.checkpoints.classifier.save_classifier", torn)
     with pytest.raises(OSError, match="No space left"):
         train(recipe(tiny_base, few_topics, method="head", seed=1), tmp_path)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from ftool.data.rows.labels import LabelledText
 from ftool.recipe.sections import TrainSettings
 from ftool.training import checkpoints
-from ftool.training.encoder_rows import LikeLengths
+from ftool.training.batches import SimilarLengths
 from ftool.training.errors import TrainingError
 from ftool.training.hardware import has_bf16, use_bf16, use_threads
 from ftool.training.head.fit import HeadTrial, LabelledFeatures, choose, fit_head, head_logits
@@ -102,25 +102,25 @@ def test_the_sigmoid_loss_sums_over_labels_and_weighs_positives() -> None:
 def test_every_example_comes_once_an_epoch(
     lengths: list[int], batch_size: int, seed: int, epoch: int
 ) -> None:
-    sampler = LikeLengths(lengths, batch_size, seed)
+    sampler = SimilarLengths(lengths, batch_size, seed)
     sampler.set_epoch(epoch)
     assert sorted(sampler) == list(range(len(lengths)))
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     lengths = list(range(100))
-    first, again = LikeLengths(lengths, 8, 1), LikeLengths(lengths, 8, 1)
+    first, again = SimilarLengths(lengths, 8, 1), SimilarLengths(lengths, 8, 1)
     torch.rand(7)  # whatever the global generator does
     assert list(first) == list(again)
     first.set_epoch(1)
     assert list(first) != list(again)
-    assert list(LikeLengths(lengths, 8, 2)) != list(again)
+    assert list(SimilarLengths(lengths, 8, 2)) != list(again)
 
 
 def test_batches_hold_texts_of_like_length() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 60, 1000).tolist()
-    order = list(LikeLengths(lengths, 10, 0))
+    order = list(SimilarLengths(lengths, 10, 0))
     batches = [[lengths[i] for i in order[start : start + 10]] for start in range(0, 1000, 10)]
     padding = sum(max(batch) * len(batch) - sum(batch) for batch in batches)
     assert padding < 0.1 * sum(lengths)  # random batches pad by about 80%
@@ -325,11 +325,11 @@ def test_a_new_run_empties_the_old_ones_folder(tmp_path: Path, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(
-    ("best", "kept"), [(0, "the weights it began with, which training did not beat"), (6, "update 6 of 8")]
+    ("best", "kept"), [(0, "the weights it began with, which fine-tuning did not beat"), (6, "update 6 of 8")]
 )
 def test_an_account_says_which_weights_were_kept_and_how_fast_it_went(best: int, kept: str) -> None:
     happened = {"best_step": best, "updates": 8, "examples_seen": 60, "seconds": 4.0}
-    told = account(happened, seconds=5.0)
+    told = account({}, happened, begun_with="the weights it began with", examples=20, seconds=5.0)
     assert (told["kept"], told["fine_tuning"], told["seconds"]) == (kept, happened, 5.0)
     assert told["examples_per_second"] == 15
     assert {"device", "threads", "versions"} <= told.keys()

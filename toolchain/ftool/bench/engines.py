@@ -32,7 +32,7 @@ class Engine:
     threads: int
     device: str = "cpu"
     profile: str = "desktop"
-    task: str = "text-classification"
+    task: str
 
     @property
     def size_mb(self) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ftool.bench.engines import BenchError, Engine, EngineProcess, started
 from ftool.bench.worker import Text
+from ftool.tasks.base import Task
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,9 @@ class BenchSettings:
                 raise BenchError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-def settings_for(task: str) -> BenchSettings:
-    """The usual settings: fewer texts for what takes longer to answer than to classify."""
-    if task == "text-classification":
-        return BenchSettings()
-    return BenchSettings(texts_per_round=20, throughput_texts=64)
+def settings_for(task: Task) -> BenchSettings:
+    """The usual settings of a task."""
+    return BenchSettings(texts_per_round=task.texts_per_round, throughput_texts=task.throughput_texts)
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,9 @@ from ftool.bench.engines import BenchError, Engine
 from ftool.bench.measure import BenchSettings, measure
 from ftool.bench.report import BenchReport
 from ftool.bench.worker import Text
+from ftool.data.load import load_dataset
 from ftool.machine import describe_machine
+from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle.manifest import Manifest
@@ -72,6 +74,11 @@ def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement
     if len(set(names)) < len(names):
         raise BenchError(f"the same engine is named twice: {', '.join(names)}")
     return engines
+
+
+def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
+    """Return what the model is timed on: the inputs of a split of its own data. Raises DataError, or BundleError."""
+    return [*recipe.row.timed(load_dataset(recipe.row.reader, recipe.data).split(split), bundle)]
 
 
 def bench(

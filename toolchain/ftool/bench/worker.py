@@ -75,15 +75,14 @@ def load_torch(spec: dict[str, Any]) -> Calls:
 
     torch.set_num_threads(spec["threads"])
     from ftool.tasks.table import find_task
+    from ftool_export.checkpoints.generator import LoadedGenerator
 
-    return _torch_generator(spec) if find_task(spec["task"]).writes else _torch_encoder(spec)
+    loaded = find_task(spec["task"]).load(spec["folder"])
+    return _torch_generator(loaded) if isinstance(loaded, LoadedGenerator) else _torch_encoder(loaded)
 
 
-def _torch_generator(spec: dict[str, Any]) -> Calls:
-    from ftool_export.checkpoints.generator import load_generator
+def _torch_generator(loaded: Any) -> Calls:
     from ftool_export.checkpoints.generator_inference import generate_tokens, tokenize_chats, tokenize_sources
-
-    loaded = load_generator(spec["folder"], spec["task"])
 
     def answer(texts: list[Text], **changes: Any) -> list[list[int]]:
         tokenize: Any = tokenize_sources if isinstance(texts[0], str) else tokenize_chats
@@ -96,12 +95,8 @@ def _torch_generator(spec: dict[str, Any]) -> Calls:
     )
 
 
-def _torch_encoder(spec: dict[str, Any]) -> Calls:
+def _torch_encoder(loaded: Any) -> Calls:
     import torch
-
-    from ftool.tasks.work import get_encoder_task
-
-    loaded = get_encoder_task(spec["task"]).load(spec["folder"])
 
     def batch(inputs: list[Any]) -> object:
         with torch.inference_mode():

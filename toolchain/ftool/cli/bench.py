@@ -11,6 +11,7 @@ from ftool.cli.options import echo_json, folder_argument, json_option, recipe_op
 
 if TYPE_CHECKING:
     from ftool.bench.measure import BenchSettings
+    from ftool.tasks.base import Task
 
 
 @click.command()
@@ -58,9 +59,8 @@ def bench(
     bundle is. The report goes to reports/bench.json and reports/report.html.
     """
     from ftool.bench.html import write_html
-    from ftool.bench.run import Placement, engines_of, write_json
+    from ftool.bench.run import Placement, engines_of, texts_to_time, write_json
     from ftool.bench.run import bench as run_bench
-    from ftool.bench.texts import texts_to_time
     from ftool.workspace import ModelFolder
 
     model = ModelFolder(folder)
@@ -70,7 +70,7 @@ def bench(
     report = run_bench(
         engines,
         texts_to_time(recipe, split, model.bundle),
-        _settings(recipe.task, rounds=rounds, texts_per_round=texts_per_round),
+        _settings(recipe.row, rounds=rounds, texts_per_round=texts_per_round),
         task=recipe.task,
         split=split,
     )
@@ -88,7 +88,7 @@ def bench(
         raise SystemExit(1)
 
 
-def _settings(task: str, **given: int | None) -> "BenchSettings":
+def _settings(task: "Task", **given: int | None) -> "BenchSettings":
     """The task's own, but for what is given."""
     from ftool.bench.measure import settings_for
 

@@ -138,15 +138,17 @@ def _given(name: str) -> bool:
 
 def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
     """Raise where no predictions could be written in the end, before anything is measured."""
-    from ftool.evaluation.evaluate import PREDICTION_TASKS
+    from ftool.tasks.base import listed
+    from ftool.tasks.table import find_task, task_names
 
     if suite is not None:
         raise InputError(
             f"--predictions writes the answers to data; those to --suite {suite} can't be written"
         )
-    task = Recipe.read(ModelFolder(folder).recipe).task
-    if task not in PREDICTION_TASKS:
-        raise InputError(f"--predictions is for {' and '.join(PREDICTION_TASKS)}; this model does {task}")
+    row = Recipe.read(ModelFolder(folder).recipe).row
+    if not row.predicts:
+        fitting = listed(tuple(name for name in task_names() if find_task(name).predicts))
+        raise InputError(f"--predictions is for {fitting}; this model does {row.name}")
     if not path.absolute().parent.is_dir():
         raise InputError(f"--predictions {path}: there is no folder {path.parent}; make it first")
 

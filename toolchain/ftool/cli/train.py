@@ -21,7 +21,7 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     """
     recipe = recipe_for(folder, flags)
     from ftool.train import train as train_model
-    from ftool.training.distributed import is_main_process
+    from ftool.training.hardware import is_main_process
 
     report = train_model(recipe, folder, resume=resume)
     if not is_main_process():

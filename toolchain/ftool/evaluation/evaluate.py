@@ -1,19 +1,27 @@
-"""Measuring a trained model, as torch runs it or as its bundle does, on held-out data."""
+"""Measure a trained model on held-out data: run/ in torch, or the bundle through the runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from tokenizers import Tokenizer
+
+import ftool_runtime
+from ftool.data.load import split_for_model
+from ftool.evaluation.opened import OpenModel, opened_bundle, opened_run
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.tasks.work import get_task
+from ftool.tasks.base import Task
+from ftool.training.hardware import device_name
 from ftool.workspace import ModelFolder
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError
-
-PREDICTION_TASKS = ("question-answering", "token-classification")  # whose evaluations have `predictions`
 
 
 def evaluate(
@@ -27,19 +35,64 @@ def evaluate(
 ) -> Evaluation:
     """The metrics of a model folder's run/ or bundle/ on a split of `data`, or of its recipe's data.
 
-    `by` names columns of the data by whose values the metrics are reported as well. Raises FtoolError where the
-    recipe, the model, the data or such a column is missing or does not fit.
+    `by` names columns of the data by whose values the metrics are reported as well. Raises FtoolError if the recipe,
+    the model, the data or such a column is missing or does not fit, or a file of the bundle was altered.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
-    if on == "bundle":
-        ModelFolder(folder).check_bundle()
-    report = get_task(recipe.task).evaluate(recipe, folder, on=on, data=data, split=split)
+    report = evaluate_recipe(recipe, folder, on=on, data=data, split=split)
     return _sliced(report, by, slicing) if by else report
+
+
+def evaluate_recipe(
+    recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
+) -> Evaluation:
+    """Measure a model folder as `evaluate` does, by a recipe in place of its own."""
+    row = recipe.row
+    with open_model(ModelFolder(folder), row, on) as model:
+        examples = split_for_model(row.reader, recipe.data, data, split, model.known)
+        fitted, _ = row.fit(model, examples, split, recipe)
+        return judge_split(row, model, fitted, split)
+
+
+@contextmanager
+def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> Iterator[OpenModel]:
+    """Open a model folder's run/ or bundle/; the bundle's files are checked by their hashes first.
+
+    Raises FtoolError if it is missing, altered or can't be loaded.
+    """
+    if on == "run":
+        loaded = row.load(folder.require_run())
+        loaded.model.to(device_name())
+        yield opened_run(loaded, row.answering(loaded))
+        return
+    folder.check_bundle()
+    bundle = folder.require_bundle()
+    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
+    with ftool_runtime.load(bundle, profile="throughput") as model:
+        yield opened_bundle(
+            model, Manifest.read(bundle), tokenizer, cache(lambda: row.load(folder.require_run()))
+        )
+
+
+def judge_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluation:
+    """Measure an open model on a fitted split called `name`."""
+    judged = row.judge(model, split)
+    return Evaluation(
+        task=row.name,
+        on=model.on,
+        split=name,
+        examples=len(split),
+        metrics=judged.metrics,
+        shown=judged.shown,
+        statistics=judged.statistics,
+        predictions=judged.predictions,
+        rows=split.table,
+    )
 
 
 def _sliced(report: Evaluation, by: Sequence[str], slicing: SliceSettings | None) -> Evaluation:
     if report.statistics is None:
-        raise InputError(f"the metrics of {report.task} can't be told by slice")
+        raise InputError(f"{report.task} has no metrics by slice; leave --by out")
     statistics = report.statistics()
     slices = tuple(slice_report(statistics, report.rows, name, slicing) for name in dict.fromkeys(by))
     return replace(report, slices=slices)

@@ -71,6 +71,24 @@ class ShownAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a model's answers to one split are worth.
+
+    Attributes:
+        metrics: all metrics, plain JSON.
+        statistics: gives per-example statistics, computed when asked for; None if metrics can't be told by slice.
+        predictions: gives what the model answered to each example, beside what is right, as JSON values; None if the
+            task writes none.
+        shown: a few generated answers.
+    """
+
+    metrics: Metrics
+    statistics: Callable[[], Statistics] | None = None
+    predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    shown: tuple[ShownAnswer, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """One split's metrics, of run/ or of a bundle."""
 

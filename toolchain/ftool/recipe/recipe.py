@@ -70,13 +70,6 @@ class Recipe(Sections):
         return replace(self, data=replace(self.data, **changes))
 
 
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """`recipe` with settings replaced by path, such as "train.max_length"."""
-    tables = _by_table(values)
-    changed = {table: replace(getattr(recipe, table), **fields) for table, fields in tables.items()}
-    return replace(recipe, **changed)
-
-
 def _complete(recipe: Recipe, row: Task) -> None:
     """Put the defaults of task and base in place of the values that nobody chose."""
     known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}

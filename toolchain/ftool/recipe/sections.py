@@ -58,6 +58,11 @@ def chosen(value: T | None, otherwise: T) -> T:
     return otherwise if value is None or is_default(value) else value
 
 
+def given(value: T) -> T | None:
+    """`value` if somebody chose it, else None."""
+    return None if is_default(value) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """Settings of one fine-tuning run."""

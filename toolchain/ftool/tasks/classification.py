@@ -1,14 +1,133 @@
 """The row of text classification: labels, several labels, or one number for a text or a pair of texts."""
 
-from ftool.data.rows.labels import LabelReader
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftool.data.dataset import Dataset, Split
+from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.sections import Sections
-from ftool.tasks.base import Task
+from ftool.recipe.sections import Sections, is_default
+from ftool.tasks.base import Task, warn_of_cut
+
+if TYPE_CHECKING:
+    from ftool.evaluation.opened import OpenModel
+    from ftool.evaluation.results import Judged
 
 
 def _check(recipe: Sections) -> None:
     if recipe.train.pooling == "last":
         raise RecipeError(f"train.pooling can't be last for {recipe.task}; use auto, mean, cls or pooler")
+
+
+def _create(recipe: Sections, data: Dataset[LabelledText]) -> Any:
+    from ftool.bases import hub_name, resolve_base
+    from ftool_export.checkpoints.classifier import create_classifier
+
+    pooling = recipe.train.pooling
+    assert pooling != "last", "the recipe refuses it"
+    return create_classifier(
+        resolve_base(recipe.base),
+        data.labels,
+        multi_label=data.facts["multi_label"],
+        regression=data.facts["regression"],
+        pairs=data.facts["pairs"],
+        pooling=pooling,
+        max_length=recipe.train.max_length,
+        exact_length=not is_default(recipe.train.max_length),
+        base_name=hub_name(recipe.base),
+    )
+
+
+def _load(checkpoint: str | Path) -> Any:
+    from ftool_export.checkpoints.classifier import load_classifier
+
+    return load_classifier(checkpoint)
+
+
+def _save(loaded: Any, folder: Path) -> None:
+    from ftool_export.checkpoints.classifier import save_classifier
+
+    save_classifier(loaded, folder)
+
+
+def _objective(loaded: Any, data: Dataset[LabelledText], _: Mapping[str, Any], recipe: Sections) -> Any:
+    from ftool.training.classifier import ClassifierObjective
+
+    return ClassifierObjective(loaded, data, recipe.train)
+
+
+def _answering(loaded: Any) -> Any:
+    from ftool.evaluation.opened import TorchClassifier
+
+    return TorchClassifier(loaded)
+
+
+def _judge(model: "OpenModel", split: Split[LabelledText]) -> "Judged":
+    from ftool.evaluation.metrics.classification import (
+        classification_metrics,
+        classification_statistics,
+        number_statistics,
+    )
+    from ftool.evaluation.results import Judged
+
+    facts = model.facts
+    kind = {"multi_label": facts.multi_label, "regression": facts.regression}
+    logits = model.model.logits(split.inputs)
+    targets = _targets(split, facts).numpy()
+    statistics: Callable[[], Any] = partial(number_statistics, logits, targets)
+    if not facts.regression:
+        several, limits = facts.multi_label, facts.thresholds
+        statistics = partial(
+            classification_statistics, logits, targets, multi_label=several, thresholds=limits
+        )
+    metrics = classification_metrics(logits, targets, facts.labels, thresholds=facts.thresholds, **kind)
+    return Judged(metrics=metrics, statistics=statistics)
+
+
+def _examples(loaded: Any, split: Split[LabelledText], _: Sections) -> Any:
+    from ftool.evaluation.metrics.classification import main_metric, main_score
+    from ftool_export.examples.classification import ClassificationExamples
+
+    kind: dict[str, Any] = {"multi_label": loaded.multi_label, "regression": loaded.regression}
+    targets = _targets(split, loaded).numpy()
+    return ClassificationExamples(
+        loaded=loaded,
+        inputs=split.inputs,
+        metric=main_metric(**kind),
+        scorer=partial(main_score, targets=targets, thresholds=loaded.thresholds, **kind),
+    )
+
+
+def _targets(split: Split[LabelledText], facts: Any) -> Any:
+    from ftool.training.losses import encode_targets
+
+    return encode_targets(
+        split.examples, facts.labels, multi_label=facts.multi_label, regression=facts.regression
+    )
+
+
+def _fit(
+    model: "OpenModel", split: Split[LabelledText], name: str, _: Sections, *, training: bool = False
+) -> tuple[Any, Mapping[str, Any]]:
+    del training
+    pairs = [(model.prefix + one.text, one.pair) for one in split.examples]
+    texts = [text if pair is None else (text, pair) for text, pair in pairs]
+    cut = sum(count > model.max_length for count in model.token_counts(texts, special=True))
+    warn_of_cut(cut, len(split), name, model.max_length)
+    return split, {"texts_cut": cut}
+
+
+def _samples(loaded: Any) -> Any:
+    from ftool_export.examples.classification import ClassificationExamples
+    from ftool_export.tokenizers.texts import SENTENCES
+
+    inputs: list[Any] = list(SENTENCES)
+    if loaded.pairs:
+        others = (*SENTENCES[1:], SENTENCES[0])
+        inputs = [{"text": a, "text_pair": b} for a, b in zip(SENTENCES, others, strict=True)]
+    return ClassificationExamples(loaded=loaded, inputs=inputs)
 
 
 TASK = Task(
@@ -36,5 +155,17 @@ TASK = Task(
         "data.target": "data.label is the column of the labels",
     },
     methods=("full", "lora", "head"),
-    implementation="ftool.tasks.classification_work",
+    create=_create,
+    load=_load,
+    save=_save,
+    objective=_objective,
+    answering=_answering,
+    fit=_fit,
+    judge=_judge,
+    examples=_examples,
+    samples=_samples,
+    texts_per_round=200,
+    throughput_texts=10_000,
+    teachable=True,
+    suites=("hatecheck", "bbq"),
 )

@@ -1,14 +1,142 @@
 """The row of feature extraction: vectors of texts, for search and similarity."""
 
-from ftool.data.rows.similarity import SimilarityReader
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftool.data.dataset import Dataset, Split
+from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.sections import Sections
-from ftool.tasks.base import Task
+from ftool.recipe.sections import Sections, given, is_default
+from ftool.tasks.base import Task, warn_of_cut
+
+if TYPE_CHECKING:
+    from ftool.evaluation.opened import OpenModel
+    from ftool.evaluation.results import Judged
 
 
 def _check(recipe: Sections) -> None:
     if recipe.train.pooling == "pooler":
         raise RecipeError(f"train.pooling can't be pooler for {recipe.task}; use auto, mean, cls or last")
+
+
+def _create(recipe: Sections, data: Dataset[SimilarPair]) -> Any:
+    from ftool.bases import hub_name, resolve_base
+    from ftool.training.embedder_loss import loss_name
+    from ftool_export.checkpoints.embedder import create_embedder
+
+    _metric(recipe, data.train)  # refused before a model is loaded
+    loss_name(data.facts["kind"], recipe.train)
+    pooling = recipe.train.pooling
+    assert pooling != "pooler", "the recipe refuses it"
+    query, passage = recipe.data.query_prompt, recipe.data.passage_prompt
+    return create_embedder(
+        resolve_base(recipe.base),
+        pooling=pooling,
+        max_length=recipe.train.max_length,
+        exact_length=not is_default(recipe.train.max_length),
+        prompts={
+            **({} if query is None else {"query": query}),
+            **({} if passage is None else {"passage": passage}),
+        },
+        base_name=hub_name(recipe.base),
+    )
+
+
+def _load(checkpoint: str | Path) -> Any:
+    from ftool_export.checkpoints.embedder import load_embedder
+
+    return load_embedder(checkpoint)
+
+
+def _save(loaded: Any, folder: Path) -> None:
+    from ftool_export.checkpoints.embedder import save_embedder
+
+    save_embedder(loaded, folder)
+
+
+def _objective(loaded: Any, data: Dataset[SimilarPair], _: Mapping[str, Any], recipe: Sections) -> Any:
+    from ftool.training.embedder import EmbedderObjective
+
+    return EmbedderObjective(loaded, data, recipe.train, _metric(recipe, data.train))
+
+
+def _answering(loaded: Any) -> Any:
+    from ftool.evaluation.opened import TorchEmbedder
+
+    return TorchEmbedder(loaded)
+
+
+def _fit(
+    model: "OpenModel", split: Split[SimilarPair], name: str, _: Sections, *, training: bool = False
+) -> tuple[Split[SimilarPair], Mapping[str, Any]]:
+    from ftool.evaluation.metrics.embeddings import judged_texts
+
+    del training
+    prompts = model.facts.embedding.prompts
+    texts = [
+        prompts.get(kind, model.prefix) + text if kind else model.prefix + text
+        for kind, side in judged_texts(split)
+        for text in side
+    ]
+    cut = sum(count > model.max_length for count in model.token_counts(texts, special=True))
+    warn_of_cut(cut, len(texts), name, model.max_length)
+    return split, {"texts_cut": cut}
+
+
+def _judge(model: "OpenModel", split: Split[SimilarPair]) -> "Judged":
+    from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_statistics, judged_texts
+    from ftool.evaluation.results import Judged
+
+    vectors = [model.model(texts, kind=kind) for kind, texts in judged_texts(split)]
+    similarity = model.facts.embedding.similarity
+    return Judged(
+        metrics=embedding_metrics(split, vectors, similarity),
+        statistics=partial(embedding_statistics, split, vectors, similarity),
+    )
+
+
+def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
+    from ftool.evaluation.metrics.embeddings import embedding_metrics, judged_texts
+    from ftool_export.examples.embedding import EmbeddingExamples, inputs_of_kind
+
+    metric = _metric(recipe, split)
+    sides = [inputs_of_kind(loaded, texts, kind) for kind, texts in judged_texts(split)]
+    first = len(sides[0])
+
+    def score(vectors: Any) -> float:
+        found = embedding_metrics(split, [vectors[:first], vectors[first:]], loaded.similarity)
+        return float(found[metric])
+
+    return EmbeddingExamples(inputs=[*sides[0], *sides[1]], first_side=first, metric=metric, scorer=score)
+
+
+def _samples(_: Any) -> Any:
+    from ftool_export.examples.embedding import EmbeddingExamples
+    from ftool_export.tokenizers.texts import SENTENCES
+
+    return EmbeddingExamples(inputs=SENTENCES)
+
+
+def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:
+    from ftool.evaluation.metrics.embeddings import judged_texts
+
+    return [text for _, texts in judged_texts(split) for text in texts]
+
+
+def _metric(recipe: Sections, split: Split[SimilarPair]) -> str:
+    """The metric that decides. Raises TrainingError if this kind of data does not have it."""
+    from ftool.evaluation.metrics.embeddings import main_metric
+    from ftool.training.errors import TrainingError
+
+    kind = kind_of(split)
+    metric = main_metric(kind, given(recipe.train.metric))
+    if (metric in ("spearman", "pearson")) != (kind == "scored"):
+        raise TrainingError(
+            f"train.metric is {metric!r}, which {kind} don't have; leave it out for {main_metric(kind, None)}"
+        )
+    return metric
 
 
 TASK = Task(
@@ -29,7 +157,6 @@ TASK = Task(
     ),
     defaults=lambda _: {"train.max_length": 128},
     check=_check,
-    methods=("full", "lora"),
     metrics=(  # of scored pairs the default is spearman
         "mrr_at_10",
         "ndcg_at_10",
@@ -40,5 +167,14 @@ TASK = Task(
         "spearman",
         "pearson",
     ),
-    implementation="ftool.tasks.embedding_work",
+    create=_create,
+    load=_load,
+    save=_save,
+    objective=_objective,
+    answering=_answering,
+    fit=_fit,
+    judge=_judge,
+    examples=_examples,
+    samples=_samples,
+    timed=_timed,
 )

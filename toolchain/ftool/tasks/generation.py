@@ -1,16 +1,32 @@
 """The rows of summarization, translation and text generation."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ftool.data.dataset import Dataset, Split
+from ftool.data.rows.generation import GenerationExample
 from ftool.data.rows.pairs import PairReader
 from ftool.data.rows.prompts import PromptReader
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
 
+if TYPE_CHECKING:
+    from ftool.evaluation.opened import OpenModel
+    from ftool.evaluation.results import Judged
+    from ftool.evaluation.written import WrittenSplit
+
+log = logging.getLogger(__name__)
+
 _CONTEXT: Final = 512  # tokens of prompt and answer together
+_SHOWN: Final = 3  # answers in tables
+_GIVEN: Final = 8  # tokens of plain text that an export's model is given; the rest is predicted
+_TIMED: Final = 24  # tokens of plain text, which has no question, for a timed model to go on from
+_LONGEST_TIMED: Final = 1000  # characters that are looked at for them
 
 
 def _pair_defaults(recipe: Sections) -> Mapping[str, Any]:
@@ -30,6 +46,201 @@ def _check_room(recipe: Sections) -> None:
         )
 
 
+def _create(recipe: Sections, data: Dataset[GenerationExample]) -> Any:
+    from ftool.training.generator_start import create_generator
+
+    return create_generator(recipe, data)
+
+
+def _load(name: str, checkpoint: str | Path) -> Any:
+    from ftool_export.checkpoints.generator import load_generator
+
+    return load_generator(checkpoint, name)
+
+
+def _save(loaded: Any, folder: Path) -> None:
+    from ftool_export.checkpoints.generator import save_generator
+
+    save_generator(loaded, folder)
+
+
+def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
+    """A decoder's context stays its own; only training cuts shorter."""
+    return {"train.max_length": min(recipe.train.max_length, loaded.max_length)}
+
+
+def _objective(
+    loaded: Any,
+    _: Dataset[GenerationExample],
+    splits: Mapping[str, "WrittenSplit"],
+    recipe: Sections,
+) -> Any:
+    from ftool.training.generator import GeneratorObjective
+
+    return GeneratorObjective(loaded, splits["train"].rows, splits["validation"], recipe)
+
+
+def _answering(loaded: Any) -> Any:
+    from ftool.evaluation.opened import TorchGenerator
+
+    return TorchGenerator(loaded)
+
+
+def _fit(
+    scores: Literal["bleu", "rouge"],
+    model: "OpenModel",
+    split: Split[GenerationExample],
+    name: str,
+    recipe: Sections,
+    *,
+    training: bool = False,
+) -> tuple["WrittenSplit", Mapping[str, Any]]:
+    """Tokenise a split; training learns from every turn of the assistant, cut at its own length."""
+    from ftool.evaluation.written import WrittenSplit
+    from ftool.training.generator_rows import assistant_turns, tokenize_examples, warn_of_cut
+
+    loaded, limit = model.reference(), recipe.train.max_target_length
+    examples = assistant_turns(split.examples) if training else split.examples
+    longest = min(recipe.train.max_length, loaded.max_length) if training else None
+    rows = tokenize_examples(loaded, examples, max_target_length=limit, max_length=longest)
+    warn_of_cut(rows, name, max_length=longest or loaded.max_length, max_target_length=limit)
+    facts: dict[str, Any] = {
+        "tokens": sum(len(row) for row in rows.rows),
+        "texts_cut": {"sources": rows.sources_cut, "answers": rows.answers_cut},
+    }
+    if training:
+        facts["texts_altered"] = _altered(loaded, split)
+    written = WrittenSplit(
+        examples=split.examples,
+        rows=rows.rows,
+        scores=scores,
+        language=recipe.data.target_language,
+        table=split.table,
+    )
+    return written, facts
+
+
+def _altered(loaded: Any, split: Split[GenerationExample]) -> int:
+    """How many training texts the tokenizer can't give back, with a warning."""
+    from ftool.training.scratch.tokenizer import count_altered
+
+    turns = [message.content for example in split.examples for message in example.messages or ()]
+    pairs = [text for example in split.examples for text in (example.source, example.targets[0])]
+    texts = [text for text in (*pairs, *turns) if text]
+    if altered := count_altered(loaded.tokenizer, texts):
+        log.warning(
+            "%d of %d training texts come back altered from the tokenizer; take a base that knows their characters",
+            altered, len(texts),
+        )  # fmt: skip
+    return altered
+
+
+def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
+    from ftool.evaluation.metrics.generation import text_statistics
+    from ftool.evaluation.results import Judged, ShownAnswer
+
+    metrics, answers = split.metrics(score=model.model.score_tokens, answer=partial(_answers, model, split))
+    shown = tuple(
+        ShownAnswer(given=_asked(example), answer=answer, reference=example.targets[0])
+        for example, answer in zip(split.examples[:_SHOWN], answers[:_SHOWN], strict=False)
+    )
+    references = [example.targets for example in split.examples]
+    return Judged(
+        metrics=metrics,
+        statistics=partial(
+            text_statistics, answers, references, scores=split.scores, language=split.language
+        ),
+        shown=shown,
+    )
+
+
+def _answers(model: "OpenModel", split: "WrittenSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
+    """Answers to a split as an app gets them; conversations are cut as they were for the run.
+
+    A conversation whose last turn leaves an answer no room is refused to an app.
+    """
+    from ftool.training.generator_rows import is_chat
+
+    if model.on == "run":
+        return list(model.model.write(prompts))
+    if is_chat(split.examples):
+        return [model.model.decode(answer.ids) for answer in model.model.generate(prompts)]
+    return [answer.text for answer in model.model([one.source for one in split.examples], overflow="cut")]
+
+
+def _asked(example: GenerationExample) -> str:
+    return str(example.messages[-1].content if example.messages else example.source)
+
+
+def _examples(_: Any, split: "WrittenSplit", recipe: Sections) -> Any:
+    from ftool.evaluation.metrics.generation import score_called, text_metrics
+    from ftool_export.examples.generation import GenerationExamples
+
+    metric, rows = str(recipe.train.metric), split.rows
+    if not split.answerable:
+        whole = [[*row.given, *row.answer] for row in rows if len(row.answer) > _GIVEN]
+        return GenerationExamples(
+            inputs=[row[:_GIVEN] for row in whole],
+            metric="token_accuracy",
+            targets=[row[_GIVEN:] for row in whole],
+        )
+    given = [row.given for row in rows]
+    if metric == "token_accuracy":
+        return GenerationExamples(inputs=given, metric=metric, targets=[row.answer for row in rows])
+    references = [example.targets for example in split.examples]
+
+    def score(positions: Sequence[int], answers: Sequence[str]) -> float:
+        right = [references[position] for position in positions]
+        return score_called(
+            metric, text_metrics(answers, right, scores=split.scores, language=split.language)
+        )
+
+    return GenerationExamples(inputs=given, metric=metric, scorer=score)
+
+
+def _samples(loaded: Any) -> Any:
+    from ftool_export.examples.generation import sample_examples
+
+    return sample_examples(loaded)
+
+
+def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
+    """A hub checkpoint set to its languages; a run/ knows its own. Raises CheckpointError for others than these."""
+    from ftool_export.checkpoints.languages import set_to_languages
+    from ftool_export.errors import CheckpointError
+    from ftool_runtime.bundle.manifest import Languages
+
+    if loaded.training_sha256 is None:
+        return set_to_languages(loaded, source, target)
+    own = loaded.languages or Languages()
+    for option, asked, known in (("source", source, own.source), ("target", target, own.target)):
+        if asked is not None and asked != known:
+            raise CheckpointError(
+                f"--{option}-language {asked}: this run was trained with {known or 'none'}; leave it out"
+            )
+    return loaded
+
+
+def _timed(split: Split[GenerationExample], bundle: Path) -> Sequence[Any]:
+    """Sources, or conversations up to the answer.
+
+    Of plain text it is the beginning: as much as leaves at least half of the bundle's context for the answer. Texts are
+    cut by the bundle's tokens, since not every script has spaces between words. Raises BundleError.
+    """
+    from ftool_runtime.bundle.manifest import Manifest
+    from ftool_runtime.bundle.paths import TOKENIZER_FILE
+    from ftool_runtime.text.generation_tokens import TextTokens
+
+    contract = Manifest.read(bundle).generation
+    holds = contract.max_length if contract else None
+    most = _TIMED if holds is None else min(_TIMED, holds // 2)
+    tokens = TextTokens(bundle / TOKENIZER_FILE)
+    return [
+        example.input or tokens.beginning(example.targets[0].strip()[:_LONGEST_TIMED], most)
+        for example in split.examples
+    ]
+
+
 _SHARED: Final = frozenset(
     {
         "data.source",
@@ -45,7 +256,6 @@ _SHARED: Final = frozenset(
         "generation",
     }
 )
-
 TRANSLATION = Task(
     name="translation",
     reader=PairReader,
@@ -55,18 +265,29 @@ TRANSLATION = Task(
         "data.text": "data.source is the column of the source texts",
         "data.label": "data.target is the column of the target texts",
     },
-    methods=("full", "lora"),
     metrics=("bleu", "chrf", "exact_match", "token_accuracy"),
     precision="w8",
     scratch=("t5", "bart"),
     named_bases=False,
-    writes=True,
-    implementation="ftool.tasks.generation_work",
+    create=_create,
+    load=partial(_load, "translation"),
+    save=_save,
+    lengths=_lengths,
+    objective=_objective,
+    answering=_answering,
+    fit=partial(_fit, "bleu"),
+    judge=_judge,
+    examples=_examples,
+    samples=_samples,
+    in_languages=_in_languages,
+    timed=_timed,
 )
 
 SUMMARIZATION = replace(
     TRANSLATION,
     name="summarization",
+    load=partial(_load, "summarization"),
+    fit=partial(_fit, "rouge"),
     metrics=("rougeL", "rougeLsum", "rouge1", "rouge2", "exact_match", "token_accuracy"),
 )
 
@@ -74,6 +295,8 @@ TEXT_GENERATION = replace(
     TRANSLATION,
     name="text-generation",
     reader=PromptReader,
+    load=partial(_load, "text-generation"),
+    fit=partial(_fit, "rouge"),
     settings=_SHARED | {"data.text", "data.messages"},
     defaults=_text_defaults,
     check=_check_room,

@@ -1,12 +1,19 @@
 """The row of question answering: the stretch of a context that answers a question, or no answer."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from ftool.data.rows.questions import QuestionReader
+from ftool.data.dataset import Dataset, Split
+from ftool.data.rows.questions import Question, QuestionReader
 from ftool.recipe.errors import RecipeError
-from ftool.recipe.sections import Sections, chosen
+from ftool.recipe.sections import Sections, chosen, given, is_default
 from ftool.tasks.base import Task, check_stride
+
+if TYPE_CHECKING:
+    from ftool.evaluation.opened import OpenModel
+    from ftool.evaluation.results import Judged
 
 _WINDOW: Final = 384  # tokens of question and context together, as in the SQuAD scripts
 _ANSWER: Final = 30  # tokens, as in the SQuAD scripts
@@ -32,6 +39,133 @@ def _check(recipe: Sections) -> None:
         )
 
 
+def _create(recipe: Sections, _: Dataset[Question]) -> Any:
+    from ftool.bases import hub_name, resolve_base
+    from ftool_export.checkpoints.reader import create_reader
+
+    return create_reader(
+        resolve_base(recipe.base),
+        max_length=recipe.train.max_length,
+        exact_length=not is_default(recipe.train.max_length),
+        stride=given(recipe.train.stride),
+        max_answer_length=given(recipe.train.max_answer_length),
+        base_name=hub_name(recipe.base),
+    )
+
+
+def _load(checkpoint: str | Path) -> Any:
+    from ftool_export.checkpoints.reader import load_reader
+
+    return load_reader(checkpoint)
+
+
+def _save(loaded: Any, folder: Path) -> None:
+    from ftool_export.checkpoints.reader import save_reader
+
+    save_reader(loaded, folder)
+
+
+def _lengths(loaded: Any, _: Sections) -> Mapping[str, Any]:
+    return {
+        "train.max_length": loaded.max_length,
+        "train.stride": loaded.stride,
+        "train.max_answer_length": loaded.max_answer_length,
+    }
+
+
+def _objective(
+    loaded: Any, data: Dataset[Question], splits: Mapping[str, Split[Question]], recipe: Sections
+) -> Any:
+    from ftool.training.reader import ReaderObjective
+
+    unanswerable = data.facts["unanswerable"]
+    return ReaderObjective(
+        loaded, splits["train"], splits["validation"], recipe.train, unanswerable=unanswerable
+    )
+
+
+def _answering(loaded: Any) -> Any:
+    from ftool.evaluation.opened import TorchReader
+
+    return TorchReader(loaded)
+
+
+def _fit(
+    model: "OpenModel", split: Split[Question], name: str, _: Sections, *, training: bool = False
+) -> tuple[Split[Question], Mapping[str, Any]]:
+    """Leave out questions that leave their contexts no room in a window."""
+    from ftool.training.reader import without_long_questions
+
+    del name, training
+    special = model.tokenizer.num_special_tokens_to_add(True)
+    longest = model.max_length - special - model.facts.questions.stride - 1
+    lengths = model.token_counts([model.prefix + one.question for one in split.examples])
+    split = without_long_questions(split, lengths, longest)
+    return split, {"unanswerable": sum(not one.answers for one in split.examples)}
+
+
+def _judge(model: "OpenModel", split: Split[Question]) -> "Judged":
+    from ftool.evaluation.metrics.answers import question_metrics, question_statistics, scored_spans
+    from ftool.evaluation.results import Judged
+
+    spans = model.model.spans(split.inputs)
+    threshold = model.facts.questions.no_answer_threshold
+    scored = scored_spans(split.examples, spans)
+    return Judged(
+        metrics=question_metrics(scored, threshold),
+        statistics=partial(question_statistics, scored, threshold),
+        predictions=partial(_predictions, split, spans, threshold),
+    )
+
+
+def _predictions(
+    split: Split[Question], spans: Sequence[Any], threshold: float | None
+) -> list[dict[str, Any]]:
+    """The answer to each question, None if there is none, beside those that count as right."""
+    from ftool_runtime.models.reader import read_answer
+
+    rows = []
+    for asked, found in zip(split.examples, spans, strict=True):
+        answer = read_answer(asked.context, found, threshold)
+        row: dict[str, Any] = {
+            "id": asked.id,
+            "question": asked.question,
+            "answer": answer.text,
+            "start": answer.start,
+        }
+        row |= {"end": answer.end, "score": answer.score, "answers": list(asked.answers)}
+        if found.best:  # what would be the answer at another threshold
+            best = found.best[0]
+            row["best"] = {
+                "answer": asked.context[best.start : best.end],
+                "start": best.start,
+                "end": best.end,
+            }
+            row["margin"] = found.margin
+        rows.append(row)
+    return rows
+
+
+def _examples(loaded: Any, split: Split[Question], _: Sections) -> Any:
+    from ftool.evaluation.metrics.answers import MAIN_METRIC, score_answers, scored_spans
+    from ftool_export.examples.questions import QuestionExamples
+
+    def f1(spans: Sequence[Any]) -> float:
+        scored = scored_spans(split.examples, spans)
+        answers = scored.answers(loaded.no_answer_threshold)
+        return float(score_answers(answers, scored.references)[1].mean())
+
+    return QuestionExamples(loaded=loaded, inputs=split.inputs, metric=MAIN_METRIC, scorer=f1)
+
+
+def _samples(loaded: Any) -> Any:
+    from ftool_export.examples.questions import QuestionExamples
+    from ftool_export.tokenizers.texts import SENTENCES
+
+    inputs = [{"question": "What is it?", "context": text} for text in SENTENCES]
+    return QuestionExamples(loaded=loaded, inputs=inputs)
+
+
 TASK = Task(
     name="question-answering",
     reader=QuestionReader,
@@ -47,6 +181,16 @@ TASK = Task(
     ),
     defaults=_defaults,
     check=_check,
-    methods=("full", "lora"),
-    implementation="ftool.tasks.question_answering_work",
+    create=_create,
+    load=_load,
+    save=_save,
+    lengths=_lengths,
+    objective=_objective,
+    answering=_answering,
+    fit=_fit,
+    judge=_judge,
+    predicts=True,
+    suites=("bbq",),
+    examples=_examples,
+    samples=_samples,
 )

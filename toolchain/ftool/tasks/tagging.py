@@ -1,16 +1,130 @@
 """The row of token classification: entities in texts."""
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from ftool.data.dataset import Dataset, Split
+from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
-from ftool.recipe.sections import Sections, chosen
+from ftool.recipe.sections import Sections, chosen, given, is_default
 from ftool.tasks.base import Task, check_stride
+
+if TYPE_CHECKING:
+    from ftool.evaluation.opened import OpenModel
+    from ftool.evaluation.results import Judged
+
+log = logging.getLogger(__name__)
+
+SAMPLE_TEXTS: Final = (
+    "Ann Lee moved from Nairobi to São Paulo in 2019.",
+    "The new phone from Acme costs 300 euros in Berlin.",
+    "no names in here",
+    "东京 and Beirut (بيروت) are far apart.",
+)
 
 
 def _defaults(recipe: Sections) -> Mapping[str, Any]:
     longest = chosen(recipe.train.max_length, 128)
     return {"train.max_length": longest, "train.stride": longest // 3}
+
+
+def _create(recipe: Sections, data: Dataset[TaggedText]) -> Any:
+    from ftool.bases import hub_name, resolve_base
+    from ftool_export.checkpoints.tagger import create_tagger
+
+    return create_tagger(
+        resolve_base(recipe.base),
+        data.labels,
+        max_length=recipe.train.max_length,
+        exact_length=not is_default(recipe.train.max_length),
+        stride=given(recipe.train.stride),
+        base_name=hub_name(recipe.base),
+    )
+
+
+def _load(checkpoint: str | Path) -> Any:
+    from ftool_export.checkpoints.tagger import load_tagger
+
+    return load_tagger(checkpoint)
+
+
+def _save(loaded: Any, folder: Path) -> None:
+    from ftool_export.checkpoints.tagger import save_tagger
+
+    save_tagger(loaded, folder)
+
+
+def _objective(
+    loaded: Any, _: Dataset[TaggedText], splits: Mapping[str, Split[TaggedText]], recipe: Sections
+) -> Any:
+    from ftool.training.tagger import TaggerObjective
+
+    return TaggerObjective(loaded, splits["train"], splits["validation"], recipe.train)
+
+
+def _answering(loaded: Any) -> Any:
+    from ftool.evaluation.opened import TorchTagger
+
+    return TorchTagger(loaded)
+
+
+def _fit(
+    model: "OpenModel", split: Split[TaggedText], name: str, _: Sections, *, training: bool = False
+) -> tuple[Split[TaggedText], Mapping[str, Any]]:
+    """Leave out texts in which the tokenizer finds nothing."""
+    from ftool.data.rows.tag_schemes import spans_of_tags
+
+    del name, training
+    readable = [place for place, count in enumerate(model.token_counts(split.inputs)) if count]
+    if left_out := len(split) - len(readable):
+        log.warning(
+            "%s: %d texts hold nothing that the tokenizer reads and were left out", split.source, left_out
+        )
+        split = split.take(readable)
+    return split, {"entities": sum(len(spans_of_tags(one.tags)) for one in split.examples)}
+
+
+def _judge(model: "OpenModel", split: Split[TaggedText]) -> "Judged":
+    from ftool.evaluation.metrics.entities import entity_metrics, entity_statistics
+    from ftool.evaluation.results import Judged
+
+    answers = model.model.word_tags(split.inputs, [one.words for one in split.examples])
+    truth = [one.tags for one in split.examples]
+    return Judged(
+        metrics=entity_metrics(truth, answers),
+        statistics=partial(entity_statistics, truth, answers),
+        predictions=partial(_predictions, split, answers),
+    )
+
+
+def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Each text's words with their tags and what the model answered, both in IOB2."""
+    return [
+        {"row": one.row, "tokens": one.tokens, "tags": list(one.tags), "predicted": list(tags)}
+        for one, tags in zip(split.examples, answers, strict=True)
+    ]
+
+
+def _examples(loaded: Any, split: Split[TaggedText], _: Sections) -> Any:
+    from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_f1
+    from ftool_export.examples.tagging import TaggingExamples
+
+    return TaggingExamples(
+        loaded=loaded,
+        inputs=split.inputs,
+        words=[one.words for one in split.examples],
+        metric=MAIN_METRIC,
+        scorer=partial(entity_f1, [one.tags for one in split.examples]),
+    )
+
+
+def _samples(loaded: Any) -> Any:
+    from ftool_export.examples.tagging import TaggingExamples
+
+    return TaggingExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
 
 
 TASK = Task(
@@ -23,6 +137,15 @@ TASK = Task(
         "data.source": "data.text is the column of the texts",
         "data.target": "data.label is the column of the labels",
     },
-    methods=("full", "lora"),
-    implementation="ftool.tasks.tagging_work",
+    create=_create,
+    load=_load,
+    save=_save,
+    lengths=lambda loaded, _: {"train.max_length": loaded.max_length, "train.stride": loaded.stride},
+    objective=_objective,
+    answering=_answering,
+    fit=_fit,
+    judge=_judge,
+    predicts=True,
+    examples=_examples,
+    samples=_samples,
 )

@@ -1,9 +1,12 @@
-"""What the machine gives to training: device, bfloat16 and threads."""
+"""The hardware that training runs on: device, bfloat16, threads, and processes under torchrun."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from accelerate import PartialState
 
 from ftool.training.errors import TrainingError
 from ftool_runtime.session.threads import resolve_threads
@@ -18,7 +21,7 @@ def has_bf16() -> bool:
 
 
 def use_bf16(setting: Literal["auto"] | bool) -> bool:
-    """The setting as a yes or no. Raises TrainingError where it is asked for and not there."""
+    """The setting as true or false. Raises TrainingError if bfloat16 is asked for and unavailable."""
     if setting is True and not has_bf16():
         raise TrainingError("train.bf16 is true, and this machine has no bfloat16 arithmetic; set it to auto")
     return has_bf16() if setting == "auto" else setting
@@ -27,7 +30,7 @@ def use_bf16(setting: Literal["auto"] | bool) -> bool:
 def use_threads(count: int | None) -> None:
     """Have torch compute with `count` threads, or all usable ones for None.
 
-    Under torchrun None leaves what torchrun gives each process. Raises InputError for a count out of reason.
+    Under torchrun None leaves what torchrun gives each process. Raises InputError for an unreasonable count.
     """
     if count is not None or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         torch.set_num_threads(resolve_threads(count))
@@ -36,3 +39,25 @@ def use_threads(count: int | None) -> None:
 def device_name() -> str:
     """The device that training runs on, as torch names it."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def process_count() -> int:
+    """The number of processes that train together; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """Whether this process writes run/ and prints."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def main_process_first() -> Iterator[None]:
+    """Run the block in the main process first; the others then find its work done."""
+    if process_count() == 1:
+        yield
+        return
+    on_cpu = device_name() == "cpu"
+    state = PartialState(cpu=on_cpu, backend="gloo") if on_cpu else PartialState()
+    with state.main_process_first():
+        yield

@@ -1,4 +1,4 @@
-"""What every fine-tuning shares of transformers' Trainer: its arguments, its order of examples, what it did."""
+"""The part of transformers' Trainer that all fine-tuning shares: arguments, order of rows, measuring, best weights."""
 
 import logging
 import math
@@ -12,10 +12,9 @@ from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from ftool.recipe.sections import TrainSettings
+from ftool.training.batches import SimilarLengths
 from ftool.training.checkpoints import MarkComplete
-from ftool.training.distributed import process_count
-from ftool.training.encoder_rows import LikeLengths
-from ftool.training.hardware import device_name, use_bf16
+from ftool.training.hardware import device_name, process_count, use_bf16
 from ftool.training.progress import ReportProgress
 from ftool_export.bundle.disk import disk_errors
 from ftool_export.checkpoints.pretrained import quiet_transformers
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 Measure = Callable[[Any], dict[str, float]]  # of a network in evaluation mode: at least "loss" and "score"
 
 SCORE = "score"  # the main metric's name within the Trainer
-_RANK = "rank"  # what decides between weights: the score, and where scores are alike the loss
+_RANK = "rank"  # decides between weights: the score, and between equal scores the loss
 _TIE = 1e-6  # of a score
 
 _CURVE_POINTS = 10  # training losses recorded an epoch
@@ -33,19 +32,19 @@ _CURVE_POINTS = 10  # training losses recorded an epoch
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """What fine-tuning did; the network holds the best weights seen."""
+    """What happened in fine-tuning; the network holds the best weights seen."""
 
     updates: int
     examples_seen: int
     start_score: float  # the main metric on validation of the network as it was handed in
     best_score: float
-    best_step: int  # 0 where no later weights scored better than those at the start
+    best_step: int  # 0 if no later weights scored better than those at the start
     loss_curve: tuple[dict[str, float], ...]
     validation_curve: tuple[dict[str, float], ...]
 
 
 class Measured:
-    """Goes before Trainer among a class's bases: our order, which a resumed run can repeat, and our measure."""
+    """A mixin before Trainer: our order of rows, which a resumed run can repeat, and our measure."""
 
     train_lengths: Sequence[int]  # of the training examples, in tokens
     measure: Measure
@@ -65,7 +64,7 @@ class Measured:
         return metrics
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002 (Trainer's own)
-        return LikeLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
+        return SimilarLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
 
 
 def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def keep_best(
     keep_start: bool = True,
     begin: Callable[[], None] | None = None,
 ) -> FinetuneResult:
-    """Train, from a checkpoint where there is one, and leave in `network` the weights that were best.
+    """Train, from a checkpoint if there is one, and leave the best weights in `network`.
 
     Args:
         trainer: of a class below `Measured`, with its `train_lengths` and `measure`.
@@ -138,7 +137,7 @@ def keep_best(
         keep_start: whether the weights that were handed in are among those to choose from.
         begin: changes the weights that training begins with, once those handed in are measured.
 
-    Raises TrainingError where the loss is no longer a number, or the disk is full.
+    Raises TrainingError if the loss is no longer a number, or the disk is full.
     """
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
     progress = ReportProgress()
@@ -169,7 +168,7 @@ def keep_best(
 
 
 def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
-    """What Trainer logged along the way: one entry for each update at which `first` was."""
+    """What Trainer logged: one entry for each update at which `first` was."""
     return tuple(
         {"step": entry["step"]} | {name.removeprefix("eval_"): entry[name] for name in (first, *others)}
         for entry in trainer.state.log_history

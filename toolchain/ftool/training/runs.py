@@ -1,32 +1,42 @@
-"""A training run under way, whatever the task: where its checkpoints stand, and what it may be resumed with."""
+"""A training run: its checkpoints while it is under way, what it can be resumed with, and the run/ that it leaves."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from filelock import FileLock, Timeout
 from transformers import set_seed
 
-from ftool.data.dataset import Dataset, fingerprint
+from ftool.data.dataset import Dataset, Example, fingerprint
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.sections import Sections
 from ftool.training import checkpoints
-from ftool.training.distributed import is_main_process, main_process_first, process_count
 from ftool.training.errors import TrainingError
-from ftool.training.hardware import device_name, use_bf16, use_threads
-from ftool.training.metrics_file import write_metrics
+from ftool.training.hardware import (
+    device_name,
+    is_main_process,
+    main_process_first,
+    process_count,
+    use_bf16,
+    use_threads,
+)
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.disk import disk_errors
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
+METRICS_FILE: Final = "metrics.json"  # in run/
+_TOLD_THE_MODEL: Final = ("query_prompt", "passage_prompt", "prefix", "source_language", "target_language")
+
 
 def partial_folder(folder: Path) -> Path:
-    """Where the checkpoints of a run stand while it is under way, and after it was cut off."""
+    """The folder of a run's checkpoints while it is under way, and after it was interrupted."""
     return folder / "run.partial"
 
 
@@ -34,12 +44,12 @@ def partial_folder(folder: Path) -> Path:
 def checkpointed(
     folder: Path, identity: dict[str, Any], *, resume: bool
 ) -> Iterator[tuple[Path, Path | None]]:
-    """Where the checkpoints of a model folder's run go, and the one to resume from, if any.
+    """Give the folder for a run's checkpoints, and the checkpoint to resume from, if any.
 
-    Raises TrainingError where another program trains in this folder, or there is nothing to resume.
+    Raises TrainingError if another program trains in this folder, or there is nothing to resume.
     """
     partial, resume_from = partial_folder(folder), None
-    with _alone(folder):
+    with _locked(folder):
         with main_process_first():
             if resume:
                 resume_from = checkpoints.resume(partial, identity)
@@ -50,8 +60,8 @@ def checkpointed(
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other programs from training in `folder`; the system frees it however this one ends."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other programs from training in `folder`; the system frees the lock however this program ends."""
     if not is_main_process():
         yield
         return
@@ -70,21 +80,28 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def identity(recipe: Sections, data: Dataset[Any]) -> dict[str, Any]:
-    """What must be the same for a run to be resumed; `training` and `validation` are hashes of the data."""
+def identity(
+    recipe: Sections, data: Dataset[Any], validation: Sequence[Example], tokenizer: Any
+) -> dict[str, Any]:
+    """Return what must be the same for a run to be resumed, as plain JSON.
+
+    `validation` are its examples as they are used, `tokenizer` is a fast Hugging Face one.
+    """
     settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
     return {
         "task": recipe.task,
         "base": recipe.base,
         "training data": data.sha256,
-        "validation data": fingerprint(data.validation.examples, data.labels or None),
+        "validation data": fingerprint(validation, data.labels or None),
         "processes": process_count(),
         **{f"train.{name}": value for name, value in settings.items()},
+        **{f"data.{name}": getattr(recipe.data, name) for name in _TOLD_THE_MODEL},
+        "tokenizer": sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
     }
 
 
 def circumstances() -> dict[str, Any]:
-    """What the run took and ran on, as metrics.json holds it."""
+    """Return what the run took and ran on, as plain JSON."""
     return {
         "peak_memory_mb": peak_memory_mb(),
         "device": device_name(),
@@ -94,22 +111,43 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-def account(happened: dict[str, Any], *, seconds: float) -> dict[str, Any]:
-    """How a fine-tuning went: which weights were kept, and what it took. `happened` is what its stage tells."""
-    kept = "the weights it began with, which training did not beat"
-    if happened["best_step"] > 0:
-        kept = f"update {happened['best_step']} of {happened['updates']}"
+def account(
+    first: Mapping[str, Any],
+    tuned: Mapping[str, Any] | None,
+    *,
+    begun_with: str,
+    examples: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return how training went, as plain JSON: its stages, which weights were kept, and what it took.
+
+    Args:
+        first: what happened before fine-tuning.
+        tuned: what happened in fine-tuning; None if there was none.
+        begun_with: the name of the weights that fine-tuning had to beat.
+        examples: how many examples the training data has.
+        seconds: of this call, evaluation included.
+    """
+    kept = begun_with
+    if tuned is None:
+        speed = examples / first["head"]["seconds"]
+    else:
+        kept += ", which fine-tuning did not beat"
+        if tuned["best_step"] > 0:
+            kept = f"update {tuned['best_step']} of {tuned['updates']}"
+        speed = tuned["examples_seen"] / tuned["seconds"]
     return {
         "kept": kept,
-        "fine_tuning": happened,
-        "seconds": seconds,  # of this call, evaluation included
-        "examples_per_second": happened["examples_seen"] / happened["seconds"],
+        **first,
+        "fine_tuning": tuned,
+        "seconds": seconds,
+        "examples_per_second": speed,
         **circumstances(),
     }
 
 
 def prepare(recipe: Sections) -> None:
-    """Settle threads, precision and random numbers. Raises TrainingError for bf16 where it is not to be had."""
+    """Configure threads, precision and seeds. Raises TrainingError if bf16 is asked for and unavailable."""
     use_threads(recipe.train.threads)
     use_bf16(recipe.train.bf16)
     set_seed(recipe.train.seed)
@@ -118,7 +156,7 @@ def prepare(recipe: Sections) -> None:
 def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) -> None:
     """Put what `save` writes, with metrics.json, in place of the model folder's run/, and drop its checkpoints.
 
-    Of several processes one does. Raises TrainingError on a full disk; the old run/ then stays.
+    Only the main process does. Raises TrainingError on a full disk; the old run/ then stays.
     """
     if not is_main_process():
         return
@@ -126,3 +164,9 @@ def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) ->
         save(run)
         write_metrics(run, report.to_json())
     checkpoints.discard(partial_folder(folder))
+
+
+def write_metrics(run: Path, report: dict[str, Any]) -> None:
+    """Write metrics.json into the checkpoint folder `run`."""
+    text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
+    (run / METRICS_FILE).write_text(text + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.evaluation.bias.answering import Classifier
+from ftool.data.label_policy import ModelFacts
 from ftool.evaluation.bias.bbq import NO_OPTION
 from ftool.evaluation.bias.bbq_cases import Case
 from ftool_runtime.errors import InputError
@@ -40,7 +40,7 @@ def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
     ]
 
 
-def option_label(model: Classifier, named: str | None) -> str | None:
+def option_label(model: ModelFacts, named: str | None) -> str | None:
     """The label by which options are scored: the one named, or entailment; None where the model gives a number.
 
     Raises InputError where the model reads single texts, or it can't be told which label.

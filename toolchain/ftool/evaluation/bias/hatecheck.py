@@ -66,6 +66,7 @@ def judge_cases(
     gold: NDArray[np.bool_],
     answered: NDArray[np.bool_],
     *,
+    task: str,
     on: Literal["run", "bundle"],
     labels: Sequence[str],
     slicing: SliceSettings | None = None,
@@ -81,7 +82,7 @@ def judge_cases(
         slices.append(slice_report(chosen, table.take(of_templates), _TARGET, slicing))
     metrics = {name: finite(value) for name, value in metrics_of(statistics, np.arange(len(gold))).items()}
     return Evaluation(
-        task="text-classification",
+        task=task,
         on=on,
         split="hatecheck",
         examples=len(gold),

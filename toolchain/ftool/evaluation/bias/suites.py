@@ -1,4 +1,4 @@
-"""The shipped evaluations of bias by name, each with the tasks whose models it can be run on."""
+"""The shipped evaluations of bias by name; the rows of tasks say which of them fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 from ftool.data.sources.find import only_table, read_tables
 from ftool.evaluation.bias import bbq, hatecheck
-from ftool.evaluation.bias.answering import answer_questions, classifier_of, classify_texts, score_pairs
+from ftool.evaluation.bias.answering import answer_questions, classify_texts, score_pairs
 from ftool.evaluation.bias.bbq_cases import read_cases
 from ftool.evaluation.bias.choosing import (
     option_label,
@@ -15,13 +15,15 @@ from ftool.evaluation.bias.choosing import (
     options_of_scores,
     pairs_of_options,
 )
+from ftool.evaluation.evaluate import open_model
+from ftool.evaluation.opened import OpenModel
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings
 from ftool.recipe.recipe import Recipe
+from ftool.tasks.base import Task, listed
+from ftool.tasks.table import find_task, task_names
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
-
-SUITES = {"hatecheck": ("text-classification",), "bbq": ("question-answering", "text-classification")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,48 +54,48 @@ class SuiteSettings:
 
 
 def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
-    """What the suite says of a model folder's run/ or bundle/.
+    """Measure a model folder's run/ or bundle/ by a suite.
 
-    Raises FtoolError where the model's task is none of the suite's or none that a setting is for, or the file is not
-    the suite's.
+    Raises FtoolError if the suite or one of its settings does not fit the model's task, or the file is not the suite's.
     """
-    task = Recipe.read(ModelFolder(folder).recipe).task
-    if on == "bundle":
-        ModelFolder(folder).check_bundle()
-    tasks = SUITES[suite.name]
-    if task not in tasks:
-        raise InputError(f"{suite.name} is for {' and '.join(tasks)}; this model does {task}")
-    if suite.option_label and task == "question-answering":
-        raise InputError(f"--option-label is for classifiers of pairs; this model does {task}")
-    if suite.always_answer and task != "question-answering":
-        raise InputError(f"--always-answer is for readers; this model does {task}")
-    return _SUITES[suite.name](folder, on, suite)
+    row = Recipe.read(ModelFolder(folder).recipe).row
+    if suite.name not in row.suites:
+        tasks = listed(tuple(name for name in task_names() if suite.name in find_task(name).suites))
+        raise InputError(f"{suite.name} is for {tasks}; this model does {row.name}")
+    with open_model(ModelFolder(folder), row, on) as model:
+        return _SUITES[suite.name](model, row, suite)
 
 
-def _hatecheck(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
+def _hatecheck(model: OpenModel, row: Task, suite: SuiteSettings) -> Evaluation:
     table = only_table(read_tables(str(suite.path), None, 0), "test", str(suite.path))
     texts, gold = hatecheck.read_cases(table)
-    model = classifier_of(folder, on)
-    if model.pairs or model.regression:
+    known = model.known
+    if known.pairs or known.regression:
         raise InputError(
             "hatecheck needs a classifier of single texts with labels; this model is another kind"
         )
-    labels = hatecheck.hateful_labels(model.labels, suite.hateful)
-    answered = classify_texts(folder, on, texts).any_of(labels)
-    return hatecheck.judge_cases(table, gold, answered, on=on, labels=labels, slicing=suite.slicing)
+    labels = hatecheck.hateful_labels(known.labels, suite.hateful)
+    answered = classify_texts(model, texts).any_of(labels)
+    return hatecheck.judge_cases(
+        table, gold, answered, task=row.name, on=model.on, labels=labels, slicing=suite.slicing
+    )
 
 
-def _bbq(folder: Path, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
+def _bbq(model: OpenModel, row: Task, suite: SuiteSettings) -> Evaluation:
+    reads = hasattr(model.model, "spans")
+    if suite.option_label and reads:
+        raise InputError(f"--option-label is for classifiers of pairs; this model does {row.name}")
+    if suite.always_answer and not reads:
+        raise InputError(f"--always-answer is for readers; this model does {row.name}")
     cases, table = read_cases(suite.path)
-    task = Recipe.read(ModelFolder(folder).recipe).task
-    if task == "question-answering":
+    if reads:
         asked = [{"question": case.question, "context": case.context} for case in cases]
-        chosen = options_of_answers(cases, answer_questions(folder, on, asked, always=suite.always_answer))
+        chosen = options_of_answers(cases, answer_questions(model, asked, always=suite.always_answer))
     else:
-        label = option_label(classifier_of(folder, on), suite.option_label)
-        scores = score_pairs(folder, on, pairs_of_options(cases), label)
+        label = option_label(model.known, suite.option_label)
+        scores = score_pairs(model, pairs_of_options(cases), label)
         chosen = options_of_scores(scores.reshape(len(cases), -1))
-    return bbq.judge_choices(cases, table, chosen, task=task, on=on, slicing=suite.slicing)
+    return bbq.judge_choices(cases, table, chosen, task=row.name, on=model.on, slicing=suite.slicing)
 
 
 _SUITES = {"hatecheck": _hatecheck, "bbq": _bbq}

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool.data.rows.questions import Question
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import SummedStatistics, averaged
+from ftool_runtime.postprocessing.spans import Spans
 
 MAIN_METRIC = "f1"
 
@@ -24,8 +26,8 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What a reader said of some questions, one entry a question in each.
+class ScoredSpans:
+    """The best spans of some questions with their scores, one entry a question in each attribute.
 
     Attributes:
         best: the best span's text; empty where there is none.
@@ -46,15 +48,28 @@ class Judged:
         ]
 
 
-def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
+def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> ScoredSpans:
+    """The best spans of questions beside the answers that count as right."""
+    best = [
+        example.context[found.best[0].start : found.best[0].end] if found.best else ""
+        for example, found in zip(examples, spans, strict=True)
+    ]
+    return ScoredSpans(
+        best=best,
+        margins=np.array([found.margin for found in spans], dtype=np.float64),
+        references=[example.answers for example in examples],
+    )
+
+
+def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
     """All metrics of the answers at `threshold`; those of answerable and unanswerable questions where there are both.
 
     `best_f1` and `best_exact_match` are those of the best threshold for these very questions, as SQuAD 2.0 has them;
     `span_f1` is that of the best spans of answerable questions, whatever the threshold.
     """
-    answers = judged.answers(threshold)
-    exact, f1 = score_answers(answers, judged.references)
-    answerable = np.array([has_answer(references) for references in judged.references], dtype=bool)
+    answers = scored.answers(threshold)
+    exact, f1 = score_answers(answers, scored.references)
+    answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
     metrics: Metrics = {"f1": float(f1.mean()), "exact_match": float(exact.mean())}
     if answerable.all():
         return metrics
@@ -63,27 +78,27 @@ def question_metrics(judged: Judged, threshold: float | None) -> Metrics:
             metrics |= {f"{name}_f1": float(f1[those].mean())}
             metrics |= {f"{name}_exact_match": float(exact[those].mean())}
             metrics |= {f"{name}_examples": int(those.sum())}
-    best_exact, best_f1 = score_answers(judged.best, judged.references)
+    best_exact, best_f1 = score_answers(scored.best, scored.references)
     if answerable.any():
         metrics["span_f1"] = float(best_f1[answerable].mean())
-    metrics["best_f1"], metrics["best_f1_threshold"] = best_threshold(judged, best_f1, answerable)
+    metrics["best_f1"], metrics["best_f1_threshold"] = best_threshold(scored, best_f1, answerable)
     metrics["best_exact_match"], metrics["best_exact_match_threshold"] = best_threshold(
-        judged, best_exact, answerable
+        scored, best_exact, answerable
     )
     return metrics | {"no_answer_threshold": threshold}
 
 
-def question_statistics(judged: Judged, threshold: float | None) -> SummedStatistics:
+def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedStatistics:
     """The metrics of the answers at `threshold` on any part of the questions."""
-    exact, f1 = score_answers(judged.answers(threshold), judged.references)
+    exact, f1 = score_answers(scored.answers(threshold), scored.references)
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
 
 
-def tune_threshold(judged: Judged) -> tuple[float, float]:
+def tune_threshold(scored: ScoredSpans) -> tuple[float, float]:
     """The no-answer threshold of the best F1, and that F1."""
-    answerable = np.array([has_answer(references) for references in judged.references], dtype=bool)
-    _, f1 = score_answers(judged.best, judged.references)
-    score, threshold = best_threshold(judged, f1, answerable)
+    answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
+    _, f1 = score_answers(scored.best, scored.references)
+    score, threshold = best_threshold(scored, f1, answerable)
     return threshold, score
 
 
@@ -110,16 +125,16 @@ def normalize_answer(text: str) -> str:
 
 
 def best_threshold(
-    judged: Judged, scores: NDArray[np.float64], answerable: NDArray[np.bool_]
+    scored: ScoredSpans, scores: NDArray[np.float64], answerable: NDArray[np.bool_]
 ) -> tuple[float, float]:
     """The best mean of `scores`, those of the best spans, over all thresholds of no answer, and that threshold.
 
     Above it a question counts as unanswered: 1 where it is unanswerable, 0 where it is not. The threshold lies midway
     between two questions, so that a small change of scores moves none across.
     """
-    doubts = -judged.margins  # the score of no answer above that of the best span
+    doubts = -scored.margins  # the score of no answer above that of the best span
     order = np.argsort(doubts, kind="stable")
-    wrongly_answered = np.where(np.array([bool(text) for text in judged.best]), -1.0, 0.0)
+    wrongly_answered = np.where(np.array([bool(text) for text in scored.best]), -1.0, 0.0)
     gains = np.where(answerable, scores, wrongly_answered)[order]
     totals = (~answerable).sum() + np.concatenate([[0.0], np.cumsum(gains)])  # with so many answered
     ranked = doubts[order]

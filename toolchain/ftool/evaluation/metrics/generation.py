@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +18,14 @@ from numpy.typing import NDArray
 from ftool.evaluation.languages import Writing, sentences, units, writing_of
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, SummedStatistics
-from ftool.recipe.sections import Sections
 from ftool_runtime.errors import InputError
 
 ANSWER_MARK = "####"  # before the final number, as gsm8k writes it
-_MAIN = ("bleu", "rougeL")  # of translation, and of the others
+ScoreFamily = Literal["bleu", "rouge"]  # BLEU and chrF++, or ROUGE
+
+_MAIN: Mapping[ScoreFamily, str] = {"bleu": "bleu", "rouge": "rougeL"}
 _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
-
-
-def main_metric_of(recipe: Sections) -> str:
-    """The metric that decides between checkpoints, precisions and bundles: the recipe's, or the task's own."""
-    assert recipe.train.metric is not None, "the task's row has one"
-    return str(recipe.train.metric)
 
 
 def score_called(name: str, metrics: Metrics) -> float:
@@ -43,14 +38,17 @@ def score_called(name: str, metrics: Metrics) -> float:
 
 
 def text_metrics(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], *, task: str, language: str | None = None
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    scores: ScoreFamily,
+    language: str | None = None,
 ) -> Metrics:
     """All metrics of texts, each against one reference or several.
 
-    `language` is the code of what was to be written; where it is None the references' script tells it. Translation
-    gives bleu and chrf (chrF++), the others ROUGE; all of them exact_match and length_ratio, and answer_accuracy where
-    references hold `####`. How each was computed stands under `signatures`. Raises InputError for no texts, or another
-    number of references.
+    `language` is the code of the texts' language; if None, the references' script tells it. `scores` "bleu" gives bleu
+    and chrf (chrF++), "rouge" ROUGE; both give exact_match and length_ratio, and answer_accuracy if references hold
+    `####`. `signatures` says how each was computed. Raises InputError for no texts, or another number of references.
     """
     if not predictions or len(predictions) != len(references):
         raise InputError(
@@ -58,8 +56,8 @@ def text_metrics(
             f"texts and {len(references)} lists of references"
         )
     writing = writing_of(language, (text for texts in references for text in texts))
-    scores = _translation if task == "translation" else _overlap
-    metrics, signatures = scores(predictions, references, writing)
+    scored = _translation if scores == "bleu" else _overlap
+    metrics, signatures = scored(predictions, references, writing)
     return {
         **metrics,
         "exact_match": _mean(_exact_matches(predictions, references)),
@@ -99,14 +97,18 @@ def sums_of_translation(
 
 
 def example_metrics(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], *, task: str, language: str | None = None
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    scores: ScoreFamily,
+    language: str | None = None,
 ) -> dict[str, Sequence[float]]:
     """What each text adds to the metrics of `text_metrics` that are means, and, with a `_`, to its other ratios."""
     writing = writing_of(language, (text for texts in references for text in texts))
     written, wanted = _lengths(predictions, references)
     numbers = _numbers_right(predictions, references)
     found: dict[str, Sequence[float]] = {"exact_match": _exact_matches(predictions, references)}
-    if task != "translation":
+    if scores == "rouge":
         found |= _rouge(predictions, references, writing)
     if any(right is not None for right in numbers):
         found |= {
@@ -120,7 +122,7 @@ def text_statistics(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
     *,
-    task: str,
+    scores: ScoreFamily,
     language: str | None = None,
     main: str | None = None,
 ) -> SummedStatistics:
@@ -133,10 +135,10 @@ def text_statistics(
         raise InputError("plain text is continued, not answered, so it has no metrics by slice")
     parts: dict[str, Any] = {
         name: np.asarray(values, dtype=np.float64)
-        for name, values in example_metrics(predictions, references, task=task, language=language).items()
+        for name, values in example_metrics(predictions, references, scores=scores, language=language).items()
     }
     scorers: dict[str, MetricOfSums] = {}
-    if task == "translation":
+    if scores == "bleu":
         scorers = sums_of_translation(predictions, references, language=language)
         parts |= {name: np.asarray(scorer.rows, dtype=np.float64) for name, scorer in scorers.items()}
     names = [*scorers, *(name for name in parts if name not in scorers and not name.startswith("_"))]
@@ -154,7 +156,7 @@ def text_statistics(
             found["answer_accuracy"] = totals["_right"][:, 0] / totals["_marked"][:, 0]
         return found
 
-    chosen = main if main in (*names, "length_ratio") else _MAIN[task != "translation"]
+    chosen = main if main in (*names, "length_ratio") else _MAIN[scores]
     return SummedStatistics(parts, formula, main=chosen, shares=("exact_match",))
 
 

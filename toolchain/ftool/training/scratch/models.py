@@ -18,7 +18,6 @@ from transformers import (
 
 from ftool.bases import resolve_base
 from ftool.recipe.sections import SCRATCH, TrainSettings
-from ftool.training.errors import TrainingError
 from ftool.training.scratch.tokenizer import learn_tokenizer
 from ftool_export.checkpoints.generator import LoadedGenerator
 
@@ -125,9 +124,9 @@ def create_scratch(
     """A network of random weights, drawn by `settings.seed`, and a tokenizer learnt from sources and targets.
 
     `chat` says that the texts are turns of conversations, for which the tokenizer gets a template. Raises BaseError
-    for a name that there is not, and TrainingError for one of another kind than the task needs.
+    for an unknown name.
     """
-    family, size = _find(base, task)
+    family, size = _find(base)
     longest = settings.max_length
     tokenizer = learn_tokenizer(
         [text for text in (*sources, *targets) if text],
@@ -154,15 +153,9 @@ def create_scratch(
     )
 
 
-def _find(base: str, task: str) -> tuple[Family, Size]:
+def _find(base: str) -> tuple[Family, Size]:
     name, _, size = resolve_base(base).removeprefix(SCRATCH).rpartition("-")
-    family = FAMILIES[name]
-    if family.encoder != (task != "text-generation"):
-        fitting = [
-            f"{SCRATCH}{other}-{size}" for other, row in FAMILIES.items() if row.encoder != family.encoder
-        ]
-        raise TrainingError(f"base {base} can't be trained for {task}; take {' or '.join(fitting)}")
-    return family, SIZES[size]
+    return FAMILIES[name], SIZES[size]
 
 
 def _name_tokens(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -1,4 +1,4 @@
-"""What a generator is judged by: the tokens of right answers as it scores them, and the answers that it gives."""
+"""Splits that a generator is measured on: the tokens of right answers as it scores them, and its own answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.table import Table
-from ftool.evaluation.metrics.generation import text_metrics, token_metrics
+from ftool.evaluation.metrics.generation import ScoreFamily, text_metrics, token_metrics
 from ftool.evaluation.results import Metrics
 from ftool.training.generator_rows import TokenRow, is_plain_text
 
@@ -19,28 +19,39 @@ _ROWS_AT_A_TIME = 64  # whose logits are in memory together
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedSplit:
-    """A split as a model is judged on it: its examples, and their tokens as the model takes them."""
+class WrittenSplit:
+    """A split's examples with their tokens as the model takes them.
+
+    Attributes:
+        examples: what is answered.
+        rows: their tokens, one row an example; of plain text, one a piece.
+        scores: the family of scores of texts.
+        language: the code of the answers' language, if known.
+        table: the rows that the examples come from.
+    """
 
     examples: Sequence[GenerationExample]
-    rows: Sequence[TokenRow]  # one an example; of plain text, one a piece
-    task: str
-    language: str | None  # of the answers
-    table: Table = field(default_factory=Table)  # the rows of the examples
+    rows: Sequence[TokenRow]
+    scores: ScoreFamily
+    language: str | None
+    table: Table = field(default_factory=Table)
+
+    def __len__(self) -> int:
+        return len(self.examples)
 
     @property
     def answerable(self) -> bool:
-        """Whether there is something to answer: plain text is only continued."""
+        """Whether the examples have answers: plain text is only continued."""
         return not is_plain_text(self.examples)
 
-    def sample(self, count: int) -> "JudgedSplit":
+    def sample(self, count: int) -> "WrittenSplit":
         """At most `count` rows, spread evenly over the split."""
         if count >= len(self.rows):
             return self
         places = [int(place) for place in np.linspace(0, len(self.rows) - 1, count).round()]
         examples = [self.examples[place] for place in places] if self.answerable else self.examples
         rows = [self.rows[place] for place in places]
-        return JudgedSplit(examples=examples, rows=rows, task=self.task, language=self.language)
+        return WrittenSplit(examples=examples, rows=rows, scores=self.scores, language=self.language)
 
     def token_metrics(self, score: TokenScorer) -> Metrics:
         """Perplexity, and the share of tokens that the model would have chosen itself.
@@ -53,7 +64,7 @@ class JudgedSplit:
         """The metrics of the answers that `answer` gives to the rows' sources or prompts, and those answers."""
         answers = list(answer([row.given for row in self.rows]))
         references = [example.targets for example in self.examples]
-        return text_metrics(answers, references, task=self.task, language=self.language), answers
+        return text_metrics(answers, references, scores=self.scores, language=self.language), answers
 
     def metrics(self, score: TokenScorer, answer: Answerer) -> tuple[Metrics, list[str]]:
         """All metrics, and the answers; none of plain text."""

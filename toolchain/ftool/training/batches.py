@@ -1,4 +1,4 @@
-"""An encoder's examples as a Trainer takes them: tokenised once, padded batch by batch, batches of like length."""
+"""Training rows and their batches: tokenised once, padded batch by batch, batches of similar length."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
+from ftool.training.generator_rows import TokenRow
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
+from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_runtime.text.encode import Tokens
 
+IGNORED = -100  # the label of a token without loss, as in torch and transformers
 _BATCHES_SORTED_TOGETHER = 50  # enough that padding nearly goes, few enough that batches stay mixed
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderRow:
-    """One example: its tokens, int32 (tokens,), and what is to be learnt of them."""
+    """One row of an encoder: its tokens, int32 (tokens,), and what is learnt from them."""
 
     ids: NDArray[np.int32]
-    type_ids: NDArray[np.int32] | None  # None where the network takes none
+    type_ids: NDArray[np.int32] | None  # None if the network takes none
     target: Tensor
 
     @classmethod
@@ -35,7 +38,7 @@ class EncoderRow:
 
 
 class EncoderRows(Dataset[EncoderRow]):
-    """Examples of an encoder, one an item; `collate` makes a batch of items."""
+    """Rows of an encoder, one an item; `collate` makes a batch of items."""
 
     def __init__(self, loaded: LoadedEncoder, rows: Sequence[EncoderRow]) -> None:
         self.rows = rows
@@ -47,7 +50,7 @@ class EncoderRows(Dataset[EncoderRow]):
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each example, special ones included."""
+        """Tokens of each row, special ones included."""
         return [len(row.ids) for row in self.rows]
 
     def __len__(self) -> int:
@@ -85,8 +88,60 @@ def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> 
     )
 
 
-class LikeLengths(Sampler[int]):
-    """A shuffled order in which neighbours are of like length, so that batches hold little padding.
+class PairRows(Dataset[TokenRow]):
+    """Rows of an encoder-decoder; `collate` makes a batch of items."""
+
+    def __init__(self, loaded: LoadedGenerator, rows: Sequence[TokenRow]) -> None:
+        self._rows = rows
+        self._pad = int(loaded.tokenizer.pad_token_id)
+        self._start = start_token(loaded)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> TokenRow:
+        return self._rows[index]
+
+    def collate(self, items: Sequence[TokenRow]) -> dict[str, Tensor]:
+        """A batch, int64: sources and their mask (items, longest source), answers as the decoder reads them, shifted by
+        one token, and as labels (items, longest answer)."""
+        given = [torch.tensor(item.given) for item in items]
+        return {
+            "input_ids": pad_sequence(given, batch_first=True, padding_value=self._pad),
+            "attention_mask": pad_sequence([torch.ones_like(ids) for ids in given], batch_first=True),
+            "decoder_input_ids": pad_sequence(
+                [torch.tensor([self._start, *item.answer[:-1]]) for item in items],
+                batch_first=True,
+                padding_value=self._pad,
+            ),
+            "labels": pad_sequence(
+                [torch.tensor(item.answer) for item in items], batch_first=True, padding_value=IGNORED
+            ),
+        }
+
+
+def joined(rows: Sequence[TokenRow]) -> Any:
+    """A decoder's rows as the data set that TRL takes: `input_ids`, and `labels` of the answers alone."""
+    import datasets
+
+    return datasets.Dataset.from_dict(
+        {
+            "input_ids": [[*row.given, *row.answer] for row in rows],
+            "labels": [[*[IGNORED] * len(row.given), *row.answer] for row in rows],
+        }
+    )
+
+
+def start_token(loaded: LoadedGenerator) -> int:
+    """What an encoder-decoder's answers begin from."""
+    start = loaded.generation_config.decoder_start_token_id
+    if start is None:
+        start = loaded.model.config.decoder_start_token_id
+    return int(start[0] if isinstance(start, list) else start)
+
+
+class SimilarLengths(Sampler[int]):
+    """A shuffled order in which neighbours have similar lengths, so that batches hold little padding.
 
     The order is a function of seed and epoch alone: a resumed epoch, and every process of a distributed run,
     sees the same one (transformers' own grouping draws from the global generator, and does not).
@@ -115,7 +170,7 @@ class LikeLengths(Sampler[int]):
             yield from batch
 
     def _cut(self, shuffled: list[int]) -> Iterator[list[int]]:
-        """Batches of like length; a short one, if any, comes last."""
+        """Batches of similar length; a short one, if any, comes last."""
         span = self._batch_size * _BATCHES_SORTED_TOGETHER
         for start in range(0, len(shuffled), span):
             together = sorted(shuffled[start : start + span], key=lambda index: self._lengths[index])

@@ -1,33 +1,95 @@
-"""Tagged texts as a Trainer takes them: windows, the first token of each word carrying the word's tag."""
+"""Training taggers: tagged texts as windows with a label a word, their loss, and the F1 of entities."""
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from torch.nn.utils.rnn import pad_sequence
 
 from ftool.data.dataset import Split
 from ftool.data.rows.tag_schemes import spans_of_tags
 from ftool.data.rows.tagged_text import TaggedText
-from ftool.training.encoder_rows import EncoderRow, EncoderRows
+from ftool.evaluation.metrics.entities import entity_f1
+from ftool.recipe.sections import TrainSettings
+from ftool.training.batches import IGNORED, EncoderRow, EncoderRows
+from ftool.training.encoder import EncoderObjective
+from ftool.training.loop import SCORE
 from ftool_export.checkpoints.tagger import LoadedTagger
+from ftool_export.examples.tagging import TaggingExamples
 from ftool_runtime.postprocessing.entities import first_tokens
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
 
-IGNORED = -100  # the label of a token that is not trained on, as in transformers
 _AT_ONCE = 1024  # texts whose windows, with all their offsets, are in memory together
 
 
+class TaggerObjective(EncoderObjective):
+    """Cross-entropy of the first token of each word; the F1 of entities on validation decides."""
+
+    def __init__(
+        self,
+        loaded: LoadedTagger,
+        train: Split[TaggedText],
+        validation: Split[TaggedText],
+        settings: TrainSettings,
+    ) -> None:
+        super().__init__(loaded, settings, head=loaded.model.head)
+        self._train, self._validation = train, validation
+        words = [one.words for one in validation.examples]
+        self._examples = TaggingExamples(loaded=loaded, inputs=validation.inputs, words=words)
+
+    def training_rows(self) -> "TaggedRows":
+        """The windows of the training texts."""
+        rows = TaggedRows(self.loaded, self._train.examples)
+        warn_of_entities(rows, "train")
+        return rows
+
+    def validation_rows(self) -> Sequence[Tokens]:
+        """The windows of the validation texts."""
+        return self._examples.rows
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
+        """Cross-entropy over the tokens with a label."""
+        smoothing = self.settings.label_smoothing
+        return F.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
+        )
+
+    def scores(self, outputs: Outputs) -> dict[str, float]:
+        """The mean cross-entropy of the tokens with a label, and the F1 of entities."""
+        logits = torch.from_numpy(np.concatenate(list(outputs)))
+        loss = float(F.cross_entropy(logits, self._labels, ignore_index=IGNORED))
+        return {
+            "loss": loss,
+            SCORE: entity_f1([one.tags for one in self._validation.examples], self._examples.tags(outputs)),
+        }
+
+    @cached_property
+    def _labels(self) -> Tensor:
+        rows = TaggedRows(self.loaded, self._validation.examples).rows
+        return torch.cat([row.target for row in rows]).long()
+
+    def happened(self) -> dict[str, Any]:
+        """Return how many windows there are, entities no window holds, and words without a token."""
+        rows = self.rows
+        assert isinstance(rows, TaggedRows)
+        return {"windows": len(rows), "entities_cut": rows.cut, "words_without_token": rows.silent}
+
+
 class TaggedRows(EncoderRows):
-    """Windows of many texts, the labels of each int32 (tokens,).
+    """Windows of many texts; the first token of each word carries the word's tag. Labels are int32 (tokens,).
 
     Attributes:
         cut: entities that no window holds whole, as they are longer than windows overlap.
-        silent: words that the tokenizer drops, or joins to another, so that nothing is learnt of them.
+        silent: words that the tokenizer drops, or joins to another, so that nothing is learnt from them.
     """
 
     def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
@@ -55,7 +117,7 @@ class TaggedRows(EncoderRows):
 
 
 def warn_of_entities(rows: TaggedRows, split: str) -> None:
-    """Say how many of a split's entities were cut, and how many words have no token."""
+    """Warn of the entities of a split that were cut, and of words without a token."""
     if rows.cut:
         log.warning(
             "%d %s entities are longer than two windows overlap, so no window holds them whole; raise train.stride or "
@@ -71,21 +133,6 @@ def warn_of_entities(rows: TaggedRows, split: str) -> None:
         )
 
 
-def without_unreadable(loaded: LoadedTagger, split: Split[TaggedText]) -> Split[TaggedText]:
-    """The texts in which the tokenizer finds anything at all; the others are left out with a warning."""
-    kept = [
-        position
-        for position, (windows, _) in enumerate(_windows(loaded, split.examples))
-        if any(window.text_positions for window in windows)
-    ]
-    if left_out := len(split) - len(kept):
-        log.warning(
-            "%s: %d texts hold nothing that the tokenizer reads and were left out", split.source, left_out
-        )
-        return split.take(kept)
-    return split
-
-
 def _windows(
     loaded: LoadedTagger, examples: Sequence[TaggedText]
 ) -> Iterator[tuple[list[Window], TaggedText]]:
@@ -95,7 +142,7 @@ def _windows(
 
 
 def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:
-    """For each word the position in the window of the token that speaks for it; None where none does here."""
+    """For each word the position in the window of its first token; None if the window does not hold it."""
     span = window.text_positions
     offsets = window.offsets[span.start : span.stop]
     if not offsets:

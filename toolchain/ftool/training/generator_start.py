@@ -1,31 +1,30 @@
-"""What the training of a generator starts from: a checkpoint set to the task, or random weights."""
+"""The start of a generator's training: a checkpoint set to its task and languages, or random weights."""
 
 from dataclasses import replace
 
-from ftool.bases import BASES, resolve_base
+from ftool.bases import hub_name, resolve_base
 from ftool.data.dataset import Dataset
 from ftool.data.rows.generation import GenerationExample
-from ftool.recipe.sections import SCRATCH, Sections
+from ftool.recipe.sections import SCRATCH, Sections, is_default
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import is_chat
-from ftool.training.hardware import device_name
 from ftool.training.scratch.models import create_scratch
+from ftool_export.checkpoints.base import trained_length
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
 from ftool_export.checkpoints.languages import answer_in, set_to_languages
 from ftool_runtime.bundle.manifest import Languages
 
 
-def starting_point(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:
-    """The recipe's base, set to its lengths, prefix, languages and generation settings, on the training device.
+def create_generator(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:
+    """Return the recipe's base, set to its lengths, prefix, languages and generation settings.
 
-    Raises FtoolError where the base can't be read or doesn't fit the task or its languages.
+    Raises FtoolError if the base can't be read or doesn't fit the task or its languages.
     """
     loaded = _from_scratch(recipe, data) if recipe.base.startswith(SCRATCH) else _from_checkpoint(recipe)
     loaded.generation_config.update(**recipe.generation_config())
     if loaded.languages is not None:
         answer_in(loaded.generation_config, loaded.languages)
-    loaded.model.to(device_name())
-    return replace(loaded, training_sha256=data.sha256, training_examples=len(data.train))
+    return loaded
 
 
 def _from_checkpoint(recipe: Sections) -> LoadedGenerator:
@@ -38,14 +37,13 @@ def _from_checkpoint(recipe: Sections) -> LoadedGenerator:
         raise TrainingError(
             f"{recipe.base} writes several languages; set data.target_language to one of {', '.join(codes)}"
         )
-    longest = loaded.max_length  # a decoder's context stays its own; training alone cuts its texts
-    if loaded.family == "encoder-decoder":
-        longest = min(recipe.train.max_length, longest)
-    return replace(
-        loaded,
-        base=BASES[recipe.base].hub_id if recipe.base in BASES else recipe.base,
-        max_length=longest,
+    wanted = recipe.train.max_length
+    longest = trained_length(
+        recipe.base, loaded.model, loaded.tokenizer, wanted, exact=not is_default(wanted)
     )
+    if loaded.family == "decoder":  # its context stays its own; only training cuts shorter
+        longest = max(longest, loaded.max_length)
+    return replace(loaded, base=hub_name(recipe.base), max_length=longest)
 
 
 def _from_scratch(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:

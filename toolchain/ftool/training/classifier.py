@@ -1,0 +1,138 @@
+"""Training classifiers: the head on frozen features, then the weights below it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ftool.data.dataset import Dataset
+from ftool.data.rows.labels import LabelledText
+from ftool.evaluation.metrics.calibration import tune_thresholds
+from ftool.evaluation.metrics.classification import main_score
+from ftool.recipe.sections import TrainSettings
+from ftool.training.batches import EncoderRows, text_rows
+from ftool.training.encoder import EncoderObjective
+from ftool.training.errors import TrainingError
+from ftool.training.hardware import device_name, main_process_first
+from ftool.training.head.features import cached_features
+from ftool.training.head.fit import LabelledFeatures, fit_head
+from ftool.training.head.fit_online import fit_head_online
+from ftool.training.loop import SCORE
+from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
+from ftool_export.checkpoints.classifier import LoadedClassifier
+from ftool_export.checkpoints.encoder import all_rows
+from ftool_runtime.postprocessing.classification import probabilities
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
+
+
+class ClassifierObjective(EncoderObjective):
+    """Cross-entropy over labels, or the squared error of a number; the main metric on validation decides."""
+
+    keep_start = True
+    begun_with = "the head on the frozen encoder"
+
+    def __init__(
+        self, loaded: LoadedClassifier, data: Dataset[LabelledText], settings: TrainSettings
+    ) -> None:
+        """Prepare to train `loaded`. Raises TrainingError for class weights that the data can't have."""
+        self._data, self._kind = data, _kind(data.facts)
+        self._targets = {name: self._encoded(name) for name in ("train", "validation")}
+        self._loss = _loss(data, settings, self._targets["train"])
+        self._start_head: dict[str, Tensor] = {}
+        super().__init__(loaded, settings, head=loaded.model.head)
+
+    def training_rows(self) -> EncoderRows:
+        """The texts, or pairs of them, with their targets."""
+        return text_rows(self.loaded, self._data.train.inputs, self._targets["train"])
+
+    def validation_rows(self) -> Sequence[Tokens]:
+        """A row for each text or pair."""
+        return all_rows(self.loaded, self._data.validation.inputs)
+
+    def first_stage(self) -> dict[str, Any]:
+        """Train the head in place on the encoder's frozen features; fine-tuning starts from a gentler one."""
+        began = time.monotonic()
+        with main_process_first():
+            train, validation = (self._features(split) for split in ("train", "validation"))
+        head = self.loaded.model.head
+        if self.settings.samples == "single":
+            result = fit_head_online(head, train, validation, self._loss, self._score, self.settings)
+        else:
+            result = fit_head(head, train, validation, self._loss, self._score)
+        self._start_head = result.start_weights
+        return {
+            "head": {
+                "trials": [asdict(trial) for trial in result.trials],
+                "best": asdict(result.best),
+                "start": asdict(result.start),
+                "seconds": time.monotonic() - began,
+            }
+        }
+
+    def begin(self) -> None:
+        """Put the head in place that fine-tuning starts from."""
+        self.loaded.model.head.load_state_dict(self._start_head)
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
+        """The weighted mean loss of a batch."""
+        return self._loss(logits, labels)
+
+    def scores(self, outputs: Outputs) -> dict[str, float]:
+        """The loss and the main metric."""
+        logits = np.asarray(outputs)
+        loss = self._loss(torch.from_numpy(logits), self._targets["validation"])
+        return {"loss": float(loss), SCORE: self._score(logits)}
+
+    def finish(self) -> LoadedClassifier:
+        """Return the classifier, with thresholds tuned on validation if the settings ask for it."""
+        loaded: LoadedClassifier = super().finish()
+        if not self._tunes:
+            return loaded
+        return replace(loaded, thresholds=self._thresholds(np.asarray(self.validation_outputs())))
+
+    @property
+    def _tunes(self) -> bool:
+        return self._kind["multi_label"] and self.settings.thresholds == "tuned"
+
+    def _score(self, logits: NDArray[np.float32]) -> float:
+        """The main metric of validation's `logits` (examples, labels), thresholds tuned on them if asked for."""
+        thresholds = self._thresholds(logits) if self._tunes else None
+        return main_score(logits, self._targets["validation"].numpy(), thresholds=thresholds, **self._kind)
+
+    def _thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...]:
+        wanted = self._targets["validation"].numpy() > 0
+        return tune_thresholds(probabilities(logits, multi_label=True), wanted)
+
+    def _encoded(self, split: str) -> Tensor:
+        return encode_targets(self._data.split(split).examples, self._data.labels, **self._kind)
+
+    def _features(self, split: str) -> LabelledFeatures:
+        self.loaded.model.to(device_name())
+        features = cached_features(self.loaded, self._data.split(split).inputs)
+        self.loaded.model.to("cpu")
+        return LabelledFeatures(features=features, targets=self._targets[split])
+
+
+def _kind(facts: Mapping[str, Any]) -> dict[str, bool]:
+    return {"multi_label": facts["multi_label"], "regression": facts["regression"]}
+
+
+def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor) -> ClassificationLoss:
+    """Raises TrainingError for settings that mean nothing without labels."""
+    if not data.facts["regression"]:
+        weights = class_weights(settings.class_weights, targets, data.labels)
+        return ClassificationLoss(
+            multi_label=data.facts["multi_label"], weights=weights, smoothing=settings.label_smoothing
+        )
+    if settings.class_weights != "none" or settings.label_smoothing:
+        raise TrainingError(
+            "train.class_weights and train.label_smoothing are for labels, and this data has numbers "
+            "(data.regression); leave them out"
+        )
+    return ClassificationLoss(multi_label=False, regression=True)

@@ -1,0 +1,127 @@
+"""Fine-tuning encoders by transformers' Trainer: a network with a loss on every row of tokens."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+
+from ftool.recipe.sections import TrainSettings
+from ftool.training.batches import EncoderRows
+from ftool.training.loop import Measured, callbacks
+from ftool.training.lora import add_adapters, merge_adapters
+from ftool.training.objective import SAMPLE, Objective
+from ftool_export.checkpoints.encoder import LoadedEncoder, compute_outputs
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
+
+RowLoss = Callable[
+    [Tensor, Tensor, Tensor], Tensor
+]  # logits, labels and attention mask of a batch to float32 ()
+
+
+class NetworkWithLoss(nn.Module):
+    """A network with its loss, as Trainer calls one."""
+
+    def __init__(self, model: nn.Module, loss: RowLoss) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        token_type_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The batch's loss, float32 (), and the network's output, float32 (batch, …)."""
+        logits = self.model(input_ids, attention_mask, token_type_ids).float()
+        return {"loss": self.loss(logits, labels, attention_mask), "logits": logits}
+
+
+class EncoderObjective(Objective):
+    """The objective of an encoder with a head; a task adds its rows, its loss and its score.
+
+    Attributes:
+        loaded: the model, which is trained in place.
+        head: the layer that adapters leave alone.
+    """
+
+    def __init__(self, loaded: LoadedEncoder, settings: TrainSettings, *, head: nn.Module) -> None:
+        self.loaded: Any = loaded
+        self.settings = settings
+        self.head = head
+
+    @cached_property
+    def rows(self) -> EncoderRows:
+        """The training rows."""
+        return self.training_rows()
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """The tokens of each training row."""
+        return self.rows.lengths
+
+    @cached_property
+    def validation(self) -> Sequence[Tokens]:
+        """The rows of validation, whose outputs are measured."""
+        return self.validation_rows()
+
+    @abstractmethod
+    def training_rows(self) -> EncoderRows:
+        """Tokenise the training examples."""
+
+    @abstractmethod
+    def validation_rows(self) -> Sequence[Tokens]:
+        """Tokenise the validation examples."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
+        """The loss of a batch, float32 ()."""
+
+    @abstractmethod
+    def scores(self, outputs: Outputs) -> dict[str, float]:
+        """The "loss" and the "score" of the outputs for all rows of validation."""
+
+    def network(self) -> nn.Module:
+        """Return the network with its loss."""
+        if self.settings.method == "lora":
+            add_adapters(self.loaded.model, self.head, self.settings)
+        return NetworkWithLoss(self.loaded.model, self.loss)
+
+    def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
+        """Return transformers' Trainer on the rows."""
+        return _RowsTrainer(
+            model=network,
+            args=TrainingArguments(**arguments),
+            train_dataset=self.rows,
+            eval_dataset=self.rows,  # Trainer wants one; ours measures
+            data_collator=self.rows.collate,
+            callbacks=callbacks(self.settings),
+        )
+
+    def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it holds the loaded model)
+        """Return loss and score of the loaded model as it is now."""
+        return self.scores(self.validation_outputs())
+
+    def validation_outputs(self) -> Outputs:
+        """Return the outputs of the loaded model, as it is now, for all rows of validation."""
+        return compute_outputs(self.loaded, self.validation)
+
+    def merge(self, network: Any) -> float:  # noqa: ARG002
+        """Fold adapters into the encoder, checked on a few training rows."""
+        sample = self.rows.collate(self.rows.rows[:SAMPLE])
+        del sample["labels"]
+        return merge_adapters(self.loaded.model, sample)
+
+    def finish(self) -> Any:
+        """Return the loaded model in evaluation mode."""
+        self.loaded.model.eval()
+        return self.loaded
+
+
+class _RowsTrainer(Measured, Trainer):  # type: ignore[misc]
+    """Trainer in our order of rows, with our measure."""

@@ -1,0 +1,189 @@
+"""Training readers: questions as windows with the tokens of their answers, their loss, and the F1 of answers."""
+
+import logging
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ftool.data.cells import listed_rows
+from ftool.data.dataset import Split
+from ftool.data.rows.questions import Question
+from ftool.evaluation.metrics.answers import ScoredSpans, score_answers, scored_spans, tune_threshold
+from ftool.recipe.sections import TrainSettings
+from ftool.training.batches import EncoderRow, EncoderRows
+from ftool.training.encoder import EncoderObjective
+from ftool.training.loop import SCORE
+from ftool_export.checkpoints.reader import LoadedReader
+from ftool_export.examples.questions import QuestionExamples
+from ftool_export.networks.encoder import last_linear
+from ftool_runtime.postprocessing.spans import NO_ANSWER
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 512  # questions whose windows, with all their offsets, are in memory together
+
+
+class ReaderObjective(EncoderObjective):
+    """Cross-entropy of an answer's start and end; the F1 of answers on validation decides.
+
+    If some training questions have no answer, the F1 is that of the best threshold, which is tuned on validation.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedReader,
+        train: Split[Question],
+        validation: Split[Question],
+        settings: TrainSettings,
+        *,
+        unanswerable: bool,
+    ) -> None:
+        # every Hugging Face reader ends with a linear layer of two outputs, a start and an end
+        super().__init__(loaded, settings, head=last_linear(loaded.model.encoder, loaded.model.width))
+        self._train, self._validation = train, validation
+        self._unanswerable = unanswerable
+        self._examples = QuestionExamples(loaded=loaded, inputs=validation.inputs)
+
+    def training_rows(self) -> EncoderRows:
+        """The windows of the training questions."""
+        return window_rows(self.loaded, self._train.examples)
+
+    def validation_rows(self) -> Sequence[Tokens]:
+        """The windows of the validation questions."""
+        return self._examples.rows
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
+        """See `span_loss`."""
+        return span_loss(logits, attention_mask, labels, self.settings.label_smoothing)
+
+    def scores(self, outputs: Outputs) -> dict[str, float]:
+        """The mean loss of windows, and the F1."""
+        scored = self._scored(outputs)
+        if self._unanswerable:
+            score = tune_threshold(scored)[1]
+        else:
+            answers = scored.answers(self.loaded.no_answer_threshold)
+            score = float(score_answers(answers, scored.references)[1].mean())
+        return {"loss": _loss(outputs, self._labels), SCORE: score}
+
+    def happened(self) -> dict[str, Any]:
+        """Return how many windows there are."""
+        return {"windows": len(self.rows)}
+
+    def finish(self) -> LoadedReader:
+        """Return the reader, with its threshold tuned if some questions have no answer."""
+        loaded: LoadedReader = super().finish()
+        if not self._unanswerable:
+            return loaded
+        threshold, _ = tune_threshold(self._scored(self.validation_outputs()))
+        return replace(loaded, no_answer_threshold=threshold)
+
+    @cached_property
+    def _labels(self) -> list[Tensor]:
+        return [row.target for row in window_rows(self.loaded, self._validation.examples).rows]
+
+    def _scored(self, outputs: Outputs) -> ScoredSpans:
+        return scored_spans(self._validation.examples, self._examples.spans(outputs))
+
+
+def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy over the tokens of each window, the mean of its start and its end: float32 ().
+
+    Padding takes no share of the probability, so that a window's loss does not depend on its batch.
+
+    Args:
+        logits: float32 (batch, sequence, 2).
+        attention_mask: int64 (batch, sequence), 0 on padding.
+        labels: int64 (batch, 2), the tokens at which the answer starts and ends.
+        smoothing: the share of the target that is spread over all tokens.
+    """
+    padding = (attention_mask == 0).unsqueeze(-1)  # (batch, sequence, 1)
+    shares = logits.masked_fill(padding, -torch.inf).log_softmax(dim=1)  # (batch, sequence, 2)
+    right = shares.gather(1, labels.unsqueeze(1)).squeeze(1)  # (batch, 2)
+    loss = -right.mean()
+    if smoothing:
+        spread = shares.masked_fill(padding, 0.0).sum(dim=1) / attention_mask.sum(dim=1, keepdim=True)
+        loss = (1 - smoothing) * loss - smoothing * spread.mean()
+    return loss
+
+
+def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRows:
+    """Windows of many contexts, each with the first and the last token of its answer, int64 (2,)."""
+    rows = [
+        row
+        for first in range(0, len(examples), _AT_ONCE)
+        for row in _rows(loaded, examples[first : first + _AT_ONCE])
+    ]
+    return EncoderRows(loaded, rows)
+
+
+def without_long_questions(split: Split[Question], lengths: Sequence[int], longest: int) -> Split[Question]:
+    """Return the questions of at most `longest` tokens; longer ones are dropped with a warning.
+
+    `lengths` are the tokens of each question, without special ones.
+    """
+    long = [split.examples[place].row for place, length in enumerate(lengths) if length > longest]
+    if not long:
+        return split
+    log.warning(
+        "%s: %d question%s dropped (%s), as more than %d tokens leave the context no room in a window; raise "
+        "train.max_length or lower train.stride",
+        split.source,
+        len(long),
+        "" if len(long) == 1 else "s",
+        listed_rows(long),
+        longest,
+    )
+    return split.take([place for place, length in enumerate(lengths) if length <= longest])
+
+
+def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
+    """The first and the last token of the text's characters from `start` to `end`, as the window holds them.
+
+    Both are `NO_ANSWER` where the window does not hold all of it.
+    """
+    places = window.text_positions
+    offsets = window.offsets[places.start : places.stop]
+    if not offsets or offsets[0][0] > start or offsets[-1][1] < end:
+        return NO_ANSWER, NO_ANSWER
+    first = bisect_right(
+        offsets, start, key=lambda pair: pair[1]
+    )  # the first token that ends behind the start
+    last = bisect_left(offsets, end, key=lambda pair: pair[0]) - 1  # the last that begins before the end
+    return (places[first], places[last]) if first <= last else (NO_ANSWER, NO_ANSWER)
+
+
+def _rows(loaded: LoadedReader, examples: Sequence[Question]) -> list[EncoderRow]:
+    windows = loaded.windows(
+        [example.question for example in examples], [example.context for example in examples]
+    )
+    return [
+        _row(window, example) for example, of_one in zip(examples, windows, strict=True) for window in of_one
+    ]
+
+
+def _row(window: Window, example: Question) -> EncoderRow:
+    """A window with its answer: of several the first, as in the SQuAD scripts."""
+    places = NO_ANSWER, NO_ANSWER
+    if example.answers:
+        first = example.starts[0]
+        places = answer_tokens(window, first, first + len(example.answers[0]))
+    return EncoderRow.of(window.tokens, torch.tensor(places))
+
+
+def _loss(outputs: Outputs, labels: Sequence[Tensor]) -> float:
+    losses = []
+    for values, places in zip(outputs, labels, strict=True):
+        logits = torch.from_numpy(values).unsqueeze(0)
+        ones = torch.ones(logits.shape[:2], dtype=torch.int64)
+        losses.append(float(span_loss(logits, ones, places.unsqueeze(0))))
+    return float(np.mean(losses))
