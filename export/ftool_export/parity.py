@@ -11,6 +11,7 @@ from ftool_export.errors import ExportError
 from ftool_export.examples.base import Comparison, Examples, shown
 from ftool_export.graph.probes import difference, make_probes
 from ftool_export.graph.session import open_sessions
+from ftool_export.rederive import compare_with_derived
 from ftool_export.report import MetricPair, ParityReport, ShapeDifference, WorstInput
 from ftool_export.tolerances import metric_allowance, tolerance_for
 from ftool_runtime.bundle.integrity import check_hashes
@@ -29,7 +30,8 @@ def parity(
 
     Generators answer greedily and with four beams. An fp32 bundle must give torch's tokens; where it differs, torch's
     own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each such place is
-    counted. A quantised bundle must choose torch's token nearly always, each token given torch's before it.
+    counted. A quantised bundle must choose torch's token nearly always, each token given torch's before it; and of any
+    kind, it must store what the checkpoint gives when it is quantised again (`rederive`).
 
     Args:
         loaded: the checkpoint.
@@ -52,6 +54,8 @@ def parity(
     check_same_model(loaded, manifest, bundle)
     with ft.load(bundle) as model:
         found = examples.examine(loaded, model)
+        quantized = manifest.precision.name != "fp32"
+        stored = compare_with_derived(loaded, bundle, manifest, model, examples) if quantized else None
     recorded = manifest.evidence.get("checkpoint_sha256")
     return ParityReport(
         precision=manifest.precision.name,
@@ -61,6 +65,7 @@ def parity(
         worst=_worst(found.comparison, examples) if isinstance(loaded, LoadedEncoder) else None,
         metric=_metric(found.comparison, examples.metric),
         tolerance=tolerance_for(examples.kind, manifest.precision.name).with_drop(max_drop),
+        stored=stored,
     )
 
 

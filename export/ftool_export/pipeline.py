@@ -23,6 +23,7 @@ from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.guards import BATCH_TOLERANCE, batch_effect
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
+from ftool_export.passes.smooth_activations import smoothing_multipliers
 from ftool_export.quantization import PrecisionPlan, precision_plan, quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
@@ -66,7 +67,7 @@ def export(
     passes = plan.settings(settings.passes)
     if plan.smooth and isinstance(loaded, LoadedEncoder):
         peaks = activation_peaks(source.models["model"], loaded, rows, passes.smallest)
-        passes = replace(passes, activation_peaks=peaks)
+        passes = replace(passes, smoothing=smoothing_multipliers(peaks))
     left_out: tuple[str, ...] = ()
     manifest = None
     try:
@@ -208,6 +209,7 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
             note = f"an answer of at most {_TIMED_TOKENS} tokens, one at a time, on the exporting machine"
     evidence = {
         "checkpoint_sha256": weights_sha256(loaded.model),
+        "quantization": trials.passes.to_json(),
         "gate": verdict.to_json(),
         "fp32_graph": {
             "largest_logit_difference": trials.source.difference,

@@ -1,14 +1,17 @@
 """Reports of an export and of a parity run, for people and for `--json`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ftool_export.examples.base import Examination
 from ftool_export.gate import Check, Verdict, agreement_checks, at_least, at_most
 from ftool_export.tolerances import Tolerance
 from ftool_runtime.bundle.manifest import FileRecord
+
+_HALF_A_STEP: Final = 0.5 + 1e-3  # and the rounding of the division by the scale, of 127 steps at most
+_SAME_CONSTANT: Final = 1e-6  # constants that tidying folds may be rounded in another order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,31 @@ class WorstInput:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredWeights:
+    """Differences of what a bundle stores from what its checkpoint gives when it is quantised again.
+
+    Attributes:
+        weight_error: the largest difference of a quantised weight from the checkpoint's, in steps of its own scale.
+        constant_error: the largest difference of a float32 constant, relative to the largest value of its array.
+        rounding: root mean square of the differences of the graphs' numbers, such as logits, on some inputs.
+        rounding_limit: the largest value of `rounding` that another processor's rounding explains.
+    """
+
+    weight_error: float
+    constant_error: float
+    rounding: float
+    rounding_limit: float
+
+    def checks(self) -> list[Check]:
+        """The differences with their limits; rounding to the nearest step differs by half a step at most."""
+        return [
+            at_most("weight_error", self.weight_error, _HALF_A_STEP),
+            at_most("constant_error", self.constant_error, _SAME_CONSTANT),
+            at_most("rounding", self.rounding, self.rounding_limit),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class MetricPair:
     """The main metric of torch and of the bundle on the same inputs.
 
@@ -120,7 +148,8 @@ class ParityReport:
         grid: differences by shape: batch 1 and n, length 1 and maximum, padded and not; empty for generators.
         worst: where the two are furthest apart; None for generators.
         metric: None for inputs without labels.
-        tolerance: the limits.
+        tolerance: the limits against torch.
+        stored: the weights of a quantised bundle; None for fp32, whose limits against torch are as tight.
     """
 
     precision: str
@@ -130,6 +159,7 @@ class ParityReport:
     worst: WorstInput | None
     metric: MetricPair | None
     tolerance: Tolerance
+    stored: StoredWeights | None = None
 
     @property
     def examples(self) -> int:
@@ -173,6 +203,8 @@ class ParityReport:
         if self.metric is not None and limit.drop is not None:
             lost = self.metric.reference - self.metric.bundle
             checks.append(at_most("metric_drop", lost, limit.drop + self.metric.allowance))
+        if self.stored is not None:
+            checks += self.stored.checks()
         if self.precision == "fp32":
             checks += [at_least(name, same.share, 1.0) for name, same in self.found.whole_answers.items()]
         return tuple(checks)
@@ -213,6 +245,7 @@ class ParityReport:
             "failed": [check.name for check in self.checks if not check.passed],
             "logit_difference": self.logit_difference,
             "probability_difference": found.comparison.probability_difference,
+            "stored": None if self.stored is None else asdict(self.stored),
             "metric": None if self.metric is None else self.metric.to_json(),
             **self._of_encoders(),
             **self._of_generators(),

@@ -23,7 +23,7 @@ from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE
 _WEIGHTS_BESIDE: Final = 100_000_000  # bytes from which weights are written to a file of their own
 _ALIGNMENT: Final = 4096  # bytes; so that the weights can be mapped into memory
 _CARD_FILE: Final = "MODEL_CARD.md"
-_GRAPH_FILES: Final = {"model": MODEL_FILE, "encoder": ENCODER_FILE, "decoder": DECODER_FILE}
+GRAPH_FILES: Final = {"model": MODEL_FILE, "encoder": ENCODER_FILE, "decoder": DECODER_FILE}
 _VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnxruntime", "tokenizers")
 
 
@@ -37,13 +37,13 @@ class Draft:
     def write_graphs(self, models: Mapping[str, ir.Model]) -> None:
         """Write the graphs, by their names, in place of those that are there. Raises OSError."""
         for name in models:
-            path = self.folder / _GRAPH_FILES[name]
+            path = self.folder / GRAPH_FILES[name]
             shutil.rmtree(path.parent, ignore_errors=True)
         self._records = {
             path: record for path, record in self._records.items() if (self.folder / path).exists()
         }
         for name, model in models.items():
-            write_model(model, self.folder, _GRAPH_FILES[name])
+            write_model(model, self.folder, GRAPH_FILES[name])
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write `manifest` with a record of every file; files that are new are hashed. Returns it. Raises OSError."""

@@ -17,6 +17,7 @@ from ftool_runtime.session.encoder_engine import Outputs
 AnswerKind = Literal["labels", "spans", "vectors", "text"]
 
 _SINGLE: Final = 512  # inputs that are also asked one at a time
+_SAMPLE: Final = 128  # inputs on which two graphs are compared number by number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,18 @@ class Examples(Protocol):
     def examine(self, loaded: Any, model: Any) -> Examination:
         """As `compare`, with what parity compares besides, such as inputs asked single and batched."""
 
+    def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
+        """Return the numbers that a model's graphs give for some of the inputs, such as logits.
+
+        Args:
+            model: a bundle loaded by the runtime.
+            answers: the second value that this returned for another model, to get comparable numbers; None for the
+                first model.
+
+        Returns:
+            Arrays, float32, and what makes those of other models comparable.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderExamples(ABC):
@@ -164,6 +177,10 @@ class EncoderExamples(ABC):
         return Examination(
             comparison=comparison, batch_effect=float(self.distances(outputs, single).max(initial=0.0))
         )
+
+    def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
+        """The outputs for up to 128 inputs. See `Examples`."""
+        return list(model.outputs(spread(self.inputs, _SAMPLE))), answers
 
     def reference(self, loaded: LoadedEncoder) -> Outputs:
         """Torch's outputs for all rows, computed once for a checkpoint."""

@@ -29,6 +29,7 @@ _ROWS_AT_ONCE: Final = 16  # logits of a row are answer length times vocabulary
 _COARSE: Final = 32  # tokens
 _SINGLE: Final = 32  # rows that parity also asks one at a time
 _BEAMS: Final = 4
+_SAMPLE: Final = 16  # rows on which two graphs are compared number by number
 MOST_COMPARED: Final = 256  # more examples tell little more, and torch takes a second for some
 _MOST_EXAMINED: Final = 200  # parity answers each of them several times
 
@@ -103,6 +104,13 @@ class GenerationExamples:
                 "beams": _same_answers(loaded, beams, _beam_tie),
             },
         )
+
+    def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
+        """The logits of each token of greedy answers to up to 16 inputs. See `Examples`."""
+        rows = spread(self.inputs, _SAMPLE)
+        if answers is None:
+            answers = _generated(model, rows, do_sample=False, num_beams=1)
+        return [logits for logits in model.score_tokens(rows, answers) if len(logits)], answers
 
     def _compared(self, loaded: LoadedGenerator, model: Any) -> tuple["ForcedComparison", Answers]:
         rows = [self.inputs[position] for position in self.positions]

@@ -9,7 +9,7 @@ idempotent: a second call modifies nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Self
 
 import numpy as np
 import onnx_ir as ir
@@ -19,6 +19,7 @@ from ftool_export.errors import ExportError
 
 MICROSOFT: Final = "com.microsoft"
 MICROSOFT_VERSION: Final = 1
+_RECORDED: Final = ("smallest", "smallest_table", "block_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +31,23 @@ class PassSettings:
     smallest: int = 65_536  # products whose weight has fewer elements stay in fp32: nothing to gain
     smallest_table: int = 1_048_576  # the same for tables; small ones, of positions, are fastest in fp32
     block_size: int = 32  # inputs that share a scale in 8-bit blocks, at most; a power of two
-    # Largest absolute value of each input channel, float32 (inputs,), by the weight's name.
-    activation_peaks: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
+    # Multiplier of each input channel, float32 (inputs,), by the weight's name; only of weights that are smoothed.
+    smoothing: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if self.smallest < 1:
             raise ExportError(f"smallest must be at least 1 element, got {self.smallest}")
         if self.block_size < 16 or self.block_size & (self.block_size - 1):
             raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
+
+    def to_json(self) -> dict[str, int]:
+        """Return what a bundle's evidence records, so that its graphs can be derived again."""
+        return {name: getattr(self, name) for name in _RECORDED}
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any] | None) -> Self | None:
+        """Return the settings that a bundle's evidence records; None if it was written before they were recorded."""
+        return None if values is None else cls(**{name: values[name] for name in _RECORDED})
 
 
 def use_microsoft_operators(model: ir.Model) -> None:

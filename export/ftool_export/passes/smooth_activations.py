@@ -12,6 +12,7 @@ divided, by their excess over it to the power of 0.75: on banking77 with `minilm
 error, where SmoothQuant's own factors, over all channels, leave 0.35 at best (power 0.8).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import LAYER, clean, constant, constant_matmuls, initializer, layer_of
 
+RECIPROCAL: Final = ".unsmoothed"  # endings of the names of what the pass adds to the graph
+SMOOTHED: Final = ".smoothed"
 _USUAL: Final = 75  # percentile of the channels' peaks
 _STRENGTH: Final = 0.75  # power of the excess that moves; the rest stays, because weights have only 7 bits
 _FARTHEST: Final = 1e4  # larger excesses are capped: factors above a thousand would ruin the weight
@@ -41,10 +44,20 @@ def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
     return factors
 
 
-class SmoothActivations(ir.passes.InPlacePass):
-    """Smooth the input of every product that will be quantised and whose activations were measured.
+def smoothing_multipliers(peaks: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Return `PassSettings.smoothing`: the reciprocals of the factors, of weights with channels that stand out.
 
-    Idempotent: a smoothed weight has a new name, under which nothing was measured.
+    Args:
+        peaks: the largest absolute value seen in every input channel, (inputs,), by the weight's name.
+    """
+    factors = {name: smoothing_factors(channels) for name, channels in peaks.items()}
+    return {name: np.reciprocal(found) for name, found in factors.items() if found is not None}
+
+
+class SmoothActivations(ir.passes.InPlacePass):
+    """Smooth the input of every product that will be quantised and has multipliers in the settings.
+
+    Idempotent: a smoothed weight has a new name, which has no multipliers.
     """
 
     def __init__(self, settings: PassSettings) -> None:
@@ -58,12 +71,11 @@ class SmoothActivations(ir.passes.InPlacePass):
         for node in constant_matmuls(model, self.settings.smallest):
             weight = node.inputs[1]
             assert weight is not None
-            peaks = self.settings.activation_peaks.get(weight.name or "")
-            factors = None if peaks is None else smoothing_factors(peaks)
-            if factors is None or layer_of(node) in self.settings.left_out:
+            reciprocal = self.settings.smoothing.get(weight.name or "")
+            if reciprocal is None or layer_of(node) in self.settings.left_out:
                 continue
             if weight not in shared:
-                shared[weight] = _smoothed(model.graph, weight, factors)
+                shared[weight] = _smoothed(model.graph, weight, reciprocal)
             _insert(model.graph, node, *shared[weight])
             modified = True
         if modified:
@@ -71,13 +83,15 @@ class SmoothActivations(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
 
-def _smoothed(graph: ir.Graph, weight: ir.Value, factors: NDArray[np.float32]) -> tuple[ir.Value, ir.Value]:
-    """Add the reciprocal of the factors, and the weight multiplied by them, to the graph."""
+def _smoothed(
+    graph: ir.Graph, weight: ir.Value, reciprocal: NDArray[np.float32]
+) -> tuple[ir.Value, ir.Value]:
+    """Add the reciprocal of the factors, and the weight divided by it, to the graph."""
     array = constant(weight)
     assert array is not None
     return (
-        initializer(graph, f"{weight.name}.unsmoothed", 1 / factors),
-        initializer(graph, f"{weight.name}.smoothed", array * factors[:, None]),
+        initializer(graph, f"{weight.name}{RECIPROCAL}", reciprocal),
+        initializer(graph, f"{weight.name}{SMOOTHED}", array / reciprocal[:, None]),
     )
 
 

@@ -313,20 +313,22 @@ def test_smooth_activations_keeps_the_product_and_evens_its_input(
     tmp_path: Path, outlier: np.ndarray
 ) -> None:
     weight = numbers(16, 32)
-    measured = replace(ALL, activation_peaks={"w": np.abs(outlier).max(axis=(0, 1))})
+    factors = smoothing_factors(np.abs(outlier).max(axis=(0, 1)))
+    assert factors is not None
+    measured = replace(ALL, smoothing={"w": 1 / factors})
     model = graph(LINEAR, w=weight, b=numbers(32))
     before = run(model, tmp_path, x=outlier)
     assert SmoothActivations(measured)(model).modified
     np.testing.assert_allclose(run(model, tmp_path, x=outlier), before, atol=1e-4)  # numbers of about 100
     assert not SmoothActivations(measured)(model).modified
-    factors = smoothing_factors(measured.activation_peaks["w"])
-    assert factors is not None
     peaks = np.abs(outlier / factors).max(axis=(0, 1))
     assert peaks.max() / np.median(peaks) < 4  # 25 and more before
 
 
 def test_smoothing_halves_what_int8_loses_to_an_outlier(tmp_path: Path, outlier: np.ndarray) -> None:
-    measured = replace(ALL, activation_peaks={"w": np.abs(outlier).max(axis=(0, 1))})
+    factors = smoothing_factors(np.abs(outlier).max(axis=(0, 1)))
+    assert factors is not None
+    measured = replace(ALL, smoothing={"w": 1 / factors})
     exact = run(graph(LINEAR, w=numbers(16, 32), b=numbers(32)), tmp_path, x=outlier)
 
     def error(smooth: bool) -> float:
@@ -341,17 +343,15 @@ def test_smoothing_halves_what_int8_loses_to_an_outlier(tmp_path: Path, outlier:
 
 def test_smooth_activations_leaves_layers_that_are_left_out_or_were_not_measured() -> None:
     model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
-    peaks = {"w": np.ones(16, np.float32)}
+    halves = {"w": np.full(16, 0.5, np.float32)}
     layer = layer_of(next(node for node in model.graph if node.op_type == "MatMul"))
     assert not SmoothActivations(ALL)(model).modified
-    out = replace(ALL, activation_peaks=peaks, left_out=frozenset({layer}))
+    out = replace(ALL, smoothing=halves, left_out=frozenset({layer}))
     assert not SmoothActivations(out)(model).modified
 
 
 def test_even_activations_are_left_as_they_are() -> None:
-    model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
-    even = replace(ALL, activation_peaks={"w": np.linspace(1, 2.9, 16, dtype=np.float32)})
-    assert not SmoothActivations(even)(model).modified
+    assert smoothing_factors(np.linspace(1, 2.9, 16, dtype=np.float32)) is None
 
 
 @given(hnp.arrays(np.float32, 16, elements=st.floats(0, 2.0**100, width=32)))

@@ -65,6 +65,9 @@ _NAMES = {
     "max_difference": "largest difference",
     "batch_effect": "single against batched",
     "metric_drop": "loss of the metric",
+    "weight_error": "weights against run/, in steps",
+    "constant_error": "other constants against run/",
+    "rounding": "outputs against run/ quantised again",
     "greedy": "whole answers, greedy",
     "beams": "whole answers, four beams",
 }

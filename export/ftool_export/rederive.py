@@ -1,0 +1,225 @@
+"""Derive a quantised bundle's graphs from its checkpoint again, and compare what the bundle stores with them.
+
+Quantisation moves answers far more than a damaged weight may, so that limits against torch can not tell the two apart.
+But it is deterministic: the same checkpoint, precision and smoothing give the same graph. See docs/adr/0008.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+import ftool_runtime as ft
+from ftool_export.bundle.writer import GRAPH_FILES, Draft, write_model
+from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
+from ftool_export.examples.base import Examples
+from ftool_export.passes import PassSettings
+from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
+from ftool_export.pipeline import capture_source
+from ftool_export.quantization import precision_plan, quantize
+from ftool_export.report import StoredWeights
+from ftool_runtime.bundle.manifest import Manifest
+
+Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" of generators
+
+_BLOCK_ZERO: Final = 128  # of weights in blocks
+_ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
+_MARGIN: Final = 2.0  # times the rounding that is tried, which is one sample of it; others differed by 5%
+_FLOAT32: Final = 1e-6  # of the numbers' own size: sums in another order
+_LEVELS: Final = {".int8": 0, ".blocks": _BLOCK_ZERO}  # endings of names, and what stands for zero
+_SCALE: Final = ".scale"
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A checkpoint's graphs.
+
+    Attributes:
+        exact: in fp32, shown to answer as torch does.
+        quantized: in the bundle's precision, with its smoothing and without the layers that it leaves out.
+    """
+
+    exact: Models
+    quantized: Models
+
+
+def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Examples) -> Derived:
+    """Make the graphs that an export of `loaded` in the bundle's precision makes.
+
+    Args:
+        loaded: the checkpoint.
+        manifest: the bundle's.
+        stored: the bundle's graphs, from which the multipliers of smoothing are read.
+        examples: inputs of the task.
+
+    Raises:
+        ExportError: the checkpoint can't be captured or quantised.
+    """
+    plan = precision_plan(manifest.precision.name, "cpu", loaded.family)
+    passes = replace(
+        PassSettings.recorded(manifest.evidence.get("quantization")) or plan.settings(PassSettings()),
+        left_out=frozenset(manifest.precision.left_out),
+        smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
+    )
+    rows = all_rows(loaded, examples.inputs) if isinstance(loaded, LoadedEncoder) else ()
+    source = capture_source(loaded, rows, passes)
+    return Derived(source.models, quantize(source, plan, passes).models)
+
+
+def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
+    """Return the graphs of a bundle."""
+    return {name: ir.load(bundle / file) for name, file in GRAPH_FILES.items() if file in manifest.files}
+
+
+def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
+    """Return the multipliers of a graph's activations, float32 (inputs,) each, by the weight's name."""
+    found = {}
+    for name, value in model.graph.initializers.items():
+        if name.endswith(RECIPROCAL) and value.const_value is not None:
+            found[name.removesuffix(RECIPROCAL)] = value.const_value.numpy()
+    return found
+
+
+def weight_error(stored: ir.Model, exact: ir.Model) -> float:
+    """The largest difference of a stored quantised weight from the checkpoint's, in steps of its own scale.
+
+    Rounding to the nearest step differs by half a step at most. Infinite if a weight is of no layer of the checkpoint.
+
+    Args:
+        stored: the bundle's graph.
+        exact: the checkpoint's, in fp32.
+    """
+    arrays, weights = _arrays(stored), _arrays(exact)
+    largest = 0.0
+    for name, levels in arrays.items():
+        ending = next((ending for ending in _LEVELS if name.endswith(ending)), None)
+        if ending is None:
+            continue
+        base = name.removesuffix(ending)
+        scale = arrays.get(base + _SCALE)
+        reciprocal = arrays.get(base.removesuffix(SMOOTHED) + RECIPROCAL) if base.endswith(SMOOTHED) else None
+        weight = weights.get(base.removesuffix(SMOOTHED))
+        if scale is None or weight is None or (base.endswith(SMOOTHED) and reciprocal is None):
+            return np.inf
+        if reciprocal is not None:
+            weight = weight / reciprocal[:, None]
+        largest = max(largest, _steps(levels.astype(np.float32) - _LEVELS[ending], scale, weight))
+    return largest
+
+
+def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any]) -> float:
+    """The largest |levels - weight / scale|."""
+    if levels.ndim == 3:  # (outputs, blocks, block_size); a table that is a head too is stored as it is
+        outputs, inputs = levels.shape[0], levels.shape[1] * levels.shape[2]
+        both = [side for side in (weight.T, weight) if side.shape[0] == outputs and side.shape[1] <= inputs]
+        padded = [np.pad(side, ((0, 0), (0, inputs - side.shape[1]))).reshape(levels.shape) for side in both]
+        scale = scale.reshape(*levels.shape[:2], 1)
+        return min((_largest(levels, side / scale) for side in padded), default=np.inf)
+    return _largest(levels, weight / scale) if levels.shape == weight.shape else np.inf
+
+
+def _largest(one: NDArray[Any], other: NDArray[Any]) -> float:
+    return float(np.abs(one - other).max(initial=0.0))
+
+
+def constant_error(stored: ir.Model, derived: ir.Model) -> float:
+    """The largest difference of a stored float32 constant from the derived one, over the latter's largest value.
+
+    Infinite if the two graphs don't have the same constants.
+    """
+    ours, theirs = _arrays(stored), _arrays(derived)
+    if {name: array.shape for name, array in ours.items()} != {n: a.shape for n, a in theirs.items()}:
+        return np.inf
+    floats = [name for name, array in ours.items() if array.dtype == np.float32 and array.size]
+    return max(
+        (
+            _largest(ours[name], theirs[name]) / max(float(np.abs(theirs[name]).max()), 1e-30)
+            for name in floats
+        ),
+        default=0.0,
+    )
+
+
+def _arrays(model: ir.Model) -> dict[str, NDArray[Any]]:
+    constants = {name: value.const_value for name, value in model.graph.initializers.items()}
+    return {name: constant.numpy() for name, constant in constants.items() if constant is not None}
+
+
+@contextmanager
+def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path]:
+    """A temporary bundle like `bundle`, with other graphs."""
+    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        for file in manifest.files:
+            if not any(file.startswith(GRAPH_FILES[graph]) for graph in graphs):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle / file, folder / file)
+        for name, model in graphs.items():
+            write_model(model, folder, GRAPH_FILES[name])
+        Draft(folder).write_manifest(manifest)
+        yield folder
+
+
+def jittered(model: ir.Model, seed: int = 0) -> ir.Model:
+    """A copy with every float32 constant moved by up to two units in the last place: another processor's rounding."""
+    copy, random = model.clone(), np.random.default_rng(seed)
+    for value in copy.graph.initializers.values():
+        if value.const_value is not None and value.dtype == ir.DataType.FLOAT:
+            array = value.const_value.numpy()
+            moved = array * (1 + _ANOTHER_PROCESSOR * random.uniform(-1, 1, array.shape))
+            value.const_value = ir.tensor(moved.astype(np.float32), name=value.name)
+    return copy
+
+
+def compare_with_derived(
+    loaded: LoadedModel,
+    bundle: Path,
+    manifest: Manifest,
+    model: Any,
+    examples: Examples,
+) -> StoredWeights:
+    """Compare a quantised bundle with the graphs that its checkpoint gives when it is quantised again.
+
+    Args:
+        loaded: the checkpoint.
+        bundle: the bundle's folder.
+        manifest: its manifest.
+        model: the bundle, loaded by the runtime.
+        examples: inputs of the task; a sample of them is run.
+
+    Raises:
+        ExportError: the checkpoint can't be captured.
+    """
+    stored = stored_graphs(bundle, manifest)
+    derived = derive(loaded, manifest, stored, examples)
+    weight = max(weight_error(graph, derived.exact[name]) for name, graph in stored.items())
+    constant = max(constant_error(graph, derived.quantized[name]) for name, graph in stored.items())
+    with as_bundle(derived.quantized, bundle, manifest) as folder, ft.load(folder) as honest:
+        expected, answers = examples.numbers(honest)
+    moved = {name: jittered(graph) for name, graph in derived.quantized.items()}
+    with as_bundle(moved, bundle, manifest) as folder, ft.load(folder) as other:
+        rounded, _ = examples.numbers(other, answers)
+    found, _ = examples.numbers(model, answers)
+    return StoredWeights(
+        weight_error=weight,
+        constant_error=constant,
+        rounding=_distance(expected, found),
+        rounding_limit=_MARGIN * _distance(expected, rounded) + _FLOAT32 * _distance(expected),
+    )
+
+
+def _distance(
+    one: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]] | None = None
+) -> float:
+    """The root mean square of the differences of two lists of arrays, or of one's numbers."""
+    pairs = zip(one, other, strict=True) if other is not None else ((array, 0.0) for array in one)
+    squares = [np.square(np.subtract(a, b, dtype=np.float64)).ravel() for a, b in pairs]
+    return float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0
