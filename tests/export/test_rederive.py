@@ -1,0 +1,160 @@
+"""Parity of quantised bundles: an honest one stores what its checkpoint gives again, and a spoiled one does not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.examples.classification import ClassificationExamples
+from ftool_export.examples.generation import GenerationExamples
+from ftool_export.generator_pipeline import export_generator
+from ftool_export.parity import parity
+from ftool_export.passes import PassSettings
+from ftool_export.pipeline import export_checkpoint
+from ftool_export.rederive import as_bundle, stored_graphs
+from ftool_export.report import ParityReport
+from ftool_export.settings import ExportSettings
+from ftool_runtime.bundle.manifest import Manifest
+
+Change = Callable[[np.ndarray], None]  # of an array, in place
+Exported = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def exported(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    """The tiny BERT as a bundle of a precision, made once."""
+    made: dict[str, Path] = {}
+
+    def export(precision: str) -> Path:
+        if precision not in made:
+            folder = tmp_path_factory.mktemp(precision) / "bundle"
+            settings = ExportSettings(
+                checkpoint=str(bert), bundle=folder, precision=precision, allow_drift=True, passes=tiny
+            )
+            loaded = load_classifier(bert)
+            examples = ClassificationExamples(loaded=loaded, inputs=texts[::2])
+            assert export_checkpoint(settings, loaded, examples).bundle == folder
+            made[precision] = folder
+        return made[precision]
+
+    return export
+
+
+def parity_of(bert: Path, bundle: Path, texts: list[str]) -> ParityReport:
+    loaded = load_classifier(bert)
+    return parity(loaded, bundle, ClassificationExamples(loaded=loaded, inputs=texts))
+
+
+def failed(report: ParityReport) -> set[str]:
+    return set(report.to_json()["failed"])
+
+
+@pytest.mark.parametrize("precision", ["int8", "w8"])
+def test_an_honest_bundle_is_the_derived_graph_bit_for_bit_on_the_same_machine(
+    exported: Exported, bert: Path, texts: list[str], precision: str
+) -> None:
+    stored = parity_of(bert, exported(precision), texts).stored  # other texts than the export's
+    assert stored is not None
+    assert 0.3 < stored.weight_error <= 0.5  # rounding to the nearest step
+    assert stored.constant_error == 0
+    assert stored.rounding == 0 < stored.rounding_limit
+
+
+def test_an_fp32_bundle_is_compared_with_torch_alone(
+    exported: Exported, bert: Path, texts: list[str]
+) -> None:
+    assert parity_of(bert, exported("fp32"), texts).stored is None
+
+
+def add_to_a_bias(array: np.ndarray) -> None:
+    array[0] += 0.3
+
+
+def swap_rows(array: np.ndarray) -> None:
+    array[[3, 5]] = array[[5, 3]]
+
+
+def swap_columns(array: np.ndarray) -> None:
+    array[..., [3, 5]] = array[..., [5, 3]]
+
+
+def scale_slightly(array: np.ndarray) -> None:
+    array *= 1.03
+
+
+@pytest.mark.parametrize("precision", ["int8", "w8"])
+@pytest.mark.parametrize(
+    ("ending", "change", "check"),
+    [
+        (".bias", add_to_a_bias, "constant_error"),
+        ("levels", swap_rows, "weight_error"),
+        ("levels", swap_columns, "weight_error"),
+        (".scale", scale_slightly, "weight_error"),
+    ],
+)
+def test_a_spoiled_bundle_fails_though_its_hashes_are_right(
+    exported: Exported, bert: Path, texts: list[str], precision: str, ending: str, change: Change, check: str
+) -> None:
+    bundle = exported(precision)
+    manifest = Manifest.read(bundle)
+    graphs = stored_graphs(bundle, manifest)
+    ending = {"int8": ".int8", "w8": ".blocks"}[precision] if ending == "levels" else ending
+    constants = graphs["onnx/model.onnx"].graph.initializers
+    name = next(name for name in constants if name.endswith(ending) and "embed" not in name)
+    constant = constants[name].const_value
+    assert constant is not None
+    array = constant.numpy().copy()
+    change(array)
+    constants[name].const_value = ir.tensor(array, name=name)
+    with as_bundle(graphs, bundle, manifest) as spoiled:
+        assert check in failed(parity_of(bert, spoiled, texts))
+
+
+def test_a_graph_that_computes_otherwise_on_the_same_weights_fails(
+    exported: Exported, bert: Path, texts: list[str]
+) -> None:
+    bundle = exported("w8")
+    manifest = Manifest.read(bundle)
+    graphs = stored_graphs(bundle, manifest)
+    norm = next(node for node in graphs["onnx/model.onnx"].graph if node.op_type == "LayerNormalization")
+    norm.attributes["epsilon"] = ir.AttrFloat32("epsilon", 0.1)
+    with as_bundle(graphs, bundle, manifest) as spoiled:
+        assert failed(parity_of(bert, spoiled, texts)) & {"rounding", "weight_error", "constant_error"} == {
+            "rounding"
+        }
+
+
+@pytest.mark.parametrize("name", ["t5", "llama"])
+def test_a_generators_bundle_is_derived_again_too(
+    make_generator: Callable[..., LoadedGenerator], tiny: PassSettings, tmp_path: Path, name: str
+) -> None:
+    loaded = make_generator(name)
+    loaded.generation_config.update(max_new_tokens=12, max_length=None)
+    settings = ExportSettings(
+        checkpoint=name,
+        bundle=tmp_path / "b",
+        task=loaded.task,
+        precision="w8",
+        allow_drift=True,
+        passes=tiny,
+    )
+    assert export_generator(settings, loaded).bundle
+    examples = GenerationExamples(inputs=[[4, 5, 6, 7, 8, 9], [20, 21, 22], [40, 41, 42, 43]])
+    stored = parity(loaded, tmp_path / "b", examples).stored
+    assert stored is not None
+    assert 0.3 < stored.weight_error <= 0.5
+    assert stored.constant_error == stored.rounding == 0
+    graphs = stored_graphs(tmp_path / "b", Manifest.read(tmp_path / "b"))
+    constants = graphs["onnx/decoder.onnx"].graph.initializers
+    blocks = next(name for name in constants if name.endswith(".blocks"))
+    array = constants[blocks].const_value.numpy().copy()  # type: ignore[union-attr]
+    swap_rows(array)
+    constants[blocks].const_value = ir.tensor(array, name=blocks)
+    with as_bundle(graphs, tmp_path / "b", Manifest.read(tmp_path / "b")) as spoiled:
+        assert "weight_error" in failed(parity(loaded, spoiled, examples))
