@@ -11,10 +11,9 @@ from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.examples.generation import GenerationExamples
-from ftool_export.generator_pipeline import export_generator
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.pipeline import export_checkpoint
+from ftool_export.pipeline import export
 from ftool_export.rederive import as_bundle, stored_graphs
 from ftool_export.report import ParityReport
 from ftool_export.settings import ExportSettings
@@ -31,7 +30,7 @@ def exported(
     """The tiny BERT as a bundle of a precision, made once."""
     made: dict[str, Path] = {}
 
-    def export(precision: str) -> Path:
+    def made_in(precision: str) -> Path:
         if precision not in made:
             folder = tmp_path_factory.mktemp(precision) / "bundle"
             settings = ExportSettings(
@@ -39,11 +38,11 @@ def exported(
             )
             loaded = load_classifier(bert)
             examples = ClassificationExamples(loaded=loaded, inputs=texts[::2])
-            assert export_checkpoint(settings, loaded, examples).bundle == folder
+            assert export(settings, loaded, examples).bundle == folder
             made[precision] = folder
         return made[precision]
 
-    return export
+    return made_in
 
 
 def parity_of(bert: Path, bundle: Path, texts: list[str]) -> ParityReport:
@@ -105,7 +104,7 @@ def test_a_spoiled_bundle_fails_though_its_hashes_are_right(
     manifest = Manifest.read(bundle)
     graphs = stored_graphs(bundle, manifest)
     ending = {"int8": ".int8", "w8": ".blocks"}[precision] if ending == "levels" else ending
-    constants = graphs["onnx/model.onnx"].graph.initializers
+    constants = graphs["model"].graph.initializers
     name = next(name for name in constants if name.endswith(ending) and "embed" not in name)
     constant = constants[name].const_value
     assert constant is not None
@@ -122,7 +121,7 @@ def test_a_graph_that_computes_otherwise_on_the_same_weights_fails(
     bundle = exported("w8")
     manifest = Manifest.read(bundle)
     graphs = stored_graphs(bundle, manifest)
-    norm = next(node for node in graphs["onnx/model.onnx"].graph if node.op_type == "LayerNormalization")
+    norm = next(node for node in graphs["model"].graph if node.op_type == "LayerNormalization")
     norm.attributes["epsilon"] = ir.AttrFloat32("epsilon", 0.1)
     with as_bundle(graphs, bundle, manifest) as spoiled:
         assert failed(parity_of(bert, spoiled, texts)) & {"rounding", "weight_error", "constant_error"} == {
@@ -144,14 +143,14 @@ def test_a_generators_bundle_is_derived_again_too(
         allow_drift=True,
         passes=tiny,
     )
-    assert export_generator(settings, loaded).bundle
     examples = GenerationExamples(inputs=[[4, 5, 6, 7, 8, 9], [20, 21, 22], [40, 41, 42, 43]])
+    assert export(settings, loaded, examples).bundle
     stored = parity(loaded, tmp_path / "b", examples).stored
     assert stored is not None
     assert 0.3 < stored.weight_error <= 0.5
     assert stored.constant_error == stored.rounding == 0
     graphs = stored_graphs(tmp_path / "b", Manifest.read(tmp_path / "b"))
-    constants = graphs["onnx/decoder.onnx"].graph.initializers
+    constants = graphs["decoder"].graph.initializers
     blocks = next(name for name in constants if name.endswith(".blocks"))
     array = constants[blocks].const_value.numpy().copy()  # type: ignore[union-attr]
     swap_rows(array)
