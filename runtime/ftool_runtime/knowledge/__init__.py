@@ -1,4 +1,4 @@
-"""Answers from your own documents: one file holds passages, their words and their embeddings.
+"""Search and answers from your own documents: one file holds the passages, a full-text index and embeddings.
 
 from ftool_runtime.knowledge import KnowledgeBase
 

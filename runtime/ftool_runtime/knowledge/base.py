@@ -1,4 +1,4 @@
-"""`KnowledgeBase`: questions to documents that `ftool index` has read into one file."""
+"""`KnowledgeBase`: search and question answering over documents that `ftool index` has written to one file."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,15 +25,15 @@ from ftool_runtime.text.encode import text_problem
 Mode = Literal["bm25", "embeddings", "fused"]
 MODES: Final = ("bm25", "embeddings", "fused")
 
-RECORDED: Final = "recorded"  # the bundle that the file names
+RECORDED: Final = "recorded"  # use the bundle named in the file
 
-_DEPTH = 100  # of each ranking, before they are fused
+_DEPTH = 100  # passages of each ranking that fusion takes into account
 
 
 class KnowledgeBase:
-    """Documents that can be asked. Several threads may use it at once, while another process writes to the file.
+    """Searchable documents. Several threads may use one object at once, while another process writes to the file.
 
-    `open` makes one. A context manager; `close` lets go of the file and of the models that were opened with it.
+    Create one with `open`. It is a context manager; `close` releases the file and the models opened with it.
     """
 
     @classmethod
@@ -47,21 +47,23 @@ class KnowledgeBase:
         vector_memory_mb: float = 160,
         **loading: Any,
     ) -> Self:
-        """Open the knowledge base in the file at `path`, to read.
+        """Open the knowledge base in the file at `path` for reading.
 
         Args:
-            path: what `ftool index` wrote.
-            embedder: what the documents were embedded by: a bundle's folder, an embedder of your own, None to rank by
-                words alone, or "recorded": the bundle that the file names.
-            reader: what takes answers from passages, likewise; None leaves it at passages.
-            busy_timeout_s: how long to wait, in seconds, where another program has locked the file.
-            vector_memory_mb: how large the vectors may be to be kept in memory between questions; larger ones are
-                read block by block for every question.
+            path: a file written by `ftool index`.
+            embedder: the model that embedded the documents: a bundle's folder, your own embedder, None to rank by
+                words only, or "recorded": the bundle named in the file.
+            reader: the model that extracts answers from passages: a bundle's folder, your own reader, None to return
+                passages only, or "recorded".
+            busy_timeout_s: how long to wait, in seconds, if another program has locked the file.
+            vector_memory_mb: vectors up to this size stay in memory between questions; larger ones are read block by
+                block for every question.
             loading: `device`, `threads` and `profile` of `ftool_runtime.load`, for bundles.
 
         Raises:
-            KnowledgeBaseError: no such file, damaged, locked, of a newer ftool, or embedded by another model.
-            FtoolError: as `ftool_runtime.load`.
+            KnowledgeBaseError: the file is missing, damaged, locked, made by a newer ftool or embedded by another
+                model.
+            FtoolError: a bundle can't be loaded; see `ftool_runtime.load`.
         """
         path = Path(path)
         with ExitStack() as opened:
@@ -83,7 +85,7 @@ class KnowledgeBase:
         vector_memory_bytes: int,
         opened: ExitStack,
     ) -> None:
-        """Take over what `open` made."""
+        """Take ownership of what `open` created; call `open` instead."""
         self._path = path
         self._meta = meta
         self._connections = connections
@@ -94,25 +96,25 @@ class KnowledgeBase:
 
     @property
     def mode(self) -> Mode:
-        """How passages are ranked unless a call says otherwise: "fused" with an embedder, "bm25" without."""
+        """The default ranking: "fused" with an embedder, "bm25" without one."""
         return "fused" if self._embedder is not None and self._meta.fingerprint else "bm25"
 
     def search(self, question: str, k: int = 5, *, mode: Mode | None = None) -> list[Passage]:
-        """The `k` passages that fit the question best, best first.
+        """The `k` passages most relevant to the question, best first.
 
         Args:
             question: any text.
-            k: how many passages to give at most.
-            mode: "bm25": by words; "embeddings": by meaning; "fused": by both, as reciprocal rank fusion joins them.
+            k: the maximum number of passages.
+            mode: "bm25" ranks by words, "embeddings" by meaning, "fused" by both with reciprocal rank fusion.
 
         Raises:
-            InputError: the question is no string, blank or not Unicode; k or mode are wrong.
-            KnowledgeBaseError: the file is locked or damaged, or there are no embeddings for that mode.
+            InputError: the question is not a string, is blank or not valid Unicode; or k or mode is invalid.
+            KnowledgeBaseError: the file is locked or damaged, or the mode needs embeddings and there are none.
             ClosedError: after `close()`.
         """
         mode = self._checked(question, k, mode)
         vector = self._embed(question) if mode != "bm25" else None
-        k = int(k)  # SQLite takes none of numpy's
+        k = int(k)  # SQLite does not accept numpy integers
         depth = max(_DEPTH, k)
         with self._reading() as (connection, meta):
             words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
@@ -121,21 +123,23 @@ class KnowledgeBase:
             return passages_of(connection, ranked, words, near)
 
     def ask(self, question: str, k: int = 5, *, mode: Mode | None = None) -> FoundAnswer:
-        """The answer to the question, as the reader takes it from the best `k` passages, or that they hold none.
+        """The answer that the reader finds in the best `k` passages; its text is None if they contain no answer.
 
-        Without a reader the passages are the answer. Arguments and errors are those of `search`, and the models'.
+        Without a reader, only the passages are returned. Takes the arguments of `search`; raises its errors and those
+        of the models.
         """
         return read_passages(self._reader, question, self.search(question, k, mode=mode))
 
     def documents(self) -> list[str]:
-        """The names of the documents, in alphabetical order. Raises as `search`."""
+        """The names of the documents, in alphabetical order. Raises KnowledgeBaseError or ClosedError."""
         with self._reading() as (connection, _):
             return document_names(connection)
 
     def text(self, document: str) -> str:
-        """The text of a document as shown, which the offsets of passages and answers point into.
+        """The text of a document as indexed; the offsets of passages and answers refer to it.
 
-        Raises InputError where there is no document of that name, and as `search`.
+        Raises InputError for an unknown name, KnowledgeBaseError if the file is locked or damaged, ClosedError after
+        `close()`.
         """
         problem = text_problem(document)
         if problem:
@@ -144,14 +148,14 @@ class KnowledgeBase:
             return document_text(connection, document)
 
     def info(self) -> dict[str, Any]:
-        """What was opened: JSON values, for people and logs. Raises as `search`."""
+        """Path, sizes, ranking mode and metadata as JSON values. Raises KnowledgeBaseError or ClosedError."""
         with self._reading() as (connection, meta):
             counts = sizes(connection)
         described = {name: getattr(meta, name) for name in Meta.__slots__}
         return {"path": str(self._path), **counts, "mode": self.mode, **described}
 
     def close(self) -> None:
-        """Let go of the file and of the models that were opened with it; later calls raise ClosedError."""
+        """Release the file and the models opened with it; later calls raise ClosedError."""
         self._opened.close()
 
     def __enter__(self) -> Self:
@@ -162,13 +166,14 @@ class KnowledgeBase:
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[Connection, Meta]]:
-        """A transaction, and what the file says of itself in it: it may have been made anew since it was opened."""
+        """A transaction and the file's current metadata.
+
+        Raises KnowledgeBaseError if the file was replaced after it was opened.
+        """
         with self._connections.reading() as connection:
             meta = read_meta(connection, self._path)
             if (meta.created, meta.fingerprint) != (self._meta.created, self._meta.fingerprint):
-                raise KnowledgeBaseError(
-                    f"{self._path} has been made anew since it was opened; open it again"
-                )
+                raise KnowledgeBaseError(f"{self._path} was replaced after it was opened; open it again")
             yield connection, meta
 
     def _checked(self, question: str, k: int, mode: Mode | None) -> Mode:
@@ -183,8 +188,11 @@ class KnowledgeBase:
         if mode not in MODES:
             raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         if mode != "bm25" and self.mode == "bm25":
-            lacking = "an embedder to be opened with" if self._meta.fingerprint else "embeddings in the file"
-            raise KnowledgeBaseError(f'{self._path}: mode "{mode}" needs {lacking}; mode "bm25" does without')
+            if self._meta.fingerprint:
+                lacking = "an embedder, and the knowledge base was opened without one"
+            else:
+                lacking = "embeddings, and the file has none"
+            raise KnowledgeBaseError(f'{self._path}: mode "{mode}" needs {lacking}; use mode "bm25"')
         return mode
 
     def _embed(self, question: str) -> NDArray[np.float32]:
@@ -193,12 +201,12 @@ class KnowledgeBase:
             self._embedder([question], kind="query")[0], dtype=np.float32
         )
         if not np.isfinite(vector).all():
-            raise InputError("the embedder gives the question a vector that holds what is no number")
+            raise InputError("the embedder's vector for the question contains nan or infinity")
         return vector
 
 
 class _Models(NamedTuple):
-    """Finds the models that a knowledge base is opened with."""
+    """Loads the models for a knowledge base."""
 
     path: Path
     meta: Meta
@@ -206,11 +214,11 @@ class _Models(NamedTuple):
     loading: dict[str, Any]
 
     def embedder(self, given: Embedder | Path | str | None) -> Embedder | None:
-        """The embedder. Raises KnowledgeBaseError where it is not the one that the documents were embedded by."""
+        """The embedder. Raises KnowledgeBaseError if it is not the model that embedded the documents."""
         if given is None or (given == RECORDED and not self.meta.embedder):
             if given == RECORDED and self.meta.fingerprint:
                 raise KnowledgeBaseError(
-                    f"{self.path} was embedded by a model of the app's own; open it with that embedder"
+                    f"{self.path} was embedded by an app's own model; open it with that embedder"
                 )
             return None
         if isinstance(given, str | Path):
@@ -220,13 +228,13 @@ class _Models(NamedTuple):
             raise KnowledgeBaseError(f"{self.path} has no embeddings; open it without an embedder")
         if given.fingerprint != self.meta.fingerprint:
             raise KnowledgeBaseError(
-                f"{self.path} was embedded by another model (fingerprint {self.meta.fingerprint[:12]}, this embedder's "
-                f"is {given.fingerprint[:12]}); open it with that one, or index the documents again into a new file"
+                f"{self.path} was embedded by another model (fingerprint {self.meta.fingerprint[:12]}; this embedder's "
+                f"is {given.fingerprint[:12]}); open it with that model, or index the documents again into a new file"
             )
         return given
 
     def reader(self, given: Reader | Path | str | None) -> Reader | None:
-        """The reader; None where the file names none."""
+        """The reader; None if none is given and the file names none."""
         if given is None or (given == RECORDED and not self.meta.reader):
             return None
         if isinstance(given, str | Path):
@@ -241,7 +249,7 @@ class _Models(NamedTuple):
         folder = found_path(recorded, self.path)
         if not folder.is_dir():
             raise KnowledgeBaseError(
-                f"{self.path} was made with the {what} in {folder}, which is not there any more; say where its bundle "
-                f"lies now (--{what}, or {what}=)"
+                f"{self.path} was made with the {what} in {folder}, which no longer exists; give the folder of its "
+                f"bundle (--{what}, or {what}=)"
             )
         return folder

@@ -1,4 +1,4 @@
-"""Connections that read a knowledge base, one to a thread at a time."""
+"""A pool of read-only connections to a knowledge base, each used by one thread at a time."""
 
 import os
 import sqlite3
@@ -11,14 +11,14 @@ from typing import NoReturn
 from ftool_runtime.errors import ClosedError, OtherProcessError
 from ftool_runtime.knowledge.errors import KnowledgeBaseError, file_errors
 
-_NO_ROOM_FOR_A_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+_LOG_NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 class Connections:
-    """Read-only connections to the file at `path`, made as threads need them and kept for the next."""
+    """Read-only connections to the file at `path`, opened on demand and reused."""
 
     def __init__(self, path: Path, busy_timeout_s: float) -> None:
-        """Open the first connection. Raises KnowledgeBaseError where the file can't be opened."""
+        """Open the first connection. Raises KnowledgeBaseError if the file can't be opened."""
         self._path = path
         self._timeout_s = busy_timeout_s
         self._process = os.getpid()
@@ -30,9 +30,9 @@ class Connections:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction: whatever others write, all that is read in it is of one moment.
+        """A connection in a transaction: everything read in it is one snapshot, even while others write.
 
-        Raises KnowledgeBaseError where the file is damaged, or stays locked for longer than the time-out; ClosedError
+        Raises KnowledgeBaseError if the file is damaged or stays locked for longer than the time-out, ClosedError
         after `close`, and OtherProcessError in a child of the process that opened it.
         """
         connection = self._take()
@@ -46,7 +46,7 @@ class Connections:
             self._give_back(connection)
 
     def close(self) -> None:
-        """Close the connections; those in use when they are given back."""
+        """Close the idle connections now, and those in use when they are returned."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []
@@ -55,14 +55,16 @@ class Connections:
 
     def __reduce__(self) -> NoReturn:
         raise OtherProcessError(
-            "an open knowledge base can't be pickled or copied; open it there by its path"
+            "an open knowledge base can't be pickled or copied; open its path again instead"
         )
 
     def _take(self) -> sqlite3.Connection:
         if self._closed:
             raise ClosedError("this knowledge base was closed; open it again")
         if os.getpid() != self._process:
-            raise OtherProcessError("this knowledge base was opened before a fork; open it in the child")
+            raise OtherProcessError(
+                "this knowledge base was opened before a fork; open it again in the child process"
+            )
         with self._lock:
             if self._free:
                 return self._free.pop()
@@ -78,12 +80,14 @@ class Connections:
 
     def _open(self) -> sqlite3.Connection:
         if not self._path.is_file():
-            raise KnowledgeBaseError(f"there is no knowledge base {self._path}; `ftool index` makes one")
+            raise KnowledgeBaseError(
+                f"there is no knowledge base {self._path}; create one with `ftool index`"
+            )
         try:
             return self._connect("mode=ro")
         except sqlite3.OperationalError as error:
-            # A file left in WAL mode where nothing may be written beside it: it can't change either.
-            if error.sqlite_errorcode & 0xFF not in _NO_ROOM_FOR_A_LOG or self._has_log():
+            # A file in WAL mode in a folder that is not writable: nobody can change it, so it may be read as immutable.
+            if error.sqlite_errorcode & 0xFF not in _LOG_NOT_WRITABLE or self._has_log():
                 raise
             return self._connect("immutable=1")
 
@@ -93,10 +97,12 @@ class Connections:
             uri=True,
             timeout=self._timeout_s,
             isolation_level=None,
-            check_same_thread=False,  # one thread at a time, and SQLite is built for several
+            check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
         try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file for good
+            connection.execute(
+                "SELECT count(*) FROM sqlite_master"
+            ).fetchone()  # makes SQLite open the file now
         except sqlite3.Error:
             connection.close()
             raise

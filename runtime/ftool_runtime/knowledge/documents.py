@@ -1,4 +1,4 @@
-"""What a knowledge base holds: passages by their ids, and documents put together again."""
+"""Read from a knowledge base: passages by id, and documents reassembled from their passages."""
 
 from collections.abc import Sequence
 from sqlite3 import Connection
@@ -19,9 +19,9 @@ def passages_of(
     words: Sequence[tuple[int, float]],
     near: Sequence[tuple[int, float]],
 ) -> list[Passage]:
-    """The passages of a ranking of ids with scores, each with its place by words and by embeddings.
+    """The passages for a ranking of (id, score), each with its rank by words and by embeddings.
 
-    Raises sqlite3.DatabaseError where a ranking has an id of which there is no passage: the file is damaged.
+    Raises sqlite3.DatabaseError if there is no passage for an id: the file is damaged.
     """
     by_words = {passage: rank for rank, (passage, _) in enumerate(words, start=1)}
     by_meaning = {passage: rank for rank, (passage, _) in enumerate(near, start=1)}
@@ -29,7 +29,7 @@ def passages_of(
     for passage, score in ranked:
         row = connection.execute(_PASSAGE, (passage,)).fetchone()
         if row is None:
-            raise damaged(f"no passage {passage}, which its index has")
+            raise damaged(f"passage {passage} is in the index but missing")
         name, title, heading, start, end, text = row
         found.append(
             Passage(
@@ -53,7 +53,7 @@ def document_names(connection: Connection) -> list[str]:
 
 
 def document_text(connection: Connection, name: str) -> str:
-    """The text of the document `name`, character by character. Raises InputError where there is none."""
+    """The exact text of the document `name`. Raises InputError if there is no such document."""
     found = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,)).fetchone()
     if found is None:
         near = nearest(name, document_names(connection))
@@ -71,7 +71,7 @@ def document_text(connection: Connection, name: str) -> str:
 
 
 def sizes(connection: Connection) -> dict[str, int]:
-    """How many documents and passages there are."""
+    """The number of documents and of passages."""
     return {
         name: int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
         for name in ("documents", "passages")

@@ -1,4 +1,4 @@
-"""What goes wrong with a knowledge base's file, in words for the person who can mend it."""
+"""Errors of a knowledge base's file, translated from SQLite into messages with a remedy."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,27 +12,27 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class KnowledgeBaseError(FtoolError):
-    """A file is no knowledge base, a damaged or a locked one, or one made by another embedding model."""
+    """A file is not a knowledge base, is damaged or locked, or was made by another embedding model."""
 
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of the knowledge base at `path` into a KnowledgeBaseError."""
+    """Turn SQLite's errors about the file at `path` into KnowledgeBaseError."""
     try:
         yield
     except sqlite3.Error as error:
         raise KnowledgeBaseError(f"{path}: {_explained(error)}") from error
-    except UnicodeDecodeError as error:  # sqlite3 reading SQLite's own message, which quotes the file
-        raise KnowledgeBaseError(f"{path}: {damage('its schema is no text')}") from error
+    except UnicodeDecodeError as error:  # sqlite3 can't decode SQLite's own message, which quotes the file
+        raise KnowledgeBaseError(f"{path}: {damage('its schema is not valid text')}") from error
 
 
 def damage(found: str) -> str:
-    """What is said of a file in which SQLite has found something wrong."""
-    return f"damaged ({found}); index the documents into a new file, or put a copy in its place"
+    """The message for a damaged file, with what was found in it."""
+    return f"damaged ({found}); index the documents into a new file, or restore a backup copy"
 
 
 def damaged(found: str) -> sqlite3.DatabaseError:
-    """The error, as SQLite has it, of damage that SQLite itself does not see."""
+    """A "corrupt" error like SQLite's own, for damage that SQLite does not detect."""
     error = sqlite3.DatabaseError(found)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
@@ -40,17 +40,19 @@ def damaged(found: str) -> sqlite3.DatabaseError:
 
 def _explained(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None  # the rest says where in SQLite
+    primary = code & 0xFF if code is not None else None  # the higher bits give details
     if primary in _BUSY:
-        return "locked by another program that writes to it; wait for that to end, or end it, and try again"
+        return "locked by another program that is writing to it; wait until it has finished, or stop it, and try again"
     if primary == sqlite3.SQLITE_NOTADB:
-        return "no knowledge base: the file is no SQLite database; `ftool index` makes one"
+        return "not a knowledge base: the file is not an SQLite database; create one with `ftool index`"
     if primary in _DAMAGED or str(error).startswith("Could not decode to UTF-8"):
         return damage(str(error))
     if primary == sqlite3.SQLITE_FULL:
-        return "the disk is full; what was indexed before stands, make room and call again"
+        return (
+            "the disk is full; documents indexed so far are kept, free some space and run the command again"
+        )
     if primary == sqlite3.SQLITE_CANTOPEN:
-        return "can't be opened; are its folder and the file there, and may this user read them?"
+        return "can't be opened; check that the file and its folder exist and that this user may read them"
     if primary == sqlite3.SQLITE_READONLY:
-        return "can't be written: file or folder are read-only"
+        return "can't be written: the file or its folder is read-only; change its permissions, or use another file"
     return str(error)

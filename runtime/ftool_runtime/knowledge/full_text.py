@@ -1,32 +1,31 @@
-"""The ranking of passages by words: BM25 over the full-text index."""
+"""Rank passages by words: BM25 over the full-text index."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
 
 from ftool_runtime.knowledge.terms import folded, query_terms
 
-_MOST_TERMS = 64  # a question that is a whole text is asked by its rarest words
-_SMALL = (
-    20_000  # passages; in more of them common words cost tens of milliseconds and more, for what ranks last
-)
+_MOST_TERMS = 64  # of a longer question, only its rarest words are searched
+# In more passages than this, searching common words costs tens of milliseconds and adds only the lowest ranks.
+_MOST_PASSAGES_FOR_COMMON_TERMS = 20_000
 
 
 def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> list[tuple[int, float]]:
-    """The passages that hold words of the question, best first.
+    """The passages that contain words of the question, best first.
 
     Args:
         connection: to a knowledge base.
         question: any text.
-        depth: how many to give at most.
+        depth: the maximum number of passages.
 
     Returns:
-        Ids with SQLite's BM25 scores, turned so that more is better; none where no word is found.
+        Ids with SQLite's BM25 scores, negated so that higher is better; empty if no word is found.
     """
     counts = {term: _count(connection, term) for term in query_terms(question)}
     (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
-    telling, terms = _telling(counts, passages), _rarest(counts, counts)
-    found = _ranked(connection, telling, depth)
-    if len(found) < depth and telling != terms and passages <= _SMALL:
+    distinctive, terms = _distinctive(counts, passages), _rarest(counts, counts)
+    found = _ranked(connection, distinctive, depth)
+    if len(found) < depth and distinctive != terms and passages <= _MOST_PASSAGES_FOR_COMMON_TERMS:
         ranked = {passage for passage, _ in found}
         found += [row for row in _ranked(connection, terms, depth) if row[0] not in ranked]
     return found[:depth]
@@ -42,15 +41,17 @@ def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> lis
     return [(passage, -score) for passage, score in found]
 
 
-def _telling(counts: Mapping[str, int], passages: int) -> list[str]:
-    """The terms that tell passages apart, all of them where none does.
+def _distinctive(counts: Mapping[str, int], passages: int) -> list[str]:
+    """The terms found in fewer than half of the passages; all terms if no passage contains one of those.
 
-    SQLite gives a term that half of the passages hold the weight 1e-6: it changes no ranking, and asking for it would
-    score those passages all the same. In small bases they are asked for where the others find too few.
+    SQLite's BM25 weighs a term found in half of the passages at 1e-6: it does not change the ranking, but searching
+    for it scores all those passages. Small bases search for it only if the other terms find too few passages.
     """
     rare = [term for term, count in counts.items() if 2 * count < passages]
-    asked = rare if any(counts[term] for term in rare) else counts  # rare words may be in no passage at all
-    return _rarest(asked, counts)
+    searched = (
+        rare if any(counts[term] for term in rare) else counts
+    )  # rare words may be in no passage at all
+    return _rarest(searched, counts)
 
 
 def _rarest(terms: Iterable[str], counts: Mapping[str, int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion."""
+"""Reciprocal rank fusion: merge several rankings into one."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,9 +7,9 @@ K: Final = 60  # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperfo
 
 
 def fuse(*rankings: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Several rankings of ids with scores, best first, as one: each adds 1 / (K + rank), with ranks from 1.
+    """Merge rankings of (id, score), best first: an id's score is the sum of 1 / (K + rank), with ranks from 1.
 
-    Only ranks count, so that the rankings' scores need not be comparable. Ids of equal scores stand in their own order.
+    Only ranks count, so the rankings' own scores need not be comparable. Ids with equal scores are sorted by id.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:

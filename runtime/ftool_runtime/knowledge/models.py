@@ -1,4 +1,4 @@
-"""The two models that a knowledge base works with: an embedder, and perhaps a reader; bundles, or an app's own."""
+"""The models of a knowledge base: an embedder and an optional reader, from bundles or provided by the app."""
 
 import hashlib
 import json
@@ -21,63 +21,61 @@ Kind = Literal["query", "passage"]
 EMBEDDER_TASK = "feature-extraction"
 READER_TASK = "question-answering"
 
-_ADDED_LATER: Mapping[str, object] = {
-    "truncation_side": "right",
-    "split_special_tokens": False,
-}  # and their defaults
+# Input fields that fingerprints of older knowledge bases do not cover, with their defaults.
+_ADDED_LATER: Mapping[str, object] = {"truncation_side": "right", "split_special_tokens": False}
 
 
 class Embedder(Protocol):
-    """Makes vectors of texts; the larger their inner product, the nearer two texts are."""
+    """Turns texts into vectors; a larger inner product means more similar texts."""
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector."""
+        """The length of a vector."""
 
     @property
     def fingerprint(self) -> str:
-        """The same for models whose vectors are the same, and for those alone."""
+        """Identifies the vectors: equal for two models exactly if their vectors are equal."""
 
     def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
         """The vectors of texts, float32 (texts, dimension)."""
 
 
 class ReadAnswer(Protocol):
-    """What a reader found in one context."""
+    """A reader's answer from one context."""
 
     @property
     def text(self) -> str | None:
-        """The answer; None where the context holds none."""
+        """The answer; None if the context contains none."""
 
     @property
     def start(self) -> int | None:
-        """Its first character in the context; None without an answer."""
+        """The position of its first character in the context; None without an answer."""
 
     @property
     def end(self) -> int | None:
-        """The character past its last, likewise."""
+        """The position after its last character; None without an answer."""
 
     @property
     def score(self) -> float:
-        """How sure the reader is of that."""
+        """The reader's confidence in the answer, or in there being none."""
 
     @property
     def margin(self) -> float:
-        """How much better the answer is than none: the largest of several contexts has the answer to a question."""
+        """How far the answer scores above "no answer"; used to choose among the answers of several contexts."""
 
 
 class Reader(Protocol):
-    """Takes answers from contexts."""
+    """Extracts answers from contexts."""
 
     def __call__(self, asked: Sequence[Mapping[str, str]]) -> Sequence[ReadAnswer]:
-        """What each pair of a "question" and a "context" says, in order."""
+        """The answer for each pair of a "question" and a "context", in order."""
 
 
 class BundledEmbedder:
-    """The embedder in a bundle, as a knowledge base needs it. `close` lets go of it."""
+    """An embedder loaded from a bundle. `close` releases it."""
 
     def __init__(self, folder: Path | str, **loading: Any) -> None:
-        """Load the bundle in `folder`; further arguments are those of `ftool_runtime.load`, and so are the errors."""
+        """Load the bundle in `folder`. Takes the other arguments of `ftool_runtime.load` and raises its errors."""
         self.folder = Path(folder)
         manifest = _manifest(self.folder, EMBEDDER_TASK)
         assert manifest.embedding is not None
@@ -88,36 +86,36 @@ class BundledEmbedder:
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector."""
+        """The length of a vector."""
         return self._dimension
 
     @property
     def fingerprint(self) -> str:
-        """That of the bundle."""
+        """The bundle's fingerprint."""
         return self._fingerprint
 
     def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
-        """The vectors of texts, float32 (texts, dimension). Raises as the bundle's model."""
+        """The vectors of texts, float32 (texts, dimension). Raises the errors of the bundle's model."""
         vectors: NDArray[np.float32] = self._model(list(texts), kind=kind)
         if self._scaled:
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
         return vectors
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         self._model.close()
 
 
 def load_reader(folder: Path | str, **loading: Any) -> Any:
-    """The reader in the bundle in `folder`. Arguments and errors are those of `ftool_runtime.load`."""
+    """Load the reader bundle in `folder`. Takes the arguments of `ftool_runtime.load` and raises its errors."""
     _manifest(Path(folder), READER_TASK)
     return load(folder, **loading)
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """Return SHA-256, in hex, over what makes a bundle's vectors: graph, tokenizer, and how texts are fed and pooled.
+    """SHA-256, in hex, of all that determines a bundle's vectors: graph, tokenizer, input and pooling settings.
 
-    Fields added to the inputs later are left out at their defaults, so that older knowledge bases still match.
+    Input fields that were added later are left out at their defaults, so that older knowledge bases still match.
     """
     inputs = asdict(manifest.input)
     for name, usual in _ADDED_LATER.items():
@@ -136,27 +134,27 @@ def fingerprint(manifest: Manifest) -> str:
 
 
 def bundle_fingerprint(folder: Path | str) -> str:
-    """That of the embedder in the bundle in `folder`, which is not loaded. Raises BundleError where it is none."""
+    """The fingerprint of the embedder bundle in `folder`, without loading it. Raises BundleError if it is not one."""
     return fingerprint(_manifest(Path(folder), EMBEDDER_TASK))
 
 
 def recorded_path(bundle: Path, knowledge_base: Path) -> str:
-    """How the file `knowledge_base` records where a bundle lies.
+    """The path of a bundle as recorded in the file `knowledge_base`.
 
-    By its path from the file's folder where it lies in there, so that the folder can be moved and shipped as one;
-    otherwise by its absolute path.
+    It is relative if the bundle is inside the file's folder, so that the folder can be moved and shipped as a whole,
+    and absolute otherwise.
     """
     bundle, beside = bundle.resolve(), knowledge_base.resolve().parent
     return bundle.relative_to(beside).as_posix() if bundle.is_relative_to(beside) else str(bundle)
 
 
 def found_path(recorded: str, knowledge_base: Path) -> Path:
-    """Where a bundle lies of which `knowledge_base` has recorded the path."""
+    """The path of a bundle, resolved from the one recorded in `knowledge_base`."""
     return Path(os.path.normpath(knowledge_base.resolve().parent / recorded))
 
 
 def _manifest(folder: Path, task: str) -> Manifest:
     manifest = Manifest.read(folder)
     if manifest.task != task:
-        raise BundleError(f"{folder} is a bundle for {manifest.task}, and {task} is needed here")
+        raise BundleError(f"{folder} is a bundle for {manifest.task}; give one for {task}")
     return manifest

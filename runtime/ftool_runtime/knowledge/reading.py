@@ -1,4 +1,4 @@
-"""The answer to a question out of the passages that were found."""
+"""Extract the answer to a question from the passages found for it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from ftool_runtime.knowledge.results import FoundAnswer, Passage
 
 
 def read_passages(reader: Reader | None, question: str, passages: Sequence[Passage]) -> FoundAnswer:
-    """What `reader` takes from the passages: of all passages that answer, what the surest says."""
+    """The answer with the largest margin among the reader's answers from the passages; without a reader, no answer."""
     nothing = FoundAnswer(
         question=question,
         text=None,
@@ -24,10 +24,12 @@ def read_passages(reader: Reader | None, question: str, passages: Sequence[Passa
         return nothing
     answers = reader([{"question": question, "context": passage.text} for passage in passages])
     read = list(zip(passages, answers, strict=True))
-    given = [(passage, answer) for passage, answer in read if answer.text is not None]
-    if not given:
+    answered = [(passage, answer) for passage, answer in read if answer.text is not None]
+    if not answered:
         return replace(nothing, score=float(answers[0].score))
-    passage, answer = max(given, key=lambda pair: pair[1].margin)  # the first of equals: the better passage
+    passage, answer = max(
+        answered, key=lambda pair: pair[1].margin
+    )  # of equals the first: the better passage
     assert answer.start is not None
     assert answer.end is not None
     return replace(

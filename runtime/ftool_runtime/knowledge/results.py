@@ -1,4 +1,4 @@
-"""What a knowledge base answers."""
+"""Results of a knowledge base: passages and answers."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,14 +10,14 @@ class Passage:
 
     Attributes:
         document: the name of the document.
-        title: its title; "" where it has none.
-        heading: the headings above the passage, outermost first, with " > " between them; "" where there are none.
-        start: the passage's first character in the document's text as shown, counted from 0.
-        end: the one past its last.
+        title: its title; "" if it has none.
+        heading: the headings above the passage, outermost first, separated by " > "; "" if there are none.
+        start: position of the passage's first character in `KnowledgeBase.text(document)`, from 0.
+        end: position after its last character.
         text: the passage itself.
-        score: what it was ranked by: the sum of reciprocal ranks, or BM25, or the vectors' product; more is better.
-        bm25_rank: its place in the full-text ranking, from 1; None where it is not among the first there.
-        embedding_rank: likewise by embeddings.
+        score: the ranking's score: sum of reciprocal ranks, BM25 or inner product of vectors; higher is better.
+        bm25_rank: its rank in the full-text ranking, from 1; None if it is not near the top there.
+        embedding_rank: its rank by embeddings, from 1; None if it is not near the top there.
     """
 
     document: str
@@ -37,19 +37,19 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundAnswer:
-    """The answer to a question, or that there is none, and the passages that were read for it.
+    """The answer to a question, if there is one, and the passages found for it.
 
     Attributes:
         question: the question.
-        text: the answer; None where there is none in the passages, or no reader to take it from them.
-        score: the reader's score of the answer, or that of the best passage's for there being none; None without a
-            reader.
-        document: the name of the document that the answer stands in; None without an answer.
-        heading: the headings above it.
-        start: its first character in the document's text as shown, counted from 0.
-        end: the one past its last.
-        read: whether a reader read the passages. Where none did, they are the answer.
-        passages: what was found, best first.
+        text: the answer; None if the passages contain none or there is no reader.
+        score: the reader's score of the answer; without an answer, its "no answer" score for the best passage; None
+            without a reader.
+        document: the name of the document that contains the answer; None without an answer.
+        heading: the headings above the answer, as in `Passage`; None without an answer.
+        start: position of the answer's first character in `KnowledgeBase.text(document)`, from 0.
+        end: position after its last character.
+        read: whether a reader read the passages; if not, the passages are the result.
+        passages: the passages found, best first.
     """
 
     question: str

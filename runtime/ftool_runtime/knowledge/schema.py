@@ -1,10 +1,10 @@
-"""The tables of a knowledge base's file, and what its `meta` table says of it.
+"""Tables and metadata of a knowledge base's file.
 
-passages       text with its place in the document as shown: characters `start` to `end`; `gap` is the white space
-               between the passage before and this one, so that a document can be put together again
-full_text      FTS5 over `index_terms`, which has what terms.py makes of a text where that differs from it
-vectors        one row for up to VECTORS_A_ROW passages with ids in a row: float16 (passages, dimension), row by row
-meta           what the file is; `changes` counts the transactions that wrote to it
+passages       text and its position in the document: characters `start` to `end`; `gap` is the white space between
+               the previous passage and this one, so that a document can be reassembled
+full_text      FTS5 over the view `index_terms`: the terms that terms.py makes of a text, or the text if they are equal
+vectors        each row holds up to VECTORS_A_ROW passages with consecutive ids: float16 (passages, dimension)
+meta           metadata; `changes` counts the transactions that wrote to the file
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftool_runtime.knowledge.errors import KnowledgeBaseError
+from ftool_runtime.knowledge.errors import KnowledgeBaseError, damage
 from ftool_runtime.knowledge.terms import TOKENIZER
 
 SCHEMA: Final = 1
@@ -48,18 +48,18 @@ CREATE VIRTUAL TABLE term_counts USING fts5vocab('full_text', 'row');
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """What a knowledge base says of itself.
+    """Metadata of a knowledge base.
 
     Attributes:
         schema: version of the tables.
         created: ISO 8601, UTC.
-        fingerprint: of the embedding model; "" where there are no embeddings, and so are the two below.
-        dimension: of the vectors; 0 without.
-        embedder: where its bundle lay when the documents were indexed, as `recorded_path` writes it.
-        reader: where the bundle of the reader lies, likewise; "" where none was named.
-        passage_tokens: how long a passage may be, heading included.
-        overlap_tokens: how much of a passage the next one repeats, at most.
-        changes: how many transactions have written to the file.
+        fingerprint: of the embedding model; "" without embeddings.
+        dimension: length of the vectors; 0 without embeddings.
+        embedder: path of the embedder's bundle, as written by `recorded_path`; "" for an app's own or none.
+        reader: path of the reader's bundle, as written by `recorded_path`; "" if there is none.
+        passage_tokens: maximum length of a passage with its headings, in tokens.
+        overlap_tokens: maximum number of tokens of a passage that the next one repeats.
+        changes: number of transactions that have written to the file.
     """
 
     schema: int = SCHEMA
@@ -73,21 +73,21 @@ class Meta:
     changes: int = 0
 
     def rows(self) -> list[tuple[str, str]]:
-        """Keys and values of the table `meta`."""
+        """The rows of the table `meta`: keys and values."""
         return [(name, str(getattr(self, name))) for name in self.__slots__]
 
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
-    """What the file at `path` says of itself.
+    """The metadata of the knowledge base at `path`.
 
-    Raises KnowledgeBaseError where it is no knowledge base or one of a newer ftool, sqlite3.Error where it can't be
-    read.
+    Raises KnowledgeBaseError if the file is not a knowledge base or was made by a newer ftool, sqlite3.Error if it
+    can't be read.
     """
     if _pragma(connection, "application_id") != APPLICATION_ID:
         if _pragma(connection, "schema_version") == 0:
-            raise KnowledgeBaseError(f"{path} is empty: nothing was indexed yet; `ftool index` does that")
+            raise KnowledgeBaseError(f"{path} is empty; index documents into it with `ftool index`")
         raise KnowledgeBaseError(
-            f"{path} is an SQLite database of another kind, no knowledge base of ftool's"
+            f"{path} is an SQLite database but not a knowledge base; give a file made by `ftool index`"
         )
     values: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
     return _meta(values, path)
@@ -101,12 +101,17 @@ def _meta(values: Mapping[str, str], path: Path) -> Meta:
             named: dict[str, Any] = {name: values[name] for name in Meta.__slots__}
             return Meta(**named | {name: int(named[name]) for name in whole})
     except (KeyError, ValueError) as error:
-        raise KnowledgeBaseError(f"{path}: damaged: its table meta lacks or garbles {error}") from error
+        found = damage(f"missing or invalid value in its table meta: {error}")
+        raise KnowledgeBaseError(f"{path}: {found}") from error
     if schema > SCHEMA:
         raise KnowledgeBaseError(
-            f"{path} was made by a newer ftool: it has schema {schema}, this one knows {SCHEMA}; upgrade ftool-runtime"
+            f"{path} was made by a newer ftool: it has schema {schema}, this version reads {SCHEMA}; upgrade "
+            "ftool-runtime"
         )
-    raise KnowledgeBaseError(f"{path} has schema {schema}; index the documents again into a new file")
+    raise KnowledgeBaseError(
+        f"{path} was made by an older ftool: it has schema {schema}, this version reads {SCHEMA}; index the documents "
+        "again into a new file"
+    )
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -1,9 +1,9 @@
-"""Texts as the full-text index takes them, and questions as queries that no text can break.
+"""Prepare texts for the full-text index, and turn questions into queries that are valid for any text.
 
-SQLite's `unicode61` finds words between spaces and takes case and Latin's diacritics off. That leaves those of Greek
-and other scripts, which are taken off here, and scripts that put no
-spaces between words: there every two neighbouring characters are a term, as in Lucene's CJKBigramFilter. Korean has
-spaces, but its particles are written on to the words, so it counts among them.
+SQLite's `unicode61` splits at spaces and removes case and Latin diacritics. This module removes the diacritics of
+Greek and other scripts, and handles scripts without spaces between words: there, every pair of neighbouring characters
+is a term, as in Lucene's CJKBigramFilter. Korean is treated in the same way, because its particles are attached to the
+words.
 """
 
 import re
@@ -13,47 +13,47 @@ from typing import Final
 
 from ftool_runtime.text.scripts import BOPOMOFO, HANGUL, UNSPACED
 
-# Marks are part of words: without them unicode61 cuts every word of Hindi at its vowels.
+# Marks (M*) must count as part of a word: otherwise unicode61 splits Hindi words at their vowel signs.
 TOKENIZER: Final = "unicode61 remove_diacritics 2 categories 'L* N* M* Co'"
 
 UNSPACED_LETTERS: Final = UNSPACED + BOPOMOFO + HANGUL
 _UNSPACED = re.compile(f"[{UNSPACED_LETTERS}]+")
-_POINTS = re.compile(  # may be written or not: points of Arabic and Hebrew, the stroke that lengthens Arabic words
+_POINTS = re.compile(  # optional in writing: vowel points of Arabic and Hebrew, and the Arabic tatweel
     "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc]"
 )
 _GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]+")
-_YO = str.maketrans("ёЁ", "еЕ")  # Russian writes the one for the other
+_YO = str.maketrans("ёЁ", "еЕ")  # Russian texts often write е for ё
 _BETWEEN_WORDS = frozenset("ZPS")
 
 
 def index_text(text: str) -> str | None:
-    """What stands for `text` in the full-text index; None where that is `text` itself.
+    """The form of `text` that goes into the full-text index; None if that is `text` itself.
 
-    Of every run of unspaced letters its bigrams, and its last letter alone, so that each letter begins a term.
+    Each run of unspaced letters becomes its bigrams and its last letter, so that every letter starts a term.
     """
     terms = _UNSPACED.sub(_bigrams, _normalised(text))
     return None if terms == text else terms
 
 
 def query_terms(question: str) -> list[str]:
-    """The terms of a question, as FTS5 query strings, each of them once.
+    """The distinct terms of a question, as FTS5 query strings.
 
-    All are quoted, so that no word, quote or operator in them means anything to FTS5. A letter that stands alone
-    finds what begins with it.
+    All are quoted, so that FTS5 does not interpret words, quotes or operators in them. A single unspaced letter
+    becomes a prefix query.
     """
     return list({folded(term): term for term in _terms(_normalised(question))}.values())
 
 
 def folded(term: str) -> str:
-    """The term in the index that a query term stands for, case and diacritics off, as near as Python comes to it."""
+    """The index term for a query term, without case and diacritics: an approximation of unicode61's rules in Python."""
     letters = unicodedata.normalize("NFD", term.strip('"*').lower().replace("ς", "σ"))
     return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 
 
 def _normalised(text: str) -> str:
-    """`text` without accents and points that unicode61 leaves.
+    """`text` in NFKC, without the accents and points that unicode61 does not remove.
 
-    In NFKC, which has one form for full-width letters, ligatures and composed characters.
+    NFKC has one form for full-width and normal letters, ligatures and composed characters.
     """
     if text.isascii():
         return text
@@ -90,6 +90,6 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _between_words(character: str) -> bool:
-    """Whether no word holds the character. Those younger than Unicode 3.2 are left for SQLite, which indexed them."""
+    """Whether the character separates words. SQLite decides on those newer than Unicode 3.2, as when indexing."""
     category = unicodedata.ucd_3_2_0.category(character)
     return category[0] in _BETWEEN_WORDS or category in ("Cc", "Cf")

@@ -1,4 +1,4 @@
-"""The ranking of passages by embeddings: exact, block by block."""
+"""Rank passages by embeddings: exact search, block by block."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,31 +9,29 @@ from numpy.typing import NDArray
 
 from ftool_runtime.knowledge.errors import damaged
 
-STORED: Final = np.dtype("<f2")  # half the file, and answers the same: see docs/search.md
+STORED: Final = np.dtype("<f2")  # half the size of float32 with the same results: see docs/search.md
 
 _ROWS_AT_ONCE = 4096
 
 
 class Block(NamedTuple):
-    """Vectors of some passages: ids, int64 (passages,), and vectors, float32 (passages, dimension)."""
+    """Passages' ids, int64 (passages,), and vectors, float32 (passages, dimension)."""
 
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
 
 class VectorSearch:
-    """Finds the nearest vectors. Keeps them in memory between questions where they take at most `memory_bytes`.
+    """Finds the nearest vectors. Keeps them in memory between questions if they take at most `memory_bytes`.
 
-    Otherwise they are read anew for every question, some thousands at a time. Threads may share one.
+    Otherwise they are read again for every question, a few thousand at a time. Threads may share one object.
     """
 
     def __init__(self, dimension: int, memory_bytes: int) -> None:
-        """Vectors have `dimension` numbers."""
+        """Search vectors of length `dimension`."""
         self._dimension = dimension
         self._memory_bytes = memory_bytes
-        self._kept: tuple[int, list[Block]] | None = (
-            None  # how many changes the file had seen, and its blocks
-        )
+        self._kept: tuple[int, list[Block]] | None = None  # `changes` of the file when read, and its blocks
 
     def rank(
         self, connection: sqlite3.Connection, query: NDArray[np.float32], depth: int, changes: int
@@ -43,20 +41,20 @@ class VectorSearch:
         Args:
             connection: to a knowledge base, in a transaction.
             query: the question's vector.
-            depth: how many to give at most.
-            changes: how many transactions have written to the file, as this transaction sees it.
+            depth: the maximum number of passages.
+            changes: `Meta.changes` in this transaction; tells whether vectors in memory are up to date.
 
         Returns:
-            Ids with products, best first.
+            Ids with inner products, best first.
 
-        Raises sqlite3.DatabaseError where a vector holds what is no finite number: the file is damaged.
+        Raises sqlite3.DatabaseError if a vector contains nan or infinity: the file is damaged.
         """
         best_ids, best_scores = np.empty(0, np.int64), np.empty(0, np.float32)
         for ids, vectors in self._blocks(connection, changes):
-            with np.errstate(all="ignore"):  # of damage; looked for in the next line
+            with np.errstate(all="ignore"):  # damaged vectors may overflow; checked below
                 scores = vectors @ query
             if not np.isfinite(scores).all():
-                raise damaged("a vector holds what is no number")
+                raise damaged("a vector contains nan or infinity")
             best_ids, best_scores = np.concatenate([best_ids, ids]), np.concatenate([best_scores, scores])
             best_ids, best_scores = _best(best_ids, best_scores, depth)
         return list(zip(best_ids.tolist(), best_scores.tolist(), strict=True))
@@ -68,7 +66,7 @@ class VectorSearch:
             return
         keep: list[Block] = []
         room = self._memory_bytes
-        self._kept = None  # frees what is out of date before its successor is read
+        self._kept = None  # free the outdated blocks before reading new ones
         for block in read_blocks(connection, self._dimension):
             room -= block.vectors.nbytes
             if room >= 0:
@@ -81,7 +79,7 @@ class VectorSearch:
 
 
 def read_blocks(connection: sqlite3.Connection, dimension: int) -> Iterator[Block]:
-    """All vectors of a knowledge base, in the order of ids, some thousands of passages at a time."""
+    """All vectors of a knowledge base, in order of ids, a few thousand passages at a time."""
     rows = connection.execute("SELECT first, vectors FROM vectors ORDER BY first")
     waiting: list[tuple[int, bytes]] = []
     size = 0
@@ -98,7 +96,7 @@ def read_blocks(connection: sqlite3.Connection, dimension: int) -> Iterator[Bloc
 def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
     width = dimension * STORED.itemsize
     if any(not isinstance(vectors, bytes) or len(vectors) % width for _, vectors in rows):
-        raise damaged("a vector is cut short or none at all")
+        raise damaged("a vector is missing or incomplete")
     stored = np.frombuffer(b"".join(vectors for _, vectors in rows), dtype=STORED).reshape(-1, dimension)
     counts = np.array([len(vectors) // width for _, vectors in rows])
     firsts = np.array([first for first, _ in rows], np.int64)
@@ -110,9 +108,9 @@ def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
 def _best(
     ids: NDArray[np.int64], scores: NDArray[np.float32], depth: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The `depth` largest scores with their ids, in order; equal ones by id."""
+    """The `depth` largest scores with their ids, best first; equal scores in order of ids."""
     if len(ids) > depth:
-        enough = scores >= np.partition(scores, -depth)[-depth]  # those of equal score, too
-        ids, scores = ids[enough], scores[enough]
+        candidates = scores >= np.partition(scores, -depth)[-depth]  # includes all of the lowest kept score
+        ids, scores = ids[candidates], scores[candidates]
     order = np.lexsort((ids, -scores))[:depth]
     return ids[order], scores[order]

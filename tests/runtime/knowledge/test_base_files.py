@@ -40,20 +40,20 @@ def test_a_folder(tmp_path: Path) -> None:
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "kb.db"
     path.write_text("not a database, " * 1000)
-    refused(path, "no SQLite database")
+    refused(path, "is not an SQLite database")
 
 
 def test_another_programs_database(tmp_path: Path) -> None:
     path = tmp_path / "kb.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE mine (a)")
-    refused(path, "an SQLite database of another kind")
+    refused(path, "an SQLite database but not a knowledge base")
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "kb.db"
     path.touch()
-    refused(path, "is empty: nothing was indexed yet")
+    refused(path, "is empty; index documents into it with `ftool index`")
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
@@ -122,7 +122,7 @@ def test_garbled_meta(write_base: Writer) -> None:
     path = write_base(DOCUMENTS)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM meta WHERE key = 'dimension'")
-    refused(path, "its table meta lacks or garbles 'dimension'")
+    refused(path, "missing or invalid value in its table meta: 'dimension'")
 
 
 def test_a_locked_file_is_named_after_the_time_out(write_base: Writer) -> None:
@@ -150,7 +150,7 @@ def test_a_base_made_anew_is_named(write_base: Writer) -> None:
         later = replace(base._meta, created="2027-01-01T00:00:00+00:00")
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE meta SET value = ? WHERE key = 'created'", (later.created,))
-        with pytest.raises(KnowledgeBaseError, match="made anew since it was opened"):
+        with pytest.raises(KnowledgeBaseError, match="was replaced after it was opened"):
             base.search("words")
 
 

@@ -63,7 +63,7 @@ def test_a_folder_is_moved_as_one(shipped: Path, tmp_path_factory: pytest.TempPa
 
 def test_an_embedder_that_is_gone_is_named_with_the_remedy(shipped: Path, make_embedder: Any) -> None:
     shutil.rmtree(shipped.parent / "embedder")
-    with pytest.raises(KnowledgeBaseError, match="which is not there any more; say where its bundle"):
+    with pytest.raises(KnowledgeBaseError, match="which no longer exists; give the folder of its bundle"):
         KnowledgeBase.open(shipped)
     with KnowledgeBase.open(shipped, embedder=make_embedder(), threads=1) as base:
         assert base.mode == "fused"
@@ -76,10 +76,10 @@ def test_another_bundle_is_refused_by_its_fingerprint(shipped: Path, make_embedd
 
 def test_a_classifiers_bundle_is_no_embedder(shipped: Path, shared_bundle: Path) -> None:
     with pytest.raises(
-        BundleError, match="is a bundle for text-classification, and feature-extraction is needed"
+        BundleError, match="is a bundle for text-classification; give one for feature-extraction"
     ):
         KnowledgeBase.open(shipped, embedder=shared_bundle)
-    with pytest.raises(BundleError, match="and question-answering is needed"):
+    with pytest.raises(BundleError, match="; give one for question-answering"):
         KnowledgeBase.open(shipped, reader=shared_bundle)
 
 

@@ -67,7 +67,7 @@ def test_an_embedder_that_gives_no_numbers_is_named(write_base: Writer, embedder
             return np.full((len(texts), self.dimension), np.nan, np.float32)
 
     with KnowledgeBase.open(write_base(DOCUMENTS, embedder), embedder=Broken()) as base:
-        with pytest.raises(InputError, match="the embedder gives the question a vector"):
+        with pytest.raises(InputError, match="the embedder's vector for the question contains nan"):
             base.search("words")
         assert base.search("passage", mode="bm25") is not None
 
@@ -155,7 +155,7 @@ def test_an_embedder_is_refused_where_there_are_no_embeddings(write_base: Writer
 
 
 def test_a_base_of_a_models_of_the_apps_own_says_so(write_base: Writer, embedder: Any) -> None:
-    with pytest.raises(KnowledgeBaseError, match="a model of the app's own"):
+    with pytest.raises(KnowledgeBaseError, match="embedded by an app's own model"):
         KnowledgeBase.open(write_base(DOCUMENTS, embedder))
 
 

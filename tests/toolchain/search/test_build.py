@@ -94,7 +94,7 @@ def test_a_file_that_has_no_text_for_a_moment_keeps_what_it_held(
     file.write_bytes(content)
     built = index("docs")
     assert (counts(built), built.report.left_out) == ((0, 0, 2, 0), {reason: 1})
-    assert f"docs/keeping.md is {reason} now; what it held before stays in kb.db" in caplog.text
+    assert f"docs/keeping.md is now {reason}; its earlier documents stay in kb.db" in caplog.text
     with KnowledgeBase.open("kb.db", embedder=None) as base:
         assert base.search("messages")[0].document == "docs/keeping.md"
     file.write_bytes(before)
@@ -255,7 +255,7 @@ def test_another_embedding_model_is_refused(index: Indexing, other_embedder: Any
         index("docs", embedder=other_embedder)
     with pytest.raises(KnowledgeBaseError, match="this call has none"):
         index("docs", embedder="none")
-    with pytest.raises(KnowledgeBaseError, match="a model of an app's own"):
+    with pytest.raises(KnowledgeBaseError, match="an app's own model"):
         index("docs", embedder=None)
 
 
@@ -280,9 +280,9 @@ def test_lengths_are_kept_to(index: Indexing) -> None:
 
 
 def test_a_wrong_path_makes_no_file(index: Indexing) -> None:
-    with pytest.raises(DocumentError, match="nowhere: there is no such file or folder"):
+    with pytest.raises(DocumentError, match="nowhere: no such file or folder"):
         index("nowhere")
-    with pytest.raises(KnowledgeBaseError, match=r"there is no folder gone"):
+    with pytest.raises(KnowledgeBaseError, match=r"the folder gone does not exist"):
         build_index(Path("gone/kb.db"), [Path("docs")], IndexSettings(embedder="none"))
     assert not Path("kb.db").exists()
 
@@ -305,7 +305,7 @@ def test_a_file_that_was_there_stays_where_settings_are_wrong(index: Indexing) -
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"words " * 4000, "no SQLite"), (b"SQLite format 3\0" + b"\7" * 9000, "damaged|no SQLite")],
+    [(b"words " * 4000, "not an SQLite"), (b"SQLite format 3\0" + b"\7" * 9000, "damaged|not an SQLite")],
 )
 def test_a_file_that_is_no_base_is_left_alone(index: Indexing, content: bytes, said: str) -> None:
     Path("kb.db").write_bytes(content)
@@ -326,7 +326,7 @@ def test_a_base_overwritten_in_its_middle_is_left_alone(index: Indexing, docs: P
     with pytest.raises(KnowledgeBaseError) as caught:
         index("docs", embedder="none")
     said = str(caught.value)
-    assert re.fullmatch(r"kb\.db: damaged \(.+\); index the documents into a new file, or put a copy.*", said)
+    assert re.fullmatch(r"kb\.db: damaged \(.+\); index the documents into a new file, or restore .*", said)
     assert Path("kb.db").read_bytes() == content
 
 
@@ -334,7 +334,7 @@ def test_another_programs_database_is_left_alone(index: Indexing) -> None:
     with closing(sqlite3.connect("kb.db")) as connection:
         connection.execute("CREATE TABLE mine (a)")
     before = Path("kb.db").read_bytes()
-    with pytest.raises(KnowledgeBaseError, match="of another kind"):
+    with pytest.raises(KnowledgeBaseError, match="but not a knowledge base"):
         index("docs")
     assert Path("kb.db").read_bytes() == before
 

@@ -67,7 +67,8 @@ def test_a_file_that_is_empty_now_is_warned_of(docs: Path) -> None:
     done = ftool("index", "docs", "-o", "kb.db")
     assert (done.exit_code, "kb.db: 3 documents" in done.stdout) == (0, True)
     assert done.stderr == (
-        "Warning: docs/keeping.md is empty now; what it held before stays in kb.db, --sync or --delete deletes it\n"
+        "Warning: docs/keeping.md is now empty; its earlier documents stay in kb.db, "
+        "delete them with --sync or --delete\n"
     )
 
 
@@ -109,13 +110,13 @@ def test_a_base_models_bundle_is_made_once(
     monkeypatch.setattr(embedders, "resolve_base", {"minilm": str(tiny_base)}.__getitem__)
     first = ftool("index", "docs", "-o", "kb.db", "--json")
     assert first.exit_code == 0, first.output
-    assert "exporting it as an embedder, once" in first.stderr
+    assert "exporting it once as an embedder" in first.stderr
     again = ftool("index", "docs", "-o", "kb.db", "--embedder", "minilm", "--json")
     assert "once" not in again.stderr
     assert json.loads(again.stdout)["unchanged"] == 3
     shutil.rmtree(tmp_path / "cache")
-    assert "which is not there any more" in ftool("index", "docs", "-o", "kb.db").output
-    assert "which is not there any more" in ftool("ask", "kb.db", "messages").output
+    assert "which no longer exists" in ftool("index", "docs", "-o", "kb.db").output
+    assert "which no longer exists" in ftool("ask", "kb.db", "messages").output
     assert ftool("ask", "kb.db", "messages", "--mode", "bm25").exit_code == 0
 
 
@@ -157,11 +158,11 @@ def test_of_many_files_that_fail_twenty_are_told(docs: Path) -> None:
     [
         (["index", "-o", "kb.db"], "name the files or folders to index, or what to --delete"),
         (["index", "docs"], "Missing option '-o'"),
-        (["index", "nowhere", "-o", "kb.db"], "nowhere: there is no such file or folder to index"),
+        (["index", "nowhere", "-o", "kb.db"], "nowhere: no such file or folder"),
         (["index", "-o", "kb.db", "--delete", "a"], "there is no knowledge base kb.db"),
         (
             ["index", "docs", "-o", "kb.db", "--embedder", "nobody"],
-            "nobody is neither a bundle's folder nor one of minilm",
+            "nobody is not a bundle or model folder; give one, or one of minilm",
         ),
         (
             ["index", "docs", "-o", "kb.db", "--embedder", "none", "--passage-tokens", "3"],
@@ -169,11 +170,11 @@ def test_of_many_files_that_fail_twenty_are_told(docs: Path) -> None:
         ),
         (
             ["index", "docs", "-o", "kb.db", "--embedder", "none", "--passage-tokens", "0"],
-            "--passage-tokens: passages must have room for at least 16 tokens, got 0",
+            "--passage-tokens: a passage must be allowed at least 16 tokens, got 0",
         ),
         (
             ["index", "docs", "-o", "kb.db", "--embedder", "none", "--encoding", "utf9"],
-            "no encoding is called 'utf9'",
+            "unknown encoding 'utf9'",
         ),
         (["ask", "kb.db", "a"], "there is no knowledge base kb.db"),
         (["ask", "kb.db"], "Missing argument 'QUESTION'"),
@@ -208,7 +209,10 @@ def test_a_refused_embedder_is_not_loaded(embedder_bundle: Path, monkeypatch: py
         connection.execute("UPDATE meta SET value = 'another' WHERE key = 'fingerprint'")
     monkeypatch.setattr(build, "BundledEmbedder", load)
     refused = ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle)
-    assert "kb.db was made by a model of fingerprint another, and this one's is " in refused.stderr
+    assert (
+        "kb.db was made with an embedder of fingerprint another, and the fingerprint of this one is "
+        in refused.stderr
+    )
     monkeypatch.setattr(build, "embedder_bundle", load)
     refused = ftool("index", "docs", "-o", "words.db", "--embedder", "minilm")
     assert "words.db was made without embeddings, and this call has an embedder; leave" in refused.stderr

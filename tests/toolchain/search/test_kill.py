@@ -111,7 +111,7 @@ def test_killed_before_a_statement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedder: Any, begun: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ftool.search.index._AT_ONCE", 32)
+    monkeypatch.setattr("ftool.search.index._EMBED_BATCH", 32)
     settings = IndexSettings(embedder=embedder)
 
     def index(path: str = "kb.db") -> None:
@@ -176,5 +176,5 @@ def test_killed_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_file_that_was_only_begun_says_so(tmp_path: Path) -> None:
     (tmp_path / "kb.db").touch()
-    with pytest.raises(KnowledgeBaseError, match="nothing was indexed yet"):
+    with pytest.raises(KnowledgeBaseError, match="is empty; index documents"):
         KnowledgeBase.open(tmp_path / "kb.db")

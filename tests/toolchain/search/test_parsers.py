@@ -92,7 +92,7 @@ def test_a_rule_at_the_top_is_no_front_matter() -> None:
 def test_long_markdown_is_parsed_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "# A\n\nOne.\n\n```\n# no heading\n\nin code\n```\n\n## B\n\n" + "Two.\n\n" * 50
     whole = list(shown_markdown([source]))
-    monkeypatch.setattr("ftool.search.parsers.markdown._AT_ONCE", 20)
+    monkeypatch.setattr("ftool.search.parsers.markdown._PART", 20)
     parted = list(shown_markdown([source[at : at + 7] for at in range(0, len(source), 7)]))
     assert text_of(parted) == text_of(whole)
     assert [p for p in parted if isinstance(p, Heading)] == [Heading(1, "A"), Heading(2, "B")]
@@ -153,7 +153,7 @@ def test_a_wrong_encoding_is_refused_with_the_byte(tmp_path: Path) -> None:
 def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("abc")
-    with pytest.raises(DocumentError, match="no encoding is called 'utf-9'"):
+    with pytest.raises(DocumentError, match="unknown encoding 'utf-9'"):
         examine(path, "utf-9")
 
 
@@ -163,7 +163,7 @@ def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
 def test_what_encodes_no_text_is_no_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text("abc")
-    with pytest.raises(DocumentError, match="no encoding is called"):
+    with pytest.raises(DocumentError, match="unknown encoding"):
         examine(path, encoding)
 
 
@@ -216,13 +216,13 @@ def test_lone_surrogates_of_json_are_replaced_one_for_one() -> None:
         ([{"text": "a"}, {"words": "b"}], "row 2 has none of text, content"),
         ([{"text": 7}], "row 1: 'text' must be a string, got int"),
         ([[1, 2]], "row 1 must be an object with a text"),
-        ([{"id": 1, "text": "a"}, {"id": "1", "text": "b"}], "row 2 has the id of row 1"),
+        ([{"id": 1, "text": "a"}, {"id": "1", "text": "b"}], "row 2 has the id '1', which row 1 has too"),
     ],
 )
 def test_bad_rows_are_noted_by_number(values: list[object], said: str) -> None:
     bad = BadRows()
     rows(*values, bad=bad)
-    assert said in bad.told("a.jsonl")
+    assert said in bad.message("a.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -243,14 +243,14 @@ def test_ids_and_row_numbers_are_told_apart(values: list[object], names: list[st
 def test_an_id_is_given_once_whatever_it_is_called() -> None:
     bad = BadRows()
     assert len(rows({"text": "a"}, {"id": 1, "text": "b"}, {"id": "1", "text": "c"}, bad=bad)) == 2
-    assert "row 3 has the id of row 2; ids must differ: '1'" in bad.told("a.jsonl")
+    assert "row 3 has the id '1', which row 2 has too" in bad.message("a.jsonl")
 
 
 def test_rows_after_a_bad_one_are_documents() -> None:
     bad = BadRows()
     values = [{"id": 7, "text": None}, {"id": 7, "text": "one"}, {"text": 1}, {"id": "b", "text": "two"}]
     assert rows(*values, bad=bad) == [("a.jsonl#7", "one"), ("a.jsonl#b", "two")]
-    assert bad.told("a.jsonl") == (
+    assert bad.message("a.jsonl") == (
         "2 rows of a.jsonl left out: row 1: 'text' must be a string, got NoneType; "
         "row 3: 'text' must be a string, got int"
     )
@@ -259,12 +259,12 @@ def test_rows_after_a_bad_one_are_documents() -> None:
 def test_of_many_bad_rows_the_first_are_told() -> None:
     bad = BadRows()
     assert rows(*[{"text": None}] * 30, {"text": "good"}, bad=bad) == [("a.jsonl#31", "good")]
-    assert bad.told("a.jsonl").startswith("30 rows of a.jsonl left out: row 1: ")
-    assert bad.told("a.jsonl").endswith("; and 25 more")
+    assert bad.message("a.jsonl").startswith("30 rows of a.jsonl left out: row 1: ")
+    assert bad.message("a.jsonl").endswith("; and 25 more")
 
 
 def test_a_named_column_is_taken() -> None:
     assert rows({"text": "no", "answer": "yes"}, column="answer") == [("a.jsonl#1", "yes")]
     bad = BadRows()
     assert rows({"text": "no"}, column="answer", bad=bad) == []
-    assert "row 1 has no 'answer' among its keys text" in bad.told("a.jsonl")
+    assert "row 1 has no 'answer' among its keys text" in bad.message("a.jsonl")

@@ -1,1 +1,1 @@
-"""Documents into a knowledge base: found, read, cut into passages, embedded and written."""
+"""Index documents: find, parse and split them into passages, embed these, and write a knowledge base."""

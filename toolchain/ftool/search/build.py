@@ -1,4 +1,4 @@
-"""`build_index`: a knowledge base made of documents, or brought up to date with them."""
+"""`build_index`: create a knowledge base from documents, or update one."""
 
 import logging
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSettings:
-    """How a knowledge base is made. None is as it was made before, or of a new one the default.
+    """Settings of a knowledge base. None keeps an existing file's setting and means the default for a new file.
 
     Attributes:
-        embedder: a bundle, "minilm", or "none" to rank by words alone; or an embedder of one's own.
-        reader: a bundle that takes answers from passages, named in the file for whoever asks.
-        tokens: of a passage, at most; by default 200, or what the embedder reads.
-        overlap: tokens of a passage that the next one repeats, at most; by default a fifth of `tokens`.
+        embedder: a bundle, "minilm", "none" to rank by words only, or an `Embedder`.
+        reader: a bundle that extracts answers from passages; recorded in the file as its reader.
+        tokens: maximum tokens of a passage; by default 200, or the embedder's limit if that is lower.
+        overlap: maximum tokens of a passage that the next one repeats; by default a fifth of `tokens`.
         reading: how files are read.
-        threads: CPU threads to embed by; None: all physical cores.
+        threads: CPU threads for embedding; None: all physical cores.
     """
 
     embedder: Embedder | str | None = None
@@ -48,12 +48,12 @@ class IndexSettings:
 
     def __post_init__(self) -> None:
         if self.tokens is not None:
-            # Refuses too few before a file is begun or a model loaded.
+            # Check the value before a file is created or a model loaded.
             CutSettings(tokens=self.tokens, overlap=0)
 
 
 class Built(NamedTuple):
-    """What was done, and what the knowledge base is now."""
+    """The report of an indexing run, and the resulting knowledge base's metadata and sizes."""
 
     report: IndexReport
     meta: Meta
@@ -69,37 +69,37 @@ def build_index(
     delete: Sequence[str] = (),
     sync: bool = False,
 ) -> Built:
-    """Bring the knowledge base at `path` up to date with the documents in files and folders, or begin one.
+    """Update the knowledge base at `path` with the documents in files and folders, or create it.
 
-    Every document is written in a transaction of its own. What is there already, and unchanged, is left alone.
+    Every document is written in its own transaction. Unchanged documents are not written again.
 
     Args:
-        path: the file.
+        path: the knowledge base's file.
         roots: files and folders.
-        settings: how it is made; an existing file keeps to what it was made with.
+        settings: settings of a new file; an existing file refuses different ones.
         delete: names of documents to delete first.
-        sync: whether documents of `roots` whose files are gone, empty or binary are deleted.
+        sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
     Raises:
-        DocumentError: a root or a document to delete is not there.
-        KnowledgeBaseError: the file is something else, locked or damaged, or made by another embedding model.
-        FtoolError: there is no such bundle, or it can't be loaded.
+        DocumentError: a root or a document to delete does not exist.
+        KnowledgeBaseError: the file is not a knowledge base, is locked or damaged, or was made by another embedding
+            model.
+        FtoolError: a bundle does not exist or can't be loaded.
     """
     missing = next((root for root in roots if not root.exists()), None)
     if missing is not None:
-        raise DocumentError(f"{missing}: there is no such file or folder to index")
-    odd = next((root for root in roots if not encodes(str(root))), None)
-    if odd is not None:
-        raise DocumentError(
-            f"{str(odd).encode('utf-8', 'backslashreplace').decode()}: no valid Unicode; rename it"
-        )
+        raise DocumentError(f"{missing}: no such file or folder; give documents that exist")
+    invalid = next((root for root in roots if not encodes(str(root))), None)
+    if invalid is not None:
+        shown = str(invalid).encode("utf-8", "backslashreplace").decode()
+        raise DocumentError(f"{shown}: its name is not valid Unicode; rename it")
     if not roots and not path.exists():
-        raise KnowledgeBaseError(f"there is no knowledge base {path}; name documents to make one of")
+        raise KnowledgeBaseError(f"there is no knowledge base {path}; give documents to create it from")
     with ExitStack() as opened:
         store = opened.enter_context(KnowledgeBaseWriter(path))
         embedding = _embedding(path, store.meta, settings, opened) if roots else _Embedding()
         new = store.meta is None
-        meta = _agreed(path, store, embedding, settings)
+        meta = _create_or_update_meta(path, store, embedding, settings)
         cutting = CutSettings(tokens=meta.passage_tokens, overlap=meta.overlap_tokens)
         indexer = Indexer(store, embedding.counter, embedding.embedder, cutting, settings.reading)
         indexer.delete(delete)
@@ -110,29 +110,29 @@ def build_index(
 
 
 class _Embedding(NamedTuple):
-    """An embedder and what goes with it."""
+    """An embedder, if there is one, and its token counter, bundle and limit."""
 
     embedder: Embedder | None = None
     counter: TokenCounter = WordCounter()
     folder: Path | None = None  # of its bundle
-    reads: int | None = None  # tokens of a passage, at most
+    max_tokens: int | None = None  # of a passage
 
 
 def _embedding(path: Path, meta: Meta | None, settings: IndexSettings, opened: ExitStack) -> _Embedding:
-    """The embedder that was asked for, or that the file has. Raises KnowledgeBaseError where these differ."""
-    asked = settings.embedder
-    if asked is None:
-        asked = _recorded(path, meta) if meta is not None else DEFAULT_EMBEDDER
-    if asked == NONE:
+    """The embedder of the settings, or the file's own. Raises KnowledgeBaseError if they are different models."""
+    chosen = settings.embedder
+    if chosen is None:
+        chosen = _recorded(path, meta) if meta is not None else DEFAULT_EMBEDDER
+    if chosen == NONE:
         _check_model(path, meta, "")
         return _Embedding()
     if meta is not None and not meta.fingerprint:
         raise _other_model(path, "without embeddings, and this call has an embedder")
-    if not isinstance(asked, str):
-        _check_model(path, meta, asked.fingerprint)
-        return _Embedding(asked)
-    folder = embedder_bundle(asked)
-    _check_model(path, meta, bundle_fingerprint(folder))  # before it is loaded, which takes seconds
+    if not isinstance(chosen, str):
+        _check_model(path, meta, chosen.fingerprint)
+        return _Embedding(chosen)
+    folder = embedder_bundle(chosen)
+    _check_model(path, meta, bundle_fingerprint(folder))  # before loading it, which takes seconds
     embedding = _from_bundle(folder, settings.threads)
     assert isinstance(embedding.embedder, BundledEmbedder)
     opened.callback(embedding.embedder.close)
@@ -141,8 +141,8 @@ def _embedding(path: Path, meta: Meta | None, settings: IndexSettings, opened: E
 
 def _check_model(path: Path, meta: Meta | None, found: str) -> None:
     if meta is not None and found != meta.fingerprint:
-        given = f"this one's is {found[:12]}" if found else "this call has none"
-        raise _other_model(path, f"by a model of fingerprint {meta.fingerprint[:12]}, and {given}")
+        given = f"the fingerprint of this one is {found[:12]}" if found else "this call has none"
+        raise _other_model(path, f"with an embedder of fingerprint {meta.fingerprint[:12]}, and {given}")
 
 
 def _other_model(path: Path, how: str) -> KnowledgeBaseError:
@@ -155,12 +155,12 @@ def _recorded(path: Path, meta: Meta) -> str:
     if not meta.fingerprint:
         return NONE
     if not meta.embedder:
-        raise KnowledgeBaseError(f"{path} was embedded by a model of an app's own; hand that one in")
+        raise KnowledgeBaseError(f"{path} was embedded by an app's own model; pass that embedder")
     folder = found_path(meta.embedder, path)
     if not folder.is_dir():
         raise KnowledgeBaseError(
-            f"{path} was made with the embedder in {folder}, which is not there any more; say where its bundle lies "
-            "now with --embedder"
+            f"{path} was made with the embedder in {folder}, which no longer exists; give the folder of its bundle "
+            "with --embedder"
         )
     return str(folder)
 
@@ -175,17 +175,19 @@ def _from_bundle(folder: Path, threads: int | None) -> _Embedding:
     return _Embedding(embedder, counter, folder, manifest.input.max_length - len(special))
 
 
-def _agreed(path: Path, store: KnowledgeBaseWriter, embedding: _Embedding, settings: IndexSettings) -> Meta:
-    """What the file says of itself after this call: a new one is given all of it, another what may change."""
+def _create_or_update_meta(
+    path: Path, store: KnowledgeBaseWriter, embedding: _Embedding, settings: IndexSettings
+) -> Meta:
+    """Write the metadata: all of it to a new file, only the paths of the models to an existing one."""
     recorded: dict[str, Any] = {}
     if embedding.folder is not None:
         recorded["embedder"] = recorded_path(embedding.folder, path)
     if settings.reader is not None:
         recorded["reader"] = "" if settings.reader == NONE else recorded_path(_reader(settings.reader), path)
     if store.meta is None:
-        _check_length(settings.tokens, embedding.reads)
-        usual = CutSettings().tokens
-        tokens = min(usual, embedding.reads or usual) if settings.tokens is None else settings.tokens
+        _check_length(settings.tokens, embedding.max_tokens)
+        default = CutSettings().tokens
+        tokens = min(default, embedding.max_tokens or default) if settings.tokens is None else settings.tokens
         cutting = CutSettings(
             tokens=tokens, overlap=tokens // 5 if settings.overlap is None else settings.overlap
         )
@@ -198,26 +200,31 @@ def _agreed(path: Path, store: KnowledgeBaseWriter, embedding: _Embedding, setti
             new_meta(passage_tokens=cutting.tokens, overlap_tokens=cutting.overlap, **recorded)
         )
     meta = store.meta
-    for name, asked, kept in (
+    for name, given, recorded_value in (
         ("--passage-tokens", settings.tokens, meta.passage_tokens),
         ("--overlap", settings.overlap, meta.overlap_tokens),
     ):
-        if asked is not None and asked != kept:
+        if given is not None and given != recorded_value:
             raise InputError(
-                f"{name} {asked}: {path} was made with {kept}; leave it out, or index the documents into a new file"
+                f"{name} {given}: {path} was made with {recorded_value}; leave {name} out, or index the documents "
+                "into a new file"
             )
     changed = {name: value for name, value in recorded.items() if value != getattr(meta, name)}
     return store.record(meta, **changed) if changed else meta
 
 
-def _check_length(tokens: int | None, reads: int | None) -> None:
-    if tokens is not None and reads is not None and tokens > reads:
-        raise InputError(f"--passage-tokens {tokens}: the embedder reads {reads} and would cut the rest off")
+def _check_length(tokens: int | None, max_tokens: int | None) -> None:
+    if tokens is not None and max_tokens is not None and tokens > max_tokens:
+        raise InputError(
+            f"--passage-tokens {tokens}: the embedder reads at most {max_tokens} tokens of a passage; lower the value"
+        )
 
 
 def _reader(name: str) -> Path:
     bundle = bundle_folder(Path(name)) or Path(name)
     manifest = Manifest.read(bundle)
     if manifest.task != READER_TASK:
-        raise InputError(f"{bundle} is a bundle for {manifest.task}; a reader is one for {READER_TASK}")
+        raise InputError(
+            f"{bundle} is a bundle for {manifest.task}; give one for {READER_TASK} as the reader"
+        )
     return bundle

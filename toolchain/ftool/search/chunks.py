@@ -1,4 +1,4 @@
-"""Documents into passages: whole paragraphs where they fit, whole sentences where they don't."""
+"""Split documents into passages: at the ends of paragraphs if they fit, otherwise of sentences."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from ftool.search.tokens import TokenCounter
 from ftool.search.types import HEADING_SEPARATOR, CutPassage, Heading, Piece, Title
 from ftool_runtime.errors import InputError
 
-_AT_ONCE = 2**16  # characters of a document that are looked at together
+_BLOCK = 2**16  # characters of a document that are split at a time
 _LONGEST_HEADING = 200  # characters
 _LEAST_TOKENS = 16  # of a passage: a short sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutSettings:
-    """How long passages are, in tokens.
+    """Lengths of passages.
 
     Attributes:
-        tokens: of a passage and the headings above it, at most.
-        overlap: of a passage's end that the next one begins with, at most, in whole sentences.
+        tokens: maximum tokens of a passage, including the headings above it.
+        overlap: maximum tokens at the end of a passage that the next one repeats, in whole sentences.
     """
 
     tokens: int = 200
@@ -30,7 +30,7 @@ class CutSettings:
     def __post_init__(self) -> None:
         if self.tokens < _LEAST_TOKENS:
             raise InputError(
-                f"--passage-tokens: passages must have room for at least {_LEAST_TOKENS} tokens, got {self.tokens}"
+                f"--passage-tokens: a passage must be allowed at least {_LEAST_TOKENS} tokens, got {self.tokens}"
             )
         if not 0 <= self.overlap <= self.tokens // 2:
             raise InputError(
@@ -39,7 +39,7 @@ class CutSettings:
 
 
 class _Segment(NamedTuple):
-    """A sentence, or less of one: its first character's place, its text, and the white space before it."""
+    """A sentence or a part of one: position of its first character, text, white space before it, and length."""
 
     start: int
     text: str
@@ -52,14 +52,14 @@ class _Segment(NamedTuple):
 
 
 class DocumentCutter:
-    """Cuts one document into passages, in memory that does not grow with it.
+    """Splits one document into passages, in memory that does not grow with its length.
 
-    What only the end of a document tells is to be had once `passages` has ended: `title`; `characters`, how long the
-    text is; and `tail`, the white space behind the last passage.
+    Once `passages` has ended, these are known: `title`; `characters`, the length of the text; and `tail`, the white
+    space after the last passage.
     """
 
     def __init__(self, counter: TokenCounter, settings: CutSettings) -> None:
-        """Count tokens by `counter`."""
+        """Measure lengths with `counter`."""
         self.title = ""
         self.tail = ""
         self.characters = 0
@@ -67,15 +67,15 @@ class DocumentCutter:
         self._settings = settings
         self._headings: list[Heading] = []
         self._room = settings.tokens  # for a passage's own text
-        self._waiting: list[str] = []  # text that is not cut yet, and its length
-        self._waiting_length = 0
-        self._cut_to = 0  # where the last segment ended
-        self._heading_end = 0  # where the last heading's own text did
+        self._waiting: list[str] = []  # text that is not split yet
+        self._waiting_length = 0  # in characters
+        self._cut_to = 0  # end of the last segment
+        self._heading_end = 0  # end of the last heading's own text
         self._open: list[_Segment] = []  # the passage that is not full yet
-        self._fresh = 0  # how many of its segments are in no passage before
+        self._fresh = 0  # number of its segments that are not repeated from the previous passage
 
     def passages(self, pieces: Iterable[Piece]) -> Iterator[CutPassage]:
-        """The passages of a document, in order. Raises as `pieces`."""
+        """The passages of a document, in order. Passes on errors from reading `pieces`."""
         before: Piece = ""
         for piece in pieces:
             if isinstance(piece, Title):
@@ -90,7 +90,7 @@ class DocumentCutter:
                 self.characters += len(piece)
                 if isinstance(before, Heading):
                     self._heading_end = self.characters
-                if self._waiting_length >= _AT_ONCE:
+                if self._waiting_length >= _BLOCK:
                     yield from self._cut_waiting(whole=False)
             before = piece
         yield from self._cut_waiting(whole=True)
@@ -98,7 +98,7 @@ class DocumentCutter:
         self.tail = "".join(self._waiting)
 
     def _begin_section(self, heading: Heading) -> Iterator[CutPassage]:
-        """Passages end where a section does, but headings that follow on each other stay with what comes below."""
+        """End the open passage with its section, except if it holds only headings: they stay with the text below."""
         if self._cut_to > self._heading_end:
             yield from self._close()
         self._headings = [above for above in self._headings if above.level < heading.level]
@@ -116,7 +116,7 @@ class DocumentCutter:
         self._room = max(self._settings.tokens - len(starts), self._settings.tokens // 2)
 
     def _cut_waiting(self, *, whole: bool) -> Iterator[CutPassage]:
-        """Cut the text that waits; if not `whole`, up to a border, for a sentence may go on."""
+        """Split the waiting text; if not `whole`, only up to the last boundary, because a sentence may continue."""
         text = "".join(self._waiting)
         end = len(text) if whole else last_end(text)
         base = self.characters - len(text)
@@ -126,7 +126,7 @@ class DocumentCutter:
         self._waiting, self._waiting_length = [rest], len(rest)
 
     def _segments(self, text: str, base: int, end: int) -> Iterator[list[_Segment]]:
-        """The segments of a text that begins at `base`, by paragraph."""
+        """The segments of each paragraph of a text that begins at `base` in the document."""
         parts = [list(sentences(text, *paragraph)) for paragraph in paragraphs(text, 0, end)]
         counted = iter(self._counter.starts([text[s.start : s.end] for part in parts for s in part]))
         for part in parts:
@@ -139,7 +139,7 @@ class DocumentCutter:
             yield segments
 
     def _shortened(self, text: str, sentence: Stretch, starts: Sequence[int]) -> list[tuple[Stretch, int]]:
-        """A sentence with its tokens, in parts if it does not fit a passage: its lines, or what fits."""
+        """A sentence with its token count; if too long for a passage, its lines or, failing that, parts that fit."""
         if len(starts) <= self._room:
             return [(sentence, len(starts))]
         parts = list(lines(text, *sentence))
@@ -153,7 +153,7 @@ class DocumentCutter:
         return _cut_by_tokens(text, sentence, starts, self._room)
 
     def _add(self, paragraph: Sequence[_Segment]) -> Iterator[CutPassage]:
-        """Add a paragraph to the open passage. It begins a new one where it fits that and not the rest of this one."""
+        """Add a paragraph to the open passage, or to a new one if that keeps it whole and this one is half full."""
         size = sum(segment.tokens for segment in paragraph)
         used = self._used()
         if used >= self._room / 2 and used + size > self._room >= size:
@@ -168,7 +168,7 @@ class DocumentCutter:
         return sum(segment.tokens for segment in self._open)
 
     def _close(self, overlap_for: _Segment | None = None) -> Iterator[CutPassage]:
-        """End the open passage, and begin the next with its last sentences where `overlap_for` goes on from them."""
+        """End the open passage; with `overlap_for`, the segment to come, start the next with its last sentences."""
         if self._fresh:
             first, *others = self._open
             text = first.text + "".join(segment.before + segment.text for segment in others)
@@ -180,7 +180,9 @@ class DocumentCutter:
     def _overlap(self, following: _Segment) -> list[_Segment]:
         kept: list[_Segment] = []
         room = min(self._settings.overlap, self._room - following.tokens)
-        for segment in reversed(self._open[1:]):  # never the whole passage
+        for segment in reversed(
+            self._open[1:]
+        ):  # the first is left out, so that a passage is never repeated whole
             room -= segment.tokens
             if room < 0:
                 break
@@ -191,7 +193,7 @@ class DocumentCutter:
 def _cut_by_tokens(
     text: str, stretch: Stretch, starts: Sequence[int], room: int
 ) -> list[tuple[Stretch, int]]:
-    """A stretch in parts of at most `room` tokens, between words where there are any."""
+    """Split a stretch into parts of at most `room` tokens, between words if possible."""
     cuts, first = [0], 0
     while len(starts) - first > room:
         last = first + room

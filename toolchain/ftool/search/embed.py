@@ -1,4 +1,4 @@
-"""Bundles of embedders and readers, by their folders or by the name of a base model, which is exported once."""
+"""Find bundles of embedders and readers by folder or by a base model's name, which is exported on first use."""
 
 import logging
 from importlib.metadata import version
@@ -17,9 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 def embedder_bundle(name: str) -> Path:
-    """The folder of the bundle that `name` means: a bundle, a model folder with one, or a base that ftool knows.
+    """The bundle's folder for `name`: a bundle, a model folder that has one, or the short name of a base model.
 
-    A base's bundle is made once and kept in ftool's cache. Raises FtoolError where there is none.
+    A base's bundle is exported once and kept in ftool's cache. Raises FtoolError if there is no such bundle.
     """
     if name in BASES and not Path(name).is_dir():
         return _exported(name)
@@ -29,16 +29,16 @@ def embedder_bundle(name: str) -> Path:
     folder = Path(name)
     if (folder / "config.json").is_file():
         raise InputError(
-            f"{folder} is a checkpoint; make a bundle of it first: ftool export --checkpoint {folder} "
+            f"{folder} is a checkpoint; export it as a bundle first: ftool export --checkpoint {folder} "
             f"--task {EMBEDDER_TASK} -o BUNDLE"
         )
-    raise InputError(f"{name} is neither a bundle's folder nor one of {', '.join(BASES)}")
+    raise InputError(f"{name} is not a bundle or model folder; give one, or one of {', '.join(BASES)}")
 
 
 def bundle_folder(folder: Path) -> Path | None:
-    """The bundle that a folder is, or has as a model folder; None where it is neither.
+    """The folder itself if it is a bundle, the bundle of a model folder, or None if it is neither.
 
-    Raises ModelFolderError where a model folder has no bundle yet.
+    Raises ModelFolderError if a model folder has no bundle yet.
     """
     if (folder / MANIFEST_FILE).is_file():
         return folder
@@ -47,7 +47,10 @@ def bundle_folder(folder: Path) -> Path | None:
 
 
 def model_bundle(name: str | None) -> str | None:
-    """What a flag names, as the runtime takes it: a bundle's folder; "none" and None stay. Raises as above."""
+    """A model flag's value for the runtime: a bundle's folder; "none" and None unchanged.
+
+    Raises FtoolError if a model folder has no bundle or a base can't be exported.
+    """
     if name is None or name == NONE:
         return name
     if name in BASES and not Path(name).is_dir():
@@ -61,7 +64,7 @@ def _exported(name: str) -> Path:
 
     bundle = cache_folder("bundles") / f"{name}-{EMBEDDER_TASK}-{version('ftool')}"
     if not (bundle / MANIFEST_FILE).is_file():
-        _log.info("%s: exporting it as an embedder, once, to %s", name, bundle)
+        _log.info("%s: exporting it once as an embedder to %s", name, bundle)
         bundle.parent.mkdir(parents=True, exist_ok=True)
         settings = ExportSettings(checkpoint=resolve_base(name), bundle=bundle, task=EMBEDDER_TASK, name=name)
         export_any(settings, None, base=BASES[name].hub_id)

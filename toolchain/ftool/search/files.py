@@ -1,4 +1,4 @@
-"""Which files are documents, and what documents they hold."""
+"""Find files to index in folders, and read the documents in them."""
 
 import logging
 import os
@@ -25,20 +25,22 @@ KINDS: Final = {
     ".ndjson": "jsonl",
 }
 
-_READ_AS = 1  # a new number has every document read again, as its text may come out otherwise
+_PARSER_VERSION = (
+    1  # part of a document's hash: raise it if parsing changes, so that documents are indexed again
+)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Found:
-    """What was met with.
+    """Record of the files found in a run.
 
     Attributes:
-        files: those that were looked at.
-        left_out: how many were left out, by reason.
-        without_text: why files that would be documents hold none: "empty" or "binary", by name.
-        failed: what is wrong with others, by name.
+        files: names of the files that were examined.
+        left_out: number of files left out, by reason.
+        without_text: names of document files without text, each with the reason: "empty" or "binary".
+        failed: names of files that can't be read, each with the error.
     """
 
     files: set[str] = field(default_factory=set)
@@ -47,17 +49,17 @@ class Found:
     failed: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, reason: str) -> None:
-        """Count a file that is left out."""
+        """Count a file that is left out for this reason."""
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings:
-    """How files are read.
+    """Settings for reading files.
 
     Attributes:
-        encoding: of all of them; None: found out, see encodings.py.
-        column: the key of the text in JSONL files; None: found by its usual names.
+        encoding: of all files; None: detected per file, see encodings.py.
+        column: the key of the text in JSONL files; None: one of the usual names.
     """
 
     encoding: str | None = None
@@ -69,12 +71,12 @@ class ReadSettings:
 
 
 def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
-    """The files of documents in folders, and files named themselves, with the names they are known by.
+    """Files given directly or found in folders, each with its name in the knowledge base.
 
-    A name is the path as it was given, so that the same call finds the same documents. In folders hidden files and
-    files of other kinds are left out and counted; a file that is named itself is taken for text.
+    The name is the path as given, so that the same call finds the same documents. In folders, hidden files and files
+    of other kinds are left out and counted; a file given directly is read as text if its suffix is unknown.
 
-    Raises DocumentError where a path leads nowhere.
+    Raises DocumentError if a path does not exist.
     """
     for root in roots:
         if root.is_file():
@@ -82,11 +84,11 @@ def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
         elif root.is_dir():
             yield from _files_in_folder(root, found)
         else:
-            raise DocumentError(f"{root}: there is no such file or folder to index")
+            raise DocumentError(f"{root}: no such file or folder; give documents that exist")
 
 
 def document_name(path: Path) -> str:
-    """What a document at `path` is called."""
+    """The name of a document at `path`."""
     return Path(os.path.normpath(path)).as_posix()
 
 
@@ -109,9 +111,9 @@ def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
 
 
 def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) -> Iterator[Document]:
-    """The documents in the file at `path`. One that can't be read is noted in `found`, and so is a binary one.
+    """The documents in the file at `path`. A file that is binary, empty or unreadable is recorded in `found`.
 
-    Rows of JSONL that are no documents are noted, too, and the others given.
+    Invalid rows of JSONL are recorded there too; the other rows are returned.
     """
     bad = BadRows()
     found.files.add(name)
@@ -123,13 +125,13 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
             return
         if content.guessed:
             _log.warning(
-                "%s: not UTF-8, read as %s; name its encoding with --encoding if that is wrong",
+                "%s: not UTF-8, read as %s; if that is wrong, give its encoding with --encoding",
                 name,
                 content.encoding,
             )
         yield from _documents(path, name, content, settings, bad)
         if bad.count:
-            found.failed[name] = bad.told(name)
+            found.failed[name] = bad.message(name)
     except OSError as error:
         found.failed[name] = f"can't be read: {error.strerror}"
     except DocumentError as error:
@@ -137,7 +139,7 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
 
 
 def encodes(name: str) -> bool:
-    """Whether a file's name is Unicode, as not all are on Linux."""
+    """Whether a file's name is valid Unicode; on Linux it may not be."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -154,10 +156,10 @@ def _documents(
     if kind == "jsonl":
         yield from json_documents(read_decoded(path, encoding), name, bad, settings.column)
         return
-    read_as = f"{content.sha256}:{kind}:{encoding}:{_READ_AS}"
+    digest = f"{content.sha256}:{kind}:{encoding}:{_PARSER_VERSION}"
 
     def pieces() -> Iterator[Piece]:
         text = read_decoded(path, encoding)
         return {"markdown": shown_markdown, "html": shown_text}.get(kind, iter)(text)
 
-    yield Document(name=name, file=name, sha256=read_as, pieces=pieces)
+    yield Document(name=name, file=name, sha256=digest, pieces=pieces)

@@ -1,6 +1,5 @@
-"""`index_documents`: from files to a knowledge base, or to what has changed in one."""
+"""`Indexer`: write new and changed documents to a knowledge base, and delete the ones that are gone."""
 
-import difflib
 import itertools
 import logging
 import time
@@ -18,10 +17,10 @@ from ftool.search.store import Batch, KnowledgeBaseWriter
 from ftool.search.tokens import TokenCounter
 from ftool.search.types import CutPassage, Document, DocumentError
 from ftool.terminal import progress_bar
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import InputError, nearest
 from ftool_runtime.knowledge import Embedder
 
-_AT_ONCE = 256  # passages that are embedded together: several cores share them
+_EMBED_BATCH = 256  # passages embedded in one call, large enough to share among several cores
 
 _Cut = tuple[Document, DocumentCutter, list[CutPassage]]
 
@@ -30,17 +29,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class IndexReport:
-    """What an indexing run did.
+    """Report of an indexing run.
 
     Attributes:
-        added: how many documents are new.
-        replaced: how many have changed.
-        unchanged: how many were as they are.
-        deleted: how many are gone.
-        left_out: files that are no documents, counted by reason.
-        failed: what is wrong with files that could not be read, by name.
-        passages_written: how many of its passages are new.
-        seconds: how long it took.
+        added: number of new documents.
+        replaced: number of changed documents.
+        unchanged: number of documents that were up to date.
+        deleted: number of deleted documents.
+        left_out: number of files that are not documents, by reason.
+        failed: names of files and documents that can't be read, each with the error.
+        passages_written: number of passages written.
+        seconds: duration.
     """
 
     added: int = 0
@@ -53,12 +52,12 @@ class IndexReport:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Itself as JSON values."""
+        """The report as JSON values."""
         return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 class Indexer:
-    """Brings a knowledge base up to date with files."""
+    """Updates a knowledge base from files."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class Indexer:
         cutting: CutSettings,
         reading: ReadSettings,
     ) -> None:
-        """Write to `store`, which has its tables, passages embedded by `embedder` and as long as `counter` counts."""
+        """Write to `store`, which already has tables; `counter` measures passages, `embedder` embeds them."""
         self._store = store
         self._counter = counter
         self._embedder = embedder
@@ -78,18 +77,18 @@ class Indexer:
         self._show: Callable[[int], None] = lambda _: None
 
     def add(self, roots: Sequence[Path], *, sync: bool = False) -> None:
-        """Add the documents in files and folders, replace those that have changed, and leave the others.
+        """Add new documents from files and folders, and replace changed ones.
 
-        A document that can't be read is noted in `report.failed`, and stays as the knowledge base has it. So do
-        those of a file that is empty or binary now, which may be for a moment only: a warning names it.
+        A document that can't be read is recorded in `report.failed`; its earlier version stays. The documents of a
+        file that has become empty or binary stay too, because that may be temporary; a warning names the file.
 
         Args:
             roots: files and folders.
-            sync: whether documents of `roots` whose files are gone, empty or binary are deleted.
+            sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
         Raises:
-            DocumentError: a root is not there.
-            KnowledgeBaseError: the file can't be written; documents written before stay.
+            DocumentError: a root does not exist.
+            KnowledgeBaseError: the file can't be written; documents written before are kept.
         """
         started = time.perf_counter()
         found = Found()
@@ -101,25 +100,25 @@ class Indexer:
         self.report.seconds += time.perf_counter() - started
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete documents by name, and all documents of a file by the file's.
+        """Delete documents by their names; a file's name deletes all documents of that file.
 
-        Raises DocumentError where there is none of that name, before anything is deleted.
+        Raises DocumentError for an unknown name, before anything is deleted.
         """
         known = self._store.names()
         chosen: list[str] = []
         for name in names:
-            meant = [document for document, file in known if name in (document, file)]
-            if not meant:
-                near = difflib.get_close_matches(name, {n for pair in known for n in pair}, n=1)
+            matching = [document for document, file in known if name in (document, file)]
+            if not matching:
+                near = nearest(name, {n for pair in known for n in pair})
                 raise DocumentError(
                     f"no document {name!r} in {self._store.path}"
-                    + (f"; did you mean {near[0]}?" if near else "")
+                    + (f"; did you mean {near}?" if near else "")
                 )
-            chosen += meant
+            chosen += matching
         self._delete(dict.fromkeys(chosen))
 
     def _changed(self, roots: Sequence[Path], found: Found, sync: bool) -> Iterator[Document]:
-        """The documents that are not in the file as they are. Those that a file has no longer are deleted."""
+        """New and changed documents. Deletes documents that their files no longer contain."""
         for path, name in files_in(roots, found):
             if _same_file(path, self._store.path) or name in found.files:
                 continue
@@ -132,7 +131,7 @@ class Indexer:
                     yield document
             if gone and name in found.without_text and not sync:
                 _log.warning(
-                    "%s is %s now; what it held before stays in %s, --sync or --delete deletes it",
+                    "%s is now %s; its earlier documents stay in %s, delete them with --sync or --delete",
                     name,
                     found.without_text[name],
                     self._store.path,
@@ -141,23 +140,23 @@ class Indexer:
                 self._delete(gone)
 
     def _write(self, documents: Iterator[Document], found: Found) -> None:
-        """Write documents, small ones embedded several at a time."""
+        """Write documents; several small ones are embedded together."""
         group: list[_Cut] = []
         waiting = 0
         for document in documents:
             cutter = DocumentCutter(self._counter, self._cutting)
             passages = cutter.passages(document.pieces())
             try:
-                first = list(itertools.islice(passages, _AT_ONCE))
-                if len(first) < _AT_ONCE:
+                first = list(itertools.islice(passages, _EMBED_BATCH))
+                if len(first) < _EMBED_BATCH:
                     group.append((document, cutter, first))
                     waiting += len(first)
                 else:
                     rest = itertools.chain(first, passages)
                     self._put(document, cutter, self._batches(rest))
             except (DocumentError, InputError, OSError) as error:
-                found.failed[document.name] = _said(error)
-            if waiting >= _AT_ONCE or len(group) >= _AT_ONCE:
+                found.failed[document.name] = _message(error)
+            if waiting >= _EMBED_BATCH or len(group) >= _EMBED_BATCH:
                 self._put_group(group, found)
                 group, waiting = [], 0
         self._put_group(group, found)
@@ -165,7 +164,7 @@ class Indexer:
     def _put_group(self, group: Sequence[_Cut], found: Found) -> None:
         try:
             vectors = self._embed([passage for *_, passages in group for passage in passages])
-        except InputError as error:  # of a text that the embedder can't read
+        except InputError as error:  # the embedder can't read one of the texts: try the documents one by one
             if len(group) == 1:
                 found.failed[group[0][0].name] = str(error)
                 return
@@ -187,11 +186,11 @@ class Indexer:
         _log.debug("%s: %d characters", document.name, cutter.characters)
 
     def _batches(self, passages: Iterator[CutPassage]) -> Iterator[Batch]:
-        while batch := list(itertools.islice(passages, _AT_ONCE)):
+        while batch := list(itertools.islice(passages, _EMBED_BATCH)):
             yield batch, self._embed(batch)
 
     def _embed(self, passages: Sequence[CutPassage]) -> NDArray[np.float32] | None:
-        """Vectors, float32 (passages, dimension); None without an embedder."""
+        """The passages' vectors, float32 (passages, dimension); None without an embedder."""
         if self._embedder is None or not passages:
             return None
         return self._embedder([passage.embedded for passage in passages], kind="passage")
@@ -213,7 +212,7 @@ class Indexer:
 
 
 def lies_in(file: str, root: str) -> bool:
-    """Whether the document's file is `root`, or stands in that folder."""
+    """Whether a document's file is `root` or is inside that folder."""
     if root == ".":
         return not file.startswith(("../", "/"))
     return file == root or file.startswith(root.rstrip("/") + "/")
@@ -226,5 +225,5 @@ def _same_file(path: Path, other: Path) -> bool:
         return False
 
 
-def _said(error: DocumentError | InputError | OSError) -> str:
+def _message(error: DocumentError | InputError | OSError) -> str:
     return f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""Where a text may be cut: ends of paragraphs, of sentences, of lines, and last of words."""
+"""Split text at the ends of paragraphs, sentences, lines and words."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from ftool_runtime.text.scripts import CLOSING, FULL_WIDTH_CLOSING, FULL_WIDTH_S
 
 _PARAGRAPHS = re.compile(r"\n[^\S\n]*\n\s*")
 _SENTENCES = re.compile(
-    rf"(?<=[{STOPS}])[{CLOSING}]*\s+(?![a-zß-ÿ])"  # "e.g. this" goes on
+    rf"(?<=[{STOPS}])[{CLOSING}]*\s+(?![a-zß-ÿ])"  # no sentence ends in "e.g. this"
     rf"|(?<=[{FULL_WIDTH_STOPS}])[{FULL_WIDTH_CLOSING}]*\s*|(?<=[{OTHER_STOPS}])\s*"
 )
 _LINES = re.compile(r"\n\s*")
@@ -16,19 +16,19 @@ _SPACES = re.compile(r"\s+")
 
 
 class Stretch(NamedTuple):
-    """Characters `start` to `end` of a text; white space stands between one and the next."""
+    """Characters `start` to `end` of a text, without the white space around them."""
 
     start: int
     end: int
 
 
 def paragraphs(text: str, start: int = 0, end: int | None = None) -> Iterator[Stretch]:
-    """The paragraphs of a text, which empty lines part."""
+    """The paragraphs of a text, separated by empty lines."""
     return _between(_PARAGRAPHS, text, start, len(text) if end is None else end)
 
 
 def sentences(text: str, start: int, end: int) -> Iterator[Stretch]:
-    """The sentences of a part of a text, their closing quotes and brackets with them."""
+    """The sentences of a part of a text, including their closing quotes and brackets."""
     return _between(_SENTENCES, text, start, end)
 
 
@@ -37,13 +37,13 @@ def lines(text: str, start: int, end: int) -> Iterator[Stretch]:
     return _between(_LINES, text, start, end)
 
 
-def _between(marks: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Stretch]:
-    """What stands before, between and after the marks, without white space at its ends; nothing empty."""
+def _between(boundaries: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Stretch]:
+    """The non-empty stretches before, between and after the boundaries, stripped of white space."""
     begin = start
-    for mark in marks.finditer(text, start, end):
-        closing = mark.start() + len(mark.group().rstrip())
+    for boundary in boundaries.finditer(text, start, end):
+        closing = boundary.start() + len(boundary.group().rstrip())
         yield from _stripped(text, begin, closing)
-        begin = mark.end()
+        begin = boundary.end()
     yield from _stripped(text, begin, end)
 
 
@@ -55,10 +55,10 @@ def _stripped(text: str, start: int, end: int) -> Iterator[Stretch]:
 
 
 def last_end(text: str) -> int:
-    """Where the last whole paragraph of a text ends; where it has but one, the last sentence, line or word."""
-    for mark in (_PARAGRAPHS, _SENTENCES, _LINES, _SPACES):
+    """The end of a text's last complete paragraph; if it has only one, of its last sentence, line or word."""
+    for boundary in (_PARAGRAPHS, _SENTENCES, _LINES, _SPACES):
         found = [
-            match.end() for match in mark.finditer(text) if match.start() > 0 and match.end() < len(text)
+            match.end() for match in boundary.finditer(text) if match.start() > 0 and match.end() < len(text)
         ]
         if found:
             return found[-1]

@@ -1,4 +1,4 @@
-"""Writing a knowledge base's file: every document a transaction, so that whatever happens it holds whole documents."""
+"""Write a knowledge base's file: one transaction per document, so that it never holds part of a document."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,9 +18,8 @@ from ftool_runtime.knowledge.schema import APPLICATION_ID, TABLES, VECTORS_A_ROW
 from ftool_runtime.knowledge.terms import index_text
 from ftool_runtime.knowledge.vectors import STORED
 
-Batch = tuple[
-    Sequence[CutPassage], NDArray[np.float32] | None
-]  # passages with their vectors, or none of these
+# Passages and their vectors, float32 (passages, dimension); None without an embedder.
+Batch = tuple[Sequence[CutPassage], NDArray[np.float32] | None]
 
 _PASSAGE = """
 INSERT INTO passages (id, document, start, "end", heading, gap, text, heading_terms, terms)
@@ -36,16 +35,16 @@ WHERE id IN (SELECT id FROM passages WHERE document = ?)
 
 
 class KnowledgeBaseWriter:
-    """The file of a knowledge base, open for writing. A context manager."""
+    """The file of a knowledge base, open for writing. A context manager. All methods may raise KnowledgeBaseError."""
 
     def __init__(self, path: Path, busy_timeout_s: float = 60) -> None:
-        """Open the file at `path`, or begin one.
+        """Open the file at `path`, or create it.
 
-        Raises KnowledgeBaseError where it is something else, damaged, locked or not to be written.
+        Raises KnowledgeBaseError if it is not a knowledge base, is damaged or locked, or can't be written.
         """
         self.path = path
         if not path.parent.is_dir():
-            raise KnowledgeBaseError(f"{path}: there is no folder {path.parent} to write it in")
+            raise KnowledgeBaseError(f"{path}: the folder {path.parent} does not exist; create it first")
         self._made = not path.exists()
         with file_errors(path):
             self._connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
@@ -56,18 +55,18 @@ class KnowledgeBaseWriter:
                 raise
 
     def _open_meta(self) -> Meta | None:
-        """What the file says of itself; None where it is new."""
+        """The file's metadata; None for a new file."""
         new = self._value("PRAGMA schema_version") == 0
         meta = None if new else read_meta(self._connection, self.path)
         self._check_whole()
-        # Readers go on while a log is written to; a killed writer's is taken in by whoever opens the file next.
+        # WAL mode lets others read during writes; after a crash, the next connection recovers the log.
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         return meta
 
     def _check_whole(self) -> None:
-        """Raise KnowledgeBaseError for a damaged file: what is unchanged in it is not read, and would seem sound."""
-        # Table by table, for a check of all also has FTS5 go through its index: ten times as long with SQLite 3.54.
+        """Raise KnowledgeBaseError for a damaged file; unchanged documents are not read, and would hide the damage."""
+        # One table at a time: a check of all tables also checks FTS5's index, ten times as slow with SQLite 3.54.
         tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
         for (table,) in self._connection.execute(tables).fetchall():
             (found, *_) = self._connection.execute(f'PRAGMA quick_check("{table}")').fetchone()
@@ -75,7 +74,7 @@ class KnowledgeBaseWriter:
                 raise KnowledgeBaseError(f"{self.path}: {damage(found.splitlines()[-1])}")
 
     def create(self, meta: Meta) -> Meta:
-        """Write the tables of a new knowledge base, and return `meta`. Raises KnowledgeBaseError."""
+        """Create the tables of a new knowledge base, and return `meta`."""
         with self._transaction(counted=False) as connection:
             for statement in _statements(TABLES):
                 connection.execute(statement)
@@ -85,7 +84,7 @@ class KnowledgeBaseWriter:
         return meta
 
     def record(self, meta: Meta, **values: Any) -> Meta:
-        """Change what the file says of itself, and return all of it. Raises KnowledgeBaseError."""
+        """Change values of the metadata, and return the result."""
         with self._transaction() as connection:
             for key, value in values.items():
                 connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
@@ -93,13 +92,13 @@ class KnowledgeBaseWriter:
         return self.meta
 
     def known(self, name: str) -> str | None:
-        """The hash of the document `name`; None where there is none. Raises KnowledgeBaseError."""
+        """The hash of the document `name`; None if there is no such document."""
         with file_errors(self.path):
             row = self._connection.execute("SELECT sha256 FROM documents WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     def names(self, *, file: str | None = None) -> list[tuple[str, str]]:
-        """The documents' names and files, of one file if asked for. Raises KnowledgeBaseError."""
+        """Name and file of each document, or of those in one file."""
         where, values = ("WHERE file = ?", (file,)) if file is not None else ("", ())
         with file_errors(self.path):
             return self._connection.execute(
@@ -107,19 +106,19 @@ class KnowledgeBaseWriter:
             ).fetchall()
 
     def put(self, document: Document, cutter: DocumentCutter, batches: Iterable[Batch]) -> int:
-        """Write a document in place of the one of its name, in one transaction.
+        """Write a document in one transaction, in place of an earlier one with its name.
 
         Args:
-            document: its name, file and hash.
-            cutter: whose passages the batches are; it is asked for the rest when they have ended.
-            batches: its passages, in order, all with vectors or all without.
+            document: name, file and hash.
+            cutter: the source of the passages; title, length and tail are read from it after the last batch.
+            batches: the passages, in order, all with vectors or all without.
 
         Returns:
-            How many passages it has.
+            The number of passages.
 
         Raises:
-            KnowledgeBaseError: the file is locked, damaged or can't grow; it holds what it did before.
-            DocumentError: as the document's pieces; likewise.
+            KnowledgeBaseError: the file is locked, damaged or can't grow; it is left unchanged.
+            DocumentError: the document can't be read; the file is left unchanged.
         """
         with self._transaction() as connection:
             _delete(connection, document.name)
@@ -143,24 +142,24 @@ class KnowledgeBaseWriter:
         return passage - first
 
     def delete(self, name: str) -> None:
-        """Delete the document `name`, in a transaction. Raises KnowledgeBaseError."""
+        """Delete the document `name`, in a transaction."""
         with self._transaction() as connection:
             _delete(connection, name)
 
     def sizes(self) -> dict[str, int]:
-        """How many documents and passages there are. Raises KnowledgeBaseError."""
+        """The number of documents and of passages."""
         with file_errors(self.path):
             return {name: self._value(f"SELECT count(*) FROM {name}") for name in ("documents", "passages")}
 
     def tidy(self) -> None:
-        """Join the parts of the full-text index, which makes asking faster. Raises KnowledgeBaseError."""
+        """Merge the segments of the full-text index, which makes searches faster."""
         with self._transaction(counted=False) as connection:
             connection.execute("INSERT INTO full_text (full_text) VALUES ('optimize')")
 
     def close(self) -> None:
-        """Close the file. Where nobody else has it open, it is one file again, which can be copied as it is.
+        """Close the file. Unless another program has it open, its log is merged into it, so that it can be copied.
 
-        A file that was made here and holds no knowledge base is removed.
+        A file that was created here and is still empty is removed.
         """
         unused = False
         with closing(self._connection) as connection:
@@ -170,7 +169,7 @@ class KnowledgeBaseWriter:
                 connection.execute("PRAGMA journal_mode = DELETE")
                 unused = self._made and self._value("PRAGMA schema_version") == 0
             except sqlite3.OperationalError:
-                pass  # somebody reads it: the log stays beside it until the last one closes it
+                pass  # another program has the file open: the log stays until that closes it
         if unused:
             self.path.unlink(missing_ok=True)
 
@@ -182,7 +181,7 @@ class KnowledgeBaseWriter:
 
     @contextmanager
     def _transaction(self, *, counted: bool = True) -> Iterator[sqlite3.Connection]:
-        """All that the block writes, or nothing of it."""
+        """A transaction around the block: committed at its end, rolled back if it raises."""
         connection = self._connection
         with file_errors(self.path):
             connection.execute("BEGIN IMMEDIATE")
@@ -192,7 +191,7 @@ class KnowledgeBaseWriter:
                     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'changes'")
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # SQLite itself rolls back on a full disk
+                if connection.in_transaction:  # SQLite has rolled back by itself if the disk is full
                     connection.execute("ROLLBACK")
                 raise
 
@@ -201,7 +200,7 @@ class KnowledgeBaseWriter:
 
 
 def new_meta(**values: Any) -> Meta:
-    """What a knowledge base made now says of itself."""
+    """Metadata of a knowledge base created now."""
     return Meta(created=datetime.now(UTC).isoformat(timespec="microseconds"), **values)
 
 

@@ -1,4 +1,4 @@
-"""How long a text is for an embedder: where in it tokens begin."""
+"""Count the tokens of a text, and find where they begin, as an embedder would."""
 
 import re
 from collections.abc import Sequence
@@ -7,22 +7,24 @@ from typing import Protocol
 
 from ftool_runtime.knowledge.terms import UNSPACED_LETTERS
 
-_LONGEST = 24  # characters of a token: a "word" of a thousand letters is one unknown token to some tokenizers
+_LONGEST = (
+    24  # characters counted as one token: some tokenizers make a single unknown token of a very long word
+)
 _WORDS = re.compile(rf"[{UNSPACED_LETTERS}]|[^\W_]{{1,6}}|[^\w\s]|_")
 
 
 class TokenCounter(Protocol):
-    """Where the tokens of texts begin."""
+    """Finds where the tokens of texts begin."""
 
     def starts(self, texts: Sequence[str]) -> list[list[int]]:
-        """For every text the characters at which its tokens begin, special tokens left out."""
+        """For each text, the positions of the first characters of its tokens, without special tokens."""
 
 
 class TokenizerCounter:
-    """Counts by the tokenizer of an embedder's bundle."""
+    """Counts tokens with the tokenizer of an embedder's bundle."""
 
     def __init__(self, path: Path) -> None:
-        """Read `tokenizer.json` at `path`, which the bundle's loading has checked."""
+        """Read `tokenizer.json` at `path`; loading the bundle has already checked it."""
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(path))
@@ -30,16 +32,16 @@ class TokenizerCounter:
         self._tokenizer.no_padding()
 
     def starts(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
-        """For every text the characters at which its tokens begin; special tokens count only if asked for."""
+        """For each text, the positions of the first characters of its tokens; `special` includes special tokens."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [_starts(encoding.offsets) for encoding in encodings]
 
 
 class WordCounter:
-    """Counts about as a common tokenizer would, where there is no embedder: six letters are a token."""
+    """Estimates token counts if there is no embedder: up to six letters are a token."""
 
     def starts(self, texts: Sequence[str]) -> list[list[int]]:
-        """For every text the characters at which its tokens begin."""
+        """For each text, the positions of the first characters of its tokens."""
         return [[word.start() for word in _WORDS.finditer(text)] for text in texts]
 
 

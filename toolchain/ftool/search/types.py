@@ -1,4 +1,4 @@
-"""What passes between the steps of indexing."""
+"""Data types shared by the steps of indexing: documents, their pieces and passages."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from ftool_runtime.errors import FtoolError
 
 
 class DocumentError(FtoolError):
-    """A document can't be read; the message names it, the place in it, and the remedy."""
+    """A document can't be read; the message names the document, the place in it and the remedy."""
 
 
 class Heading(NamedTuple):
-    """A section begins here: what follows stands under a heading, whose own text follows first."""
+    """The start of a section. The heading's own text comes next, as the first text of the section."""
 
     level: int  # 1 is outermost
     text: str
@@ -24,18 +24,18 @@ class Title(NamedTuple):
     text: str
 
 
-Piece = str | Heading | Title  # a document is its strings, put together in order
+Piece = str | Heading | Title  # the strings, joined in order, are the document's text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document that can be read, piece by piece and as often as one likes.
+    """A document that can be read piece by piece, more than once.
 
     Attributes:
-        name: what it is called in answers.
-        file: the file it stands in, which may hold several.
-        sha256: of its content and of how it is read.
-        pieces: begins to read it; raises DocumentError.
+        name: its name in results.
+        file: the name of the file that contains it, perhaps together with others.
+        sha256: identifies its content and how it is parsed.
+        pieces: starts reading it; raises DocumentError.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutPassage:
-    """A passage of a document: its characters `start` to `start + len(text)`, and what stands above it.
+    """A passage of a document: its characters `start` to `start + len(text)`, and the headings above it.
 
-    `gap` is the white space between it and the passage before, "" where the two overlap.
+    `gap` is the white space between it and the previous passage, "" if the two overlap.
     """
 
     start: int
@@ -58,7 +58,7 @@ class CutPassage:
 
     @property
     def embedded(self) -> str:
-        """What is embedded: the passage under its headings, the last of which it may begin with itself."""
+        """The text to embed: headings and passage, without the last heading if the passage starts with it."""
         above, _, last = self.heading.rpartition(HEADING_SEPARATOR)
         heading = above if last and self.text.startswith(last) else self.heading
         return f"{heading}\n{self.text}" if heading else self.text

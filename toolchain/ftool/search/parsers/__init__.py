@@ -1,1 +1,1 @@
-"""Documents to text: Markdown, HTML, JSON lines and text encodings."""
+"""Parsers that turn documents into text: Markdown, HTML, JSON lines and text encodings."""

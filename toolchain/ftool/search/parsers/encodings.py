@@ -1,4 +1,4 @@
-"""What a file's bytes are: text in which encoding, or binary."""
+"""Detect a file's text encoding, or that it is binary, and decode it."""
 
 import codecs
 import hashlib
@@ -13,26 +13,30 @@ from charset_normalizer import from_bytes
 from ftool.search.types import DocumentError
 
 _CHUNK = 2**20  # bytes
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _DECLARED = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
-_DECLARED_WITHIN = 1024  # bytes, as the HTML standard has it
+_DECLARED_WITHIN = 1024  # bytes; the HTML standard's limit
 _LEGACY = ("cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "cp1256")
-_LOOKED_AT = 2**16  # bytes
-_FEW = 16  # bytes, which say too little
-_NO_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")  # characters in latin-1 alone
-_OF_NO_FILES = frozenset({"unicode-escape", "raw-unicode-escape", "undefined", "idna", "punycode"})
+_SAMPLE = 2**16  # bytes
+_FEW = 16  # bytes; too few for a guess
+_NOT_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")  # characters in latin-1 only
+_NOT_FOR_FILES = frozenset({"unicode-escape", "raw-unicode-escape", "undefined", "idna", "punycode"})
 _NEVER_IN_TEXT = frozenset({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file holds.
+    """Hash and encoding of a file.
 
     Attributes:
         sha256: of its bytes, in hex.
-        encoding: Python's name; None where the file is binary.
-        guessed: whether nothing but the lack of a better encoding speaks for this one.
-        empty: whether it holds nothing but white space.
+        encoding: Python's name; None for a binary file.
+        guessed: whether the encoding is a guess from the bytes.
+        empty: whether the file contains only white space.
     """
 
     sha256: str
@@ -42,36 +46,36 @@ class FileContent:
 
 
 def examine(path: Path, encoding: str | None = None) -> FileContent:
-    """What the file at `path` holds: read once, some of it at a time.
+    """Hash and encoding of the file at `path`. Reads it in chunks.
 
-    Text is in the encoding given, or by the first of these that fits: a byte order mark, UTF-8, what an HTML page
-    says of itself, UTF-16 by its zero bytes; and else guessed.
+    The encoding is `encoding` if given, otherwise the first of these that fits: a byte order mark, UTF-8, an HTML
+    page's declaration, UTF-16 judging by its zero bytes, a guess.
 
-    Raises OSError as reading does, DocumentError for an encoding that Python does not know.
+    Raises OSError if the file can't be read, DocumentError for an encoding that Python does not know.
     """
-    facts = _Facts()
+    statistics = _ByteStatistics()
     with path.open("rb") as file:
         for chunk in iter(lambda: file.read(_CHUNK), b""):
-            facts.take(chunk)
-    digest = facts.digest.hexdigest()
-    if facts.blank:
+            statistics.add(chunk)
+    digest = statistics.digest.hexdigest()
+    if statistics.blank:
         return FileContent(digest, "utf-8", empty=True)
     if encoding is not None:
         return FileContent(digest, check_encoding(encoding))
-    found = facts.marked() or facts.utf_8() or facts.declared() or facts.utf_16()
+    found = statistics.marked() or statistics.utf_8() or statistics.declared() or statistics.utf_16()
     if found is not None:
         return FileContent(digest, found)
-    if facts.binary():
+    if statistics.binary():
         return FileContent(digest, None)
-    return FileContent(digest, _guess(path) or facts.western(), guessed=True)
+    return FileContent(digest, _guess(path) or statistics.western(), guessed=True)
 
 
 def _guess(path: Path) -> str | None:
-    """What charset-normalizer takes the text past its ASCII beginning for; None where it is western: mostly ASCII."""
+    """charset-normalizer's guess for the text after its ASCII start; None for Western text, which is mostly ASCII."""
     with path.open("rb") as file:
         sample = file.read(_CHUNK)
     first = next((place for place, byte in enumerate(sample) if byte >= 0x80), len(sample))
-    sample = sample[first : first + _LOOKED_AT]
+    sample = sample[first : first + _SAMPLE]
     if sum(byte >= 0x80 for byte in sample) < max(_FEW, len(sample) / 3):
         return None
     best = from_bytes(sample, cp_isolation=list(_LEGACY)).best()
@@ -79,9 +83,9 @@ def _guess(path: Path) -> str | None:
 
 
 def read_decoded(path: Path, encoding: str) -> Iterator[str]:
-    """The text of a file, some of it at a time, without a byte order mark; line ends stay as they are.
+    """The text of a file in chunks, without a byte order mark and with its own line ends.
 
-    Raises DocumentError where a byte is none of the encoding's.
+    Raises DocumentError if a byte is not valid in the encoding.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     read = 0
@@ -91,39 +95,39 @@ def read_decoded(path: Path, encoding: str) -> Iterator[str]:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeError as error:
                 raise DocumentError(
-                    f"{path}: not {encoding}: {_wrong(error, read)}; "
-                    "save it as UTF-8, or name its encoding with --encoding"
+                    f"{path}: not {encoding}: {_explained(error, read)}; "
+                    "save it as UTF-8, or give its encoding with --encoding"
                 ) from error
             read += len(chunk)
             if text:
                 yield text
 
 
-def _wrong(error: UnicodeError, read: int) -> str:
-    """What is wrong, in a chunk before which `read` bytes were read."""
+def _explained(error: UnicodeError, read: int) -> str:
+    """Describe a decoding error in a chunk that starts at byte `read`."""
     if not isinstance(error, UnicodeDecodeError):
-        return str(error)  # UTF-16 and UTF-32 that begin with no byte order mark
+        return str(error)  # UTF-16 or UTF-32 without a byte order mark
     return f"byte 0x{error.object[error.start]:02x} near offset {read + error.start}"
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     yield from iter(lambda: file.read(_CHUNK), b"")
-    yield b""  # the end, which a decoder must be told
+    yield b""  # tells the decoder that the file has ended
 
 
-class _Facts:
-    """What speaks for one encoding or another, gathered chunk by chunk."""
+class _ByteStatistics:
+    """Evidence for the encoding, collected chunk by chunk."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
-        self.seen: dict[int, int] = {}  # how often each byte occurs
+        self.seen: dict[int, int] = {}  # number of occurrences of each unusual byte
         self.blank = True
         self._start = b""
         self._utf_8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
         self._size = 0
         self._odd_zeros = 0
 
-    def take(self, chunk: bytes) -> None:
+    def add(self, chunk: bytes) -> None:
         self.digest.update(chunk)
         self.blank = self.blank and not chunk.strip()
         self._start = self._start or chunk[:_DECLARED_WITHIN]
@@ -131,7 +135,7 @@ class _Facts:
             for byte in _UNUSUAL:
                 if count := chunk.count(byte):
                     self.seen[byte] = self.seen.get(byte, 0) + count
-        self._odd_zeros += chunk[1::2].count(0)  # chunks are of even length, but for the last
+        self._odd_zeros += chunk[1::2].count(0)  # all chunks but the last have an even length
         self._size += len(chunk)
         self._decode(chunk)
 
@@ -143,20 +147,20 @@ class _Facts:
             self._utf_8 = None
 
     def marked(self) -> str | None:
-        return next((name for mark, name in _MARKS.items() if self._start.startswith(mark)), None)
+        return next((name for mark, name in _BYTE_ORDER_MARKS.items() if self._start.startswith(mark)), None)
 
     def utf_8(self) -> str | None:
         whole = self._utf_8 is not None and not self._utf_8.getstate()[0]
         return "utf-8" if whole and not self.seen.get(0) else None
 
     def declared(self) -> str | None:
-        """What an HTML page says of itself. It is read as ASCII, so that it can't be UTF-16: that means UTF-8."""
+        """The encoding that an HTML page declares; UTF-8 if it declares UTF-16, as it was readable as ASCII."""
         found = None if self.seen.get(0) else _DECLARED.search(self._start)
         name = _text_encoding(found.group(1).decode("ascii")) if found else None
         return "utf-8" if name is not None and name.startswith("utf-16") else name
 
     def utf_16(self) -> str | None:
-        """UTF-16 without a mark: every other byte of its ASCII characters is zero, and all on one side."""
+        """UTF-16 without a byte order mark: one of the two bytes of each ASCII character is zero, always the same."""
         zeros, odd = self.seen.get(0, 0), self._odd_zeros
         if self._size % 2 or zeros < self._size / 8:
             return None
@@ -165,30 +169,30 @@ class _Facts:
         return "utf-16-be" if odd < 0.05 * zeros else None
 
     def western(self) -> str:
-        """Either decodes any bytes to something."""
-        return "latin-1" if _NO_WINDOWS_1252 & self.seen.keys() else "windows-1252"
+        """The Western encoding that decodes all bytes seen."""
+        return "latin-1" if _NOT_WINDOWS_1252 & self.seen.keys() else "windows-1252"
 
     def binary(self) -> bool:
         control = sum(count for byte, count in self.seen.items() if byte in _NEVER_IN_TEXT)
         return bool(self.seen.get(0)) or control > self._size / 100
 
 
-_UNUSUAL = sorted(_NEVER_IN_TEXT | _NO_WINDOWS_1252)
+_UNUSUAL = sorted(_NEVER_IN_TEXT | _NOT_WINDOWS_1252)
 
 
 def check_encoding(encoding: str) -> str:
-    """Python's own name of an encoding. Raises DocumentError where there is none of that name."""
+    """Python's own name of an encoding. Raises DocumentError for an unknown one."""
     name = _text_encoding(encoding)
     if name is None:
-        raise DocumentError(f"no encoding is called {encoding!r}; try utf-8, gb18030 or shift_jis")
+        raise DocumentError(f"unknown encoding {encoding!r}; try utf-8, gb18030 or shift_jis")
     return "utf-8-sig" if name == "utf-8" else name
 
 
 def _text_encoding(encoding: str) -> str | None:
-    """Python's own name of an encoding that files of text are in; None where there is none of that name."""
+    """Python's own name of an encoding for text files; None for an unknown one."""
     try:
         codec = codecs.lookup(encoding)
     except (LookupError, ValueError):  # ValueError: a zero byte in the name
         return None
     usable = codec._is_text_encoding and codec.incrementaldecoder is not None
-    return codec.name if usable and codec.name.replace("_", "-") not in _OF_NO_FILES else None
+    return codec.name if usable and codec.name.replace("_", "-") not in _NOT_FOR_FILES else None

@@ -1,4 +1,4 @@
-"""The text of HTML as a browser shows it, by lxml: blocks apart, white space run together, scripts left out."""
+"""Extract the visible text of HTML with lxml: separate blocks, collapse white space, skip scripts."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,8 +10,8 @@ from ftool.search.types import Heading, Piece, Title
 _HIDDEN = frozenset(
     {"head", "title", "script", "style", "template", "noscript", "svg", "iframe", "object", "datalist"}
 )
-# Elements with an empty line between them and what stands beside them.
-_APART = frozenset(
+# Elements with an empty line before and after them.
+_BLOCKS = frozenset(
     {"address", "article", "aside", "blockquote", "body", "details", "dialog", "div", "dl", "fieldset"}
     | {"figcaption", "figure", "footer", "form", "header", "hr", "main", "nav", "ol", "p", "pre", "section"}
     | {"h1", "h2", "h3", "h4", "h5", "h6", "summary", "table", "ul"}
@@ -24,8 +24,8 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
 def shown_text(pieces: Iterable[str]) -> Iterator[Piece]:
-    """The text of an HTML page that comes in pieces, with its title and headings, as it is read."""
-    target = _Shown()
+    """The visible text of an HTML page, with its title and headings. Takes and gives the page piece by piece."""
+    target = _VisibleText()
     parser = etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
     begun = False
     for piece in pieces:
@@ -38,30 +38,30 @@ def shown_text(pieces: Iterable[str]) -> Iterator[Piece]:
 
 
 def _is_hidden(attributes: Mapping[str, str]) -> bool:
-    """Whether an element says so itself; what a style sheet says of it is not known."""
+    """Whether an element is hidden by its own attributes; style sheets are not read."""
     hidden = attributes.get("hidden")
     return (hidden is not None and hidden.lower() != "until-found") or bool(
         _NOT_DISPLAYED.search(attributes.get("style", ""))
     )
 
 
-class _Shown:
-    """Receives what lxml parses; what can be told already of the text waits in `take`."""
+class _VisibleText:
+    """Target of lxml's parser; `take` returns the text that is complete so far."""
 
     def __init__(self) -> None:
         self._ready: list[Piece] = []
-        self._open: list[bool] = []  # elements, and whether each is not shown
-        self._hidden = 0  # how many of them are not
-        self._title: list[str] | None = None  # parts of the page's title, the first there is
+        self._open: list[bool] = []  # for each open element whether it is hidden
+        self._hidden = 0  # number of hidden open elements
+        self._title: list[str] | None = None  # parts of the page's first title
         self._in_title = False
-        self._heading: list[str] | None = None  # parts of the heading that is open
+        self._heading: list[str] | None = None  # parts of the open heading
         self._preformatted = 0
-        self._lines = 0  # how many line ends stand before the next text
-        self._space = False  # whether a space does
+        self._lines = 0  # line ends to write before the next text
+        self._space = False  # whether to write a space before the next text
         self._begun = False
 
     def take(self) -> list[Piece]:
-        """What has come since the last call."""
+        """The pieces completed since the last call."""
         ready, self._ready = self._ready, []
         return ready
 
@@ -83,7 +83,7 @@ class _Shown:
             self._end_heading(_HEADINGS[tag])
         self._hidden -= self._open.pop()
         self._preformatted -= tag == "pre"
-        if tag != "br":  # which lxml ends at once
+        if tag != "br":  # lxml reports its end together with its start
             self._break(tag)
 
     def data(self, text: str) -> None:
@@ -105,7 +105,7 @@ class _Shown:
             self._end_heading(1)
 
     def _break(self, tag: str) -> None:
-        if tag in _APART:
+        if tag in _BLOCKS:
             self._lines = max(self._lines, 2)
         elif tag in _ON_NEW_LINE:
             self._lines = self._lines + 1 if tag == "br" else max(self._lines, 1)

@@ -1,4 +1,4 @@
-"""Documents that stand in the lines of a JSONL file, one in each."""
+"""Read documents from JSONL files, one per line."""
 
 import hashlib
 import json
@@ -11,25 +11,25 @@ from ftool.search.types import Document, DocumentError, Piece, Title
 TEXT_KEYS = ("text", "content", "body", "passage", "context", "document")
 _TITLE_KEYS = ("title", "heading", "headline")
 _ID_KEYS = ("id", "_id", "doc_id", "docid", "name", "url")
-_TOLD = 5  # bad rows whose reasons are kept
+_REASONS = 5  # bad rows whose reasons are kept
 
 
 @dataclass(slots=True)
 class BadRows:
-    """The rows of a file that are left out: how many, and what is wrong with the first of them."""
+    """The number of a file's rows that are left out, and the reasons for the first few."""
 
     count: int = 0
     reasons: list[str] = field(default_factory=list)
 
     def note(self, reason: str) -> None:
-        """Count a row; `reason` names it."""
+        """Count a row; `reason` starts with its number."""
         self.count += 1
-        if self.count <= _TOLD:
+        if self.count <= _REASONS:
             self.reasons.append(reason)
 
-    def told(self, file: str) -> str:
-        """What people are told of them."""
-        more = f"; and {self.count - _TOLD} more" if self.count > _TOLD else ""
+    def message(self, file: str) -> str:
+        """One line for the user."""
+        more = f"; and {self.count - _REASONS} more" if self.count > _REASONS else ""
         rows = f"{self.count} row{'s' if self.count > 1 else ''}"
         return f"{rows} of {file} left out: {'; '.join(self.reasons)}{more}"
 
@@ -37,12 +37,12 @@ class BadRows:
 def json_documents(
     pieces: Iterable[str], file: str, bad: BadRows, column: str | None = None
 ) -> Iterator[Document]:
-    """The documents in a JSONL file, called by the file and their id, or else by their row.
+    """The documents in a JSONL file, named after the file and their id, or their row number if they have no id.
 
     Args:
         pieces: the file's text.
-        file: what it is called.
-        bad: where rows are noted that are no JSON, lack the text, or have the id of one before; they are left out.
+        file: the file's name.
+        bad: records the rows that are left out: invalid JSON, no text, or an id that an earlier row has.
         column: the key of the text; None: the first of TEXT_KEYS that the row has.
     """
     names = _Names()
@@ -52,34 +52,38 @@ def json_documents(
         where = f"row {number}"
         try:
             values = _object(line, where)
-            called = names.choose(_first(values, _ID_KEYS, None), number)
-            document = _document(values, file, f"{file}#{called}", where, column)
+            name = names.choose(_first(values, _ID_KEYS, None), number)
+            document = _document(values, file, f"{file}#{name}", where, column)
         except DocumentError as error:
             bad.note(str(error))
             continue
-        names.take(called, _first(values, _ID_KEYS, None), number)
+        names.take(name, _first(values, _ID_KEYS, None), number)
         yield document
 
 
 class _Names:
-    """What the rows of a file are called. An id and the number of another row may be the same."""
+    """Unique names for the rows of a file: an id may be equal to another row's number."""
 
     def __init__(self) -> None:
         self._rows_of_ids: dict[str, int] = {}
         self._taken: set[str] = set()
 
     def choose(self, identity: object, number: int) -> str:
-        """By its id, or else its number, and by a longer name where that is taken. Raises DocumentError."""
+        """A free name for a row: its id or number, or a longer form if that is taken. Raises DocumentError."""
         if identity is not None and (row := self._rows_of_ids.get(str(identity))):
-            raise DocumentError(f"row {number} has the id of row {row}; ids must differ: {str(identity)!r}")
+            raise DocumentError(
+                f"row {number} has the id {str(identity)!r}, which row {row} has too; give each row its own id"
+            )
         names = (str(number), f"row {number}") if identity is None else (str(identity), f"id {identity}")
         free = next((name for name in names if name not in self._taken), None)
         if free is None:
-            raise DocumentError(f"row {number} can't be called {names[0]!r} or {names[1]!r}; rows before are")
+            raise DocumentError(
+                f"row {number}: earlier rows are named {names[0]!r} and {names[1]!r}; give it another id"
+            )
         return free
 
     def take(self, name: str, identity: object, number: int) -> None:
-        """Note that the row of that number is called so."""
+        """Record that row `number` has this name."""
         self._taken.add(name)
         if identity is not None:
             self._rows_of_ids[str(identity)] = number
@@ -88,10 +92,10 @@ class _Names:
 def _document(values: Mapping[str, Any], file: str, name: str, where: str, column: str | None) -> Document:
     key = column or next((key for key in TEXT_KEYS if key in values), None)
     if key is None or key not in values:
-        wanted = repr(column) if column else f"none of {', '.join(TEXT_KEYS)}"
+        wanted = f"no {column!r}" if column else f"none of {', '.join(TEXT_KEYS)}"
         raise DocumentError(
-            f"{where} has {'no ' if column else ''}{wanted} among its keys {', '.join(values) or '(none)'}; "
-            "name that of the text with --column"
+            f"{where} has {wanted} among its keys {', '.join(values) or '(none)'}; "
+            "give the key of the text with --column"
         )
     text = values[key]
     if not isinstance(text, str):
@@ -108,12 +112,12 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
         values = json.loads(line)
     except json.JSONDecodeError as error:
         raise DocumentError(f"{where} is not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+    except (ValueError, RecursionError) as error:  # a number with too many digits, lists nested too deeply
         raise DocumentError(f"{where} is JSON that can't be read: {error}") from error
     if isinstance(values, str):
         return {"text": values}
     if not isinstance(values, dict):
-        raise DocumentError(f"{where} must be an object with a text, or a string, got {line.strip()[:40]!r}")
+        raise DocumentError(f"{where} must be an object with a text or a string, got {line.strip()[:40]!r}")
     return values
 
 
@@ -125,7 +129,7 @@ def _first(values: Mapping[str, Any], keys: Iterable[str], default: object) -> o
 
 
 def _valid(text: str) -> str:
-    """`text` with lone surrogates, which JSON can escape and no file can hold, as U+FFFD."""
+    """`text` with U+FFFD in place of lone surrogates, which JSON can escape but UTF-8 can't encode."""
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text) if not _encodes(text) else text
 
 
