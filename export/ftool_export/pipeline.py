@@ -20,7 +20,6 @@ from ftool_export.gate import Verdict, advise, judge
 from ftool_export.golden import choose_inputs, golden_evidence, make_golden
 from ftool_export.graph.activations import activation_peaks
 from ftool_export.graph.graphs import Graphs, capture
-from ftool_export.graph.guards import BATCH_TOLERANCE, batch_effect
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import smoothing_multipliers
@@ -121,10 +120,13 @@ class _Trials:
     source: Graphs
     draft: Draft
     manifest: Manifest = field(init=False)  # of the draft that is there
+    exact_effect: float = field(init=False, default=0.0)  # of batching on the fp32 graphs
 
     def __post_init__(self) -> None:
         self.loaded.write_files(self.draft.folder)
         self.manifest = _manifest(self.settings, self.loaded, self.plan, self.source)
+        if not self.plan.rows_share_scale:
+            self.exact_effect = self.source.batch_effect(quantized=False)
 
     def judge(self, left_out: Sequence[str]) -> Verdict:
         """Write the draft that leaves these layers out, and judge it."""
@@ -158,19 +160,17 @@ class _Trials:
         """
         if self.plan.rows_share_scale:
             return True
-        effect = batch_effect("batching", graphs.models, graphs.probes)
-        if effect <= BATCH_TOLERANCE:
+        quantized = self.plan.quantize_products is not None
+        effect = max(self.exact_effect, graphs.batch_effect(quantized=True) if quantized else 0.0)
+        if effect <= 1 and not (isinstance(self.loaded, LoadedEncoder) and self.loaded.model.reads_padding):
             return False
+        architecture = self.loaded.config.model_type
         if self.loaded.family != "encoder":
             raise ExportError(
-                f"this {self.loaded.config.model_type} answers differently in a batch: outputs change by {effect:.1e} "
-                f"of their size, and {BATCH_TOLERANCE:.0e} is allowed; try --precision fp32, or take another model"
+                f"{architecture} in {self.settings.precision} answers differently in a batch and singly, by "
+                f"{effect:.1f} times what is allowed; try --precision fp32, or take another model"
             )
-        log.warning(
-            "this %s answers differently in a batch (outputs change by %.1e of their size), so texts run one at a time",
-            self.loaded.config.model_type,
-            effect,
-        )
+        log.warning("%s reads the padding of a batch, so its bundle runs texts one at a time", architecture)
         return True
 
 
@@ -214,6 +214,7 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
         "fp32_graph": {
             "largest_logit_difference": trials.source.difference,
             "probes": len(trials.source.probes),
+            "reads_padding": isinstance(loaded, LoadedEncoder) and loaded.model.reads_padding,
         },
         "latency_ms": {"p50": latency, "note": note},
         "golden": golden_evidence(golden),

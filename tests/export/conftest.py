@@ -96,6 +96,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "cls_token_id": 2,
         "sep_token_id": 3,
     },
+    # its convolutions of 9 tokens run over the padding of a batch
+    "convbert": {**_ENCODER, "embedding_size": 32, "head_ratio": 2, "conv_kernel_size": 9},
     "gpt2": {
         "n_embd": 32,
         "n_layer": 2,

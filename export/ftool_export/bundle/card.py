@@ -17,7 +17,7 @@ _PRECISIONS: Final = {
     "fp32": "32-bit floats throughout.",
     "int8": "weights in 7-bit signed integers per channel, activations in 8 bits, quantised during inference, "
     "embeddings in 8 bits per row.",
-    "w8": "weights in 8-bit blocks (of 32 in encoders, of up to 128 in generators), activations in 8 bits per row, "
+    "w8": "weights in 8-bit blocks (of 32 in encoders, of up to 64 in generators), activations in 8 bits per row, "
     "embeddings in 8 bits per row.",
 }
 

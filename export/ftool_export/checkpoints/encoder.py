@@ -130,9 +130,25 @@ def _batches(
     loaded.model.eval()
     try:
         with torch.inference_mode():
-            for run in cut_into_runs([len(row.ids) for row in rows], _TOKENS_PER_BATCH):
+            lengths = [len(row.ids) for row in rows]
+            ragged = len(set(lengths)) > 1
+            if ragged and loaded.model.reads_padding:
+                runs = _runs_of_one_length(lengths)
+            else:
+                runs = cut_into_runs(lengths, _TOKENS_PER_BATCH)
+            for run in runs:
                 inputs = loaded.batch([rows[position] for position in run])
                 values = step(**{name: value.to(device) for name, value in inputs.items()})
                 yield run, values.float().cpu().numpy()
     finally:
         loaded.model.train(was_training)
+
+
+def _runs_of_one_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Positions of rows that need no padding together, longest first."""
+    found: list[list[int]] = []
+    for length in sorted(set(lengths), reverse=True):
+        rows = [row for row, other in enumerate(lengths) if other == length]
+        count = max(1, _TOKENS_PER_BATCH // length)
+        found += [rows[start : start + count] for start in range(0, len(rows), count)]
+    return found

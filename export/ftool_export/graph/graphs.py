@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
 import onnx_ir as ir
 
 from ftool_export.architectures.checks import attention_layers, check_exportable
@@ -17,7 +18,13 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import GuardError
 from ftool_export.examples.sampling import spread
 from ftool_export.graph.generator_probes import make_generation_probes
-from ftool_export.graph.guards import check_answers, check_structure
+from ftool_export.graph.guards import (
+    FP32_TOLERANCE,
+    QUANTIZED_BATCH_TOLERANCE,
+    batch_effects,
+    check_answers,
+    check_structure,
+)
 from ftool_export.graph.probes import Probe, make_probes
 from ftool_runtime.text.encode import Tokens
 
@@ -70,6 +77,16 @@ class Graphs:
         if not run:
             return self
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
+
+    def batch_effect(self, *, quantized: bool) -> float:
+        """How much outputs change between single and batched rows, in units of what is allowed: above 1 is too much.
+
+        Of exact graphs no output may change by more than rounding; of quantised ones nine of ten may not.
+        """
+        effects = batch_effects("batching", self.models, self.probes)
+        if quantized:
+            return float(np.quantile(effects, 0.9)) / QUANTIZED_BATCH_TOLERANCE
+        return float(effects.max()) / FP32_TOLERANCE
 
 
 def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:

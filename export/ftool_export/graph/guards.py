@@ -17,8 +17,10 @@ from ftool_export.passes.matching import constant_matmuls, layers
 FP32_TOLERANCE: Final = 1e-4  # on a logit; sums in another order differ by 1e-6 or so a layer
 # Of the logits' length. Quantisation noise is a few percent; a wrong scale or a swapped axis is at 1 and beyond.
 QUANTIZED_TOLERANCE: Final = 0.5
-# Of the logits' size: rows of a batch are summed in another order, and quantised activations may round the other way.
-BATCH_TOLERANCE: Final = 1e-3
+# Of the logits' size: nine of ten tokens may change by no more between single and batched. Sums in another order make
+# a quantised activation round the other way now and then (1e-4 to 3e-3, few tokens); an operator that sums the rows of
+# a batch otherwise changes most tokens by 6e-3 to 3e-2, as 8-bit blocks of 128 do.
+QUANTIZED_BATCH_TOLERANCE: Final = 3e-3
 
 
 def check_structure(stage: str, model: ir.Model, contract: GraphContract) -> None:
@@ -67,20 +69,22 @@ def check_answers(
     return largest
 
 
-def batch_effect(stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe]) -> float:
-    """The largest change of an output between a row run in a batch and singly.
+def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe]) -> NDArray[np.float64]:
+    """The changes of outputs between rows run in a batch and singly.
 
-    Changes are measured in units of the probe's largest output, or of 1 if that is larger.
+    Returns:
+        float64 (outputs,): the largest change of each row's, or token's, outputs, over all probes with several rows, in
+        units of the probe's largest output, or of 1 if that is larger.
 
     Raises GuardError if a graph does not load or run.
     """
     sessions = _opened(stage, models)
-    largest = 0.0
+    found = [np.zeros(1)]
     for probe in probes:
         if len(probe.outputs) > 1:
-            changes = np.abs(_run(stage, sessions, probe) - probe.run_singly(sessions))[probe.kept]
-            largest = max(largest, float(changes.max(initial=0.0)) / _size(probe))
-    return largest
+            changes = np.abs(_run(stage, sessions, probe) - probe.run_singly(sessions)).max(axis=-1)
+            found.append(changes[probe.kept].astype(np.float64) / _size(probe))
+    return np.concatenate(found)
 
 
 def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> None:

@@ -2,12 +2,15 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+_PROBED = 9  # tokens, and as many of padding
+_PADDING_EFFECT = 1e-4  # of the largest hidden state; sums in another order differ by 1e-6
 
 
 class EncoderNetwork(nn.Module, ABC):
@@ -35,6 +38,34 @@ class EncoderNetwork(nn.Module, ABC):
     @abstractmethod
     def width(self) -> int:
         """How many numbers a row, or a token, gets."""
+
+    @cached_property
+    def reads_padding(self) -> bool:
+        """Whether the padding of a batch changes a row's hidden states, as with a convolution that runs over it.
+
+        Measured once, on a row of random tokens; the network must be in evaluation mode.
+        """
+        config, device = self.config, next(self.parameters()).device
+        generator = torch.Generator().manual_seed(0)
+        ids = torch.randint(0, config.vocab_size, (1, _PROBED), generator=generator)
+        padding = torch.full((1, _PROBED), getattr(config, "pad_token_id", None) or 0)
+        mask = torch.ones_like(ids)
+        with torch.inference_mode():
+            single, padded = (
+                self._hidden_states(tokens.to(device), seen.to(device))[0, :_PROBED].float()
+                for tokens, seen in (
+                    (ids, mask),
+                    (torch.cat([ids, padding], dim=1), torch.cat([mask, torch.zeros_like(mask)], dim=1)),
+                )
+            )
+        return bool((single - padded).abs().max() > _PADDING_EFFECT * single.abs().max())
+
+    def _hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        output = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, return_dict=True
+        )
+        last: Tensor = output.hidden_states[-1]
+        return last
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
         """The encoder's own output; the arguments are `forward`'s."""

@@ -66,9 +66,9 @@ class FileRecord:
 class Precision:
     """How the graph computes.
 
-    `rows_share_scale` says that the texts of one run share a quantisation scale, so that a text must run
-    alone for its answer not to depend on its company. `left_out` names the layers that had to be more exact:
-    in 8-bit blocks where the rest is int8, in fp32 where the rest is w8.
+    `rows_share_scale` says that the texts of one run change each other's answers, because they share a quantisation
+    scale or the network reads their padding, so that every text must run singly. `left_out` names the layers that are
+    more exact than the rest: in 8-bit blocks if that is int8, in fp32 if it is w8.
     """
 
     name: str = written("fp32")

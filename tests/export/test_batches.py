@@ -1,0 +1,88 @@
+"""An answer does not depend on what shares its batch: measured at export, and rows run singly or the export refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ftool_runtime as ft
+from ftool_export import quantization
+from ftool_export.checkpoints.classifier import compute_logits, load_classifier
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.errors import ExportError
+from ftool_export.examples.classification import ClassificationExamples
+from ftool_export.examples.generation import sample_examples
+from ftool_export.graph.graphs import Graphs
+from ftool_export.parity import parity
+from ftool_export.passes import PassSettings
+from ftool_export.pipeline import capture_source, export
+from ftool_export.settings import ExportSettings
+from ftool_runtime.bundle.manifest import Manifest
+
+# Wide enough for a block of 128, and for its rounding to reach a next layer.
+WIDE = {"n_embd": 256, "n_layer": 4}
+
+
+def test_an_encoder_that_reads_padding_runs_its_texts_singly(
+    write_checkpoint: Callable[..., Path], texts: list[str], tmp_path: Path
+) -> None:
+    loaded = load_classifier(write_checkpoint("convbert"))
+    network = loaded.model
+    assert network.reads_padding
+    with torch.inference_mode():  # torch's answers to a padded batch and to single texts differ
+        batch = network(**loaded.batch(loaded.tokenize(texts))).numpy()
+    single = np.concatenate([compute_logits(loaded, [text]) for text in texts])
+    assert np.abs(batch - single).max() > 1e-3
+    np.testing.assert_allclose(compute_logits(loaded, texts), single, atol=1e-5)
+    settings = ExportSettings(checkpoint="x", bundle=tmp_path / "bundle", precision="fp32")
+    examples = ClassificationExamples(loaded=loaded, inputs=texts)
+    assert export(settings, loaded, examples).bundle
+    assert Manifest.read(tmp_path / "bundle").precision.rows_share_scale
+    assert "reads the padding" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    with ft.load(tmp_path / "bundle") as model:
+        np.testing.assert_allclose(model.outputs(texts), single, atol=1e-4)
+        np.testing.assert_array_equal(
+            model.outputs(texts), np.concatenate([model.outputs([text]) for text in texts])
+        )
+    assert parity(loaded, tmp_path / "bundle", examples).passed
+
+
+def test_other_encoders_read_no_padding(bert: Path) -> None:
+    assert not load_classifier(bert).model.reads_padding
+
+
+@pytest.fixture(scope="module")
+def wide(make_generator: Callable[..., LoadedGenerator], tiny: PassSettings) -> Graphs:
+    """A GPT-2 wide enough for blocks of 128."""
+    return capture_source(make_generator("gpt2", **WIDE), (), tiny)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])
+def test_generators_rows_are_independent_of_their_batch(
+    wide: Graphs, tiny: PassSettings, precision: str
+) -> None:
+    plan = quantization.PLANS["decoder"][precision]
+    graphs = quantization.quantize(wide, plan, plan.settings(tiny))
+    assert graphs.batch_effect(quantized=plan.quantize_products is not None) < 1
+
+
+def test_blocks_that_depend_on_the_batch_are_refused(
+    wide: Graphs, tiny: PassSettings, tmp_path: Path
+) -> None:
+    loaded = wide.loaded
+    settings = ExportSettings(
+        checkpoint="x",
+        bundle=tmp_path / "b",
+        task=loaded.task,
+        precision="w8",
+        allow_drift=True,
+        passes=replace(tiny, block_size=128),
+    )
+    with pytest.raises(
+        ExportError, match=r"gpt2 in w8 answers differently in a batch and singly, by .* times"
+    ):
+        export(settings, loaded, sample_examples(loaded), captured=wide)
+    assert not (tmp_path / "b").exists()
