@@ -1,7 +1,7 @@
 """Derive a quantised bundle's graphs from its checkpoint again, and compare what the bundle stores with them.
 
 Quantisation moves answers far more than a damaged weight may, so that limits against torch can not tell the two apart.
-But it is deterministic: the same checkpoint, precision and smoothing give the same graph. See docs/adr/0008.
+But it is deterministic: the same checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
 """
 
 import shutil

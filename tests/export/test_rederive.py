@@ -14,7 +14,15 @@ from ftool_export.examples.generation import GenerationExamples
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
-from ftool_export.rederive import as_bundle, stored_graphs
+from ftool_export.rederive import (
+    Derived,
+    Models,
+    as_bundle,
+    constant_error,
+    derive,
+    stored_graphs,
+    weight_error,
+)
 from ftool_export.report import ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
@@ -87,32 +95,58 @@ def scale_slightly(array: np.ndarray) -> None:
     array *= 1.03
 
 
-@pytest.mark.parametrize("precision", ["int8", "w8"])
-@pytest.mark.parametrize(
-    ("ending", "change", "check"),
-    [
-        (".bias", add_to_a_bias, "constant_error"),
-        ("levels", swap_rows, "weight_error"),
-        ("levels", swap_columns, "weight_error"),
-        (".scale", scale_slightly, "weight_error"),
-    ],
-)
-def test_a_spoiled_bundle_fails_though_its_hashes_are_right(
-    exported: Exported, bert: Path, texts: list[str], precision: str, ending: str, change: Change, check: str
-) -> None:
-    bundle = exported(precision)
-    manifest = Manifest.read(bundle)
-    graphs = stored_graphs(bundle, manifest)
-    ending = {"int8": ".int8", "w8": ".blocks"}[precision] if ending == "levels" else ending
-    constants = graphs["model"].graph.initializers
-    name = next(name for name in constants if name.endswith(ending) and "embed" not in name)
-    constant = constants[name].const_value
+@pytest.fixture(scope="module")
+def derived(exported: Exported, bert: Path, texts: list[str]) -> Callable[[str], Derived]:
+    """The graphs that the tiny BERT gives in a precision, made once."""
+    made: dict[str, Derived] = {}
+
+    def of(precision: str) -> Derived:
+        if precision not in made:
+            manifest = Manifest.read(exported(precision))
+            loaded = load_classifier(bert)
+            examples = ClassificationExamples(loaded=loaded, inputs=texts)
+            made[precision] = derive(loaded, manifest, stored_graphs(exported(precision), manifest), examples)
+        return made[precision]
+
+    return of
+
+
+def spoiled_graph(bundle: Path, name: str, ending: str, change: Change) -> Models:
+    """A bundle's graphs, the first constant of graph `name` whose name has the ending changed."""
+    graphs = stored_graphs(bundle, Manifest.read(bundle))
+    constants = graphs[name].graph.initializers
+    key = next(key for key in constants if key.endswith(ending) and "embed" not in key)
+    constant = constants[key].const_value
     assert constant is not None
     array = constant.numpy().copy()
     change(array)
-    constants[name].const_value = ir.tensor(array, name=name)
-    with as_bundle(graphs, bundle, manifest) as spoiled:
-        assert check in failed(parity_of(bert, spoiled, texts))
+    constants[key].const_value = ir.tensor(array, name=key)
+    return graphs
+
+
+@pytest.mark.parametrize(("precision", "levels"), [("int8", ".int8"), ("w8", ".blocks")])
+def test_a_spoiled_weight_or_constant_is_found(
+    exported: Exported, derived: Callable[[str], Derived], precision: str, levels: str
+) -> None:
+    exact, quantized = derived(precision).exact["model"], derived(precision).quantized["model"]
+    biased = spoiled_graph(exported(precision), "model", ".bias", add_to_a_bias)["model"]
+    assert constant_error(biased, quantized) > 1e-3
+    for ending, change in ((levels, swap_rows), (levels, swap_columns), (".scale", scale_slightly)):
+        graph = spoiled_graph(exported(precision), "model", ending, change)["model"]
+        assert weight_error(graph, exact) > 1, change.__name__
+
+
+def test_a_spoiled_bundle_fails_though_its_hashes_are_right(
+    exported: Exported, bert: Path, texts: list[str]
+) -> None:
+    bundle = exported("int8")
+    for ending, change, check in (
+        (".bias", add_to_a_bias, "constant_error"),
+        (".int8", swap_rows, "weight_error"),
+    ):
+        graphs = spoiled_graph(bundle, "model", ending, change)
+        with as_bundle(graphs, bundle, Manifest.read(bundle)) as spoiled:
+            assert check in failed(parity_of(bert, spoiled, texts))
 
 
 def test_a_graph_that_computes_otherwise_on_the_same_weights_fails(
@@ -129,31 +163,33 @@ def test_a_graph_that_computes_otherwise_on_the_same_weights_fails(
         }
 
 
-@pytest.mark.parametrize("name", ["t5", "llama"])
-def test_a_generators_bundle_is_derived_again_too(
-    make_generator: Callable[..., LoadedGenerator], tiny: PassSettings, tmp_path: Path, name: str
-) -> None:
-    loaded = make_generator(name)
+SOURCES = GenerationExamples(inputs=[[4, 5, 6, 7, 8, 9], [20, 21, 22], [40, 41, 42, 43]])
+
+
+def exported_generator(loaded: LoadedGenerator, tiny: PassSettings, bundle: Path) -> Path:
     loaded.generation_config.update(max_new_tokens=12, max_length=None)
     settings = ExportSettings(
-        checkpoint=name,
-        bundle=tmp_path / "b",
-        task=loaded.task,
-        precision="w8",
-        allow_drift=True,
-        passes=tiny,
+        checkpoint="x", bundle=bundle, task=loaded.task, precision="w8", allow_drift=True, passes=tiny
     )
-    examples = GenerationExamples(inputs=[[4, 5, 6, 7, 8, 9], [20, 21, 22], [40, 41, 42, 43]])
-    assert export(settings, loaded, examples).bundle
-    stored = parity(loaded, tmp_path / "b", examples).stored
+    assert export(settings, loaded, SOURCES).bundle == bundle
+    return bundle
+
+
+def test_a_generators_bundle_is_derived_again_too(
+    make_generator: Callable[..., LoadedGenerator], tiny: PassSettings, tmp_path: Path
+) -> None:
+    loaded = make_generator("t5")
+    stored = parity(loaded, exported_generator(loaded, tiny, tmp_path / "b"), SOURCES).stored
     assert stored is not None
     assert 0.3 < stored.weight_error <= 0.5
     assert stored.constant_error == stored.rounding == 0
-    graphs = stored_graphs(tmp_path / "b", Manifest.read(tmp_path / "b"))
-    constants = graphs["decoder"].graph.initializers
-    blocks = next(name for name in constants if name.endswith(".blocks"))
-    array = constants[blocks].const_value.numpy().copy()  # type: ignore[union-attr]
-    swap_rows(array)
-    constants[blocks].const_value = ir.tensor(array, name=blocks)
-    with as_bundle(graphs, tmp_path / "b", Manifest.read(tmp_path / "b")) as spoiled:
-        assert "weight_error" in failed(parity(loaded, spoiled, examples))
+
+
+def test_a_generators_swapped_weights_fail(
+    make_generator: Callable[..., LoadedGenerator], tiny: PassSettings, tmp_path: Path
+) -> None:
+    loaded = make_generator("llama")
+    bundle = exported_generator(loaded, tiny, tmp_path / "b")
+    graphs = spoiled_graph(bundle, "decoder", ".blocks", swap_rows)
+    with as_bundle(graphs, bundle, Manifest.read(bundle)) as spoiled:
+        assert "weight_error" in failed(parity(loaded, spoiled, SOURCES))
