@@ -64,7 +64,7 @@ def plain_f1(work: Path) -> float:
     for number, row in enumerate(_rows(_written(work, "bundle"))):
         texts.append(" ".join(row["tokens"]))
         truth |= {(number, *place) for place in _places(row["tokens"], row["tags"])}
-    with ft.load(work / "bundle", profile="throughput") as tagger:
+    with ft.TokenTagger.load(work / "bundle", profile="throughput") as tagger:
         found = {
             (number, one.start, one.end, one.label)
             for number, entities in enumerate(tagger(texts))

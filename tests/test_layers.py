@@ -162,6 +162,7 @@ _HYPHENATED = re.compile("|".join(rf"\b{task}\b" for task in TASKS if "-" in tas
 MAY_NAME_TASKS = {
     "ftool/tasks/": "the rows of the toolchain",
     "ftool_runtime/models/": "the rows of the runtime: each class says which tasks' bundles it runs",
+    "ftool_runtime/loading.py": "the types of `load`, one overload a task",
     "ftool_runtime/bundle/manifest.py": "the manifest's contracts",
     "ftool_runtime/bundle/contracts.py": "the manifest's contracts",
     "ftool_runtime/knowledge/models.py": "the two kinds of bundles that a knowledge base works with",

@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python app.py PATH/TO/BUNDLE", file=sys.stderr)
         return 2
     try:
-        model = ftool_runtime.load(Path(arguments[0]))
+        model = ftool_runtime.TextClassifier.load(Path(arguments[0]))
     except FtoolError as error:
         print(f"Error: {error}", file=sys.stderr)
         if sys.platform == "win32":  # a windowed app has no console there

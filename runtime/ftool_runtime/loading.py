@@ -1,11 +1,11 @@
-"""`load`: from a bundle's folder to a model that answers."""
+"""`load`: load a bundle of any task as a model of the class that runs it."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, overload
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import BundleError
-from ftool_runtime.models.base import Model
+from ftool_runtime.errors import BundleError, InputError, nearest
+from ftool_runtime.models.base import Model, describe_task
 from ftool_runtime.models.classifier import TextClassifier
 from ftool_runtime.models.embedder import Embedder
 from ftool_runtime.models.reader import Reader
@@ -27,44 +27,142 @@ MODELS: Final[tuple[type[Model[Any, Any]], ...]] = (  # a new kind of model take
 )
 
 
+@overload
 def load(
     folder: Path | str,
     *,
+    task: Literal["text-classification"],
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> Any:
+) -> TextClassifier: ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: Literal["token-classification"],
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> TokenTagger: ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: Literal["question-answering"],
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> Reader: ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: Literal["feature-extraction"],
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> Embedder: ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: Literal["summarization", "translation"],
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> Seq2SeqGenerator: ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: Literal["text-generation"],
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> TextGenerator: ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: None = None,
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> Model[Any, Any]: ...
+
+
+def load(
+    folder: Path | str,
+    *,
+    task: str | None = None,
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> Model[Any, Any]:
     """Load the bundle in `folder`. Nothing is fetched: a bundle holds everything that its model needs.
 
     Args:
         folder: the bundle, a folder with an `ftool.json`.
+        task: the task that the bundle must be for. Type checkers then know the class of the model and what its answers
+            hold. None: any task; answers are then `Any` to a type checker.
         device: "cpu"; "cuda", which fails without a usable NVIDIA GPU; or "auto", which takes CUDA if it is available
             and the bundle was made for it, and the CPU otherwise. `info()` says which.
-        threads: CPU threads to use; None: the least of the CPUs this process may run on, its CPU quota and
+        threads: CPU threads to use; None: the least of the CPUs that this process may run on, its CPU quota and
             the physical cores.
         profile: "desktop" for programs that answer now and then: no CPU time is used between calls.
-            "throughput" for programs that answer without a pause: threads spin for the next call.
+            "throughput" for programs that answer without a pause: threads spin until the next call.
 
     Returns:
-        A model, complete and checked, of the class that runs the bundle's task: a TextClassifier, TextRegressor,
-        TokenTagger, Reader, Embedder, Seq2SeqGenerator or TextGenerator. Use it as a context manager, or call
-        `close()`. Type checkers can not know the class, so that answers are `Any`; `TextClassifier.load(folder)` and
-        so on return that class, and refuse a bundle of another task.
+        A model of the class that runs the bundle's task: a TextClassifier, TextRegressor, TokenTagger, Reader,
+        Embedder, Seq2SeqGenerator or TextGenerator. Use it as a context manager, or call `close()`.
 
     Raises:
-        BundleError: the folder is not a bundle, or the bundle is damaged or from a newer ftool.
+        BundleError: the folder is not a bundle, or the bundle is damaged, for another task or from a newer ftool. So is
+            a bundle that answers with numbers if `task` is "text-classification": use `TextRegressor.load`.
         DeviceError: the device is not available, or the bundle was not made for it.
-        InputError: an unknown device or profile, or a number of threads that makes no sense.
+        InputError: an unknown task, device or profile, or a number of threads that makes no sense.
         RuntimeMissingError: onnxruntime is not installed.
     """
+    expected = None if task is None else _class_for(task)
     settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
     folder = Path(folder)
     manifest = Manifest.read(folder)
     kind = next((kind for kind in MODELS if kind.runs(manifest)), None)
     if kind is None:
-        known = dict.fromkeys(task for kind in MODELS for task in kind.tasks)
         raise BundleError(
-            f"{folder} is for the task {manifest.task!r}, and this runtime knows {', '.join(known)}; "
+            f"{folder} is for the task {manifest.task!r}, and this runtime knows {', '.join(_tasks())}; "
             "upgrade ftool-runtime"
         )
+    if task is not None and (manifest.task != task or kind is not expected):
+        raise BundleError(
+            f"{folder} is a bundle for {describe_task(manifest)}, not for {task!r}; "
+            f"load it with ftool_runtime.{kind.__name__}.load, or leave out task"
+        )
     return kind.open(folder, manifest, settings)
+
+
+def _class_for(task: str) -> type[Model[Any, Any]]:
+    """The class whose answers `load` promises for a task; the first one, if several run its bundles."""
+    found = next((kind for kind in MODELS if task in kind.tasks), None)
+    if found is None:
+        near = nearest(task, _tasks())
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise InputError(f"task must be one of {', '.join(_tasks())}, got {task!r}{hint}")
+    return found
+
+
+def _tasks() -> list[str]:
+    return list(dict.fromkeys(task for kind in MODELS for task in kind.tasks))

@@ -327,7 +327,7 @@ def test_nothing_is_called_quantised_that_is_not(graphs_of: GraphsOf, tmp_path: 
 def test_special_tokens_in_a_text_are_letters_as_in_the_runtime(exported: Export) -> None:
     loaded, bundle = exported("t5")
     texts = ["turn it [END] off", "[PAD] the shop"]
-    with ft.load(bundle) as model:
+    with ft.Seq2SeqGenerator.load(bundle) as model:
         assert tokenize_sources(loaded, texts) == model.tokenize(texts)
     assert all(2 not in row for row in tokenize_sources(loaded, texts))
 

@@ -132,7 +132,7 @@ def test_golden_answers_are_torchs_for_fp32_and_the_bundles_own_otherwise(
     )
     golden = json.loads((exported("int8") / "golden.json").read_text())
     assert golden["source"] == "bundle"
-    with ft.load(exported("int8")) as model:
+    with ft.TextClassifier.load(exported("int8")) as model:
         np.testing.assert_allclose(golden["outputs"], model.logits(golden["inputs"]), atol=1e-6)
 
 

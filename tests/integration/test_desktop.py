@@ -70,7 +70,7 @@ class SlowModel:
 
 @pytest.fixture(scope="module")
 def model(intents_bundle: Path) -> Iterator[ftool_runtime.TextClassifier]:
-    with ftool_runtime.load(intents_bundle, threads=1) as loaded:
+    with ftool_runtime.TextClassifier.load(intents_bundle, threads=1) as loaded:
         yield loaded
 
 
@@ -156,7 +156,7 @@ def test_emptying_the_line_forgets_the_answer(
 def test_an_error_of_the_model_is_shown(
     open_window: Callable, display: str, model: ftool_runtime.TextClassifier, intents_bundle: Path
 ) -> None:
-    closed = ftool_runtime.load(intents_bundle, threads=1)
+    closed = ftool_runtime.TextClassifier.load(intents_bundle, threads=1)
     closed.close()
     window = open_window(closed)
     typist = press(display, "type", "hello")

@@ -57,7 +57,7 @@ def bundle(shared_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def model(shared_bundle: Path) -> Iterable[ft.TextClassifier]:
     """The tiny fp32 bundle, loaded with two threads."""
-    with ft.load(shared_bundle, threads=2) as loaded:
+    with ft.TextClassifier.load(shared_bundle, threads=2) as loaded:
         yield loaded
 
 
@@ -94,14 +94,14 @@ def make_generator(tmp_path_factory: pytest.TempPathFactory, onnx_writer: Simple
 @pytest.fixture(scope="session")
 def writer_model(make_generator: GeneratorMaker) -> Iterator[ft.TextGenerator]:
     """A tiny decoder, loaded with two threads."""
-    with ft.load(make_generator(), threads=2) as model:
+    with ft.TextGenerator.load(make_generator(), threads=2) as model:
         yield model
 
 
 @pytest.fixture(scope="session")
 def summariser(make_generator: GeneratorMaker) -> Iterator[ft.Seq2SeqGenerator]:
     """A tiny encoder-decoder, loaded with two threads."""
-    with ft.load(make_generator(source=True), threads=2) as model:
+    with ft.Seq2SeqGenerator.load(make_generator(source=True), threads=2) as model:
         yield model
 
 

@@ -111,7 +111,7 @@ def test_an_unknown_device_or_profile_is_refused_with_those_there_are(
 
 @pytest.mark.parametrize("profile", ["desktop", "throughput"])
 def test_profiles_give_the_same_answers(shared_bundle: Path, model: ft.TextClassifier, profile: Any) -> None:
-    with ft.load(shared_bundle, profile=profile, threads=2) as other:
+    with ft.TextClassifier.load(shared_bundle, profile=profile, threads=2) as other:
         np.testing.assert_array_equal(other.logits(["play music"]), model.logits(["play music"]))
 
 

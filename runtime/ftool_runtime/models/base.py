@@ -62,7 +62,7 @@ class Model(ABC, Generic[In, Out]):
         manifest = Manifest.read(folder)
         if not cls.runs(manifest):
             raise BundleError(
-                f"{folder} is a bundle for {_kind(manifest)}, which {cls.__name__} does not run; "
+                f"{folder} is a bundle for {describe_task(manifest)}, which {cls.__name__} does not run; "
                 "load it with ftool_runtime.load"
             )
         return cls.open(folder, manifest, settings)
@@ -196,5 +196,6 @@ def _refuse_scalar(inputs: object) -> None:
         raise InputError(f"texts must be strings in a list or the like, got {type(inputs).__name__}")
 
 
-def _kind(manifest: Manifest) -> str:
+def describe_task(manifest: Manifest) -> str:
+    """The task of a bundle, for errors."""
     return f"{manifest.task} with numbers as answers" if manifest.regression else manifest.task

@@ -95,7 +95,7 @@ def test_entities_are_those_of_transformers(loaded: LoadedTagger, bundle: Path, 
         )
         expected = [theirs(text) for text in TEXTS[:3]]
     assert sum(map(len, expected)) > 10
-    with ft.load(bundle) as tagger:
+    with ft.TokenTagger.load(bundle) as tagger:
         found = tagger(TEXTS[:3], aggregation=aggregation)
     for ours, reference in zip(found, expected, strict=True):
         names = [one.get("entity_group", one.get("entity")) for one in reference]

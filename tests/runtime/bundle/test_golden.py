@@ -13,6 +13,7 @@ from tests.helpers.tiny_bundles import relist
 import ftool_runtime as ft
 from ftool_runtime.bundle.golden import GREEDY, Golden, encoder_golden, first_difference, generator_golden
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.models.generator import Generator
 
 BundleMaker = Callable[..., Path]
 GeneratorMaker = Callable[..., Path]
@@ -121,6 +122,7 @@ def add_golden(
     folder: Path, *, inputs: Any = ROWS, spoil: Callable[[dict[str, Any]], Any] = lambda fields: None
 ) -> None:
     with ft.load(folder) as model:
+        assert isinstance(model, Generator)
         rows = [model.tokenize([given])[0] if isinstance(given, str) else given for given in inputs]
         made = model.generate(rows, max_new_tokens=6, keep_logits=True)
         golden = generator_golden(
@@ -145,7 +147,8 @@ def test_a_bundle_proves_its_golden_answers(
     make_generator: GeneratorMaker, source: bool, texts: bool
 ) -> None:
     folder = make_generator(source=source)
-    with ft.load(folder) as model:
+    kind = ft.Seq2SeqGenerator if source else ft.TextGenerator
+    with kind.load(folder) as model:
         inputs = [model.decode(row) for row in ROWS] if texts else ROWS
     add_golden(folder, inputs=inputs)
     report = ft.verify(folder)

@@ -41,7 +41,7 @@ def with_template(make_generator: GeneratorMaker, template: str = TEMPLATE, **ch
 
 @pytest.fixture(scope="module")
 def chatter(make_generator: GeneratorMaker) -> Any:
-    with ft.load(with_template(make_generator), threads=1) as model:
+    with ft.TextGenerator.load(with_template(make_generator), threads=1) as model:
         yield model
 
 
@@ -92,7 +92,7 @@ def test_roles_out_of_order_are_refused_in_the_templates_words(chatter: ft.TextG
 )
 def test_a_template_that_would_escape_gets_nowhere(make_generator: GeneratorMaker, template: str) -> None:
     with (
-        ft.load(with_template(make_generator, template)) as model,
+        ft.TextGenerator.load(with_template(make_generator, template)) as model,
         pytest.raises(ft.FtoolError, match="template"),
     ):
         model.chat(HELLO)
@@ -111,7 +111,7 @@ def test_a_template_that_fails_is_one_clear_error(
     make_generator: GeneratorMaker, template: str, message: str
 ) -> None:
     with (
-        ft.load(with_template(make_generator, template)) as model,
+        ft.TextGenerator.load(with_template(make_generator, template)) as model,
         pytest.raises(ft.BundleError, match=message),
     ):
         model.chat(HELLO)
@@ -132,7 +132,7 @@ def test_without_jinja2_the_extra_is_named(
             raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
         return real(name, *args)
 
-    with ft.load(with_template(make_generator)) as model:
+    with ft.TextGenerator.load(with_template(make_generator)) as model:
         monkeypatch.setattr(builtins, "__import__", without_jinja2)
         with pytest.raises(ft.RuntimeMissingError, match=r'pip install "ftool-runtime\[chat\]"'):
             model.chat(HELLO)
@@ -168,7 +168,7 @@ def test_a_session_says_what_a_fresh_run_says_and_reads_only_what_is_new(
         return logits
 
     monkeypatch.setattr(PrefixCache, "read", counted)
-    with ft.load(with_template(make_generator, caches=caches), threads=1) as model:
+    with ft.TextGenerator.load(with_template(make_generator, caches=caches), threads=1) as model:
         with model.session(SYSTEM) as session:
             messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
             for text in ("turn the lights off", "play music now", "set a timer"):
@@ -197,7 +197,7 @@ def test_sessions_share_what_was_computed_of_their_system_prompt(chatter: ft.Tex
 
 def test_int8_sessions_keep_nothing_and_say_the_same(make_generator: GeneratorMaker) -> None:
     folder = with_template(make_generator, precision=Precision(name="int8", rows_share_scale=True))
-    with ft.load(folder, threads=1) as model, model.session() as session:
+    with ft.TextGenerator.load(folder, threads=1) as model, model.session() as session:
         assert (
             session.say("play", max_new_tokens=6).text
             == model.chat([{"role": "user", "content": "play"}], max_new_tokens=6).text

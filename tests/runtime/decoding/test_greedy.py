@@ -19,7 +19,7 @@ CLOSE = 1e-4  # float32 sums over 16 numbers of a size of about 5, against float
 def test_a_decoder_says_what_its_weights_say(
     make_generator: GeneratorMaker, greedy: Callable[..., list[int]], caches: str
 ) -> None:
-    with ft.load(make_generator(caches=caches), threads=1) as model:
+    with ft.TextGenerator.load(make_generator(caches=caches), threads=1) as model:
         rows = model.generate(PROMPTS, max_new_tokens=40)
         for prompt, row in zip(PROMPTS, rows, strict=True):
             assert list(row.ids) == greedy(prompt, 40)
@@ -30,7 +30,7 @@ def test_a_decoder_says_what_its_weights_say(
 def test_an_encoder_decoder_says_what_its_weights_say(
     make_generator: GeneratorMaker, greedy: Callable[..., list[int]], caches: str
 ) -> None:
-    with ft.load(make_generator(source=True, caches=caches), threads=1) as model:
+    with ft.Seq2SeqGenerator.load(make_generator(source=True, caches=caches), threads=1) as model:
         rows = model.generate(SOURCES, max_new_tokens=40)
         for source, row in zip(SOURCES, rows, strict=True):
             assert list(row.ids) == greedy([0], 40, source)
@@ -42,7 +42,8 @@ def test_kept_and_scored_logits_are_those_of_the_weights(
     make_generator: GeneratorMaker, reference_logits: Callable[..., Any], caches: str, source: bool
 ) -> None:
     rows = SOURCES if source else PROMPTS
-    with ft.load(make_generator(source=source, caches=caches), threads=1) as model:
+    kind = ft.Seq2SeqGenerator if source else ft.TextGenerator
+    with kind.load(make_generator(source=source, caches=caches), threads=1) as model:
         kept = model.generate(rows, max_new_tokens=9, keep_logits=True)
         scored = model.score_tokens(rows, [row.ids for row in kept])
         for given, row, scores in zip(rows, kept, scored, strict=True):

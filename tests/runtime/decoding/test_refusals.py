@@ -30,7 +30,7 @@ WAYS += [{"num_beams": 2, "do_sample": True}, {"repetition_penalty": 1.2}]
 @pytest.fixture(scope="module")
 def talker(make_generator: GeneratorMaker) -> Any:
     pytest.importorskip("jinja2", reason="chats need jinja2")
-    with ft.load(make_generator(files={"chat_template.jinja": TEMPLATE}), threads=1) as model:
+    with ft.TextGenerator.load(make_generator(files={"chat_template.jinja": TEMPLATE}), threads=1) as model:
         yield model
 
 
@@ -247,7 +247,7 @@ def test_a_refused_turn_does_not_end_the_chat(
     folder = make_generator(files={"chat_template.jinja": TEMPLATE})
     arguments = ["chat", str(folder), "--max-new-tokens", "4"]
     lines = "play " * 200 + "\nplay music\n"
-    with ft.load(folder) as model:
+    with ft.TextGenerator.load(folder) as model:
         expected = model.chat([{"role": "user", "content": "play music"}], max_new_tokens=4).text
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     assert main(arguments) == 2

@@ -207,7 +207,7 @@ def idle(model: Any) -> int:
 
 
 def test_closing_or_dropping_a_stream_frees_its_buffers(make_generator: GeneratorMaker) -> None:
-    with ft.load(make_generator(), threads=1) as model:
+    with ft.TextGenerator.load(make_generator(), threads=1) as model:
         with model.stream("play", max_new_tokens=80, min_new_tokens=80) as stream:
             next(stream)
             assert idle(model) == 0

@@ -76,7 +76,7 @@ def test_company_and_padding_change_no_answer(model: ft.TextClassifier) -> None:
 
 
 def test_company_changes_no_bit_where_rows_share_a_scale(make_bundle: BundleMaker) -> None:
-    with ft.load(make_bundle(quantised=True), threads=2) as model:
+    with ft.TextClassifier.load(make_bundle(quantised=True), threads=2) as model:
         alone = np.concatenate([model.logits([text]) for text in TEXTS * 5])
         np.testing.assert_array_equal(model.logits(TEXTS * 5), alone)
 
@@ -84,7 +84,7 @@ def test_company_changes_no_bit_where_rows_share_a_scale(make_bundle: BundleMake
 def test_the_shared_scale_of_the_test_above_is_real(make_bundle: BundleMaker) -> None:
     """Told that rows share nothing, the same graph answers differently in company: the outlier sets the scale."""
     folder = make_bundle(quantised=True, precision=Precision(name="int8", rows_share_scale=False))
-    with ft.load(folder) as model:
+    with ft.TextClassifier.load(folder) as model:
         assert np.abs(model.logits(TEXTS)[1] - model.logits([TEXTS[1]])[0]).max() > 0.01
 
 
@@ -100,7 +100,7 @@ def test_the_prefix_of_the_manifest_goes_before_every_text(
     make_bundle: BundleMaker, model: ft.TextClassifier
 ) -> None:
     contract = InputContract(names=("input_ids", "attention_mask"), max_length=16, prefix="turn the ")
-    with ft.load(make_bundle(input=contract)) as prefixed:
+    with ft.TextClassifier.load(make_bundle(input=contract)) as prefixed:
         np.testing.assert_array_equal(prefixed.logits(["music"]), model.logits(["turn the music"]))
 
 
@@ -114,7 +114,7 @@ def test_what_is_no_string_is_refused_with_its_row_and_type(model: ft.TextClassi
 @pytest.mark.parametrize("empty", ["", "  ", "\n\t"])
 def test_an_empty_text_is_refused_with_its_row(make_bundle: BundleMaker, empty: str) -> None:
     for quantised in (False, True):
-        with ft.load(make_bundle(quantised=quantised), threads=2) as model:
+        with ft.TextClassifier.load(make_bundle(quantised=quantised), threads=2) as model:
             with pytest.raises(ft.InputError, match="text 2 is empty") as caught:
                 model(["play", "music", empty, "set"])
             assert caught.value.row == 2
@@ -146,7 +146,7 @@ def test_what_holds_no_texts_is_refused(model: ft.TextClassifier, bad: Any) -> N
 
 
 def test_two_texts_in_a_row_are_a_pair(make_bundle: BundleMaker, model: ft.TextClassifier) -> None:
-    with ft.load(make_bundle(golden=False, pairs=True), threads=1) as pairs:
+    with ft.TextClassifier.load(make_bundle(golden=False, pairs=True), threads=1) as pairs:
         assert pairs("turn off", "the lights") == pairs(("turn off", "the lights"))
         assert pairs("turn off", "the lights", top_k=2) == pairs(("turn off", "the lights"), top_k=2)
         with pytest.raises(ft.InputError, match="input 0: this model takes two texts"):
@@ -175,7 +175,7 @@ def test_predict_iter_counts_rows_from_the_start_of_the_stream(
 ) -> None:
     texts = ["play"] * 5 + [""]
     with (
-        ft.load(make_bundle(quantised=quantised)) as model,
+        ft.TextClassifier.load(make_bundle(quantised=quantised)) as model,
         pytest.raises(ft.InputError, match="text 5 is empty"),
     ):
         list(model.predict_iter(texts, batch_size=2))
@@ -199,7 +199,7 @@ def test_a_wrong_option_is_refused_before_any_text_is_taken(
 
 
 def test_multi_label_thresholds_come_from_the_bundle_and_can_be_changed(make_bundle: BundleMaker) -> None:
-    with ft.load(make_bundle(multi_label=True, thresholds=(0.0, 1.0, 1.0))) as model:
+    with ft.TextClassifier.load(make_bundle(multi_label=True, thresholds=(0.0, 1.0, 1.0))) as model:
         assert model("play music").labels == ("lights",)
         assert model("play music", thresholds=1.0).labels == ()
         assert set(model("play music", thresholds=0).labels) == set(model.labels)
@@ -209,7 +209,7 @@ def test_multi_label_thresholds_come_from_the_bundle_and_can_be_changed(make_bun
 
 def test_many_threads_get_the_answers_that_one_gets(make_bundle: BundleMaker) -> None:
     for quantised in (False, True):
-        with ft.load(make_bundle(quantised=quantised), threads=2) as model:
+        with ft.TextClassifier.load(make_bundle(quantised=quantised), threads=2) as model:
             expected = model(TEXTS)
             wrong: list[object] = []
 
@@ -227,7 +227,7 @@ def test_many_threads_get_the_answers_that_one_gets(make_bundle: BundleMaker) ->
 
 
 def test_a_closed_model_says_so(shared_bundle: Path) -> None:
-    with ft.load(shared_bundle) as model:
+    with ft.TextClassifier.load(shared_bundle) as model:
         pass
     for call in (lambda: model("play"), lambda: model(TEXTS), lambda: list(model.predict_iter(TEXTS))):
         with pytest.raises(ft.ClosedError, match="load it again"):
@@ -245,7 +245,7 @@ def test_a_model_can_be_neither_pickled_nor_copied(model: ft.TextClassifier) -> 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the very thing under test
 def test_a_forked_child_says_so_and_does_not_hang(shared_bundle: Path) -> None:
-    with ft.load(shared_bundle, threads=2) as model:
+    with ft.TextClassifier.load(shared_bundle, threads=2) as model:
         model("play")
         receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
         child = multiprocessing.get_context("fork").Process(target=_call_in_child, args=(model, sender))
@@ -281,7 +281,10 @@ def test_info_says_what_runs_where(model: ft.TextClassifier, shared_bundle: Path
 
 def test_a_graph_whose_answers_have_another_shape_is_refused(make_bundle: BundleMaker) -> None:
     folder = make_bundle(golden=False, labels=("a", "b"))
-    with ft.load(folder, threads=1) as model, pytest.raises(ft.BundleError, match=r"instead of \(1, 2\)"):
+    with (
+        ft.TextClassifier.load(folder, threads=1) as model,
+        pytest.raises(ft.BundleError, match=r"instead of \(1, 2\)"),
+    ):
         model.logits(["play"])
 
 

@@ -34,7 +34,7 @@ def embedder_bundle(make_bundle: Callable[..., Path]) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def embedder(embedder_bundle: Callable[..., Path]) -> Iterator[ft.Embedder]:
     folder = embedder_bundle(prompts={"query": "turn ", "passage": "play music "})
-    with ft.load(folder, threads=2) as loaded:
+    with ft.Embedder.load(folder, threads=2) as loaded:
         yield loaded
 
 
@@ -59,19 +59,19 @@ def test_kinds_put_their_prompt_before_the_text(embedder: ft.Embedder) -> None:
 
 
 def test_a_kind_without_a_prompt_changes_nothing(embedder_bundle: Callable[..., Path]) -> None:
-    with ft.load(embedder_bundle(), threads=1) as model:
+    with ft.Embedder.load(embedder_bundle(), threads=1) as model:
         np.testing.assert_array_equal(model("play music", kind="query"), model("play music"))
 
 
 def test_int8_vectors_do_not_depend_on_their_company(embedder_bundle: Callable[..., Path]) -> None:
-    with ft.load(embedder_bundle(quantised=True), threads=2) as model:
+    with ft.Embedder.load(embedder_bundle(quantised=True), threads=2) as model:
         alone = np.stack([model(text) for text in [*TEXTS, "minutes"]])
         np.testing.assert_array_equal(model([*TEXTS, "minutes"]), alone)
 
 
 def test_similarity_is_the_cosine_or_the_dot_product(embedder_bundle: Callable[..., Path]) -> None:
     first, second = np.array([3, 4, 0]), np.array([[6, 8, 0], [-4, 3, 0], [0, 0, 2]])
-    with ft.load(embedder_bundle(), threads=1) as model:
+    with ft.Embedder.load(embedder_bundle(), threads=1) as model:
         np.testing.assert_allclose(model.similarity(first, second), [1, 0, 0], atol=1e-6)
         assert model.similarity(first, second[0]).shape == ()
         assert model.similarity(second, second).shape == (3, 3)
@@ -81,7 +81,7 @@ def test_similarity_is_the_cosine_or_the_dot_product(embedder_bundle: Callable[.
             model.similarity("a", "b")
         with pytest.raises(InputError, match="give vectors, as the embedder's call makes them"):
             model.similarity([[1, 2, 3], [1]], second)
-    with ft.load(embedder_bundle(similarity="dot"), threads=1) as model:
+    with ft.Embedder.load(embedder_bundle(similarity="dot"), threads=1) as model:
         np.testing.assert_allclose(model.similarity(first, second), [50, 0, 0], atol=1e-6)
 
 
@@ -124,7 +124,10 @@ def test_a_manifest_that_does_not_fit_the_graph_is_refused(
     manifest = Manifest.read(folder)
     assert manifest.embedding is not None
     replace(manifest, embedding=replace(manifest.embedding, dimension=4)).write(folder)
-    with ft.load(folder, threads=1) as model, pytest.raises(BundleError, match="export the bundle again"):
+    with (
+        ft.Embedder.load(folder, threads=1) as model,
+        pytest.raises(BundleError, match="export the bundle again"),
+    ):
         model("ten")
     (folder / "ftool.json").write_text(text.replace('"pooling": "mean"', '"pooling": "max"'))
     with pytest.raises(BundleError, match="knows mean, cls, last, got 'max'"):
@@ -146,7 +149,7 @@ def test_predict_writes_a_vector_a_line(embedder_bundle: Callable[..., Path]) ->
     plain = subprocess.run([*command, *TEXTS], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in plain.stdout.splitlines()]
     assert [line["text"] for line in lines] == TEXTS
-    with ft.load(folder, threads=1) as model:
+    with ft.Embedder.load(folder, threads=1) as model:
         np.testing.assert_allclose([line["embedding"] for line in lines], model(TEXTS), atol=1e-6)
         asked = subprocess.run(
             [*command, "--kind", "query", "ten"], capture_output=True, text=True, check=True

@@ -230,7 +230,7 @@ def test_the_bundles_config_is_honoured_and_unknown_fields_are_named(
         "use_cache": True,
         "top_k": None,
     }
-    with ft.load(make_generator(config=config)) as model:
+    with ft.TextGenerator.load(make_generator(config=config)) as model:
         assert len(model("play").token_ids) == 12
         assert dict(model.generation_config.other) == {"quantum_beams": 7}
         assert len(model("play", config=ft.GenerationConfig(max_new_tokens=3)).token_ids) <= 3
@@ -261,7 +261,9 @@ def test_languages_set_tokens_and_prefixes(make_generator: GeneratorMaker) -> No
         source="en", target="de", source_tokens={"en": 1, "fr": 3}, target_tokens={"de": 10, "it": 11}
     )
     generation = {"languages": languages}
-    with ft.load(make_generator(source=True, task="translation", generation=generation)) as model:
+    with ft.Seq2SeqGenerator.load(
+        make_generator(source=True, task="translation", generation=generation)
+    ) as model:
         assert model.tokenize(["play music"]) == [[12, 13, 1]]
         assert model.tokenize(["play music"], source_language="fr") == [[12, 13, 3]]
         assert model("play music").token_ids[0] == 10
@@ -270,7 +272,7 @@ def test_languages_set_tokens_and_prefixes(make_generator: GeneratorMaker) -> No
             model("play", target_language="xx")
         assert model.info()["generation"]["languages"] == {"source": ["en", "fr"], "target": ["de", "it"]}
     prefixes = Languages(target="de", target_prefixes={"de": "turn ", "it": "stop "})
-    with ft.load(
+    with ft.Seq2SeqGenerator.load(
         make_generator(source=True, task="translation", generation={"languages": prefixes})
     ) as model:
         assert model.tokenize(["music"], target_language="it") == [[22, 13, 1]]
@@ -284,7 +286,7 @@ def test_a_decoder_that_begins_with_the_language_begins_with_the_one_asked_for(
     folder = make_generator(
         source=True, generation={"languages": languages}, config={"decoder_start_token_id": 10}
     )
-    with ft.load(folder) as model:
+    with ft.Seq2SeqGenerator.load(folder) as model:
         [source] = model.tokenize(["play music"])
         assert list(model("play music").token_ids) == greedy([10], 12, source)
         assert list(model("play music", target_language="it").token_ids) == greedy([11], 12, source)
@@ -297,7 +299,7 @@ def test_a_model_that_is_not_told_its_languages_says_so(summariser: ft.Seq2SeqGe
 
 def test_the_prefix_goes_before_every_source(make_generator: GeneratorMaker) -> None:
     contract = InputContract(names=("input_ids", "attention_mask"), max_length=24, prefix="turn ")
-    with ft.load(make_generator(source=True, input=contract)) as model:
+    with ft.Seq2SeqGenerator.load(make_generator(source=True, input=contract)) as model:
         assert model.tokenize(["music"]) == [[7, 13, 1]]
 
 
@@ -330,8 +332,8 @@ def test_a_long_text_is_answered_in_pieces_within_the_budget(summariser: ft.Seq2
 
 
 def test_buffers_are_used_again_and_double_up_to_the_models_limit(make_generator: GeneratorMaker) -> None:
-    with ft.load(make_generator(), threads=1) as model:
-        pool = model._engine.held.get().decoders
+    with ft.TextGenerator.load(make_generator(), threads=1) as model:
+        pool: Any = model._engine.held.get().decoders
         model.generate([[7, 8]], max_new_tokens=10)
         with pool.borrow() as decoder:
             first = decoder._flat[0]
@@ -368,7 +370,7 @@ def test_threads_may_generate_on_one_model(make_generator: GeneratorMaker, cache
 
 
 def test_a_closed_model_says_so_and_a_stream_under_way_goes_on(make_generator: GeneratorMaker) -> None:
-    model = ft.load(make_generator())
+    model = ft.TextGenerator.load(make_generator())
     stream = model.stream("play", max_new_tokens=20)
     next(stream)
     model.close()

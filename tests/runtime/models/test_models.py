@@ -132,9 +132,31 @@ def test_a_class_loads_the_bundles_of_its_own_task_alone(name: str, folders: dic
         getattr(ft, name).load(folders[other])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_load_refuses_the_bundle_of_another_task_than_it_is_asked_for(
+    name: str, folders: dict[str, Path]
+) -> None:
+    task = getattr(ft, name).tasks[0]
+    with ft.load(folders[name], task=task, threads=1) as loaded:
+        assert type(loaded) is getattr(ft, name)
+    other = NAMES[NAMES.index(name) - 1]
+    with pytest.raises(ft.BundleError, match=rf"is a bundle for [a-z-]+, not for '{task}'.*{other}\.load"):
+        ft.load(folders[other], task=task)
+
+
+def test_a_task_that_no_class_runs_is_refused_with_the_nearest(folders: dict[str, Path]) -> None:
+    with pytest.raises(ft.InputError, match="got 'text-clasification'; did you mean 'text-classification'"):
+        ft.load(folders["TextClassifier"], task="text-clasification")
+
+
 def test_regressors_load_what_classifiers_refuse(make_bundle: Callable[..., Path]) -> None:
     folder = make_bundle(golden=False, labels=(), regression=True)
     with pytest.raises(ft.BundleError, match="text-classification with numbers as answers"):
         ft.TextClassifier.load(folder)
+    with pytest.raises(
+        ft.BundleError, match=r"not for 'text-classification'; .* ftool_runtime\.TextRegressor\.load"
+    ):
+        ft.load(folder, task="text-classification")
+    assert isinstance(ft.load(folder), ft.TextRegressor)
     with pytest.raises(ft.BundleError, match="graph gave an array"), ft.TextRegressor.load(folder) as model:
         model("play")  # the tiny graph gives three numbers

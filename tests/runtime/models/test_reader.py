@@ -53,7 +53,7 @@ def reader_bundle(make_reader: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def reader(reader_bundle: Path) -> Iterable[ft.Reader]:
-    with ft.load(reader_bundle, threads=2) as loaded:
+    with ft.Reader.load(reader_bundle, threads=2) as loaded:
         assert isinstance(loaded, ft.Reader)
         yield loaded
 
@@ -77,7 +77,7 @@ def test_the_threshold_is_the_bundles_and_without_one_there_is_always_an_answer(
 ) -> None:
     context = "a timer"  # its margin is 2 - 4
     for threshold, text in ((1.9, None), (2.0, "timer"), (None, "timer")):
-        with ft.load(make_reader(threshold), threads=1) as model:
+        with ft.Reader.load(make_reader(threshold), threads=1) as model:
             assert model("What?", context).text == text
     best = model_n_best(make_reader(None), context)
     assert sum(one.score for one in best) == pytest.approx(1.0)
@@ -85,7 +85,7 @@ def test_the_threshold_is_the_bundles_and_without_one_there_is_always_an_answer(
 
 
 def model_n_best(bundle: Path, context: str) -> tuple[ft.Candidate, ...]:
-    with ft.load(bundle, threads=1) as model:
+    with ft.Reader.load(bundle, threads=1) as model:
         assert isinstance(model, ft.Reader)
         return model.n_best("What?", context, 20)
 
@@ -220,7 +220,7 @@ def test_verify_replays_questions(make_reader: Callable[..., Path]) -> None:
     folder = make_reader()
     asked = [{"question": "How long?", "context": CONTEXT}, {"question": "What?", "context": "a timer " * 20}]
     for moved in (0.0, 1.0):
-        with ft.load(folder, threads=1) as model:
+        with ft.Reader.load(folder, threads=1) as model:
             outputs = [row + np.float32(moved) for row in model.outputs(asked)]
             golden = encoder_golden(model, asked, outputs, source="bundle", tolerance=1e-4, texts="probes")
         golden.write(folder)
@@ -235,7 +235,7 @@ def test_verify_replays_questions(make_reader: Callable[..., Path]) -> None:
 def test_verify_names_the_answers_that_another_threshold_changes(make_reader: Callable[..., Path]) -> None:
     folder = make_reader()
     asked = [{"question": "How long?", "context": CONTEXT}]
-    with ft.load(folder, threads=1) as model:
+    with ft.Reader.load(folder, threads=1) as model:
         golden = encoder_golden(
             model, asked, model.outputs(asked), source="bundle", tolerance=1e-4, texts="probes"
         )

@@ -53,7 +53,7 @@ def tagger_bundle(make_tagger: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def tagger(tagger_bundle: Path) -> Iterable[ft.TokenTagger]:
-    with ft.load(tagger_bundle, threads=2) as loaded:
+    with ft.TokenTagger.load(tagger_bundle, threads=2) as loaded:
         assert isinstance(loaded, ft.TokenTagger)
         yield loaded
 
@@ -153,7 +153,7 @@ def test_verify_replays_every_window(make_tagger: Callable[..., Path]) -> None:
     bundle = make_tagger()
     inputs = ("play music", "set a timer for ten minutes " * 5)
     for moved in (0.0, 1.0):
-        with ft.load(bundle, threads=1) as model:
+        with ft.TokenTagger.load(bundle, threads=1) as model:
             outputs = [row + np.float32(moved) for row in model.outputs(inputs)]
             assert len(outputs) > len(inputs)
             golden = encoder_golden(model, inputs, outputs, source="bundle", tolerance=1e-4, texts="probes")
@@ -166,7 +166,7 @@ def test_verify_replays_every_window(make_tagger: Callable[..., Path]) -> None:
 def test_verify_names_the_entities_that_other_labels_change(make_tagger: Callable[..., Path]) -> None:
     bundle = make_tagger()
     inputs = ["play music"]
-    with ft.load(bundle, threads=1) as model:
+    with ft.TokenTagger.load(bundle, threads=1) as model:
         golden = encoder_golden(
             model, inputs, model.outputs(inputs), source="bundle", tolerance=1e-4, texts="probes"
         )

@@ -19,7 +19,7 @@ def on_gpu(shared_bundle: Path) -> ft.TextClassifier:
         pytest.skip("the installed onnxruntime has no CUDA support (needs onnxruntime-gpu)")
     if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("C:/Windows/System32/nvcuda.dll").exists():
         pytest.skip("this machine has no NVIDIA GPU")
-    return ft.load(shared_bundle, device="cuda")
+    return ft.TextClassifier.load(shared_bundle, device="cuda")
 
 
 def test_the_gpu_is_what_runs(on_gpu: ft.TextClassifier) -> None:
@@ -27,7 +27,7 @@ def test_the_gpu_is_what_runs(on_gpu: ft.TextClassifier) -> None:
 
 
 def test_auto_takes_the_gpu(on_gpu: ft.TextClassifier, shared_bundle: Path) -> None:
-    with ft.load(shared_bundle, device="auto") as model:
+    with ft.TextClassifier.load(shared_bundle, device="auto") as model:
         assert model.info()["device"] == "cuda"
 
 

@@ -60,7 +60,7 @@ def test_prompts_of_unlike_lengths_are_read_apart_and_answered_as_alone(
     beams: int,
 ) -> None:
     rows = rows_of(LENGTHS)
-    with ft.load(make_generator(), threads=1) as model:
+    with ft.TextGenerator.load(make_generator(), threads=1) as model:
         together = model.generate(rows, max_new_tokens=30, num_beams=beams)
         read = [shape for shape in shapes if shape in {(1, 40), (3, 23), (1, 3)}]
         alone = [model.generate([row], max_new_tokens=30, num_beams=beams)[0] for row in rows]
@@ -74,7 +74,7 @@ def test_prompts_of_unlike_lengths_are_read_apart_and_answered_as_alone(
 def test_a_second_call_finds_room_for_longer_prompts(
     make_generator: Callable[..., Path], greedy: Callable[..., list[int]]
 ) -> None:
-    with ft.load(make_generator(), threads=1) as model:
+    with ft.TextGenerator.load(make_generator(), threads=1) as model:
         for lengths in ((9, 1), (80, 2), (30, 20, 10, 1)):  # 80: past the first buffers
             rows = rows_of(lengths)
             answers = model.generate(rows, max_new_tokens=12)
@@ -85,7 +85,7 @@ def test_sources_of_unlike_lengths_are_read_apart_and_answered_as_alone(
     make_generator: Callable[..., Path], greedy: Callable[..., list[int]], shapes: list[tuple[int, ...]]
 ) -> None:
     rows = rows_of((23, 20, 9, 1))
-    with ft.load(make_generator(source=True), threads=1) as model:
+    with ft.Seq2SeqGenerator.load(make_generator(source=True), threads=1) as model:
         answers = model.generate(rows, max_new_tokens=30)
     assert [shape for shape in shapes if shape in {(2, 23), (2, 9), (4, 23)}] == [(2, 23), (2, 9)]
     assert [list(answer.ids) for answer in answers] == [greedy([0], 30, row) for row in rows]

@@ -56,7 +56,7 @@ def test_chat_answers_the_lines_of_standard_input_in_one_conversation(
     pytest.importorskip("jinja2")
     monkeypatch.setattr("sys.stdin", io.StringIO("turn the lights off\n\nplay music\n"))
     assert main(["chat", str(folder), "--system", "please stop", "--max-new-tokens", "6"]) == 0
-    with ft.load(folder) as model, model.session("please stop") as session:
+    with ft.TextGenerator.load(folder) as model, model.session("please stop") as session:
         texts = [session.say(text, max_new_tokens=6).text for text in ("turn the lights off", "play music")]
     assert capsys.readouterr().out == "".join(f"{text}\n" for text in texts)
 

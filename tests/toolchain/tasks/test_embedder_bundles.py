@@ -59,7 +59,7 @@ def test_parity_holds_in_fp32_with_every_neighbour_the_same(searcher: Path, tmp_
     assert report["passed"]
     assert report["agreement"] == 1.0
     assert report["max_difference"] < 1e-4
-    with ft.load(tmp_path / "bundle", threads=1) as model:
+    with ft.Embedder.load(tmp_path / "bundle", threads=1) as model:
         loaded = load_embedder(searcher / "run")
         examples = examples_for(Recipe.read(tmp_path / "recipe.toml"), loaded, "test")
         assert examples.inputs[0].startswith("tell me ")
@@ -77,7 +77,7 @@ def test_predict_embeds_texts_by_kind(searcher: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["text"] for row in rows] == ["rain and song", "the storm"]
-    with ft.load(searcher / "bundle", threads=1) as model:
+    with ft.Embedder.load(searcher / "bundle", threads=1) as model:
         expected = model(["rain and song", "the storm"], kind="query")
         np.testing.assert_allclose([row["embedding"] for row in rows], expected, atol=1e-6)
         assert model.similarity(expected[0], expected[1]) < 1
@@ -98,7 +98,7 @@ def test_a_checkpoint_without_data_is_exported_on_sample_texts(tiny_base: Path, 
     command = ("export", "--checkpoint", tiny_base, "--task", "feature-extraction", "--precision", "fp32")
     report = told(*command, "-o", tmp_path / "bundle")
     assert report["gate"]["judged"] is False
-    with ft.load(tmp_path / "bundle", threads=1) as model:
+    with ft.Embedder.load(tmp_path / "bundle", threads=1) as model:
         assert model("rain").shape == (32,)
 
 

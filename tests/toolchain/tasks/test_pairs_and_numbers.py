@@ -230,7 +230,7 @@ def test_a_bundle_of_pairs_answers_as_its_run(inferring: Path) -> None:
 
 
 def test_pairs_are_called_as_transformers_calls_them(inferring: Path, tmp_path: Path) -> None:
-    with ft.load(inferring / "bundle", threads=1) as model:
+    with ft.TextClassifier.load(inferring / "bundle", threads=1) as model:
         assert model.pairs
         answer = model(("the", "rain a"))
         assert answer == model({"text": "the", "text_pair": "rain a"})
@@ -277,7 +277,7 @@ def test_a_number_is_learnt_and_measured(rating: Path) -> None:
 def test_a_bundle_gives_a_score(rating: Path) -> None:
     manifest = ft.Manifest.read(rating / "bundle")
     assert (manifest.regression, manifest.labels) == (True, ())
-    with ft.load(rating / "bundle", threads=1) as model:
+    with ft.TextRegressor.load(rating / "bundle", threads=1) as model:
         assert (model.labels, model.regression) == ((), True)
         wet, dry = model(["rain sun wind cloud", "soup cheese apple rice"])
         assert isinstance(wet, ft.Score)

@@ -73,7 +73,7 @@ def test_the_answers_of_an_fp32_bundle_are_torchs(reader_folder: Path, fp32_bund
     report = parity(loaded, fp32_bundle, examples)
     assert (report.passed, report.agreement) == (True, 1.0)
     reference = examples.answers(compute_outputs(loaded, examples.rows))
-    with ft.load(fp32_bundle, threads=1) as model:
+    with ft.Reader.load(fp32_bundle, threads=1) as model:
         found = model(list(examples.inputs))
         assert [row.shape for row in model.outputs(examples.inputs)] == [
             (len(r.ids), 2) for r in examples.rows
@@ -152,7 +152,7 @@ def test_any_reader_is_exported_without_data(tiny_base: Path, tmp_path: Path) ->
         assert load_reader(checkpoint).no_answer_threshold == threshold
     arguments = ("--checkpoint", checkpoint, "--task", "question-answering", "-o", tmp_path / "bundle")
     assert told("export", *arguments, "--precision", "fp32")["gate"]["judged"] is False
-    with ft.load(tmp_path / "bundle", threads=1) as model:
+    with ft.Reader.load(tmp_path / "bundle", threads=1) as model:
         answer = model("tell me", "rain sun")
         assert (answer.text or "rain sun") in "rain sun"
 

@@ -339,7 +339,7 @@ def test_adapters_are_merged_into_the_run(tiny_base: Path, places: Path, tmp_pat
 
 
 def test_a_bundle_finds_entities_with_their_places(exported: Path) -> None:
-    with ft.load(exported / "bundle") as tagger:
+    with ft.TokenTagger.load(exported / "bundle") as tagger:
         text = "please  tell\tme the SONG guitar about soup"
         found = tagger(text)
         assert [(one.text, one.label) for one in found] == [("SONG guitar", "music"), ("soup", "food")]
@@ -351,7 +351,7 @@ def test_a_bundle_finds_entities_with_their_places(exported: Path) -> None:
 
 def test_a_long_text_is_read_to_its_end(exported: Path) -> None:
     text = "tell me about the song guitar please " * 30
-    with ft.load(exported / "bundle") as tagger:
+    with ft.TokenTagger.load(exported / "bundle") as tagger:
         found = tagger(text)
     assert [one.text for one in found] == ["song guitar"] * 30
     assert len({one.start for one in found}) == 30

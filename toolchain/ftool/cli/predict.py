@@ -77,6 +77,7 @@ def predict(
     ftool predict models/dates --stream "the 3rd of March, 2021"
     """
     import ftool_runtime as ft
+    from ftool_runtime.models.generator import Generator
     from ftool_runtime.text.files import read_batches
     from ftool_runtime.tools.options import answer_options, input_columns, inputs_of
     from ftool_runtime.tools.output import output_to, stream_answers, write_answers
@@ -97,6 +98,7 @@ def predict(
         )
         options = answer_options(model, flags)
         if stream:
+            assert isinstance(model, Generator)  # `answer_options` refuses --stream for others
             truncated = stream_answers(model, batches, out, options)
         else:
             truncated = write_answers(model, batches, out, **options)
