@@ -1,9 +1,9 @@
-"""Sentiment in Swahili, a low-resource language, from data to bundle: the run and its bundles, by slice.
+"""Measure sentiment classification in Swahili, a low-resource language: the run and its bundles, by slice.
 
     python -m benchmarks.afrisenti [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/afrisenti_swa. The tweets come without any facts about them, so the slices are by what
-the text itself shows: its length, and whether English words are mixed in.
+The recipe is benchmarks/recipes/afrisenti_swa. The data set has no metadata on the tweets, so the slices use properties
+of the text: its length, and whether it contains English words.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from ftool.recipe.recipe import Recipe
 from ftool.terminal import format_table
 
 RECIPE = REPOSITORY / "benchmarks" / "recipes" / "afrisenti_swa"
-PRECISIONS = ("fp32", "w8", "int8")  # the last stays
+PRECISIONS = ("fp32", "w8", "int8")  # the last one's bundle is kept
 SLICES = ("length", "english", "label")
-# Frequent English words that are none in Swahili.
+# Frequent English words that are not Swahili words.
 ENGLISH = {
     "the", "is", "and", "you", "of", "for", "it", "not", "this", "are", "with", "my", "your", "have", "but", "they",
     "just", "love", "good", "like", "what", "be", "was", "that", "will", "can", "please", "thanks", "thank", "new",
@@ -28,11 +28,11 @@ ENGLISH = {
 
 
 def main() -> None:
-    """Train where asked, export in every precision, measure, and write benchmarks/results/afrisenti_swa.json."""
+    """Train unless `--reuse`, export in every precision, measure, write benchmarks/results/afrisenti_swa.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--reuse", action="store_true", help="use the existing run")
     parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     options = parser.parse_args()
     result: dict[str, Any] = {"machine": describe_machine()}
     if not options.reuse:
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def write_slices(source: Path, target: Path) -> None:
-    """The tweets of `source` with two columns more, by which they are sliced."""
+    """Write the tweets of `source` to `target` with two more columns to slice by."""
     with target.open("w", encoding="utf-8") as file:
         file.write("tweet\tlabel\tlength\tenglish\n")
         file.writelines(
@@ -62,7 +62,7 @@ def write_slices(source: Path, target: Path) -> None:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """A row a figure and a slice, the run and its bundles as columns."""
+    """One row per figure and slice, with the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"afrisenti_swa, {result['run']['examples']} test tweets", *columns]]

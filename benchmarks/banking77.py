@@ -1,8 +1,8 @@
-"""The whole way on banking77: train, export, parity and bench, as an engineer would type it.
+"""Run the whole pipeline on banking77: train, export, parity and bench, with the commands that a user would type.
 
     python -m benchmarks.banking77 [--work FOLDER] [--data FOLDER] [--methods head full] [--reuse]
 
-Each method's checkpoint is exported as int8 and as w8; each bundle is held against torch on the whole test split.
+Each method's checkpoint is exported as int8 and as w8; each bundle is compared with torch on the whole test split.
 """
 
 import argparse
@@ -17,7 +17,7 @@ PRECISIONS = ("w8", "int8")
 
 
 def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
-    """What `ftool train` prints, for a new model folder."""
+    """Create a model folder and train it; returns the output of `ftool train`."""
     shutil.rmtree(folder, ignore_errors=True)
     ftool(
         "new", folder, "--task", "text-classification", "--base", "minilm", "--data", data,
@@ -27,7 +27,7 @@ def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
 
 
 def run(method: str, work: Path, data: Path, reuse: bool) -> dict[str, Any]:
-    """One method from data, or from what an earlier run trained, to timed bundles."""
+    """Train one method, or reuse an earlier training, then export, evaluate and time its bundles."""
     folder = work / method
     metrics = folder / "run" / "metrics.json"
     trained = json.loads(metrics.read_text()) if reuse and metrics.exists() else train(method, folder, data)
@@ -43,7 +43,7 @@ def run(method: str, work: Path, data: Path, reuse: bool) -> dict[str, Any]:
 
 
 def show(method: str, result: dict[str, Any]) -> None:
-    """The figures that the project promises, in a few lines."""
+    """Print the figures that the project's README quotes."""
     torch = result["test"]["metrics"]["accuracy"]
     print(
         f"{method}: torch fp32 accuracy {torch:.4f}, trained in {result['train']['training']['seconds']:.0f} s"
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("models/banking77"))
     parser.add_argument("--data", type=Path, default=DATA / "banking77")
     parser.add_argument("--methods", nargs="+", default=["head", "full"])
-    parser.add_argument("--reuse", action="store_true", help="take trained models that are there as they are")
+    parser.add_argument("--reuse", action="store_true", help="use existing trained models")
     options = parser.parse_args()
     results = {}
     for method in options.methods:

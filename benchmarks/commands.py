@@ -1,4 +1,4 @@
-"""Runs ftool commands as a user would, timed, and keeps what they printed."""
+"""Run ftool commands as a user would, time them, and save their results."""
 
 import json
 import subprocess
@@ -14,7 +14,10 @@ FTOOL = Path(sys.executable).with_name("ftool")
 
 
 def ftool(*arguments: str | Path, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """What a command prints with --json, with its wall time in seconds and exit status added."""
+    """Run a command with --json; returns its output, its wall time in seconds and its exit status.
+
+    Exits if the exit status is not in `expect`.
+    """
     command = [str(FTOOL), *map(str, arguments), "--json"]
     print("$ ftool " + " ".join(map(str, arguments)), flush=True)
     start = time.perf_counter()
@@ -25,7 +28,7 @@ def ftool(*arguments: str | Path, expect: tuple[int, ...] = (0,)) -> dict[str, A
     return {"wall_seconds": round(seconds, 2), "exit_status": run.returncode, **json.loads(run.stdout)}
 
 
-# What a result need not keep: long tables, and what names folders of the machine.
+# Keys left out of results: long tables, and paths on this machine.
 _LEFT_OUT = {
     "confusion_matrix",
     "per_class",
@@ -46,7 +49,7 @@ def _kept(value: Any) -> Any:
 
 
 def write_result(name: str, result: dict[str, Any]) -> None:
-    """Keep a result under benchmarks/results."""
+    """Save a result in benchmarks/results."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(_kept(result), indent=1) + "\n", encoding="utf-8")

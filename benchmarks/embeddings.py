@@ -1,9 +1,9 @@
-"""Passages of privacy policies found by questions: minilm as it is, fine-tuned, and in bundles.
+"""Measure search for passages of privacy policies: minilm unchanged, fine-tuned, and in bundles.
 
     python -m benchmarks.embeddings [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/policyqa_search. What is asked are questions whose texts training has not seen; the
-passages they are asked of are those of the test split, of which training has seen most with other questions.
+The recipe is benchmarks/recipes/policyqa_search. The questions were not seen in training; the passages are those of the
+test split, most of which were seen in training with other questions.
 """
 
 import argparse
@@ -15,16 +15,16 @@ from ftool.machine import describe_machine
 from ftool.terminal import format_table
 
 RECIPE = REPOSITORY / "benchmarks" / "recipes" / "policyqa_search"
-PRECISIONS = ("fp32", "w8", "int8")  # the last stays
+PRECISIONS = ("fp32", "w8", "int8")  # the last one's bundle is kept
 METRICS = ("recall_at_5", "hit_at_5", "mrr_at_10", "ndcg_at_10")
 
 
 def main() -> None:
-    """Train where asked, export in every precision, measure, and write benchmarks/results/policyqa_search.json."""
+    """Train unless `--reuse`, export in every precision, measure, write benchmarks/results/policyqa_search.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--reuse", action="store_true", help="use the existing run")
     parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     options = parser.parse_args()
     result: dict[str, Any] = {"machine": describe_machine()}
     if not options.reuse:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """A row a figure; the base, the run and its bundles as columns."""
+    """One row per figure, with the base, the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns: dict[str, Any] = {"run": result["run"]["metrics"]}
     if "train" in result:

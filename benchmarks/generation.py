@@ -1,11 +1,11 @@
-"""Speed of generation: a bundle beside torch and optimum-onnx, on shapes of known models with random weights.
+"""Measure the speed of generation: bundles against torch and optimum-onnx, on known model sizes with random weights.
 
     python3 -m venv peers && peers/bin/pip install torch==2.13.0 "optimum-onnx[onnxruntime]==0.1.0"
     python -m benchmarks.generation --tokenizers FOLDER [--python peers/bin/python] [--shapes gpt2-small …] [--rounds 5]
 
-Speed does not depend on what the weights are, so random ones are fair. Each engine has a process of its own; within a
-round all take turns on the same prompts; a ratio is taken within each round, and its median counts. optimum-onnx
-exports and quantises as its documentation says, and pins an older transformers, so it has an environment of its own.
+Speed does not depend on the values of the weights, so random ones are fair. Each engine has its own process; within a
+round all take turns on the same prompts; the result is the median over the rounds of each round's ratio. optimum-onnx
+exports and quantises as documented, and needs its own environment because it pins an older transformers.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from ftool_export.pipeline import export
 from ftool_export.settings import ExportSettings
 from ftool_runtime.session.threads import resolve_threads
 
-NEW = 64  # tokens of every answer
+NEW = 64  # tokens in every answer
 OURS = "ftool-w8"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What is generated: prompt lengths of the rows of one call."""
+    """The rows of one call, by the lengths of their prompts in tokens."""
 
     name: str
     lengths: tuple[int, ...]
@@ -52,25 +52,25 @@ WORKLOADS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerationEngine(Engine):
-    """An engine with a Python and the worker that generates."""
+    """An engine with its own Python that runs generation_worker.py."""
 
     python: Path
     task: str
 
     def command(self) -> list[str]:
-        """What starts the worker process."""
+        """The worker's command line."""
         worker = Path(__file__).with_name("generation_worker.py")
         return [str(self.python), str(worker), self.kind, str(self.folder), self.task, str(self.threads)]
 
 
 def prompts(workload: Workload, vocabulary: int) -> list[list[int]]:
-    """Random tokens, the same every time; special ones, which stand first, are not among them."""
+    """Random tokens, the same in every run; none of the special tokens, which have the lowest ids."""
     random = np.random.default_rng(7)
     return [random.integers(10, vocabulary, length).tolist() for length in workload.lengths]
 
 
 def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str, Path]:
-    """A bundle a precision beside the checkpoint, exported where it is not there yet."""
+    """The bundle of each precision, next to the checkpoint; exported unless it exists."""
     found = {}
     for precision in precisions:
         bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
@@ -91,7 +91,7 @@ def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str,
 def time_rounds(
     running: dict[str, EngineProcess], rows: list[list[int]], rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """For every engine and round the seconds to the first token and of the whole call, engines taking turns."""
+    """By engine, the seconds to the first token and of the whole call in each round; engines take turns."""
     import time
 
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
@@ -106,7 +106,7 @@ def time_rounds(
 
 
 def figures(times: Sequence[tuple[float, float]], rows: int) -> dict[str, Any]:
-    """Medians over the rounds, and every round's."""
+    """Medians over the rounds, and each round's seconds."""
     first, whole = ([pair[index] for pair in times] for index in (0, 1))
     return {
         "first_token_ms": 1e3 * statistics.median(first),
@@ -123,7 +123,7 @@ def main() -> None:
         "--tokenizers", type=Path, required=True, help="a folder with gpt2 and t5-small vocabularies"
     )
     parser.add_argument(
-        "--python", type=Path, help="the Python that has optimum-onnx; without it there is no peer"
+        "--python", type=Path, help="the Python that has optimum-onnx; if not given, it is not measured"
     )
     parser.add_argument("--work", type=Path, default=Path("models/generation"))
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
-    """All workloads of one shape."""
+    """Time all workloads of one shape."""
     task, threads = SHAPES[shape].task, resolve_threads(options.threads)
     checkpoint = make_checkpoint(shape, (options.work / shape).resolve(), options.tokenizers)
     common = {"threads": threads, "task": task, "files": ()}
@@ -177,7 +177,7 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str, Any]:
-    """Every engine's figures, and how many times faster the bundle is than each: the median ratio and its range."""
+    """Each engine's figures, and how many times faster the bundle is: the ratios' median and range."""
     ratios = {}
     for name, theirs in times.items():
         each = [their[1] / our[1] for our, their in zip(times[OURS], theirs, strict=True)]

@@ -1,4 +1,4 @@
-"""Checkpoints of known sizes with random weights."""
+"""Make checkpoints with random weights in the sizes of known models."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A model's size; `make` gives it random weights."""
+    """A model's size; `make` creates the model with random weights."""
 
     task: str
-    tokenizer: str  # whose vocabulary it goes with
+    tokenizer: str  # name of the folder with its vocabulary
     vocabulary: int
     make: Callable[[], Any]
 
@@ -59,7 +59,7 @@ SHAPES = {
 
 
 def make_checkpoint(name: str, folder: Path, tokenizers: Path) -> Path:
-    """The checkpoint's folder, made where it is not there yet."""
+    """The checkpoint's folder; the checkpoint is made unless it exists."""
     if not folder.exists():
         import torch
         from transformers import AutoTokenizer, GPT2TokenizerFast

@@ -1,8 +1,8 @@
-"""The process one engine generates in: `python generation_worker.py bundle|torch|optimum FOLDER TASK THREADS`.
+"""Worker process that generates with one engine: `generation_worker.py bundle|torch|optimum FOLDER TASK THREADS`.
 
-Answers one JSON line for each one read: {"do": "first", …} -> {"ready": true}, {"do": "generate", "rows": [[…]],
-"new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory. Every row gets exactly `new` tokens,
-greedily. The first text that the parent sends is not read: two tokens after a short row warm up.
+It writes one JSON line for each line that it reads: {"do": "first", …} -> {"ready": true}, {"do": "generate",
+"rows": [[…]], "new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory. Decoding is greedy, and
+every row gets exactly `new` tokens. "first" ignores its text; it warms up with two tokens after a short row.
 """
 
 import json
@@ -19,7 +19,7 @@ Generate = Callable[[Rows, int], object]
 
 
 def load_bundle(folder: str, task: str, threads: int) -> Generate:  # noqa: ARG001
-    """The bundle, through the runtime."""
+    """Load the bundle in the runtime."""
     import ftool_runtime
 
     model = ftool_runtime.load(folder, threads=threads)
@@ -27,7 +27,7 @@ def load_bundle(folder: str, task: str, threads: int) -> Generate:  # noqa: ARG0
 
 
 def load_torch(folder: str, task: str, threads: int) -> Generate:
-    """The checkpoint in PyTorch fp32."""
+    """Load the checkpoint in PyTorch fp32."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -37,7 +37,7 @@ def load_torch(folder: str, task: str, threads: int) -> Generate:
 
 
 def load_optimum(folder: str, task: str, threads: int) -> Generate:
-    """optimum-onnx's own int8 of the checkpoint, exported and quantised once, every graph of it."""
+    """Load optimum-onnx's own int8 export of the checkpoint, with all graphs quantised; exported once."""
     import onnxruntime
     from optimum.onnxruntime import ORTModelForCausalLM, ORTModelForSeq2SeqLM
 
@@ -45,14 +45,14 @@ def load_optimum(folder: str, task: str, threads: int) -> Generate:
     kind = ORTModelForCausalLM if causal else ORTModelForSeq2SeqLM
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Two decoders rather than a merged one: that is the faster of its layouts, and each can be quantised.
+    # Two decoders instead of a merged one: this layout is faster, and each graph can be quantised.
     layout = {} if causal else {"use_merged": False}
     quantized = optimum_int8(Path(folder), kind, layout)
     return through_generate(kind.from_pretrained(quantized, session_options=options, **layout), left=causal)
 
 
 def optimum_int8(checkpoint: Path, kind: type, layout: dict) -> Path:
-    """The folder of the checkpoint's int8 export."""
+    """The folder of the checkpoint's int8 export, made unless it exists."""
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
@@ -70,7 +70,7 @@ def optimum_int8(checkpoint: Path, kind: type, layout: dict) -> Path:
 
 
 def through_generate(model: object, *, left: bool) -> Generate:
-    """transformers' generate, prompts padded where the family wants it."""
+    """Call transformers' `generate`, with prompts padded at the left or right."""
     import torch
 
     def generate(rows: Rows, new: int) -> object:
@@ -99,7 +99,7 @@ ENGINES = {"bundle": load_bundle, "torch": load_torch, "optimum": load_optimum}
 
 
 def main() -> None:
-    """Load the engine, then answer until standard input ends."""
+    """Load the engine, then answer requests until standard input ends."""
     from ftool.bench.worker import reply_stream, versions
     from ftool_runtime.session.memory_usage import peak_memory_mb
 

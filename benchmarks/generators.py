@@ -1,9 +1,9 @@
-"""Models that write text, trained from scratch on public data: the run and its bundles, on the whole test split.
+"""Measure generators trained from scratch on public data: the run and its bundles, on the whole test split.
 
     python -m benchmarks.generators tatoeba scitldr gsm8k [--reuse] [--work FOLDER] [--set train.threads=1]
 
-Each is a recipe in benchmarks/recipes. `--reuse` takes a run that is there. The figures are low, as they must be from
-random weights and little data: what is measured is that the bundle is the run.
+The recipes are in benchmarks/recipes. `--reuse` uses an existing run. The figures are low, as expected from random
+weights and little data; the aim is to show that the bundles answer as the run does.
 """
 
 import argparse
@@ -26,12 +26,12 @@ SHOWN = {
 
 
 def main() -> None:
-    """Train where asked, export in every precision, measure, and write benchmarks/results/NAME.json."""
+    """Train unless `--reuse`, export in every precision, measure, and write benchmarks/results/NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=SHOWN)
-    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
-    parser.add_argument("--work", type=Path, default=RECIPES, help="where the model folders are")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    parser.add_argument("--reuse", action="store_true", help="use the existing run")
+    parser.add_argument("--work", type=Path, default=RECIPES, help="the folder of the model folders")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     options = parser.parse_args()
     for name in options.names:
         result = measure(name, options.work / name, options)
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One model: its run's figures, and each bundle's with its parity."""
+    """Measure one model: the run, and each bundle with its parity."""
     if not options.reuse:
         ftool("train", folder, *(part for one in options.set for part in ("--set", one)))
     training = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))["training"]
@@ -49,19 +49,17 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, A
         if exported["bundle"] is None:
             result[precision] = {"export": exported}
             continue
-        exported["bundle"] = f"{name}/bundle"  # no path of this machine
+        exported["bundle"] = f"{name}/bundle"  # without the path on this machine
         parity = ftool("parity", folder, expect=(0, 1))
         measured = ftool("evaluate", folder, "--on", "bundle")
         result[precision] = {"export": exported, "parity": parity, "test": measured}
-    shutil.rmtree(
-        folder / "bundle", ignore_errors=True
-    )  # the last precision's, which is no better than the others'
+    shutil.rmtree(folder / "bundle", ignore_errors=True)  # don't leave an arbitrary precision's bundle behind
     print(format_table(table(name, result)), flush=True)
     return result
 
 
 def table(name: str, result: dict[str, Any]) -> list[list[str]]:
-    """A row a figure, the run and its bundles as columns."""
+    """One row per figure, with the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"]["metrics"], **{p: result[p]["test"]["metrics"] for p in made}}
     rows = [[f"{name}, {result['run']['examples']} test examples", *columns]]

@@ -1,6 +1,6 @@
-"""optimum-onnx's own int8 as an engine of the benchmark; runs in an environment that holds optimum-onnx.
+"""Worker process for optimum-onnx's own int8 export; runs in an environment that has optimum-onnx.
 
-Exported and quantised as its documentation says, once, into the folder beside the checkpoint.
+The checkpoint is exported and quantised once, as documented, into a folder next to it.
 """
 
 import sys
@@ -9,11 +9,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "toolchain"), str(REPOSITORY / "runtime")]
 
-from ftool.bench.worker import TORCH_BATCH_SIZE, Calls, serve  # noqa: E402  it is not installed here
+from ftool.bench.worker import TORCH_BATCH_SIZE, Calls, serve  # noqa: E402  ftool is not installed in this environment
 
 
 def quantized(checkpoint: Path) -> Path:
-    """The folder of the checkpoint's int8 export."""
+    """The folder of the checkpoint's int8 export, made unless it exists."""
     from optimum.onnxruntime import ORTModelForSequenceClassification, ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
     from transformers import AutoTokenizer
@@ -28,7 +28,7 @@ def quantized(checkpoint: Path) -> Path:
 
 
 def load(spec: dict) -> Calls:
-    """The engine."""
+    """Load the engine."""
     import onnxruntime
     from optimum.onnxruntime import ORTModelForSequenceClassification
     from transformers import AutoTokenizer

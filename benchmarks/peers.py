@@ -1,10 +1,10 @@
-"""The same checkpoint, as ftool's int8 and as optimum-onnx's own int8, in one alternating run beside torch.
+"""Time one checkpoint as ftool's int8, as optimum-onnx's own int8 and in torch, in alternating rounds.
 
     python3 -m venv peers && peers/bin/pip install torch optimum-onnx==0.1.0 onnxruntime==1.32.0
     python -m benchmarks.peers --python peers/bin/python [--work FOLDER] [--data FOLDER]
 
-The checkpoint is an AutoModelForSequenceClassification (its own pooler and head) trained on banking77, since that is
-what both can export. optimum-onnx pins an older transformers, so it has an environment of its own.
+The checkpoint is an AutoModelForSequenceClassification (its own pooler and head) trained on banking77, because both can
+export that. optimum-onnx needs its own environment because it pins an older transformers.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from ftool.workspace import ModelFolder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeerEngine(Engine):
-    """An engine with a Python and a worker of its own."""
+    """An engine with its own Python and worker."""
 
     python: Path
 
     def command(self) -> list[str]:
-        """What starts the worker process."""
+        """The worker's command line."""
         return [
             str(self.python),
             str(Path(__file__).with_name("optimum_worker.py")),
@@ -60,7 +60,7 @@ def main() -> None:
         threads=bundle.threads,
         python=options.python.absolute(),
     )
-    with EngineProcess(peer, "export and quantise, which no start-up time should hold"):
+    with EngineProcess(peer, "exports and quantises now, so that no cold start includes it"):
         quantized = folder.run.with_name("optimum-int8").resolve()
     peer = dataclasses.replace(peer, files=tuple(quantized.glob("*")))
     texts = load_dataset(recipe.row.reader, recipe.data).test.inputs

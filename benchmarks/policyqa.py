@@ -1,9 +1,9 @@
-"""Search and answers on policyqa's 574 contexts: recall of words, embeddings and both, and what an answer takes.
+"""Measure search and answers on policyqa's 574 contexts: recall by words, embeddings and both, and time per answer.
 
     python -m benchmarks.policyqa [--embedders int8=BUNDLE fp32=BUNDLE] [--reader BUNDLE]
 
-Without `--embedders` the one that `ftool index` takes by itself. A question's text is asked of many policies, so any
-context that is paired with that text counts.
+Without `--embedders`, the default of `ftool index` is used. The same question is asked about many policies, so any
+context paired with the question's text counts as right.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedders", nargs="+", default=["default="], metavar="NAME=BUNDLE")
     parser.add_argument("--reader", type=Path, metavar="BUNDLE")
-    parser.add_argument("--asked", type=int, default=200, help="questions whose answers are timed")
+    parser.add_argument("--asked", type=int, default=200, help="number of questions to time")
     options = parser.parse_args()
     contexts, pairs, asked = read_policyqa(DATA / "policyqa" / "dev.json")
     result: dict[str, Any] = {"machine": describe_machine(), "load_average": os.getloadavg()}
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read_policyqa(path: Path) -> tuple[list[str], Mapping[str, set[int]], Mapping[str, int]]:
-    """The contexts, for each question's text the contexts paired with it, and how often it is asked."""
+    """The contexts; by question text, the indices of the contexts paired with it, and how often it is asked."""
     contexts: list[str] = []
     pairs: dict[str, set[int]] = defaultdict(set)
     asked: dict[str, int] = defaultdict(int)
@@ -72,7 +72,7 @@ def measure(
     asked: Mapping[str, int],
     timed: int,
 ) -> dict[str, Any]:
-    """Index the contexts by one embedder and ask all questions."""
+    """Index the contexts with one embedder and ask all questions."""
     file = documents.with_name("kb.db")
     file.unlink(missing_ok=True)
     chosen = ["--embedder", bundle] if bundle else []
@@ -95,9 +95,9 @@ def measure(
 def recall(
     base: KnowledgeBase, mode: Any, pairs: Mapping[str, set[int]], asked: Mapping[str, int]
 ) -> dict[str, float]:
-    """The share of questions for which one of the first k contexts is paired with them, and the mean reciprocal rank.
+    """The share of questions with a paired context among the first k, and the mean reciprocal rank.
 
-    Over all questions as they are asked, and as `texts_at_k` over their different texts.
+    `at_k` and `mrr_10` weight each question's text by how often it is asked; `texts_at_k` counts each text once.
     """
     texts = sorted(pairs)
     firsts = np.array([first_rank(base, mode, text, pairs[text]) for text in texts])
@@ -109,14 +109,14 @@ def recall(
 
 
 def first_rank(base: KnowledgeBase, mode: Any, question: str, wanted: set[int]) -> float:
-    """The place of the first context that is paired with the question, among different contexts; infinity without."""
+    """The rank of the first context paired with the question, among distinct contexts; infinity if none is found."""
     found = base.search(question, 3 * max(DEPTHS), mode=mode)
     contexts = list(dict.fromkeys(int(passage.document.rpartition("#")[2]) for passage in found))
     return next((rank for rank, context in enumerate(contexts, 1) if context in wanted), float("inf"))
 
 
 def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any]:
-    """Milliseconds of one `search` by each mode and of one `ask`, from the question to the answer."""
+    """Milliseconds of one `search` in each mode and of one `ask`."""
     calls: dict[str, Callable[[str], Any]] = {
         f"search, {mode}": partial(base.search, mode=mode) for mode in MODES
     }
@@ -131,7 +131,7 @@ def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any
 
 
 def show(result: Mapping[str, Any], names: Sequence[str]) -> None:
-    """The figures side by side."""
+    """Print the figures of each embedder."""
     for name in names:
         one = result[name]
         print(

@@ -1,9 +1,9 @@
-"""How long search takes over 1,000, 10,000 and 100,000 passages: real texts varied, and vectors drawn at random.
+"""Time search over 1,000, 10,000 and 100,000 passages: varied real texts with random vectors.
 
     python -m benchmarks.search_scale
 
-The texts are policyqa's contexts, again and again with other words here and there, and the questions its own: all of
-one field, so that most words of a question stand in a good part of the passages, which is the hard case for BM25.
+The texts are policyqa's contexts, repeated with some words replaced, and the questions are its own. All belong to one
+domain, so most words of a question occur in many passages, which is the hard case for BM25.
 """
 
 import json
@@ -28,14 +28,14 @@ from ftool.search.tokens import WordCounter
 from ftool.search.types import CutPassage, Document
 from ftool_runtime.knowledge import KnowledgeBase
 
-DIMENSION = 384  # as minilm's
-REPLACED = 0.2  # of a text's words, by others of the same corpus
+DIMENSION = 384  # that of minilm
+REPLACED = 0.2  # share of a text's words replaced with other words of the corpus
 QUESTIONS = 60
 SIZES = (1_000, 10_000, 100_000)
 
 
 class RandomEmbedder:
-    """Vectors of length 1 in directions drawn at random: how they are found takes as long as for real ones."""
+    """Random unit vectors; exact search over them takes as long as over real ones."""
 
     dimension = DIMENSION
     fingerprint = "random"
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[int]) -> dict[str, Any]:
-    """Milliseconds of one search by every mode, for bases of so many documents of one passage each."""
+    """Milliseconds of one search in each mode, for knowledge bases of `sizes` documents with one passage each."""
     found = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[
 
 
 def write_base(path: Path, texts: Sequence[str], size: int) -> float:
-    """Write a knowledge base of varied texts, and return the seconds it took."""
+    """Write a knowledge base of `size` varied texts; returns the seconds it took."""
     embedder = RandomEmbedder()
     started = time.perf_counter()
     meta = new_meta(passage_tokens=200, overlap_tokens=40, fingerprint="random", dimension=DIMENSION)
@@ -92,7 +92,7 @@ def write_base(path: Path, texts: Sequence[str], size: int) -> float:
 
 
 def varied(texts: Sequence[str], size: int) -> Iterator[str]:
-    """So many texts: the given ones again and again, every time with other words here and there."""
+    """`size` texts: the given ones repeated, each time with a share REPLACED of the words replaced."""
     generator = random.Random(0)
     words = [word for text in texts for word in text.split()]
     for number in range(size):
@@ -119,10 +119,10 @@ def _timed(path: Path, questions: Sequence[str]) -> dict[str, Any]:
 
 
 def time_calls(calls: Mapping[str, Callable[[str], Any]], questions: Sequence[str]) -> dict[str, Any]:
-    """Milliseconds of calls on every question, the calls on one question side by side, after one on the first.
+    """Milliseconds of each call over all questions; the calls take turns on each question, after one warm-up each.
 
-    `p50` and `p95` are by the clock. `cpu_p50` is the processor time of all threads, numpy's included, which spin for
-    a while after a large product.
+    `p50` and `p95` are wall time. `cpu_p50` is the processor time of all threads, including numpy's, which spin for a
+    while after a large product.
     """
     clock: dict[str, list[float]] = {name: [] for name in calls}
     processor: dict[str, list[float]] = {name: [] for name in calls}

@@ -1,10 +1,10 @@
-"""A reader of SQuAD 2.0's development set: the run and its bundles on the test articles, scored twice.
+"""Measure a reader on SQuAD 2.0's development set: the run and its bundles on the test articles, scored twice.
 
     python -m benchmarks.squad2 [--reuse] [--work FOLDER] [--set train.threads=1]
 
-Needs the data sets in ../shared/data. `--reuse` takes a run that is there. The training set is small, 4,715 questions
-about twelve articles, so the figures are far below those of readers trained on all of SQuAD: what is measured is that
-the bundle is the run, and that the figures are SQuAD's.
+Needs the data sets in ../shared/data. `--reuse` uses an existing run. The training set is small, 4,715 questions about
+twelve articles, so the figures are far below those of readers trained on all of SQuAD. The aim is to show that the
+bundles answer as the run does, and that ftool's metrics agree with an independent SQuAD scorer.
 """
 
 import argparse
@@ -27,11 +27,11 @@ AGREEMENT = 0.01  # points between our figures and the second scorer's
 
 
 def main() -> None:
-    """Train where asked, export in every precision, measure, and write benchmarks/results/squad2.json."""
+    """Train unless `--reuse`, export in every precision, measure, and write benchmarks/results/squad2.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--reuse", action="store_true", help="use the existing run")
     parser.add_argument("--work", type=Path, default=FOLDER, help="the model folder")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     options = parser.parse_args()
     folder = options.work
     result: dict[str, Any] = {"machine": describe_machine()}
@@ -55,11 +55,11 @@ def main() -> None:
 
 
 def evaluated(folder: Path, on: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What `ftool evaluate` says, with how far the second scorer is from it, in points; and the predictions."""
+    """The report of `ftool evaluate` with the second scorer's figures and their difference in points; predictions."""
     with tempfile.TemporaryDirectory() as place:
         predictions = Path(place) / "predictions.jsonl"
         report = ftool("evaluate", folder, "--on", on, "--predictions", predictions)
-        scorer = REPOSITORY / "tests" / "squad2_scorer.py"
+        scorer = REPOSITORY / "tests" / "helpers" / "squad2_scorer.py"
         data = DATA / "squad2_dev" / "test.json"
         command = [sys.executable, str(scorer), str(data), str(predictions)]
         second = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
@@ -71,7 +71,7 @@ def evaluated(folder: Path, on: str) -> tuple[dict[str, Any], list[dict[str, Any
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """A row a figure, the run and its bundles as columns."""
+    """One row per figure, with the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"squad2_dev, {result['run']['examples']} test questions", *columns]]

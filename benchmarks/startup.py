@@ -1,8 +1,9 @@
-"""Import cost of ftool_runtime, `ftool --help`, and cold start to the first answer.
+"""Measure import time of ftool_runtime, `ftool --help`, and cold start to the first answer.
 
     python -m benchmarks.startup [BUNDLE]
 
-Fresh processes, alternating, medians over 15 rounds. The cold start needs a bundle (models/intents/bundle by default).
+Each measurement is a new process; they alternate, and the results are medians over 15 rounds. The cold start needs a
+bundle (models/intents/bundle by default).
 """
 
 import statistics
@@ -22,7 +23,7 @@ ftool_runtime.load(sys.argv[1])("turn the lights off")
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of one process."""
+    """Wall time of one process, in seconds."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
@@ -46,7 +47,7 @@ def main(bundle: Path) -> None:
     for number in range(ROUNDS + 1):
         for name, command in commands.items():
             elapsed = seconds(command)
-            if number:  # the first round warms the file cache
+            if number:  # the first round fills the file cache
                 times[name].append(elapsed)
     result: dict[str, object] = {
         name: round(statistics.median(values) * 1e3, 1) for name, values in times.items()

@@ -1,8 +1,8 @@
-"""How a session's threads wait for each other, by what a token of a bundle that writes text takes: ways take turns.
+"""Time a token of a generator's bundle for several ways in which a session's threads can wait for work.
 
     python -m benchmarks.thread_waiting BUNDLE [--rounds 3] [--threads 2]
 
-Prints milliseconds a token, the median and the range over the rounds; each way and round has a process of its own.
+The ways take turns, each in a new process. Prints milliseconds per token: the median and the range over the rounds.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _PROMPT, _NEW, _CALLS = 64, 64, 3  # tokens, tokens, calls
 
 
 def main() -> None:
-    """Time every way, or, as one of its processes, one."""
+    """Time every way, each in a child process; with `--way`, be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
@@ -48,11 +48,11 @@ def main() -> None:
             command += ["--threads", str(options.threads), "--way", way]
             found[way].append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
     rows = [[w, f"{statistics.median(t):.2f}", f"{min(t):.2f} to {max(t):.2f}"] for w, t in found.items()]
-    print(format_table([["threads wait by", "a token (ms)", "range"], *rows]))
+    print(format_table([["way of waiting", "per token (ms)", "range"], *rows]))
 
 
 def token_ms(bundle: Path, entries: dict[str, str], threads: int) -> float:
-    """Milliseconds of a token after the first, the median of some calls, with these entries in its sessions."""
+    """Milliseconds per token after the first, the median over calls, with these entries in the session's options."""
     import ftool_runtime
     from ftool_runtime.session import onnx_session
 

@@ -1,9 +1,9 @@
-"""Named entities in noisy user text: the run and its bundles, and seqeval's own word on what they wrote.
+"""Measure named entity recognition in noisy user text: the run and its bundles, checked with seqeval.
 
     python -m benchmarks.wnut17 [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/wnut17. Beside the figures on words that are cut already it asks each bundle the texts
-as an app would, without a word of where words end.
+The recipe is benchmarks/recipes/wnut17. The data is split into words; each bundle is also run on the plain texts, as
+in an app, where it has to find the words itself.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from ftool.machine import describe_machine
 from ftool.terminal import format_table
 
 RECIPE = REPOSITORY / "benchmarks" / "recipes" / "wnut17"
-PRECISIONS = ("fp32", "w8", "int8")  # the last stays
+PRECISIONS = ("fp32", "w8", "int8")  # the last one's bundle is kept
 MAX_DIFFERENCE = 0.01  # of F1, between run and int8
 
 
 def main() -> None:
-    """Train where asked, export in every precision, measure, and write benchmarks/results/wnut17.json."""
+    """Train unless `--reuse`, export in every precision, measure, and write benchmarks/results/wnut17.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reuse", action="store_true", help="take the run that is there")
+    parser.add_argument("--reuse", action="store_true", help="use the existing run")
     parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     options = parser.parse_args()
     result: dict[str, Any] = {"machine": describe_machine()}
     if not options.reuse:
@@ -44,21 +44,21 @@ def main() -> None:
             result[precision]["f1_of_plain_texts"] = plain_f1(options.work)
     print(format_table(table(result)), flush=True)
     write_result("wnut17", result)
-    judge(result)
+    check(result)
 
 
 def measure(work: Path, on: str) -> dict[str, Any]:
-    """The metrics on the test split, and the F1 that seqeval gives the predictions in the file."""
+    """The metrics on the test split, and seqeval's F1 of the written predictions."""
     path = _written(work, on)
     path.parent.mkdir(exist_ok=True)
-    told = ftool("evaluate", work, "--on", on, "--predictions", path)
+    report = ftool("evaluate", work, "--on", on, "--predictions", path)
     rows = _rows(path)
     figure = f1_score([row["tags"] for row in rows], [row["predicted"] for row in rows])
-    return {**told, "f1_by_seqeval": float(figure)}
+    return {**report, "f1_by_seqeval": float(figure)}
 
 
 def plain_f1(work: Path) -> float:
-    """The F1 of entities that the bundle finds in the texts alone, by their characters."""
+    """The F1 of the entities that the bundle finds in plain texts, compared by character positions."""
     truth: set[tuple[int, int, int, str]] = set()
     texts = []
     for number, row in enumerate(_rows(_written(work, "bundle"))):
@@ -74,7 +74,7 @@ def plain_f1(work: Path) -> float:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """A row a figure, the run and its bundles as columns."""
+    """One row per figure, with the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"wnut17, {result['run']['examples']} test texts", *columns]]
@@ -93,14 +93,16 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def judge(result: dict[str, Any]) -> None:
-    """Exit where seqeval disagrees, or int8 finds other entities than the run."""
+def check(result: dict[str, Any]) -> None:
+    """Exit with an error if seqeval disagrees, or int8's F1 differs too much from the run's."""
     measured = [result["run"], *(result[one]["test"] for one in PRECISIONS if "test" in result[one])]
     if any(one["f1_by_seqeval"] != one["metrics"]["f1"] for one in measured):
-        raise SystemExit("seqeval gives another figure for the predictions that were written")
+        raise SystemExit("seqeval's F1 of the written predictions differs from ftool's")
     difference = abs(result["run"]["metrics"]["f1"] - result["int8"]["test"]["metrics"]["f1"])
     if difference > MAX_DIFFERENCE:
-        raise SystemExit(f"run and int8 are {difference:.4f} apart")
+        raise SystemExit(
+            f"F1 of run and int8 differ by {difference:.4f}; at most {MAX_DIFFERENCE} is allowed"
+        )
 
 
 def _written(work: Path, on: str) -> Path:
@@ -108,12 +110,12 @@ def _written(work: Path, on: str) -> Path:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold other line ends
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # texts may contain other line ends
     return [json.loads(line) for line in lines]
 
 
 def _places(tokens: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
-    """The entities of tagged words by character."""
+    """The entities of tagged words as (start, end, label), in characters."""
     places: list[tuple[int, int, str]] = []
     start = 0
     for token, tag in zip(tokens, tags, strict=True):

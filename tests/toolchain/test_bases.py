@@ -49,11 +49,11 @@ def test_a_base_of_random_weights_is_its_own_name(name: str) -> None:
     ("name", "task", "message"),
     [
         ("scratch:t5-tny", "translation", r"did you mean scratch:t5-tiny\?"),
-        ("scratch:", "translation", "there are t5-tiny, t5-mini"),
-        ("scratch:gpt2-tiny", "translation", "can't be trained for translation; take scratch:t5-tiny"),
-        ("scratch:t5-tiny", "text-generation", "take scratch:gpt2-tiny"),
-        ("scratch:t5-tiny", "text-classification", "take one of minilm, a hub id or a folder"),
-        ("minilm", "summarization", "reads texts and writes none; .* such as scratch:t5-tiny"),
+        ("scratch:", "translation", "give one of scratch:t5-tiny, scratch:t5-mini"),
+        ("scratch:gpt2-tiny", "translation", "can't be trained for translation; give scratch:t5-tiny"),
+        ("scratch:t5-tiny", "text-generation", "give scratch:gpt2-tiny"),
+        ("scratch:t5-tiny", "text-classification", "give one of minilm, a hub id or a folder"),
+        ("minilm", "summarization", "can't generate text, which .*; give .* such as scratch:t5-tiny"),
     ],
 )
 def test_a_base_of_another_kind_than_the_task_needs_is_refused(name: str, task: str, message: str) -> None:

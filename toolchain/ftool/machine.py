@@ -1,4 +1,4 @@
-"""What machine this is, as far as it decides how fast a model runs."""
+"""Describe the machine: the properties that affect a model's speed."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from typing import Any
 
 from ftool_runtime.session.threads import usable_threads
 
-# What onnxruntime's kernels choose by; in the order in which they were introduced.
+# Features by which onnxruntime selects kernels, in order of introduction.
 CPU_FEATURES = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16",
     "amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "bf16",
@@ -15,13 +15,13 @@ CPU_FEATURES = (
 
 
 def cpu_features() -> list[str]:
-    """The features of `CPU_FEATURES` that the processor has, by Linux's names; empty where the system does not say."""
+    """The processor's features among CPU_FEATURES, by their Linux names; empty if the system does not list them."""
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return [feature for feature in CPU_FEATURES if feature in flags]
 
 
 def cpu_name() -> str:
-    """The processor's name, as the system gives it."""
+    """The processor's name as reported by the system."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
@@ -42,7 +42,7 @@ def describe_machine() -> dict[str, Any]:
 def _memory_gb() -> float | None:
     try:
         import psutil
-    except ImportError:  # `ftool doctor` says so
+    except ImportError:  # `ftool doctor` reports it
         return None
     total: int = psutil.virtual_memory().total
     return round(total / 1e9, 1)

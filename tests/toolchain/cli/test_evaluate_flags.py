@@ -36,9 +36,9 @@ def folder_of(tmp_path: Path) -> Callable[[str], Path]:
         (("--option-label", "x"), "--option-label says what the answers to a suite mean"),
         (("--always-answer",), "--always-answer says what the answers to a suite mean"),
         (("--min-examples", "5"), "--min-examples is about slices; name a column with --by"),
-        (("--suite", "hatecheck", "--data", "none", "--always-answer"), "--always-answer is for bbq alone"),
-        (("--suite", "hatecheck", "--data", "none", "--option-label", "x"), "--option-label is for bbq alone"),
-        (("--suite", "bbq", "--data", "none", "--hateful", "x"), "--hateful is for hatecheck alone"),
+        (("--suite", "hatecheck", "--data", "none", "--always-answer"), "--always-answer is only for bbq"),
+        (("--suite", "hatecheck", "--data", "none", "--option-label", "x"), "--option-label is only for bbq"),
+        (("--suite", "bbq", "--data", "none", "--hateful", "x"), "--hateful is only for hatecheck"),
         (("--suite", "bbq", "--data", "none", "--split", "test"), "--suite bbq takes all its cases"),
         (("--suite", "hatecheck", "--data", "none", "--split", "train"), "--suite hatecheck takes all its cases"),
         (("--suite", "bbq", "--data", "none", "--always-answer"), "--always-answer is for readers; this model does"),
@@ -63,7 +63,7 @@ def test_predictions_that_no_one_writes_are_refused_before_anything_is_measured(
     folder_of: Callable[[str], Path], task: str, tmp_path: Path
 ) -> None:
     line = refused(folder_of(task), "--predictions", tmp_path / "told.jsonl")
-    assert f"is for question-answering and token-classification; this model does {task}" in line
+    assert f"is for token-classification and question-answering; this model does {task}" in line
 
 
 def test_predictions_of_a_suite_are_refused_for_the_suites_sake(

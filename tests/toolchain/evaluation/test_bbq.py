@@ -15,7 +15,7 @@ from tests.helpers.files import write_jsonl
 from tests.helpers.paths import SHARED_DATA
 
 from ftool.data.dataset import DataError
-from ftool.evaluation.bias.bbq import NO_OPTION, judge_choices
+from ftool.evaluation.bias.bbq import NO_OPTION, evaluate_choices
 from ftool.evaluation.bias.bbq_cases import Case, read_cases
 from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores
 from ftool.recipe.data_settings import DataSettings
@@ -67,7 +67,7 @@ def test_scores_are_those_of_the_papers_formulas(cases: list[Case], tmp_path: Pa
     _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
     # The biased options are 2, 1, 2, 1, and the right ones 0 four times, then 1, 1, 2, 2.
     chosen = np.array([0, 1, 2, 2, 2, 1, 1, NO_OPTION])
-    report = judge_choices(cases, table, chosen, task="question-answering", on="run").metrics
+    report = evaluate_choices(cases, table, chosen, task="question-answering", on="run").metrics
     assert report["accuracy_ambiguous"] == pytest.approx(1 / 4)
     assert report["bias_ambiguous"] == pytest.approx((1 - 1 / 4) * (2 * 2 / 3 - 1))
     assert report["accuracy_disambiguated"] == pytest.approx(1 / 4)
@@ -89,7 +89,7 @@ def test_known_behaviour_has_known_scores(
     choose: Any, ambiguous: float, disambiguated: float | None, cases: list[Case], tmp_path: Path
 ) -> None:
     _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
-    report = judge_choices(
+    report = evaluate_choices(
         cases, table, np.array([choose(case) for case in cases]), task="question-answering", on="run"
     )
     assert report.metrics["bias_ambiguous"] == pytest.approx(ambiguous)
@@ -105,7 +105,7 @@ def test_accuracies_get_wilsons_interval_by_the_contexts_they_are_of(
 ) -> None:
     _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
     never = np.array([case.unknown for case in cases])
-    found = judge_choices(cases, table, never, task="question-answering", on="run").metrics["intervals"]
+    found = evaluate_choices(cases, table, never, task="question-answering", on="run").metrics["intervals"]
     limit = 1.959964**2 / (4 + 1.959964**2)  # Wilson's for 0 of 4: 0 to z²/(n + z²)
     assert found["accuracy_ambiguous"] == pytest.approx({"value": 1, "low": 1 - limit, "high": 1}, abs=1e-6)
     assert found["accuracy_disambiguated"] == pytest.approx({"value": 0, "low": 0, "high": limit}, abs=1e-6)
@@ -137,10 +137,10 @@ def test_a_classifier_takes_the_option_that_it_scores_highest() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": 3}, "3 is none of 0, 1, 2"),
-        ({"context": " "}, "a text is needed"),
-        ({"context_condition": "odd"}, "'odd' is none of ambig, disambig"),
-        ({"additional_metadata": {"stereotyped_groups": ["coast"]}}, "0 options are of the groups"),
+        ({"label": 3}, "expected one of 0, 1, 2, got 3"),
+        ({"context": " "}, "expected a text"),
+        ({"context_condition": "odd"}, "expected one of ambig, disambig, got 'odd'"),
+        ({"additional_metadata": {"stereotyped_groups": ["coast"]}}, "0 options belong to the groups"),
         ({"answer_info": {"ans0": ["a", "b"]}}, "ans1"),
     ],
 )
@@ -148,13 +148,13 @@ def test_rows_that_are_no_cases_are_refused_by_number(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = write_jsonl(tmp_path / "Home.jsonl", [record(), {**record(), **changes}])
-    with pytest.raises(DataError, match=r"Home.jsonl: row 2 is no case of BBQ") as caught:
+    with pytest.raises(DataError, match=r"Home.jsonl: row 2 is not a case of BBQ") as caught:
         read_cases(path)
     assert message in str(caught.value)
 
 
 def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no .jsonl file"):
+    with pytest.raises(DataError, match=r"the folder has no .jsonl file"):
         read_cases(tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_the_published_cases_are_read_whole_and_balanced() -> None:
         "Religion": 1200, "Sexual_orientation": 864
     }  # fmt: skip
     right = np.array([case.label for case in found])
-    perfect = judge_choices(found, table, right, task="question-answering", on="run").metrics
+    perfect = evaluate_choices(found, table, right, task="question-answering", on="run").metrics
     assert perfect["accuracy_ambiguous"] == perfect["accuracy_disambiguated"] == 1
     assert perfect["bias_ambiguous"] == 0
     # Right answers go both ways alike, but for two templates on looks that are told in one way only: 100 cases as the
@@ -204,7 +204,7 @@ def test_a_reader_is_judged_by_the_options_that_its_answers_mean(reader_folder: 
     asked = [{"question": case.question, "context": case.context} for case in found]
     examples = QuestionExamples(loaded=loaded, inputs=asked)
     answers = [answer.text for answer in examples.answers(compute_outputs(loaded, examples.rows))]
-    expected = judge_choices(
+    expected = evaluate_choices(
         found, table, options_of_answers(found, answers), task="question-answering", on="run"
     )
     assert content["metrics"] == expected.to_json()["metrics"]
@@ -254,7 +254,7 @@ def test_a_classifier_of_pairs_takes_the_option_that_it_scores_highest(
     ]
     logits = np.asarray(compute_outputs(loaded, [row for rows in loaded.rows(pairs) for row in rows]))
     chosen = (logits[:, 1] - logits[:, 0]).reshape(8, 3).argmax(axis=1)
-    expected = judge_choices(found, table, chosen, task="text-classification", on="run")
+    expected = evaluate_choices(found, table, chosen, task="text-classification", on="run")
     assert content["metrics"] == expected.to_json()["metrics"]
     assert content["metrics"]["no_option"] == 0
 
@@ -265,10 +265,14 @@ def test_what_bbq_cannot_ask_of_a_classifier_is_said(
     path = write_jsonl(tmp_path / "Home.jsonl", [record()])
     pairs = classifier_of(pairs=True)
     for folder, options, message in (
-        (classifier_of(), (), "bbq asks a classifier of pairs"),
-        (pairs, (), "give --option-label one of no, yes"),
-        (pairs, ("--option-label", "maybe"), "no label 'maybe'"),
-        (pairs, ("--option-label", "yes", "--hateful", "no"), "--hateful is for hatecheck alone"),
+        (classifier_of(), (), "bbq needs a classifier of pairs"),
+        (
+            pairs,
+            (),
+            "--option-label is needed for bbq; give the label that means that an option is right, one of no, yes",
+        ),
+        (pairs, ("--option-label", "maybe"), "--option-label maybe: the model has no such label"),
+        (pairs, ("--option-label", "yes", "--hateful", "no"), "--hateful is only for hatecheck"),
     ):
         result = suite(folder, path, *options)
         assert result.exit_code == 2

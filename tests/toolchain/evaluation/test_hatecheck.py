@@ -94,7 +94,7 @@ def test_a_classifier_is_judged_by_functionality_and_by_target(topic_model: Path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "name them with --hateful; the model has food, music, weather"),
+        ([], "give them with --hateful; the model has food, music, weather"),
         (["--hateful", "rude"], "--hateful rude: the model has no such label; it has food, music, weather"),
         (["--hateful", "food", "--hateful", "music", "--hateful", "weather"], "names every label"),
         (
@@ -123,14 +123,14 @@ def test_files_that_are_not_the_suites_are_refused_with_the_reason(tmp_path: Pat
     with pytest.raises(DataError, match=r"no column 'test_case'; the columns are 'text', 'label'"):
         hatecheck.read_cases(read_csv(other))
     odd = write_cases(tmp_path / "odd.csv", [[0, "slur_h", 0, "soup", "spiteful", "north", ""]])
-    with pytest.raises(DataError, match="row 2 with another label_gold"):
+    with pytest.raises(DataError, match="row 2 with a label_gold other than"):
         hatecheck.read_cases(read_csv(odd))
 
 
 def test_shares_of_the_hateful_cases_get_wilsons_interval_by_their_own_number(cases: Path) -> None:
     table = read_csv(cases)
     _, gold = hatecheck.read_cases(table)
-    report = hatecheck.judge_cases(
+    report = hatecheck.evaluate_cases(
         table, gold, np.zeros_like(gold), task="text-classification", on="run", labels=["hateful"]
     )
     north = next(one for one in report.slices[1].slices if one.value == "north").metrics
@@ -146,14 +146,14 @@ def test_the_published_cases_are_counted_as_the_paper_counts_them() -> None:
     table = read_csv(REAL)
     _, gold = hatecheck.read_cases(table)
     assert (len(gold), int(gold.sum())) == (3728, 2563)  # Röttger et al. 2021, section 3.3
-    report = hatecheck.judge_cases(
+    report = hatecheck.evaluate_cases(
         table, gold, gold, task="text-classification", on="run", labels=["hateful"]
     )
     functionalities, targets = report.slices
     assert len(functionalities.slices) == 29
     assert {one.examples for one in targets.slices} == {421}  # table 4 of the paper, seven groups
     assert all(one.metrics["accuracy"].value == 1 for one in functionalities.slices)
-    constant = hatecheck.judge_cases(
+    constant = hatecheck.evaluate_cases(
         table, gold, np.ones_like(gold), task="text-classification", on="run", labels=["hateful"]
     )
     assert constant.metrics["accuracy"] == pytest.approx(2563 / 3728)

@@ -1,5 +1,5 @@
-"""Times a bundle beside other engines on the same texts, each in a process of its own.
+"""Time a bundle against other engines on the same texts, each in its own process.
 
-This file imports nothing: a worker process imports `ftool.bench.worker`, and what stands here would count against
-the engine that it times.
+Keep this file free of imports: worker processes import `ftool.bench.worker`, so imports here would count against the
+engine being timed.
 """

@@ -1,4 +1,4 @@
-"""An engine under test, as its parent sees it: a child process that answers requests."""
+"""Engines to time: start each as a child process, and send it requests."""
 
 import json
 import subprocess
@@ -18,17 +18,17 @@ from ftool_runtime.errors import FtoolError
 
 
 class BenchError(FtoolError):
-    """An engine that could not be started or timed."""
+    """An engine could not be started or timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What is timed: a name for the report and how a worker process loads it."""
+    """An engine to time: its name in the report, and the worker process's settings."""
 
     name: str
     kind: str  # "bundle" or "torch"
     folder: Path
-    files: tuple[Path, ...]  # what an app would ship of it, for its size
+    files: tuple[Path, ...]  # the files that an app would ship; they make up its size
     threads: int
     device: str = "cpu"
     profile: str = "desktop"
@@ -40,7 +40,7 @@ class Engine:
         return sum(file.stat().st_size for file in self.files) / 1e6
 
     def command(self) -> list[str]:
-        """What starts the worker process; texts go to its standard input, as an argument holds 128 KiB at most."""
+        """The worker's command line. Texts go to its standard input, because an argument is limited to 128 KiB."""
         return [sys.executable, "-m", "ftool.bench.worker", self.spec()]
 
     def spec(self) -> str:
@@ -86,15 +86,15 @@ class EngineProcess:
         self.close()
 
     def latencies(self, texts: list[Text]) -> dict[str, list[float]]:
-        """Milliseconds by name: `latencies_ms`, and of models that generate `first_ms`; and their `tokens`."""
+        """`latencies_ms` by text; for generators also `first_ms`, to the first token, and the number of `tokens`."""
         return self.ask({"do": "latency", "texts": texts})
 
     def seconds(self, texts: list[Text]) -> float:
-        """Seconds that all texts take in one call."""
+        """Seconds for all texts in one call."""
         return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
 
     def describe(self) -> dict[str, Any]:
-        """Peak memory in MB and the versions that the process loaded."""
+        """Peak memory in MB, and the versions of the packages that the process has imported."""
         return self.ask({"do": "describe"})
 
     def cpu_seconds(self) -> float:
@@ -105,7 +105,7 @@ class EngineProcess:
     def close(self) -> None:
         """End the process."""
         if self._process.stdin:
-            with suppress(BrokenPipeError):  # what a process that has ended left unread
+            with suppress(BrokenPipeError):  # the process ended without reading all of its input
                 self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
@@ -117,13 +117,13 @@ class EngineProcess:
         self._errors.close()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The process's reply to one request, both JSON objects. Raises BenchError where it has ended."""
+        """The process's reply to a request, both JSON objects. Raises BenchError if the process has ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the process has ended: reading says why
+            pass  # the process has ended: reading raises an error with the reason
         return self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -132,9 +132,9 @@ class EngineProcess:
         if not line:
             code = self._process.wait()
             self._errors.seek(0)
-            said = self._errors.read().decode("utf-8", errors="replace").strip().splitlines()
+            lines = self._errors.read().decode("utf-8", errors="replace").strip().splitlines()
             raise BenchError(
-                f"engine {self.engine.name} ended with exit status {code}: {said[-1] if said else 'it said nothing'}"
+                f"engine {self.engine.name} ended with exit status {code}: {lines[-1] if lines else 'no error message'}"
             )
         reply: dict[str, Any] = json.loads(line)
         return reply
@@ -142,7 +142,7 @@ class EngineProcess:
 
 @contextmanager
 def started(engines: list[Engine], first_text: Text) -> Iterator[dict[str, EngineProcess]]:
-    """All engines, started one after another; all ended on leaving."""
+    """Start all engines one after another; end them all on exit."""
     running: dict[str, EngineProcess] = {}
     try:
         for engine in engines:

@@ -1,4 +1,4 @@
-"""The benchmark report as one HTML file that needs nothing else: a table, the ratios, and two charts as SVG."""
+"""Write the benchmark report as one self-contained HTML file: a table, the ratios and two SVG charts."""
 
 import html
 import io
@@ -25,22 +25,22 @@ PAGE = Template("""<!doctype html>
   svg { max-width: 100%; height: auto } .small { color: #57606a; font-size: .9rem }
 </style>
 <h1>$title</h1>
-<p>$examples texts of the $split split, one at a time and together, tokenising included. Each engine ran in a process of
-its own, $rounds alternating rounds; ratios are medians over the rounds.</p>
+<p>$examples texts of the $split split, one at a time and all in one call, including tokenisation. Each engine ran in
+its own process, in $rounds alternating rounds; ratios are medians over the rounds.</p>
 $table
 $sentences
 <h2>Latency, one text at a time</h2>
 $distribution
 <h2>Median latency by round</h2>
 $by_round
-<h2>Where and with what</h2>
+<h2>Machine and versions</h2>
 $circumstances
 </html>
 """)
 
 
 def html_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as an HTML table, the first row as its head."""
+    """Rows of text as an HTML table; the first row is the header."""
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
     lines = ["<tr><th>" + "</th><th>".join(head) + "</th></tr>"]
     lines += ["<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in body]
@@ -48,7 +48,7 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """A figure as inline SVG, its letters as text."""
+    """A figure as inline SVG; its text stays text."""
     with mpl.rc_context({"svg.fonttype": "none"}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", bbox_inches="tight")
@@ -56,7 +56,7 @@ def svg(figure: Figure) -> str:
 
 
 def distribution_chart(timings: Mapping[str, Timings]) -> str:
-    """Cumulative share of texts answered within a latency, a line an engine."""
+    """Cumulative share of texts answered within a latency, one line per engine."""
     figure = Figure(figsize=(8, 3.5))
     axes = figure.subplots()
     for name, one in timings.items():
@@ -71,7 +71,7 @@ def distribution_chart(timings: Mapping[str, Timings]) -> str:
 
 
 def rounds_chart(timings: Mapping[str, Timings]) -> str:
-    """Median latency of each round, which shows how steady the machine was."""
+    """Median latency of each round, one line per engine; shows how steady the machine was."""
     figure = Figure(figsize=(8, 2.8))
     axes = figure.subplots()
     for name, one in timings.items():
@@ -95,9 +95,9 @@ def flat(value: Any) -> str:
 
 
 def write_html(report: BenchReport, path: Path) -> None:
-    """Write the report to a file, whole or not at all."""
+    """Write the report to a file atomically."""
     data = report.to_json()
-    circumstances = [["what", "value"], *([key, flat(value)] for key, value in data["machine"].items())]
+    circumstances = [["item", "value"], *([key, flat(value)] for key, value in data["machine"].items())]
     circumstances += [[f"versions in {name}", flat(one["versions"])] for name, one in data["engines"].items()]
     circumstances += [[f"threads in {name}", str(one["threads"])] for name, one in data["engines"].items()]
     page = PAGE.substitute(

@@ -1,9 +1,9 @@
-"""Alternating rounds over engines that each live in a process of their own.
+"""Time engines in alternating rounds, each engine in its own process.
 
-Two engines in one process spoil each other: their thread pools spin on the same cores, threefold slower in what was
-seen here. So each has a process; within a round they take turns on the same texts, the order turning round every
-second time, so that a machine that slows down or speeds up meets all of them alike. A ratio is taken within each
-round and its median over the rounds is what counts. That the waiting engines kept still is measured, not assumed.
+Two engines in one process disturb each other, because their thread pools spin on the same cores: they were up to three
+times slower here. Within a round the engines take turns on the same texts, in reversed order every second round, so
+that changes in the machine's speed affect all of them equally. The result is the median over the rounds of each round's
+ratio. The processor time of waiting engines is measured, to show that they were idle.
 """
 
 import logging
@@ -21,19 +21,19 @@ from ftool.tasks.base import Task
 logger = logging.getLogger(__name__)
 
 PERCENTILES = (50, 90, 95, 99)
-SETTLE_S = 0.25  # for the last engine's threads to stop spinning before the next one's turn
-WARM_UP_TEXTS = 3  # uncounted calls at the start of each turn
+SETTLE_S = 0.25  # pause before a turn, so that the previous engine's threads stop spinning
+WARM_UP_TEXTS = 3  # untimed calls at the start of each turn
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """How a benchmark goes."""
+    """Settings of a benchmark."""
 
-    rounds: int = 5  # turns of each engine at latency
-    texts_per_round: int = 200  # texts of the split in one turn, others in the next
-    throughput_rounds: int = 3  # turns of each engine over the whole split
+    rounds: int = 5  # latency turns of each engine
+    texts_per_round: int = 200  # texts in a latency turn; each round takes different ones
+    throughput_rounds: int = 3  # throughput turns of each engine
     cold_starts: int = 3  # process starts of each engine
-    throughput_texts: int = 10_000  # texts in one call at most, spread over the split
+    throughput_texts: int = 10_000  # maximum texts in one call, spread over the split
 
     def __post_init__(self) -> None:
         for name in ("rounds", "texts_per_round", "throughput_rounds", "cold_starts", "throughput_texts"):
@@ -42,21 +42,21 @@ class BenchSettings:
 
 
 def settings_for(task: Task) -> BenchSettings:
-    """The usual settings of a task."""
+    """The default settings of a task."""
     return BenchSettings(texts_per_round=task.texts_per_round, throughput_texts=task.throughput_texts)
 
 
 @dataclass(kw_only=True)
 class Timings:
-    """Everything measured of one engine, a list entry a round."""
+    """All measurements of one engine; lists have one entry per round."""
 
     engine: Engine
     latencies_ms: list[list[float]] = field(default_factory=list)
-    first_ms: list[list[float]] = field(default_factory=list)  # to the first token, of models that generate
-    tokens: list[list[int]] = field(default_factory=list)  # of the same answers
+    first_ms: list[list[float]] = field(default_factory=list)  # to the first token; generators only
+    tokens: list[list[int]] = field(default_factory=list)  # lengths of the answers; generators only
     throughput_per_s: list[float] = field(default_factory=list)
     cold_start_ms: list[float] = field(default_factory=list)
-    waiting_cpu: list[float] = field(default_factory=list)  # cores used while others had their turn
+    waiting_cpu: list[float] = field(default_factory=list)  # cores used during the other engines' turns
     peak_memory_mb: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ class Timings:
         return {f"p{p}": float(np.percentile(pooled, p)) for p in PERCENTILES}
 
     def generation(self) -> dict[str, float]:
-        """Medians over all answers: time to the first token, time of each further one, tokens a second; or nothing."""
+        """Medians of time to the first token and of time per further token, and tokens per second; {} if none."""
         if not self.tokens:
             return {}
         pooled = (
@@ -86,7 +86,7 @@ class Timings:
 
 
 def measure(engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSettings) -> dict[str, Timings]:
-    """Time every engine on the same texts. Raises BenchError where an engine cannot be started."""
+    """Time every engine on the same texts. Raises BenchError if an engine can't be started."""
     timings = {engine.name: Timings(engine=engine) for engine in engines}
     for _ in range(settings.cold_starts):
         for engine in engines:
@@ -118,9 +118,9 @@ def measure(engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSet
 def turns(
     running: dict[str, EngineProcess], timings: dict[str, Timings], number: int, texts: list[Text]
 ) -> Iterator[str]:
-    """Names in this round's order, each after the machine has settled and the engine has warmed up.
+    """The engines' names in this round's order, each yielded after a pause and the engine's warm-up.
 
-    What the waiting engines use of the processor during each turn is added to their timings.
+    Adds the processor time that waiting engines use during each turn to their timings.
     """
     names = list(running) if number % 2 == 0 else list(reversed(running))
     for name in names:
@@ -135,7 +135,7 @@ def turns(
 
 
 def texts_of_round(texts: Sequence[Text], number: int, count: int) -> list[Text]:
-    """Texts spread evenly over the split, shifted by one place each round so that rounds differ."""
+    """`count` texts spread evenly over the split, shifted by one position per round so that rounds differ."""
     if len(texts) <= count:
         return list(texts)
     step = len(texts) / count

@@ -1,4 +1,4 @@
-"""From timings to the report: engines, ratios against the bundle, and the circumstances."""
+"""Compute the benchmark report from the timings: engines, ratios against the bundle, machine and versions."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from ftool.bench.measure import BenchSettings, Timings
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """What `ftool bench` found. `to_json` gives the shape that `--json` prints and reports/bench.json holds."""
+    """The result of `ftool bench`. `to_json` gives what `--json` prints and reports/bench.json contains."""
 
-    subject: str  # the bundle's engine: ratios say how many times better it is than each other
+    subject: str  # name of the bundle's engine: ratios say how many times better it is than the others
     timings: Mapping[str, Timings]
     machine: Mapping[str, Any]
     settings: BenchSettings
@@ -21,9 +21,9 @@ class BenchReport:
     examples: int
 
     def ratio(self, other: str) -> dict[str, Any]:
-        """How many times better the bundle is than another engine: above 1 it is faster, or smaller.
+        """How many times better the bundle is than another engine: above 1 means faster or smaller.
 
-        Latency and throughput: median of the ratios within each round, with their range.
+        For latency and throughput, the median and range of the rounds' ratios.
         """
         mine, theirs = self.timings[self.subject], self.timings[other]
         latency = [b / a for a, b in zip(mine.round_p50_ms(), theirs.round_p50_ms(), strict=True)]
@@ -40,7 +40,7 @@ class BenchReport:
         }
 
     def ratios(self) -> dict[str, dict[str, Any]]:
-        """`ratio` for every engine but the bundle's own."""
+        """`ratio` for every engine except the bundle's own."""
         return {name: self.ratio(name) for name in self.timings if name != self.subject}
 
     def to_json(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class BenchReport:
 
 
 def engine_json(timings: Timings) -> dict[str, Any]:
-    """One engine's figures: milliseconds, texts a second, MB (10^6 bytes)."""
+    """One engine's figures: milliseconds, texts per second, MB (10^6 bytes)."""
     return {
         "latency_ms": timings.percentiles_ms(),
         **timings.generation(),
@@ -94,13 +94,13 @@ ROWS: tuple[tuple[str, str, Figure], ...] = (
 
 GENERATION_ROWS = (
     ("first_token_ms", "one text at a time, first token (ms)"),
-    ("per_token_ms", "one text at a time, a further token (ms)"),
+    ("per_token_ms", "one text at a time, each further token (ms)"),
     ("tokens_per_s", "one text at a time (tokens/s)"),
 )
 
 
 def table(report: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of text for a report's JSON: a header, then a row a figure, engines as columns."""
+    """A table of a report's JSON: a header, then one row per figure, with engines as columns."""
     engines = report["engines"]
     rows = [["", *engines]]
     for title, unit, figure in ROWS:
@@ -112,8 +112,8 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
-    """The ratios in words, and a warning where an engine did not keep still while it waited."""
-    said = [
+    """The ratios in words, and a warning if an engine used the processor while it waited."""
+    result = [
         f"{report['subject']} against {name}: latency p50 {ratio['latency_p50']:.2f}x faster "
         f"({ratio['latency_p50_range'][0]:.2f} to {ratio['latency_p50_range'][1]:.2f} over the rounds), "
         f"throughput {ratio['throughput']:.2f}x, cold start {ratio['cold_start']:.1f}x, "
@@ -122,7 +122,7 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     ]
     busy = [name for name, engine in report["engines"].items() if engine["waiting_cpu"] > 0.05]
     if busy:
-        said.append(
-            f"warning: {', '.join(busy)} used the processor while others were timed; figures are disturbed"
+        result.append(
+            f"warning: {', '.join(busy)} used the processor while others were timed; the figures are disturbed"
         )
-    return said
+    return result

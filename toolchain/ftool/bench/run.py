@@ -1,4 +1,4 @@
-"""A benchmark of a model folder: its bundle, and torch or other bundles beside it."""
+"""Benchmark a model folder: its bundle against torch or other bundles."""
 
 import json
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ RUN_FILES = ("*.safetensors", "*.json", "*/*.safetensors", "*/config.json", "voc
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where and how engines run."""
+    """Threads, device and profile that engines run with."""
 
-    threads: int | None = None  # None: the physical cores that the process may use
+    threads: int | None = None  # None: the number of physical cores that the process may use
     device: str = "cpu"
     profile: str = "desktop"
 
 
 def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ()) -> Engine:
-    """A bundle as an engine, named by its precision: ftool-int8. A name that is taken gets the folder's before it."""
+    """A bundle as an engine, named after its precision, as in ftool-int8; if that is taken, after its folder too."""
     manifest = Manifest.read(folder)
     name = f"ftool-{manifest.precision.name}"
     if name in taken:
@@ -72,12 +72,12 @@ def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement
             engines.append(bundle_engine(Path(other), placement, [engine.name for engine in engines]))
     names = [engine.name for engine in engines]
     if len(set(names)) < len(names):
-        raise BenchError(f"the same engine is named twice: {', '.join(names)}")
+        raise BenchError(f"the same engine is given twice: {', '.join(names)}; give it once")
     return engines
 
 
 def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
-    """Return what the model is timed on: the inputs of a split of its own data. Raises DataError, or BundleError."""
+    """The texts to time the model on: the inputs of a split of its own data. Raises DataError or BundleError."""
     return [*recipe.row.timed(load_dataset(recipe.row.reader, recipe.data).split(split), bundle)]
 
 
@@ -89,12 +89,12 @@ def bench(
     task: str,
     split: str,
 ) -> BenchReport:
-    """Time the engines on the texts; ratios are of the first against each other.
+    """Time the engines on the texts; ratios compare the first engine with each of the others.
 
-    Raises BenchError where an engine can't be started, or where there is no text.
+    Raises BenchError if an engine can't be started or there are no texts.
     """
     if not texts:
-        raise BenchError("there is no text to time the bundle on")
+        raise BenchError("there are no texts to time the bundle on; choose a split that has some")
     return BenchReport(
         subject=engines[0].name,
         timings=measure(engines, texts, settings),
@@ -107,7 +107,7 @@ def bench(
 
 
 def write_json(report: dict[str, Any], path: Path) -> None:
-    """Keep a report, whole or not at all."""
+    """Write a report atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         json.dump(report, file, indent=1, ensure_ascii=False)

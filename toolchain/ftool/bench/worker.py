@@ -1,17 +1,17 @@
-"""The process one engine is timed in: `python -m ftool.bench.worker SPEC`.
+"""Worker process that runs one engine: `python -m ftool.bench.worker SPEC`.
 
 SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `threads`, `device` and `profile`. The process
-loads the engine and then answers one JSON line on standard output for each one read from standard input; a text is a
-string, the texts of an input by field, or a conversation's list of messages:
+loads the engine, then writes one JSON line to standard output for each line on standard input. A text is a string, an
+object of strings by field, or a conversation's list of messages:
 
-    {"do": "first", "text": ...}           -> {"ready": true}, the text answered, which ends the cold start
-    {"do": "latency", "texts": [...]}      -> {"latencies_ms": [...]}, one text at a time, tokenising included
-                                              and of models that generate {"first_ms": [...], "tokens": [...]}: the
-                                              time to an answer's first token, and how many tokens it has
+    {"do": "first", "text": ...}           -> {"ready": true} once the text is answered; the end of the cold start
+    {"do": "latency", "texts": [...]}      -> {"latencies_ms": [...]}, one text at a time, including tokenisation;
+                                              for generators also {"first_ms": [...], "tokens": [...]}: the time to
+                                              each answer's first token, and its number of tokens
     {"do": "throughput", "texts": [...]}   -> {"seconds": ...}, all texts in one call
     {"do": "describe"}                     -> {"peak_memory_mb": ..., "versions": {...}}
 
-It ends with its standard input. The bundle's engine imports ftool_runtime and nothing of PyTorch.
+The process ends when its standard input does. The bundle's engine imports ftool_runtime but not PyTorch.
 """
 
 import importlib.metadata
@@ -28,12 +28,12 @@ Text = str | dict[str, str] | list[dict[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Calls:
-    """How an engine is called.
+    """The functions that run an engine.
 
     Attributes:
-        one: answers a text; of models that generate, in so many tokens, which it returns.
+        one: answers a text; a generator's returns the number of tokens in the answer.
         many: answers texts in one call.
-        first: answers a text with one token; None for models that don't generate.
+        first: answers a text with one token; None for models that are not generators.
     """
 
     one: Callable[[Any], Any]
@@ -41,11 +41,11 @@ class Calls:
     first: Callable[[Any], object] | None = None
 
 
-TORCH_BATCH_SIZE = 32  # the usual batch for evaluation; larger ones are no faster on a CPU
+TORCH_BATCH_SIZE = 32  # a usual batch size for evaluation; larger ones are not faster on a CPU
 
 
 def load_bundle(spec: dict[str, Any]) -> Calls:
-    """A bundle, through the runtime."""
+    """Load a bundle in the runtime."""
     import ftool_runtime
     from ftool_runtime.models.encoder_model import EncoderModel
 
@@ -67,9 +67,9 @@ def load_bundle(spec: dict[str, Any]) -> Calls:
 
 
 def load_torch(spec: dict[str, Any]) -> Calls:
-    """The checkpoint itself, in PyTorch fp32.
+    """Load the checkpoint in PyTorch fp32.
 
-    As a careful user runs it: evaluation mode, no autograd, many texts in batches of like lengths.
+    It runs as a careful user would run it: in evaluation mode, without autograd, with batches of similar lengths.
     """
     import torch
 
@@ -114,13 +114,13 @@ ENGINES = {"bundle": load_bundle, "torch": load_torch}
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the process has imported, of those that decide its speed."""
+    """Versions of the imported packages that affect speed."""
     names = ("onnxruntime", "tokenizers", "numpy", "torch", "transformers")
     return {name: importlib.metadata.version(name) for name in names if name in sys.modules}
 
 
 def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float], list[Any]]:
-    """Milliseconds of each text's call, and what it returned."""
+    """The time of each text's call in milliseconds, and its result."""
     clock = time.perf_counter
     latencies, answers = [], []
     for text in texts:
@@ -151,14 +151,14 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
 
 
 def reply_stream() -> TextIO:
-    """Standard output for replies alone: what a library prints goes to standard error instead."""
+    """A stream to standard output for replies only; output of libraries is redirected to standard error."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     return stream
 
 
 def serve(load: Callable[[dict[str, Any]], Calls]) -> None:
-    """Load an engine as the first argument says, then answer requests until standard input ends."""
+    """Load the engine that the first argument describes, then answer requests until standard input ends."""
     replies = reply_stream()
     calls = load(json.loads(sys.argv[1]))
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""Answers of an open model to texts that belong to no data set of its own."""
+"""Run an open model on a benchmark's texts: classify them, answer questions, or score pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ from ftool_runtime.postprocessing.classification import probabilities
 
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """A classifier's labels, and for every text those that apply."""
+    """A classifier's labels, and for each text the labels that apply."""
 
     labels: tuple[str, ...]
     applying: Sequence[tuple[str, ...]]
 
     def any_of(self, labels: Sequence[str]) -> NDArray[np.bool_]:
-        """Which texts have one of `labels`, (texts,)."""
+        """Whether each text has at least one of `labels`, bool (texts,)."""
         wanted = set(labels)
         return np.array([not wanted.isdisjoint(found) for found in self.applying])
 
 
 def classify_texts(model: OpenModel, texts: Sequence[str]) -> Classified:
-    """The labels that a classifier gives to texts; if several may apply, by its own thresholds."""
+    """The labels that a classifier assigns to texts; a multi-label classifier uses its own thresholds."""
     return Classified(
         labels=tuple(model.known.labels), applying=[answer.labels for answer in model.model(texts)]
     )
 
 
 def answer_questions(model: OpenModel, asked: Sequence[dict[str, str]], *, always: bool) -> list[str | None]:
-    """What a reader answers to questions about contexts; None if it says that there is no answer.
+    """A reader's answers to questions about contexts; None for "no answer".
 
-    With `always` it is the best stretch of the context, even if the reader would say that there is no answer.
+    With `always`, an answer is the best span of the context even if the reader prefers "no answer".
     """
     threshold = None if always else model.facts.questions.no_answer_threshold
     return [
@@ -44,7 +44,7 @@ def answer_questions(model: OpenModel, asked: Sequence[dict[str, str]], *, alway
 
 
 def score_pairs(model: OpenModel, pairs: Sequence[dict[str, str]], label: str | None) -> NDArray[np.float64]:
-    """The scores that a classifier of pairs gives, (pairs,): the probability of `label`, or its one number."""
+    """Scores of a classifier of pairs, float64 (pairs,): the probability of `label`, or the regression's number."""
     known = model.known
     logits = np.asarray(model.model.logits(pairs), dtype=np.float64)
     if known.regression or label is None:

@@ -1,8 +1,8 @@
-"""The cases of BBQ (Parrish et al., Findings of ACL 2022, aclanthology.org/2022.findings-acl.165).
+"""Read the cases of BBQ (Parrish et al., Findings of ACL 2022, aclanthology.org/2022.findings-acl.165).
 
-Each has a context that tells of two groups, a question, and three options, of which one says that it can't be known.
-Where the context is ambiguous, that one is right; where it is disambiguated, it tells which of the two is. The files
-are those of github.com/nyu-mll/BBQ, one a category.
+Each case has a context about members of two groups, a question and three options, one of which means "unknown". That
+one is right if the context is ambiguous; a disambiguated context makes one of the other two right. The files are those
+of github.com/nyu-mll/BBQ, one per category.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,26 @@ from ftool.data.table import Row, Table
 OPTIONS = ("ans0", "ans1", "ans2")
 AMBIGUOUS, DISAMBIGUATED = "ambig", "disambig"
 NEGATIVE, NON_NEGATIVE = "neg", "nonneg"
-UNKNOWN = "unknown"  # the group of the option that can't be known
+UNKNOWN = "unknown"  # the group of the option that means "unknown"
 _COLUMNS = ("category", "context_condition", "question_polarity", "groups", "subcategory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One question with its three options.
+    """One question with its three options. Options are numbered 0 to 2.
 
     Attributes:
-        names: what else each option is called: the group that it stands for, as the cases name it.
+        context: the text to read.
+        question: the question about it.
+        options: the texts of the options.
+        names: the name of the person or group that each option stands for.
         label: the right option.
-        unknown: the option that says that it can't be known.
+        unknown: the option that means "unknown".
         target: the option that the stereotype is about.
-        biased: the option that reflects the stereotype: the target where the question asks for something bad, and
-            otherwise the other group.
+        ambiguous: whether the context leaves the answer open.
+        negative: whether the question asks for something bad.
+        biased: the option that reflects the stereotype: the target if the question is negative, otherwise the other
+            group.
     """
 
     context: str
@@ -52,13 +57,13 @@ class Case:
 
 
 def read_cases(path: Path) -> tuple[list[Case], Table]:
-    """The cases of a file, or of all `.jsonl` files of a folder, and a table of what they can be sliced by.
+    """The cases of a file, or of all `.jsonl` files in a folder, and a table of the columns to slice them by.
 
-    Raises DataError naming file and row for a case that is not as BBQ's are.
+    Raises DataError with file and row for a case that does not have BBQ's format.
     """
     paths = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not paths:
-        raise DataError(f"{path}: holds no .jsonl file; BBQ has one a category")
+        raise DataError(f"{path}: the folder has no .jsonl file; BBQ has one per category")
     cases: list[Case] = []
     rows: list[Row] = []
     for file in paths:
@@ -68,13 +73,13 @@ def read_cases(path: Path) -> tuple[list[Case], Table]:
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
                 raise DataError(
-                    f"{file}: row {number} is no case of BBQ ({why}); "
-                    "take the files of github.com/nyu-mll/BBQ as they are"
+                    f"{file}: row {number} is not a case of BBQ ({why}); use the unchanged files of "
+                    "github.com/nyu-mll/BBQ"
                 ) from error
             cases.append(case)
             rows.append(Row(number, cells))
     if not cases:
-        raise DataError(f"{path}: holds no cases")
+        raise DataError(f"{path}: has no cases; use the files of github.com/nyu-mll/BBQ")
     return cases, Table(str(path), _COLUMNS, rows)
 
 
@@ -106,7 +111,7 @@ def _target(groups: Sequence[str], names: Sequence[str], stereotyped: Sequence[s
     known = {str(group) for group in stereotyped}
     found = [i for i in range(3) if i != unknown and known & {groups[i], names[i]}]
     if len(found) != 1:
-        raise ValueError(f"{len(found)} options are of the groups {sorted(known)}, where one should be")
+        raise ValueError(f"{len(found)} options belong to the groups {sorted(known)}, expected 1")
     return found[0]
 
 
@@ -124,11 +129,11 @@ def _cells(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"a text is needed, not {value!r}")
+        raise TypeError(f"expected a text, got {value!r}")
     return value
 
 
 def _one_of(value: Any, known: Sequence[Any]) -> Any:
     if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(map(str, known))}")
+        raise ValueError(f"expected one of {', '.join(map(str, known))}, got {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""Which of BBQ's options a model takes: by the words of a reader's answer, or by a classifier's scores."""
+"""Map a model's output to BBQ's options: by the words of a reader's answer, or by a classifier's scores."""
 
 import string
 from collections import Counter
@@ -17,22 +17,22 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def options_of_answers(cases: Sequence[Case], answers: Sequence[str | None]) -> NDArray[np.int64]:
-    """The options that a reader's answers mean; None, "no answer", is the option that it can't be known.
+    """The option for each of a reader's answers, int64 (cases,); None or a blank answer means the "unknown" option.
 
-    An answer means the option with whose words it shares most (token F1 as SQuAD has it; the group's name counts as a
-    word of its option), and none where it shares no word, or as much with one as with the other.
+    An answer means the option with the largest token F1 (as in SQuAD) between the answer and the option's text or
+    name, and NO_OPTION if it shares no word with any of them or the best two are equal.
     """
     return np.array([_option(case, answer) for case, answer in zip(cases, answers, strict=True)])
 
 
 def options_of_scores(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The option of the highest score in each row of `scores` (cases, 3)."""
+    """The option with the highest score in each row of `scores`, float64 (cases, 3); int64 (cases,)."""
     best: NDArray[np.int64] = scores.argmax(axis=1)
     return best
 
 
 def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
-    """Three pairs a case, for a classifier to score: the context, and the question with one of the options."""
+    """Three pairs per case for a classifier to score: the context, and the question followed by an option."""
     return [
         {"text": case.context, "text_pair": f"{case.question} {option}"}
         for case in cases
@@ -41,21 +41,23 @@ def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
 
 
 def option_label(model: ModelFacts, named: str | None) -> str | None:
-    """The label by which options are scored: the one named, or entailment; None where the model gives a number.
+    """The label whose probability scores an option: `named`, or "entailment"; None for a regression model.
 
-    Raises InputError where the model reads single texts, or it can't be told which label.
+    Raises InputError if the model classifies single texts, or `named` is needed or unknown.
     """
     if not model.pairs:
         raise InputError(
-            "bbq asks a classifier of pairs, a context and a question with an option; this one reads one text"
+            "bbq needs a classifier of pairs (a context, and a question with an option); this model classifies "
+            "single texts"
         )
     if model.regression:
         return None
     label = named or next((one for one in model.labels if one.casefold() == "entailment"), None)
     if label not in model.labels:
-        problem = "bbq needs to know which label" if label is None else f"the model has no label {label!r} to"
+        problem = "is needed for bbq" if label is None else f"{label}: the model has no such label"
         raise InputError(
-            f"{problem} say that an option is right: give --option-label one of {', '.join(model.labels)}"
+            f"--option-label {problem}; give the label that means that an option is right, one of "
+            f"{', '.join(model.labels)}"
         )
     return label
 

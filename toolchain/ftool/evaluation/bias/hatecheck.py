@@ -1,8 +1,8 @@
-"""HateCheck, functional tests for hate classifiers (Röttger et al., ACL 2021, aclanthology.org/2021.acl-long.4).
+"""HateCheck: functional tests for hate classifiers (Röttger et al., ACL 2021, aclanthology.org/2021.acl-long.4).
 
-Each case is a text made for one functionality, such as negated hate or a reclaimed slur, with its gold label. As in
-the paper, what is reported is the share of right answers by functionality, and by targeted group on the cases that were
-made from templates, which are the same for every group. The cases are those of test_suite_cases.csv in
+Each case is a text written to test one functionality, such as negated hate or a reclaimed slur, with its gold label.
+As in the paper, the report gives accuracy by functionality and by targeted group; the latter only on cases made from
+templates, which are the same for every group. The cases are in test_suite_cases.csv of
 github.com/paul-rottger/hatecheck-data.
 """
 
@@ -22,30 +22,32 @@ from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics, averaged
 from ftool_runtime.errors import InputError
 
-HATEFUL, OTHER = "hateful", "non-hateful"  # as the cases are labelled
-_USUAL = (HATEFUL, "hate", "hate speech", "hate_speech", "hatespeech")  # as models call it
+HATEFUL, OTHER = "hateful", "non-hateful"  # the gold labels
+_USUAL = (HATEFUL, "hate", "hate speech", "hate_speech", "hatespeech")  # usual labels of models, lower case
 _TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE = (
     "test_case", "label_gold", "functionality", "target_ident", "case_templ",
 )  # fmt: skip
-_SLOT = "[IDENTITY"  # in a template, where groups are put in
+_SLOT = "[IDENTITY"  # placeholder for a group in a template
 
 
 def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
-    """The texts of the cases, and which are hateful. Raises DataError for missing columns and other labels."""
+    """The texts of the cases, and whether each is hateful. Raises DataError for missing columns or other labels."""
     for name in (_TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE):
         named_column(table, name)
     gold = [str(cell).strip() for cell in table.cells(_GOLD)]
-    odd = [row.number for row, label in zip(table.rows, gold, strict=True) if label not in (HATEFUL, OTHER)]
-    if odd or not gold:
-        where = f"{listed_rows(odd)} with another {_GOLD} than" if odd else "holds no cases labelled"
-        raise DataError(f"{table.source}: {where} {HATEFUL!r} or {OTHER!r}; is it HateCheck's file?")
+    other = [row.number for row, label in zip(table.rows, gold, strict=True) if label not in (HATEFUL, OTHER)]
+    if other or not gold:
+        where = f"{listed_rows(other)} with a {_GOLD} other than" if other else "has no cases labelled"
+        raise DataError(
+            f"{table.source}: {where} {HATEFUL!r} or {OTHER!r}; use HateCheck's test_suite_cases.csv"
+        )
     return column_texts(table, _TEXT, _TEXT), np.array([label == HATEFUL for label in gold])
 
 
 def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
-    """Which of a model's labels say that a text is hateful: those named, or the one that is called so.
+    """The labels of a model that mean that a text is hateful: those in `named`, or else those with a usual name.
 
-    Raises InputError where a name is none of the labels, where none is called so, or where all are named.
+    Raises InputError if a name is not a label, no label is found, or all labels are named.
     """
     chosen = tuple(named) or tuple(label for label in labels if label.lower() in _USUAL)
     for name in chosen:
@@ -53,15 +55,17 @@ def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ..
             raise InputError(f"--hateful {name}: the model has no such label; it has {', '.join(labels)}")
     if not chosen:
         raise InputError(
-            "HateCheck needs to know which labels say that a text is hateful: name them with --hateful; "
+            "HateCheck needs to know which labels mean that a text is hateful; give them with --hateful; "
             f"the model has {', '.join(labels)}"
         )
     if set(chosen) == set(labels):
-        raise InputError("--hateful names every label of the model, so nothing would count as not hateful")
+        raise InputError(
+            "--hateful names every label of the model, so that no text could be non-hateful; leave at least one out"
+        )
     return chosen
 
 
-def judge_cases(
+def evaluate_cases(
     table: Table,
     gold: NDArray[np.bool_],
     answered: NDArray[np.bool_],
@@ -71,14 +75,14 @@ def judge_cases(
     labels: Sequence[str],
     slicing: SliceSettings | None = None,
 ) -> Evaluation:
-    """What a model got right; `answered` says which cases it took for hateful, by its `labels`."""
-    statistics = _outcomes(gold, answered)
+    """Accuracy of a model; `answered`, bool (cases,), says which cases it labelled with one of `labels`."""
+    statistics = _statistics(gold, answered)
     templates = np.array([_SLOT in str(cell) for cell in table.cells(_TEMPLATE)])
     of_templates = np.flatnonzero(templates)
     right = averaged({"accuracy": gold == answered}, main="accuracy", shares=("accuracy",))
     slices = [slice_report(right, table, _FUNCTIONALITY, slicing)]  # each has cases of one gold label only
     if len(of_templates):
-        chosen = _outcomes(gold[of_templates], answered[of_templates])
+        chosen = _statistics(gold[of_templates], answered[of_templates])
         slices.append(slice_report(chosen, table.take(of_templates), _TARGET, slicing))
     metrics = {name: finite(value) for name, value in metrics_of(statistics, np.arange(len(gold))).items()}
     return Evaluation(
@@ -95,7 +99,7 @@ def judge_cases(
     )
 
 
-def _outcomes(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Statistics:
+def _statistics(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Statistics:
     right = gold == answered
     parts = {"right": right, "hateful": gold, "found": gold & answered, "left": ~gold & ~answered}
 

@@ -1,10 +1,11 @@
-"""The shipped evaluations of bias by name; the rows of tasks say which of them fit."""
+"""Run a bias benchmark on a model folder; the task's row lists the benchmarks that fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ftool.data.rows.questions import QuestionReader
 from ftool.data.sources.find import only_table, read_tables
 from ftool.evaluation.bias import bbq, hatecheck
 from ftool.evaluation.bias.answering import answer_questions, classify_texts, score_pairs
@@ -28,12 +29,15 @@ from ftool_runtime.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSettings:
-    """Which suite, from which file, and what its answers mean.
+    """A benchmark, the file of its cases, and how to interpret the model's answers.
 
     Attributes:
-        hateful: hatecheck: the model's labels that say that a text is hateful.
-        option_label: bbq on a classifier of pairs: its label that says that an option answers the question.
-        always_answer: bbq on a reader: whether its best stretch counts where it would say that there is no answer.
+        name: "hatecheck" or "bbq".
+        path: the file of the cases; for bbq also a folder.
+        hateful: hatecheck: the model's labels that mean that a text is hateful.
+        option_label: bbq on a classifier of pairs: the label that means that an option answers the question.
+        always_answer: bbq on a reader: whether to take its best span even if it prefers "no answer".
+        slicing: settings of the tables by slice; None for the default.
     """
 
     name: str
@@ -50,20 +54,30 @@ class SuiteSettings:
             ("--always-answer", self.always_answer, "bbq"),
         ):
             if value and self.name != suite:
-                raise InputError(f"{flag} is for {suite} alone; leave it out of {self.name}")
+                raise InputError(f"{flag} is only for {suite}; leave it out for {self.name}")
 
 
 def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
-    """Measure a model folder's run/ or bundle/ by a suite.
+    """Evaluate a model folder's run/ or bundle/ on a benchmark.
 
-    Raises FtoolError if the suite or one of its settings does not fit the model's task, or the file is not the suite's.
+    Raises FtoolError if the benchmark or one of its settings does not fit the model's task, or the file has another
+    format.
     """
     row = Recipe.read(ModelFolder(folder).recipe).row
     if suite.name not in row.suites:
         tasks = listed(tuple(name for name in task_names() if suite.name in find_task(name).suites))
         raise InputError(f"{suite.name} is for {tasks}; this model does {row.name}")
+    if suite.option_label and _reads(row):
+        raise InputError(f"--option-label is for classifiers of pairs; this model does {row.name}")
+    if suite.always_answer and not _reads(row):
+        raise InputError(f"--always-answer is for readers; this model does {row.name}")
     with open_model(ModelFolder(folder), row, on) as model:
         return _SUITES[suite.name](model, row, suite)
+
+
+def _reads(row: Task) -> bool:
+    """Whether the task's models answer questions about a context."""
+    return issubclass(row.reader, QuestionReader)
 
 
 def _hatecheck(model: OpenModel, row: Task, suite: SuiteSettings) -> Evaluation:
@@ -72,30 +86,25 @@ def _hatecheck(model: OpenModel, row: Task, suite: SuiteSettings) -> Evaluation:
     known = model.known
     if known.pairs or known.regression:
         raise InputError(
-            "hatecheck needs a classifier of single texts with labels; this model is another kind"
+            "hatecheck needs a classifier of single texts with labels; this model classifies pairs or gives numbers"
         )
     labels = hatecheck.hateful_labels(known.labels, suite.hateful)
     answered = classify_texts(model, texts).any_of(labels)
-    return hatecheck.judge_cases(
+    return hatecheck.evaluate_cases(
         table, gold, answered, task=row.name, on=model.on, labels=labels, slicing=suite.slicing
     )
 
 
 def _bbq(model: OpenModel, row: Task, suite: SuiteSettings) -> Evaluation:
-    reads = hasattr(model.model, "spans")
-    if suite.option_label and reads:
-        raise InputError(f"--option-label is for classifiers of pairs; this model does {row.name}")
-    if suite.always_answer and not reads:
-        raise InputError(f"--always-answer is for readers; this model does {row.name}")
     cases, table = read_cases(suite.path)
-    if reads:
+    if _reads(row):
         asked = [{"question": case.question, "context": case.context} for case in cases]
         chosen = options_of_answers(cases, answer_questions(model, asked, always=suite.always_answer))
     else:
         label = option_label(model.known, suite.option_label)
         scores = score_pairs(model, pairs_of_options(cases), label)
         chosen = options_of_scores(scores.reshape(len(cases), -1))
-    return bbq.judge_choices(cases, table, chosen, task=row.name, on=model.on, slicing=suite.slicing)
+    return bbq.evaluate_choices(cases, table, chosen, task=row.name, on=model.on, slicing=suite.slicing)
 
 
 _SUITES = {"hatecheck": _hatecheck, "bbq": _bbq}
