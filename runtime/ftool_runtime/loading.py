@@ -25,6 +25,17 @@ MODELS: Final[tuple[type[Model[Any, Any]], ...]] = (  # a new kind of model take
     Seq2SeqGenerator,
     TextGenerator,
 )
+_own: list[type[Model[Any, Any]]] = []
+
+
+def register(kind: type[Model[Any, Any]]) -> None:
+    """Let `load` return models of your own class, for bundles of the tasks that it names in `tasks`."""
+    _own.append(kind)
+
+
+def unregister(kind: type[Model[Any, Any]]) -> None:
+    """Undo `register`."""
+    _own.remove(kind)
 
 
 @overload
@@ -140,7 +151,7 @@ def load(
     settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
     folder = Path(folder)
     manifest = Manifest.read(folder)
-    kind = next((kind for kind in MODELS if kind.runs(manifest)), None)
+    kind = next((kind for kind in (*MODELS, *_own) if kind.runs(manifest)), None)
     if kind is None:
         raise BundleError(
             f"{folder} is for the task {manifest.task!r}, and this runtime knows {', '.join(_tasks())}; "
@@ -156,7 +167,7 @@ def load(
 
 def _class_for(task: str) -> type[Model[Any, Any]]:
     """The class whose answers `load` promises for a task; the first one, if several run its bundles."""
-    found = next((kind for kind in MODELS if task in kind.tasks), None)
+    found = next((kind for kind in (*MODELS, *_own) if task in kind.tasks), None)
     if found is None:
         near = nearest(task, _tasks())
         hint = f"; did you mean {near!r}?" if near else ""
@@ -165,4 +176,4 @@ def _class_for(task: str) -> type[Model[Any, Any]]:
 
 
 def _tasks() -> list[str]:
-    return list(dict.fromkeys(task for kind in MODELS for task in kind.tasks))
+    return list(dict.fromkeys(task for kind in (*MODELS, *_own) for task in kind.tasks))

@@ -27,7 +27,6 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
         checkpoint=str(model.require_run()),
         bundle=model.bundle,
         name=folder.resolve().name,
-        task=recipe.task,
         precision=recipe.export.precision,
         max_drop=recipe.export.max_drop,
         allow_drift=recipe.export.allow_drift,

@@ -65,11 +65,14 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
     """The splits as the model can read them, and by fact its value for each split."""
     splits: dict[str, Any] = {}
-    facts: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Any] = {}
     for name, split in data.splits.items():
         splits[name], told = recipe.row.fit(model, split, name, recipe, training=name == "train")
         for fact, value in told.items():
-            facts.setdefault(fact, {})[name] = value
+            if fact.startswith("training_"):  # of the training split only
+                facts[fact] = value
+            else:
+                facts.setdefault(fact, {})[name] = value
     return splits, facts
 
 

@@ -111,7 +111,8 @@ def _export_checkpoint(
     from ftool.bases import BASES, resolve_base
     from ftool.export import export_any
     from ftool.recipe.sections import ExportRecipe, is_default
-    from ftool.tasks.table import find_task
+    from ftool.tasks.table import find_task, task_names
+    from ftool_export.architectures.checks import canonical_task
     from ftool_export.checkpoints.pretrained import task_of
     from ftool_export.settings import ExportSettings
 
@@ -121,6 +122,7 @@ def _export_checkpoint(
     task = flags.task or task_of(checkpoint)
     if task is None:
         raise click.UsageError(f"{checkpoint} does not say what it is for; name a task with --task")
+    task = task if task in task_names() else canonical_task(task)
     settings = ExportSettings(
         checkpoint=checkpoint,
         bundle=output,

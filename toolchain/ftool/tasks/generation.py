@@ -109,7 +109,7 @@ def _fit(
         "texts_cut": {"sources": rows.sources_cut, "answers": rows.answers_cut},
     }
     if training:
-        facts["texts_altered"] = _altered(loaded, split)
+        facts["training_texts_altered"] = _altered(loaded, split)
     written = WrittenSplit(
         examples=split.examples,
         rows=rows.rows,

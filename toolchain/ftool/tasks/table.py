@@ -48,3 +48,8 @@ def register(row: Task) -> None:
     if _TASKS.get(row.name, row) is not row:
         raise InputError(f"there is a task {row.name!r} already; give yours another name")
     _TASKS[row.name] = row
+
+
+def unregister(row: Task) -> None:
+    """Remove a task that `register` added."""
+    del _TASKS[row.name]
