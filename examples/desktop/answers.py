@@ -1,7 +1,7 @@
-"""Answers off the UI thread: one worker, and only the newest text waits for it.
+"""Run a model off the UI thread: one worker thread, and at most one text waiting for it.
 
-A person types faster than any queue should grow. So there is no queue: a text that has not been taken up when the
-next one comes is dropped, and an answer whose text has been typed over since is not delivered.
+Users type faster than a model may answer, so there is no queue: a newer text replaces the waiting one, and an answer
+is not delivered if a newer text has arrived meanwhile.
 """
 
 import threading
@@ -13,7 +13,7 @@ from ftool_runtime import Classification, TextClassifier
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model made of a text, or the error that it raised."""
+    """The model's result for a text, or the error that it raised."""
 
     text: str
     result: Classification | None
@@ -21,7 +21,7 @@ class Answer:
 
 
 class Answers:
-    """Runs a model on the newest text. `deliver` is called on the worker's thread, never on the caller's."""
+    """Runs a model on the newest text. `deliver` is called on the worker thread, never on the caller's thread."""
 
     def __init__(self, model: TextClassifier, deliver: Callable[[Answer], None], top_k: int = 3) -> None:
         self._model, self._deliver, self._top_k = model, deliver, top_k
@@ -33,20 +33,20 @@ class Answers:
         self._worker.start()
 
     def ask(self, text: str) -> None:
-        """Ask about a text, in place of any text still waiting. Returns at once."""
+        """Submit a text; it replaces the waiting text, if there is one. Returns immediately."""
         with self._changed:
             self._wanted = text
             self._newest += 1
             self._changed.notify()
 
     def cancel(self) -> None:
-        """Forget the waiting text and whatever is being worked out: nothing is delivered for either."""
+        """Discard the waiting text and the answer being computed; neither is delivered."""
         with self._changed:
             self._wanted = None
             self._newest += 1
 
     def close(self) -> None:
-        """Finish the text in work, deliver nothing more, and end the worker."""
+        """Wait for the answer being computed, deliver nothing more, and end the worker thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -70,5 +70,5 @@ class Answers:
     def _answer(self, text: str) -> Answer:
         try:
             return Answer(text, self._model(text, top_k=self._top_k))
-        except Exception as error:  # noqa: BLE001  whatever it is belongs on the screen, not in a dead thread
+        except Exception as error:  # noqa: BLE001  shown in the window instead of ending the thread
             return Answer(text, None, error)

@@ -1,8 +1,8 @@
-"""A desktop assistant's input line: it says what you want while you type.
+"""Show a desktop assistant's input line that recognises the user's intent while they type.
 
     python app.py PATH/TO/BUNDLE
 
-Needs ftool-runtime and Tk, nothing else. answers.py keeps the model off the UI thread; this file is the window.
+Needs only ftool-runtime and Tk. answers.py keeps the model off the UI thread; this file is the window.
 """
 
 import queue
@@ -16,12 +16,12 @@ from answers import Answer, Answers
 import ftool_runtime
 from ftool_runtime import FtoolError, TextClassifier
 
-POLL_MS = 15  # how often the window looks for an answer: below one frame of a 60 Hz screen
-UNSURE = 0.35  # below this score the window says that it is not sure
+POLL_MS = 15  # interval at which the window checks for an answer: less than one frame of a 60 Hz screen
+UNSURE = 0.35  # scores below this are shown as "Not sure"
 
 
 class AssistantWindow:
-    """The window: a line to type in, the intent, and the next best guesses with bars."""
+    """The window: an input line, the intent, and the best guesses with bars."""
 
     def __init__(self, root: tk.Tk, model: TextClassifier) -> None:
         self.root = root
@@ -36,7 +36,7 @@ class AssistantWindow:
         root.protocol("WM_DELETE_WINDOW", self.close)
 
     def close(self) -> None:
-        """Stop the worker, then the window."""
+        """Stop the worker, then close the window."""
         self.root.after_cancel(self._poll)
         self._answers.close()
         self.root.destroy()
@@ -75,7 +75,7 @@ class AssistantWindow:
 
     def _show(self, answer: Answer) -> None:
         if answer.text != self.text.get().strip():
-            return  # typed over since
+            return  # the text has changed meanwhile
         if answer.result is None:
             self._clear(f"{answer.error}")
             return
@@ -93,12 +93,12 @@ class AssistantWindow:
 
 
 def spoken(label: str) -> str:
-    """A label as a person reads it: set_timer becomes "Set timer"."""
+    """A label in readable form: set_timer becomes "Set timer"."""
     return label.replace("_", " ").capitalize()
 
 
 def main(arguments: list[str]) -> int:
-    """Open the window on the bundle that is named; the exit status."""
+    """Open the window with the bundle given in the arguments. Returns the exit status."""
     if len(arguments) != 1:
         print("usage: python app.py PATH/TO/BUNDLE", file=sys.stderr)
         return 2
@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
         model = ftool_runtime.TextClassifier.load(Path(arguments[0]))
     except FtoolError as error:
         print(f"Error: {error}", file=sys.stderr)
-        if sys.platform == "win32":  # a windowed app has no console there
+        if sys.platform == "win32":  # a windowed app on Windows has no console
             messagebox.showerror("Assistant", str(error))
         return 2
     with model:

@@ -1,4 +1,4 @@
-"""Ask documents, a question a line: the answer in its place, or the passages that fit best.
+"""Answer questions from documents, one per line: show the answer in its context, or the best passages.
 
 python examples/documents/app.py kb.db
 """
@@ -12,21 +12,21 @@ AROUND = 80  # characters shown before and after an answer
 
 
 def shown(base: KnowledgeBase, answer: FoundAnswer) -> str:
-    """An answer for a person, marked where it stands."""
+    """An answer as text: marked in its context, or the best passages if there is none."""
     if answer.text is None:
         title = "No answer; nearest:" if answer.read else "Nearest:"
         nearest = [f"  {passage.document}: {passage.text[:AROUND]!r}" for passage in answer.passages]
         return "\n".join([title, *nearest])
     assert answer.document is not None
     assert answer.start is not None
-    text = base.text(answer.document)  # as it was shown when it was indexed
+    text = base.text(answer.document)  # as indexed; answer.start and answer.end refer to it
     before = text[max(0, answer.start - AROUND) : answer.start]
     after = text[answer.end :][:AROUND]
     return f"{answer.document}: …{before}[{answer.text}]{after}…"
 
 
 def main() -> int:
-    """Open the knowledge base once, and answer until the input ends."""
+    """Open the knowledge base, then answer questions until the input ends."""
     try:
         base = KnowledgeBase.open(sys.argv[1])
     except FtoolError as error:

@@ -100,9 +100,7 @@ class Connections:
             check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
         try:
-            connection.execute(
-                "SELECT count(*) FROM sqlite_master"
-            ).fetchone()  # makes SQLite open the file now
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file now
         except sqlite3.Error:
             connection.close()
             raise

@@ -48,10 +48,8 @@ def _distinctive(counts: Mapping[str, int], passages: int) -> list[str]:
     for it scores all those passages. Small bases search for it only if the other terms find too few passages.
     """
     rare = [term for term, count in counts.items() if 2 * count < passages]
-    searched = (
-        rare if any(counts[term] for term in rare) else counts
-    )  # rare words may be in no passage at all
-    return _rarest(searched, counts)
+    found = any(counts[term] for term in rare)
+    return _rarest(rare if found else counts, counts)
 
 
 def _rarest(terms: Iterable[str], counts: Mapping[str, int]) -> list[str]:

@@ -27,9 +27,7 @@ def read_passages(reader: Reader | None, question: str, passages: Sequence[Passa
     answered = [(passage, answer) for passage, answer in read if answer.text is not None]
     if not answered:
         return replace(nothing, score=float(answers[0].score))
-    passage, answer = max(
-        answered, key=lambda pair: pair[1].margin
-    )  # of equals the first: the better passage
+    passage, answer = max(answered, key=lambda pair: pair[1].margin)  # among equals the best passage's
     assert answer.start is not None
     assert answer.end is not None
     return replace(

@@ -88,7 +88,7 @@ def build_index(
     """
     missing = next((root for root in roots if not root.exists()), None)
     if missing is not None:
-        raise DocumentError(f"{missing}: no such file or folder; give documents that exist")
+        raise DocumentError(f"{missing}: no such file or folder; check the path")
     invalid = next((root for root in roots if not encodes(str(root))), None)
     if invalid is not None:
         shown = str(invalid).encode("utf-8", "backslashreplace").decode()

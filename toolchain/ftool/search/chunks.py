@@ -180,9 +180,7 @@ class DocumentCutter:
     def _overlap(self, following: _Segment) -> list[_Segment]:
         kept: list[_Segment] = []
         room = min(self._settings.overlap, self._room - following.tokens)
-        for segment in reversed(
-            self._open[1:]
-        ):  # the first is left out, so that a passage is never repeated whole
+        for segment in reversed(self._open[1:]):  # without the first: never repeat a whole passage
             room -= segment.tokens
             if room < 0:
                 break

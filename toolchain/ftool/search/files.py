@@ -25,9 +25,8 @@ KINDS: Final = {
     ".ndjson": "jsonl",
 }
 
-_PARSER_VERSION = (
-    1  # part of a document's hash: raise it if parsing changes, so that documents are indexed again
-)
+# Part of a document's hash: raise it if parsing changes, so that documents are indexed again.
+_PARSER_VERSION = 1
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
         elif root.is_dir():
             yield from _files_in_folder(root, found)
         else:
-            raise DocumentError(f"{root}: no such file or folder; give documents that exist")
+            raise DocumentError(f"{root}: no such file or folder; check the path")
 
 
 def document_name(path: Path) -> str:

@@ -7,9 +7,8 @@ from typing import Protocol
 
 from ftool_runtime.knowledge.terms import UNSPACED_LETTERS
 
-_LONGEST = (
-    24  # characters counted as one token: some tokenizers make a single unknown token of a very long word
-)
+# Characters counted as one token: some tokenizers make a single unknown token of a very long word.
+_LONGEST = 24
 _WORDS = re.compile(rf"[{UNSPACED_LETTERS}]|[^\W_]{{1,6}}|[^\w\s]|_")
 
 

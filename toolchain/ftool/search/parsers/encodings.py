@@ -49,7 +49,7 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
     """Hash and encoding of the file at `path`. Reads it in chunks.
 
     The encoding is `encoding` if given, otherwise the first of these that fits: a byte order mark, UTF-8, an HTML
-    page's declaration, UTF-16 judging by its zero bytes, a guess.
+    page's declaration, UTF-16 without a byte order mark, a guess.
 
     Raises OSError if the file can't be read, DocumentError for an encoding that Python does not know.
     """
