@@ -119,7 +119,7 @@ def test_the_device_verifies_the_bundle_without_torch(dates: Path, demo: dict[st
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "golden answers" in run.stdout
+    assert "golden inputs" in run.stdout
 
 
 def test_the_manifest_names_what_it_was_trained_on(dates: Path, demo: dict[str, Any]) -> None:

@@ -36,14 +36,14 @@ def test_the_demo_passes_every_gate(demo: dict[str, Any]) -> None:
 
 def test_the_model_is_useful_and_not_perfect_by_construction(demo: dict[str, Any]) -> None:
     # A frozen encoder and a linear head; guessing the largest class would give 0.085.
-    assert 0.80 < demo["train"]["metrics"]["accuracy"] < 0.97
+    assert 0.70 < demo["train"]["metrics"]["accuracy"] < 0.97
 
 
 def test_the_bundle_is_as_good_as_the_checkpoint(demo: dict[str, Any]) -> None:
     (evaluation,) = demo["evaluate"]
     trained, bundled = demo["train"]["metrics"], evaluation["metrics"]
     assert evaluation["on"] == "bundle"
-    assert bundled["accuracy"] == pytest.approx(trained["accuracy"], abs=0.015)  # 6 of 426 texts
+    assert bundled["accuracy"] == pytest.approx(trained["accuracy"], abs=0.015)  # 3 of 213 texts
     assert demo["parity"]["batch_effect"] == 0
 
 

@@ -6,9 +6,8 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
-from tests.helpers.paths import REPOSITORY
+from tests.helpers.paths import INTENTS
 
-FOLDER = REPOSITORY / "toolchain" / "ftool" / "builtin" / "intents"
 SPLITS = ("train", "validation", "test")
 NEAR = 0.75  # Jaccard similarity of trigram sets from which two texts count as near-duplicates
 NUMBER_WORDS = frozenset(
@@ -24,7 +23,7 @@ Rows = list[tuple[str, str]]  # (text, label)
 
 
 def read_split(split: str) -> Rows:
-    with (FOLDER / f"{split}.csv").open(encoding="utf-8", newline="") as lines:
+    with (INTENTS / f"{split}.csv").open(encoding="utf-8", newline="") as lines:
         return [(row["text"], row["label"]) for row in csv.DictReader(lines, strict=True)]
 
 
@@ -72,11 +71,11 @@ def rows(data: dict[str, Rows]) -> Rows:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_files_are_utf8_csv_with_the_header_and_unix_line_ends(split: str) -> None:
-    content = (FOLDER / f"{split}.csv").read_bytes()
+    content = (INTENTS / f"{split}.csv").read_bytes()
     assert content.decode("utf-8").startswith("text,label\n")
     assert content.endswith(b"\n")
     assert b"\r" not in content
-    with (FOLDER / f"{split}.csv").open(encoding="utf-8", newline="") as lines:
+    with (INTENTS / f"{split}.csv").open(encoding="utf-8", newline="") as lines:
         assert all(len(fields) == 2 for fields in csv.reader(lines, strict=True))
 
 
