@@ -9,21 +9,22 @@ from tests.helpers.cli import succeeds, told
 from tests.helpers.paths import INTENTS
 
 from ftool.bench.measure import BenchSettings
+from ftool.bench.report import BenchReport
+from ftool.bench.run import bench
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _brief_benchmarks() -> Iterator[None]:
     """Time little in demos: tests ask whether it is timed, never how fast something is."""
-    brief = {
-        "rounds": 1,
-        "texts_per_round": 6,
-        "throughput_rounds": 1,
-        "cold_starts": 1,
-        "throughput_texts": 12,
-    }
+    brief = BenchSettings(
+        rounds=1, texts_per_round=6, throughput_rounds=1, cold_starts=1, throughput_texts=12
+    )
+
+    def briefly(engines: Any, texts: Any, _: BenchSettings, **rest: Any) -> BenchReport:
+        return bench(engines, texts, brief, **rest)
+
     with pytest.MonkeyPatch.context() as patch:
-        for settings in ("_BENCH", "_WRITTEN_BENCH"):
-            patch.setattr(f"ftool.demo.{settings}", BenchSettings(**brief))
+        patch.setattr("ftool.demo.bench", briefly)
         yield
 
 
