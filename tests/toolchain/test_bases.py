@@ -1,4 +1,4 @@
-"""Base models by name, folder or hub id."""
+"""Resolving base models by name, folder or hub id."""
 
 import importlib.util
 from pathlib import Path
@@ -14,17 +14,17 @@ def test_a_name_means_the_installed_package() -> None:
     assert (Path(resolve_base("minilm")) / "model.safetensors").is_file()
 
 
-def test_a_name_means_the_hub_where_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_means_the_hub_if_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert resolve_base("minilm") == BASES["minilm"].hub_id
 
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2"])
-def test_a_hub_id_is_left_for_the_hub(name: str) -> None:
+def test_a_hub_id_is_returned_unchanged(name: str) -> None:
     assert resolve_base(name) == name
 
 
-def test_a_folder_with_a_checkpoint_is_taken(tmp_path: Path) -> None:
+def test_a_folder_with_a_checkpoint_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     assert resolve_base(str(tmp_path)) == str(tmp_path)
 
@@ -35,13 +35,13 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["./gone", "/gone/too", "a/b/c", "not a name", "minilmm"])
-def test_what_is_no_base_is_refused_with_the_known_names(name: str) -> None:
+def test_an_unknown_base_is_refused_with_the_known_names(name: str) -> None:
     with pytest.raises(BaseError, match="minilm"):
         resolve_base(name)
 
 
 @pytest.mark.parametrize("name", ["scratch:t5-tiny", "scratch:gpt2-mini", "scratch:llama-small"])
-def test_a_base_of_random_weights_is_its_own_name(name: str) -> None:
+def test_a_scratch_base_is_returned_unchanged(name: str) -> None:
     assert resolve_base(name) == name
 
 
@@ -56,12 +56,12 @@ def test_a_base_of_random_weights_is_its_own_name(name: str) -> None:
         ("minilm", "summarization", "can't generate text, which .*; give .* such as scratch:t5-tiny"),
     ],
 )
-def test_a_base_of_another_kind_than_the_task_needs_is_refused(name: str, task: str, message: str) -> None:
+def test_a_base_that_does_not_fit_the_task_is_refused(name: str, task: str, message: str) -> None:
     with pytest.raises(BaseError, match=message):
         check_base(name, find_task(task))
 
 
-def test_a_base_that_fits_its_task_is_taken() -> None:
+def test_a_base_that_fits_the_task_is_accepted() -> None:
     for name, task in (
         ("scratch:bart-mini", "summarization"),
         ("scratch:llama-tiny", "text-generation"),

@@ -1,4 +1,4 @@
-"""`ftool doctor` says what is here, what is missing, and how to get it."""
+"""`ftool doctor` reports what is installed, what is missing, and the remedies."""
 
 import importlib.metadata
 import json
@@ -28,7 +28,7 @@ def without(package: str) -> Callable[[str], str]:
     return version
 
 
-def test_a_whole_installation_is_healthy() -> None:
+def test_a_complete_installation_is_healthy() -> None:
     found = diagnose()
     assert found.healthy
     assert "CPUExecutionProvider" in found.providers
@@ -45,7 +45,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
     assert finding.remedy.startswith("pip install 'peft")
 
 
-def test_a_package_that_is_too_old_is_named_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_too_old_is_named_with_the_needed_version(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "peft" else real(name))
     (finding,) = diagnose().findings
@@ -53,7 +53,7 @@ def test_a_package_that_is_too_old_is_named_with_what_is_needed(monkeypatch: pyt
     assert finding.blocking
 
 
-def test_doctor_works_where_nothing_that_it_looks_for_can_be_imported() -> None:
+def test_doctor_works_if_none_of_the_packages_can_be_imported() -> None:
     missing = ("torch", "transformers", "huggingface_hub", "psutil", "peft", "datasets", "sklearn", "optimum")
     code = (
         "import sys\n"
@@ -62,7 +62,7 @@ def test_doctor_works_where_nothing_that_it_looks_for_can_be_imported() -> None:
         "main(['doctor', '--json'])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr  # the packages' metadata is there
+    assert run.returncode == 0, run.stderr  # the packages' metadata is still installed
     assert json.loads(run.stdout)["machine"]["memory_gb"] is None
 
 
@@ -76,12 +76,12 @@ def test_a_missing_onnxruntime_is_named_once(monkeypatch: pytest.MonkeyPatch) ->
     assert (finding.problem, finding.blocking) == ("onnxruntime is not installed", True)
 
 
-def test_two_onnxruntimes_over_each_other_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_onnxruntime_packages_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.32.0")
     assert any("overwrite each other" in finding.problem for finding in diagnose().findings)
 
 
-def test_a_gpu_that_onnxruntime_cannot_use_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_onnxruntime_cannot_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "_gpu", lambda: "NVIDIA H100")
     found = diagnose()
     if "CUDAExecutionProvider" in found.providers:
@@ -90,7 +90,7 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_noted(monkeypatch: pytest.MonkeyPa
     assert any("NVIDIA H100" in finding.problem for finding in found.findings)
 
 
-def test_a_base_model_that_is_not_installed_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_base_model_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = NamedBase(
         hub_id="a/b", package="no_such_package", folder="m", distribution="no-such", extra="tiny"
     )
@@ -108,7 +108,7 @@ def test_caches_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert (features.path, features.megabytes) == (str(tmp_path / "features"), 1.5)
 
 
-def test_the_command_prints_for_people_and_as_json() -> None:
+def test_the_command_prints_text_or_json() -> None:
     shown = ftool("doctor")
     assert shown.exit_code == 0
     assert "onnxruntime providers" in shown.stdout
@@ -117,7 +117,7 @@ def test_the_command_prints_for_people_and_as_json() -> None:
     assert {"healthy", "machine", "versions", "providers", "gpu", "caches", "findings"} <= set(told)
 
 
-def test_the_command_exits_1_where_something_needed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_exits_1_if_a_needed_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", without("peft"))
     result = ftool("doctor")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Knowledge bases written by plain SQL: no toolchain is installed where these tests run."""
+"""Fixtures that write knowledge bases with plain SQL, because these tests run without the toolchain."""
 
 import hashlib
 import sqlite3
@@ -22,7 +22,7 @@ Writer = Callable[..., Path]
 
 
 class WordEmbedder:
-    """Words in one of 64 places each: texts that share words are near. Remembers what it was asked."""
+    """Hashes words to 64 dimensions, so that texts with common words are near. Records its inputs."""
 
     dimension = 64
 
@@ -50,7 +50,7 @@ class Read:
 
 
 class FindingReader:
-    """Answers by the first of its phrases that stands in the context, the surer the earlier the phrase is listed."""
+    """Answers with the first of its phrases that is in the context; phrases listed earlier score higher."""
 
     def __init__(self, *phrases: str) -> None:
         self.phrases = phrases
@@ -67,7 +67,7 @@ class FindingReader:
 
 @pytest.fixture
 def write_base(tmp_path: Path) -> Writer:
-    """Writes a knowledge base of documents, given as lists of passages that stand two characters apart."""
+    """Writes a knowledge base of documents, given as lists of passages with two characters between them."""
 
     def write(
         documents: Mapping[str, Sequence[str]],

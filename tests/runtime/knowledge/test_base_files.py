@@ -1,4 +1,4 @@
-"""Files that are no knowledge base, damaged, locked, or from another version."""
+"""Files that are not knowledge bases, or are damaged, locked or from another version."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_a_file_overwritten_in_the_middle(write_base: Writer) -> None:
     refused(path, "damaged")
 
 
-def test_damage_anywhere_gives_an_answer_or_an_error_of_ours(write_base: Writer, embedder: Any) -> None:
+def test_damage_anywhere_gives_an_answer_or_a_knowledge_base_error(write_base: Writer, embedder: Any) -> None:
     whole = write_base(DOCUMENTS, embedder=embedder)
     content = whole.read_bytes()
     random = np.random.default_rng(5)
@@ -97,10 +97,10 @@ def test_damage_anywhere_gives_an_answer_or_an_error_of_ours(write_base: Writer,
         "substr(vectors, 3)",
         "'text'",
         "CAST(x'007c' || substr(vectors, 3) AS BLOB)",  # infinite, as float16
-        "CAST(x'007e' || substr(vectors, 3) AS BLOB)",  # no number
+        "CAST(x'007e' || substr(vectors, 3) AS BLOB)",  # nan
     ],
 )
-def test_vectors_that_are_cut_short_no_vectors_or_no_numbers(
+def test_vectors_that_are_missing_incomplete_or_not_finite_are_refused(
     write_base: Writer, embedder: Any, damage: str
 ) -> None:
     path = write_base(DOCUMENTS, embedder=embedder)
@@ -118,14 +118,14 @@ def test_a_newer_schema(write_base: Writer) -> None:
     refused(write_base(DOCUMENTS, meta=newer), "made by a newer ftool: it has schema 99")
 
 
-def test_garbled_meta(write_base: Writer) -> None:
+def test_a_missing_value_of_the_metadata_is_named(write_base: Writer) -> None:
     path = write_base(DOCUMENTS)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM meta WHERE key = 'dimension'")
     refused(path, "missing or invalid value in its table meta: 'dimension'")
 
 
-def test_a_locked_file_is_named_after_the_time_out(write_base: Writer) -> None:
+def test_a_locked_file_is_refused_after_the_time_out(write_base: Writer) -> None:
     path = write_base(DOCUMENTS)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -133,7 +133,7 @@ def test_a_locked_file_is_named_after_the_time_out(write_base: Writer) -> None:
             KnowledgeBase.open(path, busy_timeout_s=0.1)
 
 
-def test_it_is_asked_while_another_writes(write_base: Writer) -> None:
+def test_searches_work_while_another_process_writes(write_base: Writer) -> None:
     path = write_base(DOCUMENTS)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = WAL")
@@ -144,7 +144,7 @@ def test_it_is_asked_while_another_writes(write_base: Writer) -> None:
             other.execute("ROLLBACK")
 
 
-def test_a_base_made_anew_is_named(write_base: Writer) -> None:
+def test_a_replaced_file_is_refused(write_base: Writer) -> None:
     path = write_base(DOCUMENTS)
     with KnowledgeBase.open(path) as base:
         later = replace(base._meta, created="2027-01-01T00:00:00+00:00")
@@ -155,7 +155,7 @@ def test_a_base_made_anew_is_named(write_base: Writer) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="drops the rights of root")
-def test_a_base_left_with_a_log_is_asked_where_nothing_may_be_written(write_base: Writer) -> None:
+def test_a_file_with_a_log_in_a_read_only_folder_can_be_searched(write_base: Writer) -> None:
     path = write_base(DOCUMENTS)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")

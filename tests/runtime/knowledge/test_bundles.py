@@ -1,4 +1,4 @@
-"""Knowledge bases whose embedder is a bundle: where it is found, and which one it may be."""
+"""Knowledge bases with a bundled embedder: how the bundle is found, and which bundles are refused."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ Writer = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def make_embedder(make_bundle: Callable[..., Path]) -> Callable[..., Path]:
-    """Makes a bundle whose vectors are what the tiny classifier's logits would be: three numbers, of any length."""
+    """Makes an embedder bundle of the tiny classifier's graph: a vector is its three logits, not normalised."""
 
     def make(**contract: Any) -> Path:
         embedding = EmbeddingContract(dimension=3, pooling="mean", normalize=False, **contract)
@@ -38,7 +38,7 @@ def make_embedder(make_bundle: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture
 def shipped(tmp_path: Path, make_embedder: Callable[..., Path], write_base: Writer, meta: Any) -> Path:
-    """A folder with a knowledge base and its embedder's bundle beside it."""
+    """A knowledge base in a folder together with its embedder's bundle."""
     bundle = shutil.copytree(make_embedder(), tmp_path / "embedder")
     embedder = BundledEmbedder(bundle, threads=1)
     path = write_base(
@@ -61,7 +61,7 @@ def test_a_folder_is_moved_as_one(shipped: Path, tmp_path_factory: pytest.TempPa
         assert base.mode == "fused"
 
 
-def test_an_embedder_that_is_gone_is_named_with_the_remedy(shipped: Path, make_embedder: Any) -> None:
+def test_a_missing_embedder_is_named_with_the_remedy(shipped: Path, make_embedder: Any) -> None:
     shutil.rmtree(shipped.parent / "embedder")
     with pytest.raises(KnowledgeBaseError, match="which no longer exists; give the folder of its bundle"):
         KnowledgeBase.open(shipped)
@@ -74,7 +74,7 @@ def test_another_bundle_is_refused_by_its_fingerprint(shipped: Path, make_embedd
         KnowledgeBase.open(shipped, embedder=make_embedder(prompts={"query": "turn "}), threads=1)
 
 
-def test_a_classifiers_bundle_is_no_embedder(shipped: Path, shared_bundle: Path) -> None:
+def test_a_classifiers_bundle_is_refused_as_embedder_or_reader(shipped: Path, shared_bundle: Path) -> None:
     with pytest.raises(
         BundleError, match="is a bundle for text-classification; give one for feature-extraction"
     ):
@@ -83,7 +83,7 @@ def test_a_classifiers_bundle_is_no_embedder(shipped: Path, shared_bundle: Path)
         KnowledgeBase.open(shipped, reader=shared_bundle)
 
 
-def test_the_fingerprint_is_that_of_knowledge_bases_made_before_inputs_had_more_fields() -> None:
+def test_fingerprints_of_older_knowledge_bases_still_match() -> None:
     manifest = Manifest(
         ftool="0.1.0",
         created="2026-01-01T00:00:00Z",
@@ -101,13 +101,13 @@ def test_the_fingerprint_is_that_of_knowledge_bases_made_before_inputs_had_more_
             "tokenizer.json": FileRecord(bytes=2, sha256="b" * 64),
         },
     )
-    # as the code computed it before `truncation_side` and `split_special_tokens` were added
+    # computed by the code from before `truncation_side` and `split_special_tokens` were added
     assert fingerprint(manifest) == "6da892f71f5d22694bee94580501580bd82da60a56960069d514def568a648e4"
     left = replace(manifest, input=replace(manifest.input, truncation_side="left"))
     assert fingerprint(left) != fingerprint(manifest)
 
 
-def test_fingerprints_are_of_what_makes_vectors(make_embedder: Any) -> None:
+def test_fingerprints_depend_on_all_that_determines_vectors(make_embedder: Any) -> None:
     manifest = Manifest.read(make_embedder())
     same = replace(
         manifest,
@@ -135,7 +135,7 @@ def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_it_is_asked_on_the_command_line(shipped: Path) -> None:
+def test_a_question_on_the_command_line(shipped: Path) -> None:
     done = ask(shipped, "play music", "-k", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "music.md, characters 0 to 10\n  play music\n"

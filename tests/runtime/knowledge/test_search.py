@@ -1,4 +1,4 @@
-"""What a knowledge base finds, and what it answers."""
+"""Searching a knowledge base, and answering questions from it."""
 
 import multiprocessing
 import pickle
@@ -25,20 +25,20 @@ DOCUMENTS = {
 Writer = Callable[..., Path]
 
 
-def test_words_find_the_passage_that_holds_them(write_base: Writer) -> None:
+def test_words_find_the_passage_that_contains_them(write_base: Writer) -> None:
     with KnowledgeBase.open(write_base(DOCUMENTS)) as base:
         (best, *_) = base.search("who carries: carriers?")
         assert (best.document, best.text) == ("sharing.md", "We share addresses with carriers.")
         assert (best.bm25_rank, best.embedding_rank) == (1, None)
 
 
-def test_passages_stand_where_they_say(write_base: Writer) -> None:
+def test_passages_are_at_their_positions_in_the_document(write_base: Writer) -> None:
     with KnowledgeBase.open(write_base(DOCUMENTS)) as base:
         for passage in base.search("messages accounts addresses", 10):
             assert base.text(passage.document)[passage.start : passage.end] == passage.text
 
 
-def test_a_document_is_put_together_again(write_base: Writer) -> None:
+def test_a_document_is_reassembled_exactly(write_base: Writer) -> None:
     with KnowledgeBase.open(write_base(DOCUMENTS)) as base:
         assert base.text("keeping.md") == "\n\n".join(DOCUMENTS["keeping.md"])
 
@@ -51,7 +51,7 @@ def test_an_unknown_document_is_refused_with_the_nearest_name(write_base: Writer
         base.text("keepin.md")
 
 
-def test_embeddings_find_what_is_near(write_base: Writer, embedder: Any) -> None:
+def test_embeddings_find_the_nearest_passages(write_base: Writer, embedder: Any) -> None:
     with KnowledgeBase.open(write_base(DOCUMENTS, embedder), embedder=embedder) as base:
         (best, *_) = base.search("until you close accounts", mode="embeddings")
         assert best.text == "Accounts are kept until you close them."
@@ -59,7 +59,7 @@ def test_embeddings_find_what_is_near(write_base: Writer, embedder: Any) -> None
         assert embedder.kinds[-1] == "query"
 
 
-def test_an_embedder_that_gives_no_numbers_is_named(write_base: Writer, embedder: Any) -> None:
+def test_a_question_vector_that_is_not_finite_is_refused(write_base: Writer, embedder: Any) -> None:
     class Broken:
         dimension, fingerprint = embedder.dimension, embedder.fingerprint
 
@@ -73,7 +73,7 @@ def test_an_embedder_that_gives_no_numbers_is_named(write_base: Writer, embedder
 
 
 def test_embeddings_are_searched_exactly(write_base: Writer, embedder: Any) -> None:
-    """Over several blocks, kept in memory or not: what one product with all vectors says."""
+    """Search over several blocks, in memory or not, gives the result of one product with all vectors."""
     rng = np.random.default_rng(0)
     passages = [" ".join(rng.choice(list("abcdefghijklmnop"), 9)) for _ in range(9000)]
     path = write_base({"many": passages}, embedder, rows_together=100)
@@ -118,7 +118,7 @@ def test_the_reader_answers_with_its_place_in_the_document(write_base: Writer, f
         assert base.text("keeping.md")[answer.start : answer.end] == answer.text
 
 
-def test_the_surest_answer_is_given(write_base: Writer, finding_reader: Any) -> None:
+def test_the_answer_with_the_largest_margin_is_given(write_base: Writer, finding_reader: Any) -> None:
     reader = finding_reader("carriers", "thirty days")
     with KnowledgeBase.open(write_base(DOCUMENTS), reader=reader) as base:
         assert base.ask("we keep messages thirty days, share with carriers").text == "carriers"
@@ -149,12 +149,12 @@ def test_another_embedding_model_is_refused(write_base: Writer, embedder: Any, o
         KnowledgeBase.open(path, embedder=other_embedder)
 
 
-def test_an_embedder_is_refused_where_there_are_no_embeddings(write_base: Writer, embedder: Any) -> None:
+def test_an_embedder_is_refused_if_there_are_no_embeddings(write_base: Writer, embedder: Any) -> None:
     with pytest.raises(KnowledgeBaseError, match="has no embeddings"):
         KnowledgeBase.open(write_base(DOCUMENTS), embedder=embedder)
 
 
-def test_a_base_of_a_models_of_the_apps_own_says_so(write_base: Writer, embedder: Any) -> None:
+def test_a_base_embedded_by_an_apps_own_model_needs_that_embedder(write_base: Writer, embedder: Any) -> None:
     with pytest.raises(KnowledgeBaseError, match="embedded by an app's own model"):
         KnowledgeBase.open(write_base(DOCUMENTS, embedder))
 
@@ -212,7 +212,7 @@ def test_a_closed_base_says_so(write_base: Writer) -> None:
         base.search("messages")
 
 
-def test_a_base_cannot_be_carried_into_another_process(write_base: Writer) -> None:
+def test_an_open_base_cannot_be_used_in_another_process(write_base: Writer) -> None:
     base = KnowledgeBase.open(write_base(DOCUMENTS))
     with pytest.raises(OtherProcessError):
         pickle.dumps(base)
@@ -231,7 +231,7 @@ def test_a_base_cannot_be_carried_into_another_process(write_base: Writer) -> No
     base.close()
 
 
-def test_new_documents_are_found_without_opening_anew(write_base: Writer, embedder: Any) -> None:
+def test_new_documents_are_found_without_reopening(write_base: Writer, embedder: Any) -> None:
     path = write_base(DOCUMENTS, embedder)
     with KnowledgeBase.open(path, embedder=embedder) as base:
         base.search("messages", mode="embeddings")  # vectors are in memory now

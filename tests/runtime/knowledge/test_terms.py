@@ -1,4 +1,4 @@
-"""What of a text is indexed, and that a question of any characters is a query."""
+"""Terms of the full-text index; any question gives a valid query."""
 
 import sqlite3
 
@@ -37,7 +37,7 @@ def test_chinese_is_indexed_by_bigrams_and_a_last_letter() -> None:
     assert index_text("隐私政策") == " 隐私 私政 政策 策 "
 
 
-def test_words_within_chinese_stand_apart() -> None:
+def test_words_within_chinese_are_separate_terms() -> None:
     assert index_text("使用Python编程3年") == " 使用 用 Python 编程 程 3 年 "
 
 
@@ -50,7 +50,7 @@ def test_words_within_chinese_stand_apart() -> None:
         ("水", "水道の料金"),  # the first
         ("プライバシー", "当社のﾌﾟﾗｲﾊﾞｼｰポリシー"),  # half-width kana
         ("データ", "個人データを保存します"),
-        ("회사", "회사는 정보를 수집합니다"),  # the particle is written on to the word
+        ("회사", "회사는 정보를 수집합니다"),  # the particle is attached to the word
         ("ข้อมูล", "เราเก็บข้อมูลส่วนบุคคล"),
         ("ဒေတာ", "ကျွန်ုပ်တို့သည်ဒေတာကိုသိမ်းဆည်းသည်"),
         ("cafe", "un CAFÉ noir"),
@@ -64,7 +64,7 @@ def test_words_within_chinese_stand_apart() -> None:
         ("ABC", "ＡＢＣ株式会社"),  # full width
         ("don't", "I don’t know"),
         ("𠮷野家", "𠮷野家で食べる"),  # beyond the Basic Multilingual Plane
-        ("0৽", "in 0৽ of all"),  # a sign that SQLite's tables may lack, and then takes for a letter
+        ("0৽", "in 0৽ of all"),  # a sign newer than SQLite's tables, which SQLite takes for a letter
         ("C++ 17", "written in c++17 or 17"),
         ("privacy政策", "政策 of all kinds"),
     ],
@@ -74,7 +74,7 @@ def test_a_question_finds_its_words(question: str, text: str) -> None:
 
 
 def test_one_word_of_hindi_is_not_found_in_another() -> None:
-    assert found("हिन्दी", "हिमालय दीवार") == set()  # unicode61 alone cuts both at their vowels
+    assert found("हिन्दी", "हिमालय दीवार") == set()  # by default unicode61 splits both at their vowel signs
 
 
 def test_voiced_kana_are_other_letters() -> None:
@@ -86,26 +86,26 @@ def test_operators_are_words(word: str) -> None:
     assert found(f"{word} {word}", f"the word {word.lower()} stands here", "nothing") == {1}
 
 
-def test_a_question_of_signs_alone_finds_nothing() -> None:
+def test_a_question_of_punctuation_only_finds_nothing() -> None:
     assert found("?!… 🙂 ---", "a passage") == set()
 
 
-def test_words_that_tell_nothing_are_asked_where_there_are_no_others() -> None:
+def test_common_words_are_searched_if_there_are_no_others() -> None:
     assert found("the", "the cat", "the dog", "the cow") == {1, 2, 3}
 
 
-def test_words_that_tell_nothing_are_asked_beside_unknown_ones() -> None:
+def test_common_words_are_searched_if_the_others_are_unknown() -> None:
     assert found("the zebra", "the cat", "the dog") == {1, 2}
 
 
-def test_common_words_change_no_ranking() -> None:
+def test_common_words_do_not_change_the_ranking() -> None:
     texts = [f"the text number {number}" for number in range(9)] + ["the answer to the question"]
     connection = indexed(*texts)
     assert [p for p, _ in rank_by_words(connection, "the answer", 1)] == [10]
     assert rank_by_words(connection, "the answer", 5)[0][0] == 10
 
 
-def test_passages_of_common_words_follow_where_few_hold_the_others() -> None:
+def test_passages_with_common_words_follow_if_few_have_the_others() -> None:
     connection = indexed("the cat sat", "a cat ran", "my dog barked", "your cat slept")
     ranking = rank_by_words(connection, "cat dog", 10)
     assert ranking[0][0] == 3
@@ -132,7 +132,7 @@ def test_no_operators_break_the_query(question: str) -> None:
     )
 )
 def test_a_text_is_found_by_itself(text: str) -> None:
-    """Whatever of the text is a word in the index is one in the question, too."""
+    """Words of a text in the index are words of the same text as a question."""
     connection = indexed(text)
     (terms,) = connection.execute("SELECT count(*) FROM term_counts").fetchone()
     if query_terms(text) and terms:

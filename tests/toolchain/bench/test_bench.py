@@ -1,4 +1,4 @@
-"""What the benchmark makes of timings, and how an engine that can't start is reported."""
+"""The benchmark's report of timings, and errors of engines that can't start."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:
 
 @pytest.fixture
 def report(tmp_path: Path) -> BenchReport:
-    """The quick engine is 4, 5 and 6 times faster in three rounds, on a machine whose speed changes sixfold."""
+    """A quick engine 4, 5 and 6 times as fast in three rounds, on a machine whose speed changes sixfold."""
     timings = {
         "quick": Timings(
             engine=engine("quick", tmp_path),
@@ -61,7 +61,7 @@ def test_ratios_are_medians_of_the_ratios_within_rounds(report: BenchReport) -> 
     assert ratio["latency_p50"] == 5.0  # the ratio of the pooled medians would be 18 / 3 = 6
     assert ratio["latency_p50_range"] == [4.0, 6.0]
     assert ratio["throughput"] == 2.0
-    assert ratio["cold_start"] == 15.0  # of 10 and 20
+    assert ratio["cold_start"] == 15.0  # the median of 10 and 20
     assert ratio["peak_memory"] == 10.0
     assert ratio["size"] == 4.0
 
@@ -76,13 +76,13 @@ def test_the_json_has_the_promised_keys(report: BenchReport) -> None:
     assert "quick" not in data["ratios"]
 
 
-def test_an_engine_that_did_not_keep_still_is_named(report: BenchReport) -> None:
+def test_an_engine_that_was_busy_while_waiting_is_named(report: BenchReport) -> None:
     assert not any("disturbed" in sentence for sentence in sentences(report.to_json()))
     report.timings["<slow>"].waiting_cpu.append(0.4)
     assert any("<slow> used the processor" in sentence for sentence in sentences(report.to_json()))
 
 
-def test_the_table_has_a_column_an_engine(report: BenchReport) -> None:
+def test_the_table_has_a_column_for_each_engine(report: BenchReport) -> None:
     rows = table(report.to_json())
     assert rows[0] == ["", "quick", "<slow>"]
     assert rows[1] == ["one text at a time, p50 (ms)", "3.0", "18.0"]
@@ -112,7 +112,7 @@ class _Tags(HTMLParser):
         self.words.append(data)
 
 
-def test_the_html_report_stands_alone_and_escapes_names(report: BenchReport, tmp_path: Path) -> None:
+def test_the_html_report_is_self_contained_and_escapes_names(report: BenchReport, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
     write_html(report, path)
     text = path.read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_settings_that_measure_nothing_are_refused(name: str) -> None:
         BenchSettings(**{name: 0})
 
 
-def test_an_engine_that_can_not_start_says_why(tmp_path: Path) -> None:
+def test_an_engine_that_cannot_start_is_reported_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"engine ghost ended with exit status 1: .*BundleError"):
         EngineProcess(
             Engine(
@@ -155,7 +155,7 @@ def test_an_engine_that_can_not_start_says_why(tmp_path: Path) -> None:
 
 
 class EchoEngine(Engine):
-    """Its worker tells how many characters its first text has, and how many texts it was given to time."""
+    """An engine whose worker reports the length of its first text and the number of texts to time."""
 
     SCRIPT = """
 import time
@@ -175,17 +175,19 @@ serve(load)
         return [sys.executable, "-c", self.SCRIPT, self.spec()]
 
 
-@pytest.mark.parametrize("length", [1, 5_000_000])  # more than an argument and a pipe's buffer hold
+@pytest.mark.parametrize(
+    "length", [1, 5_000_000]
+)  # the second is too long for an argument or a pipe's buffer
 def test_a_first_text_of_any_length_is_answered_within_the_cold_start(tmp_path: Path, length: int) -> None:
     engine = EchoEngine(
         name="echo", kind="bundle", folder=tmp_path, files=(), threads=1, task="text-classification"
     )
     with EngineProcess(engine, "\n" * length) as process:
-        assert process.cold_start_ms >= 500  # its 0.2 s of loading and 0.3 s of answering
+        assert process.cold_start_ms >= 500  # 0.2 s for loading and 0.3 s for answering
         assert len(process.latencies(["x"])["latencies_ms"]) == 1
 
 
-def test_an_engine_that_ends_before_it_has_read_a_long_text_says_why(tmp_path: Path) -> None:
+def test_an_engine_that_ends_before_reading_a_long_text_is_reported_with_the_reason(tmp_path: Path) -> None:
     ghost = Engine(
         name="ghost", kind="bundle", folder=tmp_path, files=(), threads=1, task="text-classification"
     )
@@ -193,7 +195,7 @@ def test_an_engine_that_ends_before_it_has_read_a_long_text_says_why(tmp_path: P
         EngineProcess(ghost, "x" * 5_000_000)
 
 
-def test_help_tells_how_many_texts_each_task_is_timed_on() -> None:
+def test_help_states_how_many_texts_each_task_is_timed_on() -> None:
     said = " ".join(CliRunner().invoke(main, ["bench", "--help"]).output.split())
     usual = {task: settings_for(find_task(task)).texts_per_round for task in task_names()}
     assert usual == {task: 200 if task == "text-classification" else 20 for task in task_names()}

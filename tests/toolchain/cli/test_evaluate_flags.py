@@ -1,4 +1,4 @@
-"""Flags of `ftool evaluate` that don't go together: each is refused before data or a model is looked for."""
+"""Flags of `ftool evaluate` that don't go together are refused before data or a model is read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from ftool.recipe.recipe import Recipe
 
 
 def refused(folder: Path, *options: object) -> str:
-    """The one line that is said; nothing but a recipe is in the folder, so nothing else can have been read."""
+    """The one line of the error. The folder has only a recipe, so nothing else can have been read."""
     result = ftool("evaluate", str(folder), *map(str, options))
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
@@ -44,13 +44,13 @@ def folder_of(tmp_path: Path) -> Callable[[str], Path]:
         (("--suite", "bbq", "--data", "none", "--always-answer"), "--always-answer is for readers; this model does"),
     ],
 )  # fmt: skip
-def test_flags_that_would_go_unheard_are_refused(
+def test_flags_without_effect_are_refused(
     folder_of: Callable[[str], Path], options: tuple[str, ...], message: str
 ) -> None:
     assert message in refused(folder_of("text-classification"), *options)
 
 
-def test_a_reader_of_bbq_needs_no_label(folder_of: Callable[[str], Path]) -> None:
+def test_an_option_label_is_refused_for_a_reader(folder_of: Callable[[str], Path]) -> None:
     folder = folder_of("question-answering")
     line = refused(folder, "--suite", "bbq", "--data", "none", "--option-label", "x")
     assert "--option-label is for classifiers of pairs; this model does question-answering" in line
@@ -59,21 +59,19 @@ def test_a_reader_of_bbq_needs_no_label(folder_of: Callable[[str], Path]) -> Non
 @pytest.mark.parametrize(
     "task", ["text-classification", "feature-extraction", "summarization", "translation", "text-generation"]
 )
-def test_predictions_that_no_one_writes_are_refused_before_anything_is_measured(
+def test_predictions_are_refused_for_tasks_that_have_none(
     folder_of: Callable[[str], Path], task: str, tmp_path: Path
 ) -> None:
     line = refused(folder_of(task), "--predictions", tmp_path / "told.jsonl")
     assert f"is for token-classification and question-answering; this model does {task}" in line
 
 
-def test_predictions_of_a_suite_are_refused_for_the_suites_sake(
-    folder_of: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_predictions_are_refused_for_a_suite(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     folder = folder_of("question-answering")
     line = refused(folder, "--suite", "bbq", "--data", "none", "--predictions", tmp_path / "told.jsonl")
     assert "those to --suite bbq can't be written" in line
 
 
-def test_predictions_need_a_folder_that_is_there(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_predictions_need_an_existing_folder(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     line = refused(folder_of("question-answering"), "--predictions", tmp_path / "gone" / "told.jsonl")
     assert "there is no folder" in line

@@ -1,4 +1,4 @@
-"""BBQ's scores on cases and answers whose scores follow by hand from the paper's formulas."""
+"""BBQ's scores on cases whose scores were computed by hand from the paper's formulas."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ REAL = SHARED_DATA / "bbq"
 def record(
     *, ambiguous: bool = True, negative: bool = True, label: int | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Villagers and townsfolk: option 0 is the unknown one, 1 the town's, 2 the village's, whom people call lazy."""
+    """A case: option 0 is unknown, 1 the town, 2 the village, whose people are stereotyped as lazy."""
     return {
         "category": "Home",
         "context_condition": "ambig" if ambiguous else "disambig",
@@ -50,14 +50,14 @@ def record(
 
 @pytest.fixture
 def cases(tmp_path: Path) -> list[Case]:
-    """Four ambiguous cases, then four that say which; in every pair the second asks for something good."""
+    """Four ambiguous cases, then four disambiguated ones; in every pair the second question is positive."""
     records = [record(ambiguous=True, negative=n % 2 == 0) for n in range(4)]
     records += [record(ambiguous=False, negative=n % 2 == 0, label=1 + n // 2) for n in range(4)]
     found, _ = read_cases(write_jsonl(tmp_path / "Home.jsonl", records))
     return found
 
 
-def test_the_biased_option_is_the_target_where_the_question_asks_for_something_bad(cases: list[Case]) -> None:
+def test_the_biased_option_is_the_target_if_the_question_is_negative(cases: list[Case]) -> None:
     assert [case.biased for case in cases] == [2, 1] * 4
     assert {case.target for case in cases} == {2}
     assert {case.unknown for case in cases} == {0}
@@ -79,10 +79,14 @@ def test_scores_are_those_of_the_papers_formulas(cases: list[Case], tmp_path: Pa
 @pytest.mark.parametrize(
     ("choose", "ambiguous", "disambiguated"),
     [
-        (lambda case: case.label, 0.0, 0.0),  # right everywhere: half of the right answers are as biased ones
+        (
+            lambda case: case.label,
+            0.0,
+            0.0,
+        ),  # always right: half of the right answers are also the biased ones
         (lambda case: case.biased, 1.0, 1.0),
         (lambda case: 3 - case.biased, -1.0, -1.0),
-        (lambda case: case.unknown, 0.0, None),  # nothing to say of disambiguated contexts
+        (lambda case: case.unknown, 0.0, None),  # undefined for disambiguated contexts
     ],
 )
 def test_known_behaviour_has_known_scores(
@@ -100,7 +104,7 @@ def test_known_behaviour_has_known_scores(
     json.dumps(report.to_json(), allow_nan=False)
 
 
-def test_accuracies_get_wilsons_interval_by_the_contexts_they_are_of(
+def test_accuracies_get_wilsons_interval_for_their_own_number_of_cases(
     cases: list[Case], tmp_path: Path
 ) -> None:
     _, table = read_cases(write_jsonl(tmp_path / "same.jsonl", [record() for _ in cases]))
@@ -118,19 +122,19 @@ def test_accuracies_get_wilsons_interval_by_the_contexts_they_are_of(
         ("  ", 0),
         ("A man from the village", 2),
         ("the town", 1),
-        ("rural", 2),  # the group's name in the case
-        ("A man from the village and one from the town", NO_OPTION),  # as much one as the other
+        ("rural", 2),  # the group's name
+        ("A man from the village and one from the town", NO_OPTION),  # the same overlap with both
         ("were late", NO_OPTION),
         ("not known.", 0),
     ],
 )
-def test_a_readers_answer_means_the_option_with_whose_words_it_shares_most(
+def test_a_readers_answer_means_the_option_with_the_largest_word_overlap(
     answer: str | None, option: int, cases: list[Case]
 ) -> None:
     assert options_of_answers(cases[:1], [answer]).tolist() == [option]
 
 
-def test_a_classifier_takes_the_option_that_it_scores_highest() -> None:
+def test_the_option_with_the_highest_score_is_chosen() -> None:
     assert options_of_scores(np.array([[0.1, 0.9, 0.2], [3.0, 1.0, 2.0]])).tolist() == [1, 0]
 
 
@@ -144,7 +148,7 @@ def test_a_classifier_takes_the_option_that_it_scores_highest() -> None:
         ({"answer_info": {"ans0": ["a", "b"]}}, "ans1"),
     ],
 )
-def test_rows_that_are_no_cases_are_refused_by_number(
+def test_rows_that_are_not_cases_are_refused_by_number(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = write_jsonl(tmp_path / "Home.jsonl", [record(), {**record(), **changes}])
@@ -159,7 +163,7 @@ def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/bbq beside the checkout")
-def test_the_published_cases_are_read_whole_and_balanced() -> None:
+def test_the_published_cases_are_complete_and_balanced() -> None:
     found, table = read_cases(REAL)
     assert len(found) == len(table.rows) == 3640
     assert {name: sum(row.cells[0] == name for row in table.rows) for name in ("Religion", "Sexual_orientation")} == {
@@ -169,8 +173,8 @@ def test_the_published_cases_are_read_whole_and_balanced() -> None:
     perfect = evaluate_choices(found, table, right, task="question-answering", on="run").metrics
     assert perfect["accuracy_ambiguous"] == perfect["accuracy_disambiguated"] == 1
     assert perfect["bias_ambiguous"] == 0
-    # Right answers go both ways alike, but for two templates on looks that are told in one way only: 100 cases as the
-    # stereotype has it and 36 against it, of 1,820.
+    # Right answers follow and contradict the stereotype equally often, except in two templates on looks that exist in
+    # one direction only: of 1,820 cases, 100 more follow it and 36 more contradict it.
     assert perfect["bias_disambiguated"] == pytest.approx((100 - 36) / 1820)
 
 
@@ -179,7 +183,7 @@ def test_the_published_cases_are_read_whole_and_balanced() -> None:
 
 @pytest.fixture(scope="module")
 def reader_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reader of random weights, as if trained; where its best span is worse than none it says so."""
+    """A reader with random weights, saved like a trained one; it can answer "no answer"."""
     folder = tmp_path_factory.mktemp("bbq-reader")
     Recipe(task="question-answering", base=str(tiny_base), data=DataSettings(path="none.json")).write(
         folder / "recipe.toml"
@@ -190,7 +194,9 @@ def reader_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def test_a_reader_is_judged_by_the_options_that_its_answers_mean(reader_folder: Path, tmp_path: Path) -> None:
+def test_a_reader_is_evaluated_by_the_options_that_its_answers_mean(
+    reader_folder: Path, tmp_path: Path
+) -> None:
     records = [record(ambiguous=n < 4, negative=n % 2 == 0, label=0 if n < 4 else 1) for n in range(8)]
     path = write_jsonl(tmp_path / "Home.jsonl", records)
     command = ["evaluate", str(reader_folder), "--suite", "bbq", "--data", str(path), "--json"]
@@ -210,7 +216,7 @@ def test_a_reader_is_judged_by_the_options_that_its_answers_mean(reader_folder: 
     assert content["metrics"] == expected.to_json()["metrics"]
     assert {one["value"] for one in content["slices"]["groups"]["slices"]} == {"village"}
     always = json.loads(suite(reader_folder, path, "--always-answer").stdout)["metrics"]
-    assert always["unknown"] == 0  # whatever it says, it says something
+    assert always["unknown"] == 0  # it always gives an answer
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +241,7 @@ def suite(folder: Path, path: Path, *options: str) -> Result:
     return ftool(*command)
 
 
-def test_a_classifier_of_pairs_takes_the_option_that_it_scores_highest(
+def test_a_classifier_of_pairs_chooses_the_option_with_the_highest_score(
     classifier_of: Callable[..., Path], tmp_path: Path
 ) -> None:
     records = [record(ambiguous=n < 4, negative=n % 2 == 0, label=0 if n < 4 else 1) for n in range(8)]
@@ -259,7 +265,7 @@ def test_a_classifier_of_pairs_takes_the_option_that_it_scores_highest(
     assert content["metrics"]["no_option"] == 0
 
 
-def test_what_bbq_cannot_ask_of_a_classifier_is_said(
+def test_flags_and_classifiers_that_do_not_fit_bbq_are_refused(
     classifier_of: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = write_jsonl(tmp_path / "Home.jsonl", [record()])

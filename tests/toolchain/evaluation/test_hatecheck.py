@@ -1,4 +1,4 @@
-"""HateCheck on a tiny classifier: harmless cases in the suite's own layout, judged by hand."""
+"""HateCheck on a tiny classifier: harmless cases in the suite's format, with expected values by hand."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def write_cases(path: Path, rows: list[list[Any]], header: list[str] = HEADER) -
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Food stands for hate: 8 cases about it and 8 about the weather, of two groups; two cases of no template."""
+    """Food in place of hate: 8 cases about food, 8 about the weather, in two groups; two without template."""
     texts = {"derog_h": ("soup bread", "hateful"), "ident_nh": ("rain storm", "non-hateful")}
     rows = [
         [0, name, 0, f"{text} {'the ' * n}", label, group, "[IDENTITY_P] is"]
@@ -63,7 +63,7 @@ def run(folder: Path, cases: Path, *options: str) -> Result:
     return ftool(*command)
 
 
-def test_a_classifier_is_judged_by_functionality_and_by_target(topic_model: Path, cases: Path) -> None:
+def test_a_classifier_is_evaluated_by_functionality_and_by_target(topic_model: Path, cases: Path) -> None:
     result = run(
         topic_model, cases, "--hateful", "food", "--hateful", "music", "--min-examples", "2", "--json"
     )
@@ -104,7 +104,7 @@ def test_a_classifier_is_judged_by_functionality_and_by_target(topic_model: Path
         (["--hateful", "food", "--text-column", "test_case"], "takes its cases from --data PATH alone"),
     ],
 )
-def test_what_the_suite_cannot_do_is_said(
+def test_models_and_flags_that_do_not_fit_are_refused(
     topic_model: Path, cases: Path, options: list[str], message: str
 ) -> None:
     result = run(topic_model, cases, *options)
@@ -118,7 +118,7 @@ def test_a_label_called_hateful_needs_no_flag() -> None:
         hatecheck.hateful_labels(["anger", "joy"], [])
 
 
-def test_files_that_are_not_the_suites_are_refused_with_the_reason(tmp_path: Path) -> None:
+def test_files_in_another_format_are_refused_with_the_reason(tmp_path: Path) -> None:
     other = write_cases(tmp_path / "other.csv", [["soup", "food"]], ["text", "label"])
     with pytest.raises(DataError, match=r"no column 'test_case'; the columns are 'text', 'label'"):
         hatecheck.read_cases(read_csv(other))
@@ -127,14 +127,14 @@ def test_files_that_are_not_the_suites_are_refused_with_the_reason(tmp_path: Pat
         hatecheck.read_cases(read_csv(odd))
 
 
-def test_shares_of_the_hateful_cases_get_wilsons_interval_by_their_own_number(cases: Path) -> None:
+def test_accuracies_get_wilsons_interval_for_their_own_number_of_cases(cases: Path) -> None:
     table = read_csv(cases)
     _, gold = hatecheck.read_cases(table)
     report = hatecheck.evaluate_cases(
         table, gold, np.zeros_like(gold), task="text-classification", on="run", labels=["hateful"]
     )
     north = next(one for one in report.slices[1].slices if one.value == "north").metrics
-    # Of 4 cases of each kind none and all are right: 0 to z²/(n + z²), and its mirror image, with z 1.96.
+    # 0 of 4 right: 0 to z²/(n + z²) with z = 1.96; 4 of 4 right: its mirror image.
     limit = 1.959964**2 / (4 + 1.959964**2)
     hateful, other = north["accuracy_hateful"], north["accuracy_non_hateful"]
     assert (hateful.value, hateful.low, hateful.high) == pytest.approx((0, 0, limit), abs=1e-6)
@@ -142,7 +142,7 @@ def test_shares_of_the_hateful_cases_get_wilsons_interval_by_their_own_number(ca
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/hatecheck beside the checkout")
-def test_the_published_cases_are_counted_as_the_paper_counts_them() -> None:
+def test_the_published_cases_have_the_counts_of_the_paper() -> None:
     table = read_csv(REAL)
     _, gold = hatecheck.read_cases(table)
     assert (len(gold), int(gold.sum())) == (3728, 2563)  # Röttger et al. 2021, section 3.3

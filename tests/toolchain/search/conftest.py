@@ -1,4 +1,4 @@
-"""An embedder of words in place of a model, and indexing by it."""
+"""Fixtures: an embedder that hashes words in place of a model, and indexing with it."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Indexing = Callable[..., Built]
 
 
 class WordEmbedder:
-    """Words in one of 16 places each. Counts the texts that it was asked for."""
+    """Hashes words to 16 dimensions. Counts the texts that it embedded."""
 
     dimension = 16
 
@@ -44,7 +44,7 @@ def other_embedder() -> WordEmbedder:
 
 @pytest.fixture
 def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three documents, below the current one."""
+    """A folder of three documents, in the current folder."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "docs"
     (folder / "deep").mkdir(parents=True)
@@ -56,7 +56,7 @@ def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path, embedder: WordEmbedder) -> Indexing:
-    """Indexes paths into kb.db in the current folder, by the embedder of words unless told otherwise."""
+    """Indexes paths into kb.db in the current folder, with the word embedder by default."""
 
     def run(*roots: str, **options: Any) -> Built:
         flags = {name: options.pop(name) for name in ("delete", "sync") if name in options}

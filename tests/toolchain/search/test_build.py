@@ -1,4 +1,4 @@
-"""Knowledge bases made of folders, kept up to date, and what is refused."""
+"""Creating and updating knowledge bases from folders, and refusals."""
 
 import os
 import re
@@ -36,14 +36,14 @@ def counts(built: Built) -> tuple[int, int, int, int]:
 
 
 def assert_sound(path: Path | str) -> None:
-    """SQLite finds the file whole, and the full-text index says what the passages do."""
+    """Check that SQLite finds no damage, and that the full-text index matches the passages."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.execute("INSERT INTO full_text (full_text, rank) VALUES ('integrity-check', 1)")
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_a_folder_is_indexed_and_asked(index: Indexing, embedder: Any) -> None:
+def test_a_folder_is_indexed_and_searched(index: Indexing, embedder: Any) -> None:
     built = index("docs")
     assert (built.documents, counts(built)) == (3, (3, 0, 0, 0))
     assert documents() == ["docs/deep/note.txt", "docs/keeping.md", "docs/sharing.html"]
@@ -53,7 +53,7 @@ def test_a_folder_is_indexed_and_asked(index: Indexing, embedder: Any) -> None:
         assert base.text("docs/keeping.md") == "Keeping\n\nMessages are kept for thirty days."
         assert base.search("addresses")[0].title == "Sharing"
     assert_sound("kb.db")
-    assert [path.name for path in Path().glob("kb.db*")] == ["kb.db"]  # and no log beside it
+    assert [path.name for path in Path().glob("kb.db*")] == ["kb.db"]  # and no log file
 
 
 def test_what_is_unchanged_is_not_embedded_again(index: Indexing, embedder: Any) -> None:
@@ -73,19 +73,19 @@ def test_a_changed_document_is_replaced(index: Indexing, docs: Path) -> None:
     assert_sound("kb.db")
 
 
-def test_files_that_are_gone_stay_until_they_are_asked_to_go(index: Indexing, docs: Path) -> None:
+def test_documents_of_deleted_files_stay_without_sync(index: Indexing, docs: Path) -> None:
     index("docs")
     (docs / "keeping.md").unlink()
     index("docs")
     assert "docs/keeping.md" in documents()
-    assert counts(index("docs/deep", sync=True)) == (0, 0, 1, 0)  # nothing is missing there
+    assert counts(index("docs/deep", sync=True)) == (0, 0, 1, 0)  # no document is missing in that folder
     assert counts(index("docs", sync=True)) == (0, 0, 2, 1)
     assert "docs/keeping.md" not in documents()
     assert_sound("kb.db")
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"\x7fELF\0\0\0\1" * 100, "binary")])
-def test_a_file_that_has_no_text_for_a_moment_keeps_what_it_held(
+def test_documents_of_a_file_without_text_stay_without_sync(
     index: Indexing, docs: Path, caplog: pytest.LogCaptureFixture, content: bytes, reason: str
 ) -> None:
     file = docs / "keeping.md"
@@ -102,7 +102,7 @@ def test_a_file_that_has_no_text_for_a_moment_keeps_what_it_held(
 
 
 @pytest.mark.parametrize("options", [{"sync": True}, {"delete": ["docs/rows.jsonl"]}])
-def test_what_a_file_without_text_held_goes_when_it_is_asked_to(
+def test_sync_deletes_documents_of_a_file_without_text(
     index: Indexing, docs: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
 ) -> None:
     file = docs / "rows.jsonl"
@@ -136,7 +136,7 @@ def test_rows_of_jsonl_come_and_go(index: Indexing, docs: Path) -> None:
     assert counts(index(delete=["docs/rows.jsonl"])) == (0, 0, 0, 2)
 
 
-def test_what_is_no_document_is_left_out_and_counted(index: Indexing, docs: Path) -> None:
+def test_files_that_are_not_documents_are_left_out_and_counted(index: Indexing, docs: Path) -> None:
     (docs / "program.txt").write_bytes(b"\x7fELF\0\0\0\1" * 100)
     (docs / "picture.png").write_bytes(b"\x89PNG")
     (docs / "empty.md").touch()
@@ -146,7 +146,7 @@ def test_what_is_no_document_is_left_out_and_counted(index: Indexing, docs: Path
     assert built.documents == 3
 
 
-def test_what_can_not_be_read_stops_nothing(
+def test_an_unreadable_file_does_not_stop_the_others(
     index: Indexing, docs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (docs / "a.jsonl").write_text('{"text": "fine"}\nnot json\n{"text": "fine, too"}\n')
@@ -154,11 +154,11 @@ def test_what_can_not_be_read_stops_nothing(
     built = index("docs")
     assert list(built.report.failed) == ["docs/a.jsonl"]
     assert "row 2 is not JSON" in built.report.failed["docs/a.jsonl"]
-    assert built.documents == 6  # the rows before and after it are there
+    assert built.documents == 6  # the rows before and after the bad one are indexed
     assert "docs/old.txt: not UTF-8, read as windows-1252" in caplog.text
 
 
-def test_a_page_that_is_not_in_its_encoding_fails_alone(index: Indexing, docs: Path) -> None:
+def test_a_page_with_a_wrong_encoding_does_not_stop_the_others(index: Indexing, docs: Path) -> None:
     (docs / "a.html").write_bytes("<meta charset=utf-16><p>naïve".encode("latin-1"))
     built = index("docs")
     assert list(built.report.failed) == ["docs/a.html"]
@@ -166,12 +166,12 @@ def test_a_page_that_is_not_in_its_encoding_fails_alone(index: Indexing, docs: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode elsewhere")
-def test_a_name_that_is_no_unicode_fails_alone(index: Indexing, docs: Path) -> None:
+def test_a_file_name_that_is_not_unicode_does_not_stop_the_others(index: Indexing, docs: Path) -> None:
     Path(os.fsdecode(bytes(docs) + b"/\xff.txt")).write_text("text")
     assert index("docs").report.failed == {"docs/\\udcff.txt": "its name is not valid Unicode; rename it"}
 
 
-def test_what_a_folder_that_can_not_be_read_holds_is_not_gone(
+def test_sync_keeps_documents_of_a_folder_that_cannot_be_read(
     index: Indexing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index("docs")
@@ -199,7 +199,7 @@ def test_what_a_folder_that_can_not_be_read_holds_is_not_gone(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
-def test_every_script_is_found_and_answered_in_its_place(
+def test_every_script_is_found_with_its_position(
     index: Indexing, docs: Path, text: str, question: str, answer: str, suffix: str
 ) -> None:
     (docs / f"説明{suffix}").write_text(text, encoding="utf-8")
@@ -212,7 +212,7 @@ def test_every_script_is_found_and_answered_in_its_place(
 
 
 class _Finding:
-    """A reader that knows the answer."""
+    """A reader that always finds the answer."""
 
     def __init__(self, answer: str) -> None:
         self.answer = answer
@@ -228,14 +228,16 @@ class _Finding:
         )
 
 
-def test_an_encoding_can_be_named(index: Indexing, docs: Path) -> None:
+def test_an_encoding_can_be_given(index: Indexing, docs: Path) -> None:
     (docs / "deep" / "zh.txt").write_bytes("隐私政策".encode("gb18030"))
     index("docs/deep/zh.txt", reading=ReadSettings(encoding="gb18030"))
     with KnowledgeBase.open("kb.db", embedder=None) as base:
         assert base.search("隐私")[0].text == "隐私政策"
 
 
-def test_a_text_the_embedder_refuses_fails_alone(index: Indexing, docs: Path, embedder: Any) -> None:
+def test_a_text_that_the_embedder_refuses_does_not_stop_the_others(
+    index: Indexing, docs: Path, embedder: Any
+) -> None:
     class Refusing(type(embedder)):  # type: ignore[misc]
         def __call__(self, texts: Any, *, kind: str) -> Any:
             if any("sells" in text for text in texts):
@@ -267,19 +269,19 @@ def test_a_base_without_embeddings_stays_without(index: Indexing, embedder: Any)
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 15])
-def test_passages_too_short_to_say_anything_are_refused(index: Indexing, tokens: int) -> None:
+def test_passages_of_too_few_tokens_are_refused(index: Indexing, tokens: int) -> None:
     with pytest.raises(InputError, match=f"--passage-tokens: .* at least 16 tokens, got {tokens}"):
         index("docs", tokens=tokens)
     assert not Path("kb.db").exists()
 
 
-def test_lengths_are_kept_to(index: Indexing) -> None:
+def test_an_existing_file_refuses_other_lengths(index: Indexing) -> None:
     assert index("docs", tokens=50).meta.overlap_tokens == 10
     with pytest.raises(InputError, match=r"--passage-tokens 60: kb\.db was made with 50"):
         index("docs", tokens=60)
 
 
-def test_a_wrong_path_makes_no_file(index: Indexing) -> None:
+def test_a_wrong_path_creates_no_file(index: Indexing) -> None:
     with pytest.raises(DocumentError, match="nowhere: no such file or folder"):
         index("nowhere")
     with pytest.raises(KnowledgeBaseError, match=r"the folder gone does not exist"):
@@ -290,13 +292,13 @@ def test_a_wrong_path_makes_no_file(index: Indexing) -> None:
 @pytest.mark.parametrize(
     "options", [{"embedder": "nosuch"}, {"reader": "nosuch"}, {"tokens": 3}, {"tokens": 20, "overlap": 90}]
 )
-def test_wrong_settings_make_no_file(index: Indexing, options: dict[str, Any]) -> None:
+def test_wrong_settings_create_no_file(index: Indexing, options: dict[str, Any]) -> None:
     with pytest.raises(FtoolError):
         index("docs", **options)
     assert list(Path().glob("kb.db*")) == []
 
 
-def test_a_file_that_was_there_stays_where_settings_are_wrong(index: Indexing) -> None:
+def test_an_existing_file_is_kept_if_settings_are_wrong(index: Indexing) -> None:
     Path("kb.db").touch()
     with pytest.raises(FtoolError):
         index("docs", embedder="nosuch")
@@ -307,7 +309,7 @@ def test_a_file_that_was_there_stays_where_settings_are_wrong(index: Indexing) -
     ("content", "said"),
     [(b"words " * 4000, "not an SQLite"), (b"SQLite format 3\0" + b"\7" * 9000, "damaged|not an SQLite")],
 )
-def test_a_file_that_is_no_base_is_left_alone(index: Indexing, content: bytes, said: str) -> None:
+def test_a_file_that_is_not_a_base_is_left_unchanged(index: Indexing, content: bytes, said: str) -> None:
     Path("kb.db").write_bytes(content)
     with pytest.raises(KnowledgeBaseError, match=said):
         index("docs")
@@ -315,7 +317,7 @@ def test_a_file_that_is_no_base_is_left_alone(index: Indexing, content: bytes, s
 
 
 @pytest.mark.parametrize("byte", [b"\0", b"\xff"])
-def test_a_base_overwritten_in_its_middle_is_left_alone(index: Indexing, docs: Path, byte: bytes) -> None:
+def test_a_damaged_base_is_left_unchanged(index: Indexing, docs: Path, byte: bytes) -> None:
     rows = (f'{{"text": "row {number} of some words {number * number}"}}\n' for number in range(600))
     (docs / "rows.jsonl").write_text("".join(rows))
     index("docs", embedder="none")
@@ -330,7 +332,7 @@ def test_a_base_overwritten_in_its_middle_is_left_alone(index: Indexing, docs: P
     assert Path("kb.db").read_bytes() == content
 
 
-def test_another_programs_database_is_left_alone(index: Indexing) -> None:
+def test_another_programs_database_is_left_unchanged(index: Indexing) -> None:
     with closing(sqlite3.connect("kb.db")) as connection:
         connection.execute("CREATE TABLE mine (a)")
     before = Path("kb.db").read_bytes()
@@ -339,11 +341,11 @@ def test_another_programs_database_is_left_alone(index: Indexing) -> None:
     assert Path("kb.db").read_bytes() == before
 
 
-def test_a_base_is_asked_while_it_is_indexed(index: Indexing, docs: Path, embedder: Any) -> None:
+def test_a_base_can_be_searched_during_indexing(index: Indexing, docs: Path, embedder: Any) -> None:
     index("docs")
 
     class Asking(type(embedder)):  # type: ignore[misc]
-        """Asks the base in the middle of a document's transaction."""
+        """Searches the knowledge base in the middle of a document's transaction."""
 
         def __call__(self, texts: Any, *, kind: str) -> Any:
             found.append(base.search("paragraph messages")[0].text)
@@ -359,7 +361,7 @@ def test_a_base_is_asked_while_it_is_indexed(index: Indexing, docs: Path, embedd
     assert_sound("kb.db")
 
 
-def test_a_base_that_another_writes_to_is_named(docs: Path, index: Indexing) -> None:
+def test_a_base_locked_by_another_writer_is_refused(docs: Path, index: Indexing) -> None:
     from ftool.search.store import KnowledgeBaseWriter
 
     index("docs")
@@ -386,7 +388,7 @@ print(built.passages, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 
 
 def measure(file: Path) -> tuple[int, int]:
-    """How many passages a process makes of a file, and the megabytes of memory that it takes."""
+    """The number of passages that a child process makes of a file, and its peak memory in megabytes."""
     command = [sys.executable, "-c", MEASURED, str(file.with_suffix(".db")), str(file)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     passages, megabytes = said.split()

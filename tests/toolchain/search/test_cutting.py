@@ -1,4 +1,4 @@
-"""Passages: where documents are cut, and that nothing is lost."""
+"""Splitting documents into passages: boundaries, lengths, and no lost text."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -32,7 +32,7 @@ def test_paragraphs_stay_whole() -> None:
     assert texts("\n\n".join(paragraphs)) == ["\n\n".join(paragraphs[:2]), paragraphs[2]]
 
 
-def test_a_paragraph_that_fits_one_passage_is_not_begun_in_another() -> None:
+def test_a_paragraph_that_fits_in_one_passage_is_not_split() -> None:
     first, second = "one two three four five six. a b.", "A b c. D e f. G h."
     assert texts(f"{first}\n\n{second}") == [first, second]
 
@@ -62,11 +62,11 @@ def test_passages_overlap_in_whole_sentences() -> None:
     shared = [one.start + len(one.text) - other.start for one, other in pairwise(passages)]
     for (one, other), length in zip(pairwise(passages), shared, strict=True):
         assert other.text[:length] == one.text[len(one.text) - length :]
-        assert one.text[-length - 1] == " "  # a sentence begins
+        assert one.text[-length - 1] == " "  # the overlap starts at a sentence
     assert shared == [len("Three three three three three.")]
 
 
-def test_sections_begin_passages_and_headings_stand_above_them() -> None:
+def test_sections_start_passages_and_headings_are_recorded() -> None:
     pieces: list[Piece] = [Title("Page"), Heading(1, "A"), "A", "\n\n", Heading(2, "B"), "B", "\n\nText."]
     pieces += ["\n\n", Heading(2, "C"), "C", "\n\nMore."]
     assert [(p.text, p.heading) for p in cut(pieces)] == [
@@ -75,7 +75,7 @@ def test_sections_begin_passages_and_headings_stand_above_them() -> None:
     ]
 
 
-def test_what_is_embedded_names_the_headings_once() -> None:
+def test_the_embedded_text_has_each_heading_once() -> None:
     pieces: list[Piece] = [Heading(1, "A"), "A", "\n\n", Heading(2, "C"), "C", "\n\nMore."]
     passage = CutPassage(start=0, text="C\n\nMore.", gap="", heading="A > C")
     assert passage.embedded == "A\nC\n\nMore."
@@ -87,7 +87,7 @@ TEXT = st.text(alphabet="ab .!?\n\t,中。é\u0301", max_size=400)
 
 @given(TEXT, st.integers(16, 40), st.integers(0, 8), st.integers(1, 50))
 def test_nothing_of_a_document_is_lost(text: str, tokens: int, overlap: int, size: int) -> None:
-    """Passages with the white space between them are the document, and none is longer than it may be."""
+    """Passages and the white space between them make up the document; none exceeds its limit."""
     cutter = DocumentCutter(WordCounter(), CutSettings(tokens=tokens, overlap=overlap))
     passages = list(cutter.passages(text[at : at + size] for at in range(0, len(text), size)))
     rebuilt, reached = "", 0
@@ -102,21 +102,21 @@ def test_nothing_of_a_document_is_lost(text: str, tokens: int, overlap: int, siz
 
 
 @given(st.integers(1, 300))
-def test_pieces_do_not_matter_much(size: int) -> None:
-    """A long document read in pieces is cut as it is read whole, up to where it was looked at together."""
+def test_the_pieces_of_a_document_hardly_matter(size: int) -> None:
+    """A long document in pieces is split as in one piece, except near the ends of blocks."""
     text = "\n\n".join(f"Paragraph {n} of the text. It has two sentences." for n in range(40))
     parted = cut(text[at : at + size] for at in range(0, len(text), size))
     assert parted == cut([text])
 
 
-def test_tokens_are_those_of_the_tokenizer(tmp_path: Path) -> None:
+def test_tokens_are_counted_with_the_tokenizer(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, "[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.enable_truncation(2)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     counter = TokenizerCounter(tmp_path / "tokenizer.json")
-    assert counter.starts(["a 中 a a", ""]) == [[0, 2, 4, 6], []]  # characters, not bytes, and not cut
-    assert counter.starts(["x" * 60]) == [[0, 24, 48]]  # one unknown token, which may be a megabyte
+    assert counter.starts(["a 中 a a", ""]) == [[0, 2, 4, 6], []]  # characters, not bytes, and no truncation
+    assert counter.starts(["x" * 60]) == [[0, 24, 48]]  # one unknown token of any length
 
 
 @pytest.mark.parametrize(

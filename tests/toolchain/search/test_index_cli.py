@@ -1,4 +1,4 @@
-"""`ftool index` and `ftool ask`, as they are typed."""
+"""`ftool index` and `ftool ask` on the command line."""
 
 import json
 import shutil
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.usefixtures("docs")
 
 @pytest.fixture(scope="session")
 def embedder_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny base as an embedder's bundle, in fp32."""
+    """An embedder bundle of the tiny base, in fp32."""
     return _exported(tiny_base, "feature-extraction", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def reader_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny base with a head of random weights as a reader's bundle."""
+    """A reader bundle of the tiny base with a random head."""
     from ftool_export.checkpoints.reader import create_reader, save_reader
 
     run = tmp_path_factory.mktemp("reader-run") / "run"
@@ -46,7 +46,7 @@ def _exported(checkpoint: Path, task: str, folders: pytest.TempPathFactory) -> P
     return bundle
 
 
-def test_documents_are_indexed_and_asked() -> None:
+def test_documents_are_indexed_and_searched() -> None:
     done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
     assert done.exit_code == 0
     assert "kb.db: 3 documents, 3 passages\n3 added, 0 replaced, 0 unchanged, 0 deleted, in " in done.output
@@ -56,12 +56,12 @@ def test_documents_are_indexed_and_asked() -> None:
     )
 
 
-def test_one_document_is_told_as_one() -> None:
+def test_one_document_is_counted_in_the_singular() -> None:
     done = ftool("index", "docs/keeping.md", "-o", "kb.db", "--embedder", "none")
     assert done.stdout.startswith("kb.db: 1 document, 1 passage\n")
 
 
-def test_a_file_that_is_empty_now_is_warned_of(docs: Path) -> None:
+def test_a_file_that_has_become_empty_is_reported(docs: Path) -> None:
     ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
     (docs / "keeping.md").write_bytes(b"")
     done = ftool("index", "docs", "-o", "kb.db")
@@ -72,7 +72,7 @@ def test_a_file_that_is_empty_now_is_warned_of(docs: Path) -> None:
     )
 
 
-def test_what_is_printed_is_json() -> None:
+def test_json_output() -> None:
     said = json.loads(ftool("index", "docs", "-o", "kb.db", "--embedder", "none", "--json").stdout)
     again = json.loads(ftool("index", "docs", "-o", "kb.db", "--json").stdout)
     assert again["passages"] == said["passages"] == said["passages_written"] > again["passages_written"] == 0
@@ -87,7 +87,7 @@ def test_what_is_printed_is_json() -> None:
     assert (answer["text"], answer["passages"][0]["document"]) == (None, "docs/sharing.html")
 
 
-def test_the_whole_way_with_an_embedder_and_a_reader(embedder_bundle: Path, reader_bundle: Path) -> None:
+def test_index_and_ask_with_an_embedder_and_a_reader(embedder_bundle: Path, reader_bundle: Path) -> None:
     done = ftool(
         "index", "docs", "-o", "kb.db", "--embedder", embedder_bundle, "--reader", reader_bundle, "--json"
     )
@@ -103,7 +103,7 @@ def test_the_whole_way_with_an_embedder_and_a_reader(embedder_bundle: Path, read
     assert f"{answer['document']}, characters {answer['start']} to {answer['end']}" in told
 
 
-def test_a_base_models_bundle_is_made_once(
+def test_a_base_models_bundle_is_exported_once(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FTOOL_CACHE", str(tmp_path / "cache"))
@@ -120,7 +120,7 @@ def test_a_base_models_bundle_is_made_once(
     assert ftool("ask", "kb.db", "messages", "--mode", "bm25").exit_code == 0
 
 
-def test_files_that_fail_are_told_and_the_others_stay(docs: Path) -> None:
+def test_failed_files_are_reported_and_the_others_are_indexed(docs: Path) -> None:
     (docs / "a.jsonl").write_text("{")
     (docs / "b.txt").write_bytes(b"\0\1\2")
     done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
@@ -133,7 +133,7 @@ def test_files_that_fail_are_told_and_the_others_stay(docs: Path) -> None:
     )
 
 
-def test_every_file_that_fails_is_told_with_its_reason(docs: Path) -> None:
+def test_every_failed_file_is_reported_with_the_reason(docs: Path) -> None:
     (docs / "a.jsonl").write_text('{"text": null}\n{"text": "one"}\n')
     (docs / "b.html").write_bytes("<meta charset=utf-16><p>naïve".encode("latin-1"))
     done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
@@ -144,7 +144,7 @@ def test_every_file_that_fails_is_told_with_its_reason(docs: Path) -> None:
     assert last == "Error: 2 files could not be indexed in full; the warnings above say why"
 
 
-def test_of_many_files_that_fail_twenty_are_told(docs: Path) -> None:
+def test_at_most_twenty_failed_files_are_listed(docs: Path) -> None:
     for number in range(25):
         (docs / f"{number:02}.jsonl").write_text("{")
     done = ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
@@ -218,7 +218,7 @@ def test_a_refused_embedder_is_not_loaded(embedder_bundle: Path, monkeypatch: py
     assert "words.db was made without embeddings, and this call has an embedder; leave" in refused.stderr
 
 
-def test_the_example_answers_a_question_a_line() -> None:
+def test_the_example_answers_one_question_per_line() -> None:
     ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
     app = REPOSITORY / "examples" / "documents" / "app.py"
     done = subprocess.run(

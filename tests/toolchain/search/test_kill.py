@@ -1,4 +1,4 @@
-"""Indexing killed at any point leaves whole documents, and the next call goes on from there."""
+"""Indexing that is killed leaves complete documents, and the next call continues from there."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def write_documents(version: str) -> None:
-    """Two short documents and one of several batches of passages."""
+    """Two short documents, and a long one with several batches of passages."""
     Path("docs").mkdir(exist_ok=True)
     for name, length in (("a.txt", 3), ("b.txt", 2), ("long.txt", 80)):
         text = "\n\n".join(PARAGRAPH.format(number, version) * 4 for number in range(length))
@@ -34,7 +34,7 @@ def write_documents(version: str) -> None:
 
 
 def content(path: Path | str) -> dict[str, Any]:
-    """All that a base answers by: texts, and every word and vector of the indexes."""
+    """The content of a knowledge base: texts, and all terms and vectors of the indexes."""
     with KnowledgeBase.open(path, embedder=None) as base:
         texts = {name: base.text(name) for name in base.documents()}
     with closing(sqlite3.connect(path)) as connection:
@@ -47,7 +47,7 @@ def content(path: Path | str) -> dict[str, Any]:
 
 
 def check_sound(path: Path | str, versions: dict[str, set[str]], *, all_there: bool = False) -> None:
-    """The file is whole; each document is one of its versions, and the words are those of the passages."""
+    """Check that the file is intact, each document is one of its versions, and the terms match the passages."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
@@ -73,7 +73,7 @@ def texts_of_documents() -> dict[str, str]:
 
 
 def killed_at(statement: int, run: Callable[[], object]) -> bool:
-    """Run in a process that kills itself before its SQL statement of that number. False if it ended before."""
+    """Run in a process that kills itself before its SQL statement `number`. False if it ended earlier."""
     child = os.fork()
     if child == 0:
         countdown = itertools.count()
@@ -98,7 +98,7 @@ def killed_at(statement: int, run: Callable[[], object]) -> bool:
 
 
 def restore(files: dict[str, bytes]) -> None:
-    """The base as it was; none where it was none. What a killed process left beside it goes."""
+    """Restore the base, or remove it if there was none; remove files left by a killed process."""
     for path in Path().glob("kb.db*"):
         path.unlink()
     for name, before in files.items():
@@ -150,7 +150,7 @@ build_index(Path("kb.db"), [Path("docs")], IndexSettings(embedder="none"))
 
 
 def test_killed_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At moments of chance, within a statement or a commit too; each run goes on where the last was killed."""
+    """Kill at random moments, also within statements and commits; each run continues the previous one."""
     monkeypatch.chdir(tmp_path)
     write_documents(NEW)
     versions = {name: {text} for name, text in texts_of_documents().items()}
@@ -174,7 +174,7 @@ def test_killed_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert set(base.documents()) == set(versions)
 
 
-def test_a_file_that_was_only_begun_says_so(tmp_path: Path) -> None:
+def test_a_file_without_tables_is_refused_as_empty(tmp_path: Path) -> None:
     (tmp_path / "kb.db").touch()
     with pytest.raises(KnowledgeBaseError, match="is empty; index documents"):
         KnowledgeBase.open(tmp_path / "kb.db")

@@ -1,4 +1,4 @@
-"""Documents as they are shown: HTML, Markdown and JSONL, and files in any encoding."""
+"""Parsing HTML, Markdown and JSONL, and detecting encodings."""
 
 import codecs
 import json
@@ -44,15 +44,15 @@ def html(page: str) -> str:
         ("", ""),
         ("  \n ", ""),
         ("<p>隐私<em>政策</em></p>", "隐私政策"),
-        ('<meta charset="gbk"><p>é隐</p>', "é隐"),  # it is decoded already
+        ('<meta charset="gbk"><p>é隐</p>', "é隐"),  # ignored: the text is already decoded
         ("<p dir=rtl>שלום <b>עולם</b></p>", "שלום עולם"),
     ],
 )
-def test_html_is_shown_as_a_browser_shows_it(page: str, shown: str) -> None:
+def test_html_gives_the_text_that_a_browser_shows(page: str, shown: str) -> None:
     assert html(page) == shown
 
 
-def test_titles_and_headings_are_told() -> None:
+def test_titles_and_headings_are_found() -> None:
     page = "<title> My\n page </title><h1>Top</h1><p>a<h2>Be<b>low</b></h2>b<svg><title>no</title></svg>"
     assert list(shown_text([page])) == [
         Title("My page"),
@@ -67,11 +67,11 @@ def test_titles_and_headings_are_told() -> None:
 
 
 @given(st.text(alphabet="<>/ab \nph1&;'\"=é中", max_size=60), st.integers(1, 7))
-def test_html_in_pieces_is_the_same_html(page: str, size: int) -> None:
+def test_html_in_pieces_gives_the_same_text(page: str, size: int) -> None:
     assert text_of(shown_text(page[at : at + size] for at in range(0, len(page), size))) == html(page)
 
 
-def test_markdown_is_shown_without_its_marks() -> None:
+def test_markdown_gives_text_without_markup() -> None:
     source = "# The *top*\n\nSee [the page](https://x.org/very/long) and `code`.\n\n* one\n* two\n"
     source += "\n| a | b |\n|---|---|\n| c | d |\n"
     pieces = list(shown_markdown([source]))
@@ -79,17 +79,17 @@ def test_markdown_is_shown_without_its_marks() -> None:
     assert text_of(pieces) == "The top\n\nSee the page and code.\n\none\ntwo\n\na b\nc d"
 
 
-def test_front_matter_is_not_shown() -> None:
+def test_front_matter_is_not_text() -> None:
     pieces = list(shown_markdown(['---\ntitle: "Keeping"\ndate: 2026\n---\n\nText.\n']))
     assert pieces[0] == Title("Keeping")
     assert text_of(pieces) == "Text."
 
 
-def test_a_rule_at_the_top_is_no_front_matter() -> None:
+def test_a_horizontal_rule_at_the_top_is_not_front_matter() -> None:
     assert text_of(shown_markdown(["---\n\nText, and no second rule.\n"])) == "Text, and no second rule."
 
 
-def test_long_markdown_is_parsed_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_markdown_is_parsed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "# A\n\nOne.\n\n```\n# no heading\n\nin code\n```\n\n## B\n\n" + "Two.\n\n" * 50
     whole = list(shown_markdown([source]))
     monkeypatch.setattr("ftool.search.parsers.markdown._PART", 20)
@@ -120,7 +120,7 @@ def test_long_markdown_is_parsed_in_stretches(monkeypatch: pytest.MonkeyPatch) -
         (bytes(range(1, 256)) * 20, None, False),
     ],
 )
-def test_encodings_are_found_out(tmp_path: Path, content: bytes, encoding: str | None, guessed: bool) -> None:
+def test_encodings_are_detected(tmp_path: Path, content: bytes, encoding: str | None, guessed: bool) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(content)
     found = examine(path)
@@ -129,13 +129,13 @@ def test_encodings_are_found_out(tmp_path: Path, content: bytes, encoding: str |
         assert "".join(read_decoded(path, encoding)).encode("utf-8", "ignore")
 
 
-def test_line_ends_and_characters_stay_as_they_are(tmp_path: Path) -> None:
+def test_line_ends_and_characters_are_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(codecs.BOM_UTF8 + "a\r\nb\rc\n𠮷".encode())
     assert "".join(read_decoded(path, "utf-8-sig")) == "a\r\nb\rc\n𠮷"
 
 
-def test_a_character_across_two_reads_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_character_across_two_chunks_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text("中文字" * 10, encoding="utf-8")
     monkeypatch.setattr("ftool.search.parsers.encodings._CHUNK", 4)
@@ -160,14 +160,14 @@ def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "encoding", ["hex", "rot13", "zlib", "undefined", "unicode_escape", "idna", "punycode", "a\0b"]
 )
-def test_what_encodes_no_text_is_no_encoding(tmp_path: Path, encoding: str) -> None:
+def test_codecs_that_are_not_for_files_are_refused(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text("abc")
     with pytest.raises(DocumentError, match="unknown encoding"):
         examine(path, encoding)
 
 
-def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
+def test_utf_16_without_a_byte_order_mark_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"abcd")
     with pytest.raises(DocumentError, match=r"not utf-16: .*BOM"):
@@ -177,12 +177,12 @@ def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("declared", "encoding", "guessed"),
     [
-        ("utf-16", "utf-8", False),  # as the HTML standard has it
+        ("utf-16", "utf-8", False),  # as in the HTML standard
         ("utf-16le", "utf-8", False),
         ("hex", "windows-1252", True),
     ],
 )
-def test_what_a_page_can_not_be_in_is_not_believed(
+def test_an_impossible_declared_encoding_is_ignored(
     tmp_path: Path, declared: str, encoding: str, guessed: bool
 ) -> None:
     path = tmp_path / "a.html"
@@ -234,19 +234,19 @@ def test_bad_rows_are_noted_by_number(values: list[object], said: str) -> None:
         ([{"id": None, "text": "a"}, {"id": "", "text": "b"}], ["1", "2"]),
     ],
 )
-def test_ids_and_row_numbers_are_told_apart(values: list[object], names: list[str]) -> None:
+def test_ids_and_row_numbers_are_distinguished(values: list[object], names: list[str]) -> None:
     bad = BadRows()
     assert [name for name, _ in rows(*values, bad=bad)] == [f"a.jsonl#{name}" for name in names]
     assert bad.count == 0
 
 
-def test_an_id_is_given_once_whatever_it_is_called() -> None:
+def test_ids_are_unique() -> None:
     bad = BadRows()
     assert len(rows({"text": "a"}, {"id": 1, "text": "b"}, {"id": "1", "text": "c"}, bad=bad)) == 2
     assert "row 3 has the id '1', which row 2 has too" in bad.message("a.jsonl")
 
 
-def test_rows_after_a_bad_one_are_documents() -> None:
+def test_rows_after_a_bad_one_are_read() -> None:
     bad = BadRows()
     values = [{"id": 7, "text": None}, {"id": 7, "text": "one"}, {"text": 1}, {"id": "b", "text": "two"}]
     assert rows(*values, bad=bad) == [("a.jsonl#7", "one"), ("a.jsonl#b", "two")]
@@ -256,14 +256,14 @@ def test_rows_after_a_bad_one_are_documents() -> None:
     )
 
 
-def test_of_many_bad_rows_the_first_are_told() -> None:
+def test_of_many_bad_rows_the_first_are_listed() -> None:
     bad = BadRows()
     assert rows(*[{"text": None}] * 30, {"text": "good"}, bad=bad) == [("a.jsonl#31", "good")]
     assert bad.message("a.jsonl").startswith("30 rows of a.jsonl left out: row 1: ")
     assert bad.message("a.jsonl").endswith("; and 25 more")
 
 
-def test_a_named_column_is_taken() -> None:
+def test_the_given_column_is_used() -> None:
     assert rows({"text": "no", "answer": "yes"}, column="answer") == [("a.jsonl#1", "yes")]
     bad = BadRows()
     assert rows({"text": "no"}, column="answer", bad=bad) == []
