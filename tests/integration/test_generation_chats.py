@@ -17,7 +17,7 @@ from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
 from ftool_runtime.chat.tokens import ChatFiles, ChatTokens
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.text.generation_tokens import TextTokens
+from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 CHATML = (
     "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}"
@@ -74,7 +74,7 @@ def both(folder: Path, template: str, metaspace: bool) -> tuple[Any, ChatTokens]
         files={path.name: file_record(path) for path in folder.iterdir()},
     )
     files = ChatFiles.read(folder, manifest)
-    return fast, ChatTokens(files, GenerationConfig(), TextTokens(folder / "tokenizer.json"))
+    return fast, ChatTokens(files, GenerationConfig(), GenerationTokenizer(folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module", params=[(CHATML, False), (CHATML, True), (LLAMA, False), (LLAMA, True)])
@@ -125,6 +125,6 @@ def test_texts_become_transformers_ids(
     folder = tmp_path_factory.mktemp("unigram")
     fast = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", eos_token="</s>")
     fast.save_pretrained(folder)
-    ours = TextTokens(folder / "tokenizer.json")
+    ours = GenerationTokenizer(folder / "tokenizer.json")
     assert ours.encode(text, 0)[0] == fast(text, split_special_tokens=True)["input_ids"]
     assert 1 not in ours.encode(f"{text}</s>", 0)[0]

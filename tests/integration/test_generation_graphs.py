@@ -198,7 +198,7 @@ def test_a_conversations_caches_go_on_where_they_were(pair: Any) -> None:
     for turn in ([5, 6, 7], [30, 31, 32, 33], [50, 51], [9]):
         prompt = [*history, *turn]
         row = engine.new_row(prompt, config, None)
-        for _ in engine.grow_on(cache, prompt, row):
+        for _ in engine.steps_with_cache(cache, prompt, row):
             pass
         assert row.answer == list(model.generate([prompt], config)[0].ids)
         history = [*prompt, *row.answer] if turn != [30, 31, 32, 33] else history

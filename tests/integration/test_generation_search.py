@@ -19,9 +19,9 @@ from transformers.generation import logits_process as theirs
 from ftool_runtime.decoding.beam_search import BeamRow, beam_search
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.config_checks import without_effect
-from ftool_runtime.decoding.greedy import Row, search
-from ftool_runtime.decoding.logits_processors import RowFacts, apply, rules_of
-from ftool_runtime.decoding.sampling import draw, draw_without_replacement, random_of
+from ftool_runtime.decoding.greedy import Row, generate_tokens
+from ftool_runtime.decoding.logits_processors import RowContext, apply, logits_processors
+from ftool_runtime.decoding.sampling import sample, sample_without_replacement, sampling_rng
 from ftool_runtime.numerics import softmax
 
 VOCABULARY = 24
@@ -40,8 +40,8 @@ score_rows = st.lists(
 
 def ours(changes: dict[str, Any], ids: Sequence[int], scores: Sequence[float], **facts: Any) -> Any:
     config = GenerationConfig(eos_token_id=END, **changes)
-    row = RowFacts(**{"prompt_tokens": 1, "longest": 12, "source": np.array(SOURCE), **facts})
-    return apply(rules_of(config, row), np.array(scores, np.float32), np.array(ids, np.int64))
+    row = RowContext(**{"prompt_tokens": 1, "longest": 12, "source": np.array(SOURCE), **facts})
+    return apply(logits_processors(config, row), np.array(scores, np.float32), np.array(ids, np.int64))
 
 
 def same(got: Any, processor: Any, ids: Sequence[int], scores: Sequence[float]) -> None:
@@ -159,9 +159,9 @@ def test_the_order_of_all_rules_is_transformers(scores: list[float], data: st.Da
 def test_draws_follow_the_probabilities() -> None:
     """20,000 draws: each token's share lies within 5 standard deviations of its probability."""
     scores = np.array([2.0, 1.0, 0.0, -1.0, -np.inf, 0.5], np.float32)
-    random = random_of(3, 0)
+    random = sampling_rng(3, 0)
     count = 20_000
-    shares = np.bincount([draw(scores, random) for _ in range(count)], minlength=6) / count
+    shares = np.bincount([sample(scores, random) for _ in range(count)], minlength=6) / count
     expected = softmax(scores)
     assert shares[4] == 0
     assert (np.abs(shares - expected) <= 5 * np.sqrt(expected * (1 - expected) / count)).all()
@@ -296,7 +296,7 @@ def test_beam_search_finds_transformers_answers(
     prompts = [[0]] * 3 if sources else ROWS
     rows = []
     for prompt, row in zip(prompts, ROWS, strict=True):
-        facts = RowFacts(len(prompt), config.longest(len(prompt)), np.array(row))
+        facts = RowContext(len(prompt), config.longest(len(prompt)), np.array(row))
         rows.append(BeamRow(prompt, facts, config))
     decoder: Any = TorchDecoder(model, prompts, sources)
     for _ in beam_search(decoder, decoder.logits(), rows, config.num_beams):
@@ -334,11 +334,11 @@ def test_greedy_search_finds_transformers_answers(family: str, options: dict[str
     sources = ROWS if family == "encoder-decoder" else None
     prompts = [[0]] * 3 if sources else ROWS
     rows = [
-        Row(prompt, RowFacts(len(prompt), config.longest(len(prompt)), np.array(row)), config)
+        Row(prompt, RowContext(len(prompt), config.longest(len(prompt)), np.array(row)), config)
         for prompt, row in zip(prompts, ROWS, strict=True)
     ]
     decoder: Any = TorchDecoder(model, prompts, sources)
-    for _ in search(decoder, decoder.logits(), rows):
+    for _ in generate_tokens(decoder, decoder.logits(), rows):
         pass
     for row, made in zip(ROWS, rows, strict=True):
         [(ids, _)] = their_answers(model, row, options)
@@ -362,10 +362,10 @@ def test_drawn_beams_are_drawn_without_replacement_by_their_probability() -> Non
     """Against the exact chances of the first two draws: within 5 standard deviations over 20,000."""
     scores = np.array([1.0, 0.0, -0.5, 2.0], np.float32)
     chances = softmax(scores)
-    random, count = random_of(1, 0), 20_000
+    random, count = sampling_rng(1, 0), 20_000
     seen = np.zeros((4, 4))
     for _ in range(count):
-        first, second = draw_without_replacement(scores, 2, random)
+        first, second = sample_without_replacement(scores, 2, random)
         seen[first, second] += 1
     expected = chances[:, None] * chances / (1 - chances[:, None])
     np.fill_diagonal(expected, 0)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ftool_export.checkpoints.tagger import LoadedTagger
 from ftool_export.examples.base import AnswerKind, EncoderExamples
 from ftool_runtime.postprocessing.entities import Entity, TokenScores, find_entities, tags_of_words
-from ftool_runtime.postprocessing.window_stitching import stitched
+from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
-from ftool_runtime.text.words import Span
+from ftool_runtime.text.words import CharRange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class TaggingExamples(EncoderExamples):
     kind: ClassVar[AnswerKind] = "labels"
     loaded: LoadedTagger
     inputs: Sequence[str]
-    words: Sequence[Sequence[Span]] | None = None
+    words: Sequence[Sequence[CharRange]] | None = None
     scorer: Callable[[list[list[str]]], float] | None = None
 
     @cached_property
@@ -79,16 +79,16 @@ class TaggingExamples(EncoderExamples):
             [np.abs(first.probabilities - second.probabilities).max(initial=0.0) for first, second in both]
         )
 
-    def _found(self, outputs: Outputs, words: Sequence[Sequence[Span] | None]) -> list[list[Entity]]:
+    def _found(self, outputs: Outputs, words: Sequence[Sequence[CharRange] | None]) -> list[list[Entity]]:
         loaded = self.loaded
         return [
             find_entities(text, scores, loaded.labels, loaded.aggregation, places)
             for text, scores, places in zip(self.inputs, self._scores(outputs, words), words, strict=True)
         ]
 
-    def _scores(self, outputs: Outputs, words: Sequence[Sequence[Span] | None]) -> list[TokenScores]:
+    def _scores(self, outputs: Outputs, words: Sequence[Sequence[CharRange] | None]) -> list[TokenScores]:
         rows = iter(outputs)
         return [
-            stitched(text, windows, [next(rows) for _ in windows], self.loaded.labels, places)
+            stitch(text, windows, [next(rows) for _ in windows], self.loaded.labels, places)
             for text, windows, places in zip(self.inputs, self.windows, words, strict=True)
         ]

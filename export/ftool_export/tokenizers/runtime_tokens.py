@@ -13,7 +13,7 @@ from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Man
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.chat.tokens import ChatFiles, ChatTokens
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.text.generation_tokens import TextTokens
+from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RuntimeTokens:
     """
 
     language: str | None
-    texts: TextTokens
+    texts: GenerationTokenizer
     chats: ChatTokens | None
 
 
@@ -61,7 +61,7 @@ def _make(loaded: LoadedGenerator, language: str | None) -> RuntimeTokens:
     with TemporaryDirectory() as name:
         folder = Path(name)
         loaded.tokenizer.save_pretrained(folder)
-        texts = TextTokens(folder / TOKENIZER_FILE)
+        texts = GenerationTokenizer(folder / TOKENIZER_FILE)
         if not loaded.tokenizer.chat_template:
             return RuntimeTokens(language, texts, None)
         manifest = Manifest(

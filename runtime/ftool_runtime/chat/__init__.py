@@ -1,1 +1,1 @@
-"""Conversations: chat templates and their token ids."""
+"""Conversations: chat templates, and the token ids of messages."""

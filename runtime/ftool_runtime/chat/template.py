@@ -1,4 +1,4 @@
-"""A checkpoint's chat template: messages to the text it was trained on, in jinja2's sandbox."""
+"""`ChatTemplate`: render messages with a checkpoint's chat template, in jinja2's sandbox."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from ftool_runtime.errors import BundleError, InputError, RuntimeMissingError
 
 
 class ChatTemplate:
-    """A template, set up as transformers does it; it is foreign code and reaches nothing but the messages."""
+    """A template with transformers' extensions. It is untrusted code, and has access to nothing but the messages."""
 
     def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
-        """Compile `source`; `special_tokens` such as "bos_token" are variables in it.
+        """Compile `source`; `special_tokens`, such as "bos_token", are variables in it.
 
-        Raises RuntimeMissingError without jinja2, BundleError where the template is none.
+        Raises RuntimeMissingError without jinja2, BundleError if the template has errors.
         """
         jinja2 = _jinja2()
         try:
@@ -27,8 +27,8 @@ class ChatTemplate:
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
         """The text of `messages`, up to where the answer begins.
 
-        Raises InputError with the template's own words where it refuses them, BundleError where it fails or reaches
-        for what its sandbox forbids.
+        Raises InputError with the template's own message if it refuses them, BundleError if it fails or uses what the
+        sandbox forbids.
         """
         try:
             text: str = self._template.render(
@@ -40,18 +40,18 @@ class ChatTemplate:
             )
         except self._errors.SecurityError as error:
             raise BundleError(
-                f"the bundle's chat template reaches for what its sandbox forbids: {_first_line(error)}; "
+                f"the bundle's chat template uses what its sandbox forbids: {_first_line(error)}; "
                 "do not use this bundle for chats"
             ) from error
         except _RefusedError as error:
             raise InputError(f"the model's chat template refuses these messages: {error}") from error
-        except Exception as error:  # foreign code may raise anything
+        except Exception as error:  # a template may raise anything
             raise BundleError(f"the bundle's chat template fails: {_first_line(error)}") from error
         return text
 
 
 class _RefusedError(Exception):
-    """What a template says by `raise_exception`."""
+    """A template called `raise_exception`."""
 
 
 def _jinja2() -> Any:
@@ -70,7 +70,7 @@ def _jinja2() -> Any:
 
 def _environment(jinja2: Any) -> Any:
     class Generation(jinja2.ext.Extension):  # type: ignore[misc]
-        """The tag that marks what the assistant said: its inside counts, the mark does not."""
+        """The tag around the assistant's messages: its content is rendered, the tag itself is not."""
 
         tags = frozenset({"generation"})
 
@@ -80,7 +80,7 @@ def _environment(jinja2: Any) -> Any:
             return jinja2.nodes.Scope(body).set_lineno(line)
 
     class Namespace(jinja2.utils.Namespace):  # type: ignore[misc]
-        """Without underscores at the beginning of names, which lead to Python's insides."""
+        """A namespace without names that begin with an underscore, which give access to Python's internals."""
 
         def __init__(self, /, *args: Any, **kwargs: Any) -> None:
             for name in dict(*args, **kwargs):
@@ -107,13 +107,13 @@ def _environment(jinja2: Any) -> Any:
 
 
 class _PlainDict:
-    """`dict` in templates: makes one, and leads nowhere."""
+    """`dict` in templates: makes dicts, and gives access to nothing else."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         return dict(*args, **kwargs)
 
     def fromkeys(self, *args: Any) -> dict[Any, Any]:
-        """As dict's own."""
+        """The same as `dict.fromkeys`."""
         return dict.fromkeys(*args)
 
 

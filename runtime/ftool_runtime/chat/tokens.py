@@ -1,4 +1,4 @@
-"""Messages to token ids: the template's special tokens are obeyed, those that contents spell are text."""
+"""Messages to token ids: the template's special tokens become tokens; those spelled out in a message are text."""
 
 import json
 import re
@@ -12,18 +12,18 @@ from ftool_runtime.chat.template import ChatTemplate
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.text.encode import text_problem
-from ftool_runtime.text.generation_tokens import TextTokens
+from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 TOKENIZER_CONFIG_FILE: Final = "tokenizer_config.json"
 
 _ROLE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_PRIVATE: Final = range(0xE000, 0xF8FF)  # characters that Unicode gives no meaning
+_PRIVATE: Final = range(0xE000, 0xF8FF)  # characters for private use
 
 Message = Mapping[str, Any]
 
 
 class ChatFiles(NamedTuple):
-    """The content of a bundle's files for chats, as they were when it was loaded.
+    """The content of a bundle's files for chats, read when the bundle was loaded.
 
     Attributes:
         folder: the bundle, for errors.
@@ -53,13 +53,13 @@ class ChatFiles(NamedTuple):
 
 
 class ChatTokens:
-    """Conversations as the model was trained to read them. Safe to use from several threads at once."""
+    """Encode conversations in the form that the model was trained on. Thread-safe."""
 
-    def __init__(self, files: ChatFiles, config: GenerationConfig, tokens: TextTokens) -> None:
+    def __init__(self, files: ChatFiles, config: GenerationConfig, tokens: GenerationTokenizer) -> None:
         """Compile the template.
 
-        Raises InputError if there is none, as the model was not trained on chats; BundleError if it is damaged;
-        RuntimeMissingError without jinja2.
+        Raises InputError if the bundle has none, because its model was not trained on chats; BundleError if it is
+        damaged; RuntimeMissingError without jinja2.
         """
         settings = files.settings()
         source = settings.get("chat_template") if files.template is None else _text(files)
@@ -68,7 +68,7 @@ class ChatTokens:
                 f"{files.folder} has no chat template: its model continues prompts and was not trained on chats"
             )
         self._template = ChatTemplate(source, _special_tokens(settings, config, tokens))
-        self._obeying = tokens.obeying_special_tokens()
+        self._parsing = tokens.parsing_special_tokens()
         self._tokens = tokens
         self._ids = {content: number for number, content in tokens.special.items()}
         longest_first = sorted(self._ids, key=len, reverse=True)
@@ -83,30 +83,30 @@ class ChatTokens:
         check_messages(messages)
         ids = self._encoded(messages)
         if not ids:
-            raise BundleError("the bundle's chat template makes nothing of these messages")
+            raise BundleError("the bundle's chat template renders these messages as an empty text")
         return ids
 
     def _encoded(self, messages: Sequence[Message]) -> list[int]:
         if self._special is None or not any(self._special.search(text) for text in _strings(messages)):
             text = self._template.render(messages)
-            ids: list[int] = self._obeying.encode(text, add_special_tokens=False).ids
+            ids: list[int] = self._parsing.encode(text, add_special_tokens=False).ids
             expected = len(self._special.findall(text)) if self._special else 0
             if sum(number in self._tokens.special for number in ids) <= expected:
                 return ids
-        return self._apart(messages)
+        return self._encoded_in_parts(messages)
 
-    def _apart(self, messages: Sequence[Message]) -> list[int]:
-        """Encode what lies between the template's special tokens piece by piece, so that contents can't name any."""
+    def _encoded_in_parts(self, messages: Sequence[Message]) -> list[int]:
+        """Encode the text between the template's special tokens part by part, so that messages can't contain any."""
         used = "".join(_strings(messages))
         mark = next(chr(code) for code in _PRIVATE if chr(code) not in used)
         special = self._special
-        assert special is not None  # or nothing could be mistaken for one
+        assert special is not None  # otherwise `_encoded` has returned
 
-        def broken(text: str) -> str:
+        def disarmed(text: str) -> str:
             return special.sub(lambda found: f"{found[0][0]}{mark}{found[0][1:]}", text)
 
         rendered = self._template.render(
-            [{**_mapped(message, broken), "role": message["role"]} for message in messages]
+            [{**_mapped(message, disarmed), "role": message["role"]} for message in messages]
         )
         ids: list[int] = []
         end = 0
@@ -117,13 +117,13 @@ class ChatTokens:
         return ids + self._part(rendered[end:].replace(mark, ""))
 
     def _part(self, text: str) -> list[int]:
-        return self._tokens.encode_part(text) if text else []
+        return self._tokens.encode_chunk(text) if text else []
 
 
 def check_messages(messages: object) -> None:
-    """Raise InputError unless `messages` are mappings with a role and a content, the last one not blank.
+    """Raise InputError unless `messages` are mappings with a role and a content.
 
-    Nor may the last one be the assistant's: nothing is left to answer then.
+    The last one must not be blank, nor be the assistant's, which would leave nothing to answer.
     """
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence) or not messages:
         raise InputError(
@@ -148,13 +148,13 @@ def check_messages(messages: object) -> None:
     if messages[-1]["role"] == "assistant":
         last = len(messages) - 1
         raise InputError(
-            f"message {last}, the last one, is the assistant's, and leaves nothing to answer; end with the user's",
+            f"message {last}, the last one, is the assistant's, which leaves nothing to answer; end with the user's",
             row=last,
         )
 
 
 def _strings(value: Any) -> list[str]:
-    """All strings in messages, however deep, keys included: a template may write them too."""
+    """All strings in messages at any depth, including keys, which a template may also render."""
     if isinstance(value, str):
         return [value]
     inner: Iterable[Any] = value if isinstance(value, list | tuple) else ()
@@ -164,7 +164,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with all its strings changed, keys included."""
+    """`value` with `change` applied to all its strings, including keys."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
@@ -192,7 +192,7 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _special_tokens(
-    settings: Mapping[str, Any], config: GenerationConfig, tokens: TextTokens
+    settings: Mapping[str, Any], config: GenerationConfig, tokens: GenerationTokenizer
 ) -> dict[str, str]:
     """The variables such as "bos_token" that a template may use."""
     ids = {"bos_token": config.bos_token_id, "pad_token": config.pad_token_id}

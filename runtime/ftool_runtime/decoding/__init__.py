@@ -1,1 +1,1 @@
-"""Token-by-token generation: its settings, search, sampling and text."""
+"""Token-by-token generation: settings, greedy and beam search, sampling, detokenization."""

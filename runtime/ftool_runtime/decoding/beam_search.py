@@ -1,7 +1,7 @@
-"""Beam search: several answers to a row followed at once, for the best whole one.
+"""Beam search: keep several candidate answers to a row and return the best complete ones.
 
-It keeps the rules of transformers' own search, so that it finds the same answers: which candidates may complete an
-answer, how complete ones are ranked, and when no better one is looked for.
+It finds the same answers as transformers, because it decides in the same way which candidates may complete an answer,
+how complete answers are ranked, and when the search has finished.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.decoding.detokenize import Stopped
-from ftool_runtime.decoding.logits_processors import NEVER, RowFacts, apply, no_choice, rules_of
+from ftool_runtime.decoding.detokenize import StopCheck
+from ftool_runtime.decoding.logits_processors import (
+    NEVER,
+    RowContext,
+    apply,
+    logits_processors,
+    no_token_left,
+)
 from ftool_runtime.decoding.results import FinishReason, GeneratedRow
-from ftool_runtime.decoding.sampling import draw_without_replacement, largest_places, random_of
+from ftool_runtime.decoding.sampling import largest_places, sample_without_replacement, sampling_rng
 from ftool_runtime.numerics import log_softmax
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
 
@@ -24,29 +30,29 @@ class BeamRow:
     """The beams of one row and the complete answers found so far.
 
     Attributes:
-        done: whether nothing better is looked for.
+        done: whether the search has finished.
     """
 
     def __init__(
         self,
         prompt: Sequence[int],
-        facts: RowFacts,
+        context: RowContext,
         config: GenerationConfig,
         *,
-        stopped: Stopped | None = None,
+        stop_check: StopCheck | None = None,
     ) -> None:
-        """Begin the answers to `prompt`, token ids."""
+        """Start the answers to `prompt`, token ids."""
         beams = config.num_beams
         self.done = False
         self._config = config
-        self._facts = facts
-        self._rules = rules_of(config, facts)
+        self._context = context
+        self._processors = logits_processors(config, context)
         self._ends = np.array(config.eos_token_id, np.int64)
-        self._stopped = stopped
-        self._random = random_of(config.seed, 0) if config.do_sample else None
+        self._stop_check = stop_check
+        self._random = sampling_rng(config.seed, 0) if config.do_sample else None
         self._ids = np.tile(np.array(prompt, np.int64), (beams, 1))  # (beams, tokens)
         self._scores = np.full(beams, _FAR, np.float32)  # of the running beams, best first
-        self._scores[0] = 0  # all beams are alike at first: follow one of them
+        self._scores[0] = 0  # all beams are the same at first: follow one of them
         self._complete: list[NDArray[np.int64]] = [self._ids[0]] * beams
         self._complete_scores = np.full(beams, _FAR, np.float32)  # best first
         self._is_complete = np.zeros(beams, np.bool_)
@@ -58,9 +64,12 @@ class BeamRow:
         return self._ids[:, -1]
 
     def advance(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Add a token to every beam, by `logits` (beams, vocabulary); returns which beam each of them goes on from.
+        """Add a token to every beam, chosen from `logits`, float32 (beams, vocabulary).
 
-        Raises InputError where the rules leave no token to choose, BundleError where the logits are no numbers.
+        Returns:
+            For each new beam the index of the beam that it continues, (beams,).
+
+        Raises InputError if the logits processors leave no token, BundleError if the logits are not numbers.
         """
         chosen, scores = self._candidates(logits)
         parents, tokens = np.divmod(chosen, logits.shape[1])
@@ -81,40 +90,40 @@ class BeamRow:
         return [self._result(ids, score) for ids, score in found][: self._config.num_return_sequences]
 
     def _candidates(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The best continuations, or drawn ones: places in (beams x vocabulary), and their scores."""
-        chances = log_softmax(logits)
-        if self._rules:
+        """The best or the sampled continuations: positions in (beams x vocabulary), and their scores."""
+        log_probabilities = log_softmax(logits)
+        if self._processors:
             for beam, ids in enumerate(self._ids):
-                chances[beam] = apply(self._rules, chances[beam], ids)
-        scores = (chances + self._scores[:, None]).reshape(-1)
+                log_probabilities[beam] = apply(self._processors, log_probabilities[beam], ids)
+        scores = (log_probabilities + self._scores[:, None]).reshape(-1)
         best = scores.max()
         if np.isnan(best) or (best == NEVER and not self._is_complete.any()):
-            raise no_choice(logits, self._facts.row)
-        # enough that num_beams of them go on, whatever ends
+            raise no_token_left(logits, self._context.row)
+        # enough candidates that num_beams of them continue, even if all others end
         count = min(max(2, 1 + self._ends.size) * self._config.num_beams, scores.size)
-        drawn = self._random
+        rng = self._random
         chosen = (
-            largest_places(scores, count) if drawn is None else draw_without_replacement(scores, count, drawn)
+            largest_places(scores, count) if rng is None else sample_without_replacement(scores, count, rng)
         )
         return chosen, scores[chosen]
 
     def _ended(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which candidates (candidates, tokens) are complete answers."""
         ended = np.isin(ids[:, -1], self._ends)
-        if ids.shape[1] >= self._facts.longest:
+        if ids.shape[1] >= self._context.longest:
             ended[:] = True
-        if self._stopped is not None:
-            answers = ids[:, self._facts.prompt_tokens :].tolist()
-            ended |= np.array([self._stopped(answer) for answer in answers])
+        if self._stop_check is not None:
+            answers = ids[:, self._context.prompt_tokens :].tolist()
+            ended |= np.array([self._stop_check(answer) for answer in answers])
         return ended
 
     def _collect(self, ids: NDArray[np.int64], scores: NDArray[np.float32], ended: NDArray[np.bool_]) -> None:
-        """Keep the best complete answers of the old ones and the new."""
+        """Keep the best of the old and the new complete answers."""
         config = self._config
         beams = config.num_beams
-        length = ids.shape[1] - self._facts.prompt_tokens
+        length = ids.shape[1] - self._context.prompt_tokens
         just = ended.copy()
-        just[beams:] = False  # the others only stand by, in case the best ones end
+        just[beams:] = False  # the other candidates only replace beams that end
         final = scores / np.float32(length**config.length_penalty)
         if (config.early_stopping is True and self._is_complete.all()) or not self._improvable:
             final += _FAR
@@ -132,29 +141,29 @@ class BeamRow:
         config = self._config
         longest = self._ids.shape[1]
         if config.early_stopping == "never" and config.length_penalty > 0:
-            longest = self._facts.longest
-        length = longest - self._facts.prompt_tokens
+            longest = self._context.longest
+        length = longest - self._context.prompt_tokens
         best = self._scores[0] / np.float32(length**config.length_penalty)
         return not self._is_complete.all() or bool(best > self._complete_scores.min())
 
     def _result(self, ids: NDArray[np.int64], score: float) -> GeneratedRow:
-        answer = ids[self._facts.prompt_tokens :].tolist()
+        answer = ids[self._context.prompt_tokens :].tolist()
         reason: FinishReason = "length"
         if answer and answer[-1] in self._config.eos_token_id:
             reason = "eos"
-        elif self._stopped is not None and self._stopped(answer):
+        elif self._stop_check is not None and self._stop_check(answer):
             reason = "stop"
         return GeneratedRow(tuple(answer), reason, score)
 
 
 def beam_search(decoder: Decoder, logits: Logits, rows: Sequence[BeamRow], beams: int) -> Iterator[None]:
-    """Let `rows` grow until all are done, a token a step; gives control back after every token.
+    """Generate until all `rows` are done, one token a step; yields after every token.
 
     Args:
         decoder: holds the rows' prompts, one row each.
-        logits: what it said of them, float32 (rows, 1, vocabulary).
-        rows: as they stand in the decoder.
-        beams: how many each has.
+        logits: its logits after the prompts, float32 (rows, 1, vocabulary).
+        rows: the answers, in the order of the decoder's rows.
+        beams: beams of each row.
     """
     decoder.select(np.repeat(np.arange(len(rows)), beams))
     scores = np.repeat(logits[:, 0], beams, axis=0)  # (rows x beams, vocabulary)
@@ -164,9 +173,9 @@ def beam_search(decoder: Decoder, logits: Logits, rows: Sequence[BeamRow], beams
             for place, row in enumerate(rows)
         ]
         yield
-        going = [place for place, row in enumerate(rows) if not row.done]
-        if not going:
+        running = [place for place, row in enumerate(rows) if not row.done]
+        if not running:
             return
-        decoder.select(np.concatenate([parents[place] for place in going]))
-        rows = [rows[place] for place in going]
+        decoder.select(np.concatenate([parents[place] for place in running]))
+        rows = [rows[place] for place in running]
         scores = decoder.step(np.concatenate([row.tokens for row in rows]))[:, 0]

@@ -1,4 +1,4 @@
-"""How answers are generated: the fields of transformers' GenerationConfig that have a meaning here, checked."""
+"""`GenerationConfig`: the fields of transformers' class that this runtime supports, checked."""
 
 import json
 import logging
@@ -12,54 +12,54 @@ from ftool_runtime.errors import BundleError, InputError, nearest
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_NEW_TOKENS: Final = 20  # transformers' own, where neither max_new_tokens nor max_length is given
+DEFAULT_NEW_TOKENS: Final = 20  # transformers' default if neither max_new_tokens nor max_length is given
 
 _SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
-    """How answers are generated. Names, defaults and meanings are transformers' own, but for `seed`.
+    """How answers are generated. Names, defaults and meanings are those of transformers, except for `seed`.
 
     Attributes:
-        max_new_tokens: tokens of an answer at most, the end token included; goes before `max_length`.
-        max_length: tokens of prompt (decoders) or start token (encoder-decoders) and answer together. One that a call
-            names goes before a `max_new_tokens` of the bundle.
-        min_new_tokens: tokens before which an answer does not end; goes before `min_length`.
-        min_length: likewise, prompt included.
-        stop_strings: an answer ends where one of them appears; the text ends before it. One that is a special token,
-            which has no text, ends it as `eos_token_id` does.
-        do_sample: draw tokens by their probability; False: take the best.
-        seed: where the draws start; None: from the system. A text's draws depend on nothing else in its call.
-        num_beams: how many answers are followed at once, for the best whole one; 256 at most.
-        num_return_sequences: how many answers a text gets, at most `num_beams` unless sampled.
-        early_stopping: True ends as soon as `num_beams` answers are complete, False where no better one is likely,
-            "never" where no better one is possible.
-        length_penalty: beams: the power of its length that an answer's score is divided by.
-        temperature: sampling: what logits are divided by, at least 1e-6.
-        top_k: sampling: how many of the best tokens may be drawn; 0: all.
-        top_p: sampling: the best tokens whose probabilities reach it together may be drawn.
-        min_p: sampling: tokens may be drawn from this part of the best one's probability.
+        max_new_tokens: the most tokens of an answer, including the end token; takes precedence over `max_length`.
+        max_length: the most tokens of prompt (decoders) or start token (encoder-decoders) and answer together. If a
+            call sets it, it takes precedence over the bundle's `max_new_tokens`.
+        min_new_tokens: the fewest tokens of an answer; takes precedence over `min_length`.
+        min_length: the fewest tokens of prompt and answer together.
+        stop_strings: an answer ends before the first of them that appears. A special token has no text; as a stop
+            string it ends the answer in the same way as `eos_token_id`.
+        do_sample: sample tokens by their probability; False: take the most probable one.
+        seed: seed of the random numbers; None: from the system. A text's answer is independent of the rest of its call.
+        num_beams: beams of beam search; 1: no beam search; at most 256.
+        num_return_sequences: answers to each text; at most `num_beams` unless sampled.
+        early_stopping: beam search ends as soon as `num_beams` answers are complete (True), when a better one is
+            unlikely (False), or when a better one is impossible ("never").
+        length_penalty: beam search: an answer's score is divided by its length to this power.
+        temperature: sampling: logits are divided by it; at least 1e-6.
+        top_k: sampling: only the `top_k` most probable tokens are sampled; 0: all.
+        top_p: sampling: only the most probable tokens are sampled whose probabilities together reach `top_p`.
+        min_p: sampling: only tokens of at least this fraction of the highest probability are sampled.
         typical_p: sampling: locally typical sampling, https://arxiv.org/abs/2202.00666.
         top_h: sampling: entropy-bound sampling, https://arxiv.org/abs/2509.02510.
-        epsilon_cutoff: sampling: tokens of a lower probability are not drawn.
-        eta_cutoff: sampling: likewise, by the entropy, https://arxiv.org/abs/2210.15191.
-        repetition_penalty: above 1 makes tokens that stood before less likely.
+        epsilon_cutoff: sampling: tokens of a lower probability are not sampled.
+        eta_cutoff: sampling: the same with a limit that depends on the entropy, https://arxiv.org/abs/2210.15191.
+        repetition_penalty: above 1 makes tokens that appeared before less likely.
         encoder_repetition_penalty: above 1 makes the source's tokens more likely.
-        no_repeat_ngram_size: no run of so many tokens appears twice; 0: no limit.
-        encoder_no_repeat_ngram_size: no such run of the source appears in the answer; 0: no limit.
-        bad_words_ids: runs of tokens that never appear.
-        sequence_bias: pairs of a run of tokens and what is added to the logit of its last one.
+        no_repeat_ngram_size: no sequence of this many tokens appears twice; 0: no limit.
+        encoder_no_repeat_ngram_size: no sequence of this many tokens of the source appears in the answer; 0: no limit.
+        bad_words_ids: sequences of tokens that never appear.
+        sequence_bias: pairs of a sequence of tokens and a number that is added to the logit of its last token.
         forced_bos_token_id: the answer's first token.
-        forced_eos_token_id: the last one of an answer that reaches its maximum length.
-        exponential_decay_length_penalty: (start, factor): the end token grows likelier from `start` tokens on.
+        forced_eos_token_id: the last token of an answer that reaches its maximum length.
+        exponential_decay_length_penalty: (start, factor): the end token becomes more likely after `start` tokens.
         suppress_tokens: tokens that never appear.
-        begin_suppress_tokens: tokens that do not come first.
+        begin_suppress_tokens: tokens that do not appear first.
         remove_invalid_values: replaces infinite and undefined logits.
-        renormalize_logits: log-softmax after all the rules.
+        renormalize_logits: applies log-softmax after all logits processors.
         eos_token_id: the token or tokens that end an answer.
-        decoder_start_token_id: encoder-decoders: what the decoder begins with; else `bos_token_id`.
-        other: fields of a file that this version does not know; kept, and without effect.
+        decoder_start_token_id: encoder-decoders: the decoder's first token; None: `bos_token_id`.
+        other: fields of a file that this version does not know; kept, without effect.
     """
 
     max_new_tokens: int | None = None
@@ -109,7 +109,7 @@ class GenerationConfig:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The bundle's `generation_config.json`. Raises BundleError where it is damaged or can't be followed."""
+        """The config in a bundle's `generation_config.json`. Raises BundleError if it is damaged or not supported."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -125,8 +125,8 @@ class GenerationConfig:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """A config from parsed JSON.
 
-        Fields of transformers that change nothing here are passed over, those that are not known are kept in `other`
-        and named in the log. Raises InputError for a wrong value, or a field that this runtime can't follow.
+        Fields of transformers that change nothing here are ignored; unknown fields are kept in `other` and named in
+        the log. Raises InputError for a wrong value, or a field that this runtime does not support.
         """
         known = {entry.name for entry in fields(cls)} - {"other"}
         rest = {name: value for name, value in values.items() if name not in known}
@@ -143,17 +143,17 @@ class GenerationConfig:
                 raise InputError(_unknown(name, known))
         kept = {name: value for name, value in changes.items() if name in known}
         for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
-            if kept.get(total) is not None:  # the call's own word goes before the bundle's
+            if kept.get(total) is not None:  # a call's length takes precedence over the bundle's
                 kept.setdefault(new, None)
         return replace(self, **kept) if kept else self
 
     def completed(self, bundle: "GenerationConfig") -> Self:
-        """This config, with the special tokens that it leaves open taken from the bundle's."""
+        """This config, with the special tokens that it does not set taken from the bundle's."""
         missing = {name: getattr(bundle, name) for name in _SPECIAL if getattr(self, name) in (None, ())}
         return replace(self, **missing) if missing else self
 
     def longest(self, prompt_tokens: int) -> int:
-        """Tokens of prompt and answer together, at most. Raises InputError where the prompt alone has as many."""
+        """The most tokens of prompt and answer together. Raises InputError if there is no room for an answer."""
         if self.max_new_tokens is not None:
             return prompt_tokens + self.max_new_tokens
         if self.max_length is None:
@@ -166,9 +166,9 @@ class GenerationConfig:
         return self.max_length
 
     def check_vocabulary(self, size: int) -> None:
-        """Raise InputError for a token that the model, with so many of them, can't be made to say, or not to say."""
+        """Raise InputError for an option that names a token outside a vocabulary of `size` tokens."""
         start = self.decoder_start_token_id
-        told: dict[str, set[int]] = {
+        named: dict[str, set[int]] = {
             "decoder_start_token_id": set()
             if start is None
             else {start}
@@ -179,15 +179,13 @@ class GenerationConfig:
             "bad_words_ids": {token for run in self.bad_words_ids for token in run},
             "sequence_bias": {token for run, _ in self.sequence_bias for token in run},
         }
-        for name, tokens in told.items():
+        for name, tokens in named.items():
             if tokens and max(tokens) >= size:
-                raise InputError(
-                    f"{name} names the token {max(tokens)}, and the model has those below {size}"
-                )
+                raise InputError(f"{name} names the token id {max(tokens)}; the model's ids are below {size}")
 
     @property
     def new_tokens(self) -> int:
-        """Tokens of an answer, at most, where the prompt is short."""
+        """The most tokens of an answer to a short prompt."""
         return self.longest(1) - 1 if self.max_length is None or self.max_length > 1 else 1
 
 

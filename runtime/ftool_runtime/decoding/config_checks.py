@@ -1,4 +1,4 @@
-"""What each field of a generation config may hold, and which fields of transformers can't be followed here."""
+"""Checks of each field of a generation config, and the fields of transformers that are not supported."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,22 +8,22 @@ from ftool_runtime.errors import InputError
 
 Check = Callable[[str, Any], Any]
 
-LEAST_TEMPERATURE: Final = 1e-6  # scores divided by less leave the numbers that beams add to theirs
-MOST_ANSWERS: Final = 256  # of one text: beams, or answers drawn; each has caches of its own
+LEAST_TEMPERATURE: Final = 1e-6  # a lower one makes scores too large for beam search, which adds -1e9 to some
+MOST_ANSWERS: Final = 256  # to one text: beams or sampled answers; each has caches of its own
 
 
 def check(name: str, value: Any) -> Any:
-    """`value` as the config keeps it; None, which stands for the default, stays None.
+    """`value` as the config keeps it; None, which means the default, stays None.
 
-    Raises InputError, which names the field, the value and what it may be.
+    Raises InputError, which names the field, the value and the values that are allowed.
     """
     return None if value is None else _CHECKS[name](name, value)
 
 
 def without_effect(name: str, value: Any) -> bool:
-    """Whether a field that this runtime does not have may be passed over, since it changes no answer here.
+    """Whether a field that this runtime does not have can be ignored, because it changes no answer.
 
-    False for a field that nobody knows. Raises InputError for one of transformers that would change the answer.
+    False for an unknown field. Raises InputError for a field of transformers that would change the answer.
     """
     if name in _IGNORED:
         return True
@@ -31,7 +31,7 @@ def without_effect(name: str, value: Any) -> bool:
         return False
     if value in (None, *_REFUSED[name]):
         return True
-    raise InputError(f"{name}={value!r} is not supported here; take it out, or generate with transformers")
+    raise InputError(f"{name}={value!r} is not supported here; remove it, or generate with transformers")
 
 
 def _whole(least: int, most: float = math.inf) -> Check:
@@ -61,7 +61,7 @@ def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Ch
 
 def _hint(name: str, value: Any) -> str:
     return (
-        "; for the best token every time set do_sample=False"
+        "; to always take the most probable token set do_sample=False"
         if name == "temperature" and isinstance(value, int | float) and 0 <= value < LEAST_TEMPERATURE
         else ""
     )
@@ -91,7 +91,7 @@ def _tokens(name: str, value: Any) -> tuple[int, ...]:
 def _start_tokens(name: str, value: Any) -> int | tuple[int, ...]:
     if isinstance(value, list | tuple) and not value:
         raise InputError(
-            f"{name} must be a token id or a list of them, got an empty list; leave it out, or name one"
+            f"{name} must be a token id or a list of them, got an empty list; leave it out, or name a token"
         )
     return value if _is_token(value) else _tokens(name, value)
 
@@ -102,7 +102,7 @@ def _is_token(value: object) -> bool:
 
 def _pad(name: str, value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-        return None  # some checkpoints say -1 for "none"
+        return None  # some checkpoints write -1 for "none"
     return _whole(0)(name, value)  # type: ignore[no-any-return]
 
 
@@ -176,7 +176,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "decoder_start_token_id": _start_tokens,
 }
 
-# Fields of transformers that would change an answer, with the values that would not.
+# Fields of transformers that would change an answer, with the values that do not.
 _REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "constraints": ([],),
     "diversity_penalty": (0, 0.0),
@@ -191,7 +191,7 @@ _REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "watermarking_config": (),
 }
 
-# Fields that say how transformers computes or what else it hands back.
+# Fields for how transformers computes, or what else it returns.
 _IGNORED: Final = frozenset(
     {
         "_commit_hash",

@@ -1,4 +1,4 @@
-"""Token ids to answers: the graphs of a bundle, its config, and how rows share a run."""
+"""`GeneratorEngine`: run a bundle's graphs on rows of token ids, cut into runs that share a batch."""
 
 import logging
 import operator
@@ -20,9 +20,9 @@ from ftool_runtime.bundle.paths import (
 )
 from ftool_runtime.decoding.beam_search import BeamRow, beam_search
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.decoding.detokenize import Stopped
-from ftool_runtime.decoding.greedy import Row, search
-from ftool_runtime.decoding.logits_processors import RowFacts
+from ftool_runtime.decoding.detokenize import StopCheck
+from ftool_runtime.decoding.greedy import Row, generate_tokens
+from ftool_runtime.decoding.logits_processors import RowContext
 from ftool_runtime.decoding.results import GeneratedRow
 from ftool_runtime.errors import BundleError, DeviceError, InputError
 from ftool_runtime.session.batching import cut_into_runs
@@ -33,25 +33,25 @@ from ftool_runtime.session.decoder.pool import DecoderPool
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import SessionSettings
-from ftool_runtime.text.generation_tokens import TextTokens
+from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 logger = logging.getLogger(__name__)
 
-# What one run may hold: rows, beams included, since a step's time grows with them from about here on; and tokens of
-# prompts, padding included, since their activations take cache.
+# Limits of one run: rows, beams included, because from about here on a step takes longer with each row; and tokens of
+# prompts, padding included, because their activations need cache.
 ROWS_OF_A_RUN: Final = 16
 TOKENS_OF_A_RUN: Final = 4096
 
 TokenRows = Sequence[Sequence[int]]
-Steps = Generator[None, None, None]  # gives control back after every token
+Steps = Generator[None, None, None]  # yields after every token
 
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """A bundle's graphs, loaded."""
+    """A bundle's loaded graphs."""
 
     decoders: DecoderPool
-    encoder: SourceEncoder | None  # None for decoders without one
+    encoder: SourceEncoder | None  # None for decoders without an encoder
 
 
 class GeneratorEngine:
@@ -65,18 +65,18 @@ class GeneratorEngine:
         self.contract: GenerationContract = manifest.generation
         self.settings = _on_cpu(settings)
         self.device = "cpu"
-        self.tokens = TextTokens(path_inside(folder, TOKENIZER_FILE))
+        self.tokens = GenerationTokenizer(path_inside(folder, TOKENIZER_FILE))
         self.config = _config(folder, manifest)
         self.held = ForkGuard(self._open(folder))
 
     def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
-        """The bundle's config, or the one given, with the bundle's special tokens where it names none.
+        """The given config, with the bundle's special tokens if it names none; for None the bundle's config.
 
-        Raises InputError for what is no config.
+        Raises InputError for anything but a GenerationConfig.
         """
         if config is not None and not isinstance(config, GenerationConfig):
             raise InputError(
-                f"config must be a GenerationConfig, got {type(config).__name__}; give single options by name"
+                f"config must be a GenerationConfig, got {type(config).__name__}; pass single options by name"
             )
         return self.config if config is None else config.completed(self.config)
 
@@ -85,77 +85,82 @@ class GeneratorEngine:
         rows: TokenRows,
         config: GenerationConfig,
         *,
-        stopped: Callable[[], Stopped | None] = lambda: None,
+        new_stop_check: Callable[[], StopCheck | None] = lambda: None,
         keep_logits: bool = False,
         first_row: int = 0,
     ) -> list[GeneratedRow]:
-        """Answer rows of token ids: `num_return_sequences` answers for each, one after the other.
+        """Answer rows of token ids, with `num_return_sequences` answers for each row, one after another.
 
         Args:
             rows: sources, or prompts of decoders without an encoder.
-            config: how.
-            stopped: makes for each answer what says whether it ends at a stop string.
+            config: how answers are generated.
+            new_stop_check: makes a stop check for each answer.
             keep_logits: whether answers keep the graph's logits.
             first_row: the position of the first row in the caller's numbering, for errors.
 
         Raises:
-            InputError: a row without tokens, with tokens that are none, or one that leaves no room for an answer.
-            ClosedError, OtherProcessError, BundleError: as a classifier's call.
+            InputError: a row is empty, holds something that is not a token id, or leaves no room for an answer.
+            ClosedError: after `close`.
+            OtherProcessError: in a child of the process that loaded the model.
+            BundleError: a graph fails, or its logits are not numbers.
         """
         graphs = self.held.get()
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
         if keep_logits and config.num_beams > 1:
-            raise InputError("logits are kept for num_beams=1 alone")
+            raise InputError("logits can be kept only with num_beams=1")
         _check_rows(rows)
-        facts = [self.facts(row, config, first_row + place) for place, row in enumerate(rows)]
+        contexts = [self.row_context(row, config, first_row + place) for place, row in enumerate(rows)]
         answers: list[list[GeneratedRow]] = [[] for _ in rows]
         for places, sequences in self._runs([len(row) for row in rows], config):
             tokens = [rows[place] for place in places]
-            chosen = [facts[place] for place in places]
+            chosen = [contexts[place] for place in places]
             if config.num_beams > 1:
-                found = self._beams(graphs, tokens, chosen, config, stopped)
+                found = self._beam_search(graphs, tokens, chosen, config, new_stop_check)
             else:
                 made = [
-                    [self._row(row, fact, config, number, stopped(), keep_logits) for number in sequences]
-                    for row, fact in zip(tokens, chosen, strict=True)
+                    [
+                        self._row(row, context, config, number, new_stop_check(), keep_logits)
+                        for number in sequences
+                    ]
+                    for row, context in zip(tokens, chosen, strict=True)
                 ]
                 with graphs.decoders.borrow() as decoder:
-                    for _ in self._search(graphs, decoder, tokens, config, made):
+                    for _ in self._generate_tokens(graphs, decoder, tokens, config, made):
                         pass
                 found = [[row.result() for row in several] for several in made]
             for place, several in zip(places, found, strict=True):
                 answers[place] += several
         return [answer for several in answers for answer in several]
 
-    def grow(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
-        """Let the answer to one source or prompt grow, a token a step; its buffers are free when this ends."""
-        return self._grow(self.held.get(), tokens, config, row)
+    def steps(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
+        """Generate the answer to one source or prompt, one token a step; frees its buffers at the end."""
+        return self._steps(self.held.get(), tokens, config, row)
 
-    def grow_on(self, cache: PrefixCache, tokens: Sequence[int], row: Row) -> Steps:
-        """Likewise for a conversation, of which `memory` has read the beginning."""
+    def steps_with_cache(self, cache: PrefixCache, tokens: Sequence[int], row: Row) -> Steps:
+        """Generate the answer to a conversation, whose beginning `cache` may hold, one token a step."""
         self.held.get()
         try:
-            yield from search(cache.decoder, cache.read(tokens), [row])
+            yield from generate_tokens(cache.decoder, cache.read(tokens), [row])
         finally:
-            cache.note(row.answer)
+            cache.append(row.answer)
 
-    def _grow(self, graphs: Graphs, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
+    def _steps(self, graphs: Graphs, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
         with graphs.decoders.borrow() as decoder:
-            yield from self._search(graphs, decoder, [tokens], config, [[row]])
+            yield from self._generate_tokens(graphs, decoder, [tokens], config, [[row]])
 
     def new_row(
-        self, tokens: Sequence[int], config: GenerationConfig, stopped: Stopped | None, row: int = 0
+        self, tokens: Sequence[int], config: GenerationConfig, stop_check: StopCheck | None, row: int = 0
     ) -> Row:
-        """The beginning of the answer to one source or prompt. Raises InputError as `generate`."""
+        """A new answer to one source or prompt. Raises InputError as `generate`."""
         config.check_vocabulary(self.held.get().decoders.graph.vocabulary)
-        return self._row(tokens, self.facts(tokens, config, row), config, 0, stopped, False)
+        return self._row(tokens, self.row_context(tokens, config, row), config, 0, stop_check, False)
 
     def score(
         self, rows: TokenRows, answers: TokenRows, config: GenerationConfig
     ) -> list[NDArray[np.float32]]:
-        """The logits that predict each token of given answers, float32 (tokens of the answer, vocabulary) a row.
+        """The logits that predict each token of given answers, for each row float32 (tokens of its answer, vocabulary).
 
-        Raises InputError where a row and its answer are more than the model holds; as `generate` too.
+        Raises InputError if a row and its answer together are too long for the model, and as `generate`.
         """
         _check_rows(rows)
         _check_rows(answers)
@@ -177,24 +182,24 @@ class GeneratorEngine:
                 scored.append(decoder.feed([[*prompt, *answer[:-1]]], kept)[0].copy())
         return scored
 
-    def facts(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowFacts:
-        """What the rules need to know of one row. Raises InputError where there is no room for an answer."""
+    def row_context(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowContext:
+        """What logits processors need to know about one row. Raises InputError if there is no room for an answer."""
         _check_tokens(tokens, f"row {row}", row, self._readable(self.held.get()))
         most = self.manifest.input.max_length
         if self.contract.family == "encoder-decoder" and len(tokens) > most:
             raise InputError(
-                f"row {row} has {len(tokens)} tokens, and the model reads {most}; cut it", row=row
+                f"row {row} has {len(tokens)} tokens, and the model reads at most {most}; shorten it", row=row
             )
         prompt = len(self._prompt(tokens, config))
         limit = self.contract.max_length
         if limit is not None and prompt >= limit:
             raise InputError(
                 f"text {row} has {prompt} tokens, which leaves no room for an answer: the model holds {limit}, prompt "
-                'and answer together; shorten it, or cut its beginning by overflow="cut" (--overflow cut)',
+                'and answer together; shorten it, or cut its beginning with overflow="cut" (--overflow cut)',
                 row=row,
             )
         longest = config.longest(prompt)
-        return RowFacts(
+        return RowContext(
             prompt_tokens=prompt,
             longest=longest if limit is None else min(longest, limit),
             source=np.array(tokens, np.int64),
@@ -202,7 +207,7 @@ class GeneratorEngine:
         )
 
     def close(self) -> None:
-        """Let go of the graphs, their threads and buffers. Calls under way finish; later ones raise ClosedError."""
+        """Release the graphs, their threads and buffers. Calls in progress finish; later ones raise ClosedError."""
         self.held.close()
 
     def __reduce__(self) -> NoReturn:
@@ -224,56 +229,56 @@ class GeneratorEngine:
         return Graphs(DecoderPool(graph), encoder)
 
     def _readable(self, graphs: Graphs) -> int:
-        """Below which number a row's token ids lie."""
+        """The number that a row's token ids must be below."""
         vocabulary = graphs.decoders.graph.vocabulary
         if graphs.encoder is None:
             return vocabulary
         return max(vocabulary, self.tokens.size)  # an encoder may have a vocabulary of its own
 
     def _prompt(self, tokens: Sequence[int], config: GenerationConfig) -> Sequence[int]:
-        """What the decoder is given first."""
+        """The decoder's first tokens: the prompt, or its start token."""
         if self.contract.family == "decoder":
             return tokens
         start = config.decoder_start_token_id
         if start is None:
-            assert config.bos_token_id is not None  # loading saw to it
+            assert config.bos_token_id is not None  # checked when loading
             return [config.bos_token_id]
         return [start] if isinstance(start, int) else [start[0]]
 
     def _runs(self, lengths: Sequence[int], config: GenerationConfig) -> list[tuple[list[int], range]]:
-        """The rows of each run, and which of their drawn answers: rows of like length, or each answer alone."""
-        drawn = config.num_return_sequences if config.num_beams == 1 else 1
-        if self.manifest.precision.rows_share_scale:  # company would change answers
-            alone = [range(number, number + 1) for number in range(drawn)]
-            return [([place], numbers) for place in range(len(lengths)) for numbers in alone]
-        most = max(1, ROWS_OF_A_RUN // max(config.num_beams, drawn))
+        """The rows of each run and the numbers of their answers: rows of similar length, or one answer a run."""
+        sampled = config.num_return_sequences if config.num_beams == 1 else 1
+        if self.manifest.precision.rows_share_scale:  # other rows would change answers
+            singles = [range(number, number + 1) for number in range(sampled)]
+            return [([place], numbers) for place in range(len(lengths)) for numbers in singles]
+        most = max(1, ROWS_OF_A_RUN // max(config.num_beams, sampled))
         runs = cut_into_runs(lengths, TOKENS_OF_A_RUN)
         cut = [run[start : start + most] for run in runs for start in range(0, len(run), most)]
-        return [(run, range(drawn)) for run in cut]
+        return [(run, range(sampled)) for run in cut]
 
     def _row(
         self,
         tokens: Sequence[int],
-        facts: RowFacts,
+        context: RowContext,
         config: GenerationConfig,
         sequence: int,
-        stopped: Stopped | None,
+        stop_check: StopCheck | None,
         keep_logits: bool,
     ) -> Row:
         prompt = self._prompt(tokens, config)
-        return Row(prompt, facts, config, sequence=sequence, stopped=stopped, keep_logits=keep_logits)
+        return Row(prompt, context, config, sequence=sequence, stop_check=stop_check, keep_logits=keep_logits)
 
-    def _beams(
+    def _beam_search(
         self,
         graphs: Graphs,
         tokens: TokenRows,
-        facts: Sequence[RowFacts],
+        contexts: Sequence[RowContext],
         config: GenerationConfig,
-        stopped: Callable[[], Stopped | None],
+        new_stop_check: Callable[[], StopCheck | None],
     ) -> list[list[GeneratedRow]]:
         rows = [
-            BeamRow(self._prompt(row, config), fact, config, stopped=stopped())
-            for row, fact in zip(tokens, facts, strict=True)
+            BeamRow(self._prompt(row, config), context, config, stop_check=new_stop_check())
+            for row, context in zip(tokens, contexts, strict=True)
         ]
         with graphs.decoders.borrow() as decoder:
             logits = self._begin(graphs, decoder, tokens, config)
@@ -281,7 +286,7 @@ class GeneratorEngine:
                 pass
         return [row.results() for row in rows]
 
-    def _search(
+    def _generate_tokens(
         self,
         graphs: Graphs,
         decoder: Decoder,
@@ -294,10 +299,10 @@ class GeneratorEngine:
         if repeats > 1:
             decoder.select(np.repeat(np.arange(len(made)), repeats))
             logits = np.repeat(logits, repeats, axis=0)
-        return search(decoder, logits, [row for several in made for row in several])
+        return generate_tokens(decoder, logits, [row for several in made for row in several])
 
     def _begin(self, graphs: Graphs, decoder: Decoder, tokens: TokenRows, config: GenerationConfig) -> Logits:
-        """Run sources and prompts: the logits of the first answer token, (rows, 1, vocabulary)."""
+        """Run sources and prompts; returns the logits of each answer's first token, (rows, 1, vocabulary)."""
         prompts = [self._prompt(row, config) for row in tokens]
         sources = None if graphs.encoder is None else graphs.encoder.encode(tokens)
         decoder.begin(len(tokens), sources, room=config.longest(max(map(len, prompts))))
@@ -306,9 +311,9 @@ class GeneratorEngine:
 
 def _on_cpu(settings: SessionSettings) -> SessionSettings:
     if settings.device == "cuda":
-        raise DeviceError('generation runs on the CPU alone for now; load with device="cpu"')
+        raise DeviceError('generation runs only on the CPU for now; load with device="cpu"')
     if settings.device == "auto":
-        logger.info("device='auto' runs on the CPU: generation runs nowhere else for now")
+        logger.info("device='auto' runs on the CPU: generation does not support other devices yet")
     return replace(settings, device="cpu")
 
 
@@ -326,7 +331,7 @@ def _check_rows(rows: object) -> None:
 def _check_tokens(tokens: object, name: str, row: int, vocabulary: int, *, empty: bool = False) -> None:
     """Raise InputError unless `tokens`, which errors call `name`, are ids below `vocabulary`."""
     if isinstance(tokens, str | bytes) or not isinstance(tokens, Sequence | np.ndarray):
-        raise InputError(f"{name} is {tokens!r}; rows are lists of token ids", row=row)
+        raise InputError(f"{name} must be a list of token ids, got {tokens!r}", row=row)
     if not len(tokens) and not empty:
         raise InputError(f"{name} holds no tokens", row=row)
     for token in tokens:
@@ -335,8 +340,8 @@ def _check_tokens(tokens: object, name: str, row: int, vocabulary: int, *, empty
         except TypeError:
             number = -1
         if number < 0:
-            raise InputError(f"{name} holds {token!r}, which is no token id", row=row)
+            raise InputError(f"{name} holds {token!r}, which is not a token id", row=row)
         if number >= vocabulary:
             raise InputError(
-                f"{name} holds the token {number}, and the model has those below {vocabulary}", row=row
+                f"{name} holds the token id {number}; the model's ids are below {vocabulary}", row=row
             )

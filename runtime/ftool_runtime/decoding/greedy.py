@@ -1,4 +1,4 @@
-"""One token after another: the best one, or a drawn one, for rows that leave the batch as they end."""
+"""Greedy search and sampling: one token a step for each row; rows leave the batch when they end."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,64 +6,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.decoding.detokenize import Stopped
-from ftool_runtime.decoding.logits_processors import NEVER, RowFacts, apply, no_choice, rules_of
+from ftool_runtime.decoding.detokenize import StopCheck
+from ftool_runtime.decoding.logits_processors import (
+    NEVER,
+    RowContext,
+    apply,
+    logits_processors,
+    no_token_left,
+)
 from ftool_runtime.decoding.results import FinishReason, GeneratedRow
-from ftool_runtime.decoding.sampling import draw, random_of
+from ftool_runtime.decoding.sampling import sample, sampling_rng
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
 
 
 class Row:
-    """One answer as it grows.
+    """One answer while it is generated.
 
     Attributes:
         answer: its tokens so far.
         number: the row's position in the caller's numbering.
-        finish_reason: None while it goes on.
+        finish_reason: None until the answer ends.
     """
 
     def __init__(
         self,
         prompt: Sequence[int],
-        facts: RowFacts,
+        context: RowContext,
         config: GenerationConfig,
         *,
         sequence: int = 0,
-        stopped: Stopped | None = None,
+        stop_check: StopCheck | None = None,
         keep_logits: bool = False,
     ) -> None:
-        """Begin the answer to `prompt`, token ids; `sequence` numbers the answers to one text."""
+        """Start the answer to `prompt`, token ids; `sequence` numbers the answers to one text from 0."""
         self.answer: list[int] = []
         self.finish_reason: FinishReason | None = None
-        self.rules = rules_of(config, facts)
-        self.number = facts.row
+        self._processors = logits_processors(config, context)
+        self.number = context.row
         self._ends = frozenset(config.eos_token_id)
-        self._longest = facts.longest
-        self._random = random_of(config.seed, sequence) if config.do_sample else None
-        self._stopped = stopped
+        self._longest = context.longest
+        self._random = sampling_rng(config.seed, sequence) if config.do_sample else None
+        self._stop_check = stop_check
         self._logits: list[NDArray[np.float32]] | None = [] if keep_logits else None
         self._ids = np.array([*prompt, *[0] * 64], np.int64)  # doubled when full
         self._length = len(prompt)
-        self.plain = not self.rules and self._random is None and self._logits is None
+        self.plain = not self._processors and self._random is None and self._logits is None
 
     def choose(self, logits: NDArray[np.float32]) -> int:
-        """The next token by `logits`, float32 (vocabulary,), which are not changed. Raises as `search`."""
+        """Choose the next token from `logits`, float32 (vocabulary,), left unchanged. Raises as `generate_tokens`."""
         if self._logits is not None:
             self._logits.append(logits.copy())
-        scores = apply(self.rules, logits.copy(), self._ids[: self._length]) if self.rules else logits
-        best = int(scores.argmax())  # the first nan, where there is one
+        scores = (
+            apply(self._processors, logits.copy(), self._ids[: self._length]) if self._processors else logits
+        )
+        best = int(scores.argmax())  # the first nan, if there is one
         if not scores[best] > NEVER:
-            raise no_choice(logits, self.number)
-        return best if self._random is None else draw(scores, self._random)
+            raise no_token_left(logits, self.number)
+        return best if self._random is None else sample(scores, self._random)
 
     def append(self, token: int) -> None:
-        """Add the next token, and see whether the answer ends with it."""
+        """Add the next token, and set `finish_reason` if the answer ends with it."""
         if self._length == self._ids.size:
             self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
         self._ids[self._length] = token
         self._length += 1
         self.answer.append(token)
-        stopped = self._stopped is not None and self._stopped(self.answer)
+        stopped = self._stop_check is not None and self._stop_check(self.answer)
         if token in self._ends:
             self.finish_reason = "eos"
         elif stopped:
@@ -72,33 +80,33 @@ class Row:
             self.finish_reason = "length"
 
     def result(self) -> GeneratedRow:
-        """The answer, as far as it got."""
+        """The answer so far."""
         logits = None if self._logits is None else np.stack(self._logits)
         return GeneratedRow(tuple(self.answer), self.finish_reason or "cancelled", None, logits)
 
 
-def search(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> Iterator[None]:
-    """Let `rows` grow until all have ended, a token a step; gives control back after every token.
+def generate_tokens(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> Iterator[None]:
+    """Generate until all `rows` have ended, one token a step; yields after every token.
 
     Args:
         decoder: holds the rows' prompts.
-        logits: what it said of them, float32 (rows, 1, vocabulary).
-        rows: as they stand in the decoder.
+        logits: its logits after the prompts, float32 (rows, 1, vocabulary).
+        rows: the answers, in the order of the decoder's rows.
 
-    Raises InputError where a row's rules leave no token to choose, BundleError where its logits are no numbers.
+    Raises InputError if a row's logits processors leave no token, BundleError if its logits are not numbers.
     """
     while True:
         tokens = _next_tokens(logits[:, 0], rows)
         for row, token in zip(rows, tokens.tolist(), strict=True):
             row.append(token)
         yield
-        going = [place for place, row in enumerate(rows) if row.finish_reason is None]
-        if not going:
+        running = [place for place, row in enumerate(rows) if row.finish_reason is None]
+        if not running:
             return
-        if len(going) < len(rows):
-            decoder.select(np.array(going))
-            rows = [rows[place] for place in going]
-            tokens = tokens[going]
+        if len(running) < len(rows):
+            decoder.select(np.array(running))
+            rows = [rows[place] for place in running]
+            tokens = tokens[running]
         logits = decoder.step(tokens)
 
 
@@ -107,6 +115,6 @@ def _next_tokens(logits: NDArray[np.float32], rows: Sequence[Row]) -> NDArray[np
         best: NDArray[np.int64] = logits.argmax(axis=1)
         for place, row in enumerate(rows):
             if not logits[place, best[place]] > NEVER:
-                raise no_choice(logits[place], row.number)
+                raise no_token_left(logits[place], row.number)
         return best
     return np.array([row.choose(scores) for row, scores in zip(rows, logits, strict=True)])

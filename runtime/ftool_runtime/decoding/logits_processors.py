@@ -1,8 +1,8 @@
-"""What a config forbids, forces and weighs: rules over the scores of the next token, in transformers' order.
+"""Logits processors: what a generation config forbids, forces or reweights, in transformers' order.
 
-A rule takes the scores of one row, float32 (vocabulary,), which it may overwrite, and the row's tokens so far, int64
-(length,), prompt or start token included; it returns the scores as they are then. Rows are ruled one by one, so that
-none depends on its company.
+A processor takes the scores of one row, float32 (vocabulary,), which it may overwrite, and the row's tokens so far,
+int64 (length,), prompt or start token included. It returns the new scores. Each row is processed on its own, so that
+it is independent of the rest of the batch.
 """
 
 import math
@@ -19,20 +19,20 @@ from ftool_runtime.numerics import log_softmax
 
 Scores = NDArray[np.float32]
 Ids = NDArray[np.int64]
-Rule = Callable[[Scores, Ids], Scores]
+Processor = Callable[[Scores, Ids], Scores]
 
 NEVER = np.float32(-np.inf)
 
 
 @dataclass(frozen=True, slots=True)
-class RowFacts:
-    """What rules need to know of one row.
+class RowContext:
+    """What logits processors need to know about one row.
 
     Attributes:
-        prompt_tokens: how many tokens stand before the answer: the prompt, or the decoder's start.
-        longest: how many tokens prompt and answer may have together.
-        source: the encoder's tokens; of a decoder the prompt.
-        row: its position in the caller's numbering, for errors.
+        prompt_tokens: tokens before the answer: the prompt, or the decoder's start token.
+        longest: the most tokens that prompt and answer may have together.
+        source: the encoder's tokens; for decoders without an encoder the prompt.
+        row: the row's position in the caller's numbering, for errors.
     """
 
     prompt_tokens: int
@@ -41,111 +41,111 @@ class RowFacts:
     row: int = 0
 
 
-def rules_of(config: GenerationConfig, row: RowFacts) -> tuple[Rule, ...]:
-    """The rules that apply to one row, in the order in which transformers applies them."""
-    checks = [_some_choice(row.row)] if config.do_sample else []  # filters can't do with nothing
-    return (*_constraints(config, row), *checks, *sampling_filters(config), *_last(config))
+def logits_processors(config: GenerationConfig, row: RowContext) -> tuple[Processor, ...]:
+    """The processors for one row, in the order in which transformers applies them."""
+    checks = [_require_choice(row.row)] if config.do_sample else []  # filters need at least one token
+    return (*_constraints(config, row), *checks, *sampling_filters(config), *_renormalisation(config))
 
 
-def apply(rules: Sequence[Rule], scores: Scores, ids: Ids) -> Scores:
-    """`scores`, float32 (vocabulary,), after all rules; the array given is overwritten."""
-    for rule in rules:
-        scores = rule(scores, ids)
+def apply(processors: Sequence[Processor], scores: Scores, ids: Ids) -> Scores:
+    """`scores`, float32 (vocabulary,), after all processors; the given array is overwritten."""
+    for process in processors:
+        scores = process(scores, ids)
     return scores
 
 
-def no_choice(logits: Scores, row: int) -> FtoolError:
-    """Why `logits`, as the graph gave them for a row, leave no token that may come next."""
+def no_token_left(logits: Scores, row: int) -> FtoolError:
+    """The error for `logits`, as the graph gave them for a row, that leave no token to choose."""
     if np.isnan(logits).any():
         return BundleError(
-            f"row {row}: the model's logits are no numbers (nan); run verify on the bundle, or set "
+            f"row {row}: the model's logits are not numbers (nan); run verify on the bundle, or set "
             "remove_invalid_values=True"
         )
     return InputError(
-        f"row {row}: the generation config leaves no token to choose; forbid fewer by suppress_tokens, bad_words_ids, "
-        "no_repeat_ngram_size and their like",
+        f"row {row}: the generation config leaves no token to choose; forbid fewer tokens with suppress_tokens, "
+        "bad_words_ids, no_repeat_ngram_size and similar options",
         row=row,
     )
 
 
-def _some_choice(row: int) -> Rule:
-    def some_choice(scores: Scores, _: Ids) -> Scores:
+def _require_choice(row: int) -> Processor:
+    def require_choice(scores: Scores, _: Ids) -> Scores:
         if not scores.max() > NEVER:
-            raise no_choice(scores, row)
+            raise no_token_left(scores, row)
         return scores
 
-    return some_choice
+    return require_choice
 
 
-def _constraints(config: GenerationConfig, row: RowFacts) -> list[Rule]:
+def _constraints(config: GenerationConfig, row: RowContext) -> list[Processor]:
     ends = np.array(config.eos_token_id, np.int64)
-    rules: list[Rule] = []
+    processors: list[Processor] = []
     if config.sequence_bias:
-        rules.append(_sequence_bias(config.sequence_bias))
+        processors.append(_sequence_bias(config.sequence_bias))
     if config.encoder_repetition_penalty != 1 and row.source.size:
-        rules.append(_source_weight(config.encoder_repetition_penalty, row.source))
+        processors.append(_source_penalty(config.encoder_repetition_penalty, row.source))
     if config.repetition_penalty != 1:
-        rules.append(_repetition_penalty(config.repetition_penalty))
+        processors.append(_repetition_penalty(config.repetition_penalty))
     if config.no_repeat_ngram_size:
-        rules.append(_no_repeat(config.no_repeat_ngram_size))
+        processors.append(_no_repeat(config.no_repeat_ngram_size))
     if config.encoder_no_repeat_ngram_size and row.source.size:
-        rules.append(_no_repeat_of_source(config.encoder_no_repeat_ngram_size, row.source))
+        processors.append(_no_repeat_of_source(config.encoder_no_repeat_ngram_size, row.source))
     bad_words = [run for run in config.bad_words_ids if not (len(run) == 1 and run[0] in config.eos_token_id)]
     if bad_words:
-        rules.append(_sequence_bias([(run, -math.inf) for run in bad_words]))
+        processors.append(_sequence_bias([(run, -math.inf) for run in bad_words]))
     if ends.size:
         least = config.min_length
-        if config.min_new_tokens is not None:  # it goes before min_length
+        if config.min_new_tokens is not None:  # takes precedence over min_length
             least = row.prompt_tokens + config.min_new_tokens
         if least:
-            rules.append(_no_end_before(least, ends))
+            processors.append(_min_length(least, ends))
     if config.forced_bos_token_id is not None:
-        rules.append(_forced_at(1, np.array([config.forced_bos_token_id])))
+        processors.append(_forced_at(1, np.array([config.forced_bos_token_id])))
     if config.forced_eos_token_id:
-        rules.append(_forced_at(row.longest - 1, np.array(config.forced_eos_token_id)))
+        processors.append(_forced_at(row.longest - 1, np.array(config.forced_eos_token_id)))
     if config.remove_invalid_values:
-        rules.append(_finite)
+        processors.append(_finite)
     if config.exponential_decay_length_penalty is not None and ends.size:
         start, factor = config.exponential_decay_length_penalty
-        rules.append(_growing_end(start + row.prompt_tokens, factor, ends))
+        processors.append(_growing_eos(start + row.prompt_tokens, factor, ends))
     if config.suppress_tokens:
-        rules.append(_suppressed(np.array(config.suppress_tokens)))
+        processors.append(_suppressed(np.array(config.suppress_tokens)))
     if config.begin_suppress_tokens:
         first = row.prompt_tokens
         if first <= 1 and config.forced_bos_token_id is not None:  # the token after the forced one
             first += 1
-        rules.append(_suppressed_at(first, np.array(config.begin_suppress_tokens)))
-    return rules
+        processors.append(_suppressed_at(first, np.array(config.begin_suppress_tokens)))
+    return processors
 
 
-def _last(config: GenerationConfig) -> list[Rule]:
+def _renormalisation(config: GenerationConfig) -> list[Processor]:
     return [lambda scores, _: log_softmax(scores)] if config.renormalize_logits else []
 
 
-def _weighed(scores: Scores, tokens: Ids, penalty: float) -> Scores:
-    """Divide the scores of `tokens` by `penalty`, or multiply the negative ones, each token once."""
+def _penalised(scores: Scores, tokens: Ids, penalty: float) -> Scores:
+    """Divide the positive scores of `tokens` by `penalty` and multiply the negative ones by it, each token once."""
     tokens = tokens[tokens < scores.size]
     chosen = scores[tokens]
     scores[tokens] = np.where(chosen < 0, chosen * np.float32(penalty), chosen / np.float32(penalty))
     return scores
 
 
-def _repetition_penalty(penalty: float) -> Rule:
-    return lambda scores, ids: _weighed(scores, ids, penalty)
+def _repetition_penalty(penalty: float) -> Processor:
+    return lambda scores, ids: _penalised(scores, ids, penalty)
 
 
-def _source_weight(weight: float, source: Ids) -> Rule:
-    return lambda scores, _: _weighed(scores, source, 1 / weight)
+def _source_penalty(weight: float, source: Ids) -> Processor:
+    return lambda scores, _: _penalised(scores, source, 1 / weight)
 
 
-def _no_repeat(size: int) -> Rule:
+def _no_repeat(size: int) -> Processor:
     def no_repeat(scores: Scores, ids: Ids) -> Scores:
         return scores if ids.size < size else _ban_followers(scores, ids, ids, size)
 
     return no_repeat
 
 
-def _no_repeat_of_source(size: int, source: Ids) -> Rule:
+def _no_repeat_of_source(size: int, source: Ids) -> Processor:
     def no_repeat_of_source(scores: Scores, ids: Ids) -> Scores:
         if source.size < size or ids.size < size - 1:
             return scores
@@ -155,7 +155,7 @@ def _no_repeat_of_source(size: int, source: Ids) -> Rule:
 
 
 def _ban_followers(scores: Scores, text: Ids, ids: Ids, size: int) -> Scores:
-    """Forbid every token that follows, somewhere in `text`, the last size - 1 tokens of `ids`."""
+    """Forbid every token that follows the last size - 1 tokens of `ids` anywhere in `text`."""
     windows = np.lib.stride_tricks.sliding_window_view(text, size)  # (places, size)
     same = (windows[:, :-1] == ids[ids.size - size + 1 :]).all(axis=1)
     banned = windows[same, -1]
@@ -163,7 +163,7 @@ def _ban_followers(scores: Scores, text: Ids, ids: Ids, size: int) -> Scores:
     return scores
 
 
-def _sequence_bias(biases: Sequence[tuple[Sequence[int], float]]) -> Rule:
+def _sequence_bias(biases: Sequence[tuple[Sequence[int], float]]) -> Processor:
     singles = [(run[0], bias) for run, bias in biases if len(run) == 1]
     single_tokens = np.array([token for token, _ in singles], np.int64)
     single_biases = np.array([bias for _, bias in singles], np.float32)
@@ -182,16 +182,16 @@ def _sequence_bias(biases: Sequence[tuple[Sequence[int], float]]) -> Rule:
     return sequence_bias
 
 
-def _no_end_before(least: int, ends: Ids) -> Rule:
-    def no_end_before(scores: Scores, ids: Ids) -> Scores:
+def _min_length(least: int, ends: Ids) -> Processor:
+    def min_length(scores: Scores, ids: Ids) -> Scores:
         if ids.size < least:
             scores[ends[ends < scores.size]] = NEVER
         return scores
 
-    return no_end_before
+    return min_length
 
 
-def _forced_at(length: int, tokens: Ids) -> Rule:
+def _forced_at(length: int, tokens: Ids) -> Processor:
     def forced_at(scores: Scores, ids: Ids) -> Scores:
         if ids.size == length:
             scores.fill(NEVER)
@@ -206,8 +206,8 @@ def _finite(scores: Scores, _: Ids) -> Scores:
     return np.nan_to_num(scores, copy=False, nan=0.0, posinf=float(limits.max), neginf=float(limits.min))
 
 
-def _growing_end(start: int, factor: float, ends: Ids) -> Rule:
-    def growing_end(scores: Scores, ids: Ids) -> Scores:
+def _growing_eos(start: int, factor: float, ends: Ids) -> Processor:
+    def growing_eos(scores: Scores, ids: Ids) -> Scores:
         if ids.size > start:
             there = ends[ends < scores.size]
             chosen = scores[there]
@@ -215,10 +215,10 @@ def _growing_end(start: int, factor: float, ends: Ids) -> Rule:
             scores[there] = chosen + np.where(np.isfinite(chosen), growth, np.float32(0))
         return scores
 
-    return growing_end
+    return growing_eos
 
 
-def _suppressed(tokens: Ids) -> Rule:
+def _suppressed(tokens: Ids) -> Processor:
     def suppressed(scores: Scores, _: Ids) -> Scores:
         scores[tokens[tokens < scores.size]] = NEVER
         return scores
@@ -226,7 +226,7 @@ def _suppressed(tokens: Ids) -> Rule:
     return suppressed
 
 
-def _suppressed_at(length: int, tokens: Ids) -> Rule:
+def _suppressed_at(length: int, tokens: Ids) -> Processor:
     def suppressed_at(scores: Scores, ids: Ids) -> Scores:
         if ids.size == length:
             scores[tokens[tokens < scores.size]] = NEVER

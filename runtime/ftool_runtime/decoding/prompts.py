@@ -1,4 +1,4 @@
-"""Cut sources and prompts, as token ids, to the length that the model holds."""
+"""Cut sources and prompts, as token ids, to the length that the model reads."""
 
 from collections.abc import Sequence
 
@@ -16,23 +16,23 @@ def fit(
     row: int,
     what: str,
 ) -> Tokens:
-    """Cut `ids` to `limit` tokens, or refuse what is longer.
+    """Cut `ids` to `limit` tokens, or refuse them if they are longer.
 
     Args:
         ids: the token ids.
-        added: for each whether the tokenizer added it; those at the ends are never cut off.
-        limit: tokens at most; None: any number.
+        added: for each token, whether the tokenizer added it; added tokens at the ends are kept.
+        limit: the most tokens; None: no limit.
         side: where to cut, "left" or "right".
         refuse: whether to raise InputError instead.
         row: the text's position, for the error.
-        what: what the text is called there, such as "source".
+        what: what the error calls the text, such as "source".
     """
     if limit is None or len(ids) <= limit:
         return Tokens(ids)
     if refuse:
         raise InputError(
             f"text {row} is a {what} of {len(ids)} tokens, and the model takes {limit} here; shorten it, "
-            f'or cut its {"beginning" if side == "left" else "end"} by overflow="cut" (--overflow cut)',
+            f'or cut its {"beginning" if side == "left" else "end"} with overflow="cut" (--overflow cut)',
             row=row,
         )
     head = next((place for place, flag in enumerate(added) if not flag), len(ids))
@@ -41,6 +41,6 @@ def fit(
     room = limit - len(begin) - len(end)
     if room < 1:
         raise InputError(
-            f"text {row}: {limit} tokens leave no room for a {what} beside the special tokens", row=row
+            f"text {row}: {limit} tokens leave no room for a {what} besides the special tokens", row=row
         )
     return Tokens([*begin, *(body[-room:] if side == "left" else body[:room]), *end], truncated=True)

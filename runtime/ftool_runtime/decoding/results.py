@@ -1,4 +1,4 @@
-"""Answers of generation, as token ids and as text."""
+"""Generated answers, as token ids and as text."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,10 +14,10 @@ class GeneratedRow:
     """The answer to one row of token ids.
 
     Attributes:
-        ids: the answer's tokens, the end token included where there is one.
+        ids: the answer's tokens, including the end token if there is one.
         finish_reason: "eos", "length", "stop" (a stop string) or "cancelled".
         score: beam search: the answer's log-probability over its length to the power of `length_penalty`; else None.
-        logits: float32 (tokens, vocabulary), as the graph gave them, where they were asked for.
+        logits: the graph's logits, float32 (tokens, vocabulary); None unless asked for.
     """
 
     ids: tuple[int, ...]
@@ -31,13 +31,13 @@ class Generation:
     """The answer to one text.
 
     Attributes:
-        text: the answer, special tokens left out, spaces at its ends taken off; it ends before a stop string.
+        text: the answer without special tokens and without white space at its ends, up to the first stop string.
         token_ids: all tokens that were generated.
         finish_reason: why it ended: "eos", "length", "stop" or "cancelled".
-        prompt_tokens: how many tokens the source or prompt had.
-        truncated: the source or prompt was longer than the model takes, and part of it was not read.
+        prompt_tokens: tokens of the source or prompt.
+        truncated: whether part of the source or prompt was cut off, because it was longer than the model reads.
         score: beam search: the answer's score; else None.
-        input: the text that was answered, as it was given; None for chats, and if no model's call made the answer.
+        input: the given text; for chats the last message; None if the answer was not made by a model's call.
         others: the further answers that `num_return_sequences` asked for, best first.
     """
 
@@ -51,7 +51,7 @@ class Generation:
     input: str | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, text: str | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `text` stands in for `input`."""
+        """The answer as `predict` prints it, JSON values; `text` replaces `input`."""
         values: dict[str, Any] = {
             "text": self.input if text is None else text,
             "answer": self.text,
@@ -69,13 +69,13 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class LongGeneration:
-    """The answers to the pieces of a long text.
+    """The answers to the chunks of a long text.
 
     Attributes:
-        text: the pieces' answers, in order, joined.
-        parts: each piece's answer.
-        sources: the pieces.
-        input: the text that was answered, as it was given.
+        text: the answers to all chunks, in order, joined.
+        parts: the answer to each chunk.
+        sources: the chunks.
+        input: the given text.
     """
 
     text: str
@@ -85,11 +85,11 @@ class LongGeneration:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of all pieces."""
+        """Tokens of all chunks."""
         return sum(part.prompt_tokens for part in self.parts)
 
     def to_json(self, text: str | None = None) -> dict[str, Any]:
-        """The answer as JSON values; `text` stands in for `input`."""
+        """The answer as JSON values; `text` replaces `input`."""
         text = self.input if text is None else text
         parts = [part.to_json(source) for part, source in zip(self.parts, self.sources, strict=True)]
         return {"text": text, "answer": self.text, "parts": parts}

@@ -1,4 +1,4 @@
-"""Sampling: which tokens may be drawn, and drawing one."""
+"""Sampling: filters that exclude unlikely tokens, and random draws from the rest."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,14 @@ Filter = Callable[[Scores, NDArray[np.int64]], Scores]
 
 _NEVER = np.float32(-np.inf)
 _MOST = np.finfo(np.float32).max
-_TOP_H_TOKENS = 100  # of so many best tokens at most is the entropy taken
+_TOP_H_TOKENS = 100  # the entropy is that of the best tokens, at most this many
 
 
 def sampling_filters(config: GenerationConfig) -> list[Filter]:
-    """What leaves only the tokens that may be drawn, in transformers' order; nothing unless `do_sample`."""
+    """The filters that a config asks for, in transformers' order; none unless `do_sample`."""
     if not config.do_sample:
         return []
-    # beams need a token that does not end them
+    # each beam needs a token that does not end it
     least = 1 if config.num_beams == 1 else 1 + (len(config.eos_token_id) or 1)
     filters: list[Filter] = []
     if config.temperature != 1:
@@ -44,56 +44,56 @@ def sampling_filters(config: GenerationConfig) -> list[Filter]:
     return filters
 
 
-def random_of(seed: int | None, sequence: int) -> np.random.Generator:
-    """The source of one sequence's draws: its own, so that the rest of the call changes none of them.
+def sampling_rng(seed: int | None, sequence: int) -> np.random.Generator:
+    """The random generator of one answer. Each answer has its own, so that the rest of a call doesn't change it.
 
     `sequence` numbers the answers to one text from 0.
     """
     return np.random.default_rng(None if seed is None else (seed, sequence))
 
 
-def draw(scores: Scores, random: np.random.Generator) -> int:
-    """A token drawn by the softmax of `scores`, float32 (vocabulary,)."""
+def sample(scores: Scores, random: np.random.Generator) -> int:
+    """A token drawn with the probabilities softmax(`scores`), `scores` float32 (vocabulary,)."""
     allowed = np.flatnonzero(scores > _NEVER)
     reached = softmax(scores[allowed]).cumsum()
     place = int(np.searchsorted(reached, random.random() * reached[-1], side="right"))
     return int(allowed[min(place, allowed.size - 1)])
 
 
-def draw_without_replacement(scores: Scores, count: int, random: np.random.Generator) -> NDArray[np.intp]:
-    """`count` different positions of `scores`, float32 (any,), drawn one after another by their softmax."""
-    # the order of scores with Gumbel noise is that of such draws: Efraimidis and Spirakis 2006, Gumbel 1954
+def sample_without_replacement(scores: Scores, count: int, random: np.random.Generator) -> NDArray[np.intp]:
+    """`count` different positions of `scores`, float32 (n,), drawn one after another with their softmax as weights."""
+    # sorting scores with Gumbel noise gives such draws: Gumbel 1954, Efraimidis and Spirakis 2006
     return largest_places(scores + random.gumbel(size=scores.shape), count)
 
 
 def largest_places(values: NDArray[np.floating[Any]], count: int) -> NDArray[np.intp]:
-    """The places of the `count` largest values, largest first, of equal ones the first first."""
-    places = np.flatnonzero(values >= _largest(values, count))  # quicker than argpartition by far
+    """The positions of the `count` largest values, largest first; of equal values the first one comes first."""
+    places = np.flatnonzero(values >= _nth_largest(values, count))  # much faster than argpartition
     best: NDArray[np.intp] = places[np.argsort(-values[places], kind="stable")][:count]
     return best
 
 
-def _kept(scores: Scores, keep: NDArray[np.bool_]) -> Scores:
+def _masked(scores: Scores, keep: NDArray[np.bool_]) -> Scores:
     return np.where(keep, scores, _NEVER)
 
 
-def _largest(scores: NDArray[np.floating[Any]], count: int) -> Any:
+def _nth_largest(scores: NDArray[np.floating[Any]], count: int) -> Any:
     """The `count`-th largest score."""
     count = min(count, scores.size)
     return np.partition(scores, scores.size - count)[scores.size - count]
 
 
 def _temperature(temperature: float) -> Filter:
-    def divided(scores: Scores, _: NDArray[np.int64]) -> Scores:
+    def temperature_filter(scores: Scores, _: NDArray[np.int64]) -> Scores:
         with np.errstate(over="ignore"):
             quotients: Scores = scores / np.float32(temperature)
         return np.minimum(quotients, _MOST, out=quotients)
 
-    return divided
+    return temperature_filter
 
 
 def _top_k(count: int) -> Filter:
-    return lambda scores, _: _kept(scores, scores >= _largest(scores, count))
+    return lambda scores, _: _masked(scores, scores >= _nth_largest(scores, count))
 
 
 def _top_p(mass: float, least: int) -> Filter:
@@ -101,7 +101,7 @@ def _top_p(mass: float, least: int) -> Filter:
         rising = np.sort(scores[scores > _NEVER])
         reached = softmax(rising).cumsum()
         first = int(np.searchsorted(reached, 1 - mass, side="right"))
-        return _kept(scores, scores >= rising[max(0, min(first, rising.size - least))])
+        return _masked(scores, scores >= rising[max(0, min(first, rising.size - least))])
 
     return top_p
 
@@ -109,8 +109,8 @@ def _top_p(mass: float, least: int) -> Filter:
 def _min_p(part: float, least: int) -> Filter:
     def min_p(scores: Scores, _: NDArray[np.int64]) -> Scores:
         probabilities = softmax(scores)
-        return _kept(
-            scores, (probabilities >= part * probabilities.max()) | (scores >= _largest(scores, least))
+        return _masked(
+            scores, (probabilities >= part * probabilities.max()) | (scores >= _nth_largest(scores, least))
         )
 
     return min_p
@@ -127,20 +127,22 @@ def _typical(mass: float, least: int) -> Filter:
         keep = np.empty(scores.shape, np.bool_)
         keep[order] = distance[order] <= distance[order[last]]
         keep[order[:least]] = True
-        return _kept(scores, keep)
+        return _masked(scores, keep)
 
     return typical
 
 
 def _epsilon(cutoff: float, least: int) -> Filter:
-    return lambda scores, _: _kept(scores, (softmax(scores) >= cutoff) | (scores >= _largest(scores, least)))
+    return lambda scores, _: _masked(
+        scores, (softmax(scores) >= cutoff) | (scores >= _nth_largest(scores, least))
+    )
 
 
 def _eta(cutoff: float, least: int) -> Filter:
     def eta(scores: Scores, _: NDArray[np.int64]) -> Scores:
         probabilities = softmax(scores)
         limit = min(cutoff, math.sqrt(cutoff) * math.exp(-_entropy(probabilities)))
-        return _kept(scores, (probabilities >= limit) | (scores >= _largest(scores, least)))
+        return _masked(scores, (probabilities >= limit) | (scores >= _nth_largest(scores, least)))
 
     return eta
 
@@ -153,13 +155,13 @@ def _top_h(part: float) -> Filter:
         keep = np.zeros(scores.shape, np.bool_)
         keep[best[terms.cumsum() <= part * terms.sum()]] = True
         keep[best[0]] = True
-        return _kept(scores, keep)
+        return _masked(scores, keep)
 
     return top_h
 
 
 def _surprise(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minus the logarithm, finite for what can't happen: its share of the entropy is 0 all the same."""
+    """Minus the logarithm; finite for a probability of 0, whose share of the entropy is 0 anyway."""
     result: NDArray[np.float64] = -np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
     return result
 

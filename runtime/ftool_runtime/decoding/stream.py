@@ -1,65 +1,71 @@
-"""An answer that is read while it is made."""
+"""`TextStream`: an answer that is read while it is generated."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Self
 
-from ftool_runtime.decoding.detokenize import GrowingText
+from ftool_runtime.decoding.detokenize import IncrementalText
 from ftool_runtime.decoding.greedy import Row
 from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.errors import InputError
 
 
 class TextStream(Iterator[str]):
-    """The pieces of one answer's text, made as they are asked for. Joined, they are `result.text`.
+    """An iterator over the text of one answer, which is generated as it is read. All chunks joined are `result.text`.
 
-    One thread reads; any thread may cancel. Closing it early, or letting go of it, frees its buffers.
+    One thread reads; any thread may cancel. Closing the stream, or dropping the last reference to it, frees its
+    buffers.
     """
 
     def __init__(
         self,
         steps: Generator[None, None, None],
         row: Row,
-        text: GrowingText,
+        text: IncrementalText,
         finish: Callable[[GeneratedRow, str], Generation],
         ended: Callable[[Generation, bool], None] | None = None,
     ) -> None:
-        """Read `row`, which grows by a token with each of `steps` and feeds `text`.
+        """Prepare to read an answer.
 
-        `finish` makes the result, and `ended` is told of it, once, and whether it was read to its end.
+        Args:
+            steps: generates the answer, one token a step.
+            row: the answer's tokens; `steps` adds to it.
+            text: the answer's text; each new token of `row` is added to it.
+            finish: makes the result from the finished row and its text.
+            ended: called once, with the result and whether the answer was read to its end.
         """
         self._steps = steps
         self._row = row
         self._text = text
         self._finish = finish
         self._ended = ended
-        self._pieces: list[str] = []
+        self._chunks: list[str] = []
         self._cancelled = threading.Event()
         self._result: Generation | None = None
 
     def __next__(self) -> str:
         while self._result is None:
             ended = self._cancelled.is_set() or next(self._steps, self) is self
-            piece = self._text.rest() if ended else self._text.piece()
-            self._pieces.append(piece)
+            chunk = self._text.rest() if ended else self._text.chunk()
+            self._chunks.append(chunk)
             if ended:
                 self._end(whole=True)
-            if piece:
-                return piece
+            if chunk:
+                return chunk
         raise StopIteration
 
     def cancel(self) -> None:
-        """Let the answer end where it is; callable from any thread. The reader gets what was ready, and the end."""
+        """End the answer after the token in progress, from any thread. The reader gets the text up to there."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """End the answer where it is and free its buffers. Does nothing where it has ended."""
+        """End the answer at once and free its buffers. Does nothing if it has ended."""
         self._end(whole=False)
 
     def _end(self, *, whole: bool) -> None:
         if self._result is None:
             self._steps.close()
-            self._result = self._finish(self._row.result(), "".join(self._pieces))
+            self._result = self._finish(self._row.result(), "".join(self._chunks))
             if self._ended is not None:
                 self._ended(self._result, whole)
 
@@ -67,7 +73,7 @@ class TextStream(Iterator[str]):
     def result(self) -> Generation:
         """The whole answer. Raises InputError before its end."""
         if self._result is None:
-            raise InputError("the answer has not ended; read the stream to its end first, or cancel it")
+            raise InputError("the answer has not ended; read the stream to its end, or close it")
         return self._result
 
     def __enter__(self) -> Self:

@@ -60,7 +60,7 @@ class ChatSession:
         """
         said = self._begin_turn(text)
         try:
-            answer = self._model.answer_chat(said, self._recall(), options)
+            answer = self._model.answer_chat(said, self._cache_of_session(), options)
             self._messages = [*said, {"role": "assistant", "content": answer.text}]
         finally:
             self._end_turn()
@@ -80,7 +80,7 @@ class ChatSession:
             self._end_turn()
 
         try:
-            return self._model.stream_answer(said, self._recall(), options, ended)
+            return self._model.stream_answer(said, self._cache_of_session(), options, ended)
         except BaseException:
             self._end_turn()
             raise
@@ -107,11 +107,11 @@ class ChatSession:
 
     def _end_turn(self) -> None:
         if self._closed and self._cache is not None:
-            self._cache.give_back()
+            self._cache.release()
             self._cache = None
         self._busy.release()
 
-    def _recall(self) -> PrefixCache | None:
+    def _cache_of_session(self) -> PrefixCache | None:
         if not self._begun:
             self._cache = self._model.prefix_cache(self._system)
             self._begun = True

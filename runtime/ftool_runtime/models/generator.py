@@ -1,4 +1,4 @@
-"""`Generator`: models that generate text, called on texts or on token ids."""
+"""`Generator`: models that generate text from texts or token ids."""
 
 import operator
 from abc import abstractmethod
@@ -14,7 +14,13 @@ from ftool_runtime.bundle.integrity import check_files
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, TOKENIZER_FILE
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.decoding.detokenize import GrowingText, answer_text, ending_at_special, follower, stoppers
+from ftool_runtime.decoding.detokenize import (
+    IncrementalText,
+    answer_text,
+    stop_check_of,
+    stop_checks,
+    with_special_stops,
+)
 from ftool_runtime.decoding.generator_engine import GeneratorEngine
 from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.decoding.stream import TextStream
@@ -31,8 +37,8 @@ class InputReader(NamedTuple):
     """The settled options of one call.
 
     Attributes:
-        read: the tokens of a text at a position of the call; raises InputError.
-        config: how to answer.
+        read: encodes the text at a position of the call; raises InputError.
+        config: how answers are generated.
     """
 
     read: Callable[[str, int], Tokens]
@@ -40,7 +46,7 @@ class InputReader(NamedTuple):
 
 
 class Generator(Model[str, Generation]):
-    """A loaded model that generates text. Several threads may use it at once."""
+    """A loaded model that generates text; several threads may call it at once."""
 
     family: ClassVar[str]
     default_overflow: ClassVar[Overflow]
@@ -61,7 +67,7 @@ class Generator(Model[str, Generation]):
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """How the bundle wants answers to be generated; `changed` makes another one for a call's `config`."""
+        """The bundle's generation settings; `changed` makes a copy with other settings for a call's `config`."""
         return self._engine.config
 
     @overload
@@ -95,25 +101,25 @@ class Generator(Model[str, Generation]):
         """Answer one text, or many in one call.
 
         Args:
-            texts: a string, or strings; an answer does not depend on the others.
-            config: how, instead of the bundle's `generation_config`.
-            overflow: what becomes of a text that is too long: "refuse" it, or "cut" it; the answer then says
-                `truncated`. None: the class's own way.
+            texts: a string, or strings. Each answer is independent of the other texts.
+            config: generation settings that replace the bundle's `generation_config`.
+            overflow: what to do with a text that is too long: "refuse" it, or "cut" it, which sets `truncated` in the
+                answer. None: the class's default.
             options: fields of GenerationConfig, such as max_new_tokens=64, num_beams=4, do_sample=True, seed=1;
-                for translators that are told their languages source_language and target_language.
+                for translators with a choice of languages also source_language and target_language.
 
         Returns:
             One answer for a string; for strings a list of answers in the same order.
 
         Raises:
-            InputError: a text is no string, blank, not Unicode or too long (`row` tells which), or an option is wrong.
+            InputError: a text is not a string, blank, not Unicode or too long (`row` says which); or a wrong option.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
         settled = self._settle(config=config, overflow=overflow, **options)
         return self._one(texts, settled) if isinstance(texts, str) else self._many(texts, settled)
 
-    @overload  # type: ignore[override]  # one string, which the base class refuses, is answered piece by piece
+    @overload  # type: ignore[override]  # the base class refuses a single string; here it is streamed
     def stream(
         self,
         text: str,
@@ -131,15 +137,15 @@ class Generator(Model[str, Generation]):
     def stream(
         self, text: str | Iterable[str], *, batch_size: int = 64, **options: Any
     ) -> TextStream | Iterator[Generation]:
-        """Answer one text piece by piece, as the pieces are asked for; or any number of texts, answer by answer.
+        """Stream the answer to one text as chunks of text, or the answers to any number of texts.
 
         Args:
-            text: a string, or strings, which are taken only as answers are asked for.
-            batch_size: of many texts, how many are in cache at most.
-            options: `config`, `overflow` and the others of a call.
+            text: a string, or an iterable of strings, which is read as answers are consumed.
+            batch_size: for many texts, how many are in memory at most.
+            options: `config`, `overflow` and the other options of a call.
 
-        Raises as a call; rows count from the start of the stream. Of one text num_beams and num_return_sequences above
-        1 are refused too: beams may still change what was read.
+        Raises as a call; rows count from the start of the stream. For one text, num_beams and num_return_sequences
+        above 1 raise InputError too: beam search may still change text that was already read.
         """
         if not isinstance(text, str):
             return super().stream(text, batch_size=batch_size, **options)
@@ -160,32 +166,32 @@ class Generator(Model[str, Generation]):
         keep_logits: bool = False,
         **options: Any,
     ) -> list[GeneratedRow]:
-        """Answer sources or prompts that are token ids already.
+        """Answer sources or prompts given as token ids.
 
         Args:
             rows: at least one token each.
-            config: how, instead of the bundle's `generation_config`.
+            config: generation settings that replace the bundle's `generation_config`.
             keep_logits: whether each answer keeps the graph's logits, float32 (tokens, vocabulary); not with beams.
-            options: as a call's.
+            options: those of a call.
 
         Returns:
-            `num_return_sequences` answers a row, one row's after the other's.
+            `num_return_sequences` answers for each row, in the order of the rows.
 
         Raises as a call.
         """
         chosen = self._settle(config=config, **options).config
-        stopped = stoppers(self._engine.tokens, chosen.stop_strings, chosen.num_beams)
-        return self._engine.generate(rows, chosen, stopped=stopped, keep_logits=keep_logits)
+        new_stop_check = stop_checks(self._engine.tokens, chosen.stop_strings, chosen.num_beams)
+        return self._engine.generate(rows, chosen, new_stop_check=new_stop_check, keep_logits=keep_logits)
 
     def score_tokens(
         self, rows: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], **options: Any
     ) -> list[NDArray[np.float32]]:
-        """The logits that predict each token of given answers, each token given those before it.
+        """The logits that predict each token of given answers from the tokens before it.
 
         Returns:
             For each row float32 (tokens of its answer, vocabulary).
 
-        Raises InputError where a row and its answer are longer than the model holds; as a call too.
+        Raises InputError if a row and its answer together are too long for the model, and as a call.
         """
         return self._engine.score(rows, answers, self._settle(**options).config)
 
@@ -196,12 +202,12 @@ class Generator(Model[str, Generation]):
         config = self._settle(**options).config
         started = time.perf_counter()
         made = self._engine.new_row(row, config, None)
-        return [time.perf_counter() - started for _ in self._engine.grow(row, config, made)]
+        return [time.perf_counter() - started for _ in self._engine.steps(row, config, made)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer's token ids, special tokens left out, spaces at its ends taken off.
+        """The text of an answer's token ids, without special tokens and without white space at its ends.
 
-        Raises InputError where `ids` is no list of token ids; one that the tokenizer doesn't know has no text.
+        An id that the tokenizer doesn't know has no text. Raises InputError if `ids` is not a list of token ids.
         """
         return self._engine.tokens.decode(_whole_numbers(ids)).strip()
 
@@ -217,7 +223,7 @@ class Generator(Model[str, Generation]):
 
     @abstractmethod
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
-        """How a call with these options reads texts. Raises InputError for an option that is wrong."""
+        """How a call with these options encodes texts. Raises InputError for a wrong option."""
 
     def _settle(
         self, *, config: GenerationConfig | None = None, overflow: Overflow | None = None, **options: Any
@@ -225,7 +231,7 @@ class Generator(Model[str, Generation]):
         if overflow not in (None, "refuse", "cut"):
             raise InputError(f'overflow must be "refuse" or "cut", got {overflow!r}')
         reader = self._reader(self._engine.resolve(config), overflow or self.default_overflow, options)
-        return reader._replace(config=ending_at_special(reader.config, self._engine.tokens.special))
+        return reader._replace(config=with_special_stops(reader.config, self._engine.tokens.special))
 
     def _encode(self, given: str, row: int, options: InputReader) -> Tokens:
         return options.read(given, row)
@@ -237,9 +243,9 @@ class Generator(Model[str, Generation]):
         self, encoded: Sequence[Tokens], first_row: int, options: InputReader
     ) -> list[list[GeneratedRow]]:
         config = options.config
-        stopped = stoppers(self._engine.tokens, config.stop_strings, config.num_beams)
+        new_stop_check = stop_checks(self._engine.tokens, config.stop_strings, config.num_beams)
         ids = [row.ids for row in encoded]
-        rows = self._engine.generate(ids, config, stopped=stopped, first_row=first_row)
+        rows = self._engine.generate(ids, config, new_stop_check=new_stop_check, first_row=first_row)
         count = config.num_return_sequences
         return [rows[start : start + count] for start in range(0, len(rows), count)]
 
@@ -258,23 +264,23 @@ class Generator(Model[str, Generation]):
     ) -> TextStream:
         if config.num_beams > 1:
             raise InputError(
-                f"num_beams is {config.num_beams}, and an answer of beam search is known only at its end, so that "
+                f"num_beams is {config.num_beams}, and beam search knows its answer only at the end, so that "
                 "nothing can be streamed; set num_beams=1, or call the model"
             )
         if config.num_return_sequences > 1:
             raise InputError(
                 f"num_return_sequences is {config.num_return_sequences}; a stream holds one answer"
             )
-        text = GrowingText(self._engine.tokens, config.stop_strings)
-        row = self._engine.new_row(prompt.ids, config, follower(text))
+        text = IncrementalText(self._engine.tokens, config.stop_strings)
+        row = self._engine.new_row(prompt.ids, config, stop_check_of(text))
 
         def finish(answer: GeneratedRow, text: str) -> Generation:
             return replace(self._generation(given, prompt, [answer], config), text=text)
 
         if cache is None:
-            steps = self._engine.grow(prompt.ids, config, row)
+            steps = self._engine.steps(prompt.ids, config, row)
         else:
-            steps = self._engine.grow_on(cache, prompt.ids, row)
+            steps = self._engine.steps_with_cache(cache, prompt.ids, row)
         return TextStream(steps, row, text, finish, ended)
 
     def _generation(
@@ -298,7 +304,7 @@ class Generator(Model[str, Generation]):
 
 
 def _whole_numbers(ids: object) -> list[int]:
-    """Token ids as the tokenizer takes them, 32 bits each. Raises InputError."""
+    """Token ids as Python integers of at most 32 bits, as the tokenizer takes them. Raises InputError."""
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise InputError(f"ids must be a list of token ids, got {ids!r}")
     numbers = []
@@ -308,6 +314,6 @@ def _whole_numbers(ids: object) -> list[int]:
         except TypeError:
             number = -1
         if not 0 <= number < 2**32:
-            raise InputError(f"ids[{position}] is {token!r}, which is no token id")
+            raise InputError(f"ids[{position}] is {token!r}, which is not a token id")
         numbers.append(number)
     return numbers

@@ -10,8 +10,8 @@ from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.decoding.results import LongGeneration
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.generator import Generator, InputReader, Overflow
+from ftool_runtime.text.chunks import split_long
 from ftool_runtime.text.encode import Tokens
-from ftool_runtime.text.long_texts import cut_long
 
 _LANGUAGES: Final = ("source_language", "target_language")
 
@@ -59,7 +59,7 @@ class Seq2SeqGenerator(Generator):
             raise InputError(
                 f"budget is {budget}, and the prefix and special tokens alone take {beside}; raise it"
             )
-        pieces = cut_long(
+        pieces = split_long(
             text,
             budget,
             lambda piece: self._engine.tokens.count(prefix + piece),
@@ -81,7 +81,7 @@ class Seq2SeqGenerator(Generator):
     def _source(self, chosen: Direction, refuse: bool, text: str, row: int) -> Tokens:
         ids, added = self._engine.tokens.encode(text, row, prefix=chosen.prefix)
         ids = [
-            chosen.exchanged.get(number, number) if flag else number
+            chosen.replacements.get(number, number) if flag else number
             for number, flag in zip(ids, added, strict=True)
         ]
         contract = self._engine.manifest.input

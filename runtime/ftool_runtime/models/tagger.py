@@ -15,11 +15,11 @@ from ftool_runtime.postprocessing.entities import (
     find_entities,
     tags_of_words,
 )
-from ftool_runtime.postprocessing.window_stitching import stitched
+from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window, WindowEncoder
-from ftool_runtime.text.words import Span, join_words
+from ftool_runtime.text.words import CharRange, join_words
 
 
 class Entities(list[Entity]):
@@ -111,7 +111,7 @@ class TokenTagger(EncoderModel[str, Entities]):
         joined = [join_words(_checked_words(words, row)) for row, words in enumerate(sentences)]
         return self.word_tags([text for text, _ in joined], [places for _, places in joined])
 
-    def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[Span]]) -> list[list[str]]:
+    def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
         """As `tags`, for texts whose words stand at `words`: the first character of each and the one past its last."""
         encoded = [self._encode(text, row, None) for row, text in enumerate(texts)]
         outputs = self._run(encoded, 0, None)
@@ -138,9 +138,9 @@ class TokenTagger(EncoderModel[str, Entities]):
         windows: Sequence[Window],
         outputs: Rows,
         aggregation: Aggregation,
-        places: Sequence[Span] | None = None,
+        places: Sequence[CharRange] | None = None,
     ) -> list[Entity]:
-        scores = stitched(text, windows, outputs, self.labels, places)
+        scores = stitch(text, windows, outputs, self.labels, places)
         return find_entities(text, scores, self.labels, aggregation, places)
 
 

@@ -14,7 +14,7 @@ from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.chat_session import ChatSession
 from ftool_runtime.models.generator import Generator, InputReader, Overflow
-from ftool_runtime.session.decoder.prefix_cache import PrefixCache, SharedPrefixes, common_beginning
+from ftool_runtime.session.decoder.prefix_cache import PrefixCache, SharedPrefixes, common_prefix
 from ftool_runtime.text.encode import Tokens
 
 
@@ -120,7 +120,7 @@ class TextGenerator(Generator):
         shared = [] if system is None else self._shared_beginning(system)
         cache = PrefixCache(decoders)
         if shared:
-            cache.remember(shared, self._prefixes.of(shared, decoders))
+            cache.restore(shared, self._prefixes.snapshot(shared, decoders))
         return cache
 
     def _chat_prompt(
@@ -161,7 +161,7 @@ class TextGenerator(Generator):
             for text in ("a", "1")
         )
         limit = self._engine.contract.max_length
-        shared = common_beginning(first, second)
+        shared = common_prefix(first, second)
         return shared if limit is None or len(shared) < limit else []
 
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:

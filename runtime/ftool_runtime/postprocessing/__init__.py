@@ -1,1 +1,1 @@
-"""Graph outputs to answers: labels, spans and entities."""
+"""Convert a graph's outputs to answers: labels, spans and entities."""

@@ -1,4 +1,4 @@
-"""Labels: logits to probabilities, probabilities to the labels that apply, and the answers that hold them."""
+"""Classification answers: logits to probabilities, and probabilities to the labels that apply."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from ftool_runtime.errors import BundleError, InputError, nearest
 from ftool_runtime.numerics import sigmoid, softmax
 
-TextInput = str | tuple[str, str] | Mapping[str, str]  # a text; for models that read pairs, two
+TextInput = str | tuple[str, str] | Mapping[str, str]  # a text; for models that read pairs, two texts
 
-DEFAULT_THRESHOLD = 0.5  # multi-label, if nothing was tuned: more likely than not
+DEFAULT_THRESHOLD = 0.5  # multi-label models without tuned thresholds
 
 Thresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
 
@@ -35,9 +35,9 @@ class Classification:
         labels: the labels that apply, most probable first. Single-label: the best one. Multi-label: those at
             or above their thresholds, perhaps none.
         scores: the probability of every label, in the manifest's order.
-        top: as many of the best labels as `top_k` asked for, best first; without `top_k` those of `labels`.
-        truncated: the input was longer than the model reads, and part of it was cut off.
-        input: what was classified, as it was given; None if the answer was not made by a model's call.
+        top: the `top_k` best labels, best first; without `top_k` those of `labels`.
+        truncated: whether part of the input was cut off, because it was longer than the model reads.
+        input: the given input; None if the answer was not made by a model's call.
     """
 
     label: str
@@ -49,7 +49,7 @@ class Classification:
     input: TextInput | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` stands in for `input`."""
+        """The answer as `predict` prints it, JSON values; `given` replaces `input`."""
         return {
             **fields_of(given, self.input),
             "label": self.label,
@@ -65,9 +65,9 @@ class Score:
     """The answer of a regressor to one input, such as the similarity of two texts.
 
     Attributes:
-        value: the number, on the scale of the data that the model was trained on.
-        truncated: the input was longer than the model reads, and part of it was cut off.
-        input: what was classified, as it was given; None if the answer was not made by a model's call.
+        value: the number, on the scale of the training data.
+        truncated: whether part of the input was cut off, because it was longer than the model reads.
+        input: the given input; None if the answer was not made by a model's call.
     """
 
     value: float
@@ -75,12 +75,12 @@ class Score:
     input: TextInput | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` stands in for `input`."""
+        """The answer as `predict` prints it, JSON values; `given` replaces `input`."""
         return {**fields_of(given, self.input), "score": self.value, "truncated": self.truncated}
 
 
 def fields_of(given: TextInput | None, known: TextInput | None) -> dict[str, str]:
-    """The texts of an input by their names: those of `given`, or if that is None of `known`."""
+    """The texts of `given`, or of `known` if `given` is None, by their names."""
     given = known if given is None else given
     if given is None:
         return {}
@@ -90,14 +90,14 @@ def fields_of(given: TextInput | None, known: TextInput | None) -> dict[str, str
 
 
 def probabilities(logits: ArrayLike, *, multi_label: bool) -> NDArray[np.float64]:
-    """Softmax over the labels, or a sigmoid for each of them if several may apply.
+    """Softmax over the labels, or a sigmoid for each label if several may apply.
 
     Args:
         logits: any float array (batch, labels).
-        multi_label: whether labels are independent of each other.
+        multi_label: whether several labels may apply.
 
     Returns:
-        float64 array (batch, labels). A row's numbers do not depend on the other rows.
+        float64 array (batch, labels). Each row is independent of the others.
     """
     return sigmoid(logits) if multi_label else softmax(logits)
 
@@ -111,21 +111,21 @@ def classify(
     top_k: int | None = None,
     truncated: Sequence[bool] | None = None,
 ) -> list[Classification]:
-    """Turn logits into answers. The torch reference and the ONNX run both end here.
+    """Convert logits to answers; used for the outputs of both torch and ONNX.
 
     Args:
         logits: any float array (batch, labels).
         labels: the label names, in the order of the logits.
         multi_label: whether several labels may apply to one text.
         thresholds: multi-label only, see `resolve_thresholds`.
-        top_k: how many labels `Classification.top` holds, all if there are fewer; None: those that apply.
-        truncated: for every row, whether its text was cut; None: none was.
+        top_k: how many labels `Classification.top` holds, at most; None: those that apply.
+        truncated: for each row, whether its text was cut; None: no text was.
 
     Returns:
-        One answer a row. Of equally probable labels the earlier comes first.
+        One answer for each row. Of equally probable labels the earlier one comes first.
 
     Raises:
-        InputError: `top_k` or `thresholds` makes no sense.
+        InputError: `top_k` or `thresholds` is invalid.
         BundleError: a logit is not a finite number.
     """
     values = np.asarray(logits)
@@ -154,7 +154,7 @@ def classification(
     truncated: bool,
     given: TextInput | None = None,
 ) -> Classification:
-    """The answer that one row of logits makes, with the labels' `scores`; `thresholds` None: one label applies."""
+    """The answer for one row of logits and its labels' `scores`; `thresholds` None: exactly one label applies."""
     plain = scores.tolist()
     if thresholds is None and top_k in (None, 1):  # the common case needs no sorting
         best = int(logits.argmax())
@@ -179,7 +179,7 @@ def classification(
 
 
 def check_options(top_k: int | None, thresholds: Thresholds | None, multi_label: bool) -> None:
-    """Raise InputError for a `top_k` or `thresholds` that this kind of classifier can't follow."""
+    """Raise InputError if `top_k` or `thresholds` is not valid for this kind of classifier."""
     if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
         raise InputError(f"top_k must be a whole number of at least 1, got {top_k!r}")
     if thresholds is not None and not multi_label:
@@ -192,9 +192,9 @@ def resolve_thresholds(
     """The probability from which each label applies, float64 (labels,).
 
     Args:
-        thresholds: one number for all labels, one a label, a mapping from some labels to numbers, or None.
+        thresholds: one number for all labels, a number for each label, a mapping from some labels to numbers, or None.
         labels: the label names.
-        default: one number a label, for those that `thresholds` does not name; None: 0.5 each.
+        default: a number for each label, for those that `thresholds` does not set; None: 0.5 each.
 
     Raises:
         InputError: an unknown label, a wrong count, or a number outside 0 to 1.

@@ -1,7 +1,7 @@
-"""From what a model says of every token to entities with their places in the text, and to tags of words.
+"""Entities and word tags: from the scores of tokens to entities with their places in the text, and to tags of words.
 
-Aggregation is that of transformers' TokenClassificationPipeline, words being those of `split_words` whatever the
-tokenizer. The torch reference and the ONNX run both end here.
+Aggregation is that of transformers' TokenClassificationPipeline, except that words are those of `split_words` with
+every tokenizer. Used for the outputs of both torch and ONNX.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.postprocessing.tag_names import begins, outside, type_of
-from ftool_runtime.text.words import Span, end_of_character, is_blank, split_words
+from ftool_runtime.text.words import CharRange, end_of_character, is_blank, split_words
 
 Aggregation = Literal["none", "simple", "first", "average", "max"]
 AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
@@ -20,13 +20,13 @@ AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A stretch of a text and what it is.
+    """A part of a text and its kind.
 
     Attributes:
-        text: the stretch as it stands in the text that was given.
-        label: the kind of entity; without aggregation the token's own tag, such as "B-person".
-        start: its first character, counted from 0 in Unicode code points.
-        end: the character past its last.
+        text: the entity, as in the given text.
+        label: the kind of entity; without aggregation the token's tag, such as "B-person".
+        start: the index of its first character, in Unicode code points.
+        end: the index after its last character.
         score: the mean of its words' (or tokens') probabilities.
     """
 
@@ -48,21 +48,21 @@ class Entity:
 
 
 class TokenScores(NamedTuple):
-    """A text's own tokens, special ones left out: places in the text, and probabilities (tokens, labels) float64."""
+    """A text's tokens, without special tokens: their ranges, and probabilities, float64 (tokens, labels)."""
 
-    offsets: Sequence[Span]
+    offsets: Sequence[CharRange]
     probabilities: NDArray[np.float64]
 
 
-class Piece(NamedTuple):
-    """A token's place in the text, without the spaces at its edges, and its position among the text's tokens."""
+class PlacedToken(NamedTuple):
+    """A token's range in the text, without spaces at its ends, and its position among the text's tokens."""
 
-    span: Span
+    range: CharRange
     position: int
 
 
 class _Unit(NamedTuple):
-    """What gets one tag: a token, or a word of several."""
+    """A token or a word of several tokens, which gets one tag."""
 
     start: int
     end: int
@@ -75,18 +75,18 @@ def find_entities(
     tokens: TokenScores,
     labels: Sequence[str],
     aggregation: Aggregation,
-    words: Sequence[Span] | None = None,
+    words: Sequence[CharRange] | None = None,
 ) -> list[Entity]:
-    """The entities of `text`, in order; none overlaps another.
+    """The entities of `text`, in order; they do not overlap.
 
     Args:
-        text: as it was given.
-        tokens: what the model says of it.
+        text: the given text.
+        tokens: the scores of its tokens.
         labels: the names of the tags, in the order of the probabilities: "O", "B-person", …
-        aggregation: how tokens become words and words entities, as in transformers. "none": a token each; "simple":
-            neighbours of one kind; "first", "average", "max": as "simple", once all tokens of a word have the tag
-            of the first, of the mean of their probabilities, or of the surest one.
-        words: where the words stand; None: as `split_words` has them.
+        aggregation: how tokens become entities, as in transformers. "none": each token is one; "simple": neighbouring
+            tokens of one kind are one; "first", "average", "max": the same, but all tokens of a word get the tag of
+            its first token, of the mean of its tokens' probabilities, or of its most certain token.
+        words: the ranges of the words; None: those of `split_words`.
     """
     groups = token_groups(text, tokens.offsets, _places(text, aggregation, words))
     units = _units(groups, tokens.probabilities, aggregation)
@@ -96,7 +96,7 @@ def find_entities(
         for unit, end in zip(units, ends, strict=True)
     ]
     if aggregation != "none":
-        return _joined(text, units, labels)
+        return _merged(text, units, labels)
     return [
         Entity(text[unit.start : unit.end], labels[unit.label], unit.start, unit.end, unit.score)
         for unit in units
@@ -104,8 +104,8 @@ def find_entities(
     ]
 
 
-def tags_of_words(words: Sequence[Span], entities: Sequence[Entity]) -> list[str]:
-    """Each word's tag in IOB2: that of the first entity that touches it, "O" where none does."""
+def tags_of_words(words: Sequence[CharRange], entities: Sequence[Entity]) -> list[str]:
+    """Each word's tag in IOB2: that of the first entity that overlaps it, or "O"."""
     tags = []
     position, begun = 0, -1
     for start, end in words:
@@ -119,10 +119,10 @@ def tags_of_words(words: Sequence[Span], entities: Sequence[Entity]) -> list[str
     return tags
 
 
-def first_tokens(text: str, offsets: Sequence[Span], words: Sequence[Span]) -> list[int | None]:
-    """For each word the position in `offsets` of the token that speaks for it: the first that touches it.
+def first_tokens(text: str, offsets: Sequence[CharRange], words: Sequence[CharRange]) -> list[int | None]:
+    """For each word the position in `offsets` of the first token that overlaps it, whose tag is the word's.
 
-    None where no token does (the tokenizer dropped the word), or where that token speaks for an earlier word already.
+    None if there is no such token (the tokenizer dropped the word), or if it is already an earlier word's.
     """
     found: list[int | None] = []
     position, taken = 0, -1
@@ -135,9 +135,9 @@ def first_tokens(text: str, offsets: Sequence[Span], words: Sequence[Span]) -> l
     return found
 
 
-def trimmed(text: str, span: Span) -> Span:
-    """A token's place without the spaces at its edges, which many tokenizers count as its own."""
-    start, end = span
+def trimmed(text: str, token: CharRange) -> CharRange:
+    """A token's range without the spaces at its ends, which many tokenizers include."""
+    start, end = token
     while start < end and is_blank(text[start]):
         start += 1
     while start < end and is_blank(text[end - 1]):
@@ -145,54 +145,58 @@ def trimmed(text: str, span: Span) -> Span:
     return start, end
 
 
-def token_groups(text: str, offsets: Sequence[Span], words: Sequence[Span] | None) -> list[list[Piece]]:
-    """The tokens that belong together, in order: those of one word, or without words those of one character.
+def token_groups(
+    text: str, offsets: Sequence[CharRange], words: Sequence[CharRange] | None
+) -> list[list[PlacedToken]]:
+    """Groups of tokens, in order: those of one word, or without words those that share a character.
 
-    A token begins a group where a word begins, or where no word is. Tokens that are nothing but space are left out.
+    A token starts a group at the start of a word, and outside words. Tokens that are only white space are left out.
     """
     index = None if words is None else _Words(words)
-    groups: list[list[Piece]] = []
+    groups: list[list[PlacedToken]] = []
     end = 0  # of the group
     for position, offset in enumerate(offsets):
-        span = trimmed(text, offset)
-        if span[0] >= span[1]:
+        found = trimmed(text, offset)
+        if found[0] >= found[1]:
             continue
-        if groups and (span[0] < end or (index is not None and index.within(span[0]))):
-            groups[-1].append(Piece(span, position))
+        if groups and (found[0] < end or (index is not None and index.within(found[0]))):
+            groups[-1].append(PlacedToken(found, position))
         else:
-            groups.append([Piece(span, position)])
-        end = max(end, span[1])
+            groups.append([PlacedToken(found, position)])
+        end = max(end, found[1])
     return groups
 
 
 class _Words:
-    """Where words stand, to be asked for one character after another."""
+    """The ranges of words, for queries in the order of the text."""
 
-    def __init__(self, words: Sequence[Span]) -> None:
+    def __init__(self, words: Sequence[CharRange]) -> None:
         self._words = words
         self._position = 0
 
     def within(self, place: int) -> bool:
-        """Whether the character at `place`, not before those asked for earlier, is in a word, past its first."""
+        """Whether the character at `place` is in a word and not its first; `place` must not decrease between calls."""
         while self._position < len(self._words) and self._words[self._position][1] <= place:
             self._position += 1
         return self._position < len(self._words) and self._words[self._position][0] < place
 
 
-def _places(text: str, aggregation: Aggregation, words: Sequence[Span] | None) -> Sequence[Span] | None:
+def _places(
+    text: str, aggregation: Aggregation, words: Sequence[CharRange] | None
+) -> Sequence[CharRange] | None:
     if aggregation in ("none", "simple"):
         return None
     return split_words(text) if words is None else words
 
 
-def _before(text: str, span: Span, start: int) -> bool:
-    """Whether a token ends before a word starts, or is nothing but space."""
-    first, last = trimmed(text, span)
+def _before(text: str, token: CharRange, start: int) -> bool:
+    """Whether a token ends before a word starts, or is only white space."""
+    first, last = trimmed(text, token)
     return last <= start or first >= last
 
 
 def _units(
-    groups: Sequence[Sequence[Piece]],
+    groups: Sequence[Sequence[PlacedToken]],
     probabilities: NDArray[np.float64],  # (tokens, labels)
     aggregation: Aggregation,
 ) -> list[_Unit]:
@@ -203,18 +207,18 @@ def _units(
         position = group[0].position
         label, score = best[position], sure[position]
         if len(group) > 1 and aggregation == "average":
-            mean = probabilities[[piece.position for piece in group]].mean(axis=0)
+            mean = probabilities[[token.position for token in group]].mean(axis=0)
             label = int(mean.argmax())
             score = float(mean[label])
         elif len(group) > 1 and aggregation == "max":
-            position = max((piece.position for piece in group), key=sure.__getitem__)
+            position = max((token.position for token in group), key=sure.__getitem__)
             label, score = best[position], sure[position]
-        units.append(_Unit(group[0].span[0], max(piece.span[1] for piece in group), label, score))
+        units.append(_Unit(group[0].range[0], max(token.range[1] for token in group), label, score))
     return units
 
 
-def _joined(text: str, units: Sequence[_Unit], labels: Sequence[str]) -> list[Entity]:
-    """Units of one kind that follow each other as one entity, as conlleval has it."""
+def _merged(text: str, units: Sequence[_Unit], labels: Sequence[str]) -> list[Entity]:
+    """Merge neighbouring units of one kind into entities, as conlleval does."""
     groups: list[list[_Unit]] = []
     before = "O"
     for unit in units:

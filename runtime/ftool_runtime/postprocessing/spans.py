@@ -1,8 +1,8 @@
-"""From the logits of a context's windows to the stretches of text that answer best, or to none.
+"""Answer spans: from the logits of a context's windows to the best spans of the context, or to no answer.
 
-Scores are those of BERT's SQuAD scripts (Devlin et al. 2019): a span's is the logit of its first token as a start plus
-that of its last as an end; that of "no answer" is the same sum at the first token of a window, of which the smallest
-window's counts: no window may hold an answer.
+Scores are those of BERT's SQuAD scripts (Devlin et al. 2019). A span's score is the start logit of its first token
+plus the end logit of its last. The score of "no answer" is that sum at the first token of a window; the smallest one
+of all windows counts, because there is no answer only if no window holds one.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from ftool_runtime.errors import BundleError
 from ftool_runtime.numerics import softmax
 from ftool_runtime.text.windows import Window
 
-NO_ANSWER = 0  # the token whose logits stand for "no answer": the first, [CLS] of most models
+NO_ANSWER = 0  # the position of the token whose logits score "no answer": [CLS] in most models
 N_BEST = 20  # spans that share the probability, as in the SQuAD scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the context: `context[start:end]`, in characters, and the sum of its two logits."""
+    """A part of the context, `context[start:end]` in characters, and the sum of its two logits."""
 
     start: int
     end: int
@@ -31,11 +31,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """What the windows of one context say.
+    """The best spans of one context.
 
     Attributes:
-        best: different spans, best first; empty only where no token stands for a character.
-        no_answer: the score of there being none, the smallest of all windows.
+        best: different spans, best first; empty only if no token covers a character.
+        no_answer: the score of "no answer", the smallest of all windows.
     """
 
     best: tuple[Span, ...]
@@ -43,18 +43,18 @@ class Spans:
 
     @property
     def margin(self) -> float:
-        """By how much the best span's score is above that of no answer; minus infinity where there is no span."""
+        """The best span's score minus that of "no answer"; minus infinity if there is no span."""
         return self.best[0].score - self.no_answer if self.best else -np.inf
 
     def answered(self, threshold: float | None) -> bool:
-        """Whether the best span is the answer: unless "no answer" is above it by more than `threshold`.
+        """Whether the best span is the answer, because "no answer" scores at most `threshold` above it.
 
-        A threshold of None is that of models that know no unanswerable questions.
+        None is for models that know no unanswerable questions.
         """
         return bool(self.best) and (threshold is None or -self.margin <= threshold)
 
     def probabilities(self, *, with_no_answer: bool) -> NDArray[np.float64]:
-        """Softmax over the scores of `best`, and behind them of no answer if asked for: float64 (spans,)."""
+        """Softmax over the scores of `best`, followed by that of "no answer" if `with_no_answer`: float64 (spans,)."""
         scores = np.array(
             [span.score for span in self.best] + [self.no_answer] * with_no_answer, dtype=np.float64
         )
@@ -69,17 +69,17 @@ def find_spans(
     max_answer_length: int,
     n_best: int = N_BEST,
 ) -> Spans:
-    """The best spans of `context` over all of its windows.
+    """Find the best spans of `context` in all of its windows.
 
-    Every window is searched whole, so that windows which overlap by `max_answer_length` - 1 tokens or more lose no
-    answer on a border; a span that two windows hold counts once, with its better score.
+    Every window is searched completely, so that windows which overlap by at least `max_answer_length` - 1 tokens lose
+    no answer at a border. A span in two windows counts once, with its better score.
 
     Args:
-        context: the text that the windows' offsets point into.
+        context: the text that the windows are from.
         windows: at least one.
-        logits: for each window a float array (tokens, 2): as a start, as an end.
-        max_answer_length: tokens of an answer at most.
-        n_best: how many spans are kept.
+        logits: for each window a float array (tokens, 2): start and end logits.
+        max_answer_length: the most tokens of an answer.
+        n_best: the most spans to return.
 
     Raises:
         BundleError: a logit is not a finite number.
@@ -101,7 +101,7 @@ def find_spans(
 def _best_of_window(
     window: Window, logits: NDArray[np.float32], max_answer_length: int, n_best: int
 ) -> list[tuple[int, int, float]]:
-    """The first and last token and the score of the best spans of one window, in no order."""
+    """The first token, last token and score of the best spans of one window, in no particular order."""
     positions = window.text_positions
     if not positions:
         return []
@@ -121,7 +121,7 @@ def _best_of_window(
 
 
 def _stripped(context: str, start: int, end: int) -> tuple[int, int]:
-    """The stretch without white space at its ends, which some tokenizers count to their tokens."""
+    """The range without white space at its ends, which some tokenizers include in their tokens."""
     stretch = context[start:end]
     begin = start + len(stretch) - len(stretch.lstrip())
     return begin, max(begin, start + len(stretch.rstrip()))

@@ -1,4 +1,4 @@
-"""What a tag such as "B-person" says: where an entity begins, and of which kind it is."""
+"""Parse tags such as "B-person": where an entity begins, and its kind."""
 
 import re
 from functools import lru_cache
@@ -10,9 +10,9 @@ _ENDING = frozenset("ELUSW")
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """A tag's prefix and kind: ("B", "person"), or ("O", "") outside entities.
+    """A tag's prefix and kind, such as ("B", "person"); ("O", "") outside entities.
 
-    A tag without a prefix is a kind whose tokens go on with each other, as in transformers: ("I", tag).
+    A tag without a prefix is a kind whose neighbouring tokens form one entity, as in transformers: ("I", tag).
     """
     if outside(tag):
         return "O", ""
@@ -21,19 +21,19 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def outside(tag: str) -> bool:
-    """Whether a tag says that there is no entity."""
+    """Whether a tag means that there is no entity."""
     return tag == "O"
 
 
 def type_of(tag: str) -> str:
-    """The kind of entity that a tag is for; "" outside entities."""
+    """The kind of entity that a tag names; "" outside entities."""
     return split_tag(tag)[1]
 
 
 def begins(before: str, tag: str) -> bool:
-    """Whether an entity begins at `tag`, which follows the tag `before`; as conlleval has it.
+    """Whether an entity begins at `tag`, which follows the tag `before`, as in conlleval.
 
-    An I after something else begins one too: taggers say so, and readers of their answers would rather have it.
+    An I after a tag of another kind begins an entity too, because models predict such tags.
     """
     if outside(tag):
         return False

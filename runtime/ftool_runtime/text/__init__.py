@@ -1,1 +1,1 @@
-"""Texts as input: token ids, windows, words, and files of texts."""
+"""Input texts: token ids, windows, words, and files of texts."""

@@ -1,4 +1,4 @@
-"""Encode texts as token ids with the bundle's own tokenizer, cut at the manifest's maximum length."""
+"""Encode texts as token ids with the bundle's tokenizer, cut at the manifest's maximum length."""
 
 import copy
 from pathlib import Path
@@ -27,7 +27,7 @@ class Tokens(NamedTuple):
 
 def read_tokenizer(path: Path) -> "Tokenizer":
     """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError if it can't be used."""
-    from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` need not cost
+    from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` should not
 
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
@@ -57,13 +57,13 @@ class TokenEncoder:
         self._with_type_ids = "token_type_ids" in contract.names
 
     def with_prefix(self, prefix: str) -> "TokenEncoder":
-        """The same tokenizer, which puts `prefix` before every text instead of the manifest's own."""
+        """The same tokenizer with `prefix` before every text instead of the manifest's prefix."""
         other = copy.copy(self)
         other._prefix = prefix
         return other
 
     def encode(self, text: str, row: int, pair: str | None = None) -> Tokens:
-        """The tokens of `text`, or of `text` and `pair` together, which stand at position `row` of the call.
+        """The tokens of `text`, or of `text` and `pair` together; `row` is its position in the call, for errors.
 
         A text that is too long is cut at the manifest's `truncation_side`, the longer of two first.
 

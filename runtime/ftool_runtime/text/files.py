@@ -1,4 +1,4 @@
-"""Read the inputs of a model from lines, JSON lines or a table, one by one; errors name file and line."""
+"""Read a model's inputs one at a time from lines of text, JSON lines or tables; errors name file and line."""
 
 import itertools
 import sys
@@ -13,7 +13,7 @@ from ftool_runtime.text.rows import Row, RowError, csv_rows, json_rows, tsv_rows
 
 _TABLES: Mapping[str, Callable[[Iterable[str]], Iterator[Row]]] = {".csv": csv_rows, ".tsv": tsv_rows}
 _JSON_LINES = (".jsonl", ".ndjson")
-_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # some of them would pass for lines of text
+_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # read as lines of text, some would give nonsense
 _CHUNK = 65_536  # bytes: the capacity of a pipe on Linux
 
 
@@ -24,11 +24,13 @@ class _ReadableAsItComes(Protocol):
         """Return the bytes that have arrived, at most `size`; wait if there are none, and return b"" at the end."""
 
 
-Columns = str | Mapping[str, str]  # the column of the text; for inputs of several fields that of each field
+Columns = (
+    str | Mapping[str, str]
+)  # the column of the text; for inputs of several fields, the column of each field
 
 
 def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
-    """The texts in a file, read as they are asked for.
+    """The texts in a file, read as they are consumed.
 
     Args:
         path: `.jsonl` or `.ndjson`: one object or string a line; `.csv` or `.tsv`: with a header; anything else:
@@ -41,7 +43,9 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
             line are named.
     """
     if path.suffix.lower() in _NOT_READ:
-        raise InputError(f"can't read {path}: give texts as .jsonl, .csv, .tsv or a text a line, not zipped")
+        raise InputError(
+            f"can't read {path}: convert it to .jsonl, .csv, .tsv or lines of text, not compressed"
+        )
     try:
         with path.open("rb") as file:
             yield from _checked(_parsed(file, path, column), str(path))
@@ -52,8 +56,8 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
 def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 64) -> Iterator[list[Any]]:
     """The texts in a file, `batch_size` at a time.
 
-    From standard input (`path` None; one text a line, or one JSON object if an input has several texts) batches hold
-    the lines that have arrived, so that each line of a live pipe is answered at once. Raises as `read_texts`.
+    `path` None reads standard input: one text a line, or one JSON object a line if an input has several texts. A batch
+    then holds the lines that have arrived, so that a line of a live pipe is answered at once. Raises as `read_texts`.
     """
     if path is not None:
         texts = read_texts(path, column)
@@ -79,7 +83,7 @@ class ArrivingLines:
         """Read from `stream`, which is not closed."""
         self._chunks = iter(lambda: stream.read1(_CHUNK), b"")
         self._whole: deque[bytes] = deque()
-        self._begun: list[bytes] = []  # a line whose end has not arrived
+        self._begun: list[bytes] = []  # parts of a line whose end has not arrived
 
     @property
     def waiting(self) -> int:
@@ -133,7 +137,7 @@ def _parsed(file: BinaryIO, path: Path, column: Columns) -> Iterator[tuple[int, 
         return _table_texts(_TABLES[suffix](lines), str(path), column)
     if not isinstance(column, str):
         raise InputError(
-            f"{path}: {' and '.join(column)} stand in a .jsonl, .csv or .tsv file, not in lines of text"
+            f"{path}: lines of text can't hold {' and '.join(column)}; give a .jsonl, .csv or .tsv file"
         )
     return enumerate(lines, 1)
 

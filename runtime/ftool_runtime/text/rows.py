@@ -12,9 +12,7 @@ from typing import Any, Final, NamedTuple
 from ftool_runtime.errors import InputError
 
 DELIMITERS: Final = (",", ";", "\t")  # of CSV; the comma wins a tie
-_LONGEST_CELL = (
-    2**31 - 1
-)  # the csv module's own limit of 131,072 characters is below what a model may be given
+_LONGEST_CELL = 2**31 - 1  # characters; the csv module's default limit of 131,072 is too small for some texts
 
 
 class Row(NamedTuple):
@@ -49,7 +47,7 @@ class RowError(InputError):
 def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Row]:
     """The rows of a CSV file (RFC 4180), the header included; empty lines are left out.
 
-    A semicolon or tab may stand for the comma: the first line decides.
+    A semicolon or tab may replace the comma: the first line decides.
 
     Args:
         lines: with their ends or without.
@@ -93,7 +91,7 @@ def json_rows(lines: Iterable[str], *, bad: Callable[[RowError], None] | None = 
 
     Args:
         lines: with their ends or without.
-        bad: told of a line that can't be read, which is then left out; None: raise RowError instead.
+        bad: called for a line that can't be read, which is then left out; None: raise RowError instead.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -111,7 +109,7 @@ def _json_value(line: str, number: int) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise RowError(number, f"is not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+    except (ValueError, RecursionError) as error:  # a number that is too long, or lists nested too deeply
         raise RowError(number, f"is JSON that can't be read: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Scripts and their punctuation: letters as ranges for a regular expression's character class, and sentence ends."""
+"""Scripts and punctuation, as ranges of characters for the character classes of regular expressions."""
 
 from typing import Final
 
@@ -19,5 +19,5 @@ UNSPACED: Final = HAN + KANA + SOUTH_EAST_ASIAN
 STOPS: Final = ".!?…"  # end a sentence if a space follows
 FULL_WIDTH_STOPS: Final = "。！？｡．"  # Chinese and Japanese: no space follows
 OTHER_STOPS: Final = "।॥؟۔።။"  # Devanagari, Arabic, Urdu, Ethiopic, Myanmar: a space may follow
-CLOSING: Final = "\"'”’»)\\]"  # may stand between a stop and the space, as part of a character class
+CLOSING: Final = "\"'”’»)\\]"  # may come between a stop and the space
 FULL_WIDTH_CLOSING: Final = "」』”’）】"

@@ -1,4 +1,4 @@
-"""Texts longer than a model reads, as windows that overlap, each token with its place in the text as given."""
+"""Split texts that are too long for a model into overlapping windows, with the place of each token in the text."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 _TEXT, _PAIRED_TEXT = (
     0,
     1,
-)  # which sequence the text is for the tokenizer: the only one, or the one after the question
+)  # the tokenizer's number of the text: the only sequence, or the one after the question
 
 
 class Window(NamedTuple):
-    """A stretch of one text as the graph takes it.
+    """Part of a text as the graph takes it.
 
     Attributes:
-        tokens: the window's tokens, the question's and special ones included; nothing is cut off unread.
-        offsets: for every token its first character and the one past its last, in the text as given; (0, 0) for
-            special tokens and those of question or prefix.
-        text_positions: the positions of the tokens that belong to the text.
+        tokens: the window's tokens, including special tokens and those of the question.
+        offsets: for each token the range of its characters in the given text; (0, 0) for special tokens and those of
+            question or prefix.
+        text_positions: the positions of the text's tokens.
     """
 
     tokens: Tokens
@@ -36,13 +36,13 @@ class WindowEncoder:
 
     The windows are those of transformers' `tokenizer(question, text, truncation="only_second", stride=stride,
     return_overflowing_tokens=True)`, or of the text alone without `with_question`. The contract's prefix goes before
-    the question, or before the text where there is none.
+    the question, or before the text if there is no question.
     """
 
     def __init__(
         self, path: Path, contract: InputContract, stride: int, *, with_question: bool = False
     ) -> None:
-        """Read `tokenizer.json` at `path`. Raises BundleError where it or the stride can't be used."""
+        """Read `tokenizer.json` at `path`. Raises BundleError if it or the stride can't be used."""
         tokenizer = read_tokenizer(path)
         tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(with_question)
@@ -55,7 +55,7 @@ class WindowEncoder:
         strategy = "only_second" if with_question else "only_first"
         side = contract.truncation_side
         tokenizer.enable_truncation(contract.max_length, stride=stride, strategy=strategy, direction=side)
-        self._last_first = side == "left"  # windows are then counted from the text's end
+        self._last_first = side == "left"  # tokenizers then returns the last window first
         self._tokenizer = tokenizer
         self._stride = stride
         self._prefix = contract.prefix
@@ -63,10 +63,10 @@ class WindowEncoder:
         self._with_type_ids = "token_type_ids" in contract.names
 
     def windows(self, text: str, row: int, *, question: str | None = None) -> list[Window]:
-        """The windows of `text`, which stands at position `row` of the call, first to last; one where all fits.
+        """The windows of `text`, first to last; one if all of it fits. `row` is its position in the call, for errors.
 
-        Raises InputError, naming the row, on a text or question that is no string, empty or blank, or not Unicode,
-        and on a question that leaves the text too little room.
+        Raises InputError, naming the row, if a text or question is not a string, blank or not Unicode, or if a
+        question leaves too little room for the text.
         """
         assert (question is not None) == self._with_question
         if question is None:
@@ -80,21 +80,21 @@ class WindowEncoder:
 
     @property
     def longest_question(self) -> int:
-        """Tokens of a question at most, special ones left out: beside longer ones no window could move on."""
+        """The most tokens of a question, without special tokens; after a longer one, windows would not advance."""
         return self._room - self._stride - 1
 
     def _check_room(self, question: str, row: int) -> None:
-        """Refuse a question beside which no window could move on; tokenizers would panic, or call it a truncation."""
+        """Refuse a question that is too long for windows to advance; tokenizers would panic or fail to truncate."""
         taken = self._count(question)
         if taken is None or taken > self.longest_question:
             raise InputError(
                 f"question {row} has {taken or f'more than {self._room}'} tokens; at most {self.longest_question} fit "
-                f"beside a context in windows that overlap by {self._stride}; shorten the question",
+                f"with a context in windows that overlap by {self._stride}; shorten the question",
                 row=row,
             )
 
     def _count(self, question: str) -> int | None:
-        """The tokens of a question, special ones left out; None where they are more than a window holds."""
+        """The tokens of a question, without special tokens; None if they are more than a window holds."""
         try:
             return len(self._tokenizer.encode(question, add_special_tokens=False).ids)
         except Exception as error:  # tokenizers raises nothing more specific
@@ -103,7 +103,7 @@ class WindowEncoder:
             return None
 
     def _cut(self, encoding: "Encoding", what: str, row: int, skip: int) -> list[Window]:
-        """The windows of an encoding whose text begins `skip` characters into what was encoded."""
+        """The windows of an encoding; `skip` characters of what was encoded come before the text."""
         windows = [self._window(part, skip) for part in (encoding, *encoding.overflowing)]
         if self._last_first:
             windows.reverse()

@@ -1,4 +1,4 @@
-"""Split texts into words with their places, independently of any tokenizer."""
+"""Split texts into words with their character ranges, independently of any tokenizer."""
 
 import re
 import unicodedata
@@ -8,8 +8,8 @@ from typing import Literal
 
 from ftool_runtime.text.scripts import UNSPACED
 
-Span = tuple[int, int]  # the first character and the one past the last
-_Kind = Literal["blank", "letter", "alone", "symbol", "more"]
+CharRange = tuple[int, int]  # the first character and the one past the last
+_Kind = Literal["blank", "letter", "single", "symbol", "attached"]
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _BLANK_FORMATS = "\u200b\u200e\u200f\u2060\ufeff"  # zero width, between words or at their edges
@@ -18,14 +18,14 @@ _CLOSING = ".,;:!?)]}'\"*"
 _MODIFIERS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # skin tones
 
 
-def split_words(text: str) -> list[Span]:
+def split_words(text: str) -> list[CharRange]:
     """The words of `text`, in order: runs of letters and digits with the marks on them, or runs of symbols (emoji).
 
     Punctuation marks and the letters of scripts without spaces are words of their own, as Chinese characters are in
     BERT's splitting. A web address is one word, as annotators count it. Spaces and zero-width formats are not part of
     any word.
     """
-    words: list[Span] = []
+    words: list[CharRange] = []
     end = 0
     for address in _addresses(text):
         words += [*_split(text, end, address[0]), address]
@@ -33,8 +33,8 @@ def split_words(text: str) -> list[Span]:
     return [*words, *_split(text, end, len(text))]
 
 
-def _addresses(text: str) -> list[Span]:
-    """Where web addresses stand, the punctuation behind them left out."""
+def _addresses(text: str) -> list[CharRange]:
+    """The ranges of web addresses, without punctuation after them."""
     if "://" not in text and "www." not in text:
         return []
     return [
@@ -42,13 +42,13 @@ def _addresses(text: str) -> list[Span]:
     ]
 
 
-def _split(text: str, first: int, last: int) -> list[Span]:
-    words: list[Span] = []
+def _split(text: str, first: int, last: int) -> list[CharRange]:
+    words: list[CharRange] = []
     running: _Kind = "blank"
     for position, kind in enumerate(map(kind_of, text[first:last]), start=first):
         if kind == "blank":
             running = "blank"
-        elif running != "blank" and (kind == "more" or (kind == running and kind != "alone")):
+        elif running != "blank" and (kind == "attached" or (kind == running and kind != "single")):
             words[-1] = (words[-1][0], position + 1)
         else:
             words.append((position, position + 1))
@@ -56,9 +56,9 @@ def _split(text: str, first: int, last: int) -> list[Span]:
     return words
 
 
-def join_words(words: Sequence[str]) -> tuple[str, list[Span]]:
-    """The words as a text, one space between them, and the place of each in it."""
-    spans: list[Span] = []
+def join_words(words: Sequence[str]) -> tuple[str, list[CharRange]]:
+    """The words as a text, with one space between them, and the range of each word in it."""
+    spans: list[CharRange] = []
     start = 0
     for word in words:
         spans.append((start, start + len(word)))
@@ -67,25 +67,25 @@ def join_words(words: Sequence[str]) -> tuple[str, list[Span]]:
 
 
 def is_blank(character: str) -> bool:
-    """Whether a character belongs to no word."""
+    """Whether a character is not part of any word."""
     return kind_of(character) == "blank"
 
 
 def end_of_character(text: str, end: int) -> int:
-    """`end` moved behind the marks, joiners and variation selectors that belong to the character before it."""
-    while 0 < end < len(text) and kind_of(text[end]) == "more":
+    """`end`, moved past the marks, joiners and variation selectors that belong to the character before it."""
+    while 0 < end < len(text) and kind_of(text[end]) == "attached":
         end += 1
     return end
 
 
 @lru_cache(maxsize=8192)
 def kind_of(character: str) -> _Kind:
-    """How a character changes a word: it ends it, continues it, is a word ("alone") or joins any ("more")."""
+    """The kind of a character: between words ("blank"), a word of its own ("single"), part of any word, or other."""
     category = unicodedata.category(character)
     if character.isspace() or character in _BLANK_FORMATS or category == "Cc":
         return "blank"
     if category[0] == "M" or category == "Cf" or character in _MODIFIERS:
-        return "more"
+        return "attached"
     if category[0] == "P" or _UNSPACED.match(character) or (character.isascii() and category[0] == "S"):
-        return "alone"
+        return "single"
     return "symbol" if category[0] in "SC" else "letter"

@@ -26,7 +26,7 @@ from ftool_export.pipeline import export
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import InputContract, Manifest
 from ftool_runtime.postprocessing.entities import AGGREGATIONS, find_entities, trimmed
-from ftool_runtime.postprocessing.window_stitching import stitched
+from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.text.windows import Window, WindowEncoder
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -226,7 +226,7 @@ def test_real_tokenizers_lose_no_place(
     windows = WindowEncoder(tokenizer_files[name], contract, 6).windows(text, 0)
     spans = [(text.index(one), text.index(one) + len(one)) for one in names]
     outputs = [oracle(window, text, spans) for window in windows]
-    found = find_entities(text, stitched(text, windows, outputs, LABELS), LABELS, "first")
+    found = find_entities(text, stitch(text, windows, outputs, LABELS), LABELS, "first")
     assert [(one.text, one.start) for one in found] == [(text[start:end], start) for start, end in spans]
 
 

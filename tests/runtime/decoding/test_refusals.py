@@ -76,7 +76,7 @@ def _nothing_after_music() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_logits_that_are_no_numbers_are_told(
+def test_logits_that_are_not_numbers_are_reported(
     writer_model: ft.TextGenerator, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = Decoder.feed
@@ -87,7 +87,7 @@ def test_logits_that_are_no_numbers_are_told(
         return logits
 
     monkeypatch.setattr(Decoder, "feed", broken)
-    with pytest.raises(ft.BundleError, match=r"row 1: the model's logits are no numbers"):
+    with pytest.raises(ft.BundleError, match=r"row 1: the model's logits are not numbers"):
         writer_model.generate([[7, 8], [9, 10]], **way)
 
 
@@ -118,11 +118,11 @@ def test_more_answers_than_memory_holds_are_refused(writer_model: ft.TextGenerat
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([[7], [99999]], "row 1 holds the token 99999, and the model has those below 27"),
-        ([[7], [27]], "row 1 holds the token 27"),
-        ([[7], 5], "row 1 is 5; rows are lists of token ids"),
-        ([[7], "play"], "row 1 is 'play'; rows are lists of token ids"),
-        ([[7], None], "row 1 is None"),
+        ([[7], [99999]], "row 1 holds the token id 99999; the model's ids are below 27"),
+        ([[7], [27]], "row 1 holds the token id 27"),
+        ([[7], 5], "row 1 must be a list of token ids, got 5"),
+        ([[7], "play"], "row 1 must be a list of token ids, got 'play'"),
+        ([[7], None], "row 1 must be a list of token ids, got None"),
         (5, "rows must be a list of lists of token ids, got 5"),
     ],
 )
@@ -145,9 +145,9 @@ def test_rows_that_the_model_cant_read_are_refused(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ([8, 99999], "answer 1 holds the token 99999, and the model has those below 27"),
-        ([-1, 8], "answer 1 holds -1, which is no token id"),
-        (5, "answer 1 is 5; rows are lists"),
+        ([8, 99999], "answer 1 holds the token id 99999; the model's ids are below 27"),
+        ([-1, 8], "answer 1 holds -1, which is not a token id"),
+        (5, "answer 1 must be a list of token ids, got 5"),
     ],
 )
 def test_answers_to_score_are_checked(
@@ -162,9 +162,9 @@ def test_answers_to_score_are_checked(
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        ([-1], r"ids\[0\] is -1, which is no token id"),
-        ([7, 2**40], r"ids\[1\] is 1099511627776, which is no token id"),
-        ([7, 8, "a"], r"ids\[2\] is 'a', which is no token id"),
+        ([-1], r"ids\[0\] is -1, which is not a token id"),
+        ([7, 2**40], r"ids\[1\] is 1099511627776, which is not a token id"),
+        ([7, 8, "a"], r"ids\[2\] is 'a', which is not a token id"),
         ([7, None], r"ids\[1\] is None"),
         ([7, 1.0], r"ids\[1\] is 1\.0"),
         ([[7]], r"ids\[0\] is \[7\]"),
@@ -188,7 +188,7 @@ def test_ids_of_any_integers_are_decoded(writer_model: ft.TextGenerator) -> None
 
 def test_a_start_token_that_the_model_does_not_have_is_refused(summariser: ft.Seq2SeqGenerator) -> None:
     for start in (9999, [9999]):
-        with pytest.raises(ft.InputError, match="decoder_start_token_id names the token 9999"):
+        with pytest.raises(ft.InputError, match="decoder_start_token_id names the token id 9999"):
             summariser("play", decoder_start_token_id=start)
 
 

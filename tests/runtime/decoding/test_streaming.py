@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 import ftool_runtime as ft
-from ftool_runtime.decoding.detokenize import GrowingText, answer_text
-from ftool_runtime.text.generation_tokens import TextTokens
+from ftool_runtime.decoding.detokenize import IncrementalText, answer_text
+from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 GeneratorMaker = Callable[..., Path]
 TEXTS = [
@@ -91,18 +91,20 @@ KINDS = {made.__name__: made for made in (byte_level, with_byte_fallback, metasp
 
 
 @pytest.fixture(scope="module")
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TextTokens]:
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GenerationTokenizer]:
     folder = tmp_path_factory.mktemp("tokenizers")
     for name, make in KINDS.items():
         make().save(str(folder / f"{name}.json"))
-    return {name: TextTokens(folder / f"{name}.json") for name in KINDS}
+    return {name: GenerationTokenizer(folder / f"{name}.json") for name in KINDS}
 
 
-def pieces_of(tokens: TextTokens, ids: Sequence[int], stops: Sequence[str] = ()) -> tuple[list[str], int]:
-    text, pieces = GrowingText(tokens, stops), []
+def pieces_of(
+    tokens: GenerationTokenizer, ids: Sequence[int], stops: Sequence[str] = ()
+) -> tuple[list[str], int]:
+    text, pieces = IncrementalText(tokens, stops), []
     for number in ids:
         text.add(number)
-        pieces.append(text.piece())
+        pieces.append(text.chunk())
         if text.stopped:
             break
     return [*pieces, text.rest()], len(pieces)
@@ -112,7 +114,7 @@ def pieces_of(tokens: TextTokens, ids: Sequence[int], stops: Sequence[str] = ())
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_pieces_join_to_the_whole_text_whatever_the_tokens(
-    kinds: dict[str, TextTokens], kind: str, data: st.DataObject
+    kinds: dict[str, GenerationTokenizer], kind: str, data: st.DataObject
 ) -> None:
     tokens = kinds[kind]
     number = st.integers(0, tokens.tokenizer.get_vocab_size() - 1)
@@ -124,7 +126,9 @@ def test_pieces_join_to_the_whole_text_whatever_the_tokens(
 @pytest.mark.parametrize("kind", ["byte_level", "with_byte_fallback"])
 @given(text=st.text(st.sampled_from("ab 你😀é👍🏽"), min_size=1).filter(str.strip))
 @settings(max_examples=60, deadline=None)
-def test_no_piece_ends_inside_a_character(kinds: dict[str, TextTokens], kind: str, text: str) -> None:
+def test_no_piece_ends_inside_a_character(
+    kinds: dict[str, GenerationTokenizer], kind: str, text: str
+) -> None:
     ids, _ = kinds[kind].encode(text, 0)
     pieces, _ = pieces_of(kinds[kind], ids)
     assert not any("�" in piece for piece in pieces)
@@ -135,7 +139,7 @@ def test_no_piece_ends_inside_a_character(kinds: dict[str, TextTokens], kind: st
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_nothing_of_a_stop_string_is_given(
-    kinds: dict[str, TextTokens], kind: str, data: st.DataObject
+    kinds: dict[str, GenerationTokenizer], kind: str, data: st.DataObject
 ) -> None:
     tokens = kinds[kind]
     number = st.integers(0, tokens.tokenizer.get_vocab_size() - 1)
@@ -148,7 +152,7 @@ def test_nothing_of_a_stop_string_is_given(
     assert stop not in "".join(pieces)
 
 
-def test_a_stop_string_that_never_comes_is_given_at_the_end(kinds: dict[str, TextTokens]) -> None:
+def test_a_stop_string_that_never_comes_is_given_at_the_end(kinds: dict[str, GenerationTokenizer]) -> None:
     ids, _ = kinds["byte_level"].encode("the lights are on, the li", 0)
     pieces, _ = pieces_of(kinds["byte_level"], ids, ["lights off"])
     assert "".join(pieces) == "the lights are on, the li"
@@ -222,7 +226,7 @@ def test_closing_or_dropping_a_stream_frees_its_buffers(make_generator: Generato
 
 
 def test_beams_and_several_answers_are_not_streamed(writer_model: ft.TextGenerator) -> None:
-    with pytest.raises(ft.InputError, match=r"num_beams is 2.*known only at its end"):
+    with pytest.raises(ft.InputError, match=r"num_beams is 2.*knows its answer only at the end"):
         writer_model.stream("play", num_beams=2)
     with pytest.raises(ft.InputError, match="a stream holds one answer"):
         writer_model.stream("play", do_sample=True, num_return_sequences=2)

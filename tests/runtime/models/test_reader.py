@@ -140,7 +140,7 @@ def test_outputs_are_those_of_every_window_in_order(reader: ft.Reader) -> None:
         (("", "a"), "question 0 is empty", 0),
         (("a", ["a", " "]), "context 1 is empty", 1),
         (("a", ["a", 5]), "context 1 must be a string, got int", 1),
-        (("the " * 9, "a"), "question 0 has 9 tokens; at most 7 fit beside a context in windows", 0),
+        (("the " * 9, "a"), "question 0 has 9 tokens; at most 7 fit with a context in windows", 0),
         ((["a", "a"], ["a"] * 3), "got 2 questions and 3 contexts", None),
         (("a",), "give a question and a context, or mappings of both", None),
         (([{"question": "a"}],), "input 0 must hold a question and a context", 0),

@@ -21,7 +21,7 @@ from ftool_runtime.postprocessing.entities import (
     tags_of_words,
 )
 from ftool_runtime.postprocessing.tag_names import begins, split_tag
-from ftool_runtime.postprocessing.window_stitching import shared_tokens, stitched
+from ftool_runtime.postprocessing.window_stitching import shared_tokens, stitch
 from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window, WindowEncoder
 from ftool_runtime.text.words import join_words, split_words
@@ -222,7 +222,7 @@ def test_entities_stand_where_they_do_whatever_the_tokenizer_does_to_the_text(
     windows = encoder.windows(text, 0)
     start = text.index(entity)
     outputs = [logits_of_span(window, start, start + len(entity)) for window in windows]
-    answers = find_entities(text, stitched(text, windows, outputs, LABELS), LABELS, "first")
+    answers = find_entities(text, stitch(text, windows, outputs, LABELS), LABELS, "first")
     assert [(answer.text, answer.start) for answer in answers] == [(entity, start)]
 
 
@@ -265,9 +265,9 @@ def logits_of_tags(window: Window, tags: Sequence[str]) -> NDArray[np.float32]:
 def test_windows_that_agree_are_the_text_in_one_piece(tags: list[str], size: int, stride: int) -> None:
     text = "x " * len(tags)
     windows = windows_of(len(tags), size, stride)
-    joined = stitched(text, windows, [logits_of_tags(window, tags) for window in windows], LABELS)
+    joined = stitch(text, windows, [logits_of_tags(window, tags) for window in windows], LABELS)
     (whole,) = windows_of(len(tags), len(tags), 0)
-    alone = stitched(text, [whole], [logits_of_tags(whole, tags)], LABELS)
+    alone = stitch(text, [whole], [logits_of_tags(whole, tags)], LABELS)
     assert list(joined.offsets) == list(alone.offsets)
     np.testing.assert_array_equal(joined.probabilities, alone.probabilities)
 
@@ -279,7 +279,7 @@ def test_an_entity_that_a_window_cut_off_is_taken_whole_from_the_next() -> None:
         ["O"] * 6 + ["B-PER", "O"] + ["O"] * 4
     )  # sees an entity's first word at its end, and stops too early
     after = ["O"] * 6 + ["B-PER", "I-PER", "I-PER"] + ["O"] * 3
-    joined = stitched(
+    joined = stitch(
         text, [first, second], [logits_of_tags(first, before), logits_of_tags(second, after)], LABELS
     )
     (entity,) = find_entities(text, joined, LABELS, "first")
@@ -291,7 +291,7 @@ def test_an_entity_whose_beginning_a_window_lacks_is_taken_whole_from_the_one_be
     first, second = windows_of(12, 8, 4)
     before = ["O"] * 3 + ["B-PER"] + ["I-PER"] * 3 + ["O"] * 5
     after = ["O"] * 12
-    joined = stitched(
+    joined = stitch(
         text, [first, second], [logits_of_tags(first, before), logits_of_tags(second, after)], LABELS
     )
     (entity,) = find_entities(text, joined, LABELS, "first")
@@ -302,7 +302,7 @@ def test_an_entity_in_the_overlap_is_found_once() -> None:
     text = "x " * 12
     first, second = windows_of(12, 8, 4)
     tags = ["O"] * 5 + ["B-PER", "I-PER"] + ["O"] * 5
-    joined = stitched(text, [first, second], [logits_of_tags(one, tags) for one in (first, second)], LABELS)
+    joined = stitch(text, [first, second], [logits_of_tags(one, tags) for one in (first, second)], LABELS)
     assert len(find_entities(text, joined, LABELS, "first")) == 1
 
 

@@ -73,7 +73,10 @@ def test_chat_answers_the_lines_of_standard_input_in_one_conversation(
             "--num-beams is for models that generate text",
         ),
         (["predict", "CLASSIFIER", "--stream", "play"], "--stream is for models that generate text"),
-        (["predict", "GENERATOR", "--stream", "--num-beams", "2", "play"], "known only at its end"),
+        (
+            ["predict", "GENERATOR", "--stream", "--num-beams", "2", "play"],
+            "knows its answer only at the end",
+        ),
         (["predict", "GENERATOR", "--max-new-tokens", "0", "play"], "max_new_tokens must be"),
         (["predict", "GENERATOR", "--target-language", "de", "play"], "no option 'target_language'"),
         (["chat", "CLASSIFIER"], "this model answers in no chat"),

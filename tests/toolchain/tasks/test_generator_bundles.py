@@ -14,7 +14,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
-from ftool_runtime.text.generation_tokens import TextTokens
+from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 CHARACTERS = "天地人你我他春夏秋冬山水火木金土日月星云风雨雪花鸟鱼虫草书画琴棋"
 
@@ -85,7 +85,7 @@ def test_the_beginning_has_at_most_half_of_the_context(exported: tuple[Path, str
             data / f"{split}.jsonl", [f"{split} {text}" if split != "test" else text for text in given]
         )
     recipe = Recipe(task="text-generation", base="scratch:gpt2-tiny", data=DataSettings(path=str(data)))
-    tokens = TextTokens(folder / "bundle" / "tokenizer.json")
+    tokens = GenerationTokenizer(folder / "bundle" / "tokenizer.json")
     found = texts_to_time(recipe, "test", folder / "bundle")
     assert len(found) == len(given)
     for whole, beginning in zip(given, found, strict=True):

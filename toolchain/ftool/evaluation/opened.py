@@ -23,7 +23,7 @@ from ftool_export.examples.tagging import TaggingExamples
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.postprocessing.classification import Classification, classify
 from ftool_runtime.postprocessing.spans import Spans
-from ftool_runtime.text.words import Span
+from ftool_runtime.text.words import CharRange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class TorchTagger:
 
     loaded: LoadedTagger
 
-    def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[Span]]) -> list[list[str]]:
+    def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
         """The tags of the given words of each text, in IOB2."""
         examples = TaggingExamples(loaded=self.loaded, inputs=texts, words=words)
         return examples.tags(compute_outputs(self.loaded, examples.rows))

@@ -229,12 +229,12 @@ def _timed(split: Split[GenerationExample], bundle: Path) -> Sequence[Any]:
     """
     from ftool_runtime.bundle.manifest import Manifest
     from ftool_runtime.bundle.paths import TOKENIZER_FILE
-    from ftool_runtime.text.generation_tokens import TextTokens
+    from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
     contract = Manifest.read(bundle).generation
     holds = contract.max_length if contract else None
     most = _TIMED if holds is None else min(_TIMED, holds // 2)
-    tokens = TextTokens(bundle / TOKENIZER_FILE)
+    tokens = GenerationTokenizer(bundle / TOKENIZER_FILE)
     return [
         example.input or tokens.beginning(example.targets[0].strip()[:_LONGEST_TIMED], most)
         for example in split.examples

@@ -1,1 +1,1 @@
-"""The decoder graph in use: its caches and the rows that share a run."""
+"""Decoders: the graph, its key and value caches, and rows that share a run."""

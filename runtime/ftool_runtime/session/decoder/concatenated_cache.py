@@ -1,4 +1,4 @@
-"""Caches that the graph gives back longer: past and present change places at every run."""
+"""Concatenated caches: the graph returns past and new keys and values together; the two buffers swap at every run."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +8,13 @@ from ftool_runtime.session.decoder.graph import DecoderGraph
 
 
 class ConcatenatedCacheDecoder(Decoder):
-    """A decoder with plain caches (rows, heads, columns, head_dim).
+    """A decoder with caches (rows, heads, columns, head_dim) that grow by concatenation.
 
-    Prompts of different lengths are padded on the right, which leaves holes that the attention mask names.
+    Prompts of different lengths are padded on the right; the attention mask excludes the padded columns.
     """
 
     def __init__(self, graph: DecoderGraph) -> None:
-        """Prepare to run `graph`; memory is taken when rows come."""
+        """Prepare to run `graph`; buffers are allocated with the first rows."""
         super().__init__(graph)
         self._past = [np.empty(0, np.float32) for _ in graph.caches]
         self._present = [np.empty(0, np.float32) for _ in graph.caches]
@@ -25,7 +25,7 @@ class ConcatenatedCacheDecoder(Decoder):
         return self.feed(tokens[:, None])  # type: ignore[arg-type]
 
     def cut(self, length: int) -> None:
-        """Forget all but the first `length` tokens of the only row, which has no holes."""
+        """Drop all but the first `length` tokens of the only row, which has no padding."""
         for place, view in enumerate(self._past_views()):
             kept = view[:, :, :length].copy()
             self._past[place][: kept.size] = kept.reshape(-1)
@@ -37,7 +37,7 @@ class ConcatenatedCacheDecoder(Decoder):
         return [view.copy() for view in self._past_views()]
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Begin with one row that holds what `snapshot` does."""
+        """Start with one row whose caches are `snapshot`."""
         self.begin(1, None)
         self._past = [kept.reshape(-1).copy() for kept in snapshot]
         self._mask = np.ones((1, snapshot[0].shape[2]), np.int64)

@@ -1,4 +1,4 @@
-"""An encoder's sources: their keys and values, computed once, for the rows that answer them."""
+"""Cross-attention caches: the keys and values of an encoder's sources, computed once for the rows that answer them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,22 +14,22 @@ from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 
 
 class Sources:
-    """Keys and values of some sources, one row each.
+    """Keys and values of sources, one row for each answer.
 
     Attributes:
         values: float32 (rows, heads, source_length, head_dim) by the name of the decoder's input.
         mask: (rows, source_length), 1 for a token, 0 for padding.
-        origin: which source each row answers.
+        origin: int64 (rows,), the source that each row answers.
     """
 
     def __init__(self, values: Mapping[str, NDArray[np.float32]], mask: NDArray[np.int64]) -> None:
-        """Hold what the encoder gave: row i answers source i."""
+        """Hold the encoder's outputs; row i answers source i."""
         self.values = values
         self.mask = mask
         self.origin = np.arange(len(mask))
 
     def select(self, rows: NDArray[np.intp]) -> bool:
-        """Let row i answer what rows[i] answered. True where that moved anything."""
+        """Let row i answer the source of row rows[i]. Returns whether anything changed."""
         origin = self.origin[rows]
         moved = not np.array_equal(origin, self.origin)
         if moved:
@@ -40,7 +40,7 @@ class Sources:
 
 
 class SourceEncoder:
-    """The encoder's graph. Safe to use from several threads at once."""
+    """The encoder's graph. Thread-safe."""
 
     def __init__(
         self,
@@ -52,25 +52,25 @@ class SourceEncoder:
     ) -> None:
         """Load the graph at `path`; `wanted` are the outputs that the decoder takes.
 
-        Raises BundleError where it does not give them; as OnnxSession too.
+        Raises BundleError if the graph lacks one of them, and as OnnxSession.
         """
         self._session = OnnxSession(path, settings, precision.devices)
         missing = sorted(set(wanted) - set(self._session.output_names))
         if missing or "input_ids" not in self._session.input_names:
             raise BundleError(
-                f"{path} does not give what its decoder takes: {missing}; export the bundle again"
+                f"{path} lacks outputs that its decoder takes: {missing}; export the bundle again"
             )
         self._wanted = tuple(wanted)
         self._pad = pad_token_id
 
     def encode(self, rows: Sequence[Sequence[int]]) -> Sources:
-        """Run the encoder on token ids, those of unlike lengths one after another."""
+        """Run the encoder on token ids; rows of different lengths run one after another."""
         groups = length_groups([len(row) for row in rows])
         parts = [self._encode(rows[group]) for group in groups]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        return parts[0] if len(parts) == 1 else _concatenated(parts)
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> Sources:
-        """One run on rows that are padded on the right here."""
+        """Pad rows on the right and run them together."""
         length = max(len(row) for row in rows)
         ids = np.full((len(rows), length), self._pad, np.int64)
         mask = np.zeros((len(rows), length), np.int64)
@@ -83,16 +83,16 @@ class SourceEncoder:
         return Sources(dict(zip(self._wanted, values, strict=True)), mask)
 
 
-def _joined(parts: Sequence[Sources]) -> Sources:
-    """All rows together, those of shorter parts filled up with zeros, which the mask hides."""
+def _concatenated(parts: Sequence[Sources]) -> Sources:
+    """All rows together; shorter ones are padded with zeros, which the mask excludes."""
     length = max(part.mask.shape[1] for part in parts)
     names = parts[0].values
-    values = {name: _stacked([part.values[name] for part in parts], 2, length) for name in names}
-    return Sources(values, _stacked([part.mask for part in parts], 1, length))
+    values = {name: _padded_and_stacked([part.values[name] for part in parts], 2, length) for name in names}
+    return Sources(values, _padded_and_stacked([part.mask for part in parts], 1, length))
 
 
-def _stacked(arrays: Sequence[NDArray[Any]], axis: int, length: int) -> NDArray[Any]:
-    """Arrays one under another along axis 0, each filled up with zeros to `length` along `axis`."""
+def _padded_and_stacked(arrays: Sequence[NDArray[Any]], axis: int, length: int) -> NDArray[Any]:
+    """Arrays concatenated along axis 0, each padded with zeros to `length` along `axis`."""
     rows, others = sum(len(array) for array in arrays), list(arrays[0].shape[1:])
     others[axis - 1] = length
     stacked = np.zeros((rows, *others), arrays[0].dtype)

@@ -1,4 +1,4 @@
-"""The decoder at work on some rows: what both kinds of caches have in common."""
+"""`Decoder`: rows of tokens and their caches; the part that both kinds of caches share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,35 +12,35 @@ from ftool_runtime.session.decoder.graph import LOGITS, DecoderGraph
 
 Logits = NDArray[np.float32]
 Snapshot = list[NDArray[np.float32]]  # of each cache (1, heads, tokens, head_dim)
-_KEPT_LOGITS = 64  # positions whose room stays between calls
+_KEPT_LOGITS = 64  # positions whose buffer is kept between calls
 
 Arrays = dict[str, NDArray[np.integer]]
 
 
 class Decoder(ABC):
-    """Rows of tokens, their caches, and the graph that adds to them. One call uses one at a time.
+    """Rows of tokens, their caches, and the graph that extends them. Not thread-safe: one call at a time.
 
-    Arrays of logits are float32 (rows, kept, vocabulary), in memory that the next run writes over.
+    Arrays of logits are float32 (rows, kept, vocabulary), in a buffer that the next run overwrites.
 
     Attributes:
         lengths: int64 (rows,), how many tokens each row holds.
     """
 
     def __init__(self, graph: DecoderGraph) -> None:
-        """Prepare to run `graph`, with no rows."""
+        """Prepare to run `graph`, without rows."""
         self.graph = graph
         self.lengths = np.zeros(0, np.int64)
         self._binding = graph.session.binding()
         self._sources: Sources | None = None
         self._logits = np.empty(0, np.float32)
         self._all_positions = np.arange(64)
-        self._bound: dict[str, NDArray[np.integer]] = {}  # inputs that the next step may write into
-        self._memory: dict[str, NDArray[np.integer]] = {}  # keeps alive what is bound
+        self._bound: dict[str, NDArray[np.integer]] = {}  # inputs that the next step may overwrite in place
+        self._keep_alive: dict[str, NDArray[np.integer]] = {}  # the arrays that are bound
 
     def begin(self, rows: int, sources: Sources | None, room: int = 0) -> None:
-        """Start `rows` empty rows that answer `sources`; what was held before is given up.
+        """Start `rows` empty rows that answer `sources`, and drop the earlier rows.
 
-        `room` is how many tokens a row may come to hold, as far as that is known.
+        `room` is the expected largest number of tokens of a row; 0 if unknown.
         """
         self.lengths = np.zeros(rows, np.int64)
         self._bound = {}
@@ -54,11 +54,11 @@ class Decoder(ABC):
         """Add tokens to each row and run them.
 
         Args:
-            rows: at least one token each; of different lengths only where the rows are empty yet, and more than one
-                over a filled cache only for a single row.
-            kept: int64 (rows, kept): of which of these tokens logits are wanted; None: of the last one.
+            rows: at least one token for each row. Their lengths may differ only if the rows are empty, and several
+                tokens may be added to a filled cache only if there is a single row.
+            kept: int64 (rows, kept), the positions among these tokens whose logits are returned; None: the last one.
 
-        Raises InputError where the model can't hold as many tokens.
+        Raises InputError if the model can't hold so many tokens.
         """
         counts = np.array([len(row) for row in rows])
         ids = np.zeros((len(rows), int(counts.max())), np.int64)
@@ -77,11 +77,11 @@ class Decoder(ABC):
 
     @abstractmethod
     def step(self, tokens: NDArray[np.int64]) -> Logits:
-        """Add one token to each row, int64 (rows,), and run: logits (rows, 1, vocabulary). Raises as `feed`."""
+        """Add one token to each row, int64 (rows,), and run; returns logits (rows, 1, vocabulary). Raises as `feed`."""
 
     @abstractmethod
     def cut(self, length: int) -> None:
-        """Forget all but the first `length` tokens of the only row."""
+        """Drop all but the first `length` tokens of the only row."""
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
@@ -89,10 +89,10 @@ class Decoder(ABC):
 
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:
-        """Begin with one row that holds what `snapshot` does, of a decoder without an encoder."""
+        """Start with one row whose caches are `snapshot`, for a decoder without an encoder."""
 
     def select(self, rows: NDArray[np.intp]) -> None:
-        """Let row i go on from what rows[i] holds: fewer rows, more, or another order."""
+        """Replace row i with a copy of row rows[i], which may change the number and the order of rows."""
         same_count = len(rows) == len(self.lengths)
         if same_count and np.array_equal(rows, np.arange(len(rows))):
             return
@@ -105,18 +105,18 @@ class Decoder(ABC):
 
     @abstractmethod
     def _reset(self, rows: int, room: int) -> None:
-        """Make the caches those of `rows` empty rows that may come to hold `room` tokens each."""
+        """Prepare the caches for `rows` empty rows of about `room` tokens each."""
 
     @abstractmethod
     def _inputs(self, ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Arrays:
-        """Make room for new tokens `ids` (rows, tokens), `counts` of them a row, and the graph's inputs for them.
+        """Make room for new tokens `ids` (rows, tokens), `counts` (rows,) of them real, and return the graph's inputs.
 
-        `lengths` counts them from here on. Raises InputError where the model can't hold them.
+        Adds `counts` to `lengths`. Raises InputError if the model can't hold so many tokens.
         """
 
     @abstractmethod
     def _move(self, rows: NDArray[np.intp]) -> None:
-        """Rearrange the caches as `select` says; `lengths` still holds the old rows'."""
+        """Rearrange the caches as in `select`; `lengths` is still that of the old rows."""
 
     def _check_limit(self, longest: int) -> None:
         limit = self.graph.contract.max_length
@@ -128,7 +128,7 @@ class Decoder(ABC):
     def _bind(self, name: str, array: NDArray[np.integer]) -> None:
         if self.graph.takes(name):
             array = np.ascontiguousarray(self.graph.integers(name, array))
-            self._bound[name] = self._memory[name] = array
+            self._bound[name] = self._keep_alive[name] = array
             self._binding.bind_ortvalue_input(name, self.graph.session.value(array))
 
     def _bind_sources(self) -> None:
@@ -139,7 +139,7 @@ class Decoder(ABC):
         self._bind("source_mask", self._sources.mask)
 
     def _bind_logits(self, kept: int) -> Logits:
-        """Room for logits (rows, kept, vocabulary), bound."""
+        """Bind a buffer for logits (rows, kept, vocabulary) and return it."""
         shape = (len(self.lengths), kept, self.graph.vocabulary)
         size = shape[0] * shape[1] * shape[2]
         if self._logits.size < size:

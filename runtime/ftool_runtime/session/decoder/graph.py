@@ -1,4 +1,4 @@
-"""A decoder's graph: what it takes and gives, read from its own inputs and outputs."""
+"""`DecoderGraph`: a loaded decoder graph, its caches and sizes, read from its inputs and outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ _TYPES: Final = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """One key or value cache of the graph: the part of its input's name after "past.", and its fixed sizes."""
+    """One key or value cache of the graph: its input's name without "past.", and its fixed sizes."""
 
     name: str  # such as "0.key"
     heads: int
@@ -52,20 +52,20 @@ class CacheShape:
 
 
 class DecoderGraph:
-    """The loaded decoder and the sizes that its caches have. Safe to use from several threads at once.
+    """The loaded decoder and the sizes of its caches. Thread-safe.
 
     Attributes:
         session: the graph.
-        contract: the manifest's word on it.
+        contract: the manifest's description of it.
         caches: its key and value caches, in the order of its inputs.
-        cross: names of its inputs of the source's keys and values; empty for decoders without an encoder.
-        vocabulary: how many logits a position has.
+        cross: the names of its inputs for the source's keys and values; empty for decoders without an encoder.
+        vocabulary: logits of a position.
     """
 
     def __init__(
         self, path: Path, contract: GenerationContract, precision: Precision, settings: SessionSettings
     ) -> None:
-        """Load the graph at `path`. Raises BundleError where it is not what the contract says; as OnnxSession too."""
+        """Load the graph at `path`. Raises BundleError if it does not match the contract, and as OnnxSession."""
         with huge_pages():  # every step reads all weights
             self.session = OnnxSession(path, settings, precision.devices)
         self.contract = contract
@@ -75,7 +75,7 @@ class DecoderGraph:
         self._check(path)
         vocabulary = self.session.shapes[LOGITS][-1]
         if not isinstance(vocabulary, int):
-            raise BundleError(f"{path} does not say how many logits it gives; export the bundle again")
+            raise BundleError(f"{path} has logits of unknown size; export the bundle again")
         self.vocabulary = vocabulary
 
     def takes(self, name: str) -> bool:
@@ -83,7 +83,7 @@ class DecoderGraph:
         return name in self.session.shapes
 
     def integers(self, name: str, values: NDArray[np.integer]) -> NDArray[np.integer]:
-        """`values` in the integer type that the graph wants for the input `name`."""
+        """`values` in the integer type of the graph's input `name`."""
         return values.astype(_TYPES[self.session.types[name]], copy=False)
 
     def _cache(self, name: str, path: Path) -> CacheShape:
@@ -91,7 +91,7 @@ class DecoderGraph:
         heads, head_dim = (shape[1], shape[3]) if len(shape) == 4 else (None, None)
         if not isinstance(heads, int) or not isinstance(head_dim, int):
             raise BundleError(
-                f"{path}: {name} has the shape {list(shape)}, where heads and head_dim must be known"
+                f"{path}: {name} has the shape {list(shape)}; its second and fourth size must be known"
             )
         return CacheShape(name.removeprefix(PAST), heads, head_dim)
 
@@ -102,7 +102,7 @@ class DecoderGraph:
         if not _NEEDED[kind] <= inputs <= _KNOWN[kind] or not outputs <= set(self.session.output_names):
             raise BundleError(
                 f"{path} takes {sorted(inputs)} and {len(self.caches)} caches and gives "
-                f"{len(self.session.output_names)} outputs, which is no decoder with caches {kind!r}; "
+                f"{len(self.session.output_names)} outputs, which is not a decoder with caches {kind!r}; "
                 "export the bundle again"
             )
         if bool(self.cross) != (self.contract.family == "encoder-decoder") or not self.caches:

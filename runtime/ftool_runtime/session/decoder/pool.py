@@ -1,4 +1,4 @@
-"""Decoders that wait for the next call, with their buffers: one a thread that generates at the same time."""
+"""A pool of decoders with their buffers: one for each thread that generates at the same time."""
 
 import contextlib
 import threading
@@ -11,25 +11,25 @@ from ftool_runtime.session.decoder.static_cache import StaticCacheDecoder
 
 
 class DecoderPool:
-    """Hands out decoders on one graph. Safe to use from several threads at once."""
+    """Lends decoders on one graph. Thread-safe."""
 
     def __init__(self, graph: DecoderGraph) -> None:
-        """Begin with none; they are made as calls come."""
+        """Start empty; decoders are made when needed."""
         self.graph = graph
         self._idle: list[Decoder] = []
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Decoder]:
-        """A decoder for the length of the block."""
-        decoder = self.take()
+        """A decoder for the duration of the block."""
+        decoder = self.acquire()
         try:
             yield decoder
         finally:
-            self.give_back(decoder)
+            self.release(decoder)
 
-    def take(self) -> Decoder:
-        """A decoder that nobody else uses until it is given back, or for good."""
+    def acquire(self) -> Decoder:
+        """A decoder that no other call gets until `release`."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -39,8 +39,8 @@ class DecoderPool:
             else ConcatenatedCacheDecoder(self.graph)
         )
 
-    def give_back(self, decoder: Decoder) -> None:
-        """Let the next call use `decoder`."""
+    def release(self, decoder: Decoder) -> None:
+        """Make `decoder` available to the next call."""
         decoder.begin(0, None)
         with self._lock:
             self._idle.append(decoder)

@@ -1,4 +1,4 @@
-"""What a decoder has read of one conversation, so that its next turn reads only what is new."""
+"""Prefix caches: keep what a decoder has read of a conversation, so that the next turn reads only what is new."""
 
 import threading
 from collections import OrderedDict
@@ -8,31 +8,31 @@ from typing import Final
 from ftool_runtime.session.decoder.decoder import Decoder, Logits, Snapshot
 from ftool_runtime.session.decoder.pool import DecoderPool
 
-_PREFIXES: Final = 8  # different beginnings whose caches are kept
+_PREFIXES: Final = 8  # shared prefixes that are kept
 
 
 class PrefixCache:
-    """One row's caches between turns, in a decoder of its own until `give_back`."""
+    """The caches of one conversation between turns, in a decoder of its own until `release`."""
 
     def __init__(self, decoders: DecoderPool) -> None:
-        """Take a decoder, and begin with nothing read."""
-        self.decoder: Decoder = decoders.take()
+        """Take a decoder, with empty caches."""
+        self.decoder: Decoder = decoders.acquire()
         self._decoders = decoders
         self._ids: list[int] = []
 
-    def give_back(self) -> None:
-        """Let other calls have the decoder; this memory is not used again."""
-        self._decoders.give_back(self.decoder)
+    def release(self) -> None:
+        """Give the decoder back for other calls; this cache must not be used again."""
+        self._decoders.release(self.decoder)
 
-    def remember(self, ids: Sequence[int], snapshot: Snapshot) -> None:
-        """Begin with `ids`, whose caches `snapshot` holds."""
+    def restore(self, ids: Sequence[int], snapshot: Snapshot) -> None:
+        """Start with the caches of `ids`, which `snapshot` holds."""
         self.decoder.restore(snapshot)
         self._ids = list(ids)
 
     def read(self, ids: Sequence[int]) -> Logits:
-        """Read `ids`, of which the beginning may have been read before: the logits of the next token."""
-        same = _common(self._ids, ids[:-1])  # the last one must be run for its logits
-        self._ids = []  # where reading fails, nothing holds
+        """Read `ids`, except for the beginning that was read before, and return the logits of the next token."""
+        same = _common_length(self._ids, ids[:-1])  # the last one must be run for its logits
+        self._ids = []  # if reading fails, the caches are in no known state
         if same:
             self.decoder.cut(same)
         else:
@@ -41,22 +41,22 @@ class PrefixCache:
         self._ids = list(ids)
         return logits
 
-    def note(self, answer: Sequence[int]) -> None:
-        """Take note of the answer's tokens, which the decoder has read but for the last one, or the last ones."""
+    def append(self, answer: Sequence[int]) -> None:
+        """Record an answer's tokens; the decoder has read all of them except the last one or more."""
         read = int(self.decoder.lengths[0]) if len(self.decoder.lengths) else 0
         self._ids = [*self._ids, *answer][:read]
 
 
 class SharedPrefixes:
-    """Caches of beginnings that several conversations share. Safe to use from several threads at once."""
+    """Caches of prefixes that several conversations share. Thread-safe."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without any."""
         self._kept: OrderedDict[tuple[int, ...], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, ids: Sequence[int], decoders: DecoderPool) -> Snapshot:
-        """The caches after `ids`, computed the first time."""
+    def snapshot(self, ids: Sequence[int], decoders: DecoderPool) -> Snapshot:
+        """The caches after reading `ids`, computed the first time."""
         key = tuple(ids)
         with self._lock:
             snapshot = self._kept.get(key)
@@ -71,16 +71,16 @@ class SharedPrefixes:
             return snapshot
 
     def clear(self) -> None:
-        """Keep none any more."""
+        """Drop all of them."""
         with self._lock:
             self._kept.clear()
 
 
-def common_beginning(first: Sequence[int], second: Sequence[int]) -> list[int]:
-    """The tokens with which both begin."""
-    return list(first[: _common(first, second)])
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """The tokens that both begin with."""
+    return list(first[: _common_length(first, second)])
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
+def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
     pairs = enumerate(zip(first, second, strict=False))
     return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))

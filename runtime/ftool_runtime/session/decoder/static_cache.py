@@ -1,4 +1,4 @@
-"""Caches that the graph appends to: one buffer is both its input and its output."""
+"""Static caches: one buffer is both the graph's input and its output, and the graph appends to it."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ from ftool_runtime.session.decoder.decoder import Arrays, Decoder, Logits, Snaps
 from ftool_runtime.session.decoder.graph import DecoderGraph
 from ftool_runtime.session.decoder.length_groups import length_groups
 
-_SMALLEST = 64  # tokens a row, from where capacities double
+_SMALLEST = 64  # tokens: the smallest capacity of a row
 
 
 class StaticCacheDecoder(Decoder):
-    """A decoder whose buffers (rows, heads, capacity, head_dim) stay for the next call, and double when full.
+    """A decoder whose buffers (rows, heads, capacity, head_dim) are reused by later calls, and double when full.
 
-    A step at the same number of rows binds nothing anew but the positions' length: all else is written into memory
-    that stays bound.
+    A step with the same number of rows binds only `positions` again; all other inputs are written into arrays that
+    stay bound.
     """
 
     def __init__(self, graph: DecoderGraph) -> None:
-        """Prepare to run `graph`; memory is taken when rows come."""
+        """Prepare to run `graph`; buffers are allocated with the first rows."""
         super().__init__(graph)
         self._flat = [np.zeros(0, np.float32) for _ in graph.caches]
         self._views: list[NDArray[np.float32]] = []
@@ -28,7 +28,7 @@ class StaticCacheDecoder(Decoder):
         self._step_logits: Logits = np.empty(0, np.float32)
 
     def feed(self, rows: Sequence[Sequence[int]], kept: NDArray[np.int64] | None = None) -> Logits:
-        """Add tokens to each row and run them; see `Decoder.feed`. Prompts of unlike lengths run one after another."""
+        """Add tokens to each row and run them; see `Decoder.feed`. Prompts of different lengths run separately."""
         groups = length_groups([len(row) for row in rows])
         if len(groups) == 1 or kept is not None or self._sources is not None or self.lengths.any():
             return super().feed(rows, kept)
@@ -64,7 +64,7 @@ class StaticCacheDecoder(Decoder):
         return self._step_logits
 
     def cut(self, length: int) -> None:
-        """Forget all but the first `length` tokens of the only row."""
+        """Drop all but the first `length` tokens of the only row."""
         self.lengths = np.minimum(self.lengths, length)
 
     def snapshot(self) -> Snapshot:
@@ -73,7 +73,7 @@ class StaticCacheDecoder(Decoder):
         return [view[:, :, :used].copy() for view in self._views]
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Begin with one row that holds what `snapshot` does."""
+        """Start with one row whose caches are `snapshot`."""
         self.begin(1, None)
         used = snapshot[0].shape[2]
         self._reserve(used, used=0)
@@ -114,8 +114,8 @@ class StaticCacheDecoder(Decoder):
             flat.size // (rows * cache.heads * cache.head_dim)
             for flat, cache in zip(self._flat, self.graph.caches, strict=True)
         )
-        self._capacity = 0  # nothing held is worth keeping
-        # as much as the buffers have, but no more than is needed: the operator's own memory grows with it
+        self._capacity = 0  # the old content is dropped
+        # as large as the buffers allow, but not larger than needed: the operator's own memory grows with the capacity
         self._arrange(rows, self._limited(max(min(fits, room), _SMALLEST)), used=0)
 
     def _reserve(self, longest: int, used: int) -> None:
@@ -133,11 +133,13 @@ class StaticCacheDecoder(Decoder):
         if len(rows) <= len(self.lengths):
             moved = np.flatnonzero(rows != np.arange(len(rows)))
             for view in old:
-                view[moved, :, :used] = view[rows[moved], :, :used]  # the right side is a copy first
+                view[moved, :, :used] = view[
+                    rows[moved], :, :used
+                ]  # the right side is copied before it is assigned
         if len(rows) == len(self.lengths):
             return
         grown = len(rows) > len(self.lengths)
-        # What few rows found free from an earlier run would be a multiple of it for more rows.
+        # A capacity that few rows took from a large buffer would need several times that buffer for more rows.
         capacity = min(self._capacity, max(2 * used, _SMALLEST)) if grown else self._capacity
         self._arrange(len(rows), self._limited(capacity), used)
         if grown:
@@ -145,7 +147,7 @@ class StaticCacheDecoder(Decoder):
                 view[:, :, :used] = view[rows, :, :used]
 
     def _arrange(self, rows: int, capacity: int, used: int) -> None:
-        """Lay the buffers out for `rows` of `capacity` tokens, keep the first `used` tokens of each, and bind them."""
+        """Shape the buffers for `rows` of `capacity` tokens, keep the first `used` tokens of each, and bind them."""
         views = []
         for place, cache in enumerate(self.graph.caches):
             shape = (rows, cache.heads, capacity, cache.head_dim)
@@ -163,7 +165,7 @@ class StaticCacheDecoder(Decoder):
         self._capacity = capacity
 
     def _use(self, views: list[NDArray[np.float32]]) -> None:
-        """Let the graph read and write `views`, a cache each."""
+        """Bind `views`, one for each cache, as the graph's inputs and outputs."""
         for cache, view in zip(self.graph.caches, views, strict=True):
             value = self.graph.session.value(view)
             self._binding.bind_ortvalue_input(cache.past, value)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ftool.data.rows.tag_schemes import TypedSpan, tags_of_spans
 from ftool.data.rows.tagged_text import BadRowError, TaggedText
 from ftool.data.table import Cell
-from ftool_runtime.text.words import Span, split_words
+from ftool_runtime.text.words import CharRange, split_words
 
 _STARTS = ("start", "start_offset", "begin", "start_char")
 _ENDS = ("end", "end_offset", "stop", "end_char")
@@ -104,14 +104,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _in_words(one: _Marked, words: Sequence[Span], *, after: int) -> TypedSpan | None:
+def _in_words(one: _Marked, words: Sequence[CharRange], *, after: int) -> TypedSpan | None:
     """Return the words that an entity touches from `after` on, those before being another's; None if none is left."""
     touched = [i for i in range(after, len(words)) if words[i][0] < one.end and words[i][1] > one.start]
     return TypedSpan(touched[0], touched[-1] + 1, one.kind) if touched else None
 
 
 def _note(
-    report: SpanReport, span: TypedSpan | None, one: _Marked, words: Sequence[Span], where: str
+    report: SpanReport, span: TypedSpan | None, one: _Marked, words: Sequence[CharRange], where: str
 ) -> None:
     if span is None:
         report.dropped += 1

@@ -1,4 +1,4 @@
-"""A long text cut into pieces that a model can read, at paragraphs, else sentences, else words."""
+"""Split a long text into chunks that a model can read, at paragraphs, else at sentences, else at words."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Final
 from ftool_runtime.text.scripts import CLOSING, FULL_WIDTH_CLOSING, FULL_WIDTH_STOPS, STOPS
 
 _PARAGRAPH: Final = re.compile(r"(?<=\n)[^\S\n]*\n+")
-# after a stop and its quotes where a space follows, or after a Chinese or Japanese one, which has none
+# after a stop and its quotes if a space follows, or after a Chinese or Japanese stop, which no space follows
 _SENTENCE: Final = re.compile(
     rf"(?<=[{STOPS}])[{CLOSING}]*\s+|(?<=[{FULL_WIDTH_STOPS}；])[{FULL_WIDTH_CLOSING}]*"
 )
@@ -16,24 +16,24 @@ Count = Callable[[str], int]
 Begin = Callable[[str, int], str]
 
 
-def cut_long(text: str, budget: int, count: Count, begin: Begin) -> list[str]:
-    """The pieces of `text`, in order; joined, they hold all its words.
+def split_long(text: str, budget: int, count: Count, begin: Begin) -> list[str]:
+    """The chunks of `text`, in order; together they hold all its words.
 
     Args:
         text: any text that is not blank.
-        budget: tokens of a piece at most.
-        count: how many tokens a piece has.
-        begin: the beginning of a text that has at most so many tokens, at least one character.
+        budget: the most tokens of a chunk.
+        count: returns how many tokens a text has.
+        begin: returns the beginning of a text that has at most so many tokens, and at least one character.
     """
-    pieces: list[str] = []
+    chunks: list[str] = []
     for paragraph in _parts(_PARAGRAPH, text):
-        if pieces and count(pieces[-1] + paragraph) <= budget:
-            pieces[-1] += paragraph
+        if chunks and count(chunks[-1] + paragraph) <= budget:
+            chunks[-1] += paragraph
         elif count(paragraph) <= budget:
-            pieces.append(paragraph)
+            chunks.append(paragraph)
         else:
-            pieces += _pack(_sentences(paragraph, budget, count, begin), budget, count)
-    return [piece.strip() for piece in pieces if piece.strip()]
+            chunks += _pack(_sentences(paragraph, budget, count, begin), budget, count)
+    return [chunk.strip() for chunk in chunks if chunk.strip()]
 
 
 def _pack(sentences: Iterator[str], budget: int, count: Count) -> list[str]:
@@ -47,7 +47,7 @@ def _pack(sentences: Iterator[str], budget: int, count: Count) -> list[str]:
 
 
 def _sentences(paragraph: str, budget: int, count: Count, begin: Begin) -> Iterator[str]:
-    """The sentences of a paragraph; one that is too long is cut at a space, or anywhere where it has none."""
+    """The sentences of a paragraph; one that is too long is cut at a space, or anywhere if it has none."""
     for sentence in _parts(_SENTENCE, paragraph):
         rest = sentence
         while count(rest) > budget:
@@ -61,7 +61,7 @@ def _sentences(paragraph: str, budget: int, count: Count, begin: Begin) -> Itera
 
 
 def _parts(border: re.Pattern[str], text: str) -> Iterator[str]:
-    """What lies between borders, each part with the border after it."""
+    """The parts of `text` between borders, each with the border after it."""
     begin = 0
     for found in border.finditer(text):
         if found.end() > begin:
