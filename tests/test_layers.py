@@ -201,6 +201,7 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 # What a file's name means in every folder that has a file of that name. Commands (ftool/cli) are named after what they
 # call and are not counted.
 MEANINGS = {
+    "chunks": "long texts split into parts that fit",
     "classification": "all about labels and numbers for a text",
     "classifier": "the classifier: loaded, as a network, or captured",
     "embedder": "the embedder: loaded, as a network, or captured",
