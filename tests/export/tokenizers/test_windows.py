@@ -125,9 +125,7 @@ def test_windows_overlap_by_the_stride_and_reach_the_end(tokenizer: Made) -> Non
 
 def test_a_question_that_leaves_no_room_is_refused(tokenizer: Made) -> None:
     windows = encoder(tokenizer[1], with_question=True)
-    with pytest.raises(
-        InputError, match=r"question 7 has .* tokens; at most \d+ fit with a context"
-    ) as info:
+    with pytest.raises(InputError, match=r"question 7 has .* tokens; at most \d+ fit with a context") as info:
         windows.windows("the man", 7, question="is it " * 40)
     assert info.value.row == 7
     for words in range(1, 24):  # at the border too, never a panic
