@@ -43,7 +43,7 @@ def export(
     """Export a checkpoint to a bundle that runs without torch.
 
     Args:
-        settings: where to, and how exact.
+        settings: the bundle's folder, precision and limits.
         loaded: the checkpoint.
         examples: inputs of its task, on which the bundle is compared with torch, as the runtime loads it. If they
             have labels, those of validation, the gate goes by them; otherwise accuracy is not judged, and the report
@@ -51,7 +51,7 @@ def export(
         captured: the checkpoint's fp32 graphs, from `capture_source`, if another precision's export made them.
 
     Returns:
-        What was done. `bundle` is None if the gate refused it: then nothing was written or replaced.
+        The report. `bundle` is None if the gate refused it: then nothing was written or replaced.
 
     Raises:
         ExportError: it can't be exported as asked, or a stage failed its guard.

@@ -38,14 +38,14 @@ PrecisionName = Literal["fp32", "int8", "w8"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionPlan:
-    """How a precision is made, and what a runtime must know of it.
+    """The passes and settings of a precision, and what a runtime must know of it.
 
     Attributes:
         quantize_products: the pass that quantises products with constant weights; None for fp32.
         quantize_left_out: the pass for layers that `quantize_products` is to leave alone; None leaves them in fp32.
         smooth: whether outliers are moved from activations into weights first.
         rows_share_scale: the rows of a batch share an activation scale, so texts must run singly.
-        devices: where the graph's operators exist.
+        devices: those that have the graph's operators.
         search: whether layers are left out if the gate refuses the bundle with all of them quantised.
         needs_products: whether a model without a product of size is refused.
         block_size: least value of `PassSettings.block_size`.

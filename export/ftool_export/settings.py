@@ -1,4 +1,4 @@
-"""What one export is to make."""
+"""Settings of one export."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +17,14 @@ class ExportSettings:
     Attributes:
         checkpoint: a folder, or a hub id (owner/name).
         bundle: the folder to write; a bundle that is there is replaced.
-        name: what the model is called; the bundle's folder, or the one around it, where None.
+        name: the model's name; that of the bundle's folder, or of the one around it, if None.
         task: Hugging Face's name of the task, or a synonym.
         precision: "fp32", "int8" or "w8".
         max_drop: absolute loss of the main metric that the gate allows.
         allow_drift: whether a bundle is written that `ftool parity` would fail.
-        device: where the bundle must run, "cpu" or "cuda".
+        device: the device that the bundle must run on, "cpu" or "cuda".
         golden: the inputs of golden answers: "probes" are ftool's own texts; "data" are some of the user's.
-        passes: what the graph passes go by; their device is this one's.
+        passes: settings of the graph passes; their device is replaced by this one.
     """
 
     checkpoint: str
@@ -47,7 +47,7 @@ class ExportSettings:
 
     @property
     def model_name(self) -> str:
-        """What the model is called."""
+        """The model's name."""
         if self.name:
             return self.name
         folder = self.bundle.absolute()

@@ -1,4 +1,4 @@
-"""What is known of an architecture before it is captured: its layers, its task name, what can't be exported."""
+"""Checks of an architecture before its capture: its layers, its task's name, and refusals."""
 
 import logging
 
@@ -25,7 +25,7 @@ def canonical_task(name: str) -> str:
     """Hugging Face's name of a task, from that name or a synonym such as "sequence-classification".
 
     Raises:
-        ExportError: it is no task that ftool exports.
+        ExportError: ftool exports no such task.
     """
     if name in TASKS:  # optimum calls both tasks of encoder-decoders by one name
         return name
@@ -38,7 +38,7 @@ def canonical_task(name: str) -> str:
 
 
 def attention_layers(config: PretrainedConfig) -> int | None:
-    """How many times a forward pass attends: its layers. None where optimum does not know the architecture."""
+    """The number of attention layers in a forward pass. None if optimum does not know the architecture."""
     try:
         normalized = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
         return int(normalized.num_layers)

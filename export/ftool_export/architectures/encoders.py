@@ -1,4 +1,4 @@
-"""Which encoders are known to answer from a bundle as torch does, for which tasks: what tests try and docs list."""
+"""The table of encoders whose bundles are tested to answer as torch does, from which the docs are made."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -52,7 +52,7 @@ _SECTION: Final = """## Architectures that read text
 `make test-all` exports each of them for each task ({tasks}) from a tiny network with random weights, runs the bundle,
 and holds it against torch: the same answers, every number within 1e-4, over batches of one and several, lengths of one
 token and the longest, padded and not. `fused` attention is one operator a layer; `plain` is exported as the network has
-it, and passes the same tests. Token types are an input of the graph only where they are needed: for BERT's kind, to
+it, and passes the same tests. Token types are an input of the graph only if they are needed: for BERT's kind, to
 tell a text from its pair or a question from its context.
 
 """

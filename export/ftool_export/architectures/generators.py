@@ -1,4 +1,4 @@
-"""Which architectures are known to generate from a bundle as torch does, and how: what tests try and docs list."""
+"""The table of generators whose bundles are tested to answer as torch does, from which the docs are made."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -9,8 +9,8 @@ from ftool_export.architectures import encoders, generators
 _HEAD: Final = """# Architectures
 
 Made by `python -m ftool_export.architectures.page docs/architectures.md`, from the tables that the tests go by. Any
-other architecture of transformers is tried when it is exported: its graphs must answer as torch does, or there is no
-bundle.
+other architecture of transformers is tried when it is exported: its graphs must answer as torch does, or no bundle is
+written.
 
 """
 

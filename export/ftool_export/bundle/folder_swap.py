@@ -1,4 +1,4 @@
-"""Putting a whole folder in another's place, so that a kill at any time leaves the old one or the new."""
+"""Replace a whole folder, so that a kill at any time leaves either the old one or the new one."""
 
 import ctypes
 import os
@@ -56,7 +56,7 @@ def _put(new: Path, path: Path) -> None:
 
 
 def _exchange(left: Path, right: Path) -> bool:
-    """Swap two folders in one step. False where the system or the file system has no such step."""
+    """Swap two folders in one step. False if the system or the file system has no such step."""
     if sys.platform == "win32":
         return False
     library = ctypes.CDLL(None, use_errno=True)
@@ -81,7 +81,7 @@ def _flush(folder: Path) -> None:
 
 
 def _flush_entry(folder: Path) -> None:
-    """Make a folder's list of names durable, where the system opens folders."""
+    """Make a folder's list of names durable, on systems that open folders."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)

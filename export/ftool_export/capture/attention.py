@@ -30,7 +30,7 @@ _PATTERNS_OF_THE_OPERATOR = (bidirectional_mask_function, causal_mask_function)
 
 @dataclass(slots=True)
 class EmittedAttention:
-    """What happened inside `attention_at_the_source`."""
+    """The record of one `attention_at_the_source`."""
 
     nodes: int = 0  # attention operators emitted so far
 
@@ -39,7 +39,7 @@ class EmittedAttention:
 def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
     """Let `model`'s attention emit the fused operator within the block; outside it the model is as it was.
 
-    The model can be captured within the block but not run: the emitted operator exists in ONNX Runtime alone.
+    The model can be captured within the block but not run: the emitted operator exists only in ONNX Runtime.
     Sub-models that do not use the attention interface keep their own attention, and emit nothing.
 
     Yields:
@@ -79,7 +79,7 @@ def attention_replaced(
         for part, implementation in before:
             if part.config._attn_implementation != implementation:
                 part.set_attn_implementation(implementation)
-        # there is no public way back, and masks are looked up in this mapping alone
+        # there is no public way back, and masks are looked up only in this mapping
         del AttentionInterface._global_mapping[IMPLEMENTATION]
         del AttentionMaskInterface._global_mapping[IMPLEMENTATION]
 
@@ -142,7 +142,7 @@ def operator_mask(
     """The mask as the operator takes it.
 
     Returns:
-        int32 (batch, time), the padding alone, where every other restriction is one the operator knows;
+        int32 (batch, time), only the padding, if the operator knows every other restriction;
         otherwise (a sliding window, say) all of it as an additive float (batch, 1, time, time).
     """
     if attention_mask is not None and mask_function in _PATTERNS_OF_THE_OPERATOR:

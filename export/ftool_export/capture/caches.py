@@ -18,7 +18,7 @@ KeysValues = tuple[Tensor, Tensor]  # both (batch, heads, length, head_dim)
 
 
 class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
-    """What every cache of a capture answers alike: none slides, and none is made for torch.compile."""
+    """The answers that all caches of a capture share: none slides, and none is made for torch.compile."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = list(layers)

@@ -1,6 +1,6 @@
-"""What a model's decoder is like, found by running it once: its layers, the sizes of its caches, how it attends.
+"""The structure of a decoder, found by running it once: its layers, the sizes of its caches, its kind of attention.
 
-Every architecture has other names for these in its configuration; what it does is the same for all.
+Configurations of architectures name these differently; a run shows them in one way for all.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from ftool_export.errors import ExportError
 
 HEAD_SIZE_STEP: Final = 8  # GroupQueryAttention takes multiples of this
 
-# Tensors that attention is handed and that the emitted operators heed, or that only say where a token stands.
+# Tensors passed to attention that the emitted operators use, or that only give a token's position.
 _HEEDED: Final = frozenset({"position_bias", "position_ids", "cache_position", "position_embeddings"})
 _LENGTH: Final = 3
 
@@ -32,13 +32,13 @@ class CacheSize:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a decoder is like.
+    """The structure of a decoder.
 
     Attributes:
         own: sizes of the keys of every layer's self-attention.
         cross: sizes of the keys of every layer's cross-attention; empty for decoders without an encoder.
         encoder_attentions: how many times the encoder attends through transformers' interface.
-        unfit: why the model's attention can't be emitted as the fused operator; None where it can.
+        unfit: why the model's attention can't be emitted as the fused operator; None if it can.
     """
 
     own: tuple[CacheSize, ...]
@@ -108,7 +108,7 @@ def _unfit(own: Sequence[CacheSize], calls: Sequence[tuple[Any, ...]], *, elsewh
         return "it has an attention of its own, outside transformers' interface"
     odd = [size.head_dim for size in own if size.head_dim % HEAD_SIZE_STEP]
     if odd:
-        return f"its head size {odd[0]} is no multiple of {HEAD_SIZE_STEP}"
+        return f"its head size {odd[0]} is not a multiple of {HEAD_SIZE_STEP}"
     given = {name for *_, options in calls for name, value in options.items() if isinstance(value, Tensor)}
     if unknown := given - _HEEDED:
         return f"its attention takes {', '.join(sorted(unknown))}"

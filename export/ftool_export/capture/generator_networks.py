@@ -1,7 +1,7 @@
-"""Encoder and decoder as functions of flat inputs: what is traced into graphs.
+"""Encoder and decoder as functions of flat inputs, which are traced into graphs.
 
-Each forward takes the graph's inputs in their order and gives its outputs in theirs. Which caches a decoder keeps,
-buffers that operators append to or tensors that are joined, is what tells the classes apart.
+Each forward takes the graph's inputs and gives its outputs, in their order. The classes differ in the decoder's caches:
+buffers that operators append to, or tensors that are joined.
 """
 
 from collections.abc import Iterator, Sequence
@@ -162,7 +162,7 @@ class JoinedCrossDecoder(nn.Module):
         """Logits (batch, kept, vocabulary) and the joined caches; the mask is int64 (batch, total_length)."""
         own = JoinedCache(_pairs(past))
         caches: Cache = PairedCache(own, CrossCache(_pairs(cross)), self.layers, cross_ready=True)
-        # the decoder's masks alone: rows of encoder-decoders are all of one length, so columns are positions
+        # no mask by positions: rows of encoder-decoders all have one length, so columns are positions
         with _head_at(self.model, logits_at):
             logits = self.model(
                 decoder_input_ids=input_ids,
@@ -177,7 +177,7 @@ class JoinedCrossDecoder(nn.Module):
 
 @contextmanager
 def _head_at(model: PreTrainedModel, logits_at: Tensor) -> Iterator[None]:
-    """Let the head see the positions int64 (batch, kept) alone: its product is the largest of a step."""
+    """Give the head only the positions int64 (batch, kept): its product is the largest of a step."""
 
     def gather(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         hidden = inputs[0]  # (batch, time, width)
@@ -199,7 +199,7 @@ def _head_at(model: PreTrainedModel, logits_at: Tensor) -> Iterator[None]:
 
 
 def _unread_encoder_outputs(model: PreTrainedModel, input_ids: Tensor, cross: Tensor) -> Any:
-    """What stands in for the encoder's outputs, whose shape alone is asked for once cross caches are ready."""
+    """A stand-in for the encoder's outputs, of which only the shape is used once cross caches are ready."""
     width = model.get_input_embeddings().weight.shape[1]
     return BaseModelOutput(torch.zeros(1, 1, 1).expand(input_ids.shape[0], cross.shape[2], width))
 

@@ -1,4 +1,4 @@
-"""Attention masks by where tokens stand in their rows, for caches that are joined.
+"""Attention masks by the positions of tokens in their rows, for caches that are joined.
 
 A ragged batch of prompts is padded on the right, and what follows is joined behind the padding: columns of such a cache
 are no positions. A window that counts columns would count the holes too, so masks are made from positions here.
@@ -22,7 +22,7 @@ def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor)
 
     Args:
         model: what holds the sub-models.
-        attention_mask: int64 (batch, total_length), 1 where a column holds a token.
+        attention_mask: int64 (batch, total_length), 1 if a column holds a token.
         queries: int64 (batch, sequence), positions of the new tokens.
     """
     keys = (attention_mask.cumsum(1) - 1).clamp(min=0)  # (batch, total_length), positions

@@ -24,7 +24,7 @@ Rotated = tuple[Tensor, Tensor]
 def rotary_at_the_source(model: nn.Module) -> Iterator[None]:
     """Let `model` emit one operator for every rotation within the block; outside it rotates as before.
 
-    An architecture whose function turns other pairs than the two halves of a head is left alone: it is tried out first.
+    The function is tried first; an architecture that turns other pairs than the two halves of a head keeps its own.
     """
     names = {type(part).__module__ for part in model.modules()}
     modules = [sys.modules[name] for name in sorted(names) if hasattr(sys.modules[name], _NAME)]

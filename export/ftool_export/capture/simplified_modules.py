@@ -22,7 +22,7 @@ _SAME: Final = 1e-5  # of numbers near 1: the order of sums
 def simplified(model: nn.Module) -> Iterator[None]:
     """Let parts of `model` compute in their simplified form within the block; outside it they are as they were.
 
-    A part is left alone unless its form is known, and norms are tried out on numbers first.
+    A part stays as it is unless its form is known, and norms are tried on numbers first.
     """
     changed: list[tuple[nn.Module, str]] = []
     try:

@@ -184,7 +184,7 @@ def compute_logits(loaded: LoadedClassifier, inputs: Sequence[Any]) -> NDArray[n
 def compute_features(
     loaded: LoadedClassifier, inputs: Sequence[Any], *, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """What the head takes, float32 (inputs, hidden), in the order of `inputs`; written into `out` if given."""
+    """The head's inputs, float32 (inputs, hidden), in the order of `inputs`; written into `out` if given."""
     rows, width = all_rows(loaded, inputs), loaded.model.head.in_features
     return run_network(loaded, rows, loaded.model.features, width, out)
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's files say of how its vectors are made, or the reason why a bundle can't do that."""
+"""Read how an embedder makes vectors: pooling, projections, prompts. Raises for what a bundle can't do."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _SILENT = ("Transformer", "Pooling", "Dropout")  # handled apart, or nothing out
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderLayout:
-    """How a checkpoint makes vectors. The defaults are sentence-transformers' own for a plain encoder."""
+    """The steps from a text to its vector. The defaults are sentence-transformers' own for a plain encoder."""
 
     root: str  # the encoder's folder or hub id
     pooling: Pooling = "mean"
@@ -43,7 +43,7 @@ class EmbedderLayout:
 
 
 def read_embedder_layout(source: str) -> EmbedderLayout:
-    """How `source`, a folder or hub id, makes vectors. Raises CheckpointError where a bundle can't do it so."""
+    """The layout of `source`, a folder or hub id. Raises CheckpointError if a bundle can't do the same."""
     files = read_layout(source)
     if files is None:
         return EmbedderLayout(root=source)
@@ -66,7 +66,7 @@ def read_embedder_layout(source: str) -> EmbedderLayout:
 
 
 def prompt_file(prefix: str, prompts: Mapping[Kind, str], similarity: Similarity) -> dict[str, object]:
-    """What config_sentence_transformers.json says of these, for `read_embedder_layout` to find again."""
+    """The content of config_sentence_transformers.json from which `read_embedder_layout` reads these again."""
     named = {_PROMPT_NAMES[kind][0]: text for kind, text in prompts.items()}
     if prefix:
         named["text"] = prefix
@@ -78,14 +78,14 @@ def prompt_file(prefix: str, prompts: Mapping[Kind, str], similarity: Similarity
 
 
 def lower_case(tokenizer: object) -> None:
-    """Have a fast Hugging Face tokenizer lower texts first, as the old do_lower_case asks for."""
+    """Make a fast Hugging Face tokenizer lower-case texts first, as the old do_lower_case demands."""
     backend = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
     own = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
 
 
 def _root(source: str, files: SentenceLayout) -> str:
-    """Where the encoder itself stands: beside the modules, or in old models in a folder of its own."""
+    """The encoder's folder: beside the modules, or in old models a folder of its own."""
     folder = next((path for kind, path in files.modules if kind == "Transformer"), None)
     if folder is None:
         kinds = ", ".join(kind for kind, _ in files.modules)

@@ -78,7 +78,7 @@ class LoadedEncoder(LoadedModel):
         return [row.ids for row in self.rows([given])[0]]
 
     def batch(self, rows: Sequence[Tokens]) -> dict[str, Tensor]:
-        """What the network takes for `rows`: int64 (rows, longest) by name, padded on the right."""
+        """The network's inputs for `rows`: int64 (rows, longest) by name, padded on the right."""
         columns = {"input_ids": [row.ids for row in rows]}
         if "token_type_ids" in self.input_names:
             columns["token_type_ids"] = [row.type_ids or [] for row in rows]
@@ -97,7 +97,7 @@ def all_rows(loaded: LoadedEncoder, inputs: Sequence[Any]) -> list[Tokens]:
 
 
 def compute_outputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> Outputs:
-    """The network's outputs in the order of `rows`: float32 (width,) each, or (tokens, width) where per token."""
+    """The network's outputs in the order of `rows`: float32 (width,) each, or (tokens, width) if per token."""
     if not loaded.model.per_token:
         return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
     outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
@@ -114,7 +114,7 @@ def run_network(
     width: int,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """What `step`, a part of the network, makes of each row: float32 (rows, width), written into `out` if given."""
+    """The output of `step`, a part of the network, for each row: float32 (rows, width), written into `out` if given."""
     results = np.empty((len(rows), width), dtype=np.float32) if out is None else out
     for run, values in _batches(loaded, rows, step):
         results[run] = values

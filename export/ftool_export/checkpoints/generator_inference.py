@@ -15,13 +15,13 @@ from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.errors import InputError
 
 _TOKENS_PER_BATCH: Final = 4096  # padding included
-_USUAL_LENGTH: Final = 20  # of prompt and answer, where a generation config says nothing: transformers' own
+_USUAL_LENGTH: Final = 20  # of prompt and answer, if a generation config says nothing: transformers' own
 
 TokenRows = Sequence[Sequence[int]]
 
 
 def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of sources, or of a decoder's prompts, cut at the loaded `max_length`, as the runtime has them.
+    """The tokens of sources, or of a decoder's prompts, cut at the loaded `max_length`, as the runtime reads them.
 
     A special token's name inside a text is text like any other. Long sources are cut at
     the tokenizer's truncation side, long prompts at their beginning. Raises InputError for a blank text.
@@ -38,22 +38,22 @@ def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list
 
 
 def tokenize_chats(loaded: LoadedGenerator, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[list[int]]:
-    """The tokens of conversations by the checkpoint's template, up to where the answer begins, as the runtime has them.
+    """The tokens of conversations by the checkpoint's template, up to the answer, as the runtime reads them.
 
-    Raises CheckpointError where there is no template, InputError for messages that it refuses.
+    Raises CheckpointError if there is no template, InputError for messages that it refuses.
     """
     tokens = chat_tokens(loaded)
     return [list(tokens.encode(chat)) for chat in chats]
 
 
 def count_cut(loaded: LoadedGenerator, texts: Sequence[str]) -> int:
-    """How many sources or prompts have more tokens than the model reads."""
+    """The number of sources or prompts with more tokens than the model reads."""
     tokens = runtime_tokens(loaded).texts
     return sum(tokens.count(loaded.prefix + text) > loaded.max_length for text in texts)
 
 
 def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) -> list[list[int]]:
-    """The answers' tokens, without the prompt and the decoder's start, with the end token where there is one.
+    """The answers' tokens, without the prompt and the decoder's start, with the end token if there is one.
 
     Args:
         loaded: the model.
@@ -79,9 +79,9 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
 
 
 def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
-    """Rows by how many tokens their answers may have where the model's limit, not the config, decides; else None.
+    """Rows by the most tokens of their answers if the model's limit, not the config, decides; by None otherwise.
 
-    Raises InputError where there is no room for an answer.
+    Raises InputError if there is no room for an answer.
     """
     limit = loaded.decoder_limit
     if limit is None:
@@ -170,7 +170,7 @@ def _start_token(loaded: LoadedGenerator) -> int:
 
 
 def _padded(loaded: LoadedGenerator, rows: TokenRows) -> dict[str, Tensor]:
-    """Sources padded on the right, prompts on the left, where generation goes on."""
+    """Sources padded on the right, prompts on the left, so that generation continues their ends."""
     longest = max(len(row) for row in rows)
     pad = loaded.tokenizer.pad_token_id
     right = loaded.family == "encoder-decoder"

@@ -1,4 +1,4 @@
-"""How a multilingual translator is told its languages, read off its tokenizer and configuration."""
+"""Languages of multilingual translators: the tokens and prefixes that select them, from tokenizer and configuration."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def set_to_languages(
     Args:
         loaded: its tokenizer and generation config are set to the languages.
         source: the code of what it reads, as the checkpoint writes it; None takes what the checkpoint is set to.
-        target: likewise of what it writes.
+        target: the code of what it writes; None as for the source.
         prefix: goes before every source; None takes what the checkpoint's configuration says for the task.
 
     Raises CheckpointError for a code that the checkpoint does not know.
@@ -47,7 +47,7 @@ def set_to_languages(
 def source_prefix(
     config: Any, task: str, languages: Languages | None, source: str | None, target: str | None
 ) -> str:
-    """What a checkpoint wants before every source: Marian's word for a language, or what T5's configuration says."""
+    """The prefix that a checkpoint wants before every source: Marian's word for a language, or T5's configured one."""
     if languages is not None and languages.target_prefixes:
         return languages.target_prefixes.get(languages.target or "", "")
     known: Mapping[str, Any] = getattr(config, "task_specific_params", None) or {}
@@ -61,10 +61,10 @@ def source_prefix(
 
 
 def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | None) -> Languages | None:
-    """The languages of a checkpoint; None where it is not told any.
+    """The languages of a checkpoint; None if it is not told any.
 
     `source` and `target` are the codes meant, as the checkpoint writes them; None takes what tokenizer and
-    configuration are set to, the target staying None where that is nothing. A tokenizer with languages (mBART,
+    configuration are set to; the target stays None if they are set to none. A tokenizer with languages (mBART,
     M2M-100, NLLB) is set to them. Raises CheckpointError for a code that the checkpoint does not know.
     """
     codes = _language_tokens(tokenizer)
@@ -98,7 +98,7 @@ def answer_in(generation_config: Any, languages: Languages) -> None:
 
 
 def first_token(generation_config: Any, languages: Languages | None) -> list[int]:
-    """What an answer's tokens begin with: the language's token where the model is made to give it."""
+    """The first tokens of an answer: the language's token if the model is made to give it, otherwise none."""
     first = languages.target_tokens.get(languages.target or "") if languages else None
     if languages is None or first is None or begins_from_language(generation_config, languages):
         return []

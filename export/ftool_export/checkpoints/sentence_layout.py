@@ -1,6 +1,6 @@
-"""The sentence-transformers files of a checkpoint: how it pools, what follows, and the same layout written.
+"""Read and write the sentence-transformers files of a checkpoint: its pooling and the modules after that.
 
-The older file format is written on purpose: every sentence-transformers release since 2.2 reads it.
+The older file format is written on purpose, as every sentence-transformers release since 2.2 reads it.
 """
 
 import json
@@ -24,7 +24,7 @@ _VECTOR = "sentence_embedding"  # sentence-transformers' name for the pooled vec
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceLayout:
-    """What sentence-transformers' files say of a checkpoint."""
+    """The content of a checkpoint's sentence-transformers files."""
 
     pooling: str  # mean, cls, or another mode of sentence-transformers
     normalize: bool
@@ -35,13 +35,13 @@ class SentenceLayout:
     prompts: Mapping[str, str]  # by name, such as query and document
     pools_prompt: bool  # whether a prompt's tokens are pooled with the text's
     lower_case: bool  # texts are lowered before the tokenizer's own steps
-    similarity: str | None  # what vectors are compared by; None: unsaid
+    similarity: str | None  # the measure that vectors are compared by; None if not said
 
 
 def read_json(source: str, name: str) -> Any:
-    """The content of a checkpoint's JSON file, or None where there is no such file.
+    """The content of a checkpoint's JSON file, or None if there is no such file.
 
-    Raises CheckpointError where it is no JSON.
+    Raises CheckpointError if it is not JSON.
     """
     path = find_file(source, name)
     if path is None:
@@ -55,9 +55,9 @@ def read_json(source: str, name: str) -> Any:
 
 
 def read_layout(source: str) -> SentenceLayout | None:
-    """What the sentence-transformers files of `source` say, or None where it has none.
+    """The content of the sentence-transformers files of `source`, or None if it has none.
 
-    Raises CheckpointError where the files contradict each other.
+    Raises CheckpointError if the files contradict each other.
     """
     modules = read_json(source, _MODULES)
     if modules is None:
@@ -89,7 +89,7 @@ def read_layout(source: str) -> SentenceLayout | None:
 
 
 def read_head(source: str, folder: str) -> nn.Linear:
-    """The linear head in a Dense module's folder. Raises CheckpointError where there is none."""
+    """The linear head in a Dense module's folder. Raises CheckpointError if there is none."""
     linear, activation = read_dense(source, folder)
     if activation != "Identity":
         raise CheckpointError(
@@ -101,7 +101,7 @@ def read_head(source: str, folder: str) -> nn.Linear:
 def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
     """The linear layer of a Dense module's folder, and the name of what follows it, of torch.nn.
 
-    Raises CheckpointError where it is not there, or is more than that.
+    Raises CheckpointError if it is missing, or does more than that.
     """
     config = read_json(source, f"{folder}/config.json") or {}
     if config.get("use_residual") or config.get("module_input_name", _VECTOR) != _VECTOR:
@@ -119,7 +119,7 @@ def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
     weight = tensors["linear.weight"]
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias="linear.bias" in tensors)
     linear.load_state_dict({name.removeprefix("linear."): value for name, value in tensors.items()})
-    # Tanh is what sentence-transformers takes where the file says nothing.
+    # sentence-transformers takes Tanh if the file says nothing
     return linear, str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
 
 

@@ -153,7 +153,7 @@ class _Draw:
 
 
 def _first_token(model: Any) -> int:
-    """What leads an answer: mBART-like models leave that to the language that is asked for, so any will do."""
+    """The first token of an answer. In mBART-like models it depends on the language, so any will do."""
     for settings in (model.generation_config, model.config):
         for name in ("decoder_start_token_id", "bos_token_id"):
             token = getattr(settings, name, None)
@@ -206,10 +206,10 @@ def _probe(
 def _torch_run(
     loaded: LoadedGenerator, source: Ids | None, prompt: Ids, answer: Ids | None
 ) -> tuple[Ids, NDArray[np.float32]]:
-    """One row alone, token by token over torch's own cache, as its `generate` goes.
+    """Run one row, token by token over torch's own cache, as `generate` does.
 
     Returns:
-        The answer, which is what torch finds likeliest where none was given, and logits float32
+        The answer, the one that torch finds likeliest if none was given, and logits float32
         (prompt + answer, vocabulary).
     """
     steps = _STEPS if answer is None else len(answer)

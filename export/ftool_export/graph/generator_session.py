@@ -25,7 +25,7 @@ class Conversation:
         self.fixed = dict(fixed)  # cross caches and the source's mask
         self.caches = dict(caches)  # by their names as inputs
         self.lengths = np.zeros(rows, dtype=np.int64)
-        self.seen = np.zeros((rows, 0), dtype=np.int64)  # joined caches: 1 where a column holds a token
+        self.seen = np.zeros((rows, 0), dtype=np.int64)  # joined caches: 1 if a column holds a token
 
 
 class GraphRunner:
@@ -60,7 +60,7 @@ class GraphRunner:
 
         Args:
             conversation: from `start`; it moves on.
-            new: at least one token a row; ragged only where no row holds any yet.
+            new: at least one token a row; ragged only if no row holds any yet.
             kept: int64 (batch, kept), indices into `new` of the tokens whose logits are wanted.
 
         Returns:

@@ -56,7 +56,7 @@ def rank_layers(
         plan.quantize_products(alone)(quantized)
         outputs = GraphSession(quantized).outputs(loaded, sample, one_by_one=one_by_one)
         errors[name] = _mean_square(exact, outputs)
-        log.debug("%s alone: mean squared difference %.2e", name, errors[name])
+        log.debug("only %s quantised: mean squared difference %.2e", name, errors[name])
     return sorted(names, key=lambda name: -errors[name])
 
 

@@ -71,7 +71,7 @@ class SequenceClassifier(EncoderNetwork):
     def features(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """What the head takes, float32 (batch, hidden); the arguments are `forward`'s."""
+        """The head's inputs, float32 (batch, hidden); the arguments are `forward`'s."""
         if self.pooled_head is None:
             return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
         hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state

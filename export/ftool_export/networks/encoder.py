@@ -37,7 +37,7 @@ class EncoderNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """How many numbers a row, or a token, gets."""
+        """The numbers that a row, or a token, gets."""
 
     @cached_property
     def reads_padding(self) -> bool:

@@ -1,4 +1,4 @@
-"""How the files of slow tokenizers cut texts, by the libraries that wrote them."""
+"""Slow tokenizers' files read by the libraries that wrote them, as a reference for the fast conversions."""
 
 import unicodedata
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 
 class Reference(NamedTuple):
-    """How a file cuts texts, and the numbers of its pieces."""
+    """The pieces into which a file cuts texts, and their numbers."""
 
     pieces: Callable[[str], list[str]]
     number: Callable[[str], int]
 
 
 def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
-    """What sentencepiece itself makes of a text with the model file; what ALBERT's tokenizer does before, included."""
+    """sentencepiece itself on the model file, after the preparation of ALBERT's tokenizer."""
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(model))
@@ -27,7 +27,7 @@ def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
 
 
 def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
-    """What BERT's first tokenizer, in Python, makes of a text with the vocabulary file."""
+    """BERT's first tokenizer, in Python, on the vocabulary file."""
     from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
     legacy = BertTokenizerLegacy(
@@ -46,7 +46,7 @@ def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
 
 
 def lossless(tokenizer: Any, text: str) -> bool:
-    """Whether the tokens of a text, where there is one for every byte, give it back."""
+    """Whether the tokens of a text give it back, as they must if there is one for every byte."""
     ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).lstrip(" ") == text.lstrip(" "))
 

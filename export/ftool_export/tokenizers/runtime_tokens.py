@@ -23,7 +23,7 @@ class RuntimeTokens:
     Attributes:
         language: what the tokenizer was set to read when these were made.
         texts: reads texts.
-        chats: reads conversations; None where the tokenizer has no chat template.
+        chats: reads conversations; None if the tokenizer has no chat template.
     """
 
     language: str | None
@@ -47,7 +47,7 @@ def runtime_tokens(loaded: LoadedGenerator) -> RuntimeTokens:
 
 
 def chat_tokens(loaded: LoadedGenerator) -> ChatTokens:
-    """The runtime's reader of conversations. Raises CheckpointError where the tokenizer has no chat template."""
+    """The runtime's reader of conversations. Raises CheckpointError if the tokenizer has no chat template."""
     chats = runtime_tokens(loaded).chats
     if chats is None:
         raise CheckpointError(

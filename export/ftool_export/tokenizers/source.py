@@ -2,7 +2,7 @@
 
 transformers makes its tokenizers anew from a vocabulary, and what a tokenizer.json or a sentencepiece model says of
 normalising may be lost on the way: 5.23 drops DeBERTa's table of characters, and lower-cases a cased vocab.txt. So what
-it reads is compared with the files on texts of many scripts, mended where the file says how, and else refused.
+it reads is compared with the files on texts of many scripts, mended if the file says how, and otherwise refused.
 """
 
 import json
@@ -36,15 +36,15 @@ _SENTENCEPIECE = (
     "sentencepiece.model",
 )
 _TIKTOKEN = "tiktoken"
-# What tokenizer_config.json may say against tokenizer.json's own normalising.
+# Settings of tokenizer_config.json that contradict tokenizer.json's own normalising.
 _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 
 
 def load_tokenizer(source: str) -> Any:
     """The tokenizer in tokenizer.json, or the one that the checkpoint's slower files are converted to.
 
-    Raises CheckpointError where there is none, where it runs Python code, or where the conversion reads a text
-    otherwise than the files do.
+    Raises CheckpointError if there is none, it runs Python code, or the conversion reads a text differently from the
+    files.
     """
     tokenizer = _load(source)
     if not tokenizer.is_fast:
@@ -101,7 +101,7 @@ def _reason(source: str, error: Exception) -> str:
         return "its tokenizer is Python code of its own (auto_map), which ftool does not run; " + _REMEDY
     if _TIKTOKEN in str(error):  # what transformers tries last
         return (
-            "its tokenizer is no sentencepiece model; tiktoken's form, if it is that, no bundle ships; "
+            "its tokenizer is not a sentencepiece model; a bundle can't ship tiktoken's form, if it is that; "
             + _REMEDY
         )
     if isinstance(error, TypeError):  # a special token that the vocabulary lacks
@@ -120,7 +120,7 @@ def _is_cased_without_saying_so(source: str) -> bool:
 
 
 def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
-    """The tokenizer that tokenizer.json holds, where transformers' own differs for no reason that the files give."""
+    """The tokenizer of tokenizer.json, if transformers' own differs for no reason that the files give."""
     backend = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     backend.no_truncation()
     backend.no_padding()
@@ -138,7 +138,7 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
 
 
 def _with_table(tokenizer: Any, model: Path) -> Any:
-    """With the table by which a sentencepiece model normalises characters, where transformers left it out."""
+    """The tokenizer with the table by which a sentencepiece model normalises characters, if transformers dropped it."""
     from sentencepiece import sentencepiece_model_pb2
 
     table = sentencepiece_model_pb2.ModelProto.FromString(
@@ -164,7 +164,7 @@ def _has_table(tokenizer: Any) -> bool:
 
 
 def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
-    """A tokenizer of no architecture's own class: when it is read again, nothing makes it anew."""
+    """A tokenizer of the general class: when it is read again, no architecture's class rebuilds it."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=list(tokenizer.model_input_names),

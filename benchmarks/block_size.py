@@ -1,0 +1,75 @@
+"""Time of a decoder's step, and effect of batching, by the width of its 8-bit blocks.
+
+python -m benchmarks.block_size: a random GPT-2 small in `w8`, widths taking turns, on the runtime's usual threads.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.generation_shapes import SHAPES
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.graph.generator_session import GraphRunner
+from ftool_export.graph.session import Sessions, open_sessions
+from ftool_export.passes import PassSettings
+from ftool_export.pipeline import capture_source
+from ftool_export.quantization import precision_plan, quantize
+
+PROMPT, STEPS = 64, 32  # tokens
+
+
+def main() -> None:
+    """Print milliseconds a token by width, as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--widths", type=int, nargs="*", default=[32, 64, 128])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--tokenizer", required=True, help="a folder with GPT-2's tokenizer files")
+    options = parser.parse_args()
+    loaded = random_gpt2(options.tokenizer)
+    source = capture_source(loaded, (), PassSettings())
+    plan = precision_plan("w8", "cpu", loaded.family)
+    made: dict[int, Sessions] = {}
+    effects: dict[int, float] = {}
+    for width in options.widths:
+        graphs = quantize(source, plan, replace(plan.settings(PassSettings()), block_size=width))
+        effects[width] = graphs.batch_effect(quantized=True)
+        made[width] = open_sessions(graphs.models)
+    times: dict[int, list[float]] = {width: [] for width in made}
+    for number in range(options.rounds + 1):  # the first one warms up
+        for width in made if number % 2 else reversed(made):
+            times[width].append(milliseconds(GraphRunner(made[width])))
+    found = {
+        width: {"least": min(all_of[1:]), "median": median(all_of[1:]), "batch_effect": effects[width]}
+        for width, all_of in times.items()
+    }
+    print(json.dumps(found, indent=2))
+
+
+def random_gpt2(tokenizer: str) -> LoadedGenerator:
+    """A GPT-2 small with random weights."""
+    import torch
+    from transformers import GPT2TokenizerFast
+
+    torch.manual_seed(0)
+    model: Any = SHAPES["gpt2-small"].make().eval()
+    made = GPT2TokenizerFast.from_pretrained(tokenizer)
+    return LoadedGenerator(task="text-generation", model=model, tokenizer=made, max_length=1024)
+
+
+def milliseconds(runner: GraphRunner) -> float:
+    """The mean time of a step at batch 1, after a prompt."""
+    conversation = runner.start(None, 1, PROMPT + STEPS + 1)
+    runner.step(conversation, [list(range(100, 100 + PROMPT))], np.array([[PROMPT - 1]]))
+    started = time.perf_counter()
+    for step in range(STEPS):
+        runner.step(conversation, [[200 + step]], np.array([[0]]))
+    return 1000 * (time.perf_counter() - started) / STEPS
+
+
+if __name__ == "__main__":
+    main()
