@@ -231,7 +231,7 @@ def test_generation_is_refused_on_cuda(make_generator: MakeGenerator, tmp_path: 
     settings = ExportSettings(
         checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", device="cuda"
     )
-    with pytest.raises(ExportError, match="CPU"):
+    with pytest.raises(ExportError, match="--device cpu"):
         pipeline.export(settings, loaded, EXAMPLES)
 
 

@@ -179,7 +179,10 @@ def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: P
         (["--precision", "int4"], "'int4' is not one of 'fp32', 'int8', 'w8'"),
         (["--device", "cuda"], "int8 does not run on 'cuda'; use --precision fp32"),
         (["--max-drop", "2"], "2.0 is not in the range"),
-        (["--checkpoint", "run", "-o", "b", "--task", "fill-mask"], "can't export the task 'fill-mask'"),
+        (
+            ["--checkpoint", "run", "-o", "b", "--task", "fill-mask"],
+            'task "fill-mask" is not one that ftool knows',
+        ),
         (["--data", "nowhere.csv"], "nowhere.csv"),
     ],
 )
