@@ -1,4 +1,4 @@
-"""Run ftool bundles with onnxruntime, numpy and tokenizers alone.
+"""Run ftool bundles with nothing but onnxruntime, numpy and tokenizers.
 
 import ftool_runtime as ft
 
@@ -20,8 +20,8 @@ from ftool_runtime.errors import (
 
 __version__ = "0.1.0"
 
-# The public names by the module that holds them, imported when first asked for: an app imports this package when it
-# starts, and loads a model when it needs one. Type checkers read the same names in __init__.pyi.
+# The public names by module, imported on first use: an app imports this package when it starts and loads a model when
+# it needs one. Type checkers read the same names in __init__.pyi.
 _LATER = {
     "ftool_runtime.bundle.golden": ("GenerationGolden", "Golden"),
     "ftool_runtime.bundle.manifest": ("Manifest",),

@@ -1,4 +1,4 @@
-"""Writing a file so that a reader, or a crash, sees the old content or the new and nothing between."""
+"""Write a file atomically: readers, and a crash, see either the old content or the new."""
 
 import os
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from typing import TextIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text file that takes `path`'s place when the block ends well; otherwise `path` stays as it was.
+    """A UTF-8 text file that replaces `path` when the block ends without an exception; otherwise `path` is unchanged.
 
-    A symbolic link stays one: the file that it leads to is replaced. What is no file (`/dev/null`, a named pipe) must
-    not be replaced by one, and is written to as it stands.
+    If `path` is a symbolic link, the file that it points to is replaced. Anything that is not a regular file, such as
+    `/dev/null` or a named pipe, is written to directly.
 
-    Raises OSError as opening, writing or renaming does (no such folder, full disk); it names `path`.
+    Raises OSError, naming `path`, if opening, writing or renaming fails.
     """
     target = Path(os.path.realpath(path))
     in_place = path.exists() and not target.is_file()
@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
             partial.replace(target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(partial)):
-            raise  # of another file, in the block
+            raise  # from the block, about another file
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         if not in_place:

@@ -72,7 +72,9 @@ def test_a_graph_that_takes_other_inputs_than_the_manifest_says_is_refused(
     make_bundle: BundleMaker, graph_of: Callable[..., bytes]
 ) -> None:
     contract = InputContract(names=("input_ids", "attention_mask", "token_type_ids"), max_length=16)
-    with pytest.raises(ft.BundleError, match=r"takes \['input_ids', 'attention_mask'\].*token_type_ids"):
+    with pytest.raises(
+        ft.BundleError, match=r"has the inputs \['input_ids', 'attention_mask'\].*token_type_ids"
+    ):
         ft.load(make_bundle(golden=False, input=contract))
     graph = graph_of(names=contract.names)
     with ft.load(make_bundle(graph=graph, input=contract)) as model:
@@ -80,7 +82,7 @@ def test_a_graph_that_takes_other_inputs_than_the_manifest_says_is_refused(
 
 
 def test_an_output_that_the_graph_lacks_is_refused(make_bundle: BundleMaker) -> None:
-    with pytest.raises(ft.BundleError, match=r"gives \['logits'\].*'scores'"):
+    with pytest.raises(ft.BundleError, match=r"the outputs \['logits'\].*'scores'"):
         ft.load(make_bundle(golden=False, output="scores"))
 
 
@@ -118,7 +120,7 @@ def test_profiles_give_the_same_answers(shared_bundle: Path, model: ft.TextClass
 def test_cuda_for_a_bundle_made_for_the_cpu_says_what_to_export(make_bundle: BundleMaker) -> None:
     folder = make_bundle(golden=False, precision=Precision(devices=("cpu",)))
     with pytest.raises(
-        ft.DeviceError, match=r"exported for cpu and not for cuda; export it with `--device cuda"
+        ft.DeviceError, match=r"exported for cpu, not for cuda; export it with `--device cuda"
     ):
         ft.load(folder, device="cuda")
     with ft.load(folder, device="auto") as model:

@@ -1,1 +1,1 @@
-"""The bundle on disk: its manifest, its files and their hashes, its golden answers."""
+"""Bundles on disk: the manifest, the files and their hashes, golden answers."""

@@ -1,4 +1,4 @@
-"""What a manifest says of a model's inputs, and of the kind of answers it gives, each with its checks."""
+"""The manifest's contracts: a model's inputs, and one contract for each kind of answer, with their checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ SIMILARITIES: Final = ("cosine", "dot")
 class InputContract:
     """The graph's inputs: int64 arrays (batch, sequence) under `names`, padded on the right.
 
-    For models that generate text these are the encoder's inputs and `max_length` is the longest source; for decoders
-    without an encoder the only name is `input_ids`, and `max_length` is the context: prompt and answer together.
+    For encoder-decoders these are the encoder's inputs, and `max_length` is that of a source. For decoders without an
+    encoder the only name is `input_ids`, and `max_length` is the context: prompt and answer together.
 
     Attributes:
-        names: inputs of the graph.
-        max_length: tokens of a row at most, special tokens included.
+        names: the graph's inputs.
+        max_length: the most tokens of a row, including special tokens.
         padding_side: "right".
         truncation_side: the side at which a text longer than `max_length` loses its tokens.
         split_special_tokens: whether a special token spelled out in a text, such as "[SEP]", is tokenized like any
             other text; False: it becomes that token.
         pad_token_id: fills `input_ids`.
         pad_token_type_id: fills `token_type_ids`.
-        prefix: goes before every text.
+        prefix: the text before every text.
     """
 
     names: tuple[str, ...]
@@ -58,15 +58,15 @@ class InputContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Languages:
-    """How a translator is told which languages to read and write; codes are the checkpoint's own, such as "zh_CN".
+    """How to select a translator's languages. Codes are those of the checkpoint, such as "zh_CN".
 
     Attributes:
-        source: the code meant where a call names none; None where there is no choice.
-        target: likewise of the answer.
-        source_tokens: the token that says what language a source is in, by code. It stands among the special tokens
-            of a source: the tokenizer puts that of `source` there, and for another language it is exchanged.
-        target_tokens: the token that an answer must begin with, by code.
-        target_prefixes: the text that goes before a source, by code of the answer's language.
+        source: the source's language if a call names none; None if there is no choice.
+        target: the answer's language if a call names none; None if there is no choice.
+        source_tokens: the token for a source's language, by code. It is one of the source's special tokens: the
+            tokenizer adds that of `source`, which is replaced for another language.
+        target_tokens: the token that an answer begins with, by code.
+        target_prefixes: the text before a source, by code of the answer's language.
     """
 
     source: str | None = None
@@ -76,7 +76,7 @@ class Languages:
     target_prefixes: Mapping[str, str] = field(default_factory=dict)
 
     def known(self) -> dict[str, list[str]]:
-        """The codes that may be asked for, of sources and of answers, in their order."""
+        """The codes that a call may name for sources and for answers, sorted."""
         targets = {*self.target_tokens, *self.target_prefixes}
         return {"source": sorted(self.source_tokens), "target": sorted(targets)}
 
@@ -88,20 +88,20 @@ class Languages:
         ):
             if code is not None and known and code not in known:
                 raise BundleError(
-                    f"languages.{where} is {code!r}, which is not among {', '.join(sorted(known))}"
+                    f"languages.{where} is {code!r}, which is not one of {', '.join(sorted(known))}"
                 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationContract:
-    """How a bundle's decoder graph is run; how it is told to answer stands in `generation_config.json`.
+    """How to run a bundle's decoder graph. How answers are generated is in `generation_config.json`.
 
     Attributes:
         family: "encoder-decoder" or "decoder".
-        caches: "in_place", where the graph appends to buffers (batch, heads, capacity, head_dim), or "joined", where
-            it gives back past and new keys and values joined along their length.
-        max_length: tokens that a row of the decoder can hold, its prompt included; None where nothing limits it.
-        languages: of translators that are told their languages; None for the others.
+        caches: "in_place" if the graph appends to buffers (batch, heads, capacity, head_dim), "joined" if it returns
+            past and new keys and values concatenated along their length.
+        max_length: the most tokens of a row of the decoder, including its prompt; None if there is no limit.
+        languages: for translators with a choice of languages; None for other models.
     """
 
     family: str
@@ -122,9 +122,9 @@ class QuestionContract:
 
     Attributes:
         stride: tokens that neighbouring windows of a long context share.
-        max_answer_length: of an answer, in tokens.
-        no_answer_threshold: how far the score of no answer may lie above that of the best answer for this still to be
-            given, as logits; None where the model knows no questions without an answer.
+        max_answer_length: the most tokens of an answer.
+        no_answer_threshold: the best answer is given if the score of "no answer" is at most this far above its score,
+            in logits; None if the model knows no unanswerable questions.
     """
 
     stride: int = written(128)
@@ -140,11 +140,11 @@ class QuestionContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityContract:
-    """How tags of tokens become entities.
+    """How the tags of tokens become entities.
 
     Attributes:
         stride: tokens that neighbouring windows of a long text share.
-        aggregation: how the tokens of a word, and the words of an entity, are joined, unless a call says otherwise.
+        aggregation: how tokens are merged into words and words into entities, unless a call sets it.
     """
 
     stride: int = written(32)
@@ -158,14 +158,14 @@ class EntityContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingContract:
-    """What a text's vector is.
+    """How a text's vector is made and compared.
 
     Attributes:
-        dimension: numbers in a vector.
-        pooling: how token vectors became one; the graph does it.
-        normalize: whether vectors have length 1.
-        prompts: the text that goes before an input, by its kind, such as "query" and "passage".
-        similarity: what vectors are made to be compared by: "cosine", or "dot" where lengths count.
+        dimension: the length of a vector.
+        pooling: how the graph pools the vectors of tokens.
+        normalize: whether vectors have norm 1.
+        prompts: the text before an input, by the input's kind, such as "query" and "passage".
+        similarity: how vectors are compared: "cosine", or "dot" if their norms matter.
     """
 
     dimension: int

@@ -1,4 +1,4 @@
-"""`golden.json`: inputs with the numbers and the answers that a bundle gave at export, for `verify` to compare."""
+"""`golden.json`: inputs with the outputs and answers that a bundle gave at export, which `verify` compares."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,25 +20,25 @@ Texts = Literal["probes", "data"]
 TokenIds = tuple[int, ...]
 
 GREEDY: Final[Mapping[str, Any]] = {"num_beams": 1, "do_sample": False, "num_return_sequences": 1}
-BEST_TOKENS: Final = 16  # of a vocabulary: enough to tell one model from another, and small in a file
+BEST_TOKENS: Final = 16  # enough to tell models apart, and small in a file
 _DIGITS: Final = 6  # after the point; far below any tolerance
-_CLOSE: Final = 1e-4  # of a score in an answer; the same numbers give the same score up to rounding
+_CLOSE: Final = 1e-4  # of a score in an answer: the same outputs give the same score up to rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """The content of `golden.json`. Constructing one checks it; BundleError says what is wrong.
+    """The content of `golden.json`. The constructor checks it and raises BundleError.
 
     Attributes:
-        source: whose numbers these are: torch's (fp32 bundles) or the bundle's own, as exported (other precisions).
-        tolerance: the largest absolute difference of a number that passes.
-        inputs: what the model is called with, one at a time: JSON values; for generators a text or its token ids.
-        outputs: the graph's numbers: for each row of each input a list of `width` numbers, or of one such list for
-            each token. Generators: the logits of `tokens`, one row an input.
-        answers: what a caller gets for each input, as JSON values; empty in bundles of before.
-        texts: where the inputs come from: "probes" are ftool's own, "data" are examples of the user's data.
-        tokens: generators: for each input the token ids that `outputs` are of, the likeliest to begin its answer.
-        options: generators: those of the call that gave the answers.
+        source: where the outputs are from: torch (fp32 bundles), or the exported bundle (other precisions).
+        tolerance: the largest absolute difference of an output that passes.
+        inputs: the model's inputs, to be answered one at a time: JSON values; for generators a text or token ids.
+        outputs: the graph's outputs: for each row of each input a list of `width` numbers, or one such list for each
+            token. For generators the logits of `tokens`, one row for each input.
+        answers: the answer to each input, as JSON values; empty in old bundles.
+        texts: where the inputs are from: "probes" are ftool's own texts, "data" are examples of the user's data.
+        tokens: generators: for each input the token ids of its `outputs`, the most probable first tokens.
+        options: generators: the options of the call that gave the answers.
     """
 
     source: Source
@@ -83,7 +83,7 @@ class Golden:
 
 
 def _as_now(values: Any) -> Any:
-    """Return parsed JSON in today's form: for generators it once held `rows`, `best`, `logits` and lists of ids."""
+    """Convert the old form of generators' files, with `rows`, `best` and `logits`, to the current form."""
     if not isinstance(values, dict) or "rows" not in values:
         return values
     answers = values.get("answers")
@@ -98,21 +98,21 @@ def _as_now(values: Any) -> Any:
     }
 
 
-GenerationGolden = Golden  # the name in `ftool_runtime` while generators had a form of their own
+GenerationGolden = Golden  # a public name from when generators had another form
 
 
 def encoder_golden(
     model: Any, inputs: Sequence[Any], outputs: Outputs, *, source: Source, tolerance: float, texts: Texts
 ) -> Golden:
-    """Return golden answers of a model whose graph is one encoder.
+    """Make the golden answers of a model whose graph is one encoder.
 
     Args:
-        model: the bundle, loaded; its post-processing turns `outputs` into the answers.
-        inputs: what it is called with, as JSON values.
-        outputs: the numbers for all rows of all inputs, as the model's `outputs` gives them.
-        source: whose numbers they are.
-        tolerance: see `Golden`; `texts` too.
-        texts: see `tolerance`.
+        model: the loaded bundle; its post-processing turns `outputs` into the answers.
+        inputs: its inputs, as JSON values.
+        outputs: the outputs for all rows of all inputs, as from the model's `outputs`.
+        source: as in `Golden`.
+        tolerance: as in `Golden`.
+        texts: as in `Golden`.
     """
     rows = [np.round(np.asarray(row, dtype=np.float64), _DIGITS).tolist() for row in outputs]
     golden = Golden(
@@ -136,17 +136,17 @@ def generator_golden(
     tolerance: float,
     texts: Texts,
 ) -> Golden:
-    """Return golden answers of a model that generates text.
+    """Make the golden answers of a model that generates text.
 
     Args:
-        model: the bundle, loaded; it gives the answers' texts.
-        inputs: sources or prompts: texts, or token ids.
-        answers: token ids of the answer to each.
+        model: the loaded bundle; it decodes the answers.
+        inputs: sources or prompts, each a text or token ids.
+        answers: the token ids of each answer.
         first_logits: the graph's logits of each answer's first token, (vocabulary,) each.
-        options: those of the call that gave the answers.
-        source: whose answers they are; `tolerance` and `texts` as in `Golden`.
-        tolerance: see `source`.
-        texts: see `source`.
+        options: the options of the call that gave the answers.
+        source: as in `Golden`.
+        tolerance: as in `Golden`.
+        texts: as in `Golden`.
     """
     arrays = [np.asarray(logits, np.float64) for logits in first_logits]
     best = [np.argsort(-logits, kind="stable")[:BEST_TOKENS] for logits in arrays]
@@ -164,9 +164,9 @@ def generator_golden(
 
 
 def encoder_answers(model: Any, golden: Golden) -> list[dict[str, Any]]:
-    """Return what a caller gets for each golden input if the graph gives the golden numbers, as JSON values.
+    """Return the model's answers to the golden inputs, computed from the golden outputs, as JSON values.
 
-    The input's own texts are left out, and so are vectors, which are among the numbers.
+    The input's texts are left out, and so are vectors, which are among the outputs.
     """
     return [
         {
@@ -183,15 +183,15 @@ def _is_vector(value: object) -> bool:
 
 
 def first_difference(expected: Any, found: Any, at: str = "answer") -> str | None:
-    """Return the first place where an answer is not as expected, with both values; None if there is none.
+    """Describe the first difference between two answers, with both values; None if there is none.
 
-    Keys that only `found` has are ignored: later versions may add some. Scores may differ by rounding.
+    Keys that only `found` has are ignored, because later versions may add some. Scores may differ by rounding.
     """
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         pairs = [(f"{at}.{key}", expected[key], found.get(key)) for key in expected]
     elif isinstance(expected, list | tuple) and isinstance(found, list | tuple):
         if len(expected) != len(found):
-            return f"{at} holds {len(found)} and not {len(expected)}"
+            return f"{at} has length {len(found)} and not {len(expected)}"
         pairs = [(f"{at}[{i}]", *both) for i, both in enumerate(zip(expected, found, strict=True))]
     else:
         return None if _same(expected, found) else f"{at} is {found!r} and not {expected!r}"

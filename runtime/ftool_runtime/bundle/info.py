@@ -1,4 +1,4 @@
-"""What a loaded model tells about itself."""
+"""`describe`: a summary of a loaded model, for `info()`."""
 
 import sys
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from ftool_runtime.session.onnx_session import SessionSettings
 
 
 class Loaded(Protocol):
-    """What an encoder's engine and a generator's have in common."""
+    """The attributes that the engines of encoders and of generators share."""
 
     manifest: Manifest
     settings: SessionSettings
@@ -18,7 +18,7 @@ class Loaded(Protocol):
 
 
 def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
-    """The bundle's manifest in short, and where and how it runs, as JSON values; what does not apply is left out."""
+    """A summary of the manifest, the device and the settings, as JSON values, without what does not apply."""
     manifest = engine.manifest
     contracts = {name: getattr(manifest, name) for name in ("questions", "entities", "embedding")}
     return {
@@ -58,20 +58,20 @@ def _generation(manifest: Manifest) -> dict[str, Any]:
     generation = manifest.generation
     if generation is None:
         return {}
-    told = {
+    values = {
         "family": generation.family,
         "caches": generation.caches,
         "max_length": generation.max_length,
         "languages": generation.languages and generation.languages.known(),
     }
-    return {"generation": told}
+    return {"generation": values}
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that do the work, as far as they are imported."""
+    """Versions of Python and of the imported packages that compute answers."""
     versions = {"python": sys.version.split()[0]}
     for package in ("ftool_runtime", "onnxruntime", "numpy", "tokenizers"):
-        module = sys.modules.get(package)  # the modules' own word: an app's freezer may leave metadata out
+        module = sys.modules.get(package)  # not the packages' metadata, which frozen apps may lack
         if module is not None:
             versions[package.replace("_", "-")] = module.__version__
     return versions

@@ -1,4 +1,4 @@
-"""Compare a bundle's files with its manifest: names and sizes to load, hashes to verify."""
+"""Compare a bundle's files with its manifest: names and sizes when loading, hashes when verifying."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ from ftool_runtime.bundle.paths import MANIFEST_FILE, path_inside
 from ftool_runtime.errors import BundleError
 
 _UNLISTED: Final = "is not in the manifest's list of files"
-_LITTER: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # of file managers
-_LITTER_PREFIX: Final = "._"  # macOS: attributes of the file of that name
+_LITTER: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that file managers create
+_LITTER_PREFIX: Final = "._"  # macOS: extended attributes of another file
 
 
 def file_record(path: Path) -> FileRecord:
-    """Return size and hash of the file at `path`, as a manifest lists them. Raises OSError as reading does."""
+    """Return size and hash of the file at `path`, as a manifest lists them. Raises OSError if it can't be read."""
     import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
     with path.open("rb") as file:
@@ -24,19 +24,21 @@ def file_record(path: Path) -> FileRecord:
 
 
 def check_files(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> None:
-    """Check names and sizes of a bundle's files before anything reads them; no content is read.
+    """Check names and sizes of a bundle's files, without reading them.
 
     Args:
         folder: the bundle.
         manifest: its manifest.
-        needed: files that the task can't do without.
+        needed: files that the task needs.
 
     Raises:
-        BundleError: a file is missing, truncated, lies outside, or is not listed; the first one is named.
+        BundleError: a file is missing, has another size, is outside the bundle, or is not listed; names the first one.
     """
     for name in needed:
         if name not in manifest.files:
-            raise BundleError(f"{folder} can't be run: its manifest does not list {name}")
+            raise BundleError(
+                f"{folder} can't be run: its manifest does not list {name}; export the bundle again"
+            )
     for name, record in manifest.files.items():
         problem = _size_problem(path_inside(folder, name), record)
         if problem:
@@ -46,18 +48,18 @@ def check_files(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> No
 
 
 def check_hashes(folder: Path, manifest: Manifest) -> None:
-    """Check that manifest and files are as exported, which reads every file.
+    """Check that manifest and files are as exported. Reads every file.
 
-    Raises BundleError naming the first one that is altered, missing or not listed.
+    Raises BundleError, which names the first file that is altered, missing or not listed.
     """
     for name, problem in _problems(folder, manifest):
         raise BundleError(f"{folder / name} {problem}; copy or export the bundle again")
 
 
 def altered_files(folder: Path, manifest: Manifest) -> Mapping[str, str]:
-    """Return what is wrong with each file that is not as exported, by its name; empty if all are.
+    """Return what is wrong with each file that is not as exported, by name; empty if all are as exported.
 
-    Raises BundleError if a name leads outside the bundle.
+    Raises BundleError if a name points outside the bundle.
     """
     return dict(_problems(folder, manifest))
 
@@ -65,9 +67,9 @@ def altered_files(folder: Path, manifest: Manifest) -> Mapping[str, str]:
 def unlisted_files(folder: Path, manifest: Manifest) -> list[str]:
     """Return the files of a bundle that its manifest does not list, as POSIX paths, sorted.
 
-    onnxruntime reads weights from files beside a graph, so an unlisted file may change answers. Not counted, because
-    nothing reads them: hidden files and folders at the top (`.git`, `.gitattributes`), and what file managers leave
-    in any folder (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`).
+    onnxruntime reads weights from files in a graph's folder, so an unlisted file may change answers. Files that nothing
+    reads are ignored: hidden files and folders at the top (`.git`, `.gitattributes`), and in all folders those that
+    file managers create (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`).
     """
     return sorted(name for name in _files(folder) if name != MANIFEST_FILE and name not in manifest.files)
 
@@ -90,7 +92,7 @@ def _files(folder: Path) -> Iterator[str]:
         top = Path(at) == folder
         if top:
             folders[:] = [name for name in folders if not name.startswith(".")]
-        links = [name for name in folders if Path(at, name).is_symlink()]  # not walked into
+        links = [name for name in folders if Path(at, name).is_symlink()]  # os.walk does not enter them
         for name in (*files, *links):
             litter = name in _LITTER or name.startswith("." if top else _LITTER_PREFIX)
             if not litter:
@@ -113,4 +115,4 @@ def _hash_problem(path: Path, record: FileRecord) -> str | None:
         same = file_record(path).sha256 == record.sha256
     except OSError as error:
         return f"can't be read: {error.strerror}"
-    return None if same else "has its size but was altered: its SHA-256 is not the manifest's"
+    return None if same else "has the right size but was altered: its SHA-256 is not the manifest's"

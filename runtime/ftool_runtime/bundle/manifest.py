@@ -1,7 +1,7 @@
-"""`ftool.json`, the bundle's manifest: what the model is, what it takes, every file's size and hash, and a digest.
+"""`ftool.json`, the bundle's manifest: the model, its inputs, the size and hash of every file, and a digest.
 
-The digest covers the manifest's own content, so that an edit of a label, a threshold or a length is noticed. It is a
-hash, not a signature: whoever recomputes it can write what they like.
+The digest covers the content of the manifest itself, so that an edited label, threshold or length is noticed. It is a
+hash and not a signature: it does not protect against deliberate changes.
 """
 
 import json
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 SCHEMA: Final = 2  # 1 had no digest
-DIGEST: Final = "digest"  # key of the manifest's own hash, which covers all other keys
+DIGEST: Final = "digest"  # the key of the manifest's hash, which covers all other keys
 
 PRECISIONS: Final = ("fp32", "int8", "w8")
 DEVICES: Final = ("cpu", "cuda")
@@ -50,7 +50,7 @@ _HEX_DIGITS = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """What a file must be: its size in bytes and the SHA-256 of its content, in lower-case hex."""
+    """The size of a file in bytes and the SHA-256 of its content, in lower-case hex."""
 
     bytes: int
     sha256: str
@@ -66,9 +66,12 @@ class FileRecord:
 class Precision:
     """How the graph computes.
 
-    `rows_share_scale` says that the texts of one run change each other's answers, because they share a quantisation
-    scale or the network reads their padding, so that every text must run singly. `left_out` names the layers that are
-    more exact than the rest: in 8-bit blocks if that is int8, in fp32 if it is w8.
+    Attributes:
+        name: "fp32", "int8" or "w8".
+        rows_share_scale: whether the rows of a run would change each other's answers, because they share a quantisation
+            scale or the network reads their padding. Each row then gets a run of its own.
+        left_out: layers that are more exact than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.
+        devices: devices that the bundle runs on.
     """
 
     name: str = written("fp32")
@@ -85,7 +88,7 @@ class Precision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """Which data the model was trained on; None where that is not known."""
+    """The data that the model was trained on; None if unknown."""
 
     sha256: str | None = None
     examples: int | None = None
@@ -93,7 +96,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The content of `ftool.json`. Constructing one checks it; BundleError says what is wrong."""
+    """The content of `ftool.json`. The constructor checks it and raises BundleError."""
 
     ftool: str  # version of the toolchain that wrote the bundle
     created: str  # ISO 8601, UTC
@@ -107,12 +110,12 @@ class Manifest:
     attention: str
     files: Mapping[str, FileRecord]  # by POSIX path relative to the bundle; all files but ftool.json itself
     licence: str | None = None
-    generation: GenerationContract | None = None  # of models that generate text
-    questions: QuestionContract | None = None  # of question-answering
-    entities: EntityContract | None = None  # of token-classification
-    embedding: EmbeddingContract | None = None  # of feature-extraction
-    pairs: bool = False  # whether a text comes with a second one
-    regression: bool = False  # whether the answer is one number, and there are no labels
+    generation: GenerationContract | None = None  # models that generate text
+    questions: QuestionContract | None = None  # question-answering
+    entities: EntityContract | None = None  # token-classification
+    embedding: EmbeddingContract | None = None  # feature-extraction
+    pairs: bool = False  # whether an input is two texts
+    regression: bool = False  # whether the answer is a number; there are then no labels
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None  # multi-label: the probability from which each label applies
     output: str = written("logits")
@@ -132,7 +135,7 @@ class Manifest:
 
     @property
     def has_labels(self) -> bool:
-        """Whether answers are labels: of texts, or of words."""
+        """Whether answers are labels, of texts or of words."""
         return not self.regression and not any((self.generation, self.questions, self.embedding))
 
     @classmethod
@@ -141,7 +144,7 @@ class Manifest:
 
         Args:
             folder: the bundle.
-            accept_edited: whether content that does not match its digest is accepted, for `verify` to report.
+            accept_edited: whether to accept content that does not match its digest, which `verify` reports.
 
         Raises BundleError if it is missing, damaged, edited or from a newer ftool.
         """
@@ -158,13 +161,13 @@ class Manifest:
 
     @classmethod
     def from_json(cls, values: object) -> "Manifest":
-        """Return the manifest in a parsed `ftool.json`, its digest unchecked. Raises BundleError naming the field."""
+        """Return the manifest in a parsed `ftool.json`, without checking the digest. Raises BundleError naming the field."""
         if isinstance(values, Mapping) and isinstance(schema := values.get("schema"), int):
-            _check_schema(schema)  # first: a newer schema may have changed all the rest
+            _check_schema(schema)  # first, because a newer schema may have changed everything else
         return JSON.build(cls, values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the manifest as plain JSON values in the order in which people read it, the digest last."""
+        """Return the manifest as JSON values in an order for human readers, the digest last."""
         values = {key: _with_lists(value) for key, value in asdict(self).items()}
         values = {"schema": values.pop("schema"), **values}
         return {**values, DIGEST: digest_of(values)}
@@ -177,7 +180,7 @@ class Manifest:
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256, in hex, of a manifest's JSON values without their digest, keys sorted, without spaces."""
+    """Return the SHA-256, in hex, of a manifest's JSON (keys sorted, no spaces) without its digest."""
     import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
     covered = {key: value for key, value in values.items() if key != DIGEST}
@@ -185,7 +188,7 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 
 def digest_problem(values: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the digest of a parsed `ftool.json`; None if nothing is, or schema 1 has none."""
+    """Return what is wrong with the digest of a parsed `ftool.json`; None if it is right, or absent in schema 1."""
     if DIGEST not in values:
         return None if values.get("schema") == 1 else "has lost its digest"
     if values[DIGEST] != digest_of(values):
@@ -218,7 +221,7 @@ def _with_lists(value: Any) -> Any:
 def _check_schema(schema: int) -> None:
     if schema > SCHEMA:
         raise BundleError(
-            f"made by a newer ftool: its manifest has schema {schema}, this runtime knows up to {SCHEMA}; "
+            f"made by a newer ftool: its manifest has schema {schema}, and this runtime knows schemas up to {SCHEMA}; "
             "upgrade ftool-runtime"
         )
     if schema < 1:
@@ -234,7 +237,9 @@ def _check_labels(labels: tuple[str, ...]) -> None:
         else []
     )
     if twice:
-        raise BundleError(f"labels must differ from each other, {twice[0]!r} stands there more than once")
+        raise BundleError(
+            f"labels must be different from each other, and {twice[0]!r} appears more than once"
+        )
 
 
 def _check_thresholds(
@@ -246,7 +251,7 @@ def _check_thresholds(
         raise BundleError("thresholds belong to multi-label models, and multi_label is false")
     if len(thresholds) != len(labels):
         raise BundleError(
-            f"thresholds must hold one number a label: got {len(thresholds)} for {len(labels)} labels"
+            f"thresholds must hold one number for each label: got {len(thresholds)} for {len(labels)} labels"
         )
     if not all(0 <= threshold <= 1 for threshold in thresholds):
         raise BundleError(f"thresholds must lie between 0 and 1, got {list(thresholds)}")

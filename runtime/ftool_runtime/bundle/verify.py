@@ -1,4 +1,4 @@
-"""`verify`: prove that a bundle is what was exported, and that it computes and answers here as it did there."""
+"""`verify`: check that a bundle is as exported, and that it gives the same outputs and answers on this machine."""
 
 import json
 from collections.abc import Mapping
@@ -30,16 +30,17 @@ _LONGEST_SHOWN: Final = 60  # characters of an input in a message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Comparison of the golden inputs' numbers and answers with those of this machine.
+    """Comparison of golden outputs and answers with those of this machine.
 
     Attributes:
-        source: whose numbers the golden ones are: "torch" or "bundle".
-        examples: golden inputs.
-        max_difference: the largest absolute difference of a number of the graph.
-        tolerance: the largest that passes.
-        same_answers: answers that came out the same.
-        explained: generated answers that part where two tokens' logits lie closer than twice the tolerance.
-        changed: the other answers, one line each; empty too if the bundle holds no golden answers.
+        source: where the golden outputs are from: "torch" or "bundle".
+        examples: the number of golden inputs.
+        max_difference: the largest absolute difference of an output of the graph.
+        tolerance: the largest difference that passes.
+        same_answers: the number of answers that are the same.
+        explained: the number of generated answers that differ from a token on whose logit and the golden token's are
+            within twice the tolerance.
+        changed: the other answers, one line each; also empty if the bundle holds no golden answers.
     """
 
     source: str
@@ -52,12 +53,12 @@ class Replay:
 
     @property
     def passed(self) -> bool:
-        """Whether no number differs by more than the tolerance, and no answer by more than that explains."""
+        """Whether all outputs are within the tolerance, and all differences of answers are explained by it."""
         return self.max_difference <= self.tolerance and not self.changed  # False for NaN
 
     def summary(self) -> str:
         """One line for people."""
-        explained = f" and {self.explained} part where two tokens are as good" if self.explained else ""
+        explained = f" and {self.explained} differ where two tokens are tied" if self.explained else ""
         return (
             f"{self.examples} golden inputs ({self.source}): {self.same_answers} answers the same{explained}; largest "
             f"difference {self.max_difference:.2g}, tolerance {self.tolerance:.2g}"
@@ -66,14 +67,14 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What `verify` found.
+    """The results of `verify`.
 
     Attributes:
         bundle: the folder.
-        files: how many files the manifest lists.
-        altered: what is wrong with each file that is not as listed, by its name.
-        failure: why the replay could not be run; None where it ran, or where files are altered (it is not tried).
-        replay: how the golden inputs came out; None if they were not replayed.
+        files: the number of files that the manifest lists.
+        altered: what is wrong with each file that is not as listed, by name.
+        failure: why the replay failed; None if it ran, or was not tried because files are altered.
+        replay: the comparison of golden inputs; None if they were not replayed.
         notes: what could not be checked, one line each.
     """
 
@@ -86,7 +87,7 @@ class VerifyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether manifest and files are as exported and every golden input gave its outputs."""
+        """Whether manifest and files are as exported and the replay passed."""
         return not self.altered and self.replay is not None and self.replay.passed
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
 
 
 def replay(golden: Golden, model: Any) -> Replay:
-    """Ask a loaded bundle the golden inputs, one at a time, and compare numbers and answers. Raises as the model."""
+    """Answer the golden inputs with a loaded bundle, one at a time, and compare. Raises as the model."""
     compare = _compare_texts if golden.tokens else _compare_answers
     difference, found = compare(golden, model)
     changed = [
@@ -150,10 +151,10 @@ def replay(golden: Golden, model: Any) -> Replay:
 
 
 def _compare_answers(golden: Golden, model: Any) -> tuple[float, list[str | None]]:
-    """Compare an encoder's numbers, and the answers that its post-processing makes of the golden numbers.
+    """Compare an encoder's outputs, and the answers that its post-processing makes from the golden outputs.
 
-    Numbers within the tolerance may still turn an answer over that two labels share nearly evenly; the golden numbers
-    themselves always give the golden answers.
+    Outputs within the tolerance may still change an answer if two labels are nearly tied, but the golden outputs always
+    give the golden answers.
     """
     found = [row for given in golden.inputs for row in model.outputs([given])]
     difference = largest_difference(golden.rows(), found)
@@ -162,7 +163,7 @@ def _compare_answers(golden: Golden, model: Any) -> tuple[float, list[str | None
 
 
 def _compare_texts(golden: Golden, model: Any) -> tuple[float, list[str | None]]:
-    """Compare a generator's first logits, its answers token for token, and their texts."""
+    """Compare a generator's first logits, its answers token by token, and their texts."""
     differences, found = [0.0], []
     for given, answer, tokens, logits in zip(
         golden.inputs, golden.answers, golden.tokens, golden.rows(), strict=True
@@ -174,14 +175,14 @@ def _compare_texts(golden: Golden, model: Any) -> tuple[float, list[str | None]]
         differences.append(float(np.abs(scores[0][list(tokens)] - logits).max()))
         text = {"text": model.decode(expected), "token_ids": expected}
         problem = first_difference(answer, text)
-        found.append(problem or _parting(expected, got, scores, golden.tolerance))
-    return float(np.max(differences)), found  # NaN where one is
+        found.append(problem or _answer_difference(expected, got, scores, golden.tolerance))
+    return float(np.max(differences)), found  # NaN if one is NaN
 
 
-def _parting(
+def _answer_difference(
     expected: list[int], got: list[int], scores: NDArray[np.float32], tolerance: float
 ) -> str | None:
-    """Return None for equal answers, `_EXPLAINED` if they part at two tokens that are as good, else what differs."""
+    """Return None for equal answers, `_EXPLAINED` if they first differ at tied tokens, else a description."""
     if expected == got:
         return None
     place = next((i for i, pair in enumerate(zip(expected, got, strict=False)) if pair[0] != pair[1]), None)

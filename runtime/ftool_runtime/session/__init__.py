@@ -1,1 +1,1 @@
-"""ONNX Runtime sessions: threads, batches, devices, processes."""
+"""ONNX Runtime sessions: devices, threads, batches, processes, memory."""

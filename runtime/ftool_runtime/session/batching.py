@@ -1,4 +1,4 @@
-"""Cutting many texts into runs of the graph, and padding the texts of one run to one length."""
+"""Split rows into runs of the graph, and pad the rows of a run to one length."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ Feeds = dict[str, NDArray[np.int64]]
 
 
 def cut_into_runs(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Put texts of like length together, so that little is padded.
+    """Group texts of similar length, so that little is padded.
 
     Args:
-        lengths: tokens of each text.
-        token_budget: what a run may hold, padding included; a longer text runs alone.
+        lengths: the number of tokens of each text.
+        token_budget: the most tokens of a run, including padding; a longer text gets a run of its own.
 
     Returns:
-        For each run the positions of its texts in `lengths`; longest texts first, every position once.
+        For each run the positions of its texts in `lengths`; the longest texts first, every position once.
     """
     runs: list[list[int]] = []
     longest = 0
@@ -35,7 +35,7 @@ def cut_into_runs(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 def pad(texts: Sequence[Tokens], contract: InputContract) -> Feeds:
     """The graph's inputs for one run: int64 arrays (batch, sequence) by name, padded on the right."""
     if len(texts) == 1:
-        return _alone(texts[0], contract)
+        return _single(texts[0], contract)
     shape = (len(texts), max(len(text.ids) for text in texts))
     feeds = {"input_ids": np.full(shape, contract.pad_token_id, dtype=np.int64)}
     if "attention_mask" in contract.names:
@@ -52,7 +52,7 @@ def pad(texts: Sequence[Tokens], contract: InputContract) -> Feeds:
     return feeds
 
 
-def _alone(text: Tokens, contract: InputContract) -> Feeds:
+def _single(text: Tokens, contract: InputContract) -> Feeds:
     feeds = {"input_ids": np.array([text.ids], dtype=np.int64)}
     if "attention_mask" in contract.names:
         feeds["attention_mask"] = np.ones((1, len(text.ids)), dtype=np.int64)

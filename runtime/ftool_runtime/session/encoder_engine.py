@@ -1,4 +1,4 @@
-"""Run an encoder's graph on rows of tokens: cut them into runs, run these, and put the outputs back in order."""
+"""`EncoderEngine`: run an encoder's graph on rows of tokens, in batches, and return the outputs in order."""
 
 import os
 import threading
@@ -20,21 +20,21 @@ from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 from ftool_runtime.text.encode import Tokens
 
-# Tokens in one run, padding included. cpu: measured, least CPU time between 512 and 2048 (runtime/README.md).
-# cuda: not measured, enough work to fill a GPU and about 100 MB of activations in a small encoder.
+# The most tokens of one run, including padding. cpu: measured, the least CPU time is between 512 and 2048
+# (runtime/README.md). cuda: not measured; enough work to fill a GPU, about 100 MB of activations in a small encoder.
 TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
 
 
-# The graph's numbers for some rows, in their order: float32 (width,) each, or (tokens, width) for graphs with numbers
-# for every token. Padding is left out.
+# The graph's outputs for some rows, in order: float32 (width,) each, or (tokens, width) for graphs with outputs for
+# every token. Without padding.
 Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 
 
 class EncoderEngine:
-    """A bundle's graph, ready to run. Safe to call from several threads at once.
+    """A bundle's graph, ready to run. Thread-safe.
 
-    A row's output does not depend on the other rows of a call. If the rows of one run would share a quantisation scale,
-    every row is a run of its own, and several runs go at once over the cores.
+    A row's output is independent of the other rows of a call. If the rows of a run would share a quantisation scale,
+    every row gets a run of its own, and several runs go in parallel.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class EncoderEngine:
         Args:
             folder: the bundle.
             manifest: its manifest.
-            settings: where and how it runs.
-            width: how many numbers the graph gives a row, or a token.
-            per_token: which of the two.
+            settings: device, threads and profile.
+            width: the graph's outputs for each row, or for each token.
+            per_token: whether outputs are for each token.
 
-        Raises as `OnnxSession` does.
+        Raises as `OnnxSession`, and BundleError if the graph's inputs or outputs are not those of the manifest.
         """
         self.manifest = manifest
         self._width, self._per_token = width, per_token
@@ -71,7 +71,7 @@ class EncoderEngine:
         """Run the model on rows of tokens.
 
         Returns:
-            float32 (width,) a row, or (tokens, width), in the order of `rows`; without per_token it is one array.
+            In the order of `rows`: one float32 array (rows, width), or with `per_token` a list of (tokens, width).
 
         Raises:
             BundleError: the graph fails.
@@ -82,11 +82,11 @@ class EncoderEngine:
         if len(rows) == 1:
             return self._run(session, rows)
         if self.manifest.precision.rows_share_scale:
-            return self._gathered(rows, self._each_alone(rows))
-        return self._gathered(rows, self._in_batches(session, rows))
+            return self._in_order(rows, self._one_by_one(rows))
+        return self._in_order(rows, self._in_batches(session, rows))
 
     def close(self) -> None:
-        """Let go of the graph and its threads. Calls under way finish; later ones raise ClosedError."""
+        """Release the graph and its threads. Calls in progress finish; later ones raise ClosedError."""
         with self._lock:
             self._held.close()
             self._one_thread_session = None
@@ -99,7 +99,7 @@ class EncoderEngine:
         contract, output = self.manifest.input, self.manifest.output
         if set(session.input_names) != set(contract.names) or output not in session.output_names:
             raise BundleError(
-                f"{self._model_path} takes {list(session.input_names)} and gives "
+                f"{self._model_path} has the inputs {list(session.input_names)} and the outputs "
                 f"{list(session.output_names)}; the manifest says {list(contract.names)} and {output!r}"
             )
         return session
@@ -116,8 +116,8 @@ class EncoderEngine:
             return values
         return [values[row, : len(tokens.ids)] for row, tokens in enumerate(rows)]
 
-    def _gathered(self, rows: Sequence[Tokens], found: Iterator[tuple[int, NDArray[np.float32]]]) -> Outputs:
-        """The outputs by position, in order."""
+    def _in_order(self, rows: Sequence[Tokens], found: Iterator[tuple[int, NDArray[np.float32]]]) -> Outputs:
+        """The outputs in the order of `rows`, from pairs of a position and its output."""
         if self._per_token:
             by_position = dict(found)
             return [by_position[position] for position in range(len(rows))]
@@ -132,7 +132,7 @@ class EncoderEngine:
         for run in cut_into_runs([len(row.ids) for row in rows], TOKEN_BUDGET[self.device]):
             yield from zip(run, self._run(session, [rows[position] for position in run]), strict=True)
 
-    def _each_alone(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _one_by_one(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         session = self._session_of_one_thread()
         waiting = deque(enumerate(rows))
 
@@ -146,10 +146,10 @@ class EncoderEngine:
                 try:
                     done.append((position, self._run(session, [row])[0]))
                 except BaseException:
-                    waiting.clear()  # the call fails: the other workers need not go on
+                    waiting.clear()  # the call fails, so the other workers can stop
                     raise
 
-        from concurrent.futures import ThreadPoolExecutor  # kept from `import ftool_runtime`
+        from concurrent.futures import ThreadPoolExecutor  # not needed by `import ftool_runtime`
 
         workers = min(self.settings.threads, len(rows))
         if workers <= 1:
@@ -160,11 +160,11 @@ class EncoderEngine:
                 yield from done.result()
 
     def _session_of_one_thread(self) -> OnnxSession:
-        """A second session on the same graph: n runs of one thread each beat n runs that share n threads.
+        """A second session on the graph, with one thread: n of its runs in parallel beat n runs that share n threads.
 
-        It is opened for the first list, as it takes as much memory as the first one. If the file is no longer the one
-        that was loaded, or keeps its weights beside it, the runs share the first session: with the same answers, for
-        about a fifth more CPU time.
+        It is opened for the first list, because it takes as much memory as the first session. If the file has changed
+        since it was loaded, or has external weights, the first session is used: same answers, about a fifth more CPU
+        time.
         """
         with self._lock:
             if self._one_thread_session is None:
@@ -172,23 +172,23 @@ class EncoderEngine:
             return self._one_thread_session
 
     def _second_session(self) -> OnnxSession | None:
-        """A session on the graph's file if that is the whole graph, and still has the hash of the loaded manifest."""
+        """A session on the graph's file, if it is the whole graph and still has the hash in the loaded manifest."""
         files = self.manifest.files
         self._held.get()
         try:
             found = self._model_path.stat()
             if (
-                any(name.startswith(f"{MODEL_FILE}_") for name in files)  # weights beside the graph
+                any(name.startswith(f"{MODEL_FILE}_") for name in files)  # external weights
                 or file_record(self._model_path) != files[MODEL_FILE]
             ):
                 return None
             session = self._open(replace(self.settings, threads=1))
             unaltered = _version(found) == _version(self._model_path.stat())
-        except (OSError, BundleError):  # removed, or replaced in this moment
+        except (OSError, BundleError):  # removed or replaced meanwhile
             return None
         return session if unaltered else None
 
 
 def _version(found: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file is replaced or written to."""
+    """Properties of a file that change when it is replaced or written to."""
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

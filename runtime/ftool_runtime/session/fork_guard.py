@@ -1,4 +1,4 @@
-"""What a loaded model holds open: used by the process that loaded it alone, and not after `close`."""
+"""`ForkGuard`: a resource that only the process that opened it may use, and only until `close`."""
 
 import os
 from typing import Generic, NoReturn, TypeVar
@@ -9,10 +9,10 @@ Resource = TypeVar("Resource")
 
 
 class ForkGuard(Generic[Resource]):
-    """A resource with threads and memory of its own, such as a session."""
+    """Guards a resource with its own threads and memory, such as a session."""
 
     def __init__(self, resource: Resource) -> None:
-        """Hold `resource` open in this process."""
+        """Hold `resource` for this process."""
         self._resource: Resource | None = resource
         self._process = os.getpid()
 
@@ -24,12 +24,12 @@ class ForkGuard(Generic[Resource]):
         if os.getpid() != self._process:
             raise OtherProcessError(
                 "this model was loaded before a fork and its threads stayed in the parent; "
-                "load it in the child, or start processes by 'spawn'"
+                "load it in the child, or start processes with 'spawn'"
             )
         return resource
 
     def close(self) -> None:
-        """Let go of the resource. Whoever has it goes on; `get` raises from now on."""
+        """Drop the resource. Code that already has it can go on; `get` raises from now on."""
         self._resource = None
 
     def __reduce__(self) -> NoReturn:

@@ -1,8 +1,8 @@
-"""Weights in pages of 2 MB, where Linux gives them to whoever asks.
+"""Request huge pages (2 MB) for a model's weights on Linux.
 
-A step of generation reads all weights once. In pages of 4 KB the processor looks up an address for every one of them:
-GPT-2 small in 8 bits took 15.3 ms a token so, and 10.6 in pages of 2 MB (one thread, a virtual machine). Most systems
-are set to "madvise": huge pages for memory that is named. Nothing else changes, and where it fails nothing does.
+A step of generation reads all weights once. With pages of 4 KB, address lookups take much of that time: GPT-2 small in
+8 bits took 15.3 ms a token, and 10.6 ms with pages of 2 MB (one thread, a virtual machine). Most systems are set to
+"madvise": memory gets huge pages if a program requests them. If the request fails, nothing changes.
 """
 
 import contextlib
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Final
 
 _HUGE: Final = 2 << 20  # bytes of a page
-_LARGE: Final = 4 << 20  # mappings from here on are worth asking for
-_PREFER, _COLLAPSE_NOW = 14, 25  # Linux's MADV_HUGEPAGE and, from 6.1 on, MADV_COLLAPSE
+_LARGE: Final = 4 << 20  # bytes of the smallest mapping that is worth a request
+_PREFER, _COLLAPSE_NOW = 14, 25  # MADV_HUGEPAGE and, since Linux 6.1, MADV_COLLAPSE
 
-Range = tuple[int, int]  # first address and the one past the last
+Range = tuple[int, int]  # the first address and the one after the last
 
 
 @contextlib.contextmanager
 def huge_pages() -> Iterator[None]:
-    """Ask for huge pages for the large memory that is taken within the block and kept past it."""
+    """Request huge pages for large memory that is allocated within the block and still held at its end."""
     if not _allowed():
         yield
         return
@@ -36,7 +36,7 @@ def huge_pages() -> Iterator[None]:
 
 
 def large_mappings(maps: Path = Path("/proc/self/maps")) -> list[Range]:
-    """This process's private, writable memory without a file, in pieces of 4 MB or more; none where not known."""
+    """This process's private, writable, anonymous mappings of 4 MB or more; empty if unknown."""
     try:
         lines = maps.read_text().splitlines()
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def large_mappings(maps: Path = Path("/proc/self/maps")) -> list[Range]:
 
 
 def _allowed(switch: Path = Path("/sys/kernel/mm/transparent_hugepage/enabled")) -> bool:
-    """Whether the system gives huge pages to memory that asks; where all memory has them there is nothing to do."""
+    """Whether the system gives huge pages on request; if all memory has them, there is nothing to do."""
     try:
         return sys.platform == "linux" and "[madvise]" in switch.read_text()
     except OSError:

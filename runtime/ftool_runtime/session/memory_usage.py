@@ -1,11 +1,11 @@
-"""The most memory this process ever had resident, on every system."""
+"""Peak resident memory of this process, on Linux, macOS and Windows."""
 
 import sys
 from pathlib import Path
 
 
 def peak_memory_mb() -> float | None:
-    """Peak resident memory of this process in MB (10**6 bytes); None where the system doesn't tell."""
+    """Peak resident memory of this process in MB (10**6 bytes); None if unknown."""
     if sys.platform == "win32":
         peak = _windows_peak_bytes()
     elif sys.platform == "darwin":
@@ -18,7 +18,7 @@ def peak_memory_mb() -> float | None:
 
 
 def _linux_peak_bytes() -> int | None:
-    """Not getrusage's figure: that starts, in a new program, at what the one that started it had resident."""
+    """VmHWM, because getrusage's peak includes that of the parent before it started this program."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -45,7 +45,7 @@ def _windows_peak_bytes() -> int | None:
         )
 
     counters = Counters(cb=ctypes.sizeof(Counters))
-    kernel32 = getattr(ctypes, "windll").kernel32  # noqa: B009  absent elsewhere
+    kernel32 = getattr(ctypes, "windll").kernel32  # noqa: B009  only on Windows
     kernel32.GetCurrentProcess.restype = ctypes.c_void_p
     process = ctypes.c_void_p(kernel32.GetCurrentProcess())
     done = kernel32.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb)

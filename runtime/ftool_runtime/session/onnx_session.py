@@ -1,4 +1,4 @@
-"""One graph loaded into onnxruntime, on the device and with the threads that were asked for."""
+"""`OnnxSession`: one graph loaded into onnxruntime, with the requested device, threads and profile."""
 
 import contextlib
 import logging
@@ -32,10 +32,10 @@ class SessionSettings:
     """How a graph is run.
 
     Attributes:
-        device: "auto" takes CUDA where it is to be had.
+        device: "auto" takes CUDA if it is available.
         threads: threads that share the work of one operator.
-        profile: "desktop" lets idle threads sleep as soon as a run ends, "throughput" keeps them spinning
-            in wait for the next run.
+        profile: "desktop" lets idle threads sleep as soon as a run ends, "throughput" keeps them spinning until the
+            next run.
     """
 
     device: Device
@@ -50,8 +50,8 @@ class SessionSettings:
 
 
 def import_onnxruntime() -> Any:
-    """The onnxruntime module, telemetry off. Raises RuntimeMissingError, which says what to install."""
-    # From 1.29 on it sends telemetry by default, and a forked child that only imported it hangs at exit.
+    """Import onnxruntime with telemetry off. Raises RuntimeMissingError, which says what to install."""
+    # Since 1.29 it sends telemetry by default, and then a forked child that only imported it hangs at exit.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
@@ -60,7 +60,7 @@ def import_onnxruntime() -> Any:
             raise
         raise RuntimeMissingError(
             "onnxruntime is not installed: `pip install ftool-runtime[cpu]`, "
-            "or `ftool-runtime[gpu]` for NVIDIA GPUs (one of the two, never both)"
+            "or `ftool-runtime[gpu]` for NVIDIA GPUs (one of the two, not both)"
         ) from error
     except ImportError as error:
         raise RuntimeMissingError(f"onnxruntime is installed but can't be loaded: {error}") from error
@@ -68,20 +68,20 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxSession:
-    """A loaded graph. Safe to call from several threads at once."""
+    """A loaded graph. Thread-safe."""
 
     def __init__(self, path: Path, settings: SessionSettings, allowed_devices: tuple[str, ...]) -> None:
         """Load the graph at `path`.
 
         Args:
-            path: the ONNX file; it may have external weights beside it.
+            path: the ONNX file; external weights are in the same folder.
             settings: device, threads and profile.
-            allowed_devices: the devices that the graph was made for, from the manifest.
+            allowed_devices: the devices that the graph was exported for, from the manifest.
 
         Raises:
-            DeviceError: the device is not there, or the graph was not made for it.
+            DeviceError: the device is not available, or the graph was not exported for it.
             BundleError: onnxruntime can't load the graph.
-            RuntimeMissingError: there is no onnxruntime.
+            RuntimeMissingError: onnxruntime is not installed.
         """
         self._onnxruntime = import_onnxruntime()
         self._errors = _error_types(self._onnxruntime)
@@ -97,9 +97,9 @@ class OnnxSession:
         self.types: Mapping[str, str] = {node.name: node.type for node in (*inputs, *outputs)}
 
     def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        """The graph's `output` for `feeds`, shapes and types as the manifest says.
+        """The graph's `output` for `feeds`, whose shapes and types are those of the manifest.
 
-        Raises BundleError where the graph fails on them, DeviceError where the device is what failed.
+        Raises BundleError if the graph fails, DeviceError if a GPU fails.
         """
         result: NDArray[np.float32] = self.run_all((output,), feeds)[0]
         return result
@@ -113,15 +113,15 @@ class OnnxSession:
         return results
 
     def binding(self) -> Any:
-        """A new onnxruntime IOBinding, for `run_bound`: inputs and outputs that stay where they are."""
+        """A new onnxruntime IOBinding for `run_bound`, for inputs and outputs in fixed buffers."""
         return self._session.io_binding()
 
     def value(self, array: NDArray[Any]) -> Any:
-        """An OrtValue on the memory of `array`, which must be contiguous: what is written there later counts."""
+        """An OrtValue that shares the memory of `array`, which must be contiguous; later writes to it are seen."""
         return self._onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
     def run_bound(self, binding: Any) -> None:
-        """Run the graph on what `binding` binds. Raises as `run`."""
+        """Run the graph with `binding`. Raises as `run`."""
         try:
             self._session.run_with_iobinding(binding)
         except self._errors as error:
@@ -152,11 +152,11 @@ class OnnxSession:
             if self.device == "cuda":
                 raise DeviceError(f"CUDA can't run this model: {_first_line(error)}") from error
             raise BundleError(f"onnxruntime can't load {path}: {_first_line(error)}; run `verify`") from error
-        # Where CUDA can't start, onnxruntime warns and gives a session on the CPU.
+        # If CUDA can't start, onnxruntime only warns and returns a session on the CPU.
         if session.get_providers()[0] != providers[0]:
             raise DeviceError(
-                "onnxruntime has CUDA support but could not start it: driver, CUDA or cuDNN are missing "
-                "or of another version; its log on standard error says which"
+                "onnxruntime has CUDA support but could not start it: the driver, CUDA or cuDNN is missing "
+                "or has another version; its log on standard error says which"
             )
         session.disable_fallback()
         return session
@@ -167,7 +167,7 @@ def _choose_device(onnxruntime: Any, device: Device, allowed: tuple[str, ...]) -
         return "cpu"
     missing = _why_no_cuda(onnxruntime, allowed)
     if missing is None:
-        with contextlib.redirect_stdout(sys.stderr):  # it prints what it can't find
+        with contextlib.redirect_stdout(sys.stderr):  # it prints the libraries that it can't find
             onnxruntime.preload_dlls()
         return "cuda"
     if device == "cuda":
@@ -179,7 +179,7 @@ def _choose_device(onnxruntime: Any, device: Device, allowed: tuple[str, ...]) -
 def _why_no_cuda(onnxruntime: Any, allowed: tuple[str, ...]) -> str | None:
     if "cuda" not in allowed:
         return (
-            f"this bundle was exported for {', '.join(allowed)} and not for cuda; "
+            f"this bundle was exported for {', '.join(allowed)}, not for cuda; "
             "export it with `--device cuda --precision fp32`"
         )
     if _CUDA not in onnxruntime.get_available_providers():
@@ -196,15 +196,15 @@ def _options(onnxruntime: Any, settings: SessionSettings) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     if settings.profile == "desktop":
-        # Within a run threads spin for the next operator, but briefly, and not past the end of the run. Spinning
-        # without limit doubles a run's time where other programs want the cores (runtime/README.md).
+        # Within a run, threads spin briefly for the next operator, and not after the end of the run. Spinning without
+        # limit doubles a run's time if other programs need the cores (runtime/README.md).
         options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
         options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
 def _error_types(onnxruntime: Any) -> tuple[type[Exception], ...]:
-    """What onnxruntime raises. Its classes share no base, so they are collected from its module."""
+    """The exceptions of onnxruntime. They have no common base class, so they are collected from its module."""
     state = vars(onnxruntime.capi.onnxruntime_pybind11_state)
     own = [kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception)]
     return (*own, RuntimeError, ValueError)

@@ -1,6 +1,6 @@
-"""How many threads a model may use: the CPUs this process is allowed, its quota, and the physical cores.
+"""The number of threads to use: limited by the CPUs that this process may run on, its CPU quota and physical cores.
 
-Every look at the operating system may fail (no /sys, a sandbox); what can't be found out does not limit.
+Each query of the operating system may fail (no /sys, a sandbox); a limit that is unknown is ignored.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ftool_runtime.errors import InputError
 
-_MOST_THREADS_PER_CPU = 4  # more than this is a mistake in the caller's arithmetic
+_MOST_THREADS_PER_CPU = 4  # a larger number is a mistake in the caller's arithmetic
 
 
 def resolve_threads(threads: int | None) -> int:
-    """The number of threads to use: `threads` if it makes sense here, or all that are usable for None.
+    """The number of threads to use: `threads`, or for None `usable_threads()`.
 
-    Raises InputError on zero, a negative number, or more than four times the machine's logical CPUs.
+    Raises InputError for a number below 1, or above four times the machine's logical CPUs.
     """
     if threads is None:
         return usable_threads()
@@ -51,10 +51,10 @@ def allowed_cpus() -> frozenset[int]:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """CPUs' worth of time that this process's control groups grant, the least of them; None if no limit.
+    """The CPU time, in CPUs, that this process's control groups allow, the least of them; None if there is no limit.
 
     Args:
-        root: where /proc and /sys are looked for.
+        root: the folder that holds /proc and /sys.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -71,9 +71,9 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _group_quotas(mount: Path, group: str, read: Callable[[Path], float | None]) -> list[float]:
-    """The quotas of `group` and of every group above it, the mount's own included.
+    """The quotas of `group` and of every group above it, up to the mount.
 
-    In a container the path may be the host's and not exist.
+    In a container the path may be the host's, and not exist.
     """
     parts = [part for part in group.split("/") if part not in ("", "..")]
     folders = [mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
@@ -98,11 +98,11 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def physical_cores(allowed: frozenset[int], root: Path = Path("/")) -> int:
-    """Physical cores among the allowed CPUs (hyper-threads of one core count once); all CPUs where unknown.
+    """Physical cores among the allowed CPUs (hyper-threads of one core count once); all CPUs if unknown.
 
     Args:
         allowed: numbers of logical CPUs.
-        root: where /sys is looked for.
+        root: the folder that holds /sys.
     """
     cores = None
     if sys.platform == "linux":
@@ -123,7 +123,7 @@ def _linux_cores(allowed: frozenset[int], root: Path) -> int | None:
 
 
 def _darwin_cores() -> int | None:
-    """Apple silicon's performance cores; where all cores are alike, the physical ones."""
+    """Performance cores on Apple silicon; all physical cores on Intel."""
     import ctypes
 
     library = ctypes.CDLL(None)
@@ -137,7 +137,7 @@ def _darwin_cores() -> int | None:
 def _windows_cores() -> int | None:
     import ctypes
 
-    query = getattr(ctypes, "windll").kernel32.GetLogicalProcessorInformationEx  # noqa: B009  absent elsewhere
+    query = getattr(ctypes, "windll").kernel32.GetLogicalProcessorInformationEx  # noqa: B009  only on Windows
     size = ctypes.c_ulong(0)
     query(0, None, ctypes.byref(size))  # 0: RelationProcessorCore
     buffer = ctypes.create_string_buffer(size.value)
@@ -145,7 +145,7 @@ def _windows_cores() -> int | None:
 
 
 def count_records(buffer: bytes) -> int:
-    """Records in what GetLogicalProcessorInformationEx fills: each begins with kind and size, uint32."""
+    """The number of records that GetLogicalProcessorInformationEx wrote; each begins with kind and size, uint32."""
     count = offset = 0
     while offset + 8 <= len(buffer):
         _, size = struct.unpack_from("<II", buffer, offset)

@@ -108,7 +108,7 @@ def test_it_reads_back_as_written(shared_bundle: Path, tmp_path: Path) -> None:
         ({"a": 1}, {"a": True}, "answer.a is True and not 1"),
         ({"a": "x"}, {}, "answer.a is None and not 'x'"),
         ({"a": [{"b": "x"}]}, {"a": [{"b": "y"}]}, "answer.a[0].b is 'y' and not 'x'"),
-        ({"a": [1, 2]}, {"a": (1,)}, "answer.a holds 1 and not 2"),
+        ({"a": [1, 2]}, {"a": (1,)}, "answer.a has length 1 and not 2"),
     ],
 )
 def test_the_first_difference_of_an_answer_is_named(expected: Any, found: Any, message: str | None) -> None:

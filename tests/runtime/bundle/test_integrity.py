@@ -139,7 +139,7 @@ def test_check_hashes_names_the_first_altered_file(bundle: Path, name: str) -> N
     content[len(content) // 2] ^= 1
     (bundle / name).write_bytes(content)
     with pytest.raises(
-        ft.BundleError, match=rf"{name} has its size but was altered.*export the bundle again"
+        ft.BundleError, match=rf"{name} has the right size but was altered.*export the bundle again"
     ):
         check_hashes(bundle, manifest)
 

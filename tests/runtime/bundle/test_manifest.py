@@ -64,7 +64,7 @@ def test_a_missing_field_is_named(bundle: Path, key: str) -> None:
         (["labels"], "lights", 'labels must be a list of strings, got "lights"'),
         (["labels"], [1], r"labels\[0\] must be a string, got 1"),
         (["labels"], [], "at least one label"),
-        (["labels"], ["a", "b", "a"], "'a' stands there more than once"),
+        (["labels"], ["a", "b", "a"], "'a' appears more than once"),
         (["thresholds"], [0.5, 0.5, 0.5], "multi_label is false"),
         (["multi_label"], 1, "multi_label must be true or false, got 1"),
         (["schema"], "1", "schema must be a whole number"),

@@ -184,7 +184,7 @@ def test_verify_ends_with_1_where_a_file_was_altered(
     path.write_bytes(path.read_bytes().replace(b"lights", b"sights"))
     assert cli.main(["verify", str(bundle)]) == 1
     out = capsys.readouterr().out
-    assert "tokenizer.json has its size but was altered" in out
+    assert "tokenizer.json has the right size but was altered" in out
     assert "NOT verified" in out
     assert cli.main(["verify", str(bundle), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["passed"] is False

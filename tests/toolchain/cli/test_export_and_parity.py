@@ -91,7 +91,7 @@ def test_an_altered_bundle_is_named_before_anything_is_measured(model: Path, com
     graph.write_bytes(content)  # of the same size, so that loading alone can't notice
     result = ftool(command[0], model, *command[1:])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "model.onnx has its size but was altered" in result.stderr
+    assert "model.onnx has the right size but was altered" in result.stderr
 
 
 def test_export_exits_1_where_the_gate_says_no(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
