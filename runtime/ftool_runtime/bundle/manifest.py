@@ -161,7 +161,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, values: object) -> "Manifest":
-        """Return the manifest in a parsed `ftool.json`, without checking the digest. Raises BundleError naming the field."""
+        """Return the manifest in a parsed `ftool.json`, digest unchecked. Raises BundleError, which names the field."""
         if isinstance(values, Mapping) and isinstance(schema := values.get("schema"), int):
             _check_schema(schema)  # first, because a newer schema may have changed everything else
         return JSON.build(cls, values)
