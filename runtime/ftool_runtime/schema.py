@@ -1,7 +1,7 @@
 """Build frozen dataclasses from plain JSON or TOML values; the dataclasses' annotations are the schema.
 
-One reader serves the manifest and its contracts, golden answers, and recipes. Every error names the value's whole path
-(such as `input.max_length` or `labels[2]`), what must stand there and what stood there instead.
+Used for the manifest and its contracts, golden answers, and recipes. Every error names the path of the value (such as
+`input.max_length` or `labels[2]`), what it must be and what it is.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Builder:
         """Return an instance of the dataclass `kind` made from a mapping of plain values.
 
         Supported annotations: str, int, float, bool, Any, Literal, None, unions of these, `tuple[X, ...]`,
-        `Mapping[str, X]` and further dataclasses. A null stands for a field's default, if None is not itself a value of
+        `Mapping[str, X]` and further dataclasses. A null means the field's default, unless None is itself a value of
         the field. A field made by `written` must be present although it has a default.
 
         Args:
@@ -76,7 +76,7 @@ class Builder:
         return kind(**given)
 
     def convert(self, value: object, hint: Any, at: str) -> Any:
-        """Return `value` as the annotation `hint` has it. Raises the class `error`, naming the path `at`."""
+        """Return `value` converted to the annotation `hint`. Raises the class `error`, naming the path `at`."""
         for option in options(hint):
             if accepts(option, value):
                 return self._converted(value, option, at)
@@ -100,7 +100,7 @@ class Builder:
         return self.table.format(at=at)
 
     def _described(self, hint: Any, at: str) -> str:
-        """What an annotation takes, in words."""
+        """The values that an annotation accepts, in words."""
         return " or ".join(
             self._described_option(option, at) for option in options(hint) if option is not type(None)
         )
@@ -117,7 +117,7 @@ class Builder:
         return _NAMES.get(option) or self._table(at)
 
 
-JSON: Final = Builder(error=BundleError, unknown="ignore")  # of a bundle's files
+JSON: Final = Builder(error=BundleError, unknown="ignore")  # for a bundle's files
 
 
 def written(default: T) -> T:
@@ -126,7 +126,7 @@ def written(default: T) -> T:
 
 
 def field_types(kind: type[Any]) -> Mapping[str, Any]:
-    """Return the name and resolved annotation of every field of a dataclass, in their order."""
+    """Return the name and resolved annotation of every field of a dataclass, in order."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
@@ -142,9 +142,9 @@ def options(hint: Any) -> tuple[Any, ...]:
 
 
 def accepts(hint: Any, value: object) -> bool:
-    """Return whether `value` is of an annotation's kind; what lists and mappings hold is not looked at.
+    """Return whether `value` matches an annotation, without checking the items of lists and mappings.
 
-    True and false are not numbers, and neither are nan and infinity.
+    Booleans, nan and infinity are not numbers.
     """
     if hint is Any:
         return True
@@ -165,7 +165,7 @@ def accepts(hint: Any, value: object) -> bool:
 
 
 def show(value: object) -> str:
-    """Return a value as a message shows it: strings, true and false as JSON and TOML write them, long values cut."""
+    """Return a value for a message: strings and booleans as in JSON and TOML, long values cut."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
@@ -175,7 +175,7 @@ def show(value: object) -> str:
 
 
 def unknown_key(path: str, known: Iterable[str], at: str) -> str:
-    """Return the message for a key that no field has: the nearest known one, or all of them."""
+    """Return the message for an unknown key, with the nearest known key, or all known keys."""
     names: Sequence[str] = list(known)
     near = nearest(path.rpartition(".")[2], names, cutoff=0.5)
     remedy = f"did you mean {join(at, near)}?" if near else f"known are {', '.join(names)}"
@@ -183,7 +183,7 @@ def unknown_key(path: str, known: Iterable[str], at: str) -> str:
 
 
 def join(at: str, key: str) -> str:
-    """Return a key's whole path, such as `train.learning_rate`; a key with other characters stands in quotes."""
+    """Return the full path of a key, such as `train.learning_rate`; a key with other characters is quoted."""
     key = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
     return f"{at}.{key}" if at else key
 

@@ -1,1 +1,1 @@
-"""Loaded models, one class for each kind of answer."""
+"""Loaded models: one class for each kind of answer."""

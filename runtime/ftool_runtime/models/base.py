@@ -14,8 +14,8 @@ from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
 from ftool_runtime.text.encode import Tokens
 
-In = TypeVar("In")  # an input that one answer is for: a text, or a mapping of several
-Out = TypeVar("Out")  # its answer
+In = TypeVar("In")  # one input, such as a text or a mapping of several texts
+Out = TypeVar("Out")  # the answer to one input
 
 
 class Engine(Loaded, Protocol):
@@ -28,16 +28,16 @@ class Engine(Loaded, Protocol):
 class Model(ABC, Generic[In, Out]):
     """A loaded model; several threads may call it at once.
 
-    `load` makes one. It is a context manager; `close` releases the graphs and their threads. Nothing is read from the
-    bundle's files once it is loaded.
+    Load a model with `load`, and use it as a context manager or call `close`, which releases the graphs and their
+    threads. A loaded model does not read the bundle's files again.
 
-    A call on one input gives one answer; a call on many gives a list in the same order. An answer does not depend on
+    A call with one input gives one answer; a call with many gives a list in the same order. An answer is independent of
     the other inputs of a call.
     """
 
-    tasks: ClassVar[tuple[str, ...]]  # Hugging Face's names of the tasks whose bundles this class runs
-    call_options: ClassVar[tuple[str, ...]] = ()  # options of a call that `predict` has flags for
-    at_once: ClassVar[int | None] = None  # inputs of a call that are in memory together; None: all of them
+    tasks: ClassVar[tuple[str, ...]]  # the tasks whose bundles this class runs, as Hugging Face names them
+    call_options: ClassVar[tuple[str, ...]] = ()  # the options of a call that `predict` has flags for
+    at_once: ClassVar[int | None] = None  # how many inputs of a call are in memory together; None: all
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         """Wrap the engine of the bundle in `folder`."""
@@ -53,9 +53,9 @@ class Model(ABC, Generic[In, Out]):
         threads: int | None = None,
         profile: Profile = "desktop",
     ) -> Self:
-        """Load the bundle in `folder`, which must be one for this class.
+        """Load the bundle in `folder`, which must be for a task of this class.
 
-        Arguments and errors are those of `ftool_runtime.load`. Raises BundleError for a bundle of another task too.
+        Arguments and errors are those of `ftool_runtime.load`. Also raises BundleError for a bundle of another task.
         """
         settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
         folder = Path(folder)
@@ -69,17 +69,17 @@ class Model(ABC, Generic[In, Out]):
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
-        """Whether this class is for bundles with such a manifest."""
+        """Whether this class runs bundles with this manifest."""
         return manifest.task in cls.tasks
 
     @classmethod
     @abstractmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`, whose manifest has been read. Raises as `ftool_runtime.load`."""
+        """Load the bundle in `folder`, given its manifest. Raises as `ftool_runtime.load`."""
 
     @property
     def input_fields(self) -> tuple[str, ...]:
-        """The names of an input's texts; an input with more than one is a mapping of them."""
+        """The names of an input's texts; an input with several texts is a mapping from these names."""
         return ("text",)
 
     @abstractmethod
@@ -89,39 +89,38 @@ class Model(ABC, Generic[In, Out]):
     def stream(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
         """Answer any number of inputs, in order, with at most `batch_size` of them in memory.
 
-        Inputs are taken only as answers are asked for. Options are those of a call. Raises InputError at once for an
-        option that is wrong, and as a call does on the way; rows count from the start of the stream.
+        Inputs are read as answers are consumed. Options are those of a call. Raises InputError at once for a wrong
+        option, and later as a call does; rows count from the start of the stream.
         """
         return self.predict_iter(inputs, batch_size=batch_size, **options)
 
     def predict_iter(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
-        """Answer any number of inputs, as `stream` does; an older name of it."""
+        """Answer any number of inputs: an older name of `stream`."""
         return itertools.chain.from_iterable(self.predict_batches(_cut(inputs, batch_size), **options))
 
     def predict_batches(self, batches: Iterable[Sequence[In]], **options: Any) -> Iterator[list[Out]]:
-        """Answer any number of lists of inputs, as long as the caller makes them: the answers of each list.
+        """Answer any number of lists of inputs, of any length, and yield a list of answers for each.
 
         Raises as `stream`.
         """
-        return self._batches(
-            batches, self._settle(**options)
-        )  # a wrong option is refused before the first batch
+        settled = self._settle(**options)  # refuses a wrong option before the first batch
+        return self._batches(batches, settled)
 
     def encode(self, inputs: Iterable[In], **options: Any) -> list[list[Tokens]]:
-        """The rows of tokens that the graph gets for each input, special tokens included. Raises as a call."""
+        """The rows of tokens that the graph gets for each input, including special tokens. Raises as a call."""
         settled = self._settle(**options)
         return [self._rows(self._encode(given, row, settled)) for row, given in enumerate(listed(inputs))]
 
     @abstractmethod
     def outputs(self, inputs: Iterable[In]) -> Outputs:
-        """The graph's own numbers for every row of `inputs`, in order. Raises as a call."""
+        """The graph's outputs for every row of `inputs`, in order. Raises as a call."""
 
     def info(self) -> dict[str, Any]:
-        """What was loaded and how it runs: JSON values, for people and logs."""
+        """A summary of the model and how it runs, as JSON values."""
         return describe(self._folder, self.__engine)
 
     def close(self) -> None:
-        """Release the graphs and their threads. Calls under way finish; later ones raise ClosedError."""
+        """Release the graphs and their threads. Calls in progress finish; later ones raise ClosedError."""
         self.__engine.close()
 
     def __enter__(self) -> Self:
@@ -132,23 +131,23 @@ class Model(ABC, Generic[In, Out]):
 
     @abstractmethod
     def _settle(self, *_: Any, **options: Any) -> Any:
-        """Check a call's options, before any input is read. Raises InputError."""
+        """Check and complete a call's options before any input is read. Raises InputError."""
 
     @abstractmethod
     def _encode(self, given: In, row: int, options: Any, /) -> Any:
-        """One input, the `row`-th of its call or stream, as rows of tokens. Raises InputError."""
+        """Encode one input, at position `row` of its call or stream, as rows of tokens. Raises InputError."""
 
     def _rows(self, encoded: Any) -> list[Tokens]:
-        """The rows of tokens in what `_encode` gave."""
+        """The rows of tokens in a result of `_encode`."""
         return list(encoded)
 
     @abstractmethod
     def _run(self, encoded: Sequence[Any], first_row: int, options: Any, /) -> Sequence[Any]:
-        """Run the graphs on encoded inputs, the first of which is `first_row` in its stream: the outputs of each."""
+        """Run the graphs on encoded inputs; the first has position `first_row`. Returns the outputs of each input."""
 
     @abstractmethod
     def _decode(self, given: In, encoded: Any, outputs: Any, options: Any, /) -> Out:
-        """The answer to one input, from its outputs."""
+        """Convert the outputs for one input to its answer."""
 
     def _one(self, given: In, options: Any) -> Out:
         return self._answer([given], options)[0]
@@ -173,13 +172,13 @@ class Model(ABC, Generic[In, Out]):
 
 
 def listed(inputs: Iterable[In]) -> list[In]:
-    """`inputs` as a list. Raises InputError for a single text, bytes, a mapping and what can't be iterated."""
+    """`inputs` as a list. Raises InputError for a single text, bytes, a mapping, and anything that is not iterable."""
     _refuse_scalar(inputs)
     return list(inputs)
 
 
 def _cut(inputs: Iterable[In], batch_size: int) -> Iterator[list[In]]:
-    """Lists of `batch_size` inputs, taken only as they are asked for. Raises InputError at once, as `listed` does."""
+    """Lists of `batch_size` inputs, read as they are consumed. Raises InputError at once, as `listed`."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     _refuse_scalar(inputs)

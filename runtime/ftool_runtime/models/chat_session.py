@@ -1,4 +1,4 @@
-"""`ChatSession`: a conversation whose caches stay between turns."""
+"""`ChatSession`: a conversation that keeps its caches between turns."""
 
 import threading
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 
 
 class ChatModel(Protocol):
-    """The model side of a session: answers to whole conversations, of which a cache has read the beginning."""
+    """What a session needs of a model: answers to conversations, whose beginning a cache may hold."""
 
     def prefix_cache(self, system: str | None) -> PrefixCache | None:
-        """A cache for a new session; None if the model has to read every turn from the start."""
+        """A cache for a new session; None if the model must read the whole conversation in every turn."""
 
     def answer_chat(
         self, messages: list[Message], cache: PrefixCache | None, options: dict[str, Any]
@@ -29,18 +29,18 @@ class ChatModel(Protocol):
         options: dict[str, Any],
         ended: Callable[[Generation, bool], None],
     ) -> TextStream:
-        """Answer it piece by piece; `ended` is told the answer, and whether it was read to its end."""
+        """Stream the answer; `ended` is called with the answer and whether it was read to its end."""
 
 
 class ChatSession:
     """A conversation with a model. Its answers are those of `chat` to the same messages.
 
-    Every turn is rendered and tokenised as a whole; tokens that the model has read already are not run again. One turn
-    at a time. A context manager; `close` frees its buffers.
+    Every turn renders and tokenizes the whole conversation; the model runs only on tokens that it has not read yet. One
+    turn at a time. It is a context manager; `close` frees its buffers.
     """
 
     def __init__(self, model: ChatModel, system: str | None) -> None:
-        """Begin a conversation, with a system message if there is one."""
+        """Start a conversation, with a system message if `system` is not None."""
         self._model = model
         self._system = system
         self._messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
@@ -50,13 +50,13 @@ class ChatSession:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The conversation so far, in order: a copy."""
+        """A copy of the conversation so far, in order."""
         return [dict(message) for message in self._messages]
 
     def say(self, text: str, **options: Any) -> Generation:
-        """Say something and get the answer; both become part of the conversation, or neither if this raises.
+        """Say something and return the answer; both are added to the conversation, or neither if this raises.
 
-        Options and errors are those of `TextGenerator.chat`. Raises InputError in the middle of another answer.
+        Options and errors are those of `TextGenerator.chat`. Raises InputError while another answer is in progress.
         """
         said = self._begin_turn(text)
         try:
@@ -67,10 +67,10 @@ class ChatSession:
         return answer
 
     def stream(self, text: str, **options: Any) -> TextStream:
-        """Say something and read the answer piece by piece.
+        """Say something and stream the answer.
 
-        Both become part of the conversation when the answer has ended, cancelled or not. A stream that is closed or
-        dropped before its end leaves the conversation as it was. Errors are those of `say`.
+        Both are added to the conversation when the answer has ended, even if it was cancelled. A stream that is closed
+        or dropped before its end leaves the conversation unchanged. Errors are those of `say`.
         """
         said = self._begin_turn(text)
 
@@ -86,7 +86,7 @@ class ChatSession:
             raise
 
     def close(self) -> None:
-        """Free the buffers, at the end of the answer that is under way. Later turns raise ClosedError."""
+        """Free the buffers, after an answer in progress has ended. Later turns raise ClosedError."""
         self._closed = True
         if self._busy.acquire(blocking=False):
             self._end_turn()
@@ -98,11 +98,13 @@ class ChatSession:
         self.close()
 
     def _begin_turn(self, text: str) -> list[Message]:
-        """The messages of the next turn, which holds the session until `_end_turn`."""
+        """The messages of the next turn, which locks the session until `_end_turn`."""
         if self._closed:
-            raise ClosedError("this chat session was closed; begin another one")
+            raise ClosedError("this chat session was closed; start another one")
         if not self._busy.acquire(blocking=False):
-            raise InputError("this session is in the middle of an answer; wait for it, or close its stream")
+            raise InputError(
+                "another answer of this session is in progress; wait for its end, or close its stream"
+            )
         return [*self._messages, {"role": "user", "content": text}]
 
     def _end_turn(self) -> None:

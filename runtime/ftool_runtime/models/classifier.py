@@ -25,11 +25,11 @@ from ftool_runtime.text.encode import Tokens
 
 class _Options(NamedTuple):
     top_k: int | None
-    limits: NDArray[np.float64] | None  # multi-label: the threshold of every label, (labels,)
+    limits: NDArray[np.float64] | None  # multi-label: the threshold of each label, (labels,)
 
 
 class TextClassifier(TextModel[Classification]):
-    """A loaded classifier. Call it on one input or on many; several threads may do so at once.
+    """A loaded classifier. Call it with one input or many; several threads may do so at once.
 
     An input is a text; for models that read pairs it is two: a tuple of them, or a dict of "text" and "text_pair".
     """
@@ -46,12 +46,12 @@ class TextClassifier(TextModel[Classification]):
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
-        """Whether this class is for bundles with such a manifest."""
+        """Whether this class runs bundles with this manifest."""
         return super().runs(manifest) and not manifest.regression
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """A logit for every label."""
+        """One logit for each label."""
         return len(manifest.labels)
 
     @overload
@@ -84,26 +84,26 @@ class TextClassifier(TextModel[Classification]):
         """Classify one input, or many in one call.
 
         Args:
-            texts: a string, or strings; for models that read pairs a tuple or a dict, or several in a list. An answer
-                does not depend on the others.
+            texts: a string, or strings; for models that read pairs a tuple or a dict, or several in a list. Each answer
+                is independent of the other inputs.
             text_pair: for models that read pairs the second text, if `texts` is the first of one pair.
             top_k: how many labels `Classification.top` holds; None: those that apply.
-            thresholds: multi-label only: the probability from which a label applies, one for all labels,
-                one a label, or a mapping that changes some; None: the bundle's own.
+            thresholds: multi-label only: the probability from which a label applies: one number for all labels, one for
+                each label, or a mapping that changes some; None: the bundle's thresholds.
 
         Returns:
             One answer for one input; for several a list in the same order.
 
         Raises:
-            InputError: a text is not a string, blank or not Unicode, or comes without its pair (`row` tells which), or
-                an option is wrong.
+            InputError: a text is not a string, blank, not Unicode, or lacks its pair (`row` says which); or a wrong
+                option.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
         return self._one_or_many(texts, text_pair, self._settle(top_k=top_k, thresholds=thresholds))
 
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
-        """The graph's own output, float32 (texts, labels), without softmax or sigmoid. Raises as `__call__`."""
+        """The graph's output, float32 (texts, labels), without softmax or sigmoid. Raises as `__call__`."""
         return np.asarray(self.outputs(texts))
 
     def _settle(self, *, top_k: int | None = None, thresholds: Thresholds | None = None) -> _Options:

@@ -27,8 +27,8 @@ class Embedding:
 
     Attributes:
         vector: float32 (dimension,).
-        truncated: the text was longer than the model reads, and part of it was cut off.
-        input: the text, as it was given; None if the vector was not made by a model's call.
+        truncated: whether part of the text was cut off, because it was longer than the model reads.
+        input: the given input; None if the vector was not made by a model's call.
     """
 
     vector: NDArray[np.float32]
@@ -36,9 +36,9 @@ class Embedding:
     input: EmbedderInput | None = field(default=None, repr=False)
 
     def to_json(self, given: EmbedderInput | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` stands in for `input`.
+        """The answer as `predict` prints it, JSON values; `given` replaces `input`.
 
-        Numbers have the fewest digits that name their float32.
+        Numbers have the fewest digits that identify their float32.
         """
         given = self.input if given is None else given
         fields = {"text": given} if isinstance(given, str) else dict(given or {})
@@ -47,9 +47,9 @@ class Embedding:
 
 
 class Embedder(EncoderModel[EmbedderInput, Embedding]):
-    """A loaded embedder. Call it on one text or on many; several threads may do so at once.
+    """A loaded embedder. Call it with one text or many; several threads may do so at once.
 
-    A call gives vectors alone; `embed` and `stream` give an Embedding for each text, which says if the text was cut.
+    A call returns vectors only; `embed` and `stream` give an Embedding for each text, which says if the text was cut.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
@@ -57,7 +57,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """The vector's numbers."""
+        """The dimension of a vector."""
         return _contract(manifest).dimension
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
@@ -75,18 +75,18 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
     def __call__(
         self, texts: EmbedderInput | Iterable[EmbedderInput], *, kind: Kind | None = None
     ) -> NDArray[np.float32]:
-        """The vector of one text, or of many in one call.
+        """Return the vector of one text, or of many in one call.
 
         Args:
-            texts: a string, or strings; a vector does not depend on the other texts.
-            kind: "query" for a question or search term, "passage" for a text to find. Puts the model's own prompt for
-                it before the text; does nothing for models without such prompts.
+            texts: a string, or strings. Each vector is independent of the other texts.
+            kind: "query" for a question or search term, "passage" for a text to find. Puts the model's prompt for it
+                before the text; has no effect for models without such prompts.
 
         Returns:
             float32 (dimension,) for a string; for strings (texts, dimension) in the same order.
 
         Raises:
-            InputError: a text is not a string, blank or not Unicode (`row` tells which), or the kind is unknown.
+            InputError: a text is not a string, blank or not Unicode (`row` says which), or the kind is unknown.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
@@ -107,19 +107,19 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
     def embed(
         self, texts: EmbedderInput | Iterable[EmbedderInput], *, kind: Kind | None = None
     ) -> Embedding | list[Embedding]:
-        """As a call, but each vector comes as an Embedding, which says whether its text was cut."""
+        """Return an Embedding for each text, which says whether the text was cut. Arguments and errors are a call's."""
         options = self._settle(kind=kind)
         return self._one(texts, options) if isinstance(texts, str | Mapping) else self._many(texts, options)
 
     def similarity(self, first: ArrayLike, second: ArrayLike) -> NDArray[np.float32]:
-        """The similarity of texts by their vectors: cosines, -1 to 1, or dot products if the model is made for these.
+        """The similarity of texts from their vectors: cosines, -1 to 1, or dot products if the model is for these.
 
         Args:
-            first: a vector (dimension,), or some (n, dimension).
-            second: a vector, or (m, dimension).
+            first: a vector (dimension,), or vectors (n, dimension).
+            second: a vector (dimension,), or vectors (m, dimension).
 
         Returns:
-            float32 (n, m), without the axis of a side that was a single vector: two of them give a number ().
+            float32 (n, m), without the axis of an argument that is a single vector; () for two single vectors.
 
         Raises InputError for anything but vectors of this model's dimension, such as texts.
         """
@@ -150,7 +150,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
             values = np.asarray(vectors, dtype=np.float32)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"similarity: give vectors, as the embedder's call makes them, got {str(vectors)[:60]!r}"
+                f"similarity compares vectors, as a call of the embedder returns them, got {str(vectors)[:60]!r}"
             ) from error
         if values.ndim not in (1, 2) or values.shape[-1] != self.dimension:
             raise InputError(

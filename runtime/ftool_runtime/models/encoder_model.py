@@ -1,4 +1,4 @@
-"""`EncoderModel`: models whose graph is one encoder, which gives numbers for each row or each token."""
+"""`EncoderModel`: models whose graph is one encoder, with outputs for each row or each token."""
 
 import itertools
 from abc import abstractmethod
@@ -17,15 +17,13 @@ from ftool_runtime.models.base import In, Model, Out, listed
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
 from ftool_runtime.session.onnx_session import SessionSettings
 
-Rows = Sequence[NDArray[np.float32]]  # the graph's numbers for the rows of one input, in order
+Rows = Sequence[NDArray[np.float32]]  # the graph's outputs for the rows of one input, in order
 
 
 class EncoderModel(Model[In, Out]):
     """A loaded model whose graph is one encoder."""
 
-    per_token: ClassVar[bool] = (
-        False  # whether the graph gives numbers for every token, not one set for a row
-    )
+    per_token: ClassVar[bool] = False  # whether the graph has outputs for each token, not for each row
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
         """Wrap the engine of the bundle in `folder`. Raises BundleError if its manifest or tokenizer can't be used."""
@@ -34,7 +32,7 @@ class EncoderModel(Model[In, Out]):
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`, whose manifest has been read. Raises as `ftool_runtime.load`."""
+        """Load the bundle in `folder`, given its manifest. Raises as `ftool_runtime.load`."""
         check_files(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
         width = cls.width(manifest)
         return cls(folder, EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token))
@@ -42,10 +40,10 @@ class EncoderModel(Model[In, Out]):
     @classmethod
     @abstractmethod
     def width(cls, manifest: Manifest, /) -> int:
-        """How many numbers the graph gives a row, or a token. Raises BundleError if the manifest doesn't say."""
+        """The graph's outputs for each row, or each token. Raises BundleError if the manifest lacks the information."""
 
     def outputs(self, inputs: Iterable[In]) -> Outputs:
-        """The graph's own numbers for every row of `inputs`, in order. Raises as a call.
+        """The graph's outputs for every row of `inputs`, in order. Raises as a call.
 
         Returns:
             float32 (rows, width); if `per_token`, a list of float32 (tokens, width).
@@ -55,7 +53,7 @@ class EncoderModel(Model[In, Out]):
         return self._engine.outputs([row for one in encoded for row in self._rows(one)])
 
     def answers(self, inputs: Iterable[In], outputs: Outputs, **options: Any) -> list[Out]:
-        """Turn numbers, as `outputs` gives them for all rows of `inputs`, into the answers of a call with `options`.
+        """Convert outputs, as from `outputs` for all rows of `inputs`, to the answers of a call with `options`.
 
         The graph does not run. Raises as a call.
         """

@@ -1,4 +1,4 @@
-"""Question answering: the span of a context that answers a question, or that no span does."""
+"""`Reader`: question answering, the span of a context that answers a question, or no answer."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,13 +35,13 @@ class Answer:
     """The answer to one question about one context.
 
     Attributes:
-        text: the answer as it stands in the context; None if the context does not answer the question.
-        start: its first character in the context as given; None without an answer.
-        end: the character past its last; None without an answer.
+        text: the answer, as in the context; None if the context does not answer the question.
+        start: the index of its first character in the given context; None without an answer.
+        end: the index after its last character; None without an answer.
         score: its probability among the best candidates; without an answer the probability of "no answer".
-        margin: how far the best candidate's logits lie above those of no answer; to compare the answers of several
-            contexts to one question. Minus infinity if no token of the context can be an answer.
-        top: as many of the best candidates as `top_k` asked for, most probable first.
+        margin: the score of the best candidate minus that of "no answer", in logits, to compare the answers of
+            several contexts to one question. Minus infinity if no token of the context can be an answer.
+        top: the `top_k` best candidates, most probable first.
         input: the question and its context; None if the answer was not made by a model's call.
     """
 
@@ -55,15 +55,15 @@ class Answer:
 
     @property
     def truncated(self) -> bool:
-        """Never: windows hold all of a context."""
+        """False: a context is read completely, in windows."""
         return False
 
     def to_json(self, given: Asked | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` stands in for `input`."""
+        """The answer as `predict` prints it, JSON values; `given` replaces `input`."""
         given = self.input if given is None else given
         values: dict[str, Any] = {"question": given and given["question"], "answer": self.text}
         values |= {"start": self.start, "end": self.end, "score": self.score}
-        values["margin"] = self.margin if math.isfinite(self.margin) else None  # JSON knows no infinity
+        values["margin"] = self.margin if math.isfinite(self.margin) else None  # JSON has no infinity
         values["truncated"] = self.truncated
         if self.top:
             values["top"] = [
@@ -74,15 +74,15 @@ class Answer:
 
 
 class Reader(EncoderModel[Asked, Answer]):
-    """A loaded reader. Call it on a question and a context, or on many; several threads may do so at once."""
+    """A loaded reader. Call it with a question and a context, or many; several threads may do so at once."""
 
     tasks: ClassVar[tuple[str, ...]] = ("question-answering",)
     per_token: ClassVar[bool] = True
-    at_once: ClassVar[int] = 128  # a question's windows, with all their offsets, take memory
+    at_once: ClassVar[int] = 128  # the windows of a context, with their offsets, take memory
     call_options: ClassVar[tuple[str, ...]] = ("top_k",)
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`. Raises BundleError where it can't cut contexts into windows."""
+        """Wrap the engine of the bundle in `folder`. Raises BundleError if it can't split contexts into windows."""
         super().__init__(folder, engine)
         self._contract = _contract(engine.manifest)
         path = path_inside(folder, TOKENIZER_FILE)
@@ -96,7 +96,7 @@ class Reader(EncoderModel[Asked, Answer]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """Two logits a token: of an answer's start, and of its end."""
+        """Two logits for each token: for the start and the end of an answer."""
         _contract(manifest)
         return 2
 
@@ -122,21 +122,21 @@ class Reader(EncoderModel[Asked, Answer]):
     def __call__(
         self, question: Any, context: Any = None, *, top_k: int | None = None
     ) -> Answer | list[Answer]:
-        """Answer one question about one context, or many.
+        """Answer one or many questions about one or many contexts.
 
         Args:
             question: a string, or strings; or without `context` a mapping of "question" and "context", or several.
-            context: a string, or strings: one for each question, or several for one question. One context may be
-                asked several questions too.
+            context: a string, or strings: one for each question, or several for one question, or one for several
+                questions.
             top_k: how many candidates `Answer.top` holds, at most 20; None: none.
 
         Returns:
-            One answer for a string and a string, or for a mapping; else a list of answers in the same order. An answer
-            does not depend on the others.
+            One answer for two strings, or for a mapping; otherwise a list of answers in the same order. Each answer is
+            independent of the others.
 
         Raises:
-            InputError: a question or a context is no string, blank or not Unicode, or a question is so long that it
-                leaves its context no room (`row` tells which); or an option is wrong.
+            InputError: a question or a context is not a string, blank or not Unicode, or a question is so long that it
+                leaves no room for its context (`row` says which); or a wrong option.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
@@ -150,7 +150,7 @@ class Reader(EncoderModel[Asked, Answer]):
         return self._one(question, options) if single else self._many(question, options)
 
     def n_best(self, question: str, context: str, n: int = 5) -> tuple[Candidate, ...]:
-        """The `n` best candidates, at most 20, most probable first; "no answer" is one where the model knows it.
+        """The `n` best candidates, at most 20, most probable first; with "no answer" if the model knows it.
 
         Raises InputError for several questions or contexts, and as `__call__`.
         """
@@ -172,7 +172,7 @@ class Reader(EncoderModel[Asked, Answer]):
 
     @property
     def longest_question(self) -> int:
-        """Tokens of a question at most, special ones left out: longer ones leave a context no room."""
+        """The most tokens of a question, without special tokens, that leave room for a context."""
         return self._windows.longest_question
 
     def _settle(self, *, top_k: int | None = None) -> int | None:
@@ -203,11 +203,11 @@ class Reader(EncoderModel[Asked, Answer]):
 
 
 def read_answer(context: str, spans: Spans, threshold: float | None, *, top_k: int | None = None) -> Answer:
-    """The answer that the best spans of a context make. The torch reference and the ONNX run both end here.
+    """Convert the best spans of a context to an answer; used for the outputs of both torch and ONNX.
 
     Args:
-        context: what the spans point into.
-        spans: at least one, or none where no token of the context can be an answer.
+        context: the text that the spans are from.
+        spans: the best spans; none if no token of the context can be an answer.
         threshold: see `Spans.answered`; None for models that always answer.
         top_k: how many candidates `Answer.top` holds.
     """
@@ -234,7 +234,7 @@ def _contract(manifest: Manifest) -> QuestionContract:
 
 
 def _paired(question: Any, context: Any) -> tuple[Any, bool]:
-    """Questions and contexts as mappings of both, or as one; and whether it is one."""
+    """Questions and contexts as a list of mappings, or as one mapping; and whether it is one."""
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}, True
     questions, contexts = _listed(question, "questions"), _listed(context, "contexts")

@@ -27,7 +27,7 @@ class TextRegressor(TextModel[Score]):
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
-        """Whether this class is for bundles with such a manifest."""
+        """Whether this class runs bundles with this manifest."""
         return super().runs(manifest) and manifest.regression
 
     @classmethod
@@ -46,19 +46,19 @@ class TextRegressor(TextModel[Score]):
     def __call__(
         self, texts: TextInput | Iterable[TextInput], text_pair: str | None = None, **options: None
     ) -> Score | list[Score]:
-        """The number for one input, or for many in one call.
+        """Return the number for one input, or for many in one call.
 
         Args:
-            texts: a string, or strings; for models that read pairs a tuple or a dict, or several in a list. An answer
-                does not depend on the others.
+            texts: a string, or strings; for models that read pairs a tuple or a dict, or several in a list. Each answer
+                is independent of the other inputs.
             text_pair: for models that read pairs the second text, if `texts` is the first of one pair.
-            options: none; those of classifiers are refused.
+            options: none are supported; those of classifiers are refused.
 
         Returns:
             One answer for one input; for several a list in the same order.
 
         Raises:
-            InputError: a text is not a string, blank or not Unicode, or comes without its pair (`row` tells which).
+            InputError: a text is not a string, blank, not Unicode, or lacks its pair (`row` says which).
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
@@ -66,7 +66,7 @@ class TextRegressor(TextModel[Score]):
         return self._one_or_many(texts, text_pair, None)
 
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
-        """The graph's own output, float32 (texts, 1). Raises as `__call__`."""
+        """The graph's output, float32 (texts, 1). Raises as `__call__`."""
         return np.asarray(self.outputs(texts))
 
     def _settle(self, *, top_k: None = None, thresholds: None = None) -> None:

@@ -1,4 +1,4 @@
-"""Encoder-decoders: summaries and translations."""
+"""`Seq2SeqGenerator`: encoder-decoders, for summarization and translation."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,10 +17,10 @@ _LANGUAGES: Final = ("source_language", "target_language")
 
 
 class Seq2SeqGenerator(Generator):
-    """A loaded summariser or translator. Call it on one text or on many.
+    """A loaded summariser or translator. Call it with one text or many.
 
-    A source that is too long is cut where the checkpoint's tokenizer cuts, mostly at its end, and the answer says so;
-    overflow="refuse" raises InputError instead.
+    A source that is too long is cut on the side where the checkpoint's tokenizer cuts, usually at its end, and the
+    answer is marked as truncated; overflow="refuse" raises InputError instead.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("summarization", "translation")
@@ -36,38 +36,38 @@ class Seq2SeqGenerator(Generator):
         config: GenerationConfig | None = None,
         **options: Any,
     ) -> LongGeneration:
-        """Answer a text of any length: piece by piece, in order, the answers joined.
+        """Answer a text of any length chunk by chunk, and join the answers in order.
 
         Args:
-            text: cut at paragraphs, where these are too long at sentences, and where these are, at words.
-            budget: tokens of a piece at most, prefix and special tokens included; None: as many as the model reads.
-            separator: what goes between the answers.
-            config: as a call's; so are `options`.
-            options: see `config`.
+            text: split at paragraphs; at sentences if a paragraph is too long, and at words if a sentence is.
+            budget: the most tokens of a chunk, including prefix and special tokens; None: as many as the model reads.
+            separator: the text between the answers.
+            config: as in a call.
+            options: those of a call.
 
-        Raises InputError for a budget that is too small or larger than the model reads; as a call too.
+        Raises InputError for a budget that is too small, or larger than the model reads, and as a call.
         """
         most = self._engine.manifest.input.max_length
         budget = most if budget is None else budget
         if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= most:
             raise InputError(f"budget must be a whole number of tokens from 1 to {most}, got {budget!r}")
         reader = self._settle(config=config, overflow="refuse", **options)
-        self._engine.tokens.encode(text, 0)  # refuses what is no text
+        self._engine.tokens.encode(text, 0)  # refuses anything but a text
         prefix = self._direction(reader.config, options).prefix
-        beside = self._engine.tokens.count(prefix)
-        if budget <= beside:
+        overhead = self._engine.tokens.count(prefix)
+        if budget <= overhead:
             raise InputError(
-                f"budget is {budget}, and the prefix and special tokens alone take {beside}; raise it"
+                f"budget is {budget}, and the prefix and special tokens alone take {overhead}; raise it"
             )
-        pieces = split_long(
+        chunks = split_long(
             text,
             budget,
-            lambda piece: self._engine.tokens.count(prefix + piece),
-            lambda piece, tokens: self._engine.tokens.beginning(piece, tokens - beside),
+            lambda chunk: self._engine.tokens.count(prefix + chunk),
+            lambda chunk, tokens: self._engine.tokens.beginning(chunk, tokens - overhead),
         )
-        answers = self._answer(pieces, reader)
+        answers = self._answer(chunks, reader)
         joined = separator.join(answer.text for answer in answers if answer.text)
-        return LongGeneration(joined, tuple(answers), tuple(pieces), text)
+        return LongGeneration(joined, tuple(answers), tuple(chunks), text)
 
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
         chosen = self._direction(config, options)

@@ -1,4 +1,4 @@
-"""Token classification: the entities of a text, or the tags of given words."""
+"""`TokenTagger`: token classification, for the entities of a text or the tags of given words."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ class Entities(list[Entity]):
     """The entities of one text, in order; they do not overlap.
 
     Attributes:
-        input: the text, as it was given; None if the entities were not found by a model's call.
+        input: the given text; None if the entities were not found by a model's call.
     """
 
-    truncated: ClassVar[bool] = False  # long texts are read in windows, to their end
+    truncated: ClassVar[bool] = False  # long texts are read completely, in windows
 
     def __init__(self, entities: Iterable[Entity] = (), input: str | None = None) -> None:
         """Hold `entities`, found in `input`."""
@@ -37,7 +37,7 @@ class Entities(list[Entity]):
         self.input = input
 
     def to_json(self, text: str | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `text` stands in for `input`."""
+        """The answer as `predict` prints it, JSON values; `text` replaces `input`."""
         entities = [entity.to_json() for entity in self]
         return {
             "text": self.input if text is None else text,
@@ -47,9 +47,9 @@ class Entities(list[Entity]):
 
 
 class TokenTagger(EncoderModel[str, Entities]):
-    """A loaded tagger. Call it on one text or on many; several threads may do so at once.
+    """A loaded tagger. Call it with one text or many; several threads may do so at once.
 
-    A text of any length is read whole, in windows that overlap.
+    A text of any length is read completely, in overlapping windows.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("token-classification",)
@@ -57,7 +57,7 @@ class TokenTagger(EncoderModel[str, Entities]):
     call_options: ClassVar[tuple[str, ...]] = ("aggregation",)
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`. Raises BundleError where the manifest lacks `entities`."""
+        """Wrap the engine of the bundle in `folder`. Raises BundleError if the manifest lacks `entities`."""
         super().__init__(folder, engine)
         manifest = engine.manifest
         if manifest.entities is None:
@@ -70,7 +70,7 @@ class TokenTagger(EncoderModel[str, Entities]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """A logit for every tag."""
+        """One logit for each tag."""
         return len(manifest.labels)
 
     @overload
@@ -103,16 +103,16 @@ class TokenTagger(EncoderModel[str, Entities]):
         return self._one(texts, chosen) if isinstance(texts, str) else self._many(texts, chosen)
 
     def tags(self, sentences: Iterable[Sequence[str]]) -> list[list[str]]:
-        """The tags of words that are cut already, in IOB2: one for each word of each sentence.
+        """The tags of given words in IOB2, one for each word of each sentence.
 
-        The model reads the words with a space between each two. Raises InputError for a sentence that is a string or
+        The model reads the words of a sentence joined by spaces. Raises InputError for a sentence that is a string or
         holds no words, and as `__call__`.
         """
         joined = [join_words(_checked_words(words, row)) for row, words in enumerate(sentences)]
         return self.word_tags([text for text, _ in joined], [places for _, places in joined])
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
-        """As `tags`, for texts whose words stand at `words`: the first character of each and the one past its last."""
+        """The tags of words, as `tags`, given texts and the character range of each word in them."""
         encoded = [self._encode(text, row, None) for row, text in enumerate(texts)]
         outputs = self._run(encoded, 0, None)
         return [
@@ -155,5 +155,8 @@ def _checked_words(words: object, row: int) -> Sequence[str]:
         raise InputError(f"sentence {row} must be a list of words, got {type(words).__name__}", row=row)
     for word in words:
         if not isinstance(word, str) or not word:
-            raise InputError(f"sentence {row} holds a word that is no string or empty: {word!r}", row=row)
+            raise InputError(
+                f"sentence {row} holds {word!r}, which is not a word: words are strings, and not empty",
+                row=row,
+            )
     return words

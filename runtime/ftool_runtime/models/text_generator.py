@@ -1,4 +1,4 @@
-"""Text generation: decoders without an encoder, which continue prompts and answer in chats."""
+"""`TextGenerator`: decoders without an encoder, which continue prompts and answer in chats."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -19,10 +19,10 @@ from ftool_runtime.text.encode import Tokens
 
 
 class TextGenerator(Generator):
-    """A loaded model that continues prompts and answers in chats. Call it on one prompt or on many.
+    """A loaded model that continues prompts and answers in chats. Call it with one prompt or many.
 
-    A prompt that leaves no room for an answer is refused; overflow="cut" cuts its beginning, so that as many new tokens
-    fit as were asked for, or half the context where they would take more.
+    A prompt that leaves no room for an answer is refused; overflow="cut" cuts its beginning, to leave room for the
+    requested number of new tokens, but at most half the context.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("text-generation",)
@@ -36,7 +36,7 @@ class TextGenerator(Generator):
         self._chat_files = ChatFiles.read(folder, engine.manifest)
 
     def close(self) -> None:
-        """Let go of the graph, threads and buffers. Calls under way finish; later ones raise ClosedError."""
+        """Release the graph, threads and buffers. Calls in progress finish; later ones raise ClosedError."""
         super().close()
         self._prefixes.clear()
 
@@ -48,18 +48,18 @@ class TextGenerator(Generator):
         overflow: Overflow | None = None,
         **options: Any,
     ) -> Generation:
-        """Answer a conversation, by the checkpoint's own template.
+        """Answer a conversation, rendered with the checkpoint's chat template.
 
         Args:
-            messages: each with a "role", such as "system", "user" or "assistant", and a "content"; more keys as the
-                template knows them. Special tokens that a content spells are text.
-            config: as a call's; so are `overflow` and `options`. Of a conversation that is too long overflow="cut"
-                leaves out the oldest turns, the system's word excepted.
-            overflow: see `config`.
-            options: see `config`.
+            messages: each with a "role", such as "system", "user" or "assistant", and a "content", and other keys that
+                the template supports. Special tokens spelled out in a content are text.
+            config: as in a call.
+            overflow: what to do with a conversation that is too long: "refuse" it (the default), or "cut" its oldest
+                turns, except for the system message.
+            options: those of a call.
 
-        Raises InputError where the bundle has no template, or the template refuses the messages, with its own words;
-        RuntimeMissingError without jinja2; as a call too.
+        Raises InputError if the bundle has no template, or if the template refuses the messages, with its message;
+        RuntimeMissingError without jinja2; and as a call.
         """
         given = {"config": config, "overflow": overflow, **options}
         return self.answer_chat(messages, None, given)
@@ -72,13 +72,13 @@ class TextGenerator(Generator):
         overflow: Overflow | None = None,
         **options: Any,
     ) -> TextStream:
-        """Answer a conversation piece by piece; arguments as `chat`'s. Raises as `chat` and `stream`."""
+        """Stream the answer to a conversation. Arguments are those of `chat`; raises as `chat` and `stream`."""
         return self.stream_answer(messages, None, {"config": config, "overflow": overflow, **options})
 
     def session(self, system: str | None = None) -> ChatSession:
-        """Begin a conversation whose caches stay between turns.
+        """Start a conversation that keeps its caches between turns.
 
-        Sessions with the same `system`, what the system says first, share what was computed of it.
+        Sessions with the same `system`, the system message, share its caches.
         """
         if system is not None:
             check_messages([{"role": "system", "content": system}])
@@ -87,7 +87,7 @@ class TextGenerator(Generator):
     def answer_chat(
         self, messages: Sequence[Message], cache: PrefixCache | None, options: dict[str, Any]
     ) -> Generation:
-        """Answer a conversation, of which `cache` may have read the beginning; `options` are those of `chat`."""
+        """Answer a conversation, whose beginning `cache` may hold; `options` are those of `chat`."""
         prompt, settled = self._chat_prompt(messages, **options)
         config = settled.config
         if cache is None or config.num_beams > 1 or config.num_return_sequences > 1:
@@ -105,14 +105,14 @@ class TextGenerator(Generator):
         options: dict[str, Any],
         ended: Callable[[Generation, bool], None] | None = None,
     ) -> TextStream:
-        """Answer as `answer_chat`, piece by piece; `ended` is told the answer, and whether it was read to its end."""
+        """Stream the answer of `answer_chat`; `ended` is called with the answer and whether it was read to its end."""
         prompt, settled = self._chat_prompt(messages, **options)
         return self._text_stream(messages[-1]["content"], prompt, settled.config, cache, ended)
 
     def prefix_cache(self, system: str | None) -> PrefixCache | None:
-        """A cache for a new session; None if the part of a conversation gives other numbers when it is run by itself.
+        """A cache for a new session; None if a conversation read in parts would give other logits than read at once.
 
-        Sessions with the same `system` message begin with what was computed of it once.
+        Sessions with the same `system` message start with its caches, which are computed once.
         """
         if self._engine.manifest.precision.rows_share_scale:
             return None
@@ -137,7 +137,7 @@ class TextGenerator(Generator):
         if room is None and limit is not None and len(ids) >= limit:
             several = sum(message["role"] == "user" for message in messages) > 1
             remedy = (
-                'leave out its oldest turns by overflow="cut" (--overflow cut)' if several else "shorten it"
+                'leave out its oldest turns with overflow="cut" (--overflow cut)' if several else "shorten it"
             )
             raise InputError(
                 f"the conversation has {len(ids)} tokens, which leaves no room for an answer: the model holds {limit}, "
@@ -155,7 +155,7 @@ class TextGenerator(Generator):
         return ChatTokens(self._chat_files, self._engine.config, self._engine.tokens)
 
     def _shared_beginning(self, system: str) -> list[int]:
-        """The tokens with which every conversation under `system` begins."""
+        """The tokens that every conversation with this `system` message begins with."""
         first, second = (
             self._chats.encode([{"role": "system", "content": system}, {"role": "user", "content": text}])
             for text in ("a", "1")
@@ -166,7 +166,7 @@ class TextGenerator(Generator):
 
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
         settled = config.changed(**options)
-        # a prompt that leaves no room is refused by the engine
+        # the engine refuses a prompt that leaves no room
         room = self._room(settled) if overflow == "cut" else None
         return InputReader(partial(self._read, room), settled)
 
@@ -175,7 +175,7 @@ class TextGenerator(Generator):
         return fit(ids, added, room, side="left", refuse=False, row=row, what="prompt")
 
     def _room(self, config: GenerationConfig) -> int | None:
-        """Tokens of a prompt that leave room for the answer; None where any number does."""
+        """The most tokens of a prompt that leave room for the answer; None if there is no limit."""
         limit = self._engine.contract.max_length
         if limit is None:
             return config.max_length - 1 if config.max_new_tokens is None and config.max_length else None
@@ -185,12 +185,13 @@ class TextGenerator(Generator):
 
 
 def _without_oldest_turn(messages: Sequence[Message], tokens: int, room: int) -> list[Message]:
-    """Leave out the first message after the system's, and what follows it up to the user's next one."""
+    """Remove the first message after the system message, and those after it up to the user's next one."""
     first = 1 if messages[0]["role"] == "system" else 0
     later = [place for place in range(first + 1, len(messages)) if messages[place]["role"] == "user"]
     if not later:
         raise InputError(
-            f"the conversation's last turn alone has {tokens} tokens, and {room} fit beside an answer; shorten it",
+            f"the last turn of the conversation has {tokens} tokens, and at most {room} leave room for an answer; "
+            "shorten it",
             row=len(messages) - 1,
         )
     return [*messages[:first], *messages[later[0] :]]

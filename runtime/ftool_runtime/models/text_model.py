@@ -1,4 +1,4 @@
-"""`TextModel`: encoder models that read one text, or two of a pair, as one row of tokens."""
+"""`TextModel`: encoder models that read one text, or a pair of texts, as one row of tokens."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from ftool_runtime.text.encode import TokenEncoder, Tokens
 
 
 class TextModel(EncoderModel[TextInput, Out]):
-    """A loaded model whose input is a text, or, if `pairs`, two: a tuple, or a mapping of "text" and "text_pair"."""
+    """A loaded model whose input is a text, or if `pairs` two: a tuple, or a mapping of "text" and "text_pair"."""
 
     regression: ClassVar[bool] = False  # whether answers are numbers
 

@@ -77,9 +77,9 @@ def test_similarity_is_the_cosine_or_the_dot_product(embedder_bundle: Callable[.
         assert model.similarity(second, second).shape == (3, 3)
         with pytest.raises(InputError, match=r"\(n, 3\) or \(3,\), got \(2,\)"):
             model.similarity([1, 2], second)
-        with pytest.raises(InputError, match="give vectors, as the embedder's call makes them"):
+        with pytest.raises(InputError, match="compares vectors, as a call of the embedder returns them"):
             model.similarity("a", "b")
-        with pytest.raises(InputError, match="give vectors, as the embedder's call makes them"):
+        with pytest.raises(InputError, match="compares vectors, as a call of the embedder returns them"):
             model.similarity([[1, 2, 3], [1]], second)
     with ft.Embedder.load(embedder_bundle(similarity="dot"), threads=1) as model:
         np.testing.assert_allclose(model.similarity(first, second), [50, 0, 0], atol=1e-6)

@@ -107,11 +107,13 @@ def test_words_that_are_given_get_a_tag_each(tagger: ft.TokenTagger) -> None:
     [
         (["play music"], "sentence 0 must be a list of words, got str"),
         ([["a"], []], "sentence 1 must be a list of words, got list"),
-        ([["a", ""]], "sentence 0 holds a word that is no string or empty: ''"),
-        ([["a", 3]], "sentence 0 holds a word that is no string or empty: 3"),
+        ([["a", ""]], "sentence 0 holds '', which is not a word"),
+        ([["a", 3]], "sentence 0 holds 3, which is not a word"),
     ],
 )
-def test_what_is_no_list_of_words_is_refused(tagger: ft.TokenTagger, sentences: Any, message: str) -> None:
+def test_anything_but_a_list_of_words_is_refused(
+    tagger: ft.TokenTagger, sentences: Any, message: str
+) -> None:
     with pytest.raises(ft.InputError, match=message):
         tagger.tags(sentences)
 
