@@ -156,10 +156,12 @@ def test_a_tagger_is_written_as_transformers_reads_it(loaded: LoadedTagger, tmp_
 
 
 def test_a_base_gets_a_head_for_its_labels(checkpoint: Path) -> None:
-    made = create_tagger(str(checkpoint), ("O", "B-x", "I-x"), max_length=128, stride=40, base_name="tiny")
+    made = create_tagger(str(checkpoint), ("O", "B-x", "I-x"), max_length=128, base_name="tiny")
     assert made.labels == ("O", "B-x", "I-x")
     assert made.model.head.out_features == 3
     assert (made.max_length, made.stride, made.base) == (64, 21, "tiny")  # the checkpoint reads 64
+    chosen = create_tagger(str(checkpoint), ("O", "B-x", "I-x"), max_length=128, stride=40)
+    assert chosen.stride == 40  # a stride that was set is kept
 
 
 def test_a_checkpoint_without_a_head_or_names_is_refused(checkpoint: Path, tmp_path: Path) -> None:

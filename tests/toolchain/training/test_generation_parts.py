@@ -22,13 +22,14 @@ from transformers import (
     T5Config,
 )
 
-from ftool.bases import BaseError, resolve_base
+from ftool.bases import BaseError, check_base, resolve_base
 from ftool.data.rows.generation import GenerationExample, Message
 from ftool.evaluation.written import WrittenSplit
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import SCRATCH, TrainSettings
+from ftool.tasks.table import find_task
 from ftool.training.batches import IGNORED, PairRows, joined
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
@@ -136,8 +137,8 @@ def test_every_named_base_has_heads_that_caches_append_in_place_for(family: str,
 def test_wrong_names_and_kinds_are_refused() -> None:
     with pytest.raises(BaseError, match="did you mean scratch:t5-tiny"):
         scratch("scratch:t5-tinny", "translation")
-    with pytest.raises(TrainingError, match="scratch:t5-tiny or scratch:bart-tiny"):
-        scratch("scratch:gpt2-tiny", "translation")
+    with pytest.raises(BaseError, match="scratch:t5-tiny, scratch:t5-mini, scratch:t5-small, scratch:bart-tiny"):
+        check_base("scratch:gpt2-tiny", find_task("translation"))
 
 
 def test_the_seed_draws_the_weights() -> None:
