@@ -137,7 +137,9 @@ def test_every_named_base_has_heads_that_caches_append_in_place_for(family: str,
 def test_wrong_names_and_kinds_are_refused() -> None:
     with pytest.raises(BaseError, match="did you mean scratch:t5-tiny"):
         scratch("scratch:t5-tinny", "translation")
-    with pytest.raises(BaseError, match="scratch:t5-tiny, scratch:t5-mini, scratch:t5-small, scratch:bart-tiny"):
+    with pytest.raises(
+        BaseError, match="scratch:t5-tiny, scratch:t5-mini, scratch:t5-small, scratch:bart-tiny"
+    ):
         check_base("scratch:gpt2-tiny", find_task("translation"))
 
 
