@@ -4,15 +4,15 @@ from ftool_runtime.errors import FtoolError
 
 
 class CheckpointError(FtoolError):
-    """A checkpoint that is missing, damaged, or not what the task needs."""
+    """A checkpoint is missing, damaged or of the wrong kind for its task."""
 
 
 class ExportError(FtoolError):
-    """A checkpoint can't be exported as asked; the text says why and what can be done."""
+    """A checkpoint can't be exported as asked. The message says why, and how to fix it."""
 
 
 class GuardError(ExportError):
-    """A stage of the export can't show that it did what was asked, so no bundle is written.
+    """A stage of the export failed its check, so no bundle is written.
 
     Attributes:
         stage: the stage that failed its check, such as "capture" or "QuantizeMatMul".

@@ -1,4 +1,4 @@
-"""The accuracy gate: the loss that quantisation may cause, measured on inputs that were not trained on."""
+"""The accuracy gate: limits on the loss that quantisation causes, measured on inputs outside the training data."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,7 +11,7 @@ ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One difference and its limit."""
+    """A measured value and its limit."""
 
     name: str
     value: float
@@ -20,12 +20,12 @@ class Check:
 
 
 def at_least(name: str, value: float, limit: float) -> Check:
-    """A check that passes down to its limit."""
+    """Return a check that passes if `value` is at least `limit`."""
     return Check(name, value, limit, value >= limit - ROUNDING)
 
 
 def at_most(name: str, value: float, limit: float) -> Check:
-    """A check that passes up to its limit."""
+    """Return a check that passes if `value` is at most `limit`."""
     return Check(name, value, limit, value <= limit + ROUNDING)
 
 
@@ -35,18 +35,18 @@ class Verdict:
 
     Attributes:
         passed: whether the bundle may be written.
-        judged: whether there were labelled inputs; without them only agreement with torch is known.
-        metric: the metric's name, None if not judged.
+        judged: whether the inputs had labels; without labels only agreement with torch is known.
+        metric: the metric's name; None without labels.
         reference: torch's score.
         bundle: the bundle's score.
-        max_drop: how far the second may lie below the first.
-        allowance: how much further chance may take it: one standard error of their difference.
-        examples: inputs compared.
+        max_drop: how far the bundle's score may lie below torch's.
+        allowance: the additional drop that chance may cause: one standard error of the difference.
+        examples: the number of inputs compared.
         agreement: the share of answers, or next tokens, that are the same.
-        largest_difference: of a probability, over all inputs.
-        compared: "answers", or their parts; or "next tokens", each given torch's tokens before it.
-        drift: the checks that `ftool parity` would fail on these inputs, chance allowed for; the bundle may be
-            written in spite of them only if `judge` was told so.
+        largest_difference: the largest difference of a probability, over all inputs.
+        compared: "answers", or their parts; or "next tokens", each predicted after torch's previous tokens.
+        drift: the checks that `ftool parity` would fail on these inputs, after an allowance for chance; with any of
+            them the bundle is written only if `judge` was called with `allow_drift`.
     """
 
     passed: bool
@@ -64,7 +64,7 @@ class Verdict:
 
     @property
     def drop(self) -> float | None:
-        """The loss of the metric; below 0 if the bundle is better. None if not judged."""
+        """The drop of the metric; below 0 if the bundle is better. None without labels."""
         return None if self.reference is None or self.bundle is None else self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
@@ -85,18 +85,18 @@ def judge(
     max_drop: float,
     allow_drift: bool = False,
 ) -> Verdict:
-    """Compare a model with torch on examples that were not trained on.
+    """Compare a model with torch on examples outside the training data.
 
     Args:
         loaded: the checkpoint, whose answers are computed once for the same `examples`.
-        model: a bundle loaded by the runtime, or anything that answers as one does.
-        examples: what both answer.
-        precision: the model's, by which limits are chosen.
-        max_drop: absolute loss of the metric that is allowed, before the allowance for chance.
-        allow_drift: whether the verdict passes although `ftool parity` would fail.
+        model: a bundle loaded by the runtime, or any object with the same methods.
+        examples: the inputs that both answer.
+        precision: the model's precision, which decides the limits.
+        max_drop: the largest absolute drop of the metric, before the allowance for chance.
+        allow_drift: whether the verdict may pass if `ftool parity` would fail.
 
     Raises:
-        BundleError: the model cuts inputs into other rows of tokens than the checkpoint.
+        BundleError: the model splits inputs into different rows of tokens from the checkpoint.
     """
     found = examples.compare(loaded, model)
     reference, score = found.scores or (None, None)
@@ -121,7 +121,7 @@ def judge(
 
 
 def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> list[Check]:
-    """The checks of answers against torch that gate and parity share."""
+    """Return the checks of answers against torch that gate and parity share."""
     difference = found.output_difference if precision == "fp32" else found.probability_difference
     return [
         at_least("agreement", found.agreement, chance_agreement(limit.agreement, found.count)),
@@ -130,11 +130,11 @@ def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> lis
 
 
 def advise(verdict: Verdict, precision: str) -> str | None:
-    """What to do about a verdict; None if there is nothing to say.
+    """Return a remedy for a verdict, or None if there is nothing to report.
 
     Args:
-        verdict: of the bundle in this precision.
-        precision: its name.
+        verdict: the gate's result for the bundle.
+        precision: the name of the bundle's precision.
     """
     closer = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
     remedy = closer.get(precision, "the graph differs from torch")

@@ -1,4 +1,4 @@
-"""Golden answers of a bundle: which inputs, and whose numbers, `verify` compares on the machine where it runs."""
+"""Golden answers of a bundle: inputs with the numbers that `verify` must reproduce on the machine where it runs."""
 
 import json
 from collections.abc import Sequence
@@ -31,20 +31,20 @@ _MOST_TOKENS: Final = 48  # of an answer
 def make_golden(
     loaded: LoadedModel, model: Any, data: Sequence[Any], *, quantized: bool, texts: Texts = "probes"
 ) -> Golden:
-    """Return the golden answers of a bundle: torch's numbers for fp32, for the quantised precisions its own.
+    """Return the golden answers of a bundle: torch's numbers for fp32, the bundle's own for quantised precisions.
 
-    Another CPU may round an activation the other way, so a quantised bundle's numbers may move there, but by no more
-    than quantisation moved them in the first place.
+    Another CPU may round an activation the other way, so a quantised bundle's numbers may change there, but by no
+    more than quantisation itself changed them.
 
     Args:
         loaded: the torch reference.
         model: the bundle, loaded by the runtime.
         data: inputs of the user's data, or token ids for generators.
         quantized: whether the bundle is quantised.
-        texts: "probes" takes ftool's own texts, so that nobody's data ships; "data" takes some of `data`.
+        texts: "probes" uses ftool's own texts, so that none of the user's data ships; "data" uses some of `data`.
 
     Raises:
-        BundleError: the bundle cuts inputs into other tokens than the reference.
+        BundleError: the bundle splits inputs into different tokens from the reference.
     """
     inputs = choose_inputs(data) if texts == "data" else probe_inputs(model.input_fields)
     if isinstance(loaded, LoadedGenerator):
@@ -63,7 +63,7 @@ def make_golden(
 
 
 def golden_evidence(golden: Golden) -> dict[str, Any]:
-    """Return what the manifest's evidence records of golden answers."""
+    """Return the facts about golden answers that the manifest's evidence records."""
     return {"inputs": golden.texts, "examples": len(golden.inputs)}
 
 
@@ -105,7 +105,7 @@ def _of_generator(
 def _rows_that_fit(
     loaded: LoadedGenerator, model: Any, inputs: Sequence[Any]
 ) -> list[tuple[Any, tuple[int, ...]]]:
-    """Return inputs and their tokens; of a decoder's, those that leave half of the context for the answer."""
+    """Return inputs and their tokens; for decoders only those that leave half of the context for the answer."""
     decoder = loaded.family == "decoder"
     longest = loaded.max_length // 2 if decoder else loaded.max_length
     rows = [

@@ -28,24 +28,24 @@ def parity(
 ) -> ParityReport:
     """Compare a bundle with the checkpoint it was made from.
 
-    Generators answer greedily and with four beams. An fp32 bundle must give torch's tokens; where it differs, torch's
-    own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each such place is
-    counted. A quantised bundle must choose torch's token nearly always, each token given torch's before it; and of any
-    kind, it must store what the checkpoint gives when it is quantised again (`rederive`).
+    Generators answer greedily and with four beams. An fp32 bundle must give torch's tokens; if a token differs, torch's
+    own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each such difference
+    is counted. A quantised generator must nearly always choose torch's token after torch's previous tokens. Every
+    quantised bundle must store the constants that the checkpoint gives when it is quantised again (`rederive`).
 
     Args:
         loaded: the checkpoint.
         bundle: a bundle folder.
-        examples: what both answer.
-        max_drop: loss of the main metric allowed to a quantised bundle, in place of the precision's tolerance.
+        examples: the inputs that both answer.
+        max_drop: the largest drop of the main metric of a quantised bundle; overrides the precision's tolerance.
 
     Returns:
-        Every difference with its tolerance; `passed` says whether all are within.
+        Every difference with its tolerance; `passed` is True if all are within their tolerances.
 
     Raises:
-        BundleError: a file of the bundle is altered, the bundle can't be loaded, or it cuts inputs into other
-            tokens than the checkpoint.
-        ExportError: there are no inputs, or the two are not the same model.
+        BundleError: a file of the bundle was changed, the bundle can't be loaded, or it splits inputs into different
+            tokens from the checkpoint.
+        ExportError: `examples` is empty, or bundle and checkpoint are not the same model.
     """
     if not examples.inputs:
         raise ExportError("parity needs examples to compare on; name some with --data")
@@ -70,7 +70,7 @@ def parity(
 
 
 def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest, bundle: Path) -> None:
-    """Raise ExportError unless the bundle's manifest says what the checkpoint does."""
+    """Raise ExportError unless the bundle's manifest agrees with the checkpoint."""
     if isinstance(loaded, LoadedGenerator):
         if manifest.generation is None or manifest.generation.family != loaded.family:
             raise ExportError(
@@ -94,7 +94,7 @@ def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest
 def _grid(
     loaded: LoadedEncoder, manifest: Manifest, bundle: Path, examples: Examples
 ) -> tuple[ShapeDifference, ...]:
-    """Logits against torch's for batch 1 and n, length 1 and maximum, padded and not."""
+    """Compare logits with torch's for batch 1 and n, length 1 and maximum, padded and not."""
     sessions = open_sessions({"model": bundle / MODEL_FILE})
     probes = make_probes(loaded, all_rows(loaded, examples.inputs), manifest.input.names)
     return tuple(ShapeDifference(probe.name, difference(probe, probe.run(sessions))) for probe in probes)

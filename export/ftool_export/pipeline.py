@@ -1,4 +1,4 @@
-"""The export of a checkpoint: capture, tidy, quantise, write a draft, judge it as loaded, commit or refuse."""
+"""Export a checkpoint: capture, tidy, quantise, write a draft, pass the loaded draft through the gate, commit it."""
 
 import logging
 import time
@@ -33,7 +33,7 @@ from ftool_runtime.text.encode import Tokens
 log = logging.getLogger(__name__)
 
 _TIMED_ROUNDS: Final = 5
-_TIMED_TEXTS: Final = 3  # answers of which a generator's latency is taken
+_TIMED_TEXTS: Final = 3  # answers from which a generator's latency is measured
 _TIMED_TOKENS: Final = 32
 
 
@@ -45,17 +45,17 @@ def export(
     Args:
         settings: the bundle's folder, precision and limits.
         loaded: the checkpoint.
-        examples: inputs of its task, on which the bundle is compared with torch, as the runtime loads it. If they
-            have labels, those of validation, the gate goes by them; otherwise accuracy is not judged, and the report
-            says so.
-        captured: the checkpoint's fp32 graphs, from `capture_source`, if another precision's export made them.
+        examples: inputs of its task, on which the bundle, loaded by the runtime, is compared with torch. Labelled
+            examples should be those of the validation split: the gate uses their labels. Without labels accuracy is
+            not measured, and the report says so.
+        captured: the checkpoint's fp32 graphs, from `capture_source`, if the export of another precision made them.
 
     Returns:
         The report. `bundle` is None if the gate refused it: then nothing was written or replaced.
 
     Raises:
-        ExportError: it can't be exported as asked, or a stage failed its guard.
-        OSError: the bundle can't be written; what was there is untouched.
+        ExportError: the checkpoint can't be exported as asked, or a stage failed its guard.
+        OSError: the bundle can't be written; an existing bundle is unchanged.
     """
     check_place(settings.bundle)
     plan = precision_plan(settings.precision, settings.device, loaded.family)
@@ -91,11 +91,11 @@ def export(
 
 
 def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSettings) -> Graphs:
-    """The fp32 graphs that every precision starts from, captured and tidied, each stage checked.
+    """Capture and tidy the fp32 graphs that every precision starts from, and check each stage.
 
     Args:
         loaded: in evaluation mode and float32, on the CPU; it is left as it was.
-        rows: of encoders: some rows of the task's own inputs, at least one.
+        rows: for encoders, at least one row of the task's own inputs.
         passes: settings of the passes.
 
     Raises:
@@ -105,12 +105,12 @@ def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSett
 
 
 class _RefusedError(Exception):
-    """The gate refused the bundle, so the draft is dropped."""
+    """The bundle failed the gate, so the draft is dropped."""
 
 
 @dataclass(slots=True)
 class _Trials:
-    """Drafts of one export, each in place of the last, judged as the runtime loads them."""
+    """The drafts of one export: each replaces the previous one and passes the gate as the runtime loads it."""
 
     settings: ExportSettings
     loaded: LoadedModel
@@ -119,7 +119,7 @@ class _Trials:
     passes: PassSettings
     source: Graphs
     draft: Draft
-    manifest: Manifest = field(init=False)  # of the draft that is there
+    manifest: Manifest = field(init=False)  # of the current draft
     exact_effect: float = field(init=False, default=0.0)  # of batching on the fp32 graphs
 
     def __post_init__(self) -> None:
@@ -129,7 +129,7 @@ class _Trials:
             self.exact_effect = self.source.batch_effect(quantized=False)
 
     def judge(self, left_out: Sequence[str]) -> Verdict:
-        """Write the draft that leaves these layers out, and judge it."""
+        """Write the draft without these layers quantised, and return its verdict."""
         self._write(left_out)
         with ft.load(self.draft.folder, device="cpu") as model:
             if not left_out:  # tokens don't depend on the layers left out
@@ -154,9 +154,9 @@ class _Trials:
         self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
     def _run_singly(self, graphs: Graphs) -> bool:
-        """Whether rows must run singly for their answers not to depend on the rest of the batch.
+        """Whether rows must run singly because an answer would otherwise depend on the rest of its batch.
 
-        Raises ExportError if they must and the runtime can't: generators run rows in batches.
+        Raises ExportError for generators in that case, as the runtime runs their rows in batches.
         """
         if self.plan.rows_share_scale:
             return True
@@ -175,7 +175,7 @@ class _Trials:
 
 
 def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], Verdict]:
-    """The layers left out of the draft, as few as the gate asks for, and its verdict.
+    """Return the layers left out of the draft, as few as the gate needs, and the verdict.
 
     If no draft passes, the verdict is that of the one with every layer quantised.
     """
@@ -195,7 +195,7 @@ def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], V
 
 
 def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
-    """Write golden answers, card and final manifest of the draft that passed; the manifest."""
+    """Write golden answers, card and final manifest of the draft that passed, and return the manifest."""
     settings, loaded, inputs = trials.settings, trials.loaded, trials.examples.inputs
     quantized = trials.plan.quantize_products is not None
     with ft.load(trials.draft.folder, device="cpu") as model:
@@ -252,7 +252,7 @@ def _short_answers(model: Any) -> Callable[[Sequence[int]], Any]:
 
 
 def _latency_ms(answer: Callable[[Any], Any], inputs: Sequence[Any], rounds: int) -> float:
-    """The median time of an answer, in milliseconds, without the first round, which warms up."""
+    """Return the median time of an answer in milliseconds; the first round is a warm-up and is not counted."""
     times = []
     for _ in range(rounds):
         for given in inputs:

@@ -1,4 +1,4 @@
-"""Precisions: the plan of each for every family, and the passes from a captured graph to a tidy and a quantised one."""
+"""Precisions: a plan for each precision and family, and the passes that tidy and quantise a captured graph."""
 
 import logging
 from collections.abc import Mapping
@@ -38,17 +38,17 @@ PrecisionName = Literal["fp32", "int8", "w8"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionPlan:
-    """The passes and settings of a precision, and what a runtime must know of it.
+    """The passes and settings of a precision, and the facts that a runtime needs.
 
     Attributes:
         quantize_products: the pass that quantises products with constant weights; None for fp32.
-        quantize_left_out: the pass for layers that `quantize_products` is to leave alone; None leaves them in fp32.
-        smooth: whether outliers are moved from activations into weights first.
+        quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
+        smooth: whether outliers are first moved from activations into weights.
         rows_share_scale: the rows of a batch share an activation scale, so texts must run singly.
-        devices: those that have the graph's operators.
+        devices: the devices that support the graph's operators.
         search: whether layers are left out if the gate refuses the bundle with all of them quantised.
-        needs_products: whether a model without a product of size is refused.
-        block_size: least value of `PassSettings.block_size`.
+        needs_products: whether a model without a sufficiently large product is refused.
+        block_size: smallest value of `PassSettings.block_size`.
         smallest: largest value of `PassSettings.smallest`; None takes any.
         smallest_table: largest value of `PassSettings.smallest_table`; None takes any.
     """
@@ -65,7 +65,7 @@ class PrecisionPlan:
     smallest_table: int | None = None
 
     def settings(self, passes: PassSettings) -> PassSettings:
-        """The settings that the plan's passes take."""
+        """Return the settings, adjusted to the plan's limits."""
         return replace(
             passes,
             block_size=max(passes.block_size, self.block_size),
@@ -77,7 +77,7 @@ class PrecisionPlan:
 _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     {
         "fp32": PrecisionPlan(devices=("cpu", "cuda")),
-        # One activation scale a tensor, the fastest for the one text at a time that such graphs run.
+        # One activation scale per tensor: the fastest for graphs that run one text at a time.
         "int8": PrecisionPlan(
             quantize_products=QuantizeMatMul,
             quantize_left_out=QuantizeBlocks,
@@ -92,14 +92,14 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
 # Every step reads all weights, so smaller ones are worth quantising than an encoder's.
 _SMALLEST: Final = 4_096  # elements of a product's weight
 _SMALLEST_TABLE: Final = 131_072
-# Wider blocks than an encoder's: every block ends in a floating-point multiplication. With 128 the operator sums one
-# row in another order than several, and rounding in the next layer makes hundredths of that: docs/generation.md.
+# Wider blocks than an encoder's: every block ends in a floating-point multiplication. With 128 the operator sums a
+# row in another order than several rows, and rounding in the next layer turns that into hundredths: docs/generation.md.
 _BLOCK: Final = 64
 
 _GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     {
         "fp32": PrecisionPlan(),
-        # One activation scale a row, so that rows can run together.
+        # One activation scale per row, so that rows can run together.
         "int8": PrecisionPlan(
             quantize_products=QuantizeRows,
             quantize_left_out=QuantizeBlocks,
@@ -122,7 +122,7 @@ PLANS: Final = MappingProxyType({"encoder": _ENCODER, "encoder-decoder": _GENERA
 
 
 def precision_plan(name: str, device: str, family: str = "encoder") -> PrecisionPlan:
-    """The plan of a precision for models of a family: "encoder", "encoder-decoder" or "decoder".
+    """Return the plan of a precision for a family of models: "encoder", "encoder-decoder" or "decoder".
 
     Raises:
         ExportError: there is no such precision, or it does not run on the device.
@@ -141,7 +141,7 @@ def precision_plan(name: str, device: str, family: str = "encoder") -> Precision
 
 
 def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
-    """The passes that run on every graph; outputs stay those of torch, up to floating-point order."""
+    """Return the passes that run on every graph; they keep torch's outputs, up to floating-point order."""
     return (
         NameLayers(),
         TieHead(),
@@ -157,10 +157,10 @@ def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
 
 
 def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
-    """The fp32 graphs that all precisions start from, changed in place; every pass must keep torch's answers.
+    """Tidy the fp32 graphs that all precisions start from, in place; every pass must keep torch's answers.
 
     Raises:
-        GuardError: a pass broke something.
+        GuardError: the graphs fail a check after a pass.
     """
     for graph_pass in tidy_passes(settings):
         modified = [graph_pass(model).modified for model in graphs.models.values()]
@@ -171,15 +171,15 @@ def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
 
 
 def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:
-    """The layers whose products are quantised unless they are left out, in graph order."""
+    """Return the layers whose products are quantised unless they are left out, in graph order."""
     return layers(constant_matmuls(model, settings.smallest))
 
 
 def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Graphs:
-    """Copies of the fp32 graphs in the plan's precision.
+    """Return copies of the fp32 graphs in the plan's precision.
 
     Raises:
-        GuardError: a product of size was not quantised, or the graphs no longer answer as torch does.
+        GuardError: a large enough product was not quantised, or the graphs no longer give torch's answers.
     """
     graphs = graphs.clone()
     if plan.quantize_products is None:

@@ -1,6 +1,6 @@
 """Derive a quantised bundle's graphs from its checkpoint again, and compare what the bundle stores with them.
 
-Quantisation moves answers far more than a damaged weight may, so that limits against torch can not tell the two apart.
+Quantisation moves answers far more than a damaged weight may, so limits against torch can't tell the two apart.
 But it is deterministic: the same checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
 """
 
@@ -32,9 +32,12 @@ Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" 
 
 _BLOCK_ZERO: Final = 128  # of weights in blocks
 _ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
-_MARGIN: Final = 2.0  # times the rounding that is tried, which is one sample of it; others differed by 5%
-_FLOAT32: Final = 1e-6  # of the numbers' own size: sums in another order
-_LEVELS: Final = {".int8": 0, ".blocks": _BLOCK_ZERO}  # endings of names, and what stands for zero
+_MARGIN: Final = 2.0  # times the rounding measured, which is one sample; others differed by 5%
+_FLOAT32: Final = 1e-6  # relative: sums in another order
+_LEVELS: Final = {
+    ".int8": 0,
+    ".blocks": _BLOCK_ZERO,
+}  # endings of names, and the integer that represents zero
 _SCALE: Final = ".scale"
 
 
@@ -43,8 +46,8 @@ class Derived:
     """A checkpoint's graphs.
 
     Attributes:
-        exact: in fp32, shown to answer as torch does.
-        quantized: in the bundle's precision, with its smoothing and without the layers that it leaves out.
+        exact: in fp32, checked against torch's answers.
+        quantized: in the bundle's precision, with the same smoothing and the same layers left out.
     """
 
     exact: Models
@@ -52,11 +55,11 @@ class Derived:
 
 
 def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Examples) -> Derived:
-    """Make the graphs that an export of `loaded` in the bundle's precision makes.
+    """Return the graphs that an export of `loaded` in the bundle's precision gives.
 
     Args:
         loaded: the checkpoint.
-        manifest: the bundle's.
+        manifest: the bundle's manifest.
         stored: the bundle's graphs, from which the multipliers of smoothing are read.
         examples: inputs of the task.
 
@@ -89,13 +92,13 @@ def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
 
 
 def weight_error(stored: ir.Model, exact: ir.Model) -> float:
-    """The largest difference of a stored quantised weight from the checkpoint's, in steps of its own scale.
+    """Return the largest difference of a stored quantised weight from the checkpoint's, in steps of its own scale.
 
-    Rounding to the nearest step differs by half a step at most. Infinite if a weight is of no layer of the checkpoint.
+    Rounding to the nearest step gives at most half a step. Infinite if a weight belongs to no layer of the checkpoint.
 
     Args:
         stored: the bundle's graph.
-        exact: the checkpoint's, in fp32.
+        exact: the checkpoint's graph, in fp32.
     """
     arrays, weights = _arrays(stored), _arrays(exact)
     largest = 0.0
@@ -116,8 +119,8 @@ def weight_error(stored: ir.Model, exact: ir.Model) -> float:
 
 
 def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any]) -> float:
-    """The largest |levels - weight / scale|."""
-    if levels.ndim == 3:  # (outputs, blocks, block_size); a table that is a head too is stored as it is
+    """Return the largest |levels - weight / scale|."""
+    if levels.ndim == 3:  # (outputs, blocks, block_size); a table that is also the head is not transposed
         outputs, inputs = levels.shape[0], levels.shape[1] * levels.shape[2]
         both = [side for side in (weight.T, weight) if side.shape[0] == outputs and side.shape[1] <= inputs]
         padded = [np.pad(side, ((0, 0), (0, inputs - side.shape[1]))).reshape(levels.shape) for side in both]
@@ -131,7 +134,7 @@ def _largest(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def constant_error(stored: ir.Model, derived: ir.Model) -> float:
-    """The largest difference of a stored float32 constant from the derived one, over the latter's largest value.
+    """Return the largest difference of a float32 constant from the derived one, relative to the array's largest value.
 
     Infinite if the two graphs don't have the same constants.
     """
@@ -155,7 +158,7 @@ def _arrays(model: ir.Model) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path]:
-    """A temporary bundle like `bundle`, with other graphs."""
+    """Yield a temporary copy of `bundle` with other graphs."""
     with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         for file in manifest.files:
@@ -169,7 +172,7 @@ def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path
 
 
 def jittered(model: ir.Model, seed: int = 0) -> ir.Model:
-    """A copy with every float32 constant moved by up to two units in the last place: another processor's rounding."""
+    """Return a copy with each float32 constant moved by up to two units in the last place, like rounding elsewhere."""
     copy, random = model.clone(), np.random.default_rng(seed)
     for value in copy.graph.initializers.values():
         if value.const_value is not None and value.dtype == ir.DataType.FLOAT:

@@ -1,4 +1,4 @@
-"""Reports of an export and of a parity run, for people and for `--json`."""
+"""Reports of an export and of a parity run, as text and for `--json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,17 +16,17 @@ _SAME_CONSTANT: Final = 1e-6  # constants that tidying folds may be rounded in a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What an export did.
+    """The result of an export.
 
     Attributes:
-        bundle: the folder written; None if the gate refused it, and nothing was replaced.
+        bundle: the folder written; None if the bundle failed the gate and nothing was replaced.
         precision: the precision's name.
         attention: "fused" or "plain".
         left_out: layers that the precision had to leave out for the gate to pass: in 8-bit blocks (int8) or fp32 (w8).
-        files: every file of the bundle but its manifest.
-        verdict: the gate's.
-        largest_logit_difference: of the fp32 graph from torch, over all probes.
-        advice: what to try if the gate refused it, and what was not judged; None if there is nothing to say.
+        files: every file of the bundle except its manifest.
+        verdict: the gate's verdict.
+        largest_logit_difference: the fp32 graph's largest difference from torch, over all probes.
+        advice: a remedy if the bundle failed the gate, and a note if quality was not measured; None otherwise.
     """
 
     bundle: Path | None
@@ -85,12 +85,12 @@ class WorstInput:
 
 @dataclass(frozen=True, slots=True)
 class StoredWeights:
-    """Differences of what a bundle stores from what its checkpoint gives when it is quantised again.
+    """Differences between a bundle's constants and those that its checkpoint gives when it is quantised again.
 
     Attributes:
         weight_error: the largest difference of a quantised weight from the checkpoint's, in steps of its own scale.
         constant_error: the largest difference of a float32 constant, relative to the largest value of its array.
-        rounding: root mean square of the differences of the graphs' numbers, such as logits, on some inputs.
+        rounding: root mean square of the differences of the graphs' outputs, such as logits, on some inputs.
         rounding_limit: the largest value of `rounding` that another processor's rounding explains.
     """
 
@@ -113,10 +113,10 @@ class MetricPair:
     """The main metric of torch and of the bundle on the same inputs.
 
     Attributes:
-        metric: its name.
-        reference: torch's.
-        bundle: the bundle's.
-        allowance: one standard error of their difference: with few inputs, chance alone makes one this large.
+        metric: the metric's name.
+        reference: torch's score.
+        bundle: the bundle's score.
+        allowance: one standard error of the difference, which with few inputs can come from chance.
     """
 
     metric: str
@@ -137,16 +137,16 @@ class MetricPair:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """Everything that a parity run compared, each difference beside its limit.
+    """Everything that a parity run compared, each difference with its limit.
 
     Attributes:
         precision: the bundle's precision.
         same_weights: whether the bundle was made from the weights that the checkpoint has now; None if its manifest
             does not say.
-        found: the differences of answers. Of generators agreement and differences are those of each token of torch's
-            greedy answers, given torch's tokens before it; logits are also compared step by step on the caches.
+        found: the differences of answers. For generators they are those of each token of torch's greedy answers,
+            predicted after torch's previous tokens; logits are also compared step by step on the caches.
         grid: differences by shape: batch 1 and n, length 1 and maximum, padded and not; empty for generators.
-        worst: where the two are furthest apart; None for generators.
+        worst: the input on which the two are furthest apart; None for generators.
         metric: None for inputs without labels.
         tolerance: the limits against torch.
         stored: the weights of a quantised bundle; None for fp32, whose limits against torch are as tight.
@@ -163,7 +163,7 @@ class ParityReport:
 
     @property
     def examples(self) -> int:
-        """How many inputs both answered."""
+        """The number of inputs that both answered."""
         return self.found.comparison.examples
 
     @property
@@ -178,12 +178,12 @@ class ParityReport:
 
     @property
     def logit_difference(self) -> float:
-        """The largest difference of a number that the networks give."""
+        """The largest difference of a network output, such as a logit."""
         return self.found.comparison.output_difference
 
     @property
     def max_difference(self) -> float:
-        """Of a logit for fp32, grid included; of a probability for the quantised precisions."""
+        """The largest difference: of a logit (grid included) for fp32, of a probability for quantised precisions."""
         if self.precision != "fp32":
             return self.found.comparison.probability_difference
         return max(self.logit_difference, *(shape.logit_difference for shape in self.grid), 0.0)
@@ -215,7 +215,7 @@ class ParityReport:
         return all(check.passed for check in self.checks)
 
     def notes(self) -> list[str]:
-        """What a person should know besides the checks."""
+        """Return remarks for the reader in addition to the checks."""
         said = []
         if self.worst is not None:
             distance, given, row = self.worst.probability_difference, self.worst.given, self.worst.row
@@ -232,7 +232,7 @@ class ParityReport:
         return said
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; what a kind of answer does not have is left out."""
+        """Plain JSON values; keys that do not apply to a kind of answer are left out."""
         found = self.found
         return {
             "passed": self.passed,

@@ -12,19 +12,19 @@ from ftool_export.quantization import precision_plan
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """One checkpoint to one bundle. Constructing it checks it; ExportError says what is wrong.
+    """Settings for the export of one checkpoint to one bundle. Raises ExportError for an invalid value.
 
     Attributes:
         checkpoint: a folder, or a hub id (owner/name).
-        bundle: the folder to write; a bundle that is there is replaced.
-        name: the model's name; that of the bundle's folder, or of the one around it, if None.
+        bundle: the folder to write; an existing bundle is replaced.
+        name: the model's name; if None, that of the bundle's folder or of its parent.
         task: Hugging Face's name of the task, or a synonym.
         precision: "fp32", "int8" or "w8".
-        max_drop: absolute loss of the main metric that the gate allows.
-        allow_drift: whether a bundle is written that `ftool parity` would fail.
+        max_drop: the largest absolute drop of the main metric that the gate allows.
+        allow_drift: whether to write a bundle that `ftool parity` would fail.
         device: the device that the bundle must run on, "cpu" or "cuda".
         golden: the inputs of golden answers: "probes" are ftool's own texts; "data" are some of the user's.
-        passes: settings of the graph passes; their device is replaced by this one.
+        passes: settings of the graph passes; `device` replaces theirs.
     """
 
     checkpoint: str

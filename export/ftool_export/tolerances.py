@@ -8,9 +8,9 @@ from typing import Final, Self
 from ftool_export.examples.base import AnswerKind
 from ftool_export.graph.guards import FP32_TOLERANCE
 
-# Probabilities of one text single and batched: sums over padded rows come in another order.
+# Probabilities of one text, single and batched: sums over padded rows are added in another order.
 _REORDERED_SUMS: Final = 1e-5
-_UNLIKELY: Final = 0.01  # a share of differing answers less probable than this is no chance
+_UNLIKELY: Final = 0.01  # a share of differing answers less probable than this is not chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,8 @@ class Tolerance:
         agreement: smallest share of answers, or of next tokens, that are the same.
         max_difference: largest difference of a logit (fp32) or of a probability (the others).
         batch_effect: largest difference of a probability between a text single and batched.
-        drop: largest loss of the main metric, before the allowance for chance. None for fp32, in which every answer
-            is the same.
+        drop: largest drop of the main metric, before the allowance for chance. None for fp32, whose answers must
+            all be the same.
     """
 
     agreement: float
@@ -31,7 +31,7 @@ class Tolerance:
     drop: float | None
 
     def with_drop(self, drop: float | None) -> Self:
-        """The same with another allowed loss of the metric, if one is given and any is allowed."""
+        """Return a copy with another allowed drop, unless `drop` is None or this precision allows none."""
         return self if drop is None or self.drop is None else replace(self, drop=drop)
 
     def to_json(self) -> dict[str, float | None]:
@@ -43,8 +43,8 @@ class Tolerance:
 _FP32: Final = Tolerance(
     agreement=1.0, max_difference=FP32_TOLERANCE, batch_effect=_REORDERED_SUMS, drop=None
 )
-# One activation scale a tensor: an outlier can move a single text far, which says little of the others; these are
-# guarded by agreement. Texts run one at a time, so batching changes nothing at all.
+# One activation scale per tensor: an outlier can change a single text a lot, which says little about the others;
+# agreement covers those. Texts run one at a time, so batching changes nothing at all.
 _INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0, drop=0.01)
 # A scale for every 32 activations: an outlier stays in its block.
 _W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS, drop=0.003)
@@ -54,7 +54,7 @@ TOLERANCES: Final = MappingProxyType(
         ("labels", "fp32"): _FP32,
         ("labels", "int8"): _INT8,
         ("labels", "w8"): _W8,
-        # Spans are finer than labels: one token more or less makes another span, which the metric hardly feels.
+        # Spans are finer than labels: one token more or less makes another span and hardly changes the metric.
         ("spans", "fp32"): _FP32,
         ("spans", "int8"): replace(_INT8, agreement=0.85),
         ("spans", "w8"): replace(_W8, agreement=0.95),
@@ -62,9 +62,9 @@ TOLERANCES: Final = MappingProxyType(
         ("vectors", "fp32"): _FP32,
         ("vectors", "int8"): replace(_INT8, agreement=0.85),
         ("vectors", "w8"): replace(_W8, agreement=0.95),
-        # A token may differ only where torch itself has no preference.
+        # A token may differ only if torch itself has no preference.
         ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4, drop=None),
-        # One activation scale a row and 7 bits a weight; attention's sums come in another order in a batch.
+        # One activation scale per row and 7 bits per weight; a batch changes the order of attention's sums.
         ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-2, drop=0.01),
         # A scale for every 128 activations of a row; attention as above.
         ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-2, drop=0.01),
@@ -73,26 +73,26 @@ TOLERANCES: Final = MappingProxyType(
 
 
 def tolerance_for(kind: AnswerKind, precision: str) -> Tolerance:
-    """The limits for a kind of answer in a precision."""
+    """Return the limits for a kind of answer in a precision."""
     return TOLERANCES[kind, precision]
 
 
 def metric_allowance(differing: int, examples: int) -> float:
-    """One standard error of a difference of two averages over the same examples.
+    """Return one standard error of a difference of two averages over the same examples.
 
     An answer that differs changes an average by at most one part in n, and the signs are nearly random.
 
     Args:
-        differing: how many answers differ.
-        examples: how many there are.
+        differing: the number of answers that differ.
+        examples: the number of examples.
     """
     return math.sqrt(differing) / examples
 
 
 def chance_agreement(limit: float, count: int) -> float:
-    """The smallest agreement over `count` answers that a model which truly agrees at `limit` may show by chance.
+    """Return the smallest agreement over `count` answers that chance explains for a true agreement of `limit`.
 
-    Fewer same answers than this would be seen in less than one of a hundred such samples (binomial distribution).
+    Less than one sample in a hundred has fewer equal answers than this (binomial distribution).
 
     Args:
         limit: the true share of same answers, 0 to 1.

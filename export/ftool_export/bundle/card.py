@@ -1,4 +1,4 @@
-"""Write `MODEL_CARD.md`, what a person must know of a bundle before they ship it, from `card.md.jinja`."""
+"""Render `MODEL_CARD.md`, the facts to know about a bundle before shipping it, from `card.md.jinja`."""
 
 import re
 from pathlib import Path
@@ -43,13 +43,13 @@ def model_card(manifest: Manifest) -> str:
 
 
 def escape_text(value: str) -> str:
-    """Return `value` as one line of Markdown text that shows it as it is: no markup, no HTML, no table cells."""
+    """Return `value` as one line of literal Markdown text: no markup, no HTML, no table cells."""
     line = "".join(_HTML.get(character, character) for character in _one_line(value))
     return _MARKDOWN.sub(r"\\\1", line)
 
 
 def code_span(value: str) -> str:
-    """Return `value` as a code span of Markdown, fenced by more backticks than it has in a row itself."""
+    """Return `value` as a Markdown code span, with a fence longer than any run of backticks in it."""
     line = _one_line(value)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line or line != line.strip() or not line else ""
@@ -61,7 +61,7 @@ def _one_line(value: str) -> str:
 
 
 def _same_answers(manifest: Manifest) -> str:
-    """Return the phrase that says what bundle and reference did alike."""
+    """Return the phrase that names the answers that bundle and reference share."""
     if manifest.generation is not None:
         return "chose the same tokens for"
     if manifest.entities is not None:

@@ -1,4 +1,4 @@
-"""A full or failing disk, whichever library met it, as an OSError that names the folder."""
+"""Report a full or failing disk as an OSError that names the folder, whichever library was writing."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ _TORCH = re.compile(
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what a library raises when `folder` can't be written into OSError; everything else passes."""
+    """Turn a library's error about writing `folder` into OSError; other errors pass unchanged."""
     try:
         yield
     except OSError:

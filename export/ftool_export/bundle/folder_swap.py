@@ -17,13 +17,13 @@ _EXCHANGE: Final = 2  # RENAME_EXCHANGE on Linux and RENAME_SWAP on macOS have t
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path` that takes its place when the block ends well.
+    """Yield an empty folder next to `path` that replaces it when the block ends without an exception.
 
-    Otherwise, be it an error, a full disk or Ctrl-C, it is removed and `path` stays as it was. What a killed process
-    left behind is removed as well.
+    After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that a killed
+    process left behind are removed too.
 
     Raises:
-        OSError: as making, writing and renaming do.
+        OSError: a folder can't be made, written or renamed.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoints with everything that an export or a run of them needs, and ftool's own facts in their config.json."""
+"""Loaded checkpoints with everything that an export or a run needs, and ftool's own facts in config.json."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -22,18 +22,18 @@ _DEFAULT_LIMIT: Final = 512  # tokens, if neither tokenizer nor positions limit 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel(ABC):
-    """A network in evaluation mode and float32, with its tokenizer and what else run/ records.
+    """A network in evaluation mode and float32, with its tokenizer and the other facts in run/.
 
     Attributes:
         task: Hugging Face's name of the task.
         model: the network.
         tokenizer: a fast Hugging Face tokenizer.
         max_length: tokens of an input, special ones included; of decoders, tokens of prompt and answer.
-        prefix: text that goes before every input.
+        prefix: text put before every input.
         base: the checkpoint that it was trained or exported from, as the model card names it: never a path.
-        licence: of the base.
+        licence: the licence of the base.
         training_sha256: hash of the data that it was trained on, if known.
-        training_examples: how many there were, if known.
+        training_examples: the number of training examples, if known.
     """
 
     task: str
@@ -65,7 +65,7 @@ class LoadedModel(ABC):
         """ "encoder", "encoder-decoder" or "decoder"."""
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
-        """The manifest's account of how texts become the graph's inputs, `names`."""
+        """Return the manifest's description of how texts become the graph's inputs `names`."""
         return InputContract(
             names=tuple(names),
             max_length=self.max_length,
@@ -78,9 +78,9 @@ class LoadedModel(ABC):
 
     @abstractmethod
     def reference_ids(self, given: Any) -> list[list[int]] | None:
-        """The token ids of one input's rows by transformers' own tokenizer; None if the runtime's are to differ.
+        """Return the token ids of one input's rows by transformers' tokenizer; None if the runtime differs on purpose.
 
-        Raises InputError for an input that is refused.
+        Raises InputError for an invalid input.
         """
 
     def count_tokens(self, text: str) -> int:
@@ -96,7 +96,7 @@ class LoadedModel(ABC):
         return {}
 
     def save_tokenizer(self, folder: Path) -> None:
-        """Write the tokenizer, which neither truncates nor pads: the runtime does, by the manifest."""
+        """Write the tokenizer without truncation and padding, which the runtime does as the manifest says."""
         self.tokenizer.backend_tokenizer.no_truncation()
         self.tokenizer.backend_tokenizer.no_padding()
         self.tokenizer.save_pretrained(folder)
@@ -114,7 +114,7 @@ class LoadedModel(ABC):
 def save_checkpoint(loaded: LoadedModel, folder: Path, **facts: Any) -> None:
     """Write network and tokenizer into the existing, empty `folder`, so that transformers' own classes load them.
 
-    config.json holds what Hugging Face has no field for under "ftool": `facts`, and what all tasks record.
+    Facts for which Hugging Face has no field go under "ftool" in config.json: `facts`, and those of all tasks.
     """
     common = {
         "task": loaded.task,
@@ -136,7 +136,7 @@ def read_facts(config: Any) -> dict[str, Any]:
 
 
 def origin(facts: dict[str, Any], source: str) -> dict[str, Any]:
-    """The arguments of `LoadedModel` that say where a checkpoint comes from, by its facts or its model card."""
+    """Return the arguments of `LoadedModel` about a checkpoint's origin, from its facts or its model card."""
     training = facts.get("training_data") or {}
     return {
         "base": facts.get("base", source),
@@ -147,7 +147,7 @@ def origin(facts: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def checkpoint_name(source: str) -> str:
-    """Return the name of a checkpoint for others to read: a hub id as it is, a folder's own name without its path."""
+    """Return a checkpoint's name for publication: a hub id unchanged, a folder's name without its path."""
     if not source:
         return ""
     folder = Path(source).expanduser()
@@ -176,8 +176,8 @@ def trained_length(
         base: the checkpoint, for messages.
         network: its network.
         tokenizer: its tokenizer.
-        wanted: how many tokens to read.
-        exact: whether no fewer will do; otherwise `wanted` is capped at `longest_input`.
+        wanted: the number of tokens to read.
+        exact: whether to refuse a smaller number; otherwise `wanted` is capped at `longest_input`.
         stated: the limit in the checkpoint's files.
 
     Raises:
@@ -204,13 +204,13 @@ def trained_length(
 
 
 def window_stride(stride: int | None, longest: int) -> int:
-    """The tokens that two windows of `longest` share: a third of them if `stride` is None.
+    """Return the number of tokens that two windows of `longest` share: a third of them if `stride` is None.
 
-    Raises CheckpointError if windows can't overlap by so many.
+    Raises CheckpointError if windows can't overlap by this many.
     """
     if stride is None:
         return longest // 3
-    if stride >= longest - 3:  # three special tokens beside a question and its context
+    if stride >= longest - 3:  # three special tokens around a question and its context
         raise CheckpointError(
             f"train.stride is {stride}, and the base reads {longest} tokens at once; lower it below {longest - 3}"
         )
@@ -218,7 +218,7 @@ def window_stride(stride: int | None, longest: int) -> int:
 
 
 def _positions(network: nn.Module) -> list[int]:
-    """The sizes of position tables, without indices that are not in use; none if positions are relative."""
+    """Return the sizes of position tables, without unused indices; empty if positions are relative."""
     named = (getattr(network.config, name, None) for name in ("max_position_embeddings", "n_positions"))
     return [int(positions) - _first_position(network) for positions in named if positions]
 

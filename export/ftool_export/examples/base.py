@@ -95,31 +95,31 @@ class Examination:
 
 
 class Examples(Protocol):
-    """Inputs of a task, with their labels where these are known."""
+    """Inputs of a task, with their labels if known."""
 
-    kind: ClassVar[AnswerKind]  # the kind of answer, by which tolerances are chosen
+    kind: ClassVar[AnswerKind]  # the kind of answer, which decides the tolerances
 
     @property
     def inputs(self) -> Sequence[Any]:
-        """What the runtime's model is called with, as JSON values; of generators the tokens of sources or prompts."""
+        """The inputs of the runtime's model as JSON values; for generators the tokens of sources or prompts."""
 
     @property
     def metric(self) -> str | None:
-        """The name of the task's main metric, of which more is better; None for inputs without labels."""
+        """The name of the task's main metric (higher is better); None for inputs without labels."""
 
     def compare(self, loaded: Any, model: Any) -> Comparison:
         """Compare a model's answers with torch's.
 
         Args:
             loaded: the checkpoint; its answers are computed once and kept for the next call.
-            model: a bundle loaded by the runtime, or anything that answers as one does.
+            model: a bundle loaded by the runtime, or any object with the same methods.
 
         Raises:
-            BundleError: the model cuts inputs into other rows of tokens than the checkpoint.
+            BundleError: the model splits inputs into different rows of tokens from the checkpoint.
         """
 
     def examine(self, loaded: Any, model: Any) -> Examination:
-        """As `compare`, with what parity compares besides, such as inputs asked single and batched."""
+        """Like `compare`, with parity's additional comparisons, such as inputs single and batched."""
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
         """Return the numbers that a model's graphs give for some of the inputs, such as logits.
@@ -130,7 +130,7 @@ class Examples(Protocol):
                 first model.
 
         Returns:
-            Arrays, float32, and what makes those of other models comparable.
+            Float32 arrays, and the value to pass as `answers` for another model.
         """
 
 
@@ -142,7 +142,7 @@ class EncoderExamples(ABC):
     turns them into answers.
 
     Attributes:
-        inputs: what the runtime's model is called with, as JSON values.
+        inputs: the inputs of the runtime's model, as JSON values.
         metric: the main metric's name; None for inputs without labels.
     """
 
@@ -155,7 +155,7 @@ class EncoderExamples(ABC):
 
     @abstractmethod
     def score(self, outputs: Outputs) -> float:
-        """The main metric; only called if there is one."""
+        """Return the main metric; called only if `metric` is not None."""
 
     @abstractmethod
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
@@ -170,7 +170,7 @@ class EncoderExamples(ABC):
         return self._comparison(self.reference(loaded), model.outputs(self.inputs))
 
     def examine(self, loaded: LoadedEncoder, model: Any) -> Examination:
-        """As `compare`, with the effect of batching on up to 512 inputs."""
+        """Like `compare`, with the effect of batching on up to 512 inputs."""
         outputs = model.outputs(self.inputs)
         comparison = self._comparison(self.reference(loaded), outputs)
         single = self._some_single(loaded, model, outputs)
@@ -192,7 +192,7 @@ class EncoderExamples(ABC):
         return outputs
 
     def _comparison(self, reference: Outputs, outputs: Outputs) -> Comparison:
-        difference = largest_difference(reference, outputs)  # refuses other rows than the reference's
+        difference = largest_difference(reference, outputs)  # refuses rows that differ from the reference's
         same = self.same(reference, outputs)
         scored = self.metric is not None
         return Comparison(
@@ -207,7 +207,7 @@ class EncoderExamples(ABC):
         )
 
     def _some_single(self, loaded: LoadedEncoder, model: Any, outputs: Outputs) -> Outputs:
-        """`outputs`, with those of some inputs replaced by what the model gives when asked one at a time."""
+        """Return `outputs`, with those of some inputs replaced by the model's outputs for each input singly."""
         starts = np.cumsum([0, *(len(rows) for rows in loaded.rows(self.inputs))])
         mixed = list(outputs)
         for position in spread(range(len(self.inputs)), _SINGLE):
@@ -216,6 +216,6 @@ class EncoderExamples(ABC):
 
 
 def shown(given: Any, longest: int = 100) -> str:
-    """An input on one line, for a person to look at."""
+    """Return an input as one line for a message."""
     text = given if isinstance(given, str) else " | ".join(str(value) for value in given.values())
     return repr(text[:longest])

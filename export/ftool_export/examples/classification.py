@@ -1,4 +1,4 @@
-"""Texts to classify, and how logits for them are compared and scored."""
+"""Texts to classify, with the comparison and scoring of their logits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class ClassificationExamples(EncoderExamples):
     """Texts for a classifier.
 
     Attributes:
-        loaded: the classifier, which knows what logits stand for.
+        loaded: the classifier, which knows the meaning of the logits.
         inputs: the texts, or dicts of "text" and "text_pair".
         scorer: the main metric from logits, float32 (texts, labels).
     """

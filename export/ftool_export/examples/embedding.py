@@ -1,4 +1,4 @@
-"""Texts to embed, and how their vectors are compared and scored."""
+"""Texts to embed, with the comparison and scoring of their vectors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class EmbeddingExamples(EncoderExamples):
 
     Attributes:
         inputs: texts, or dicts of "text" and its "kind".
-        first_side: how many of them are of one side, such as the queries, and are compared with all of the other.
+        first_side: the number of leading texts, such as queries, that are compared with all the remaining texts.
             None: each text is compared with all others.
         scorer: the main metric from the vectors.
     """
@@ -58,7 +58,7 @@ class EmbeddingExamples(EncoderExamples):
 
 
 def inputs_of_kind(loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None) -> list[Any]:
-    """Texts as the model is called with them, in the simplest form: with their prompt before them."""
+    """Return the model's inputs for texts in the simplest form: each text after its prompt."""
     if loaded.prefix:  # would be added too
         return [{"text": text, "kind": kind} if kind else text for text in texts]
     return [loaded.of_kind(kind).prefix + text for text in texts]
@@ -71,13 +71,13 @@ def _unit(vectors: Outputs) -> NDArray[np.float64]:
 
 def _same_nearest(
     one: NDArray[np.float64],  # (texts, width); `two` is another embedding of the same texts
-    one_across: NDArray[np.float64],  # (others, width); likewise `two_across`
+    one_across: NDArray[np.float64],  # (others, width); so is `two_across`
     two: NDArray[np.float64],
     two_across: NDArray[np.float64],
     *,
     itself: bool = False,
 ) -> NDArray[np.bool_]:
-    """For each text whether both embeddings find the same nearest text, or one that is as near."""
+    """Return for each text whether both embeddings find the same nearest text, or an equally near one."""
     same = np.ones(len(one), dtype=np.bool_)
     if len(one_across) <= itself:
         return same

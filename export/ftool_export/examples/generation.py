@@ -1,4 +1,4 @@
-"""Sources and prompts that generators answer, and how their tokens are compared and scored."""
+"""Sources and prompts for generators, with the comparison and scoring of the answers' tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,13 +24,13 @@ from ftool_export.examples.sampling import spread
 from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.numerics import softmax
 
-TIE: Final = 1e-4  # two best logits this close to each other may change places in another order of sums
+TIE: Final = 1e-4  # two best logits this close may swap places when sums are added in another order
 _ROWS_AT_ONCE: Final = 16  # logits of a row are answer length times vocabulary
 _COARSE: Final = 32  # tokens
 _SINGLE: Final = 32  # rows that parity also asks one at a time
 _BEAMS: Final = 4
 _SAMPLE: Final = 16  # rows on which two graphs are compared number by number
-MOST_COMPARED: Final = 256  # more examples tell little more, and torch takes a second for some
+MOST_COMPARED: Final = 256  # more examples add little, and torch takes a second for some
 _MOST_EXAMINED: Final = 200  # parity answers each of them several times
 
 # Rows and answers to the logits that predict each token of the answers, float32 (tokens, vocabulary) each.
@@ -39,7 +39,7 @@ TokenScorer = Callable[[TokenRows, TokenRows], Sequence[NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The tokens that torch and a model answer to the same rows."""
+    """The tokens of torch's and a model's answers to the same rows."""
 
     rows: TokenRows
     reference: TokenRows
@@ -51,12 +51,12 @@ class GenerationExamples:
     """Sources or prompts for a generator.
 
     Attributes:
-        inputs: their tokens, a list of ids each.
-        metric: the main metric's name; None for inputs without right answers.
-        scorer: that metric of answers, one text a row, to the inputs at the positions given with them; None for
+        inputs: token ids, one list per source or prompt.
+        metric: the main metric's name; None for inputs without reference answers.
+        scorer: computes the metric from answers (one text per row) and the positions of their inputs; None for
             "token_accuracy", which needs `targets` instead.
-        targets: the tokens of the right answers, one a row.
-        most: at most so many inputs, evenly spread, are compared.
+        targets: the tokens of the reference answers, row by row.
+        most: the largest number of inputs, evenly spread, that are compared.
         options: changes of the checkpoint's generation config, such as num_beams; nothing is ever sampled.
     """
 
@@ -73,9 +73,11 @@ class GenerationExamples:
 
     def __post_init__(self) -> None:
         if self.metric is not None and not self.inputs:
-            raise ExportError("no validation examples to judge the bundle by; name data that has some")
+            raise ExportError("no validation examples to measure the bundle on; name data that has some")
         if self.metric is not None and self.scorer is None and self.targets is None:
-            raise ExportError(f"{self.metric} needs a scorer for texts, or the tokens of the right answers")
+            raise ExportError(
+                f"{self.metric} needs a scorer for texts, or the tokens of the reference answers"
+            )
 
     @property
     def positions(self) -> list[int]:
@@ -87,7 +89,7 @@ class GenerationExamples:
         return self._compared(loaded, model)[0].comparison
 
     def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
-        """As `compare`, greedily; with four beams too, step by step on the caches, and single and batched."""
+        """Like `compare`, greedily; also with four beams, step by step on the caches, and single and batched."""
         greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
         forced, greedy = greedily._compared(loaded, model)
         beams = answer_both(loaded, model, greedy.rows, num_beams=_BEAMS)
@@ -147,7 +149,7 @@ class GenerationExamples:
 
 
 def sample_examples(loaded: LoadedGenerator, texts: Sequence[str] = SENTENCES) -> GenerationExamples:
-    """Texts without right answers, as sources, or as prompts that leave half of the context for the answer."""
+    """Return texts without reference answers: sources, or prompts that leave half of the context for the answer."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
     return GenerationExamples(inputs=tokenize_sources(loaded, texts))
@@ -162,10 +164,10 @@ def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes:
 def answers_of(
     generate: Callable[..., TokenRows], loaded: LoadedGenerator, rows: TokenRows, changes: Mapping[str, Any]
 ) -> TokenRows:
-    """Answers to `rows` by `generate`, without sampling.
+    """Return answers to `rows` by `generate`, without sampling.
 
-    Near the end of the context, answers end up to `_COARSE` - 1 tokens before it: torch runs rows together whose
-    answers may become equally long, and otherwise every prompt of another length would need a run of its own.
+    Near the end of the context, answers stop up to `_COARSE` - 1 tokens early: torch batches rows with the same limit,
+    and without this rounding each prompt length would need its own run.
     """
     answers: list[Sequence[int]] = [[] for _ in rows]
     for room, places in _rooms(loaded, rows).items():
@@ -180,7 +182,7 @@ def _generated(model: Any, rows: TokenRows, **options: Any) -> TokenRows:
 
 
 def _rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
-    """Rows by the most tokens of their answers if the context limits these, in steps of `_COARSE`; else None."""
+    """Group rows by the limit that the context sets on their answers, in steps of `_COARSE`; None for no limit."""
     found: dict[int | None, list[int]] = {}
     for room, places in by_room(loaded, rows, loaded.generation_config).items():
         coarse = room - room % _COARSE if room is not None and room > _COARSE else room
@@ -193,8 +195,8 @@ class ForcedComparison:
     """A comparison of every token of the same answers.
 
     Attributes:
-        comparison: with nothing of whole answers and no scores.
-        ties: tokens whose first choices differ while torch's own two best logits lie within `TIE`; they agree.
+        comparison: without whole answers and scores.
+        ties: tokens whose first choices differ while torch's two best logits lie within `TIE`; they count as equal.
     """
 
     comparison: Comparison
@@ -235,7 +237,7 @@ def compare_forced(
 
 
 def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> float:
-    """The share of right tokens that are the first choice, given the right ones before them; all count equally."""
+    """Return the share of reference tokens that are the first choice after the previous reference tokens."""
     hits = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = targets[start : start + _ROWS_AT_ONCE]
@@ -245,7 +247,7 @@ def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> 
 
 
 def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far the best logit of each row lies above the second, float32 (rows,)."""
+    """Return the difference between the two best logits of each row, float32 (rows,)."""
     two = np.partition(logits, -2, axis=-1)[:, -2:]
     difference: NDArray[np.float32] = two[:, 1] - two[:, 0]
     return difference
@@ -269,7 +271,7 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
 
 
 def _batch_effect(model: Any, greedy: Answers) -> tuple[int, float]:
-    """How many answers change between single and batched, and the largest change of a probability."""
+    """Return the number of answers that change between single and batched, and the largest change of a probability."""
     chosen = spread(range(len(greedy.rows)), _SINGLE)
     rows, answers = [greedy.rows[place] for place in chosen], [greedy.model[place] for place in chosen]
     changed = sum(

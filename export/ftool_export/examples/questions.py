@@ -1,4 +1,4 @@
-"""Questions about contexts, and how outputs for them are compared and scored."""
+"""Questions about contexts, with the comparison and scoring of their outputs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class QuestionExamples(EncoderExamples):
     """Questions for a reader.
 
     Attributes:
-        loaded: the reader, which knows how contexts are cut and what makes an answer.
+        loaded: the reader, which defines the windows of contexts and the choice of answers.
         inputs: dicts of "question" and "context".
         scorer: the main metric from the best spans of every question.
     """

@@ -1,4 +1,4 @@
-"""Texts to find entities in, and how logits for them become entities and tags, are compared and scored."""
+"""Texts to tag, with the entities and tags from their logits, and the comparison and scoring of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class TaggingExamples(EncoderExamples):
     """Texts for a tagger.
 
     Attributes:
-        loaded: the tagger, which knows what logits stand for.
+        loaded: the tagger, which knows the meaning of the logits.
         inputs: the texts.
-        words: the places of each text's words, for `tags`; None if unknown.
+        words: the character ranges of each text's words, for `tags`; None if unknown.
         scorer: the main metric from the tags of every text's words.
     """
 
@@ -46,7 +46,7 @@ class TaggingExamples(EncoderExamples):
         return [window.tokens for windows in self.windows for window in windows]
 
     def tags(self, outputs: Outputs) -> list[list[str]]:
-        """The tags of the words that are given, in IOB2."""
+        """Return the tags of the given words, in IOB2."""
         assert self.words is not None, "these texts come without words"
         found = self._found(outputs, self.words)
         return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
@@ -61,7 +61,7 @@ class TaggingExamples(EncoderExamples):
         return self.scorer(self.tags(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether all entities of a text are, with their places and labels: (texts, 1)."""
+        """Whether all entities of a text are the same, offsets and labels included: (texts, 1)."""
         places = [
             [[(one.start, one.end, one.label) for one in entities] for entities in self.entities(outputs)]
             for outputs in (reference, other)

@@ -1,4 +1,4 @@
-"""The sizes of the activations that are to be quantised, measured on real inputs."""
+"""Measure the sizes of activations on real inputs before they are quantised."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,22 +13,22 @@ from ftool_export.graph.session import GraphSession
 from ftool_export.passes.matching import constant_matmuls
 from ftool_runtime.text.encode import Tokens
 
-_ROWS: Final = 128  # peaks of channels settle long before
+_ROWS: Final = 128  # peaks of channels settle much earlier
 
 
 def activation_peaks(
     model: ir.Model, loaded: LoadedEncoder, rows: Sequence[Tokens], smallest: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Largest absolute value of each input channel of every product with a constant weight of size.
+    """Return the largest absolute value of each input channel of every large enough product with a constant weight.
 
     Args:
-        model: the fp32 graph; it is left as it was.
+        model: the fp32 graph; it is not changed.
         loaded: the graph's reference.
         rows: at least one; up to 128 of them, evenly spread, are run singly.
-        smallest: products with fewer elements in their weight are passed over.
+        smallest: products whose weight has fewer elements are skipped.
 
     Returns:
-        float32 (inputs,) by the weight's name; over all products that share a weight.
+        float32 (inputs,) by the weight's name: the maximum over all products that share the weight.
     """
     watched = model.clone()
     inputs = {node.inputs[0]: node.inputs[1] for node in constant_matmuls(watched, smallest)}

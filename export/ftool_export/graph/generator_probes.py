@@ -1,4 +1,4 @@
-"""Prompts and steps with torch's logits, in all the shapes that a generator's graphs will meet."""
+"""Prompts and steps with torch's logits, in all the shapes that a generator's graphs must handle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ftool_export.tokenizers.texts import SENTENCES
 
 Ids = tuple[int, ...]
 
-_STEPS: Final = 4  # tokens of an answer; one for every way a step may go wrong is enough
+_STEPS: Final = 4  # tokens of an answer; enough for each way in which a step may fail
 _LONG: Final = 160  # tokens: past T5's farthest distance, 128
 
 
@@ -27,14 +27,14 @@ class GenerationProbe:
     """A batch of prompts with the answers that follow them. See `Probe`.
 
     Attributes:
-        name: what the shapes are, for a person.
-        sources: what the encoder reads, a row each; None for decoders without one.
-        prompts: what the decoder reads first, a row each.
-        answers: what it reads then, as many tokens in every row.
-        chunk: how many tokens of the answers go into one step.
-        scored: for how many of a prompt's last tokens logits are compared.
+        name: a description of the shapes, for messages.
+        sources: token ids that the encoder reads, row by row; None for decoders without an encoder.
+        prompts: token ids that the decoder reads first, row by row.
+        answers: token ids that the decoder reads next; all rows have the same length.
+        chunk: the number of answer tokens in one step.
+        scored: the number of a prompt's last tokens whose logits are compared.
         outputs: torch's logits, float32 (batch, scored + answer, vocabulary).
-        real: whether the tokens are those of texts, rather than drawn at random.
+        real: whether the tokens come from texts; otherwise they are random.
     """
 
     name: str
@@ -48,15 +48,15 @@ class GenerationProbe:
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """All outputs count, as none is of padding."""
+        """All True: no output belongs to padding."""
         return np.ones(self.outputs.shape[:-1], dtype=np.bool_)
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """The graphs' logits of the batch."""
+        """Return the graphs' logits of the batch."""
         return self._run(GraphRunner(sessions), list(range(len(self.prompts))))
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """The graphs' logits of each row, run singly."""
+        """Return the graphs' logits, with each row run singly."""
         runner = GraphRunner(sessions)
         return np.concatenate([self._run(runner, [row]) for row in range(len(self.prompts))])
 
@@ -77,13 +77,13 @@ class GenerationProbe:
 
 
 def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
-    """Texts with the answers that torch gives them, and random tokens in every shape that a graph will meet.
+    """Return texts with torch's answers, and random tokens in every shape that a graph must handle.
 
     Args:
         loaded: the reference, in evaluation mode.
 
     Raises:
-        ExportError: torch's own answers are not numbers.
+        ExportError: torch's own logits are not finite.
     """
     draw = _Draw(loaded)
     return _encoder_decoder_probes(loaded, draw) if draw.start else _decoder_probes(loaded, draw)
@@ -118,7 +118,7 @@ def _decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationPr
 
 
 class _Draw:
-    """Rows of token ids, drawn at random or tokenised from texts; never the padding, which no row holds."""
+    """Rows of token ids, random or tokenised from texts, without padding tokens."""
 
     def __init__(self, loaded: LoadedGenerator) -> None:
         model: Any = loaded.model
@@ -132,15 +132,15 @@ class _Draw:
         self.longest = min(_LONG, longest_row(loaded) - _STEPS)
 
     def rows(self, *lengths: int) -> list[Ids]:
-        """Rows of these lengths."""
+        """Return random rows of these lengths."""
         return [self._row(min(length, self.longest)) for length in lengths]
 
     def led(self, *lengths: int) -> list[Ids]:
-        """Rows of these lengths that begin as every answer does."""
+        """Return random rows of these lengths that begin with the first token of every answer."""
         return [(*self.start, *row[1:]) for row in self.rows(*lengths)]
 
     def texts(self, count: int) -> list[Ids]:
-        """Texts of different lengths."""
+        """Return the tokens of texts of different lengths."""
         some = SENTENCES[2 : 2 + count]
         rows = [self._loaded.tokenizer(self._loaded.prefix + text)["input_ids"] for text in some]
         return [tuple(row[: self.longest - _STEPS]) or self._row(3) for row in rows]
@@ -153,7 +153,7 @@ class _Draw:
 
 
 def _first_token(model: Any) -> int:
-    """The first token of an answer. In mBART-like models it depends on the language, so any will do."""
+    """Return the first token of an answer. In mBART-like models it depends on the language, so any token will do."""
     for settings in (model.generation_config, model.config):
         for name in ("decoder_start_token_id", "bos_token_id"):
             token = getattr(settings, name, None)
@@ -163,7 +163,7 @@ def _first_token(model: Any) -> int:
 
 
 def longest_row(loaded: LoadedGenerator) -> int:
-    """Tokens that both a source and the decoder's rows may have."""
+    """Return the largest number of tokens that both a source and a row of the decoder may have."""
     limits = [loaded.max_length]
     for name in ("max_position_embeddings", "n_positions"):
         limit = getattr(loaded.model.config, name, None)
@@ -183,7 +183,7 @@ def _probe(
     scored: int = 1,
     real: bool = False,
 ) -> GenerationProbe:
-    """A probe with torch's answers to it; without `answers`, those that torch finds likeliest."""
+    """Return a probe with torch's logits; without `answers` it uses the tokens that torch finds likeliest."""
     sides: list[Ids | None] = list(sources) if sources is not None else [None] * len(prompts)
     given = [None] * len(prompts) if answers is None else list(answers)
     runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
@@ -206,10 +206,10 @@ def _probe(
 def _torch_run(
     loaded: LoadedGenerator, source: Ids | None, prompt: Ids, answer: Ids | None
 ) -> tuple[Ids, NDArray[np.float32]]:
-    """Run one row, token by token over torch's own cache, as `generate` does.
+    """Run one row token by token with torch's own cache, like `generate`.
 
     Returns:
-        The answer, the one that torch finds likeliest if none was given, and logits float32
+        The answer, by default the one that torch finds likeliest, and the logits, float32
         (prompt + answer, vocabulary).
     """
     steps = _STEPS if answer is None else len(answer)
@@ -230,7 +230,7 @@ def _torch_run(
 
 
 def _begin(loaded: LoadedGenerator, source: Ids | None, prompt: Ids) -> tuple[Any, dict[str, Any]]:
-    """Torch's result after the prompt, and what every further call is given of the source."""
+    """Return torch's result after the prompt, and the encoder's outputs for every further call."""
     row = torch.tensor([prompt])
     if source is None:
         return loaded.model(input_ids=row, attention_mask=torch.ones_like(row), use_cache=True), {}

@@ -1,6 +1,6 @@
-"""A prompt and its steps through the graphs of a generator that is being exported.
+"""Run a prompt and its steps through the graphs of a generator during export.
 
-The runtime has a faster implementation; this one serves the export's checks and learns from the graphs what it needs.
+The runtime has a faster implementation. This one serves the export's checks and reads all it needs from the graphs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,7 @@ from ftool_export.graph.session import Sessions
 
 Rows = Sequence[Sequence[int]]  # token ids, rows of any length from 1 on
 
-_UNREAD: Final = (
-    3.0  # fills buffers past a row's end, so that an operator that read there would give wrong logits
-)
+_UNREAD: Final = 3.0  # fills buffers past a row's end: an operator that reads there gives wrong logits
 
 
 class Conversation:
@@ -23,13 +21,13 @@ class Conversation:
 
     def __init__(self, fixed: Mapping[str, NDArray[Any]], caches: Mapping[str, Any], rows: int) -> None:
         self.fixed = dict(fixed)  # cross caches and the source's mask
-        self.caches = dict(caches)  # by their names as inputs
+        self.caches = dict(caches)  # by input name
         self.lengths = np.zeros(rows, dtype=np.int64)
         self.seen = np.zeros((rows, 0), dtype=np.int64)  # joined caches: 1 if a column holds a token
 
 
 class GraphRunner:
-    """The sessions of an encoder, if there is one, and of a decoder."""
+    """The sessions of a decoder and its optional encoder."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._encoder = sessions.get("encoder")
@@ -39,12 +37,12 @@ class GraphRunner:
         self.in_place = "seqlens_k" in self._inputs
 
     def start(self, sources: Rows | None, rows: int, capacity: int) -> Conversation:
-        """Empty caches for `rows` rows.
+        """Return a conversation with empty caches for `rows` rows.
 
         Args:
             sources: token ids of every row's source; None for decoders without an encoder.
-            rows: how many.
-            capacity: tokens that a row may come to hold.
+            rows: the number of rows.
+            capacity: the largest number of tokens in a row.
         """
         fixed = {} if sources is None else self._encode(sources)
         caches = {}
@@ -56,11 +54,11 @@ class GraphRunner:
         return Conversation(fixed, caches, rows)
 
     def step(self, conversation: Conversation, new: Rows, kept: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Feed every row its new tokens.
+        """Feed new tokens to every row.
 
         Args:
-            conversation: from `start`; it moves on.
-            new: at least one token a row; ragged only if no row holds any yet.
+            conversation: from `start`; it is updated in place.
+            new: at least one token per row; rows may differ in length only while all are empty.
             kept: int64 (batch, kept), indices into `new` of the tokens whose logits are wanted.
 
         Returns:

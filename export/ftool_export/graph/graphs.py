@@ -1,4 +1,4 @@
-"""A model as graphs in one precision, with what every stage of the export checks them against."""
+"""A model as graphs in one precision, with the reference and limits that every stage of the export checks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,10 @@ class Graphs:
     Attributes:
         loaded: the torch reference.
         models: "model" of encoders, "encoder" and "decoder" of encoder-decoders, "decoder" of decoders.
-        contracts: what holds of each of them at every stage.
-        probes: torch's answers, with which every stage is compared.
-        attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
-        caches: of decoders: "in_place", appended to by the operators, or "joined"; None for encoders.
+        contracts: the structure that each graph must keep at every stage.
+        probes: inputs with torch's outputs, which every stage must reproduce.
+        attention: "fused" (each attention is one operator) or "plain" (the architecture's own operators).
+        caches: "in_place" (operators append to decoders' caches) or "joined"; None for encoders.
         difference: the largest difference of an output from torch's, over all probes.
     """
 
@@ -57,18 +57,18 @@ class Graphs:
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The inputs that a text becomes."""
+        """The names of the graph's inputs for a text."""
         model = self.contracts.get("model") or self.contracts.get("encoder")
         return ("input_ids",) if model is None else tuple(model.inputs)
 
     def clone(self) -> "Graphs":
-        """The same, with graphs that can be changed without changing these."""
+        """Return a copy whose graphs can be changed without affecting these."""
         return replace(self, models={name: model.clone() for name, model in self.models.items()})
 
     def checked(self, stage: str, *, quantized: bool, run: bool = True) -> "Graphs":
-        """The graphs with the difference measured now, if `run`; their structure is checked in any case.
+        """Check the structure of the graphs, measure their difference from torch if `run`, and return them with it.
 
-        Raises GuardError, naming the stage, if a graph is damaged or no longer answers as torch does.
+        Raises GuardError, naming the stage, if a graph is damaged or no longer gives torch's answers.
         """
         for name, model in self.models.items():
             check_structure(
@@ -79,9 +79,9 @@ class Graphs:
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
 
     def batch_effect(self, *, quantized: bool) -> float:
-        """How much outputs change between single and batched rows, in units of what is allowed: above 1 is too much.
+        """Return how much outputs change between single and batched rows, divided by the limit: above 1 is too much.
 
-        Of exact graphs no output may change by more than rounding; of quantised ones nine of ten may not.
+        No output of an exact graph may change by more than rounding; in a quantised graph nine outputs in ten must not.
         """
         effects = batch_effects("batching", self.models, self.probes)
         if quantized:
@@ -90,14 +90,14 @@ class Graphs:
 
 
 def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
-    """Capture a checkpoint's network as fp32 graphs, shown to answer as torch does; it is left as it was.
+    """Capture a checkpoint's network as fp32 graphs that give torch's answers; the checkpoint is not changed.
 
     Args:
         loaded: in evaluation mode and float32, on the CPU.
-        rows: of encoders: some rows of the task's own inputs, at least one.
+        rows: for encoders, at least one row of the task's own inputs.
 
     Raises:
-        ExportError: it can't be captured, or the graphs differ from torch.
+        ExportError: the network can't be captured, or the graphs differ from torch.
     """
     probes: Sequence[Probe]
     if isinstance(loaded, LoadedGenerator):
@@ -126,7 +126,7 @@ def _check_attention(captured: Captured, loaded: LoadedEncoder) -> None:
     found = captured.contracts["model"].operators["MultiHeadAttention"]
     if captured.attention == "plain":
         log.warning(
-            "%s has an attention of its own, outside transformers' interface: exported as it is, not fused",
+            "%s implements attention outside transformers' interface: exported unchanged, not fused",
             loaded.config.model_type,
         )
     elif layers is not None and found != layers:

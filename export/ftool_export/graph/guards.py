@@ -14,17 +14,17 @@ from ftool_export.graph.probes import Probe, difference, relative_error
 from ftool_export.graph.session import Sessions, open_sessions
 from ftool_export.passes.matching import constant_matmuls, layers
 
-FP32_TOLERANCE: Final = 1e-4  # on a logit; sums in another order differ by 1e-6 or so a layer
-# Of the logits' length. Quantisation noise is a few percent; a wrong scale or a swapped axis is at 1 and beyond.
+FP32_TOLERANCE: Final = 1e-4  # on a logit; sums in another order differ by about 1e-6 per layer
+# Relative to the logits' norm. Quantisation noise is a few percent; a wrong scale or a swapped axis gives 1 or more.
 QUANTIZED_TOLERANCE: Final = 0.5
-# Of the logits' size: nine of ten tokens may change by no more between single and batched. Sums in another order make
-# a quantised activation round the other way now and then (1e-4 to 3e-3, few tokens); an operator that sums the rows of
-# a batch otherwise changes most tokens by 6e-3 to 3e-2, as 8-bit blocks of 128 do.
+# Relative to the logits' size: the limit on the change between single and batched that nine tokens in ten must keep.
+# Sums in another order sometimes round a quantised activation the other way (1e-4 to 3e-3, few tokens). An operator
+# that sums the rows of a batch in another order, such as 8-bit blocks of 128, changes most tokens by 6e-3 to 3e-2.
 QUANTIZED_BATCH_TOLERANCE: Final = 3e-3
 
 
 def check_structure(stage: str, model: ir.Model, contract: GraphContract) -> None:
-    """Raise GuardError unless the graph has nodes, its inputs, dynamic axes, outputs and fused operators."""
+    """Raise GuardError unless the graph has nodes and the inputs, outputs, axes and operators of its contract."""
     graph = model.graph
     if graph.num_nodes() == 0:
         raise GuardError(stage, "the graph is empty")
@@ -70,7 +70,7 @@ def check_answers(
 
 
 def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe]) -> NDArray[np.float64]:
-    """The changes of outputs between rows run in a batch and singly.
+    """Measure the changes of outputs between rows run in a batch and singly.
 
     Returns:
         float64 (outputs,): the largest change of each row's, or token's, outputs, over all probes with several rows, in
@@ -88,14 +88,14 @@ def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[P
 
 
 def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> None:
-    """Raise GuardError unless as many products became `operator` as were wanted."""
+    """Raise GuardError unless `wanted` products became `operator`."""
     found = count_operators(model)[operator]
     if found != wanted:
-        raise GuardError(stage, f"{found} products became {operator}, {wanted} were to")
+        raise GuardError(stage, f"{found} of {wanted} products became {operator}")
 
 
 def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: frozenset[str]) -> None:
-    """Raise GuardError if a product with a constant weight of size is in fp32 and was not to be left out."""
+    """Raise GuardError if a large enough product with a constant weight is in fp32 and not in `left_out`."""
     products = [*constant_matmuls(model, smallest), *constant_matmuls(model, smallest, operator="Gemm")]
     missed = [layer for layer in layers(products) if layer not in left_out]
     if missed:
@@ -103,12 +103,12 @@ def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: froz
 
 
 def count_operators(model: ir.Model) -> Counter[str]:
-    """The number of nodes in the graph, by operator."""
+    """Count the nodes of the graph, by operator."""
     return Counter(node.op_type for node in model.graph)
 
 
 def listed(names: Sequence[str | None]) -> str:
-    """The names in a row, for a person."""
+    """Join the names for a message."""
     return ", ".join(str(name) for name in names) or "nothing"
 
 
@@ -151,7 +151,7 @@ def _run(stage: str, sessions: Sessions, probe: Probe) -> NDArray[np.float32]:
 
 
 def _size(probe: Probe) -> float:
-    """The largest output of torch, at least 1: rounding grows with it in untrained or unscaled heads."""
+    """Return torch's largest output, at least 1: rounding grows with it in untrained or unscaled heads."""
     return max(1.0, float(np.abs(probe.outputs[probe.kept]).max(initial=0.0)))
 
 

@@ -1,4 +1,4 @@
-"""Inputs with torch's answers, in all the shapes that a graph will meet: every stage is checked on them."""
+"""Inputs with torch's outputs, in all the shapes that a graph must handle: every stage is checked on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,38 +18,38 @@ _LONG_PROBE: Final = 512  # tokens; attention grows with the square of the lengt
 
 
 class Probe(Protocol):
-    """Rows of inputs and torch's answers to them."""
+    """Rows of inputs with torch's outputs."""
 
     @property
     def name(self) -> str:
-        """The shapes, for a person."""
+        """A description of the shapes, for messages."""
 
     @property
     def real(self) -> bool:
-        """Whether the tokens are those of real inputs, rather than drawn at random."""
+        """Whether the tokens come from real inputs; otherwise they are random."""
 
     @property
     def outputs(self) -> NDArray[np.float32]:
-        """Torch's, float32 (rows, ..., width)."""
+        """Torch's outputs, float32 (rows, ..., width)."""
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """The shape of `outputs` without the width; False for outputs of padding."""
+        """A mask with the shape of `outputs` without the width: False for outputs of padding."""
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """The graphs' outputs, in the shape of torch's, of all rows as one batch."""
+        """Run all rows as one batch, and return the graphs' outputs in the shape of torch's."""
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """As `run`, each row run singly, without padding."""
+        """Like `run`, but with each row run singly, without padding."""
 
 
 def difference(probe: Probe, outputs: NDArray[np.float32]) -> float:
-    """The largest absolute difference of `outputs` from torch's."""
+    """Return the largest absolute difference of `outputs` from torch's."""
     return float(np.abs(outputs - probe.outputs)[probe.kept].max(initial=0.0))
 
 
 def relative_error(probe: Probe, outputs: NDArray[np.float32]) -> float:
-    """The Euclidean distance of `outputs` from torch's, divided by the length of torch's."""
+    """Return the Euclidean distance of `outputs` from torch's, divided by the norm of torch's."""
     size = float(np.linalg.norm(probe.outputs[probe.kept]))
     return float(np.linalg.norm((outputs - probe.outputs)[probe.kept])) / max(size, 1e-12)
 
@@ -65,12 +65,12 @@ class EncoderProbe:
     real: bool
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """The graph's outputs of the batch."""
+        """Return the graph's outputs of the batch."""
         outputs: NDArray[np.float32] = sessions["model"].run(None, dict(self.feeds))[0]
         return outputs
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """The graph's outputs of each row, cut to its own length; zeros for padding."""
+        """Return the graph's outputs, each row run singly at its own length; zeros for padding."""
         outputs = np.zeros_like(self.outputs)
         for row, length in enumerate(self.feeds["attention_mask"].sum(axis=1)):
             alone = {name: values[row : row + 1, :length] for name, values in self.feeds.items()}
@@ -85,15 +85,15 @@ class EncoderProbe:
 def make_probes(
     loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]
 ) -> list[EncoderProbe]:
-    """Real rows single and batched, and the grid: batches of 1 and 3, lengths 1 and maximum, padded and not.
+    """Make probes of real rows, single and batched, and of a grid: batch 1 or 3, length 1 or maximum, padded or not.
 
     Args:
         loaded: the reference, in evaluation mode.
-        rows: some rows of the task's own inputs, at least one.
-        input_names: the graph's inputs; torch is fed all that the tokenizer makes.
+        rows: at least one row of the task's own inputs.
+        input_names: the graph's inputs; torch gets everything that the tokenizer returns.
 
     Raises:
-        ExportError: torch's own answers are not numbers.
+        ExportError: torch's own logits are not finite.
     """
     some = sorted(rows, key=lambda row: len(row.ids))
     middle = some[len(some) // 2]
@@ -110,7 +110,7 @@ def make_probes(
 
 
 def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
-    """Random tokens; in a batch all rows but the first end in padding."""
+    """Return random tokens; in a batch all rows except the first end in padding."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
     ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator)
     mask = torch.ones_like(ids)
