@@ -1,1 +1,1 @@
-"""The command line: predict, chat, verify, bench, info and ask."""
+"""The command line, `python -m ftool_runtime`: predict, chat, verify, bench, info and ask."""

@@ -1,4 +1,4 @@
-"""`bench`: time a bundle on this machine, and measure its memory."""
+"""`bench`: measure the speed and the memory of a bundle on this machine."""
 
 import itertools
 import sys
@@ -27,7 +27,7 @@ ROWS_AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Percentiles of a time, such as that of one call on one text, tokenising included, in milliseconds."""
+    """Percentiles of a time in milliseconds, such as that of a call on one text, including tokenization."""
 
     p50: float
     p90: float
@@ -36,22 +36,22 @@ class Latency:
 
     @classmethod
     def of(cls, latencies_ms: Sequence[float]) -> "Latency":
-        """The percentiles of measured times, in milliseconds."""
+        """The percentiles of times in milliseconds."""
         return cls(*(round(float(value), 4) for value in np.percentile(latencies_ms, (50, 90, 95, 99))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """What `bench` measured; times in milliseconds, memory in MB (10**6 bytes).
+    """The results of `bench`; times in milliseconds, memory in MB (10**6 bytes).
 
     Attributes:
-        latency_ms: one text a call.
-        throughput_per_s: texts a second when all go in one call.
-        cold_start_ms: start of a fresh process to its first answer, median.
-        load_ms: `load` alone, in this process, onnxruntime's import included if it was not imported yet.
-        peak_memory_mb: the most resident memory this process ever had; None where the system doesn't say.
-        texts: how many different texts were timed.
-        calls: how many timed calls the latency stands on.
+        latency_ms: calls on one text.
+        throughput_per_s: texts per second when all are given in one call.
+        cold_start_ms: from the start of a new process to its first answer, median.
+        load_ms: `load` in this process, including the import of onnxruntime if it was not imported yet.
+        peak_memory_mb: peak resident memory of this process; None if unknown.
+        texts: the number of different texts that were timed.
+        calls: the number of timed calls behind `latency_ms`.
         info: the model's `info()`.
     """
 
@@ -69,7 +69,7 @@ class BenchReport:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The report for people."""
+        """The report as lines of text."""
         latency = self.latency_ms
         memory = "unknown" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
         return [
@@ -85,19 +85,19 @@ class BenchReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationBenchReport:
-    """What `bench` measured of a model that generates text; times in milliseconds, memory in MB (10**6 bytes).
+    """The results of `bench` for a model that generates text; times in milliseconds, memory in MB (10**6 bytes).
 
     Attributes:
-        first_token_ms: from the call to the answer's first token, one row a call.
-        token_ms: each further token, one row a call.
-        tokens_per_s: new tokens a second of one row, the prompt's time included.
-        tokens_per_s_batch: of eight rows in one call.
-        new_tokens: how long each answer was made; fewer where the context ends.
-        cold_start_ms: start of a fresh process to the end of its first answer, median.
-        load_ms: `load` alone, in this process.
-        peak_memory_mb: the most resident memory this process ever had; None where the system doesn't say.
-        rows: how many different sources or prompts were timed.
-        calls: how many timed calls the times stand on.
+        first_token_ms: from the call to the answer's first token, one row in each call.
+        token_ms: each further token, one row in each call.
+        tokens_per_s: new tokens per second of one row, including the time for the prompt.
+        tokens_per_s_batch: new tokens per second of eight rows in one call.
+        new_tokens: tokens of each answer; fewer if the context ends.
+        cold_start_ms: from the start of a new process to the end of its first answer, median.
+        load_ms: `load` in this process.
+        peak_memory_mb: peak resident memory of this process; None if unknown.
+        rows: the number of different sources or prompts that were timed.
+        calls: the number of timed calls.
         info: the model's `info()`.
     """
 
@@ -118,13 +118,14 @@ class GenerationBenchReport:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The report for people."""
+        """The report as lines of text."""
         first, token = self.first_token_ms, self.token_ms
         memory = "unknown" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
         return [
             f"first token          p50 {first.p50:.2f} ms   p95 {first.p95:.2f} ms",
             f"further tokens       p50 {token.p50:.2f} ms   p95 {token.p95:.2f} ms",
-            f"tokens a second      {self.tokens_per_s:.0f} alone, {self.tokens_per_s_batch:.0f} of {ROWS_AT_ONCE} rows",
+            f"tokens per second    {self.tokens_per_s:.0f} single, "
+            f"{self.tokens_per_s_batch:.0f} in a batch of {ROWS_AT_ONCE}",
             f"cold start           {self.cold_start_ms:.0f} ms, of which load {self.load_ms:.0f} ms",
             f"peak memory          {memory}",
             f"{self.rows} rows, {self.calls} calls of {self.new_tokens} new tokens, {self.info['device']}, "
@@ -143,21 +144,21 @@ def bench(
     calls: int = 500,
     cold_starts: int = 3,
 ) -> BenchReport | GenerationBenchReport:
-    """Time the bundle in `folder` on this machine.
+    """Measure the bundle in `folder` on this machine.
 
     Args:
         folder: the bundle.
-        texts: what to answer, or a file of it; None: the bundle's golden inputs, or rows of token ids.
-        columns: where a file has them, as `predict --column` takes it.
-        device: as for `load`; so are `threads` and `profile`.
-        threads: see `device`.
-        profile: see `device`.
-        calls: how many single calls to time at least; every text is timed at least once.
-        cold_starts: how many fresh processes to start.
+        texts: inputs to answer, or a file of them; None: the bundle's golden inputs.
+        columns: the columns of the file that hold them, as for `predict --column`.
+        device: as for `load`.
+        threads: as for `load`.
+        profile: as for `load`.
+        calls: the least number of single calls to time; every text is timed at least once.
+        cold_starts: the number of new processes to start.
 
     Raises:
         InputError: no texts, or fewer than one call or cold start.
-        FtoolError: as `load` and the model do.
+        FtoolError: as `load` and as the model.
     """
     if min(calls, cold_starts) < 1:
         raise InputError(f"calls and cold_starts must be at least 1, got {calls} and {cold_starts}")
@@ -210,7 +211,7 @@ def _bench_generator(
     return GenerationBenchReport(
         first_token_ms=Latency.of(speeds.first_ms),
         token_ms=Latency.of(speeds.token_ms),
-        tokens_per_s=round(speeds.alone_per_s, 2),
+        tokens_per_s=round(speeds.single_per_s, 2),
         tokens_per_s_batch=round(speeds.batch_per_s, 2),
         new_tokens=NEW_TOKENS,
         cold_start_ms=float(np.median(starts)),
@@ -223,7 +224,7 @@ def _bench_generator(
 
 
 def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls: int) -> list[float]:
-    """Milliseconds of each of at least `calls` calls on one text; the texts go round. Warms up first."""
+    """Milliseconds of each of at least `calls` calls on one text, cycling through `texts`. Warms up first."""
     if not texts:
         raise InputError("no texts to time")
     for text in itertools.islice(itertools.cycle(texts), _WARM_UP_CALLS):
@@ -237,7 +238,7 @@ def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls
 
 
 def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_least_s: float = 1.0) -> float:
-    """Texts a second when all of `texts` go in one call; repeated until `at_least_s` seconds are timed."""
+    """Texts per second with all of `texts` in one call, repeated for at least `at_least_s` seconds."""
     model(texts[:_WARM_UP_CALLS])
     answered, elapsed = 0, 0.0
     while elapsed < at_least_s:
@@ -250,18 +251,18 @@ def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_leas
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """Times of single calls in milliseconds, and tokens a second, alone and in batches."""
+    """Times of single calls in milliseconds, and tokens per second, single and batched."""
 
     first_ms: list[float]
     token_ms: list[float]
-    alone_per_s: float
+    single_per_s: float
     batch_per_s: float
 
 
 def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int) -> Speeds:
-    """Time greedy answers of NEW_TOKENS tokens to `rows`, token ids, which go round. Warms up first.
+    """Time greedy answers of NEW_TOKENS tokens, cycling through `rows` of token ids. Warms up first.
 
-    Raises InputError where there are none.
+    Raises InputError if there are no rows.
     """
     if not rows:
         raise InputError("no texts to time")
@@ -284,16 +285,16 @@ def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int)
 
 
 def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
-    """Milliseconds from starting a fresh Python to its first answer on standard output.
+    """Milliseconds from the start of a new Python process to its first answer on standard output.
 
     Args:
         folder: the bundle.
-        given: what to answer: a text, or the texts of an input by field.
-        info: a model's `info()`: the fresh process loads with the same device, threads and profile.
+        given: the input to answer: a text, or the texts of an input by field.
+        info: a model's `info()`; the new process loads with the same device, threads and profile.
 
-    Raises FtoolError where the process fails, with what it said.
+    Raises FtoolError with the process's error output if it fails.
     """
-    import subprocess  # kept from `import ftool_runtime`, which does not need it
+    import subprocess  # not needed by `import ftool_runtime`
 
     options = [f"--{name}={info[name]}" for name in ("device", "threads", "profile")]
     texts = [given] if isinstance(given, str) else list(given.values())
@@ -307,5 +308,5 @@ def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
         elapsed_ms = (time.perf_counter() - started) * 1e3
         _, complaint = process.communicate()
     if not answer or process.returncode:
-        raise FtoolError(f"a fresh process failed to answer: {complaint.decode(errors='replace').strip()}")
+        raise FtoolError(f"a new process failed to answer: {complaint.decode(errors='replace').strip()}")
     return round(elapsed_ms, 2)

@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: predict, chat, verify, bench, info and ask on the device, without the toolchain."""
+"""`python -m ftool_runtime`: the commands predict, chat, verify, bench, info and ask, without the toolchain."""
 
 import argparse
 import json
@@ -31,15 +31,15 @@ from ftool_runtime.tools.output import (
     write_answers,
 )
 
-DONE, GATE_SAID_NO, WRONG_CALL = 0, 1, 2
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as shells count
+DONE, CHECK_FAILED, WRONG_CALL = 0, 1, 2
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as in shells
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 a check failed, 2 a wrong call or bad input."""
+    """Run one command and return its exit status: 0 done, 1 a check failed, 2 wrong usage or bad input."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # Windows would write its code page
+        if hasattr(stream, "reconfigure"):  # Windows would use its code page
             stream.reconfigure(encoding="utf-8")
     try:
         options = _parse(arguments)
@@ -101,7 +101,7 @@ def _verify(options: argparse.Namespace) -> int:
         lines.append(report.replay.summary())
     lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))
     _show(options, report.to_json(), lines)
-    return DONE if report.passed else GATE_SAID_NO
+    return DONE if report.passed else CHECK_FAILED
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -162,7 +162,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parsers()
-    if arguments and arguments[0] in commands:  # a subparser alone refuses `BUNDLE --top-k 2 TEXT`
+    if arguments and arguments[0] in commands:  # the main parser can't parse `BUNDLE --top-k 2 TEXT`
         return commands[arguments[0]].parse_intermixed_args(arguments[1:])
     return parser.parse_args(arguments)
 
@@ -171,20 +171,20 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     parser = _Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    _add_predict_flags(_command(commands, "predict", _predict, "answer texts, as JSON lines"))
+    _add_predict_flags(_command(commands, "predict", _predict, "answer texts and print JSON lines"))
 
-    chat = _command(commands, "chat", _chat, "talk with a model, a line of standard input at a time")
-    chat.add_argument("--system", metavar="TEXT", help="what the system says first")
+    chat = _command(commands, "chat", _chat, "talk with a model, one line of standard input at a time")
+    chat.add_argument("--system", metavar="TEXT", help="the system message")
     _add_generation_flags(chat)
 
-    _command(commands, "verify", _verify, "check every file's hash and replay the golden texts")
+    _command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
 
-    bench = _command(commands, "bench", _bench, "time latency, throughput, cold start and memory")
+    bench = _command(commands, "bench", _bench, "measure latency, throughput, cold start and memory")
     bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
-    bench.add_argument("--cold-starts", type=int, default=3, help="fresh processes to start (default 3)")
+    bench.add_argument("--cold-starts", type=int, default=3, help="new processes to start (default 3)")
     _add_input(bench)
 
-    _command(commands, "info", _info, "what the bundle is and how it runs here")
+    _command(commands, "info", _info, "show what the bundle is and how it runs here")
 
     asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
     _add_ask_flags(asking)
@@ -195,12 +195,14 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "text", nargs="*", default=(), metavar="TEXT", help="texts to answer; without any, --input or stdin"
     )
-    predict.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of standard output")
+    predict.add_argument(
+        "--output", type=Path, metavar="FILE", help="the file to write instead of standard output"
+    )
     predict.add_argument(
         "--top-k",
         type=int,
         metavar="N",
-        help="classifiers: how many labels to give, best first; others: draw from the N best tokens",
+        help="classifiers: labels to return, best first; generation: sample from the N best tokens",
     )
     predict.add_argument(
         "--threshold", type=float, help="multi-label: probability from which a label applies"
@@ -208,18 +210,18 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "--kind",
         choices=("query", "passage"),
-        help="embedders: what the texts are, for the prompt before them",
+        help="embedders: the kind of the texts, which selects the prompt before them",
     )
     predict.add_argument(
         "--aggregation",
         choices=AGGREGATIONS,
-        help="taggers: how tokens become entities, instead of the bundle's own way",
+        help="taggers: how tokens become entities, instead of the bundle's setting",
     )
     predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
     predict.add_argument(
         "--stream",
         action="store_true",
-        help="write answers as they come, as plain text, instead of JSON lines",
+        help="write answers as plain text while they are generated, instead of JSON lines",
     )
     _add_input(predict)
     _add_generation_flags(predict)
@@ -238,7 +240,7 @@ def _command(
     if bundle:
         parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="default cpu")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: what this process may use)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: as many as this process may use)")
     parser.add_argument("--profile", choices=PROFILES, default="desktop", help="default desktop")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object (predict always prints JSON)"
@@ -248,7 +250,7 @@ def _command(
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--input", type=Path, metavar="FILE", help="lines, .jsonl, .csv or .tsv of texts")
+    parser.add_argument("--input", type=Path, metavar="FILE", help="texts as lines, .jsonl, .csv or .tsv")
     parser.add_argument(
         "--column",
         action="append",
@@ -259,7 +261,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of `generation_flags`; those of sampling imply it."""
+    """Add the flags for models that generate text."""
     group = parser.add_argument_group("models that generate text")
     for flag in FLAGS:
         if flag.kind is bool:
@@ -279,16 +281,16 @@ def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
 def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
     """The arguments of `python -m ftool_runtime ask`."""
     parser.add_argument("knowledge_base", type=Path, metavar="KB", help="the file that `ftool index` wrote")
-    parser.add_argument("question", metavar="QUESTION", help="what to ask")
+    parser.add_argument("question", metavar="QUESTION", help="the question")
     parser.add_argument("-k", type=int, default=5, metavar="N", help="passages to read (default 5)")
     parser.add_argument(
         "--mode",
         choices=ASK_MODES,
-        help="how passages are ranked (default: fused where there are embeddings)",
+        help="how passages are ranked (default: fused if there are embeddings)",
     )
     for model in ("embedder", "reader"):
         parser.add_argument(
             f"--{model}",
             metavar="BUNDLE",
-            help=f"the {model}, where it is not the one that KB names; or none",
+            help=f"the {model}, instead of the one that KB names; or none",
         )

@@ -1,6 +1,6 @@
-"""Options of the command line, for argparse here and click in the toolchain: imports little.
+"""Command-line options that argparse here and click in the toolchain share; imports little.
 
-FLAGS are those of commands that let a bundle write text. The functions turn given flags into the options of a call.
+FLAGS are those of commands that generate text. The functions convert given flags to the options of a call.
 """
 
 import argparse
@@ -18,77 +18,91 @@ ASK_MODES: Final = ("bm25", "embeddings", "fused")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A field of a generation config, or an option of a call, that is worth a flag.
+    """A flag for a field of a generation config or an option of a call.
 
     Attributes:
-        name: the option's.
-        kind: what its value is; `bool` for a switch.
-        metavar: what the value is called in help.
-        use: where it says something.
-        help: what it says.
-        choices: the only values, where there are such.
-        many: whether it may be repeated, each time with one more value.
+        name: the name of the field or option.
+        kind: the type of its value; `bool` for a switch.
+        metavar: the name of the value in help.
+        use: where the flag applies.
+        help: the help text.
+        choices: the allowed values; empty: any.
+        many: whether the flag may be repeated to give several values.
     """
 
     name: str
     kind: type[int] | type[float] | type[str] | type[bool]
     metavar: str | None = None
-    use: str = "writes text"
+    use: str = "generation"
     help: str
     choices: tuple[str, ...] = ()
     many: bool = False
 
     @property
     def option(self) -> str:
-        """How it is written."""
+        """The flag as it is typed."""
         return "--stop" if self.name == "stop_strings" else f"--{self.name.replace('_', '-')}"
 
 
 FLAGS: Final = (
-    Flag(name="max_new_tokens", kind=int, metavar="N", help="tokens of an answer at most"),
-    Flag(name="min_new_tokens", kind=int, metavar="N", help="tokens of an answer at least"),
-    Flag(name="num_beams", kind=int, metavar="N", help="answers followed at once, for the best one"),
+    Flag(name="max_new_tokens", kind=int, metavar="N", help="the most tokens of an answer"),
+    Flag(name="min_new_tokens", kind=int, metavar="N", help="the fewest tokens of an answer"),
+    Flag(name="num_beams", kind=int, metavar="N", help="beams of beam search"),
     Flag(
         name="length_penalty",
         kind=float,
         metavar="P",
         use="beams",
-        help="above 0 longer answers, below 0 shorter",
+        help="above 0 for longer answers, below 0 for shorter ones",
     ),
+    Flag(name="repetition_penalty", kind=float, metavar="P", help="above 1 for fewer repeated tokens"),
+    Flag(name="no_repeat_ngram_size", kind=int, metavar="N", help="no sequence of N tokens appears twice"),
     Flag(
-        name="repetition_penalty", kind=float, metavar="P", help="above 1 fewer tokens that were there before"
+        name="do_sample", kind=bool, help="sample tokens by their probability; implied by flags of sampling"
     ),
-    Flag(name="no_repeat_ngram_size", kind=int, metavar="N", help="no N tokens come twice"),
-    Flag(name="do_sample", kind=bool, help="draw tokens by their probability; flags of sampling imply it"),
     Flag(
         name="temperature",
         kind=float,
         metavar="T",
         use="sampling",
-        help="below 1 likelier tokens, above 1 others",
+        help="below 1 for more likely tokens, above 1 for more varied ones",
     ),
     Flag(
-        name="top_p", kind=float, metavar="P", use="sampling", help="from the best tokens of this probability"
+        name="top_p",
+        kind=float,
+        metavar="P",
+        use="sampling",
+        help="from the most probable tokens that together reach P",
     ),
     Flag(
         name="min_p",
         kind=float,
         metavar="P",
         use="sampling",
-        help="from tokens of this share of the best one's probability",
+        help="from tokens of at least P times the highest probability",
     ),
-    Flag(name="seed", kind=int, metavar="N", use="sampling", help="where the draws start"),
-    Flag(name="stop_strings", kind=str, metavar="TEXT", help="end before this; may be repeated", many=True),
-    Flag(name="source_language", kind=str, metavar="CODE", use="translates", help="what is read"),
-    Flag(name="target_language", kind=str, metavar="CODE", use="translates", help="what is written"),
+    Flag(name="seed", kind=int, metavar="N", use="sampling", help="the seed of the random numbers"),
     Flag(
-        name="overflow", kind=str, choices=("refuse", "cut"), help="what becomes of a text that is too long"
+        name="stop_strings",
+        kind=str,
+        metavar="TEXT",
+        help="end the answer before TEXT; may be repeated",
+        many=True,
+    ),
+    Flag(
+        name="source_language", kind=str, metavar="CODE", use="translation", help="the language of the source"
+    ),
+    Flag(
+        name="target_language", kind=str, metavar="CODE", use="translation", help="the language of the answer"
+    ),
+    Flag(
+        name="overflow", kind=str, choices=("refuse", "cut"), help="what to do with a text that is too long"
     ),
 )
 
 
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The flags that were given, as a call's options."""
+    """The given flags as the options of a call."""
     values = {flag.name: getattr(options, flag.name) for flag in FLAGS}
     given = {name: value for name, value in values.items() if value is not None}
     if any(flag.use == "sampling" and flag.name in given for flag in FLAGS):
@@ -97,7 +111,7 @@ def generation_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dict[str, Any]:
-    """What `predict`'s flags mean for `model`. Raises InputError for a flag of another kind of model."""
+    """The options of a call for `predict`'s flags. Raises InputError for a flag that is not for this kind of model."""
     from ftool_runtime.models.generator import Generator
 
     given = generation_options(options)
@@ -126,11 +140,12 @@ def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dic
 
 
 def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dict[str, str]:
-    """Where a file has the texts of `model`'s inputs, as `read_texts` takes it.
+    """The columns that hold the texts of `model`'s inputs, as `read_texts` takes them.
 
     Args:
         model: a loaded model.
-        columns: NAME for the only field, or FIELD=NAME for one of several; a field that none names has its own name.
+        columns: NAME for the only field, or FIELD=NAME for one of several. A field without one is in the column of its
+            own name.
 
     Raises InputError for a field that the model does not have.
     """
@@ -149,9 +164,9 @@ def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dic
 
 
 def inputs_of(model: "Model[Any, Any]", texts: Sequence[str]) -> list[Any]:
-    """Texts of the command line as `model` takes them: as many a time as its inputs have fields.
+    """Texts of the command line as inputs of `model`; an input with several fields takes that many texts.
 
-    Raises InputError where they do not come out even.
+    Raises InputError if the number of texts is not a multiple of the number of fields.
     """
     fields = model.input_fields
     if len(fields) == 1:

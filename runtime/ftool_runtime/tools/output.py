@@ -20,18 +20,18 @@ from ftool_runtime.models.text_generator import TextGenerator
 if TYPE_CHECKING:
     from ftool_runtime.knowledge import FoundAnswer
 
-NONE: Final = "none"  # in place of an embedder or a reader: do without
+NONE: Final = "none"  # the value of --embedder or --reader that means to use none
 
-_SHOWN: Final = 300  # characters of a passage
+_SHOWN: Final = 300  # characters of a passage that are printed
 
 
 def write_answers(
     model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
 ) -> int:
-    """Write one JSON line for each text to `out`, in order, and return how many were cut at the maximum length.
+    """Write one JSON line for each text to `out`, in order, and return how many texts were cut.
 
-    Answers go out a batch at a time, for whoever waits at the other end of a pipe. `options` are those of the model's
-    `predict_batches`; None leaves one to the model.
+    Flushes after each batch, so that a reader at the other end of a pipe need not wait. `options` are those of the
+    model's `predict_batches`; None means the model's default.
     """
     options = {name: value for name, value in options.items() if value is not None}
     kept, asked = itertools.tee(batches)
@@ -47,7 +47,7 @@ def write_answers(
 
 @contextlib.contextmanager
 def output_to(path: Path | None) -> Iterator[TextIO]:
-    """The file at `path`, which is replaced when the block ends well; for None standard output."""
+    """The file at `path`, which is replaced if the block ends without an exception; for None standard output."""
     if path is not None:
         with replacing(path) as file:
             yield file
@@ -60,7 +60,7 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
 def stream_answers(
     model: Generator, batches: Iterable[Iterable[str]], out: TextIO, options: dict[str, Any]
 ) -> int:
-    """Write each answer as it comes, and a line's end; returns how many texts were cut."""
+    """Write each answer while it is generated, followed by a newline, and return how many texts were cut."""
     truncated = 0
     for texts in batches:
         for text in texts:
@@ -71,10 +71,10 @@ def stream_answers(
 
 
 def write_stream(stream: TextStream, out: TextIO) -> None:
-    """Write the pieces of an answer as they come. Ctrl-C ends the answer before it ends the program."""
+    """Write an answer while it is generated. Ctrl-C closes the answer before it ends the program."""
     with stream:
-        for piece in stream:
-            out.write(piece)
+        for chunk in stream:
+            out.write(chunk)
             out.flush()
     out.write("\n")
     out.flush()
@@ -89,14 +89,14 @@ def talk(
     *,
     as_json: bool = False,
 ) -> None:
-    """Answer `lines` in one conversation, each as it comes; `as_json` writes each answer as an object on a line.
+    """Answer each of `lines` as a turn of one conversation; with `as_json` write each answer as a JSON line.
 
-    A turn that is refused, such as one for which no room is left, is told on standard error, and the next one follows.
-    Raises InputError for a model that holds no chats, for options that no turn could be answered with, and, where the
-    lines do not come from a terminal, in the end for turns that were refused.
+    A turn that is refused, such as one for which there is no room, is reported on standard error, and the chat
+    continues. Raises InputError for a model that can't chat and for wrong options, and, if the lines are not from a
+    terminal, at the end if turns were refused.
     """
     if not isinstance(model, TextGenerator):
-        raise InputError("this model answers in no chat; use predict")
+        raise InputError("this model can't chat; use predict")
     refused = 0
     with model.session(system) as session:
         for line in lines:
@@ -116,7 +116,7 @@ def talk(
                 refused += 1
                 sys.stderr.write(f"Error: {error}\n")
     if refused and not _on_a_terminal():
-        raise InputError(f"{refused} of what was said could not be answered; the lines above say why")
+        raise InputError(f"turns that could not be answered: {refused}; the lines above say why")
 
 
 def _on_a_terminal() -> bool:
@@ -124,9 +124,9 @@ def _on_a_terminal() -> bool:
 
 
 def asked_lines() -> Iterator[str]:
-    """The lines of standard input; on a terminal each is asked for."""
+    """The lines of standard input, with a prompt for each on a terminal."""
     if sys.stdin is None:
-        raise InputError("standard input is closed; a chat reads what is said from there")
+        raise InputError("standard input is closed; a chat reads its lines from there")
     while True:
         if _on_a_terminal():
             sys.stderr.write("> ")
@@ -138,7 +138,7 @@ def asked_lines() -> Iterator[str]:
 
 
 def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
-    """The answer to what the flags ask; by words alone no embedder is loaded. `loading` is for `ftool_runtime.load`."""
+    """Answer the question in the flags; mode bm25 loads no embedder. `loading` is for `ftool_runtime.load`."""
     from ftool_runtime.knowledge import RECORDED, KnowledgeBase
 
     def chosen(model: str | None) -> str | None:
@@ -152,14 +152,14 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
 
 
 def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
-    """An answer for people: what it says and where it stands, or the passages where there is none."""
+    """An answer as lines of text: the answer and its place, or the passages if there is none."""
     if answer.text is not None:
         yield " ".join(answer.text.split())
         where = f"{answer.document}, characters {answer.start} to {answer.end}"
         yield f"  {where}" + (f", {answer.heading}" if answer.heading else "")
         return
     if answer.read or not answer.passages:
-        yield "no answer in the documents" + ("; what comes nearest:" if answer.passages else "")
+        yield "no answer in the documents" + ("; the best passages:" if answer.passages else "")
     for passage in answer.passages:
         text = " ".join(passage.text.split())
         yield f"{passage.document}, characters {passage.start} to {passage.end}" + (
@@ -169,7 +169,7 @@ def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
 
 
 def drop_output() -> None:
-    """Let what is still buffered for a broken standard output go nowhere, or the interpreter complains at exit."""
+    """Discard buffered output if standard output is broken, or the interpreter would print an error at exit."""
     if sys.stdout is None:
         return
     with contextlib.suppress(OSError, ValueError):

@@ -247,7 +247,7 @@ def test_a_conversation_too_long_is_refused_or_loses_its_oldest_turns(chatter: f
     assert answer.truncated
     shorter = [messages[0], *messages[5:]]
     assert answer.token_ids == chatter.chat(shorter, max_new_tokens=8).token_ids
-    with pytest.raises(ft.InputError, match="last turn alone has"):
+    with pytest.raises(ft.InputError, match="the last turn of the conversation has"):
         chatter.chat([{"role": "user", "content": "play " * 200}], overflow="cut")
 
 

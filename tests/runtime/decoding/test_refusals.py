@@ -254,7 +254,7 @@ def test_a_refused_turn_does_not_end_the_chat(
     printed = capsys.readouterr()
     assert printed.out == f"{expected}\n"
     assert "the model holds 96, both together; shorten it" in printed.err
-    assert "1 of what was said could not be answered" in printed.err
+    assert "turns that could not be answered: 1" in printed.err
     monkeypatch.setattr("sys.stdin", io.StringIO("play\n" * 3))
     assert main([*arguments[:2], "--num-beams", "0"]) == 2
     assert capsys.readouterr().err.count("num_beams") == 1  # no turn could be answered so

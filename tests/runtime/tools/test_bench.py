@@ -46,7 +46,7 @@ def test_percentiles_are_of_the_calls() -> None:
 
 def test_a_fresh_process_that_fails_says_why(shared_bundle: Path, tmp_path: Path) -> None:
     info = {"device": "cpu", "threads": 1, "profile": "desktop"}
-    with pytest.raises(ft.FtoolError, match=r"fresh process failed to answer: Error: .*not an ftool bundle"):
+    with pytest.raises(ft.FtoolError, match=r"new process failed to answer: Error: .*not an ftool bundle"):
         timing.time_cold_start(tmp_path, "play", info)
     assert timing.time_cold_start(shared_bundle, "--play", info) > 0
 

@@ -79,7 +79,7 @@ def test_chat_answers_the_lines_of_standard_input_in_one_conversation(
         ),
         (["predict", "GENERATOR", "--max-new-tokens", "0", "play"], "max_new_tokens must be"),
         (["predict", "GENERATOR", "--target-language", "de", "play"], "no option 'target_language'"),
-        (["chat", "CLASSIFIER"], "this model answers in no chat"),
+        (["chat", "CLASSIFIER"], "this model can't chat"),
     ],
 )
 def test_wrong_calls_say_what_is_wrong(
