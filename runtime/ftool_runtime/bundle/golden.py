@@ -76,7 +76,7 @@ class Golden:
             raise BundleError(f"can't use {path}: {error}") from error
 
     def write(self, folder: Path) -> None:
-        """Write `golden.json` into `folder`, whole or not at all. Raises OSError as writing does."""
+        """Write `golden.json` into `folder`, whole or not at all. Raises OSError if it can't be written."""
         with replacing(folder / GOLDEN_FILE) as file:
             json.dump(asdict(self), file, ensure_ascii=False, allow_nan=False)
             file.write("\n")

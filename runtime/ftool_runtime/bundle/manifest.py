@@ -173,7 +173,7 @@ class Manifest:
         return {**values, DIGEST: digest_of(values)}
 
     def write(self, folder: Path | str) -> None:
-        """Write `ftool.json` into `folder`, whole or not at all. Raises OSError as writing does."""
+        """Write `ftool.json` into `folder`, whole or not at all. Raises OSError if it can't be written."""
         with replacing(Path(folder) / MANIFEST_FILE) as file:
             json.dump(self.to_json(), file, ensure_ascii=False, indent=2, allow_nan=False)
             file.write("\n")

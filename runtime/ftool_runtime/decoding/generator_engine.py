@@ -58,7 +58,7 @@ class GeneratorEngine:
     """A bundle's tokenizer, config and graphs, ready to run. Safe to call from several threads at once."""
 
     def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
-        """Load the bundle in `folder`. Raises BundleError, DeviceError and RuntimeMissingError as loading does."""
+        """Load the bundle in `folder`. Raises BundleError, DeviceError and RuntimeMissingError as `load`."""
         if manifest.generation is None:
             raise BundleError(f"{folder}: the manifest of a {manifest.task} bundle must hold 'generation'")
         self.manifest = manifest

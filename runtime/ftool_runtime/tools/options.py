@@ -90,10 +90,10 @@ FLAGS: Final = (
         many=True,
     ),
     Flag(
-        name="source_language", kind=str, metavar="CODE", use="translation", help="the language of the source"
+        name="source_language", kind=str, metavar="CODE", use="translators", help="the language of the source"
     ),
     Flag(
-        name="target_language", kind=str, metavar="CODE", use="translation", help="the language of the answer"
+        name="target_language", kind=str, metavar="CODE", use="translators", help="the language of the answer"
     ),
     Flag(
         name="overflow", kind=str, choices=("refuse", "cut"), help="what to do with a text that is too long"
