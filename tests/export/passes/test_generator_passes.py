@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
+from tests.helpers.graphs import check, graph, numbers, run
 
 from ftool_export.graph.guards import count_operators
 from ftool_export.passes import PassSettings
@@ -19,7 +19,6 @@ from ftool_export.passes.tie_head import TieHead, tied_products
 
 EXACT = 1e-5  # float32, sums of about 10 in another order
 ALL = PassSettings(smallest=1, smallest_table=1, block_size=16)
-HEAD = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>\n'
 
 TIED = """tied (int64[batch, t] x, float[batch, kept, 32] h) => (float[batch, t, 32] e, float[batch, kept, 50] y)
 { e = Gather (w, x)  wt = Transpose <perm: ints = [1, 0]> (w)  y = MatMul (h, wt) }"""
@@ -28,41 +27,6 @@ FOLDED = """tied (int64[batch, t] x, float[batch, kept, 32] h) => (float[batch, 
 ATTENTION = """attention (float[batch, time, 32] x, int32[batch] k, int32 t) => (float[batch, time, 32] y)
 { q0 = MatMul (x, wq)  k0 = MatMul (x, wk)  v0 = MatMul (x, wv)
   y, pk, pv = com.microsoft.GroupQueryAttention <num_heads: int = 4, kv_num_heads: int = 2> (q0, k0, v0, , , k, t) }"""
-
-
-def graph(body: str, **constants: np.ndarray) -> ir.Model:
-    """A model from ONNX's text form, with initializers beside."""
-    model = ir.from_onnx_text(HEAD + body)
-    values = {value.name: value for node in model.graph for value in node.inputs if value is not None}
-    for name, array in constants.items():
-        values[name].const_value = ir.tensor(array, name=name)
-        values[name].shape, values[name].dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-        model.graph.register_initializer(values[name])
-    return model
-
-
-def run(model: ir.Model, tmp_path: Path, **feeds: np.ndarray) -> list[np.ndarray]:
-    path = tmp_path / "model.onnx"
-    ir.save(model, path)
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return list(session.run(None, feeds))
-
-
-def check(
-    graph_pass: ir.passes.InPlacePass, model: ir.Model, tmp_path: Path, atol: float, **feeds: np.ndarray
-) -> ir.Model:
-    """Apply a pass; the result computes the same, and a second run changes nothing."""
-    before = run(model, tmp_path, **feeds)
-    result = graph_pass(model)
-    assert result.modified
-    for array, expected in zip(run(result.model, tmp_path, **feeds), before, strict=True):
-        np.testing.assert_allclose(array, expected, atol=atol)
-    assert not graph_pass(result.model).modified
-    return result.model
-
-
-def numbers(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32)
 
 
 TOKENS = {"x": np.array([[3, 49, 0]]), "h": numbers(1, 2, 32)}

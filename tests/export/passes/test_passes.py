@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.helpers.graphs import check, graph, numbers, run
 
 from ftool_export.errors import ExportError
 from ftool_export.graph.guards import count_operators
@@ -29,49 +30,7 @@ from ftool_export.passes.residual_sums import ResidualSums
 from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.smooth_activations import SmoothActivations, smoothing_factors
 
-EXACT = 1e-6  # float32, numbers of about 1, sums in another order
 ALL = PassSettings(smallest=1, smallest_table=1, block_size=16)
-
-HEAD = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>\n'
-
-
-def graph(body: str, **constants: np.ndarray) -> ir.Model:
-    """A model from ONNX's text form, with initializers beside."""
-    model = ir.from_onnx_text(HEAD + body)
-    values = {value.name: value for node in model.graph for value in node.inputs if value is not None}
-    for name, array in constants.items():
-        values[name].const_value = ir.tensor(array, name=name)
-        values[name].shape, values[name].dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-        model.graph.register_initializer(values[name])
-    return model
-
-
-def run(model: ir.Model, tmp_path: Path, **feeds: np.ndarray) -> np.ndarray:
-    path = tmp_path / "model.onnx"
-    ir.save(model, path)
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    result: np.ndarray = session.run(None, feeds)[0]
-    return result
-
-
-def check(
-    graph_pass: ir.passes.InPlacePass,
-    model: ir.Model,
-    tmp_path: Path,
-    atol: float = EXACT,
-    **feeds: np.ndarray,
-) -> ir.Model:
-    """Apply a pass; the result computes the same, and a second run changes nothing."""
-    before = run(model, tmp_path, **feeds)
-    result = graph_pass(model)
-    assert result.modified
-    np.testing.assert_allclose(run(result.model, tmp_path, **feeds), before, atol=atol)
-    assert not graph_pass(result.model).modified
-    return result.model
-
-
-def numbers(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32)
 
 
 LINEAR = """linear (float[batch, time, 16] x) => (float[batch, time, 32] y)
@@ -241,9 +200,9 @@ def test_quantize_embeddings_has_a_scale_a_row(tmp_path: Path) -> None:
     table = numbers(9, 16) * np.logspace(-4, 1, 9, dtype=np.float32)[:, None]  # rows of very different size
     ids = np.arange(9).reshape(3, 3)
     model = graph(TABLE, table=table)
-    before = run(model, tmp_path, ids=ids)
+    before = run(model, tmp_path, ids=ids)[0]
     result = QuantizeEmbeddings(ALL)(model)
-    after = run(result.model, tmp_path, ids=ids)
+    after = run(result.model, tmp_path, ids=ids)[0]
     step = np.abs(before).max(axis=-1, keepdims=True) / 127
     assert (np.abs(after - before) <= step / 2 * 1.001).all()
     assert result.model.graph.initializers["table.int8"].const_value.numpy().dtype == np.int8
@@ -317,9 +276,9 @@ def test_smooth_activations_keeps_the_product_and_evens_its_input(
     assert factors is not None
     measured = replace(ALL, smoothing={"w": 1 / factors})
     model = graph(LINEAR, w=weight, b=numbers(32))
-    before = run(model, tmp_path, x=outlier)
+    before = run(model, tmp_path, x=outlier)[0]
     assert SmoothActivations(measured)(model).modified
-    np.testing.assert_allclose(run(model, tmp_path, x=outlier), before, atol=1e-4)  # numbers of about 100
+    np.testing.assert_allclose(run(model, tmp_path, x=outlier)[0], before, atol=1e-4)  # numbers of about 100
     assert not SmoothActivations(measured)(model).modified
     peaks = np.abs(outlier / factors).max(axis=(0, 1))
     assert peaks.max() / np.median(peaks) < 4  # 25 and more before
@@ -329,14 +288,14 @@ def test_smoothing_halves_what_int8_loses_to_an_outlier(tmp_path: Path, outlier:
     factors = smoothing_factors(np.abs(outlier).max(axis=(0, 1)))
     assert factors is not None
     measured = replace(ALL, smoothing={"w": 1 / factors})
-    exact = run(graph(LINEAR, w=numbers(16, 32), b=numbers(32)), tmp_path, x=outlier)
+    exact = run(graph(LINEAR, w=numbers(16, 32), b=numbers(32)), tmp_path, x=outlier)[0]
 
     def error(smooth: bool) -> float:
         model = graph(LINEAR, w=numbers(16, 32), b=numbers(32))
         if smooth:
             SmoothActivations(measured)(model)
         QuantizeMatMul(ALL)(model)
-        return float(np.square(run(model, tmp_path, x=outlier) - exact).mean())
+        return float(np.square(run(model, tmp_path, x=outlier)[0] - exact).mean())
 
     assert error(smooth=True) < error(smooth=False) / 2
 

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
+from tests.helpers.graphs import graph, run
 
 from ftool_export.passes import PassSettings
 from ftool_export.passes.quantize_rows import QuantizeRows
 
-HEAD = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>\n'
 TWO = """two (float[batch, t, 64] x) => (float[batch, t, 48] y, float[batch, t, 32] z)
 { p = MatMul (x, w)  y = Add (p, b)  z = MatMul (x, v) }"""
 ALL = PassSettings(smallest=1)
@@ -26,26 +25,16 @@ INPUT = RANDOM.standard_normal((3, 5, 64), dtype=np.float32)
 @pytest.fixture
 def model() -> ir.Model:
     """Two products of one input, one with a bias."""
-    model = ir.from_onnx_text(HEAD + TWO)
-    values = {value.name: value for node in model.graph for value in node.inputs if value is not None}
-    for name, array in WEIGHTS.items():
-        values[name].const_value = ir.tensor(array, name=name)
-        values[name].shape, values[name].dtype = ir.Shape(array.shape), ir.DataType.FLOAT
-        model.graph.register_initializer(values[name])
-    return model
-
-
-def run(model: ir.Model, tmp_path: Path, x: np.ndarray) -> list[np.ndarray]:
-    ir.save(model, tmp_path / "model.onnx")
-    session = ort.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    return list(session.run(None, {"x": x}))
+    return graph(TWO, **WEIGHTS)
 
 
 def test_the_products_stay_close(model: ir.Model, tmp_path: Path) -> None:
     result = QuantizeRows(ALL)(model)
     assert result.modified
     for found, expected in zip(
-        run(model, tmp_path, INPUT), (INPUT @ WEIGHTS["w"] + WEIGHTS["b"], INPUT @ WEIGHTS["v"]), strict=True
+        run(model, tmp_path, x=INPUT),
+        (INPUT @ WEIGHTS["w"] + WEIGHTS["b"], INPUT @ WEIGHTS["v"]),
+        strict=True,
     ):
         error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
         assert 0.001 < error < 0.02  # a hundredth for 8 and 7 bits; nothing would be fp32
@@ -53,16 +42,16 @@ def test_the_products_stay_close(model: ir.Model, tmp_path: Path) -> None:
 
 def test_a_rows_result_is_the_same_bit_for_bit_beside_an_outlier(model: ir.Model, tmp_path: Path) -> None:
     QuantizeRows(ALL)(model)
-    alone = run(model, tmp_path, INPUT[:1, :1])
+    alone = run(model, tmp_path, x=INPUT[:1, :1])
     company = INPUT.copy()
     company[1] *= 1000
-    for one, several in zip(alone, run(model, tmp_path, company), strict=True):
+    for one, several in zip(alone, run(model, tmp_path, x=company), strict=True):
         np.testing.assert_array_equal(one[0, 0], several[0, 0])
 
 
 def test_a_row_of_zeros_is_the_bias(model: ir.Model, tmp_path: Path) -> None:
     QuantizeRows(ALL)(model)
-    y, z = run(model, tmp_path, np.zeros((1, 2, 64), np.float32))
+    y, z = run(model, tmp_path, x=np.zeros((1, 2, 64), np.float32))
     np.testing.assert_array_equal(y, np.broadcast_to(WEIGHTS["b"], y.shape))
     np.testing.assert_array_equal(z, np.zeros_like(z))
 

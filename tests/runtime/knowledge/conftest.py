@@ -1,17 +1,14 @@
 """Fixtures that write knowledge bases with plain SQL, because these tests run without the toolchain."""
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tests.helpers.word_embedder import WordEmbedder
 
-from ftool_runtime.knowledge import Kind
 from ftool_runtime.knowledge.schema import APPLICATION_ID, TABLES, Meta
 from ftool_runtime.knowledge.terms import index_text
 from ftool_runtime.knowledge.vectors import STORED
@@ -19,25 +16,6 @@ from ftool_runtime.knowledge.vectors import STORED
 META = Meta(created="2026-01-01T00:00:00+00:00", passage_tokens=200, overlap_tokens=40)
 
 Writer = Callable[..., Path]
-
-
-class WordEmbedder:
-    """Hashes words to 64 dimensions, so that texts with common words are near. Records its inputs."""
-
-    dimension = 64
-
-    def __init__(self, fingerprint: str = "words") -> None:
-        self.fingerprint = fingerprint
-        self.kinds: list[str] = []
-
-    def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
-        self.kinds.append(kind)
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for vector, text in zip(vectors, texts, strict=True):
-            for word in text.lower().split():
-                vector[hashlib.sha256(word.encode()).digest()[0] % self.dimension] += 1
-            vector /= max(float(np.linalg.norm(vector)), 1e-9)
-        return vectors
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,15 @@
 """Fixtures: an embedder that hashes words in place of a model, and indexing with it."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tests.helpers.word_embedder import WordEmbedder
 
 from ftool.search.build import Built, IndexSettings, build_index
 
 Indexing = Callable[..., Built]
-
-
-class WordEmbedder:
-    """Hashes words to 16 dimensions. Counts the texts that it embedded."""
-
-    dimension = 16
-
-    def __init__(self, fingerprint: str = "words") -> None:
-        self.fingerprint = fingerprint
-        self.texts: list[str] = []
-
-    def __call__(self, texts: Sequence[str], *, kind: str) -> NDArray[np.float32]:
-        self.texts += texts
-        vectors = np.full((len(texts), self.dimension), 1e-3, np.float32)
-        for vector, text in zip(vectors, texts, strict=True):
-            for word in text.lower().split():
-                vector[hashlib.sha256(word.encode()).digest()[0] % self.dimension] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.word_embedder import WordEmbedder
 
 from ftool.search.build import IndexSettings, build_index
 from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
@@ -61,7 +62,7 @@ def check_sound(path: Path | str, versions: dict[str, set[str]], *, all_there: b
             )
         )
         if read_meta(connection, Path(path)).fingerprint:
-            assert vectors == passages * 16 * 2  # float16 (passages, 16)
+            assert vectors == passages * WordEmbedder.dimension * 2  # float16
     with KnowledgeBase.open(path, embedder=None) as base:
         for name in base.documents():
             assert base.text(name) in versions[name]
