@@ -1,4 +1,4 @@
-"""An answer does not depend on what shares its batch: measured at export, and rows run singly or the export refused."""
+"""An answer is independent of the rest of its batch: the export measures it, and runs rows singly or refuses."""
 
 from collections.abc import Callable
 from dataclasses import replace

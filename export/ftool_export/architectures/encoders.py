@@ -20,8 +20,8 @@ class Supported:
     """One architecture.
 
     Attributes:
-        name: as people call it.
-        model_type: as transformers does.
+        name: its usual name.
+        model_type: the name in transformers.
         attention: "fused" or "plain".
         token_types: "needed" to tell a text from its pair, "one" for all, or "none" that the network would read.
         note: what its graphs take care of besides.

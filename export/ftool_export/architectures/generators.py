@@ -11,8 +11,8 @@ class Supported:
     """One architecture.
 
     Attributes:
-        name: as people call it.
-        model_type: as transformers does.
+        name: its usual name.
+        model_type: the name in transformers.
         family: "encoder-decoder" or "decoder".
         attention: "fused" or "plain".
         caches: "in_place" or "joined".

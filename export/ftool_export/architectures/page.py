@@ -1,4 +1,4 @@
-"""docs/architectures.md, from the tables that the tests go by."""
+"""Write docs/architectures.md from the tables that the tests use."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Attention emitted at its source: ONNX Runtime's own operator in place of matmul, softmax and matmul.
+"""Emit attention as ONNX Runtime's own operator instead of matmul, softmax and matmul.
 
 transformers routes attention through its attention interface in nearly every architecture. While a model is being
 captured, an implementation registered there emits one `com.microsoft::MultiHeadAttention` node a layer, so the graph
@@ -24,7 +24,7 @@ OPERATOR: Final = "com.microsoft::MultiHeadAttention"
 OPERATOR_VERSION: Final = 1
 IMPLEMENTATION: Final = "ftool_onnxruntime"
 
-# Patterns that the operator knows by itself, from the padding mask and its `unidirectional` attribute.
+# Patterns that the operator derives from the padding mask and its `unidirectional` attribute.
 _PATTERNS_OF_THE_OPERATOR = (bidirectional_mask_function, causal_mask_function)
 
 
@@ -139,7 +139,7 @@ def operator_mask(
     dtype: torch.dtype = torch.float32,
     **kwargs: Any,
 ) -> Tensor:
-    """The mask as the operator takes it.
+    """Return the mask in the operator's form.
 
     Returns:
         int32 (batch, time), only the padding, if the operator knows every other restriction;

@@ -1,4 +1,4 @@
-"""Caches as a model sees them while it is captured: they hold graph inputs, and leave appending to the graph.
+"""Caches for a model during capture: they hold graph inputs, and the graph's operators do the appending.
 
 transformers asks a cache for more than its tensors: how long the past is, which sets positions, and how long keys are,
 which sets the size of T5's position bias. These answer from the shapes of the graph's own inputs.
@@ -36,7 +36,7 @@ class InPlaceCache(CapturedCache):
     """Hands new keys and values on as they are: the attention operator appends them to its buffers.
 
     Args:
-        layers: how many.
+        layers: the number of layers.
         past_length: tokens before the new ones, which positions start from; a symbol of the graph.
         key_length: what keys are stretched to, without copying, for code that reads their length; None leaves them.
     """

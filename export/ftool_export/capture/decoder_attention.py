@@ -1,4 +1,4 @@
-"""A decoder's attention emitted at its source, as ONNX Runtime's own operators over caches.
+"""Emit a decoder's attention as ONNX Runtime's own operators over caches.
 
 Self-attention becomes `GroupQueryAttention`, which appends new keys and values to buffers of a fixed capacity, so that
 past and present can share memory. Cross-attention becomes `MultiHeadAttention` over the source's ready keys and values.

@@ -37,7 +37,7 @@ class Survey:
     Attributes:
         own: sizes of the keys of every layer's self-attention.
         cross: sizes of the keys of every layer's cross-attention; empty for decoders without an encoder.
-        encoder_attentions: how many times the encoder attends through transformers' interface.
+        encoder_attentions: the number of the encoder's attentions that use transformers' interface.
         unfit: why the model's attention can't be emitted as the fused operator; None if it can.
     """
 
@@ -105,7 +105,7 @@ def _layer_sizes(model: PreTrainedModel, cache: Any) -> tuple[CacheSize, ...]:
 
 def _unfit(own: Sequence[CacheSize], calls: Sequence[tuple[Any, ...]], *, elsewhere: bool) -> str | None:
     if elsewhere:
-        return "it has an attention of its own, outside transformers' interface"
+        return "it implements attention outside transformers' interface"
     odd = [size.head_dim for size in own if size.head_dim % HEAD_SIZE_STEP]
     if odd:
         return f"its head size {odd[0]} is not a multiple of {HEAD_SIZE_STEP}"

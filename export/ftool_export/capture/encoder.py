@@ -1,4 +1,4 @@
-"""Capture of an encoder: the inputs that its graph needs, and one trace, dynamic in batch and length."""
+"""Capture an encoder: choose its graph's inputs, and trace it once with dynamic batch and length."""
 
 import logging
 from collections.abc import Iterator, Sequence

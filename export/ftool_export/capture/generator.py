@@ -1,4 +1,4 @@
-"""Capture of a generator: a graph of the encoder, if there is one, and one of the decoder for prompt and step."""
+"""Capture a generator: one graph of the optional encoder, and one of the decoder for prompt and step."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Rotary positions by ONNX Runtime's own operator, in place of the six nodes that halves, signs and sums take.
+"""Emit rotary positions as ONNX Runtime's own operator instead of six nodes for halves, signs and sums.
 
 Architectures call a function of their own module, `apply_rotary_pos_emb`, with cosines and sines of every token's
 position. Rows of these are what the operator looks up, so whatever scaling went into them is kept.

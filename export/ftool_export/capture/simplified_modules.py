@@ -1,6 +1,6 @@
-"""Parts of a network that are captured in a form that ONNX Runtime computes with fewer operators, same numbers.
+"""Capture parts of a network in a form with the same numbers and fewer operators.
 
-A step of one token is short work spread over many operators, so what each of them costs by itself counts.
+A step of one token spreads little work over many operators, so the overhead of each counts.
 """
 
 from collections.abc import Callable, Iterator

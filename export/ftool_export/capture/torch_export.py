@@ -1,4 +1,4 @@
-"""One trace by PyTorch's exporter, and what is known of the graphs that traces give."""
+"""Trace a model with PyTorch's exporter, and describe the structure of the resulting graphs."""
 
 import logging
 import warnings
@@ -46,7 +46,7 @@ class Captured:
 
     Attributes:
         models: "model", or "encoder" and "decoder", or "decoder" alone, with their graphs.
-        contracts: what holds of each graph at every stage from here on.
+        contracts: the structure that each graph must keep at every later stage.
         attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
         caches: of decoders: "in_place", appended to by the operators, or "joined"; None for encoders.
     """
@@ -68,7 +68,7 @@ def export_graph(
 
     Args:
         model: in evaluation mode.
-        inputs: what its forward takes, in order.
+        inputs: the arguments of its forward, in order.
         input_names: a name for every tensor among the inputs.
         output_names: a name for every tensor of the result.
         dynamic_shapes: by input, as torch.export takes them.

@@ -22,8 +22,8 @@ class LoadedGenerator(LoadedModel):
 
     Attributes:
         max_length: encoder-decoders: tokens of a source, special ones included; decoders: tokens of prompt and answer.
-        prefix: goes before every source.
-        languages: of translators that are told their languages.
+        prefix: text put before every source.
+        languages: the languages of a translator that needs them; otherwise None.
     """
 
     model: PreTrainedModel
@@ -36,7 +36,7 @@ class LoadedGenerator(LoadedModel):
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """The checkpoint's settings of generation."""
+        """The checkpoint's generation settings."""
         assert self.model.generation_config is not None
         return self.model.generation_config
 
@@ -65,13 +65,13 @@ class LoadedGenerator(LoadedModel):
         )
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
-        """The manifest's account of sources or prompts, in which no text becomes a special token."""
+        """Return the manifest's description of sources or prompts, in which no text becomes a special token."""
         contract = super().input_contract(names)
         return replace(contract, truncation_side=self.truncation_side, split_special_tokens=True)
 
     @property
     def truncation_side(self) -> Literal["left", "right"]:
-        """The side at which long texts lose tokens: sources where the tokenizer cuts, prompts at their beginning."""
+        """The side on which long texts are cut: the tokenizer's for sources, the left for prompts."""
         cuts_left = self.family == "decoder" or self.tokenizer.truncation_side == "left"
         return "left" if cuts_left else "right"
 

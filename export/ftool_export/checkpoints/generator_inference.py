@@ -100,7 +100,7 @@ def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int |
 
 
 def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
-    """The texts of answers' tokens, special ones left out, spaces at the ends taken off."""
+    """Return the texts of answers' tokens, without special tokens and spaces at the ends."""
     texts: list[str] = loaded.tokenizer.batch_decode(
         [list(row) for row in rows], skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
@@ -108,7 +108,7 @@ def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
 
 
 def generate_texts(loaded: LoadedGenerator, texts: Sequence[str], **changes: Any) -> list[str]:
-    """Answers to sources or plain prompts, in their order."""
+    """Return answers to sources or plain prompts, in input order."""
     return decode(loaded, generate_tokens(loaded, tokenize_sources(loaded, texts), **changes))
 
 
@@ -127,7 +127,7 @@ def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -
 
 
 def batches(lengths: Sequence[int], budget: int = _TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """Positions by length, longest first (memory runs out at once or never), cut by a budget of tokens."""
+    """Yield batches of positions, longest rows first (so memory runs out at once or never), within a token budget."""
     rows: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda r: -lengths[r]):
         if rows and lengths[rows[0]] * (len(rows) + 1) > budget:

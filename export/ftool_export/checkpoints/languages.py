@@ -19,7 +19,7 @@ _SHOWN: Final = 12  # codes that an error names
 def set_to_languages(
     loaded: LoadedGenerator, source: str | None, target: str | None, prefix: str | None = None
 ) -> LoadedGenerator:
-    """`loaded`, told what it reads and writes as its checkpoint wants it: by tokens, by a prefix, or not at all.
+    """Return `loaded` set to its languages in its checkpoint's way: by tokens, by a prefix, or not at all.
 
     Args:
         loaded: its tokenizer and generation config are set to the languages.
@@ -61,7 +61,7 @@ def source_prefix(
 
 
 def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | None) -> Languages | None:
-    """The languages of a checkpoint; None if it is not told any.
+    """Return the languages of a checkpoint; None if it needs none.
 
     `source` and `target` are the codes meant, as the checkpoint writes them; None takes what tokenizer and
     configuration are set to; the target stays None if they are set to none. A tokenizer with languages (mBART,
@@ -84,7 +84,7 @@ def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | 
 
 
 def answer_in(generation_config: Any, languages: Languages) -> None:
-    """Have answers begin in the languages' target.
+    """Make answers begin in the target language.
 
     The first mBART begins from the language's token; mBART-50, M2M-100 and NLLB are made to give it first.
     """

@@ -1,4 +1,4 @@
-"""The search for layers to leave out if quantising all of them costs too much: the worst first, as few as needed."""
+"""Search for layers to leave out if quantising all of them costs too much: worst first, as few as needed."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _ROWS: Final = 64  # on which layers are compared
 _MOST: Final = 0.5  # share of the layers; past it another precision is the better choice
 
-Trial = Callable[[Sequence[str]], Verdict]  # makes and judges the bundle that leaves these layers out
+Trial = Callable[[Sequence[str]], Verdict]  # returns the verdict on the bundle that leaves these layers out
 
 
 def rank_layers(
@@ -38,7 +38,7 @@ def rank_layers(
     Args:
         model: the fp32 graph.
         plan: the precision.
-        settings: of the passes; layers left out there are not ranked.
+        settings: settings of the passes; layers that they leave out are not ranked.
         loaded: the graph's reference.
         rows: at least one; up to 64 of them, evenly spread, are used.
     """
@@ -69,7 +69,7 @@ def fewest_left_out(ranked: Sequence[str], trial: Trial) -> tuple[str, ...] | No
 
     Args:
         ranked: layers, worst first.
-        trial: makes and judges the bundle that leaves the given layers out.
+        trial: returns the verdict on the bundle that leaves the given layers out.
 
     Returns:
         The layers, or None if even half of them left out is not enough.

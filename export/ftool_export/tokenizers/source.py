@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer in the form that bundles ship, held against the files that it was made from.
+"""Load a checkpoint's tokenizer in the form that bundles ship, and compare it with its source files.
 
 transformers makes its tokenizers anew from a vocabulary, and what a tokenizer.json or a sentencepiece model says of
 normalising may be lost on the way: 5.23 drops DeBERTa's table of characters, and lower-cases a cased vocab.txt. So what
@@ -69,7 +69,7 @@ def load_tokenizer(source: str) -> Any:
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """As `load_tokenizer`, with a padding token, which `config` then names too."""
+    """Like `load_tokenizer`, but with a padding token, which is also set in `config`."""
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
@@ -96,7 +96,7 @@ def _load(source: str) -> Any:
 
 
 def _reason(source: str, error: Exception) -> str:
-    """Why transformers reads no tokenizer, in words for whoever exports."""
+    """Return the reason why transformers reads no tokenizer, for an error message."""
     if "auto_map" in _config(source) or "trust_remote_code" in str(error):
         return "its tokenizer is Python code of its own (auto_map), which ftool does not run; " + _REMEDY
     if _TIKTOKEN in str(error):  # what transformers tries last

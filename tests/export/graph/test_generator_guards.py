@@ -1,4 +1,4 @@
-"""Every guard of a generator's graphs says no to the damage it is there for, and names the stage."""
+"""Every guard of a generator's graphs refuses the damage that it checks for, and names the stage."""
 
 from collections.abc import Callable
 from dataclasses import replace

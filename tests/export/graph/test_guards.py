@@ -1,4 +1,4 @@
-"""Every guard says no to the damage it is there for, and names the stage."""
+"""Every guard refuses the damage that it checks for, and names the stage."""
 
 import pickle
 from dataclasses import replace

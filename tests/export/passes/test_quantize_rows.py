@@ -1,4 +1,4 @@
-"""int8 with a scale a row: close to the product it replaces, and the same bit for bit in any company."""
+"""int8 with one scale per row: close to the product it replaces, and bit for bit the same, single or batched."""
 
 from pathlib import Path
 

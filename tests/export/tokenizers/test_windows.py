@@ -80,7 +80,7 @@ def test_windows_beside_a_question_are_those_of_transformers(
     if MAX_LENGTH - tokenizer[0].num_special_tokens_to_add(pair=True) - taken <= STRIDE:
         return  # refused, see below
     if not tokenizer[0](text, add_special_tokens=False)["input_ids"]:
-        return  # likewise
+        return  # also refused
     windows = encoder(tokenizer[1], with_question=True).windows(text, 0, question=question)
     assert_same(windows, in_transformers(tokenizer[0], question, text, truncation="only_second"), 1)
 
