@@ -231,3 +231,9 @@ def _config(source: str) -> dict[str, Any]:
             f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
         ) from error
     return content if isinstance(content, dict) else {}
+
+
+def tokenizer_text(tokenizer: Any) -> str:
+    """A fast tokenizer as JSON text, without the padding and truncation of its last call."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    return json.dumps({name: part for name, part in content.items() if name not in ("padding", "truncation")})

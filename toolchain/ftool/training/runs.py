@@ -29,6 +29,7 @@ from ftool.training.hardware import (
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.disk import disk_errors
 from ftool_export.bundle.folder_swap import replacing_folder
+from ftool_export.tokenizers.source import tokenizer_text
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
 METRICS_FILE: Final = "metrics.json"  # in run/
@@ -96,7 +97,7 @@ def identity(
         "processes": process_count(),
         **{f"train.{name}": value for name, value in settings.items()},
         **{f"data.{name}": getattr(recipe.data, name) for name in _TOLD_THE_MODEL},
-        "tokenizer": sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+        "tokenizer": sha256(tokenizer_text(tokenizer).encode()).hexdigest(),
     }
 
 

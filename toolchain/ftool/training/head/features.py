@@ -6,7 +6,6 @@ texts, weights, tokenizer, length, pooling and prefix. With any of them changed 
 
 import errno
 import hashlib
-import json
 import logging
 import os
 import time
@@ -19,6 +18,7 @@ import numpy as np
 from ftool.cache_folder import cache_folder
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_features
+from ftool_export.tokenizers.source import tokenizer_text
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def features_key(loaded: LoadedClassifier, texts: Sequence[Any]) -> str:
     if texts and not isinstance(texts[0], str):
         settings = (*settings, "pairs")
     digest.update(repr(settings).encode())
-    digest.update(_tokenizer_text(loaded).encode())
+    digest.update(tokenizer_text(loaded.tokenizer).encode())
     for name, tensor in sorted(model.encoder.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
@@ -76,12 +76,6 @@ def features_key(loaded: LoadedClassifier, texts: Sequence[Any]) -> str:
             data = text.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
-
-
-def _tokenizer_text(loaded: LoadedClassifier) -> str:
-    """The tokenizer as text, without what merely remembers how it was last called."""
-    content = json.loads(loaded.tokenizer.backend_tokenizer.to_str())
-    return json.dumps({name: part for name, part in content.items() if name not in ("padding", "truncation")})
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
