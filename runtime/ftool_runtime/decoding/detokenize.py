@@ -9,13 +9,10 @@ from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 _REPLACEMENT: Final = "�"  # what a tokenizer decodes the bytes of an incomplete character to
 _WINDOW: Final = 64  # at most this many tokens are decoded again for each new one
-_CONTEXT: Final = (
-    16  # of these, tokens whose text is final already: more than any tokenizer's decoder looks back
-)
+_CONTEXT: Final = 16  # of these, how many are final already: more than any tokenizer's decoder looks back
 
-StopCheck = Callable[
-    [Sequence[int]], bool
-]  # given an answer's tokens after each new one: whether it ends here
+# Called with an answer's tokens after each new one; returns whether the answer ends there.
+StopCheck = Callable[[Sequence[int]], bool]
 
 
 class IncrementalText:

@@ -55,7 +55,7 @@ class Graphs:
 
 
 class GeneratorEngine:
-    """A bundle's tokenizer, config and graphs, ready to run. Safe to call from several threads at once."""
+    """A bundle's tokenizer, config and graphs, ready to run. Thread-safe."""
 
     def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
         """Load the bundle in `folder`. Raises BundleError, DeviceError and RuntimeMissingError as `load`."""

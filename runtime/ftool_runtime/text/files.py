@@ -24,9 +24,8 @@ class _ReadableAsItComes(Protocol):
         """Return the bytes that have arrived, at most `size`; wait if there are none, and return b"" at the end."""
 
 
-Columns = (
-    str | Mapping[str, str]
-)  # the column of the text; for inputs of several fields, the column of each field
+# The column of the text; for inputs of several fields, the column of each field.
+Columns = str | Mapping[str, str]
 
 
 def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:

@@ -10,10 +10,8 @@ from ftool_runtime.text.encode import Tokens, read_tokenizer, text_problem
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-_TEXT, _PAIRED_TEXT = (
-    0,
-    1,
-)  # the tokenizer's number of the text: the only sequence, or the one after the question
+# The tokenizer's number of the text: the only sequence, or the one after the question.
+_TEXT, _PAIRED_TEXT = 0, 1
 
 
 class Window(NamedTuple):

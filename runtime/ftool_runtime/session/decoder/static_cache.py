@@ -133,9 +133,7 @@ class StaticCacheDecoder(Decoder):
         if len(rows) <= len(self.lengths):
             moved = np.flatnonzero(rows != np.arange(len(rows)))
             for view in old:
-                view[moved, :, :used] = view[
-                    rows[moved], :, :used
-                ]  # the right side is copied before it is assigned
+                view[moved, :, :used] = view[rows[moved], :, :used]  # the right side is copied first
         if len(rows) == len(self.lengths):
             return
         grown = len(rows) > len(self.lengths)
