@@ -83,7 +83,7 @@ def test_a_failing_rename_puts_the_old_back(place: Path, monkeypatch: pytest.Mon
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ftool_export.folder_swap import replacing_folder
+from ftool_export.bundle.folder_swap import replacing_folder
 with replacing_folder(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
