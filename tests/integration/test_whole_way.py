@@ -120,7 +120,7 @@ def test_parity_says_no_to_a_bundle_of_other_weights(intents: Path, demo: dict[s
     save_file(rolled, head)
     result = ftool("parity", other)
     assert result.exit_code == 1
-    assert "ftool export brings it up to date" in result.stdout
+    assert "run ftool export to update the bundle" in result.stdout
     report = json.loads((other / "reports" / "parity.json").read_text())
     assert not report["passed"]
     assert "agreement" in report["failed"]

@@ -112,7 +112,7 @@ def test_the_command_prints_text_or_json() -> None:
     shown = ftool("doctor")
     assert shown.exit_code == 0
     assert "onnxruntime providers" in shown.stdout
-    assert "Everything that ftool needs is here." in shown.stdout
+    assert "Everything that ftool needs is installed." in shown.stdout
     told = json.loads(ftool("doctor", "--json").stdout)
     assert {"healthy", "machine", "versions", "providers", "gpu", "caches", "findings"} <= set(told)
 

@@ -1,1 +1,1 @@
-"""Fine-tune, export, prove and time text models."""
+"""Fine-tune, export, verify and time text models."""

@@ -1,4 +1,4 @@
-"""Teaching a trained classifier one new example, and refusing where that costs too much elsewhere."""
+"""Teach a trained classifier one example, unless that costs too much quality on validation."""
 
 import difflib
 import json
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptReport:
-    """What one example changed. `before` and `after` are the main metric on validation."""
+    """The effect of teaching one example. `before` and `after` are the main metric on validation."""
 
     text: str
     labels: tuple[str, ...]
@@ -56,12 +56,12 @@ class AdaptReport:
 
     @property
     def drop(self) -> float:
-        """What the change costs on validation; below zero it gains."""
+        """The loss of the metric on validation; negative for a gain."""
         return self.before - self.after
 
     @property
     def kept(self) -> bool:
-        """Whether run/ was changed: the example is right now, and the cost within max_drop."""
+        """Whether the change was kept: the example was learned and the loss is at most max_drop."""
         return self.lesson.learned and self.drop <= self.max_drop
 
     def to_json(self) -> dict[str, Any]:
@@ -87,17 +87,17 @@ class AdaptReport:
 
 
 def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0.01) -> AdaptReport:
-    """Teach the model in `folder` that `text` has `labels`, by changing its head; run/ is replaced whole or not.
+    """Teach the model in `folder` that `text` has `labels`, by changing its head; run/ is replaced whole or not at all.
 
     A change that lowers the main metric on validation by more than `max_drop` is not kept; the report says so.
-    metrics.json is brought up to date and lists what was taught. Raises FtoolError for a label that the model does
-    not know, a folder without run/, or validation data that can't be read.
+    metrics.json is updated and lists what was taught. Raises FtoolError for a label that the model does not know, a
+    folder without run/, or validation data that can't be read.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     if not recipe.row.teachable:
         fitting = listed(tuple(name for name in task_names() if find_task(name).teachable))
         raise InputError(
-            f"one example teaches a model for {fitting}; this one does {recipe.task}: train it again"
+            f"one example can only be taught to models for {fitting}; the task of this model is {recipe.task}"
         )
     run = ModelFolder(folder).require_run()
     loaded = load_classifier(run)
@@ -129,7 +129,7 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """A split with its features, which answer as the classifier does as it is when asked."""
+    """A split with its features; `logits` uses the classifier's current head."""
 
     name: str
     examples: Split[LabelledText]
@@ -164,19 +164,19 @@ def _logits(loaded: LoadedClassifier, features: NDArray[np.float32]) -> NDArray[
 
 
 def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop: float) -> list[int]:
-    """The labels' indices. Raises InputError for what can't be taught."""
+    """Return the labels' indices. Raises InputError for what can't be taught."""
     if loaded.pairs or loaded.regression:
         raise InputError(
-            "one example can teach a model of labels for single texts alone; train this one again"
+            "one example can only be taught to models that label single texts; train this model again"
         )
     if not text.strip():
-        raise InputError("there is nothing to learn from an empty text; give one with --text")
+        raise InputError("--text is empty; give the example's text")
     if "\0" in text:
-        raise InputError("--text holds a NUL byte, which is not text; remove it")
+        raise InputError("--text contains a NUL byte; remove it")
     if not 0 <= max_drop <= 1:
         raise InputError(f"max-drop must be from 0 to 1 (0.01 is one point), got {max_drop}")
     if not loaded.multi_label and len(labels) != 1:
-        raise InputError(f"this model gives a text one label, got {len(labels)}: {', '.join(labels)}")
+        raise InputError(f"this model gives each text one label, got {len(labels)}: {', '.join(labels)}")
     return [_index(label, loaded.labels) for label in labels]
 
 
@@ -191,7 +191,7 @@ def _index(label: str, known: Sequence[str]) -> int:
 def _replace_run(
     run: Path, loaded: LoadedClassifier, report: AdaptReport, *, validation: Evaluation, test: Evaluation
 ) -> None:
-    """Put the changed model in the place of run/, its metrics.json brought up to date."""
+    """Replace run/ with the changed model and an updated metrics.json."""
     metrics = _read_metrics(run)
     earlier = metrics.get("adaptations", [])
     entry = report.to_json() | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -204,10 +204,10 @@ def _replace_run(
 
 
 def _read_metrics(run: Path) -> dict[str, Any]:
-    """What training left in metrics.json; nothing where it left none."""
+    """Return the content of metrics.json; {} if there is none."""
     try:
         content: dict[str, Any] = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        log.warning("%s could not be read; it is written anew", run / METRICS_FILE)
+        log.warning("%s could not be read; a new one is written", run / METRICS_FILE)
         return {}
     return content

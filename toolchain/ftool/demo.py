@@ -1,4 +1,4 @@
-"""The whole way on data that ships with ftool: train, export, parity, bench, and three answers."""
+"""Run every step on data that ships with ftool: train, export, parity, bench, and three predictions."""
 
 import logging
 from collections.abc import Sequence
@@ -26,28 +26,28 @@ TEXTS = {
     "intents": ("set a timer for ten mins", "dim the scren a bit", "you are funny, you know"),
     "dates": ("the 3rd of March, 2021", "Tues 5 Jan '10", "二〇三六年十月十七日"),
 }
-_MOST_TIMED = 60  # texts a round
-_QUALITY = ("accuracy", "f1_macro", "exact_match")  # those of them that a task has
+_MOST_TIMED = 60  # texts per round
+_QUALITY = ("accuracy", "f1_macro", "exact_match")  # a task has some of them
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoReport:
-    """What the demo found; `export.bundle` is None where the gate said no, and what follows is then missing."""
+    """The results of every step; if the export was refused, `export.bundle` is None and later steps are missing."""
 
     trained: TrainReport
     export: ExportReport
     parity: ParityReport | None = None
-    bundle: tuple[Evaluation, ...] = ()  # on the test split, and on further ones where the data has them
+    bundle: tuple[Evaluation, ...] = ()  # on the test split, and on further ones if the data has them
     bench: BenchReport | None = None
-    predictions: tuple[tuple[str, dict[str, Any]], ...] = ()  # texts and what `ftool predict` prints of them
+    predictions: tuple[tuple[str, dict[str, Any]], ...] = ()  # texts and their JSON from `ftool predict`
 
     @property
     def passed(self) -> bool:
-        """Whether every gate said yes."""
+        """Whether every check passed."""
         return self.export.verdict.passed and self.parity is not None and self.parity.passed
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: what each step's own command prints with --json."""
+        """Plain JSON: for each step, what its command prints with --json."""
         return {
             "passed": self.passed,
             "train": self.trained.to_json(),
@@ -60,9 +60,9 @@ class DemoReport:
 
 
 def demo(folder: Path, name: str) -> DemoReport:
-    """Go the whole way in a model folder with the shipped recipe `name`; a recipe that is there is kept.
+    """Run every step in a model folder with the shipped recipe `name`; an existing recipe is kept.
 
-    Raises FtoolError where a step fails.
+    Raises FtoolError if a step fails.
     """
     model = ModelFolder(folder)
     if not model.recipe.exists():
@@ -109,13 +109,13 @@ def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
 
 
 def predict(bundle: Path, texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Texts and what `ftool predict` prints of them."""
+    """Return each text with the JSON that `ftool predict` prints for it."""
     with ftool_runtime.load(bundle) as model:
         return [(text, answer.to_json(text)) for text, answer in zip(texts, model(list(texts)), strict=True)]
 
 
 def summary(report: DemoReport) -> list[list[str]]:
-    """The demo's table: how good and how fast the bundle is, and PyTorch beside it."""
+    """Return the demo's table: quality and speed of the bundle and of PyTorch."""
     assert report.parity is not None
     assert report.bench is not None
     head, *speed = table(report.bench.to_json())
@@ -139,11 +139,11 @@ def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
     ]
 
 
-def told(answer: dict[str, Any]) -> str:
-    """An answer of `ftool predict` for a person."""
+def answer_text(answer: dict[str, Any]) -> str:
+    """Return an answer of `ftool predict` as text for people."""
     return f"{answer['label']} ({percent(answer['score'])})" if "label" in answer else str(answer["answer"])
 
 
 def percent(share: float) -> str:
-    """A share as a percentage."""
+    """Return a share from 0 to 1 as a percentage."""
     return f"{share:.1%}"

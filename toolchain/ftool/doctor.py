@@ -1,4 +1,4 @@
-"""Check the installation for `ftool doctor`: packages, onnxruntime, GPU, caches, and remedies for problems."""
+"""Check the installation for `ftool doctor`: packages, onnxruntime, GPU and caches, with remedies."""
 
 import importlib.metadata
 from collections.abc import Mapping

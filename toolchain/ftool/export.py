@@ -18,7 +18,7 @@ from ftool_export.settings import ExportSettings
 
 
 def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
-    """Export a model folder's run/ to its bundle/, judged on the recipe's validation split.
+    """Export a model folder's run/ to its bundle/, compared on the recipe's validation split.
 
     Raises FtoolError if there is no run/, the data can't be read, or the export failed; an existing bundle stays.
     """
@@ -45,13 +45,13 @@ def export_any(
     target_language: str | None = None,
     base: str | None = None,
 ) -> ExportReport:
-    """Export any Hugging Face checkpoint; its quality is judged if there is data.
+    """Export any Hugging Face checkpoint; the loss of quality is measured if there is data.
 
     Args:
-        settings: what to export, and where to.
+        settings: the checkpoint, the bundle's folder, and how to export.
         data: labelled examples, or None.
-        source_language: the language that a translator reads, as its checkpoint writes it; None: what it is set to.
-        target_language: the language that it writes, as its checkpoint writes it; None: what it is set to.
+        source_language: a translator's source language, as its checkpoint spells it; None: the checkpoint's setting.
+        target_language: a translator's target language, as its checkpoint spells it; None: the checkpoint's setting.
         base: the checkpoint's name in manifest and card; None: its hub id or its folder's name.
 
     Raises:
@@ -59,7 +59,7 @@ def export_any(
     """
     row = find_task(settings.task)
     loaded = row.in_languages(row.load(settings.checkpoint), source_language, target_language)
-    if base is not None and not loaded.training_sha256:  # else run/ records what it was trained from
+    if base is not None and not loaded.training_sha256:  # otherwise run/ records its base
         loaded = replace(loaded, base=base)
     if data is None:
         return export(settings, loaded, row.samples(loaded))
@@ -86,7 +86,7 @@ def check_parity(
 
 
 def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | None = None) -> Any:
-    """Return a split of the recipe's data, or of other data, as `ftool_export` compares models on it.
+    """Return a split of the recipe's data, or of `data`, as the `Examples` that `ftool_export` compares models on.
 
     Raises DataError if it can't be read, or has a label that the model does not know.
     """

@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # rich takes longer to import than all of `ftool --help`
 
 log = logging.getLogger(__name__)
 
-_EVERY_S: Final = 30.0  # between lines of progress that is not shown on a terminal
-_REFRESHES: Final = 4  # per second: more would take time from the training that is shown
-_WIDEST: Final = 10_000  # characters; tables are never wrapped, so that their lines can be copied
+_EVERY_S: Final = 30.0  # between log lines of progress, if standard error is not a terminal
+_REFRESHES: Final = 4  # per second; more would slow down the training
+_WIDEST: Final = 10_000  # characters; tables are never wrapped
 
 _display: "Progress | None" = None  # the only live one
 
@@ -25,7 +25,7 @@ _display: "Progress | None" = None  # the only live one
 def format_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as lines with aligned columns, the first row as header.
 
-    The first column is aligned left, the others right. Widths are those of a terminal's cells, so Chinese lines up too.
+    The first column is aligned left, the others right. Widths are in terminal cells, so wide characters line up too.
     """
     from rich.box import Box
     from rich.console import Console
@@ -62,14 +62,14 @@ def progress_bar(
     The bar disappears at the end. Bars that are shown at the same time are lines of one display.
 
     Args:
-        what: what is done, such as "training".
-        total: how many `unit` there are, None if that is unknown.
-        unit: what is counted, in the plural.
-        done: how many were done before.
-        lines: whether log lines are written if standard error is not a terminal.
+        what: the name of the task, such as "training".
+        total: the number of units, None if unknown.
+        unit: the name of the units, in the plural.
+        done: the number of units that are already done.
+        lines: whether to log progress if standard error is not a terminal.
 
     Yields:
-        A function to call with the number done so far.
+        A function to call with the number of units done so far.
     """
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _live() as display:
@@ -84,7 +84,7 @@ def progress_bar(
 
 @contextmanager
 def _live() -> Iterator["Progress"]:
-    """The live display, which the outermost bar starts and ends."""
+    """Yield the live display, which the outermost bar starts and ends."""
     global _display
     if _display is not None:
         yield _display
@@ -99,7 +99,7 @@ def _live() -> Iterator["Progress"]:
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
     )
-    # Standard output belongs to results, so it is not redirected to the display.
+    # Standard output is for results, so it is not redirected to the display.
     display = Progress(
         *columns,
         console=Console(stderr=True),
@@ -118,11 +118,11 @@ def _live() -> Iterator["Progress"]:
 def _logged(what: str, total: int | None, unit: str) -> Callable[[int], None]:
     last = time.monotonic()
 
-    def tell(number: int) -> None:
+    def log_progress(number: int) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             of = "" if total is None else f" of {total}"
             log.info("%s: %d%s %s", what, number, of, unit)
 
-    return tell
+    return log_progress

@@ -19,10 +19,10 @@ from ftool.training.runs import account, checkpointed, identity, keep_run, prepa
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
-    """Train the model of `folder` as `recipe` says; run/, with metrics.json, is replaced once the new one is whole.
+    """Train the model of `folder` as `recipe` says; run/, with metrics.json, is replaced once the new one is complete.
 
-    `resume` continues an interrupted run, to the same result as an uninterrupted one. Raises FtoolError if recipe,
-    data, base model or checkpoints don't allow it.
+    `resume` continues an interrupted run, with the same result as an uninterrupted one. Raises FtoolError if
+    recipe, data, base model or checkpoints don't allow it.
     """
     began = time.monotonic()
     row = recipe.row
@@ -63,12 +63,12 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
 
 
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The splits as the model can read them, and by fact its value for each split."""
+    """Return the splits as the model can read them, and facts for metrics.json: values by fact and split."""
     splits: dict[str, Any] = {}
     facts: dict[str, Any] = {}
     for name, split in data.splits.items():
-        splits[name], told = recipe.row.fit(model, split, name, recipe, training=name == "train")
-        for fact, value in told.items():
+        splits[name], found = recipe.row.fit(model, split, name, recipe, training=name == "train")
+        for fact, value in found.items():
             if fact.startswith("training_"):  # of the training split only
                 facts[fact] = value
             else:
@@ -77,7 +77,7 @@ def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[
 
 
 def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe as plain JSON, with the lengths that the model has in fact."""
+    """Return the recipe as plain JSON, with the model's actual lengths."""
     tables = asdict(recipe)
     for path, value in lengths.items():
         table, _, name = path.partition(".")
@@ -86,7 +86,7 @@ def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe(data: Dataset[Any], splits: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The data as plain JSON, for metrics.json."""
+    """Return the data's description as plain JSON, for metrics.json."""
     return {
         "sha256": data.sha256,
         **data.facts,

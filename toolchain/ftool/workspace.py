@@ -1,4 +1,4 @@
-"""One model, one folder: what stands where in it."""
+"""Model folders: the paths of recipe, run/, bundle/ and reports/."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from ftool_runtime.errors import FtoolError
 
 
 class ModelFolderError(FtoolError):
-    """A model folder lacks what a command needs; the message names the command that makes it."""
+    """A model folder has no run/ or no bundle/; the message names the command that creates it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ModelFolder:
 
     @property
     def recipe(self) -> Path:
-        """The whole of what made the model."""
+        """The recipe: all settings of the model."""
         return self.path / "recipe.toml"
 
     @property
@@ -30,26 +30,26 @@ class ModelFolder:
 
     @property
     def bundle(self) -> Path:
-        """What ships."""
+        """The bundle: what is shipped."""
         return self.path / "bundle"
 
     @property
     def reports(self) -> Path:
-        """What parity and bench found."""
+        """The reports of parity and bench."""
         return self.path / "reports"
 
     def require_run(self) -> Path:
-        """The trained checkpoint's folder. Raises ModelFolderError where nothing was trained yet."""
+        """The trained checkpoint's folder. Raises ModelFolderError if it is missing."""
         if not self.run.is_dir():
-            raise ModelFolderError(f"{self.run} is missing: `ftool train {self.path}` makes it")
+            raise ModelFolderError(f"{self.run} is missing; create it with `ftool train {self.path}`")
         return self.run
 
     def require_bundle(self) -> Path:
-        """The bundle's folder. Raises ModelFolderError where nothing was exported yet."""
+        """The bundle's folder. Raises ModelFolderError if it is missing."""
         if not self.bundle.is_dir():
-            raise ModelFolderError(f"{self.bundle} is missing: `ftool export {self.path}` makes it")
+            raise ModelFolderError(f"{self.bundle} is missing; create it with `ftool export {self.path}`")
         return self.bundle
 
     def check_bundle(self) -> None:
-        """Check every file of the bundle by its hash. Raises BundleError naming the first one that is altered."""
+        """Check the hash of every file in the bundle. Raises BundleError, which names the first altered file."""
         check_hashes(self.require_bundle(), Manifest.read(self.bundle))

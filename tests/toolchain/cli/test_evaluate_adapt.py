@@ -91,13 +91,13 @@ def test_train_json_is_one_object_and_nothing_else(model: Path) -> None:
     [
         (
             ["--set", "train.class_weights={sport = 2.0}"],
-            "train.class_weights names 'sport', which is no label",
+            "train.class_weights names 'sport', which is not a label",
         ),
         (["--set", "train.threads=0"], "train.threads must be 1 or more, got 0"),
         (["--set", "train.threads=100000"], "threads must lie between 1 and"),
         (
             ["--task", "text-classifikation"],
-            'task "text-classifikation" is not one that ftool knows; did you mean text-classification?',
+            'task "text-classifikation" is unknown; did you mean text-classification?',
         ),
         (["--set", "train.method=full", "--resume"], "no interrupted run to resume"),
         (["--base", "/nowhere/model"], "/nowhere/model"),
@@ -229,7 +229,7 @@ def test_adapt_changes_nothing_where_the_model_is_right(own_model: Path) -> None
     known = files(own_model)
     result = ftool("adapt", own_model, "--text", "song band", "--label", sure)
     assert result.exit_code == 0
-    assert "the model has it right already" in result.stdout
+    assert "the model already gives this answer" in result.stdout
     assert files(own_model) == known
     assert before.keys() == known.keys()
 
@@ -250,7 +250,7 @@ def test_adapt_raises_several_labels_over_their_thresholds(tagger: Path, tmp_pat
     [
         (["--text", TEXT, "--label", "wether"], "no label 'wether'; did you mean 'weather'?"),
         (["--text", "  ", "--label", "food"], "empty text"),
-        (["--text", TEXT, "--label", "food", "--label", "music"], "gives a text one label, got 2"),
+        (["--text", TEXT, "--label", "food", "--label", "music"], "gives each text one label, got 2"),
         (["--text", TEXT, "--label", "food", "--max-drop", "2"], "max-drop must be from 0 to 1"),
     ],
 )

@@ -32,15 +32,15 @@ def folder_of(tmp_path: Path) -> Callable[[str], Path]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--hateful", "x"), "--hateful says what the answers to a suite mean; name one with --suite"),
-        (("--option-label", "x"), "--option-label says what the answers to a suite mean"),
-        (("--always-answer",), "--always-answer says what the answers to a suite mean"),
-        (("--min-examples", "5"), "--min-examples is about slices; name a column with --by"),
+        (("--hateful", "x"), "--hateful is for bias suites; name one with --suite"),
+        (("--option-label", "x"), "--option-label is for bias suites"),
+        (("--always-answer",), "--always-answer is for bias suites"),
+        (("--min-examples", "5"), "--min-examples applies to slices; name a column with --by"),
         (("--suite", "hatecheck", "--data", "none", "--always-answer"), "--always-answer is only for bbq"),
         (("--suite", "hatecheck", "--data", "none", "--option-label", "x"), "--option-label is only for bbq"),
         (("--suite", "bbq", "--data", "none", "--hateful", "x"), "--hateful is only for hatecheck"),
-        (("--suite", "bbq", "--data", "none", "--split", "test"), "--suite bbq takes all its cases"),
-        (("--suite", "hatecheck", "--data", "none", "--split", "train"), "--suite hatecheck takes all its cases"),
+        (("--suite", "bbq", "--data", "none", "--split", "test"), "--suite bbq uses all its cases"),
+        (("--suite", "hatecheck", "--data", "none", "--split", "train"), "--suite hatecheck uses all its cases"),
         (("--suite", "bbq", "--data", "none", "--always-answer"), "--always-answer is for readers; this model does"),
     ],
 )  # fmt: skip
@@ -63,15 +63,15 @@ def test_predictions_are_refused_for_tasks_that_have_none(
     folder_of: Callable[[str], Path], task: str, tmp_path: Path
 ) -> None:
     line = refused(folder_of(task), "--predictions", tmp_path / "told.jsonl")
-    assert f"is for token-classification and question-answering; this model does {task}" in line
+    assert f"is for token-classification and question-answering; the task of this model is {task}" in line
 
 
 def test_predictions_are_refused_for_a_suite(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     folder = folder_of("question-answering")
     line = refused(folder, "--suite", "bbq", "--data", "none", "--predictions", tmp_path / "told.jsonl")
-    assert "those to --suite bbq can't be written" in line
+    assert "--predictions can't be used with --suite bbq" in line
 
 
 def test_predictions_need_an_existing_folder(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     line = refused(folder_of("question-answering"), "--predictions", tmp_path / "gone" / "told.jsonl")
-    assert "there is no folder" in line
+    assert f"folder {tmp_path / 'gone'} does not exist" in line

@@ -175,7 +175,7 @@ def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: P
     ("arguments", "error"),
     [
         (["--checkpoint", "run"], "--checkpoint needs --output"),
-        (["-o", "bundle"], "--output goes with --checkpoint"),
+        (["-o", "bundle"], "--output is for --checkpoint"),
         (["--precision", "int4"], "'int4' is not one of 'fp32', 'int8', 'w8'"),
         (["--device", "cuda"], "int8 does not run on 'cuda'; use --precision fp32"),
         (["--max-drop", "2"], "2.0 is not in the range"),
@@ -198,7 +198,7 @@ def test_nothing_trained_names_the_command_to_run(model: Path) -> None:
     shutil.rmtree(model / "run")
     result = ftool("export", model)
     assert result.exit_code == 2
-    assert f"`ftool train {model}` makes it" in result.stderr
+    assert f"create it with `ftool train {model}`" in result.stderr
 
 
 def test_data_of_other_labels_is_refused(model: Path, tiny_base: Path) -> None:

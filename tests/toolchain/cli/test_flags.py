@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from ftool.cli.flags import DataFlags, RecipeFlags, recipe_for
 from ftool.cli.options import data_options, recipe_options
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.schema import RecipeError
 from ftool_runtime.errors import FtoolError
 
 DATA = DataFlags(path="builtin:intents")
@@ -32,7 +32,7 @@ def test_a_recipe_that_is_there_is_overridden_and_left_alone(tmp_path: Path) -> 
 
 
 def test_without_recipe_and_data_the_remedy_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="`ftool new` writes one"):
+    with pytest.raises(RecipeError, match="write one with `ftool new`"):
         recipe_for(tmp_path, RecipeFlags(base="minilm"))
 
 

@@ -101,7 +101,7 @@ def test_a_recipe_is_never_replaced(tmp_path: Path, data: Path) -> None:
     (tmp_path / "recipe.toml").write_text("mine", encoding="utf-8")
     result = run(tmp_path, "--data", data)
     assert result.exit_code == 2
-    assert "there is a recipe already" in result.stderr
+    assert "a recipe already exists" in result.stderr
     assert (tmp_path / "recipe.toml").read_text(encoding="utf-8") == "mine"
 
 

@@ -127,7 +127,7 @@ def test_an_aggregation_is_for_taggers(model_folder: Path) -> None:
 def test_texts_past_the_maximum_length_are_cut_counted_and_said(model_folder: Path) -> None:
     result = run(model_folder, "go " * 50, "stop")
     assert [json.loads(line)["truncated"] for line in result.stdout.splitlines()] == [True, False]
-    assert result.stderr == "Warning: texts longer than the model takes, cut at their ends: 1\n"
+    assert result.stderr == "Warning: texts longer than the model's limit, which were cut: 1\n"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_model_folder_without_a_bundle_names_the_command_that_makes_one(tmp_pa
     (tmp_path / "recipe.toml").touch()
     result = run(tmp_path, "go")
     assert result.exit_code == 2
-    assert f"`ftool export {tmp_path}` makes it" in result.stderr
+    assert f"create it with `ftool export {tmp_path}`" in result.stderr
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_an_output_in_a_missing_folder_is_bad_input(model_folder: Path, tmp_path
 def test_a_text_in_the_folder_s_place_is_told_where_it_belongs(model_folder: Path) -> None:
     result = run("stop now")
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: there is no folder stop now; texts come after the folder")
+    assert result.stderr.startswith("Error: folder stop now does not exist; give the folder before the texts")

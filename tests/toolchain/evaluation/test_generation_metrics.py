@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ftool.evaluation.languages import sentences, units, writing_of
 from ftool.evaluation.metrics.generation import ScoreFamily, score_called, text_metrics, token_metrics
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.table import find_task
 from ftool_runtime.errors import InputError

@@ -99,9 +99,9 @@ def test_a_classifier_is_evaluated_by_functionality_and_by_target(topic_model: P
         (["--hateful", "food", "--hateful", "music", "--hateful", "weather"], "names every label"),
         (
             ["--hateful", "food", "--by", "functionality"],
-            "takes its cases from --data PATH alone, and has slices of its own",
+            "needs its cases in --data PATH, and takes no other data flags and no --by",
         ),
-        (["--hateful", "food", "--text-column", "test_case"], "takes its cases from --data PATH alone"),
+        (["--hateful", "food", "--text-column", "test_case"], "needs its cases in --data PATH"),
     ],
 )
 def test_models_and_flags_that_do_not_fit_are_refused(

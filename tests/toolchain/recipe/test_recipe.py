@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.errors import SOME_TASKS, RecipeError
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import explanation, marked
+from ftool.recipe.schema import SOME_TASKS, RecipeError, explanation, marked
 from ftool.recipe.sections import ExportRecipe, GenerationSettings, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
 from ftool.tasks.table import find_task, task_names, tasks_using
@@ -50,7 +49,7 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         (MINIMAL + '[train]\nmethod = "heads"\n', 'did you mean "head"?'),
         (MINIMAL + "[train]\nbf16 = 1\n", 'train.bf16 must be "auto" or true or false, got 1'),
         (MINIMAL + 'columns = "text,label"\n', "data.columns must be a list of strings"),
-        (MINIMAL + "columns = []\n", "data.columns must be names that differ"),
+        (MINIMAL + "columns = []\n", "data.columns must be different names"),
         (
             MINIMAL + "[train.class_weights]\nyes = 'heavy'\n",
             'train.class_weights.yes must be a number, got "heavy"',
@@ -147,7 +146,7 @@ GENERATION = 'task = "translation"\n' + MINIMAL
     [
         (
             'task = "translatoin"\n' + MINIMAL,
-            'task "translatoin" is not one that ftool knows; did you mean translation?',
+            'task "translatoin" is unknown; did you mean translation?',
         ),
         ('task = "poetry"\n' + MINIMAL, "known tasks are text-classification, "),
         (
@@ -174,7 +173,7 @@ GENERATION = 'task = "translation"\n' + MINIMAL
         (GENERATION + "[generation]\ntemperature = 0\n", "generation.temperature must be above 0, got 0"),
         (GENERATION + "[generation]\nmax_new_tokens = 0\n", "generation.max_new_tokens must be 1 or more"),
         (GENERATION + "[generation]\nbeams = 4\n", "did you mean generation.num_beams?"),
-        (GENERATION + 'target_language = ""\n', "data.target_language must be a character or more"),
+        (GENERATION + 'target_language = ""\n', "data.target_language must be at least one character"),
         (
             MINIMAL + 'target = "x"\n',
             "data.target is for summarization, translation and text-generation, and the task is",

@@ -86,5 +86,5 @@ def test_each_side_is_one_short_file() -> None:
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
-    with pytest.raises(InputError, match="there is a task 'translation' already"):
+    with pytest.raises(InputError, match="a task 'translation' already exists"):
         table.register(replace(scores_row.TASK, name="translation"))

@@ -341,11 +341,11 @@ def test_a_cross_encoder_scores_pairs_behind_its_own_activation(
 def test_settings_for_labels_are_refused_where_there_are_none(
     tiny_base: Path, ratings: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match="are for labels, and this data has numbers"):
+    with pytest.raises(TrainingError, match="need labels, but this data has numbers"):
         trained(tiny_base, ratings, tmp_path / "x", label_smoothing=0.1)
 
 
 def test_adapt_says_that_it_teaches_labels_alone(rating: Path) -> None:
     result = ftool("adapt", str(rating), "--text", "rain", "--label", "1")
     assert result.exit_code == 2
-    assert "labels for single texts alone" in result.output
+    assert "models that label single texts" in result.output

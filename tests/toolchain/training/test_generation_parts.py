@@ -26,11 +26,11 @@ from ftool.bases import BaseError, check_base, resolve_base
 from ftool.data.rows.generation import GenerationExample, Message
 from ftool.evaluation.written import WrittenSplit
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import SCRATCH, TrainSettings
 from ftool.tasks.table import find_task
-from ftool.training.batches import IGNORED, PairRows, joined
+from ftool.training.batches import IGNORED, PairRows, decoder_dataset
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
 from ftool.training.scratch.models import FAMILIES, SIZES, create_scratch
@@ -180,12 +180,14 @@ def test_the_loss_of_a_chat_is_taken_on_the_answer_alone() -> None:
     example = GenerationExample("", ("fine",), (Message("system", "be short"), Message("user", "how is it")))
     (row,) = tokenize_examples(loaded, [example], max_target_length=8).rows
     assert row.answer[-1] == turn_end(loaded) == loaded.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    batch = joined([row])[0]
+    batch = decoder_dataset([row])[0]
     counted = [label for label in batch["labels"] if label != IGNORED]
     assert counted == row.answer
     assert batch["input_ids"] == [*row.given, *row.answer]
 
-    changed = joined([replace(row, given=[5] * len(row.given))])[0]  # another prompt, the same labels
+    changed = decoder_dataset([replace(row, given=[5] * len(row.given))])[
+        0
+    ]  # another prompt, the same labels
     assert changed["labels"] == batch["labels"]
     ids, labels = torch.tensor([batch["input_ids"]]), torch.tensor([batch["labels"]])
     logits = loaded.model(input_ids=ids).logits[0, len(row.given) - 1 : -1]

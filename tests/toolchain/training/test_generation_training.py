@@ -221,7 +221,7 @@ def test_cut_texts_are_counted(few_numbers: Path, tmp_path: Path, caplog: pytest
     cut = report.data["texts_cut"]["train"]
     assert cut["sources"] > 0
     assert cut["answers"] > 0
-    assert "train.max_target_length sets how many" in caplog.text
+    assert "raise train.max_target_length" in caplog.text
 
 
 def test_the_metric_that_decides_can_be_named(few_numbers: Path, tmp_path: Path) -> None:

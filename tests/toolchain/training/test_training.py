@@ -149,7 +149,9 @@ def test_texts_that_are_too_long_are_cut_counted_and_said(
     made.write(tmp_path / "recipe.toml")
     report = train(made, tmp_path)
     assert report.to_json()["data"]["texts_cut"]["train"] == 120
-    assert "120 of 120 train texts have more than 4 tokens and were cut; train.max_length" in caplog.text
+    assert (
+        "120 of 120 train texts have more than 4 tokens and were cut; raise train.max_length" in caplog.text
+    )
     caplog.clear()
     tested = len(load_dataset(LabelReader, made.data).test)
     evaluate(tmp_path)
@@ -229,7 +231,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
 ) -> None:
     made = recipe(tiny_base, few_topics, method="full", max_length=4)
     with checkpointed(tmp_path, {}, resume=False):
-        with pytest.raises(TrainingError, match="another ftool train is under way here"):
+        with pytest.raises(TrainingError, match="another ftool train is running here"):
             train(made, tmp_path)
         assert (tmp_path / "run.partial").exists()  # the first one's
     assert not (tmp_path / ".training.lock").exists()

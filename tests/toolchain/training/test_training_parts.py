@@ -70,7 +70,7 @@ def test_given_weights_leave_the_other_labels_at_one_and_refuse_unknown_ones() -
     weights = class_weights({"b": 2.5}, targets, ("a", "b", "c"))
     assert weights is not None
     assert weights.tolist() == [1.0, 2.5, 1.0]
-    with pytest.raises(TrainingError, match="names 'd', which is no label; labels are a, b, c"):
+    with pytest.raises(TrainingError, match="names 'd', which is not a label; labels are a, b, c"):
         class_weights({"d": 2.0}, targets, ("a", "b", "c"))
 
 
@@ -304,7 +304,7 @@ def test_a_run_cut_off_before_its_first_checkpoint_starts_again(tmp_path: Path) 
 
 def test_resuming_with_other_settings_names_the_one_that_changed(tmp_path: Path) -> None:
     checkpoints.begin(tmp_path / "p", {"train.seed": 1, "base": "minilm"})
-    with pytest.raises(TrainingError, match=r"had train\.seed = 1, now it is 2; put it back"):
+    with pytest.raises(TrainingError, match=r"had train\.seed = 1, now it is 2; restore the setting"):
         checkpoints.resume(tmp_path / "p", {"train.seed": 2, "base": "minilm"})
 
 
@@ -318,7 +318,7 @@ def test_a_new_run_empties_the_old_ones_folder(tmp_path: Path, caplog: pytest.Lo
     old = checkpoint(tmp_path / "p", 5)
     checkpoints.begin(tmp_path / "p", {})
     assert not old.exists()
-    assert "--resume would have gone on with it" in caplog.text
+    assert "--resume would have continued it" in caplog.text
 
 
 # --- what a run tells of itself

@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @folder_argument
-@click.option("--text", required=True, metavar="TEXT", help="The example.")
+@click.option("--text", required=True, metavar="TEXT", help="The example's text.")
 @click.option(
     "--label",
     "labels",
     required=True,
     multiple=True,
     metavar="LABEL",
-    help="Its label; several for multi-label.",
+    help="Its label; repeat it for a multi-label model.",
 )
 @click.option(
     "--max-drop",
     type=float,
     default=0.01,
     show_default=True,
-    help="Loss of the main metric on validation that is allowed; 0.01 is one point.",
+    help="Largest allowed loss of the main metric on validation; 0.01 is one point.",
 )
 @json_option
 def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_json: bool) -> None:
     """Teach the trained model that one text has a label, and show what that costs on validation.
 
-    The head alone is changed. A change that costs more than --max-drop is not kept: run/ stays as it was, and the
+    Only the head is changed. A change that costs more than --max-drop is not kept: run/ stays as it was, and the
     exit status is 1.
     """
     from ftool import adapt as adaptation
@@ -42,12 +42,12 @@ def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_
     if as_json:
         echo_json(report.to_json())
     else:
-        click.echo(_told(report))
+        click.echo(_report_text(report))
     if not report.kept:
         raise SystemExit(1)
 
 
-def _told(report: "AdaptReport") -> str:
+def _report_text(report: "AdaptReport") -> str:
     from ftool.terminal import format_table
 
     rows = [
@@ -65,12 +65,12 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 def _verdict(report: "AdaptReport") -> str:
     if not report.lesson.learned:
-        return f"not kept: {report.lesson.updates} updates did not teach it; nothing was changed"
+        return f"not kept: {report.lesson.updates} updates were not enough to teach it; nothing was changed"
     if not report.kept:
         return (
             f"not kept: it costs {report.drop:.4f} on validation, more than --max-drop {report.max_drop}; "
             "add it to the training data and train again"
         )
     if report.lesson.updates == 0:
-        return "the model has it right already; nothing was changed"
-    return f"kept after {report.lesson.updates} updates of the head; `ftool export` brings it into the bundle"
+        return "the model already gives this answer; nothing was changed"
+    return f"kept after {report.lesson.updates} updates of the head; run `ftool export` to update the bundle"

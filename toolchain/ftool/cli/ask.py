@@ -1,4 +1,4 @@
-"""`ftool ask`: a question to a knowledge base."""
+"""`ftool ask`: answer a question from a knowledge base."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 @click.argument("knowledge_base", type=click.Path(path_type=Path), metavar="KB.db")
 @click.argument("question")
 @click.option("-k", "passages", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
-              help="How many passages are read.")  # fmt: skip
+              help="Number of passages to read.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["bm25", "embeddings", "fused"]),
-              help="How passages are ranked; if not given, fused where there are embeddings.")  # fmt: skip
-@click.option("--embedder", metavar="BUNDLE", help="The embedder, where KB.db names another place; or none.")
-@click.option("--reader", metavar="BUNDLE", help="The reader, where KB.db names none or another; or none.")
-@click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
+              help="How passages are ranked; by default fused if KB.db has embeddings, otherwise bm25.")  # fmt: skip
+@click.option(
+    "--embedder", metavar="BUNDLE", help="The embedder, instead of the one that KB.db names; or none."
+)
+@click.option(
+    "--reader", metavar="BUNDLE", help="The reader, instead of the one that KB.db names, if any; or none."
+)
+@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
               help="Where the models run.")  # fmt: skip
 @json_option
@@ -36,10 +40,10 @@ def ask(
     device: "Device",
     as_json: bool,
 ) -> None:
-    """Answer QUESTION from the documents in KB.db, with the place where the answer stands.
+    """Answer QUESTION from the documents in KB.db, with the location of the answer.
 
-    The passages that fit the question best are found, by words and by meaning, and the reader takes the answer from
-    them or says that there is none. Without a reader the passages are the answer.
+    The best matching passages are found by words and by meaning, and the reader extracts the answer from them or
+    says that there is none. Without a reader, the passages are the answer.
 
     \b
     ftool ask kb.db "How long are messages kept?"

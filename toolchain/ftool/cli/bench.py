@@ -1,4 +1,4 @@
-"""`ftool bench`: time the bundle, beside torch."""
+"""`ftool bench`: time the bundle against torch."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     default=("torch",),
     show_default=True,
     metavar="torch|BUNDLE|none",
-    help="What to time beside the bundle; can be given more than once.",
+    help="What to compare the bundle with; can be repeated.",
 )
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
-              help="Where the HTML report goes; reports/report.html in the model folder by default.")  # fmt: skip
-@click.option("--threads", type=int, help="Threads of each engine; the physical cores by default.")
+              help="The HTML report; reports/report.html in the model folder by default.")  # fmt: skip
+@click.option("--threads", type=int, help="Threads of each engine; all physical cores by default.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="Where the bundles run; torch runs on the CPU.")  # fmt: skip
 @click.option("--profile", type=click.Choice(["desktop", "throughput"]), default="desktop", show_default=True,
-              help="Whether the bundle's idle threads sleep at once or spin.")  # fmt: skip
+              help="desktop: idle threads sleep at once; throughput: they spin.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
 @click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
-              help="Texts a round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
+              help="Texts per round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
 @split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
-              help="Exit with status 1 where the bundle's p50 is not this many times faster.")  # fmt: skip
+              help="Exit with status 1 if the bundle's p50 latency is not this many times better.")  # fmt: skip
 @recipe_options
 @json_option
 def bench(
@@ -55,8 +55,8 @@ def bench(
 ) -> None:
     """Time FOLDER's bundle on its own test texts: latency, throughput, start-up, memory.
 
-    Each engine runs in a process of its own, in alternating rounds; a ratio above 1 says how many times better the
-    bundle is. The report goes to reports/bench.json and reports/report.html.
+    Each engine runs in its own process, in alternating rounds; a ratio above 1 is how many times better the bundle
+    is. The report is written to reports/bench.json and reports/report.html.
     """
     from ftool.bench.html import write_html
     from ftool.bench.run import Placement, engines_of, texts_to_time, write_json
@@ -82,20 +82,20 @@ def bench(
     if as_json:
         echo_json(data)
     else:
-        click.echo(_told(data, page))
+        click.echo(_report_text(data, page))
     if slow:
         click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
         raise SystemExit(1)
 
 
 def _settings(task: "Task", **given: int | None) -> "BenchSettings":
-    """The task's own, but for what is given."""
+    """Return the task's settings, with the given values in place of its own."""
     from ftool.bench.measure import settings_for
 
     return replace(settings_for(task), **{name: value for name, value in given.items() if value is not None})
 
 
-def _told(data: dict[str, Any], page: Path) -> str:
+def _report_text(data: dict[str, Any], page: Path) -> str:
     from ftool.bench.report import sentences, table
     from ftool.terminal import format_table
 

@@ -12,14 +12,14 @@ from ftool.cli.predict import bundle_in
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path), metavar="[FOLDER|BUNDLE]")
-@click.option("--system", metavar="TEXT", help="What the model is told before the conversation begins.")
-@click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
+@click.option("--system", metavar="TEXT", help="System message before the conversation.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
 @generation_flags
 @json_option
 def chat(folder: Path, system: str | None, threads: int | None, writing: Namespace, *, as_json: bool) -> None:
-    """Talk with a model of text-generation: each line of standard input is answered as it comes, piece by piece.
+    """Chat with a text-generation model: each line of standard input is answered at once, token by token.
 
-    With --json each answer is one JSON object a line, as `ftool predict` prints it.
+    With --json each answer is one JSON object per line, as in `ftool predict`.
     """
     import ftool_runtime as ft
     from ftool_runtime.tools.options import generation_options

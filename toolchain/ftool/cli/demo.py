@@ -1,4 +1,4 @@
-"""`ftool demo`: the whole way on data that ships with ftool."""
+"""`ftool demo`: every step from recipe to prediction, on data that ships with ftool."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 )
 @json_option
 def demo(folder: Path, as_json: bool) -> None:
-    """Go the whole way on data that ships with ftool: new, train, export, parity, bench, predict.
+    """Run every step on data that ships with ftool: new, train, export, parity, bench, predict.
 
-    NAME is intents, the default, or dates, and its folder models/NAME. Another FOLDER is made from the recipe of its
-    name, or of intents; a recipe that is there is used as it stands. Exit status 1 says that a gate said no.
+    NAME is intents, the default, or dates; its folder is models/NAME. Any other FOLDER gets the recipe called like it,
+    otherwise that of intents; an existing recipe is used unchanged. Exit status 1 means that a check failed.
     """
     from ftool.demo import TEXTS
     from ftool.demo import demo as run_demo
@@ -34,19 +34,19 @@ def demo(folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json(report.to_json())
     else:
-        click.echo(_told(report, folder))
+        click.echo(_report_text(report, folder))
     if not report.passed:
         raise SystemExit(1)
 
 
-def _told(report: "DemoReport", folder: Path) -> str:
+def _report_text(report: "DemoReport", folder: Path) -> str:
     from ftool.bench.report import sentences
-    from ftool.demo import summary, told
+    from ftool.demo import answer_text, summary
     from ftool.terminal import format_table
 
     if report.bench is None:
-        return f"the gate said no: {report.export.advice}"
+        return f"the bundle failed the accuracy gate: {report.export.advice}"
     lines = ["", format_table(summary(report)), "", *sentences(report.bench.to_json()), ""]
-    lines += [f"{text!r} -> {told(answer)}" for text, answer in report.predictions]
-    lines += ["", f"The bundle is {folder / 'bundle'}; reports are in {folder / 'reports'}."]
+    lines += [f"{text!r} -> {answer_text(answer)}" for text, answer in report.predictions]
+    lines += ["", f"The bundle is in {folder / 'bundle'}, the reports are in {folder / 'reports'}."]
     return "\n".join(lines)

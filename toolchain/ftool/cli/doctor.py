@@ -1,4 +1,4 @@
-"""`ftool doctor`: what is installed, what is missing."""
+"""`ftool doctor`: check the installation."""
 
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Say what is installed, what is missing, and the remedy.
+    """Show what is installed, what is missing, and how to fix it.
 
-    Versions, the processor's features, threads as the runtime counts them, onnxruntime's providers, the GPU, and
-    caches with their sizes. Exit status 1 where something that ftool needs is missing.
+    Shows versions, the processor's features, the threads that the runtime uses, onnxruntime's providers, the GPU, and
+    caches with their sizes. Exit status 1 means that something that ftool needs is missing.
     """
     from ftool.doctor import diagnose
 
@@ -33,7 +33,7 @@ def _print(diagnosis: "Diagnosis") -> None:
     machine = diagnosis.machine
     rows = [
         ["processor", f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs"],
-        ["features", " ".join(machine["cpu_features"]) or "not known here"],
+        ["features", " ".join(machine["cpu_features"]) or "unknown"],
         ["threads a model uses", str(machine["usable_threads"])],
         ["memory", f"{machine['memory_gb'] or '?'} GB"],
         ["system", machine["system"]],
@@ -50,4 +50,4 @@ def _print(diagnosis: "Diagnosis") -> None:
     for finding in diagnosis.findings:
         click.echo(f"{'Missing' if finding.blocking else 'Note'}: {finding.problem}. {finding.remedy}")
     if diagnosis.healthy:
-        click.echo("Everything that ftool needs is here.")
+        click.echo("Everything that ftool needs is installed.")

@@ -1,4 +1,4 @@
-"""`ftool evaluate`: the task's metrics of run/ or bundle/."""
+"""`ftool evaluate`: measure run/ or bundle/ by the task's metrics."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -23,19 +23,19 @@ from ftool_runtime.errors import InputError
     "--by",
     metavar="COLUMN",
     multiple=True,
-    help="Report every metric by the values of this column too, with intervals and the widest gap; can be repeated.",
+    help="Also report every metric for each value of this column, with intervals and the widest gap; can be repeated.",
 )
 @click.option(
     "--min-examples",
     type=click.IntRange(min=1),
     default=30,
     show_default=True,
-    help="With --by: values of fewer examples are named, not ranked.",
+    help="With --by: values with fewer examples are listed but not ranked.",
 )
 @click.option(
     "--suite",
     type=click.Choice(["hatecheck", "bbq"]),
-    help="Measure bias by a published suite instead, from its file or folder in --data.",
+    help="Measure bias with a published test suite instead; --data is its file or folder.",
 )
 @click.option(
     "--hateful",
@@ -46,18 +46,18 @@ from ftool_runtime.errors import InputError
 @click.option(
     "--option-label",
     metavar="LABEL",
-    help="With --suite bbq on a classifier of pairs: its label that means that an option answers the question.",
+    help="With --suite bbq on a classifier of pairs: the label that means that an option answers the question.",
 )
 @click.option(
     "--always-answer",
     is_flag=True,
-    help="With --suite bbq on a reader: take its best stretch even where it would say that there is no answer.",
+    help="With --suite bbq on a reader: take its best span even if it would say that there is no answer.",
 )
 @click.option(
     "--predictions",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write what the model answered to each example, beside what is right: a JSON object a line.",
+    help="Write the model's answer and the correct answer for each example, one JSON object per line.",
 )
 @data_options
 @json_option
@@ -84,7 +84,7 @@ def evaluate(
     if suite is None:
         _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
         if _given("min_examples") and not by:
-            raise InputError("--min-examples is about slices; name a column with --by, or leave it out")
+            raise InputError("--min-examples applies to slices; name a column with --by, or leave it out")
         from ftool.evaluation import evaluate as evaluation
 
         source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
@@ -111,50 +111,48 @@ def _evaluate_suite(
     by: tuple[str, ...],
     **settings: Any,
 ) -> Any:
-    """A suite's report. Raises for flags about data, which a suite does not take."""
+    """Return a suite's report. Raises InputError for flags about data, which a suite does not use."""
     from ftool.evaluation.bias.suites import SuiteSettings, evaluate_suite
 
     if _given("split"):
-        raise InputError(f"--split is for data; --suite {name} takes all its cases, so leave it out")
+        raise InputError(f"--split is for data; --suite {name} uses all its cases, so leave it out")
     if by or data.path is None or data != DataFlags(path=data.path):
-        raise InputError(f"--suite {name} takes its cases from --data PATH alone, and has slices of its own")
+        raise InputError(
+            f"--suite {name} needs its cases in --data PATH, and takes no other data flags and no --by"
+        )
     return evaluate_suite(folder, on=on, suite=SuiteSettings(name=name, path=Path(data.path), **settings))
 
 
 def _refuse_suite_flags(**flags: object) -> None:
-    """Raise for a flag that says something of a suite where there is none."""
+    """Raise InputError for a flag of suites if no suite was named."""
     for name, value in flags.items():
         if value:
             flag = f"--{name.replace('_', '-')}"
-            raise InputError(
-                f"{flag} says what the answers to a suite mean; name one with --suite, or leave it out"
-            )
+            raise InputError(f"{flag} is for bias suites; name one with --suite, or leave it out")
 
 
 def _given(name: str) -> bool:
-    """Whether an option was given, be it as its default has it."""
+    """Return whether an option was given, even with its default value."""
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
-    """Raise where no predictions could be written in the end, before anything is measured."""
+    """Raise InputError if predictions can't be written; called before anything is measured."""
     from ftool.tasks.base import listed
     from ftool.tasks.table import find_task, task_names
 
     if suite is not None:
-        raise InputError(
-            f"--predictions writes the answers to data; those to --suite {suite} can't be written"
-        )
+        raise InputError(f"--predictions can't be used with --suite {suite}; leave one of them out")
     row = Recipe.read(ModelFolder(folder).recipe).row
     if not row.predicts:
         fitting = listed(tuple(name for name in task_names() if find_task(name).predicts))
-        raise InputError(f"--predictions is for {fitting}; this model does {row.name}")
+        raise InputError(f"--predictions is for {fitting}; the task of this model is {row.name}")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"--predictions {path}: there is no folder {path.parent}; make it first")
+        raise InputError(f"--predictions {path}: folder {path.parent} does not exist; create it first")
 
 
 def _write_predictions(report: Any, path: Path) -> None:
-    """Write the predictions, all lines or none."""
+    """Write the predictions; the file is written whole or not at all."""
     import json
 
     from ftool_runtime.atomic import replacing

@@ -1,4 +1,4 @@
-"""`ftool export`: from a checkpoint to a bundle that runs without torch."""
+"""`ftool export`: turn a checkpoint into a bundle that runs without torch."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @folder_argument
-@click.option("--checkpoint", metavar="PATH|HUB_ID", help="Export this checkpoint in place of FOLDER's run/.")
+@click.option("--checkpoint", metavar="PATH|HUB_ID", help="Export this checkpoint instead of FOLDER's run/.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="BUNDLE",
-    help="Where to, then.",
+    help="With --checkpoint: the folder to write the bundle to.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "int8", "w8"]),
-    help="The recipe's; or w8 for models that generate text, int8 for the others.",
+    help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
     metavar="POINTS",
-    help="Loss of the main metric allowed on validation; 0.01 is one point.",
+    help="Largest allowed loss of the main metric on validation; 0.01 is one point.",
 )
 @click.option(
     "--allow-drift",
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     default=None,
     help="Write the bundle even if its answers differ more from torch's than ftool parity allows.",
 )
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What the bundle must run on.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="The device that the bundle must run on.")
 @click.option(
     "--golden",
     type=click.Choice(["probes", "data"]),
-    help="The texts that ship in golden.json for verify: ftool's own (probes), or up to 16 of your data.",
+    help="The texts in golden.json, which verify runs: ftool's own (probes), or up to 16 of your data (data).",
 )
 @recipe_options
 @json_option
@@ -62,10 +62,10 @@ def export(
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
-    """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, with all it needs.
+    """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, and all the files it needs.
 
-    Every stage is checked against torch, and the loss that the precision causes is measured on validation. Exit
-    status 1 says that it is too large, or that ftool parity would fail the bundle; one that was there stays.
+    Every stage is checked against torch, and the loss of quality is measured on validation. Exit status 1 means that
+    the loss is too large, or that ftool parity would fail the bundle; an existing bundle is then kept.
 
     \b
     ftool export models/intents
@@ -82,18 +82,22 @@ def export(
     chosen = {name: value for name, value in given.items() if value is not None}
     if checkpoint is None:
         if output is not None:
-            raise click.UsageError("--output goes with --checkpoint; FOLDER's bundle is FOLDER/bundle")
+            raise click.UsageError(
+                "--output is for --checkpoint; the bundle of FOLDER is always FOLDER/bundle"
+            )
         report = _export_folder(folder, flags, chosen)
     else:
         if flags.base or flags.assignments:
-            raise click.UsageError("--base and --set go with a recipe, which --checkpoint does without")
+            raise click.UsageError(
+                "--base and --set change a recipe, and --checkpoint uses none; leave them out"
+            )
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
         report = _export_checkpoint(checkpoint, output, flags, chosen)
     if as_json:
         echo_json(report.to_json())
     else:
-        click.echo(_told(report))
+        click.echo(_report_text(report))
     if not report.verdict.passed:
         raise SystemExit(1)
 
@@ -121,7 +125,7 @@ def _export_checkpoint(
     checkpoint = resolve_base(checkpoint) if checkpoint in BASES else checkpoint
     task = flags.task or task_of(checkpoint)
     if task is None:
-        raise click.UsageError(f"{checkpoint} does not say what it is for; name a task with --task")
+        raise click.UsageError(f"{checkpoint} does not name its task; give it with --task")
     task = task if task in task_names() else canonical_task(task)
     settings = ExportSettings(
         checkpoint=checkpoint,
@@ -146,7 +150,7 @@ def _with(recipe: "ExportRecipe", chosen: Mapping[str, Any]) -> "ExportRecipe":
     return replace(recipe, **chosen)
 
 
-def _told(report: "ExportReport") -> str:
+def _report_text(report: "ExportReport") -> str:
     from ftool.terminal import format_table
 
     verdict = report.verdict
@@ -162,7 +166,7 @@ def _told(report: "ExportReport") -> str:
         f"attention: {report.attention}; fp32 graph within {report.largest_logit_difference:.1e} of torch"
     )
     if report.left_out:
-        lines.append("more exact than the rest, so that accuracy holds: " + ", ".join(report.left_out))
+        lines.append("kept at higher precision to preserve accuracy: " + ", ".join(report.left_out))
     if report.bundle is None:
         lines.append("the bundle failed the accuracy gate: nothing was written")
     else:

@@ -1,18 +1,18 @@
-"""What flags say about a recipe: the recipe of a model folder as one call wants it."""
+"""Flags about data and recipes, applied to a model folder's recipe."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.errors import RecipeError
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.schema import RecipeError
 from ftool.workspace import ModelFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFlags:
-    """The flags that say where data is and how to read it; None is a flag that was not given."""
+    """The flags that say where data is and how to read it; None if a flag was not given."""
 
     path: str | None = None
     text: str | None = None
@@ -29,9 +29,9 @@ class DataFlags:
     multi_label: bool | None = None
 
     def apply(self, settings: DataSettings | None) -> DataSettings:
-        """`settings` with the flags put over them. With other data, none of its separate split files stay.
+        """Return `settings` overridden by the flags; a new data path also drops separate split and target files.
 
-        Raises RecipeError where neither says where the data is.
+        Raises RecipeError if neither settings nor flags name the data.
         """
         given = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
         if settings is None:
@@ -47,7 +47,7 @@ class DataFlags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeFlags:
-    """The flags that stand for a recipe, or override one for one call."""
+    """The flags that describe a recipe, or override one for one call."""
 
     task: str | None = None
     base: str | None = None
@@ -55,7 +55,7 @@ class RecipeFlags:
     assignments: tuple[str, ...] = ()
 
     def apply(self, recipe: Recipe | None) -> Recipe:
-        """`recipe` with the flags put over it, or the recipe that the flags alone describe."""
+        """Return `recipe` overridden by the flags; without one, the recipe that the flags describe."""
         data = self.data.apply(recipe.data if recipe else None)
         given: dict[str, Any] = {
             name: value for name in ("task", "base") if (value := getattr(self, name)) is not None
@@ -65,17 +65,17 @@ class RecipeFlags:
 
 
 def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
-    """The recipe in a model folder with the flags over it; where there is none, the flags' own, now written.
+    """Return a model folder's recipe overridden by the flags; without one, write and return the flags' own.
 
-    Raises RecipeError for a wrong recipe or flag, or where neither names any data, and what reading the
-    data raises; nothing is written then.
+    Raises RecipeError for a wrong recipe or flag, or if no data is named, and the errors of reading the data; then
+    nothing is written.
     """
     path = ModelFolder(folder).recipe
     if path.exists():
         return flags.apply(Recipe.read(path))
     if flags.data.path is None:
         raise RecipeError(
-            f"{path}: there is no such recipe; `ftool new` writes one, as do --base and --data here"
+            f"{path}: recipe not found; write one with `ftool new`, or describe one with --base and --data"
         )
     recipe = flags.apply(None)
     _check_sources(recipe)
@@ -84,7 +84,7 @@ def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
 
 
 def _check_sources(recipe: Recipe) -> None:
-    """Raise where base or data can't be had, before a recipe that names them is written."""
+    """Raise an error if base or data can't be found; called before a recipe that names them is written."""
     from ftool.bases import check_base
     from ftool.data.sources.find import find_tables
 

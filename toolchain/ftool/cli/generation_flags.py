@@ -1,4 +1,4 @@
-"""The runtime's own flags of commands that let a bundle write text, as click has them."""
+"""The runtime's text generation flags as click options."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from ftool_runtime.tools.options import FLAGS, Flag
 
 
 def generation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags, which it gets together as `writing`, as the runtime's own commands take them."""
+    """Add the flags to a command, which gets them as `writing`, the namespace that the runtime's commands take."""
 
     @wraps(command)
     def with_flags(**given: Any) -> Any:
-        # click gives a switch False and a repeated flag () where they are not given
+        # click passes False for a switch and () for a repeated flag if they are not given
         values = {flag.name: given.pop(flag.name) for flag in FLAGS}
         writing = {name: None if value is False or value == () else value for name, value in values.items()}
         return command(writing=Namespace(**writing), **given)

@@ -1,4 +1,4 @@
-"""The group of ftool's commands: a command's module is imported when it is called, and not before."""
+"""The group of ftool's commands; a command's module is imported only when the command is called."""
 
 import difflib
 import importlib
@@ -17,7 +17,7 @@ from ftool.cli.logs import debugging, logging_options
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """Where a command stands, as `module:name`, and the line that `ftool --help` says of it."""
+    """A command: its function as `module:name`, and its line in `ftool --help`."""
 
     target: str
     summary: str
@@ -30,17 +30,15 @@ COMMANDS = {
     "export": CommandEntry(
         "ftool.cli.export:export", "Turn a checkpoint into a bundle that runs without torch."
     ),
-    "parity": CommandEntry("ftool.cli.parity:parity", "Prove the bundle equal to its torch reference."),
-    "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle, beside torch."),
-    "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model from one example."),
+    "parity": CommandEntry("ftool.cli.parity:parity", "Compare the bundle with its torch reference."),
+    "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle against torch."),
+    "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model one example."),
     "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
-    "index": CommandEntry("ftool.cli.index:index", "Put documents into a knowledge base."),
-    "ask": CommandEntry("ftool.cli.ask:ask", "Answer from the documents in a knowledge base."),
-    "chat": CommandEntry("ftool.cli.chat:chat", "Talk with a bundle."),
-    "demo": CommandEntry("ftool.cli.demo:demo", "Go the whole way on data that ships with ftool."),
-    "doctor": CommandEntry(
-        "ftool.cli.doctor:doctor", "Say what is installed, what is missing, and the remedy."
-    ),
+    "index": CommandEntry("ftool.cli.index:index", "Add documents to a knowledge base."),
+    "ask": CommandEntry("ftool.cli.ask:ask", "Answer a question from a knowledge base."),
+    "chat": CommandEntry("ftool.cli.chat:chat", "Chat with a bundle."),
+    "demo": CommandEntry("ftool.cli.demo:demo", "Run every step on data that ships with ftool."),
+    "doctor": CommandEntry("ftool.cli.doctor:doctor", "Check the installation."),
 }
 
 
@@ -60,7 +58,7 @@ class Interrupted(Failure):
 
 
 class BrokenOutput(click.exceptions.Exit):
-    """Whoever read our output has seen enough: no message, and the status that shells give SIGPIPE, as for any tool."""
+    """The reader of our output closed it: exit without a message, with the status that shells give SIGPIPE."""
 
     def __init__(self) -> None:
         super().__init__(141)
@@ -70,17 +68,17 @@ class CommandGroup(click.Group):
     """A group that reads its commands from `COMMANDS`, and turns errors into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """The commands in the order in which a model is made."""
+        """Return the commands' names in the order of a model's life."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command called `cmd_name`, imported now; None where there is none."""
+        """Import and return the command `cmd_name`; None if there is none."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, naming the nearest command for one that does not exist."""
+        """Return the command that `args` name. Raises UsageError, which suggests the nearest name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
@@ -93,18 +91,18 @@ class CommandGroup(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, with errors in one line."""
+        """Parse the arguments; errors take one line."""
         with _errors_in_one_line(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for, with errors in one line."""
+        """Run the command; errors take one line."""
         with _errors_in_one_line(ctx):
             return super().invoke(ctx)
 
 
 def load_command(name: str) -> click.Command:
-    """Import a command of the table; it takes `--verbose` and `--debug` besides its own options."""
+    """Import a command of the table; it gets `--verbose` and `--debug` in addition to its own options."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
@@ -139,7 +137,7 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
 
 
 def _ftool_error() -> type[Exception]:
-    """FtoolError, imported once an error is on its way: it costs the import of numpy, which --help must not pay."""
+    """Return FtoolError, imported only after an error was raised: it imports numpy, which would slow down --help."""
     from ftool_runtime.errors import FtoolError
 
     return FtoolError
@@ -156,11 +154,11 @@ def _fail(ctx: click.Context, message: str, error: Exception) -> NoReturn:
 )
 @click.version_option(package_name="ftool", prog_name="ftool")
 def main() -> None:
-    """Fine-tune, export, prove and time text models.
+    """Fine-tune, export, verify and time text models.
 
-    A model is a folder: its recipe, run/, bundle/ and reports/. Commands take the current folder by default, and
+    A model is a folder with a recipe, run/, bundle/ and reports/. Commands use the current folder by default, and
     print JSON with --json.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # redirected on Windows they would be in its code page
+            stream.reconfigure(encoding="utf-8")  # on Windows, redirected streams would use the code page

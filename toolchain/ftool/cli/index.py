@@ -1,4 +1,4 @@
-"""`ftool index`: documents into a knowledge base."""
+"""`ftool index`: add documents to a knowledge base."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from ftool.cli.options import echo_json, json_option
 if TYPE_CHECKING:
     from ftool.search.build import Built
 
-_TOLD = 20  # files that failed
+_SHOWN = 20  # most failed files that are listed
 
 _log = logging.getLogger(__name__)
 
@@ -21,21 +21,23 @@ _log = logging.getLogger(__name__)
 @click.argument("documents", nargs=-1, type=click.Path(path_type=Path), metavar="[DOCS]...")
 @click.option("-o", "--output", "knowledge_base", required=True, metavar="KB.db",
               type=click.Path(dir_okay=False, path_type=Path),
-              help="The knowledge base, which is made or brought up to date.")  # fmt: skip
+              help="The knowledge base to create or update.")  # fmt: skip
 @click.option("--embedder", metavar="BUNDLE",
-              help="A bundle, minilm, or none to go by words alone; if not given, minilm.")  # fmt: skip
-@click.option("--reader", metavar="BUNDLE", help="What takes answers from passages when KB.db is asked.")
+              help="A bundle, minilm, or none to search by words only; minilm by default.")  # fmt: skip
+@click.option(
+    "--reader", metavar="BUNDLE", help="The question answering bundle that `ftool ask` extracts answers with."
+)
 @click.option("--delete", "deleted", multiple=True, metavar="NAME", help="Delete this document first.")
 @click.option(
     "--sync", is_flag=True, help="Delete the documents of DOCS whose files are gone, empty or binary."
 )
 @click.option("--passage-tokens", "tokens", type=int, metavar="N",
-              help="Tokens of a passage, at most, 16 or more; if not given, 200.")  # fmt: skip
+              help="Most tokens in a passage, at least 16; 200 by default.")  # fmt: skip
 @click.option("--overlap", type=int, metavar="N",
-              help="Tokens of a passage that the next repeats, at most; if not given, a fifth.")  # fmt: skip
-@click.option("--encoding", metavar="NAME", help="That of all files; if not given, found out.")
+              help="Most tokens shared by two neighbouring passages; a fifth of a passage by default.")  # fmt: skip
+@click.option("--encoding", metavar="NAME", help="Encoding of all files; detected by default.")
 @click.option("--column", metavar="NAME", help="The key of the text in JSONL files.")
-@click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
 @json_option
 def index(
     documents: tuple[Path, ...],
@@ -47,11 +49,11 @@ def index(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Put DOCS, files or folders, into the knowledge base KB.db, which `ftool ask` answers from.
+    """Add DOCS, files or folders, to the knowledge base KB.db, from which `ftool ask` answers.
 
-    Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced and the others left
-    alone, each whole or not at all; their names are the paths as given. Exit status 2 says that something of them could
-    not be read; all else is in KB.db then.
+    Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced, each whole or
+    not at all; the others are left as they are. A document's name is its path as given. Exit status 2 means that some
+    of the content could not be read; everything else is in KB.db.
 
     \b
     ftool index docs -o kb.db
@@ -75,7 +77,7 @@ def index(
     if as_json:
         echo_json({"knowledge_base": str(knowledge_base), **_values(built)})
     else:
-        click.echo("\n".join(_told(knowledge_base, built)))
+        click.echo("\n".join(_report_lines(knowledge_base, built)))
     if built.report.failed:
         raise DocumentError(_failures(built.report.failed))
 
@@ -93,21 +95,21 @@ def _values(built: "Built") -> dict[str, Any]:
 
 
 def _failures(failed: Mapping[str, str]) -> str:
-    """What is said of files that failed, in the end; where there are several, a warning of each comes before."""
+    """Return the error message for files that failed; several are logged one by one as warnings first."""
     reasons = [
         reason if reason.startswith(f"{name}:") or f" of {name} left out: " in reason else f"{name}: {reason}"
         for name, reason in failed.items()
     ]
     if len(reasons) == 1:
         return f"1 file could not be indexed in full: {reasons[0]}"
-    for reason in reasons[:_TOLD]:
+    for reason in reasons[:_SHOWN]:
         _log.warning("%s", reason)
-    if len(reasons) > _TOLD:
-        _log.warning("and %s", _counted(len(reasons) - _TOLD, "more file"))
+    if len(reasons) > _SHOWN:
+        _log.warning("and %s", _counted(len(reasons) - _SHOWN, "more file"))
     return f"{len(reasons)} files could not be indexed in full; the warnings above say why"
 
 
-def _told(path: Path, built: "Built") -> list[str]:
+def _report_lines(path: Path, built: "Built") -> list[str]:
     report = built.report
     counts = {name: getattr(report, name) for name in ("added", "replaced", "unchanged", "deleted")}
     lines = [

@@ -12,7 +12,7 @@ OUR_LOGGERS = ("ftool", "ftool_export", "ftool_runtime")
 
 
 class _StandardError(logging.Handler):
-    """Prints each record as a line on what is standard error at that moment, above a live display."""
+    """Prints each record as a line on the current standard error, above a live display."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print_line(self.format(record))
@@ -27,7 +27,7 @@ class _LevelFormatter(logging.Formatter):
 
 
 def configure_logging(*, verbose: bool) -> None:
-    """Send ftool's logs to standard error; with `verbose` also details, and the warnings of other libraries."""
+    """Send ftool's logs to standard error; `verbose` adds details and the warnings of other libraries."""
     handler = _StandardError()
     handler.setFormatter(_LevelFormatter("%(message)s"))
     for name in OUR_LOGGERS:
@@ -47,7 +47,7 @@ def logging_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["-v", "--verbose"], is_flag=True, expose_value=False, is_eager=True, callback=_verbose,
-            help="Say more on standard error.",
+            help="Print more on standard error.",
         ),
         click.Option(
             ["--debug"], is_flag=True, expose_value=False, is_eager=True, callback=_debug,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool) -> None:
     """Start a model folder: write its recipe.
 
-    The data is read and the base model looked up first, so that a recipe that is written can be trained. A recipe
-    that is there already is never replaced.
+    The data is read and the base model looked up first, so that the recipe can be trained. An existing recipe is never
+    replaced.
 
     \b
     ftool new models/bank --base minilm --data bank.csv
@@ -31,14 +31,14 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     ftool new models/intents --from intents
     """
     from ftool.bases import check_base
-    from ftool.recipe.errors import RecipeError
     from ftool.recipe.recipe import Recipe
+    from ftool.recipe.schema import RecipeError
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
     from ftool.workspace import ModelFolder
 
     path = ModelFolder(folder).recipe
     if path.exists():
-        raise RecipeError(f"{path}: there is a recipe already; edit it, or choose another folder")
+        raise RecipeError(f"{path}: a recipe already exists; edit it, or choose another folder")
     source = shipped_recipe(shipped) if shipped else None
     recipe = flags.apply(Recipe.read(source) if source else None)
     check_base(recipe.base, recipe.row)
@@ -51,7 +51,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
-    """Return the examples of each split, and for classifiers how many labels, or that the answer is a number."""
+    """Return the number of examples of each split, and for classifiers the number of labels, if not regression."""
     from ftool.data.load import load_dataset
 
     data = load_dataset(recipe.row.reader, recipe.data)

@@ -25,7 +25,7 @@ split_option = click.option(
     default="test",
     show_default=True,
     metavar="NAME",
-    help="The split that is used: test, validation, train, or another that the data has.",
+    help="The split to use: test, validation, train, or another that the data has.",
 )
 
 
@@ -42,7 +42,9 @@ _DATA_OPTIONS = (
     click.option("--source-column", "source", metavar="NAME", help="The column of the source texts."),
     click.option("--target-column", "target", metavar="NAME", help="The column of the target texts."),
     click.option(
-        "--target-file", metavar="FILE", help="The targets, line by line beside the sources in --data."
+        "--target-file",
+        metavar="FILE",
+        help="The targets, one per line, in the order of the sources in --data.",
     ),
     click.option("--messages-column", "messages", metavar="NAME", help="The column of the conversations."),
     click.option("--source-language", metavar="CODE", help="The language of the source texts."),
@@ -51,11 +53,17 @@ _DATA_OPTIONS = (
         "--columns",
         metavar="NAME,…",
         callback=_comma_separated,
-        help="The columns' names, for files without a header.",
+        help="The names of the columns, for files without a header.",
     ),
-    click.option("--label-names", metavar="FILE", help="One label a line, if the data has numbers."),
-    click.option("--label-separator", metavar="TEXT", help="Separates the labels of one cell."),
-    click.option("--multi-label/--single-label", default=None, help="Several labels a text, or one."),
+    click.option(
+        "--label-names",
+        metavar="FILE",
+        help="File with one label name per line, if the data has label numbers.",
+    ),
+    click.option("--label-separator", metavar="TEXT", help="Separator between several labels in one cell."),
+    click.option(
+        "--multi-label/--single-label", default=None, help="Whether a text has several labels or one."
+    ),
 )
 _RECIPE_OPTIONS = (
     click.option("--task", metavar="TASK", help=f"One of {', '.join(task_names())}."),
@@ -75,7 +83,7 @@ _SET_OPTION = click.option(
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say where data is and how to read it, handed to the command as `data: DataFlags`."""
+    """Add the options that say where data is and how to read it; the command gets them as `data: DataFlags`."""
 
     @wraps(command)
     def with_flags(*args: Any, **kwargs: Any) -> Any:
@@ -85,7 +93,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that stand for a recipe or override it, handed to the command as `flags: RecipeFlags`."""
+    """Add the options that describe a recipe or override it; the command gets them as `flags: RecipeFlags`."""
 
     @wraps(command)
     def with_flags(*args: Any, **kwargs: Any) -> Any:
@@ -101,7 +109,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def echo_json(value: Any) -> None:
-    """Print one JSON object on standard output, readable and with keys in the order given."""
+    """Print one JSON object on standard output, indented, with keys in the order given."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 

@@ -1,4 +1,4 @@
-"""`ftool parity`: the bundle against its torch reference."""
+"""`ftool parity`: compare the bundle with its torch reference."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
     """Compare FOLDER's bundle/ with its run/ in torch: answers, logits, single and batched.
 
-    Exit status 1 says that a difference is past its tolerance. The report goes to reports/parity.json.
+    Exit status 1 means that a difference exceeds its tolerance. The report is written to reports/parity.json.
     """
     from ftool.bench.run import write_json
     from ftool.export import check_parity
@@ -32,12 +32,12 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
     if as_json:
         echo_json(report.to_json())
     else:
-        click.echo(_told(report))
+        click.echo(_report_text(report))
     if not report.passed:
         raise SystemExit(1)
 
 
-def _told(report: "ParityReport") -> str:
+def _report_text(report: "ParityReport") -> str:
     from ftool.terminal import format_table
 
     names = {"agreement": f"same {report.found.comparison.compared}", **_NAMES}
@@ -52,18 +52,18 @@ def _told(report: "ParityReport") -> str:
         lines.append(f"{pair.metric}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
         if report.tolerance.drop is not None:
             lines.append(
-                f"its loss is allowed {report.tolerance.drop:g}, and {pair.allowance:.2g} more, one standard error of "
+                f"allowed loss: {report.tolerance.drop:g}, plus {pair.allowance:.2g}, one standard error of "
                 f"a difference over {report.examples} examples"
             )
     if report.same_weights is False:
-        lines.append("run/ was trained after bundle/ was exported: ftool export brings it up to date")
+        lines.append("run/ was trained after bundle/ was exported: run ftool export to update the bundle")
     return "\n".join([*lines, *report.notes()])
 
 
 _NAMES = {
     "same_weights": "made from the weights in run/",
     "max_difference": "largest difference",
-    "batch_effect": "single against batched",
+    "batch_effect": "single vs batched",
     "metric_drop": "loss of the metric",
     "weight_error": "weights against run/, in steps",
     "constant_error": "other constants against run/",

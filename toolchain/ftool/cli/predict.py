@@ -29,28 +29,34 @@ _log = logging.getLogger(__name__)
     help="The column or key of the texts, or of a field of the input, such as question=QUERY.",
 )
 @click.option(
-    "--top-k", type=int, metavar="N", help="The N most probable labels; writing: draw from N tokens."
+    "--top-k",
+    type=int,
+    metavar="N",
+    help="Labels: give the N most probable. Generation: sample from the N most probable tokens.",
 )
 @click.option(
-    "--threshold", type=float, metavar="P", help="Multi-label: give labels from this probability on."
+    "--threshold",
+    type=float,
+    metavar="P",
+    help="Multi-label: give the labels with at least this probability.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["query", "passage"]),
-    help="Embeds: what the texts are, for the prompt before them.",
+    help="Embeddings: what the texts are, which selects the prompt before them.",
 )
 @click.option(
     "--aggregation",
     type=click.Choice(["none", "simple", "first", "average", "max"]),
-    help="Tags words: how tokens become entities, instead of the bundle's own way.",
+    help="Entities: how tokens are merged into entities; by default as the bundle says.",
 )
-@click.option("--threads", type=int, metavar="N", help="CPU threads; if not given, all physical cores.")
+@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
-              help="Where to run it; auto: a GPU where there is one that fits.")  # fmt: skip
-@click.option("--stream", is_flag=True, help="Writes text: plain text instead of JSON, piece by piece.")
+              help="Where to run the model; auto: on a GPU if a usable one is found.")  # fmt: skip
+@click.option("--stream", is_flag=True, help="Generation: print plain text instead of JSON, token by token.")
 @generation_flags
 @click.option(
-    "--json", is_flag=True, expose_value=False, help="JSON, an object a line, as it is without this."
+    "--json", is_flag=True, expose_value=False, help="Print one JSON object per line, which is the default."
 )
 def predict(
     folder: Path,
@@ -67,9 +73,9 @@ def predict(
     stream: bool,
     writing: Namespace,
 ) -> None:
-    """Label or embed texts, or write answers to them, with a bundle: one JSON object a line, in the order of the input.
+    """Answer texts with a bundle: one JSON object per line, in the order of the input.
 
-    The texts are the arguments, or the rows of --input, or the lines of standard input, each answered as it comes.
+    The texts are the arguments, the rows of --input, or the lines of standard input, which are answered at once.
 
     \b
     ftool predict models/intents "make the screen brighter"
@@ -103,21 +109,21 @@ def predict(
         else:
             truncated = write_answers(model, batches, out, **options)
     if truncated:
-        _log.warning("texts longer than the model takes, cut at their ends: %d", truncated)
+        _log.warning("texts longer than the model's limit, which were cut: %d", truncated)
 
 
 def bundle_in(folder: Path) -> Path:
-    """The bundle that a path means: a bundle itself, or that of a model folder.
+    """Return the bundle at a path: `folder` itself, or its bundle if it is a model folder.
 
-    Raises UsageError where there is no such folder, and ModelFolderError where a model folder has no bundle yet; what
-    is neither is left for `load` to refuse.
+    Raises UsageError if there is no such folder, and ModelFolderError if a model folder has no bundle yet. `load`
+    refuses folders that are neither.
     """
     from ftool.workspace import ModelFolder
     from ftool_runtime.bundle.paths import MANIFEST_FILE
 
     if not folder.exists():
         raise click.UsageError(
-            f"there is no folder {folder}; texts come after the folder, which can be a dot"
+            f"folder {folder} does not exist; give the folder before the texts (. is the current one)"
         )
     model = ModelFolder(folder)
     if (folder / MANIFEST_FILE).is_file() or not (model.recipe.is_file() or model.bundle.is_dir()):

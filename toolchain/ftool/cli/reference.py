@@ -1,7 +1,7 @@
-"""docs/cli.md, written from the commands themselves.
+"""Write docs/cli.md from the commands' help.
 
 python -m ftool.cli.reference docs/cli.md            write it
-python -m ftool.cli.reference --check docs/cli.md    exit 1 where it is not up to date
+python -m ftool.cli.reference --check docs/cli.md    exit 1 if it is not up to date
 """
 
 import sys
@@ -19,22 +19,21 @@ _INTRODUCTION = """\
 
 <!-- Written by `python -m ftool.cli.reference docs/cli.md`; change the commands instead. -->
 
-Every command takes a model folder (see [models](../models/README.md)), the current one by default, and prints for
-people; with `--json` it prints one JSON object on standard output and nothing else there. Progress and logs go to
-standard error.
+Every command takes a model folder (see [models](../models/README.md)), the current one by default, and prints text
+for people; with `--json` it prints only one JSON object on standard output. Progress and logs go to standard error.
 
 | exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | a gate said no: parity, accuracy, verification, a costly adaptation, something that doctor misses |
+| 1 | a check failed: parity, accuracy, verification, a costly adaptation, an incomplete installation |
 | 2 | a wrong call or bad input: one line, `Error: …`, on standard error; `--debug` adds the traceback |
 | 130 | Ctrl-C; nothing is left half-written |
-| 141 | whoever read the output stopped reading, as `head` does |
+| 141 | the reader of the output closed it, as `head` does |
 """
 
 
 def reference() -> str:
-    """The page: what `--help` says of ftool and of each command, in the order in which a model is made."""
+    """Return the page: the `--help` of ftool and of each command, in the order of a model's life."""
     sections = [_INTRODUCTION, _section(main, "ftool")]
     sections += [_section(load_command(name), f"ftool {name}") for name in COMMANDS]
     return "\n".join(sections)
@@ -49,14 +48,14 @@ def _section(command: click.Command, name: str) -> str:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Change nothing; exit 1 where the page is not up to date.")
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if the page is not up to date.")
 @click.argument("page", type=click.Path(dir_okay=False, path_type=Path))
 def write_reference(page: Path, *, check: bool) -> None:
-    """Write the reference of the command line to PAGE."""
+    """Write the reference of the command line to the file PAGE."""
     text = reference()
     if check:
         if not page.is_file() or page.read_text(encoding="utf-8") != text:
-            click.echo(f"{page} is not what --help says: run python -m ftool.cli.reference {page}", err=True)
+            click.echo(f"{page} is out of date: run python -m ftool.cli.reference {page}", err=True)
             sys.exit(1)
         return
     with replacing(page) as file:

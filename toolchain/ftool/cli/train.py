@@ -1,4 +1,4 @@
-"""`ftool train`: recipe to run/."""
+"""`ftool train`: train a recipe's model into run/."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from ftool.cli.options import echo_json, folder_argument, json_option, recipe_op
 @click.command()
 @folder_argument
 @recipe_options
-@click.option("--resume", is_flag=True, help="Go on with a run that was cut off.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted run.")
 @json_option
 def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None:
     """Fine-tune the base model on the data, as the recipe says, and measure it.
 
-    What comes out stands in run/: the checkpoint in Hugging Face's layout and metrics.json. A run/ from before
-    stays until the new one is whole. Without a recipe, --base and --data describe one, which is written.
+    The result is in run/: the checkpoint in Hugging Face's layout and metrics.json. An earlier run/ is kept until the
+    new one is complete. Without a recipe, --base and --data describe one, which is written.
     """
     recipe = recipe_for(folder, flags)
     from ftool.train import train as train_model

@@ -5,8 +5,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from ftool.recipe.errors import RecipeError
-from ftool.recipe.schema import SETTINGS
+from ftool.recipe.schema import SETTINGS, RecipeError
 from ftool.recipe.sections import is_default
 from ftool_runtime.schema import accepts, field_types, join, options, unknown_key
 
@@ -14,10 +13,10 @@ S = TypeVar("S")
 
 
 def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
-    """`settings` with every `key=value` applied; if a key comes twice, the last one counts.
+    """Return `settings` with every `key=value` applied; if a key is repeated, the last one counts.
 
-    A value is read as TOML, else taken as a string; an empty value gives back a default that depends on other
-    settings, or unsets what can be unset. Raises RecipeError for a missing `=`, an unknown key, or wrong values.
+    A value is read as TOML, otherwise as a string; an empty value restores a default that depends on other settings, or
+    unsets a setting that can be unset. Raises RecipeError for a missing `=`, an unknown key, or wrong values.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
@@ -30,7 +29,7 @@ def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
 
 
 def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: str) -> None:
-    """Put a value into `changes`, in a dict of its own for each table."""
+    """Add one value to `changes`, which has a nested dict for each table."""
     hints = field_types(kind)
     name, rest = keys[0], keys[1:]
     path = join(at, name)
@@ -47,7 +46,7 @@ def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: s
 
 
 def _replaced(settings: Any, changes: dict[str, Any]) -> Any:
-    """All at once, as settings are checked together."""
+    """Return `settings` with all changes made at once, because settings are checked together."""
     hints = field_types(type(settings))
     return dataclasses.replace(
         settings,
@@ -72,5 +71,5 @@ def _parse(text: str, hint: Any, usual: Any, path: str) -> Any:
     except tomllib.TOMLDecodeError:
         value = text
     if not accepts(hint, value) and str in options(hint):
-        value = text  # a column named 2024 is a string all the same
+        value = text  # such as a column named 2024
     return SETTINGS.convert(value, hint, path)

@@ -1,4 +1,4 @@
-"""Paths in a recipe file are relative to the file, so that a model folder can be moved with its data."""
+"""Convert a recipe's paths: relative to the file on disk, to the working directory in memory."""
 
 import dataclasses
 import os
@@ -16,17 +16,17 @@ _DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")
 
 
 def anchored(recipe: R, folder: Path) -> R:
-    """The recipe as read from a file in `folder`, its local paths made relative to the working directory."""
+    """Return a recipe that was read from a file in `folder`, with local paths relative to the working directory."""
     return _with_paths(recipe, lambda value: _anchor(value, folder))
 
 
 def relative_to(recipe: R, folder: Path) -> R:
-    """The recipe as it stands in a file in `folder`; absolute paths stay absolute."""
+    """Return the recipe to write to a file in `folder`, with paths relative to it; absolute paths stay absolute."""
     return _with_paths(recipe, lambda value: _relative(value, folder))
 
 
 def looks_like_path(value: str) -> bool:
-    """Whether a value that is nothing on disk was meant as a path, not as a hub id or a shipped name."""
+    """Return whether a value that does not exist on disk looks like a path, not like a hub id or a shipped name."""
     return bool(
         re.search(
             r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.gz)?$",

@@ -1,4 +1,4 @@
-"""Recipes: all that makes a model, read from TOML, overridden, completed by task and base, and checked."""
+"""Recipes: all settings of a model, read from TOML, overridden, completed with the task's defaults, and checked."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -7,27 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from ftool.recipe import toml
-from ftool.recipe.errors import SOME_TASKS, RecipeError, require
 from ftool.recipe.override import apply_overrides
 from ftool.recipe.paths import anchored, relative_to
-from ftool.recipe.schema import SETTINGS, marked
+from ftool.recipe.schema import SETTINGS, SOME_TASKS, RecipeError, marked, require
 from ftool.recipe.sections import SCRATCH, Sections, default, is_default
 from ftool.tasks.base import Task, listed
 from ftool.tasks.table import find_task, tasks_using
 from ftool_runtime.errors import InputError
 from ftool_runtime.schema import field_types
 
-_SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # random weights have further to go
+_SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # random weights need more training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Sections):
-    """All that makes a model: task, base model, data, training and export.
+    """All settings of a model: task, base model, data, training and export.
 
-    A setting that nobody chose holds the default of this task and base, whatever else was chosen; `is_default` tells
-    the two apart, and another task or base replaces defaults alone. Paths in memory are relative to the working
-    directory, in a file to the file's own folder. Raises RecipeError for an unknown task, for settings that do not go
-    together, and for a setting that was chosen and that the task does not use.
+    A setting that the user did not choose has the default of the task and base; `is_default` says which these are, and
+    changing task or base changes only them. Paths in memory are relative to the working directory, in a file to the
+    file's folder. Raises RecipeError for an unknown task, for settings that contradict each other, and for chosen
+    settings that the task does not use.
     """
 
     def __post_init__(self) -> None:
@@ -43,7 +42,7 @@ class Recipe(Sections):
 
     @property
     def row(self) -> Task:
-        """The task's row. Raises RecipeError, which suggests the nearest name."""
+        """The row of the task. Raises RecipeError, which suggests the nearest name."""
         try:
             return find_task(self.task)
         except InputError as error:
@@ -51,27 +50,27 @@ class Recipe(Sections):
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
-        """The recipe in the TOML file `path`. Raises RecipeError naming the file, the key and the remedy."""
+        """Read the TOML file `path`. Raises RecipeError, which names the file, the key and the remedy."""
         try:
             return anchored(SETTINGS.build(cls, toml.read(path)), path.parent)
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Write the recipe as TOML, every setting of its task explained; the file is replaced whole or not at all."""
+        """Write the recipe as TOML with an explanation of each setting; the file is replaced whole or not at all."""
         toml.write(relative_to(self, path.parent), path, lambda key: not _only_for(key) or self.row.uses(key))
 
     def with_overrides(self, assignments: list[str] | tuple[str, ...]) -> "Recipe":
-        """The recipe with settings such as `train.learning_rate=3e-5` replaced."""
+        """Return the recipe with overrides such as `train.learning_rate=3e-5`."""
         return apply_overrides(self, assignments)
 
     def with_data(self, **changes: Any) -> "Recipe":
-        """The recipe with fields of its data settings replaced."""
+        """Return the recipe with some data settings replaced."""
         return replace(self, data=replace(self.data, **changes))
 
 
 def _complete(recipe: Recipe, row: Task) -> None:
-    """Put the defaults of task and base in place of the values that nobody chose."""
+    """Replace the values that the user did not choose with the defaults of task and base."""
     known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}
     if row.metrics:
         known["train.metric"] = row.metrics[0]
@@ -92,7 +91,7 @@ def _by_table(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _settings(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
-    """Path, value and usual default of every setting in the recipe's tables."""
+    """Yield the path, value and general default of every setting in the recipe's tables."""
     for table in dataclasses.fields(recipe):
         settings = getattr(recipe, table.name)
         if dataclasses.is_dataclass(settings):
@@ -101,7 +100,7 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _only_for(path: str) -> tuple[str, ...]:
-    """The tasks that a setting or a table is for; none if it is for all."""
+    """Return the tasks that use a setting or a table; empty if all do."""
     table, _, name = path.partition(".")
     kind = field_types(Sections)[table]
     limited = marked(Sections, table, SOME_TASKS) or (name and marked(kind, name, SOME_TASKS))

@@ -4,29 +4,33 @@ import difflib
 import importlib.resources
 from pathlib import Path
 
-from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import RecipeError
 from ftool_runtime.atomic import replacing
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Every shipped recipe's file by its name: from the wheel, or in a checkout from models/."""
+    """Return the files of the shipped recipes by name: from the wheel, or from models/ in a checkout."""
     package = Path(str(importlib.resources.files("ftool")))
     roots = (package / "builtin" / "recipes", package.parent.parent / "models")
     return {path.parent.name: path for root in roots for path in sorted(root.glob("*/recipe.toml"))}
 
 
 def shipped_recipe(name: str) -> Path:
-    """The file of one shipped recipe. Raises RecipeError naming those there are."""
+    """Return the file of a shipped recipe. Raises RecipeError, which lists the known names."""
     recipes = shipped_recipes()
     if name not in recipes:
         near = difflib.get_close_matches(name, recipes, n=1)
-        remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(recipes)) or 'none'}"
+        remedy = (
+            f"did you mean {near[0]}?"
+            if near
+            else f"known recipes are {', '.join(sorted(recipes)) or 'none'}"
+        )
         raise RecipeError(f"no recipe called {name!r} ships with ftool; {remedy}")
     return recipes[name]
 
 
 def copy_shipped(name: str, path: Path) -> None:
-    """Copy a shipped recipe as it stands, comments included. Raises RecipeError naming those there are."""
+    """Copy a shipped recipe with its comments. Raises RecipeError, which lists the known names."""
     text = shipped_recipe(name).read_text(encoding="utf-8")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:

@@ -1,4 +1,4 @@
-"""Recipe files: TOML in, and TOML out with every setting explained."""
+"""Read recipe files, and write them with an explanation of every setting."""
 
 import dataclasses
 import tomllib
@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftool.recipe.errors import DERIVED, RecipeError
-from ftool.recipe.schema import explanation, marked
+from ftool.recipe.schema import DERIVED, RecipeError, explanation, marked
 from ftool.recipe.sections import is_default
 from ftool_runtime.atomic import replacing
 from ftool_runtime.schema import join
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file as plain values. Raises RecipeError for a file that is missing or is not TOML."""
+    """Return the tables of a TOML file as plain values. Raises RecipeError if the file is missing or not TOML."""
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError as error:
-        raise RecipeError("there is no such file; `ftool new` writes one") from error
+        raise RecipeError("file not found; `ftool new` writes one") from error
     except OSError as error:
         raise RecipeError(f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -48,19 +47,17 @@ def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:
 
 
 def render(settings: Any, shown: Callable[[str], bool]) -> str:
-    """A settings dataclass as TOML, each setting with the line that explains it.
+    """Return a settings dataclass as TOML, each setting with its explanation.
 
-    Defaults that follow from other settings are commented out, and so are unset settings. `shown` takes a path such as
-    "train.pooling", or that of a table, and says whether the task uses it.
+    Defaults that follow from other settings are commented out, and so are unset settings. `shown` takes the path of a
+    setting or table, such as "train.pooling", and returns whether the task uses it.
     """
     import tomlkit  # only writing needs it
 
     document = tomlkit.document()
-    document.add(tomlkit.comment("All that makes this model. Paths are relative to this file."))
+    document.add(tomlkit.comment("All settings of this model. Paths are relative to this file."))
     document.add(
-        tomlkit.comment(
-            "Behind a # stand settings that are unset, or whose defaults follow from other settings."
-        )
+        tomlkit.comment("Settings after a # are unset, or have defaults that follow from other settings.")
     )
     _fill(document, settings, shown, "")
     return tomlkit.dumps(document)

@@ -1,1 +1,1 @@
-"""The rows of the tasks, a file each, and the table that holds them by name."""
+"""The tasks: one row per task, and the table of rows by name."""

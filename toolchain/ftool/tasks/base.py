@@ -1,4 +1,4 @@
-"""The row of a task: all that ftool does differently for it. Every command is written once over this row."""
+"""The `Task` row: everything that differs between tasks. Each command is written once, over these rows."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -8,22 +8,22 @@ from typing import Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
-from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections
 
 log = logging.getLogger(__name__)
 
 
 def no_defaults(recipe: Sections) -> Mapping[str, Any]:  # noqa: ARG001 (every task's)
-    """No default of its own."""
+    """Return no defaults: the default of `Task.defaults`."""
     return {}
 
 
 def no_checks(recipe: Sections) -> None:
-    """Nothing to check."""
+    """Accept every recipe: the default of `Task.check`."""
 
 
-def all_of_it(
+def fit_unchanged(
     model: Any,  # noqa: ARG001
     split: Any,
     name: str,  # noqa: ARG001
@@ -31,57 +31,56 @@ def all_of_it(
     *,
     training: bool = False,  # noqa: ARG001
 ) -> tuple[Any, Mapping[str, Any]]:
-    """The split as it is, with nothing to tell."""
+    """Return the split unchanged, and no facts: the default of `Task.fit`."""
     return split, {}
 
 
-def own_inputs(split: Split[Any], bundle: Path) -> Sequence[Any]:  # noqa: ARG001
-    """What the model is called with."""
+def split_inputs(split: Split[Any], bundle: Path) -> Sequence[Any]:  # noqa: ARG001
+    """Return the inputs of the split: the default of `Task.timed`."""
     return split.inputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task. The functions import what is heavy, such as torch, when they are called.
+    """One task: its names, settings and functions. Functions import heavy modules such as torch only when called.
 
-    A "loaded" model is a `LoadedModel` of `ftool_export`; an "open" model is an `evaluation.opened.OpenModel`.
+    In signatures, `loaded` is a `LoadedModel` of `ftool_export`: a checkpoint in torch. `model` is an `OpenModel` of
+    `ftool.evaluation.opened`: a run or a bundle that can be called. `split` is a `Split` of the data; a fitted split
+    is one that `fit` has returned.
 
     Attributes:
-        name: Hugging Face's name of it.
-        reader: what reads the rows of its data.
-
-        settings: the paths of the settings marked `SOME_TASKS` that it uses, such as "train.pooling"; "generation"
-            stands for the whole table.
-        defaults: by path, the settings' defaults that depend on the task or on other settings of the recipe.
-        check: raises RecipeError for settings that do not go together.
-        instead: by path of a setting that the task does not use, what serves its purpose.
-        methods: the values of train.method that it can be trained by.
-        metrics: the values of train.metric, the default first; none if the task has one metric.
-        precision: the precision of a bundle unless recipe or flag says otherwise.
-        scratch: the families of random weights that it can be trained from, such as "t5".
-        named_bases: whether ftool's named base models fit it.
-
-        create: a loaded model to train, from the recipe's base. Raises FtoolError.
-        load: the loaded model in run/, any other folder, or a hub id. Raises CheckpointError.
-        save: writes a loaded model into an empty folder.
-        lengths: by path, the settings that a loaded model has in fact, such as "train.max_length".
-        objective: what a loaded model is trained for: from the data, its fitted splits by name, and the recipe.
-
-        answering: a loaded model behind the calls of the runtime's model.
-        fit: a split as an open model can read it, and what metrics.json tells of it, such as how many texts are cut;
-            warns of what is cut or left out. It takes the model, the split and its name, the recipe, and `training`:
-            whether the split is learnt from.
-        judge: an `evaluation.results.Judged` of an open model on a fitted split.
-        predicts: whether `judge` gives predictions, which `evaluate --predictions` writes.
-
-        examples: a fitted split for `ftool_export`, with the metric that decides, for a loaded model.
-        samples: some inputs for `ftool_export` without answers, if no data was named.
-        in_languages: a loaded model set to a source and a target language, for export.
-        timed: what the model in a bundle's folder is timed on, from a split.
-        texts_per_round: how many inputs are timed in a round.
-        throughput_texts: how many inputs one call has at most, when throughput is timed.
-        teachable: whether one example can teach a trained model, see `ftool.adapt`.
-        suites: the suites of bias that measure its models.
+        name: Hugging Face's name of the task, such as "text-classification".
+        reader: the class that converts rows of data to examples.
+        settings: which of the settings marked `SOME_TASKS` the task uses, as paths such as "train.pooling";
+            "generation" means the whole table.
+        defaults: (recipe) -> defaults by path, for settings whose default depends on the task or on other settings.
+        check: (recipe) -> None. Raises RecipeError for settings that contradict each other.
+        instead: for settings that the task does not use, by path: the hint to show in the error message.
+        methods: the allowed values of train.method.
+        metrics: the allowed values of train.metric, the default first; empty if the task has only one metric.
+        precision: the default of export.precision.
+        scratch: the families of bases with random weights that the task can be trained from, such as "t5".
+        named_bases: whether the named bases of `ftool.bases` can be trained for the task.
+        create: (recipe, data) -> loaded, the base model ready to be trained. Raises FtoolError.
+        load: (folder or hub id) -> loaded. Raises CheckpointError.
+        save: (loaded, folder) -> None; writes the checkpoint into an empty folder.
+        lengths: (loaded, recipe) -> the model's actual values of length settings by path, such as "train.max_length".
+        objective: (loaded, data, fitted splits by name, recipe) -> the `Objective` to train for.
+        answering: (loaded) -> the loaded model with the call interface of the runtime's models.
+        fit: (model, split, split's name, recipe, *, training) -> (fitted split, facts for metrics.json). Drops or
+            tokenises examples as the model needs, counts texts that are cut, and warns. `training` is true for the
+            split that the model learns from.
+        judge: (model, fitted split) -> `Judged` of `ftool.evaluation.results`: metrics and statistics.
+        predicts: whether `judge` also gives predictions, which `ftool evaluate --predictions` writes.
+        examples: (loaded, fitted split, recipe) -> the `Examples` that `ftool_export` compares models on, with the
+            metric that decides.
+        samples: (loaded) -> `Examples` without correct answers, for an export without data.
+        in_languages: (loaded, source, target) -> the loaded model set to these languages, for export.
+        timed: (split, bundle) -> the inputs that `ftool bench` times.
+        texts_per_round: how many inputs `ftool bench` times in a round.
+        throughput_texts: the most inputs in one call when `ftool bench` measures throughput.
+        teachable: whether `ftool adapt` can teach a trained model one example.
+        suites: the names of the bias suites that can measure the task's models.
     """
 
     name: str
@@ -106,21 +105,21 @@ class Task:
     objective: Callable[[Any, Dataset[Any], Mapping[str, Any], Sections], Any]
 
     answering: Callable[[Any], Any]
-    fit: Callable[..., tuple[Any, Mapping[str, Any]]] = all_of_it
+    fit: Callable[..., tuple[Any, Mapping[str, Any]]] = fit_unchanged
     judge: Callable[[Any, Any], Any]
     predicts: bool = False
 
     examples: Callable[[Any, Any, Sections], Any]
     samples: Callable[[Any], Any]
     in_languages: Callable[[Any, str | None, str | None], Any] = lambda loaded, source, target: loaded  # noqa: ARG005
-    timed: Callable[[Split[Any], Path], Sequence[Any]] = own_inputs
+    timed: Callable[[Split[Any], Path], Sequence[Any]] = split_inputs
     texts_per_round: int = 20
     throughput_texts: int = 64
     teachable: bool = False
     suites: tuple[str, ...] = ()
 
     def uses(self, path: str) -> bool:
-        """Whether the task uses a setting that only some tasks use."""
+        """Return whether the task uses a setting that only some tasks use."""
         return path in self.settings or path.partition(".")[0] in self.settings
 
     def check_method(self, recipe: Sections) -> None:
@@ -136,19 +135,19 @@ class Task:
 
 
 def check_stride(recipe: Sections) -> None:
-    """Raise RecipeError if windows overlap by all they can hold."""
+    """Raise RecipeError if the overlap of two windows is as long as a window."""
     longest, stride = recipe.train.max_length, recipe.train.stride
-    if stride >= longest - 3:  # three special tokens beside a question and its context
+    if stride >= longest - 3:  # three special tokens around a question and its context
         raise RecipeError(
             f"train.stride must be below train.max_length, got {stride} and {longest}; lower it"
         )
 
 
 def warn_of_cut(cut: int, count: int, split: str, max_length: int) -> None:
-    """Warn of texts that are longer than the model reads."""
+    """Log a warning if `cut` of `count` texts were longer than the model's limit."""
     if cut:
         log.warning(
-            "%d of %d %s texts have more than %d tokens and were cut; train.max_length sets how many",
+            "%d of %d %s texts have more than %d tokens and were cut; raise train.max_length to keep more",
             cut,
             count,
             split,
@@ -157,6 +156,6 @@ def warn_of_cut(cut: int, count: int, split: str, max_length: int) -> None:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Names for a sentence: "a, b and c"."""
+    """Return names joined for a sentence, such as "a, b and c"."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
-from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import Sections, given, is_default
 from ftool.tasks.base import Task, warn_of_cut
 
@@ -26,7 +26,7 @@ def _create(recipe: Sections, data: Dataset[SimilarPair]) -> Any:
     from ftool.training.embedder_loss import loss_name
     from ftool_export.checkpoints.embedder import create_embedder
 
-    _metric(recipe, data.train)  # refused before a model is loaded
+    _metric(recipe, data.train)  # refuses wrong settings before a model is loaded
     loss_name(data.facts["kind"], recipe.train)
     pooling = recipe.train.pooling
     assert pooling != "pooler", "the recipe refuses it"
@@ -126,7 +126,7 @@ def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:
 
 
 def _metric(recipe: Sections, split: Split[SimilarPair]) -> str:
-    """The metric that decides. Raises TrainingError if this kind of data does not have it."""
+    """Return the metric to select weights by. Raises TrainingError if this kind of data does not have it."""
     from ftool.evaluation.metrics.embeddings import main_metric
     from ftool.training.errors import TrainingError
 
@@ -157,7 +157,7 @@ TASK = Task(
     ),
     defaults=lambda _: {"train.max_length": 128},
     check=_check,
-    metrics=(  # of scored pairs the default is spearman
+    metrics=(  # for scored pairs the default is spearman
         "mrr_at_10",
         "ndcg_at_10",
         "recall_at_1",

@@ -11,7 +11,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.rows.pairs import PairReader
 from ftool.data.rows.prompts import PromptReader
-from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
 
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 _CONTEXT: Final = 512  # tokens of prompt and answer together
 _SHOWN: Final = 3  # answers in tables
-_GIVEN: Final = 8  # tokens of plain text that an export's model is given; the rest is predicted
-_TIMED: Final = 24  # tokens of plain text, which has no question, for a timed model to go on from
-_LONGEST_TIMED: Final = 1000  # characters that are looked at for them
+_GIVEN: Final = 8  # tokens of plain text in an export's prompts; the rest is to be predicted
+_TIMED: Final = 24  # tokens of plain text in a prompt for timing
+_LONGEST_TIMED: Final = 1000  # characters of plain text to take them from
 
 
 def _pair_defaults(recipe: Sections) -> Mapping[str, Any]:
@@ -65,7 +65,7 @@ def _save(loaded: Any, folder: Path) -> None:
 
 
 def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
-    """A decoder's context stays its own; only training cuts shorter."""
+    """A decoder's context stays as long as it is; only training may use less of it."""
     return {"train.max_length": min(recipe.train.max_length, loaded.max_length)}
 
 
@@ -95,7 +95,7 @@ def _fit(
     *,
     training: bool = False,
 ) -> tuple["WrittenSplit", Mapping[str, Any]]:
-    """Tokenise a split; training learns from every turn of the assistant, cut at its own length."""
+    """Tokenise a split; for training, every turn of the assistant is an example, cut at train.max_length."""
     from ftool.evaluation.written import WrittenSplit
     from ftool.training.generator_rows import assistant_turns, tokenize_examples, warn_of_cut
 
@@ -121,7 +121,7 @@ def _fit(
 
 
 def _altered(loaded: Any, split: Split[GenerationExample]) -> int:
-    """How many training texts the tokenizer can't give back, with a warning."""
+    """Return how many training texts the tokenizer alters, and warn of them."""
     from ftool.training.scratch.tokenizer import count_altered
 
     turns = [message.content for example in split.examples for message in example.messages or ()]
@@ -129,7 +129,7 @@ def _altered(loaded: Any, split: Split[GenerationExample]) -> int:
     texts = [text for text in (*pairs, *turns) if text]
     if altered := count_altered(loaded.tokenizer, texts):
         log.warning(
-            "%d of %d training texts come back altered from the tokenizer; take a base that knows their characters",
+            "%d of %d training texts are altered by the tokenizer; choose a base that knows their characters",
             altered, len(texts),
         )  # fmt: skip
     return altered
@@ -141,7 +141,7 @@ def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
 
     metrics, answers = split.metrics(score=model.model.score_tokens, answer=partial(_answers, model, split))
     shown = tuple(
-        ShownAnswer(given=_asked(example), answer=answer, reference=example.targets[0])
+        ShownAnswer(given=_shown_input(example), answer=answer, reference=example.targets[0])
         for example, answer in zip(split.examples[:_SHOWN], answers[:_SHOWN], strict=False)
     )
     references = [example.targets for example in split.examples]
@@ -155,9 +155,9 @@ def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
 
 
 def _answers(model: "OpenModel", split: "WrittenSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
-    """Answers to a split as an app gets them; conversations are cut as they were for the run.
+    """Return the answers to a split as an application gets them, except that long conversations are cut as in training.
 
-    A conversation whose last turn leaves an answer no room is refused to an app.
+    An application gets an error for a conversation that leaves no room for an answer.
     """
     from ftool.training.generator_rows import is_chat
 
@@ -168,7 +168,7 @@ def _answers(model: "OpenModel", split: "WrittenSplit", prompts: Sequence[Sequen
     return [answer.text for answer in model.model([one.source for one in split.examples], overflow="cut")]
 
 
-def _asked(example: GenerationExample) -> str:
+def _shown_input(example: GenerationExample) -> str:
     return str(example.messages[-1].content if example.messages else example.source)
 
 
@@ -205,7 +205,7 @@ def _samples(loaded: Any) -> Any:
 
 
 def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
-    """A hub checkpoint set to its languages; a run/ knows its own. Raises CheckpointError for others than these."""
+    """Return a hub checkpoint set to the languages. A run/ has its own: raises CheckpointError for any others."""
     from ftool_export.checkpoints.languages import set_to_languages
     from ftool_export.errors import CheckpointError
     from ftool_runtime.bundle.manifest import Languages
@@ -222,18 +222,18 @@ def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
 
 
 def _timed(split: Split[GenerationExample], bundle: Path) -> Sequence[Any]:
-    """Sources, or conversations up to the answer.
+    """Return sources, conversations up to the answer, or the beginnings of plain texts.
 
-    Of plain text it is the beginning: as much as leaves at least half of the bundle's context for the answer. Texts are
-    cut by the bundle's tokens, since not every script has spaces between words. Raises BundleError.
+    A beginning takes at most half of the bundle's context. It is measured in the bundle's tokens, because not every
+    script has spaces between words. Raises BundleError.
     """
     from ftool_runtime.bundle.manifest import Manifest
     from ftool_runtime.bundle.paths import TOKENIZER_FILE
     from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
     contract = Manifest.read(bundle).generation
-    holds = contract.max_length if contract else None
-    most = _TIMED if holds is None else min(_TIMED, holds // 2)
+    context = contract.max_length if contract else None
+    most = _TIMED if context is None else min(_TIMED, context // 2)
     tokens = GenerationTokenizer(bundle / TOKENIZER_FILE)
     return [
         example.input or tokens.beginning(example.targets[0].strip()[:_LONGEST_TIMED], most)

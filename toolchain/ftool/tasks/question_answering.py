@@ -1,4 +1,4 @@
-"""The row of question answering: the stretch of a context that answers a question, or no answer."""
+"""The row of question answering: the span of a context that answers a question, or no answer."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.questions import Question, QuestionReader
-from ftool.recipe.errors import RecipeError
+from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import Sections, chosen, given, is_default
 from ftool.tasks.base import Task, check_stride
 
@@ -34,7 +34,7 @@ def _check(recipe: Sections) -> None:
     answer, stride = recipe.train.max_answer_length, recipe.train.stride
     if answer > stride + 1:
         raise RecipeError(
-            f"train.max_answer_length must be at most train.stride + 1, or answers between two windows are lost, got "
+            f"train.max_answer_length must be at most train.stride + 1, or answers across two windows are lost, got "
             f"{answer} and {stride}; raise train.stride or lower train.max_answer_length"
         )
 
@@ -93,7 +93,7 @@ def _answering(loaded: Any) -> Any:
 def _fit(
     model: "OpenModel", split: Split[Question], name: str, _: Sections, *, training: bool = False
 ) -> tuple[Split[Question], Mapping[str, Any]]:
-    """Leave out questions that leave their contexts no room in a window."""
+    """Drop questions that leave no room for their contexts in a window."""
     from ftool.training.reader import without_long_questions
 
     del name, training
@@ -121,7 +121,7 @@ def _judge(model: "OpenModel", split: Split[Question]) -> "Judged":
 def _predictions(
     split: Split[Question], spans: Sequence[Any], threshold: float | None
 ) -> list[dict[str, Any]]:
-    """The answer to each question, None if there is none, beside those that count as right."""
+    """Return each question's answer, None if there is none, with the correct answers."""
     from ftool_runtime.models.reader import read_answer
 
     rows = []
@@ -134,7 +134,7 @@ def _predictions(
             "start": answer.start,
         }
         row |= {"end": answer.end, "score": answer.score, "answers": list(asked.answers)}
-        if found.best:  # what would be the answer at another threshold
+        if found.best:  # the answer that another threshold could give
             best = found.best[0]
             row["best"] = {
                 "answer": asked.context[best.start : best.end],

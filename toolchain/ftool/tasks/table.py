@@ -1,4 +1,4 @@
-"""The table of tasks by name, and the hook that adds one."""
+"""The table of tasks by name, with functions to look up and add tasks."""
 
 import difflib
 
@@ -25,28 +25,28 @@ _TASKS = {
 
 
 def find_task(name: str) -> Task:
-    """The row of the task called `name`. Raises InputError, which suggests the nearest name."""
+    """Return the row of the task called `name`. Raises InputError, which suggests the nearest name."""
     if name not in _TASKS:
         near = difflib.get_close_matches(name, _TASKS, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"known tasks are {', '.join(_TASKS)}"
-        raise InputError(f'task "{name}" is not one that ftool knows; {remedy}')
+        raise InputError(f'task "{name}" is unknown; {remedy}')
     return _TASKS[name]
 
 
 def task_names() -> tuple[str, ...]:
-    """The names of all tasks."""
+    """Return the names of all tasks."""
     return tuple(_TASKS)
 
 
 def tasks_using(path: str) -> tuple[str, ...]:
-    """The names of the tasks that use a setting, such as "train.pooling"."""
+    """Return the names of the tasks that use a setting, such as "train.pooling"."""
     return tuple(row.name for row in _TASKS.values() if row.uses(path))
 
 
 def register(row: Task) -> None:
-    """Add a task of your own, before a recipe names it. Raises InputError if the name is taken by another row."""
+    """Add a task, which recipes can then name. Raises InputError if another row has this name."""
     if _TASKS.get(row.name, row) is not row:
-        raise InputError(f"there is a task {row.name!r} already; give yours another name")
+        raise InputError(f"a task {row.name!r} already exists; choose another name")
     _TASKS[row.name] = row
 
 

@@ -74,15 +74,13 @@ def _answering(loaded: Any) -> Any:
 def _fit(
     model: "OpenModel", split: Split[TaggedText], name: str, _: Sections, *, training: bool = False
 ) -> tuple[Split[TaggedText], Mapping[str, Any]]:
-    """Leave out texts in which the tokenizer finds nothing."""
+    """Drop texts that have no tokens."""
     from ftool.data.rows.tag_schemes import spans_of_tags
 
     del name, training
     readable = [place for place, count in enumerate(model.token_counts(split.inputs)) if count]
     if left_out := len(split) - len(readable):
-        log.warning(
-            "%s: %d texts hold nothing that the tokenizer reads and were left out", split.source, left_out
-        )
+        log.warning("%s: %d texts have no tokens and were left out", split.source, left_out)
         split = split.take(readable)
     return split, {"entities": sum(len(spans_of_tags(one.tags)) for one in split.examples)}
 
@@ -101,7 +99,7 @@ def _judge(model: "OpenModel", split: Split[TaggedText]) -> "Judged":
 
 
 def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Each text's words with their tags and what the model answered, both in IOB2."""
+    """Return each text's words, their tags and the model's tags, both in IOB2."""
     return [
         {"row": one.row, "tokens": one.tokens, "tags": list(one.tags), "predicted": list(tags)}
         for one, tags in zip(split.examples, answers, strict=True)

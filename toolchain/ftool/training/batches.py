@@ -1,4 +1,4 @@
-"""Training rows and their batches: tokenised once, padded batch by batch, batches of similar length."""
+"""Training rows and batches: tokenised once, padded per batch, batched by similar length."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_runtime.text.encode import Tokens
 
-IGNORED = -100  # the label of a token without loss, as in torch and transformers
-_BATCHES_SORTED_TOGETHER = 50  # enough that padding nearly goes, few enough that batches stay mixed
+IGNORED = -100  # label of tokens that are excluded from the loss, as in torch and transformers
+_BATCHES_SORTED_TOGETHER = 50  # many remove nearly all padding, few keep batches mixed
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderRow:
-    """One row of an encoder: its tokens, int32 (tokens,), and what is learnt from them."""
+    """One row for an encoder: its tokens, int32 (tokens,), and its target."""
 
     ids: NDArray[np.int32]
-    type_ids: NDArray[np.int32] | None  # None if the network takes none
+    type_ids: NDArray[np.int32] | None  # None if the network has no such input
     target: Tensor
 
     @classmethod
     def of(cls, tokens: Tokens, target: Tensor) -> Self:
-        """A tokenizer's row with its target; arrays take a tenth of the memory of lists."""
+        """Return a tokenizer's row with its target; arrays need a tenth of the memory of lists."""
         types = tokens.type_ids
         return cls(
             np.array(tokens.ids, np.int32), None if types is None else np.array(types, np.int32), target
@@ -38,7 +38,7 @@ class EncoderRow:
 
 
 class EncoderRows(Dataset[EncoderRow]):
-    """Rows of an encoder, one an item; `collate` makes a batch of items."""
+    """Rows for an encoder; `collate` makes a batch of them."""
 
     def __init__(self, loaded: LoadedEncoder, rows: Sequence[EncoderRow]) -> None:
         self.rows = rows
@@ -50,7 +50,7 @@ class EncoderRows(Dataset[EncoderRow]):
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each row, special ones included."""
+        """Number of tokens of each row, including special tokens."""
         return [len(row.ids) for row in self.rows]
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class EncoderRows(Dataset[EncoderRow]):
         return self.rows[index]
 
     def collate(self, items: Sequence[EncoderRow]) -> dict[str, Tensor]:
-        """A batch: ids and masks int64 (items, longest), padded on the right, and the targets as `labels`."""
+        """Return a batch: ids and masks int64 (items, longest), padded on the right, and the targets as `labels`."""
         columns: dict[str, list[Any]] = {
             "input_ids": [row.ids for row in items],
             "token_type_ids": [row.type_ids for row in items],
@@ -81,7 +81,7 @@ class EncoderRows(Dataset[EncoderRow]):
 
 
 def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> EncoderRows:
-    """Texts, or pairs of them, each with its own of `targets`."""
+    """Return rows of texts, or pairs of texts, with their `targets`."""
     rows = all_rows(loaded, inputs)
     return EncoderRows(
         loaded, [EncoderRow.of(row, target) for row, target in zip(rows, targets, strict=True)]
@@ -89,7 +89,7 @@ def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> 
 
 
 class PairRows(Dataset[TokenRow]):
-    """Rows of an encoder-decoder; `collate` makes a batch of items."""
+    """Rows for an encoder-decoder; `collate` makes a batch of them."""
 
     def __init__(self, loaded: LoadedGenerator, rows: Sequence[TokenRow]) -> None:
         self._rows = rows
@@ -103,8 +103,8 @@ class PairRows(Dataset[TokenRow]):
         return self._rows[index]
 
     def collate(self, items: Sequence[TokenRow]) -> dict[str, Tensor]:
-        """A batch, int64: sources and their mask (items, longest source), answers as the decoder reads them, shifted by
-        one token, and as labels (items, longest answer)."""
+        """Return a batch, int64: sources and their mask (items, longest source), the decoder's inputs, which are answers
+        shifted by one token, and labels (items, longest answer)."""
         given = [torch.tensor(item.given) for item in items]
         return {
             "input_ids": pad_sequence(given, batch_first=True, padding_value=self._pad),
@@ -120,8 +120,8 @@ class PairRows(Dataset[TokenRow]):
         }
 
 
-def joined(rows: Sequence[TokenRow]) -> Any:
-    """A decoder's rows as the data set that TRL takes: `input_ids`, and `labels` of the answers alone."""
+def decoder_dataset(rows: Sequence[TokenRow]) -> Any:
+    """Return a decoder's rows as a data set for TRL: `input_ids`, and `labels` only for answers."""
     import datasets
 
     return datasets.Dataset.from_dict(
@@ -133,7 +133,7 @@ def joined(rows: Sequence[TokenRow]) -> Any:
 
 
 def start_token(loaded: LoadedGenerator) -> int:
-    """What an encoder-decoder's answers begin from."""
+    """Return the token that starts the decoder of an encoder-decoder."""
     start = loaded.generation_config.decoder_start_token_id
     if start is None:
         start = loaded.model.config.decoder_start_token_id
@@ -141,10 +141,10 @@ def start_token(loaded: LoadedGenerator) -> int:
 
 
 class SimilarLengths(Sampler[int]):
-    """A shuffled order in which neighbours have similar lengths, so that batches hold little padding.
+    """A shuffled order in which neighbours have similar lengths, so that batches need little padding.
 
-    The order is a function of seed and epoch alone: a resumed epoch, and every process of a distributed run,
-    sees the same one (transformers' own grouping draws from the global generator, and does not).
+    The order depends only on seed and epoch, so a resumed epoch and every process of a distributed run see the same
+    order. Transformers' own grouping uses the global random generator and does not guarantee this.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -154,7 +154,7 @@ class SimilarLengths(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch whose order comes next."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ class SimilarLengths(Sampler[int]):
             yield from batch
 
     def _cut(self, shuffled: list[int]) -> Iterator[list[int]]:
-        """Batches of similar length; a short one, if any, comes last."""
+        """Yield batches of similar length; a short one, if any, comes last."""
         span = self._batch_size * _BATCHES_SORTED_TOGETHER
         for start in range(0, len(shuffled), span):
             together = sorted(shuffled[start : start + span], key=lambda index: self._lengths[index])

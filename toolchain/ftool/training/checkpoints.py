@@ -1,4 +1,4 @@
-"""Trainer's checkpoints of a run that is under way, and which of them it can go on from."""
+"""Trainer's checkpoints of an unfinished run, and the one to resume from."""
 
 import json
 import logging
@@ -14,15 +14,15 @@ from ftool.training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
-_COMPLETE = "complete"  # written last, so that a kill while saving leaves no checkpoint that looks whole
+_COMPLETE = "complete"  # written last, so that an interrupted save is not taken for a complete checkpoint
 _SETTINGS = "settings.json"
 
 
 class MarkComplete(TrainerCallback):  # type: ignore[misc]
-    """Marks each checkpoint once all of it is written."""
+    """Marks each checkpoint as complete once it is fully written."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
-        """Called by Trainer after a checkpoint."""
+        """Called by Trainer after it saved a checkpoint."""
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
 
@@ -30,7 +30,7 @@ class MarkComplete(TrainerCallback):  # type: ignore[misc]
 def begin(folder: Path, settings: dict[str, Any]) -> None:
     """Empty `folder` for a new run made with `settings`."""
     if any(folder.glob(f"checkpoint-*/{_COMPLETE}")):
-        log.warning("%s: an interrupted run is given up; --resume would have gone on with it", folder)
+        log.warning("%s: an interrupted run is discarded; --resume would have continued it", folder)
     discard(folder)
     folder.mkdir(parents=True)
     (folder / _SETTINGS).write_text(_dump(settings), encoding="utf-8")
@@ -38,7 +38,7 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
 
 @contextmanager
 def kept_if_resumable(folder: Path) -> Iterator[None]:
-    """Where the block is cut off before its first whole checkpoint, remove `folder`: there is nothing to resume."""
+    """Remove `folder` if the block fails before the first complete checkpoint, as there is nothing to resume."""
     try:
         yield
     except BaseException:
@@ -48,14 +48,14 @@ def kept_if_resumable(folder: Path) -> Iterator[None]:
 
 
 def discard(folder: Path) -> None:
-    """Remove what a finished run needed while it was under way."""
+    """Remove the folder of checkpoints."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def resume(folder: Path, settings: dict[str, Any]) -> Path | None:
-    """The checkpoint to go on from, or None where the run was cut off before the first.
+    """Return the checkpoint to resume from; None if the run was interrupted before the first.
 
-    Raises TrainingError where there is no such run, or it was made with other settings.
+    Raises TrainingError if there is no such run, or it had other settings.
     """
     try:
         before = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def resume(folder: Path, settings: dict[str, Any]) -> Path | None:
         name = changed[0]
         raise TrainingError(
             f"{folder}: the interrupted run had {name} = {before.get(name)!r}, now it is {now.get(name)!r}; "
-            "put it back, or start again without --resume"
+            "restore the setting, or start again without --resume"
         )
     return _latest(folder)
 
@@ -87,7 +87,7 @@ def _latest(folder: Path) -> Path | None:
 
 
 def _follow_move(checkpoint: Path) -> None:
-    """Point a checkpoint's state at the best one beside it, wherever the model folder now stands."""
+    """Update the path of the best checkpoint in a checkpoint's state, in case the model folder was moved."""
     path = checkpoint / "trainer_state.json"
     state = json.loads(path.read_text(encoding="utf-8"))
     best = state.get("best_model_checkpoint")

@@ -1,4 +1,4 @@
-"""Training classifiers: the head on frozen features, then the weights below it."""
+"""Train classifiers: first the head on frozen features, then all weights or adapters."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from ftool_runtime.text.encode import Tokens
 
 
 class ClassifierObjective(EncoderObjective):
-    """Cross-entropy over labels, or the squared error of a number; the main metric on validation decides."""
+    """Cross-entropy over labels, or squared error for regression; the main metric on validation selects the weights."""
 
     keep_start = True
     begun_with = "the head on the frozen encoder"
@@ -40,7 +40,7 @@ class ClassifierObjective(EncoderObjective):
     def __init__(
         self, loaded: LoadedClassifier, data: Dataset[LabelledText], settings: TrainSettings
     ) -> None:
-        """Prepare to train `loaded`. Raises TrainingError for class weights that the data can't have."""
+        """Prepare to train `loaded`. Raises TrainingError for class weights that don't fit the data."""
         self._data, self._kind = data, _kind(data.facts)
         self._targets = {name: self._encoded(name) for name in ("train", "validation")}
         self._loss = _loss(data, settings, self._targets["train"])
@@ -48,15 +48,15 @@ class ClassifierObjective(EncoderObjective):
         super().__init__(loaded, settings, head=loaded.model.head)
 
     def training_rows(self) -> EncoderRows:
-        """The texts, or pairs of them, with their targets."""
+        """Return the rows of the training texts or pairs, with their targets."""
         return text_rows(self.loaded, self._data.train.inputs, self._targets["train"])
 
     def validation_rows(self) -> Sequence[Tokens]:
-        """A row for each text or pair."""
+        """Return a row for each validation text or pair."""
         return all_rows(self.loaded, self._data.validation.inputs)
 
     def first_stage(self) -> dict[str, Any]:
-        """Train the head in place on the encoder's frozen features; fine-tuning starts from a gentler one."""
+        """Train the head in place on frozen features; fine-tuning starts from a more regularised head."""
         began = time.monotonic()
         with main_process_first():
             train, validation = (self._features(split) for split in ("train", "validation"))
@@ -76,15 +76,15 @@ class ClassifierObjective(EncoderObjective):
         }
 
     def begin(self) -> None:
-        """Put the head in place that fine-tuning starts from."""
+        """Load the head that fine-tuning starts from."""
         self.loaded.model.head.load_state_dict(self._start_head)
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
-        """The weighted mean loss of a batch."""
+        """Return the weighted mean loss of a batch."""
         return self._loss(logits, labels)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """The loss and the main metric."""
+        """Return the loss and the main metric."""
         logits = np.asarray(outputs)
         loss = self._loss(torch.from_numpy(logits), self._targets["validation"])
         return {"loss": float(loss), SCORE: self._score(logits)}
@@ -101,7 +101,7 @@ class ClassifierObjective(EncoderObjective):
         return self._kind["multi_label"] and self.settings.thresholds == "tuned"
 
     def _score(self, logits: NDArray[np.float32]) -> float:
-        """The main metric of validation's `logits` (examples, labels), thresholds tuned on them if asked for."""
+        """Return the main metric of validation's `logits` (examples, labels), with thresholds tuned if so set."""
         thresholds = self._thresholds(logits) if self._tunes else None
         return main_score(logits, self._targets["validation"].numpy(), thresholds=thresholds, **self._kind)
 
@@ -124,7 +124,7 @@ def _kind(facts: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor) -> ClassificationLoss:
-    """Raises TrainingError for settings that mean nothing without labels."""
+    """Return the loss. Raises TrainingError for settings that regression does not support."""
     if not data.facts["regression"]:
         weights = class_weights(settings.class_weights, targets, data.labels)
         return ClassificationLoss(
@@ -132,7 +132,7 @@ def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor)
         )
     if settings.class_weights != "none" or settings.label_smoothing:
         raise TrainingError(
-            "train.class_weights and train.label_smoothing are for labels, and this data has numbers "
+            "train.class_weights and train.label_smoothing need labels, but this data has numbers "
             "(data.regression); leave them out"
         )
     return ClassificationLoss(multi_label=False, regression=True)

@@ -1,4 +1,4 @@
-"""Training embedders by sentence-transformers' Trainer and losses."""
+"""Train embedders with sentence-transformers' Trainer and losses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,22 +35,22 @@ _KINDS: Mapping[str, Kind] = {"anchor": "query", "positive": "passage", "negativ
 
 
 class EmbedderObjective(Objective):
-    """One of sentence-transformers' losses; a metric of search or similarity on validation decides."""
+    """One of sentence-transformers' losses; a search or similarity metric on validation selects the weights."""
 
     keep_start = True
 
     def __init__(
         self, loaded: LoadedEmbedder, data: Dataset[SimilarPair], settings: TrainSettings, metric: str
     ) -> None:
-        """Prepare to train `loaded`, by `metric`. Raises TrainingError if data and loss don't fit."""
+        """Prepare to train `loaded`; `metric` selects the weights. Raises TrainingError if data and loss don't fit."""
         self.loaded, self.settings = loaded, settings
         self._data, self._metric = data, metric
         self._loss_name, self._scale = loss_name(data.facts["kind"], settings), score_scale(data.train)
-        self._plain_loss: Any = None  # of single batches, for measuring
+        self._plain_loss: Any = None  # without the cache for large batches, for measuring
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Zeros, one an example: sentence-transformers orders them."""
+        """One zero per example, because sentence-transformers orders the examples."""
         return [0] * len(self._data.train)
 
     def first_stage(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class EmbedderObjective(Objective):
         contrastive = self._loss_name == "multiple_negatives"
         made = SentenceTransformerTrainingArguments(
             **arguments,
-            # The same text in two examples of a batch would be its own negative.
+            # A text that is in two examples of a batch would be its own negative.
             batch_sampler=BatchSamplers.NO_DUPLICATES if contrastive else BatchSamplers.BATCH_SAMPLER,
             prompts={column: self._prompt(column) for column in _KINDS},
         )
@@ -81,13 +81,13 @@ class EmbedderObjective(Objective):
             model=network,
             args=made,
             train_dataset=train,
-            eval_dataset=train,  # Trainer wants one; ours measures
+            eval_dataset=train,  # required by Trainer; `measure` is used instead
             loss=make_loss(self._loss_name, network, similarity=similarity, batch_size=size),
             callbacks=callbacks(self.settings),
         )
 
-    def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it holds the loaded model)
-        """Return loss and metric of the loaded model as it is now."""
+    def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it contains the loaded model)
+        """Return the loss and the metric of the loaded model's current weights."""
         split, size = self._data.validation, self.settings.batch_size
         vectors = vectors_of(self.loaded, split)
         by_text = _by_text(split, vectors)
@@ -101,7 +101,7 @@ class EmbedderObjective(Objective):
         return {"loss": float(np.mean(losses)), SCORE: score}
 
     def merge(self, network: Any) -> float:  # noqa: ARG002
-        """Fold adapters into the encoder, checked on one text."""
+        """Merge adapters into the encoder; the change is checked on one text."""
         sample = self.loaded.batch(self.loaded.tokenize([self._data.validation.examples[0].anchor]))
         with torch.inference_mode(False):
             return merge_adapters(self.loaded.model, sample)
@@ -120,12 +120,12 @@ class EmbedderObjective(Objective):
 
 
 def vectors_of(loaded: LoadedEmbedder, split: Split[SimilarPair]) -> list[Vectors]:
-    """The vectors by which `embedding_metrics` judges the split, each text behind the prompt of its kind."""
+    """Return the vectors that `embedding_metrics` needs, of texts with the prompts of their kinds."""
     return [compute_vectors(loaded, texts, kind) for kind, texts in judged_texts(split)]
 
 
 def _by_text(split: Split[SimilarPair], vectors: Sequence[Vectors]) -> list[dict[str, Vectors]]:
-    """Vectors by text: of queries, then of passages."""
+    """Return vectors by text: of queries, then of passages."""
     return [
         dict(zip(texts, found, strict=True))
         for (_, texts), found in zip(judged_texts(split), vectors, strict=True)
@@ -145,7 +145,7 @@ def _loss_of(loss: Any, batch: dict[str, Sequence[Any]], by_text: Sequence[dict[
 
 
 class _Network(InputModule):  # type: ignore[misc]
-    """An embedder, tokenizer included, as sentence-transformers drives it; it shares the weights of `loaded`."""
+    """An embedder with its tokenizer as a module of sentence-transformers; it shares the weights of `loaded`."""
 
     def __init__(self, loaded: LoadedEmbedder) -> None:
         super().__init__()
@@ -154,25 +154,25 @@ class _Network(InputModule):  # type: ignore[misc]
         self._loaded = loaded
 
     def preprocess(self, inputs: Sequence[str], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
-        """What `forward` takes of texts, the prompt before each."""
+        """Return the inputs of `forward` for texts, with the prompt before each."""
         return self._loaded.batch(replace(self._loaded, prefix=prompt or "").tokenize(inputs))
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """`features` with the vectors, float32 (batch, width), under sentence-transformers' name for them."""
+        """Return `features` with the vectors, float32 (batch, width), added under sentence-transformers' name."""
         inputs = {name: features[name] for name in self._loaded.input_names}
         return features | {"sentence_embedding": self.model(**inputs).float()}
 
     def get_embedding_dimension(self) -> int:
-        """Numbers in a vector."""
+        """Return the width of a vector."""
         return self.model.width
 
     def save(self, *_: Any, **__: Any) -> None:
-        """Never called: checkpoints hold weights alone, and what is trained is saved by `save_embedder`."""
+        """Never called: checkpoints contain only weights, and `save_embedder` saves the trained model."""
         raise NotImplementedError
 
 
 class _EmbedderTrainer(Measured, SentenceTransformerTrainer):  # type: ignore[misc]
-    """sentence-transformers' Trainer with our measure, and checkpoints of the weights alone, adapters included."""
+    """sentence-transformers' Trainer with our measure; checkpoints contain only the weights, including adapters."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002 (Trainer's own)
         folder = Path(output_dir or self.args.output_dir)
@@ -182,8 +182,10 @@ class _EmbedderTrainer(Measured, SentenceTransformerTrainer):  # type: ignore[mi
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
         load_model(self.model, Path(checkpoint_path) / _WEIGHTS)
 
-    def _load_best_model(self) -> None:  # theirs goes on with the last weights where the best can't be read
+    def _load_best_model(
+        self,
+    ) -> None:  # the inherited method keeps the last weights if the best can't be read
         self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Theirs writes a card into every checkpoint."""
+        """Write no model card into checkpoints."""

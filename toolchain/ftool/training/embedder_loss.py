@@ -1,4 +1,4 @@
-"""What an embedder learns by: sentence-transformers' losses, chosen by the kind of data or by the recipe."""
+"""Losses for embedders, from sentence-transformers, selected by the recipe or by the kind of data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +21,13 @@ _FITTING: dict[SimilarityKind, tuple[str, ...]] = {
     "triplets": ("multiple_negatives", "triplet"),
     "scored": ("cosent", "cosine"),
 }
-_ALONE = ("triplet", "cosine")  # the losses that compare an example with no other one of its batch
+_PER_EXAMPLE = ("triplet", "cosine")  # losses that don't compare the examples of a batch
 
 
 def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
-    """The loss that the recipe names, or the first for this kind of data.
+    """Return the recipe's loss, or the default for this kind of data.
 
-    Raises TrainingError where the loss does not fit the data, or single samples.
+    Raises TrainingError if the loss does not fit the data, or single samples.
     """
     fitting = _FITTING[kind]
     name = fitting[0] if settings.loss == "auto" else settings.loss
@@ -35,19 +35,19 @@ def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
         raise TrainingError(
             f"train.loss {name!r} can't learn from {kind}; set it to auto or {' or '.join(fitting)}"
         )
-    if settings.samples == "single" and name not in _ALONE:
-        remedy = next((f', or train.loss to "{other}"' for other in fitting if other in _ALONE), "")
+    if settings.samples == "single" and name not in _PER_EXAMPLE:
+        remedy = next((f', or train.loss to "{other}"' for other in fitting if other in _PER_EXAMPLE), "")
         raise TrainingError(
-            f"the loss {name} compares the examples of a batch with each other, and train.samples is single; "
+            f"the loss {name} compares examples of a batch, but train.samples is single; "
             f'set it to "multi"{remedy}'
         )
     return name
 
 
 def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any:
-    """sentence-transformers' loss of that name for its `model`.
+    """Return sentence-transformers' loss called `name` for its `model`.
 
-    multiple_negatives: van den Oord et al. 2018, in batches past 64 as Gao et al. 2021 compute it in parts. triplet:
+    multiple_negatives: van den Oord et al. 2018, computed in parts for batches above 64, as in Gao et al. 2021. triplet:
     Schroff et al. 2015, on cosine distances. cosent: Su 2022. cosine: the mean square error of the cosine.
     """
     if name == "multiple_negatives":
@@ -66,7 +66,7 @@ def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any
 
 
 def columns(split: Split[SimilarPair], scale: tuple[float, float] | None) -> dict[str, Sequence[Any]]:
-    """The split as sentence-transformers takes it: a list for each column, scores brought to 0 to 1 by `scale`."""
+    """Return the split as columns for sentence-transformers, with scores mapped from `scale` to 0 to 1."""
     made: dict[str, Sequence[Any]] = {
         "anchor": [example.anchor for example in split.examples],
         "positive": [example.positive for example in split.examples],

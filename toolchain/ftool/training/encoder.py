@@ -1,4 +1,4 @@
-"""Fine-tuning encoders by transformers' Trainer: a network with a loss on every row of tokens."""
+"""Fine-tune encoders with transformers' Trainer: a network with a loss on rows of tokens."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ RowLoss = Callable[
 
 
 class NetworkWithLoss(nn.Module):
-    """A network with its loss, as Trainer calls one."""
+    """A network with its loss, as Trainer expects it."""
 
     def __init__(self, model: nn.Module, loss: RowLoss) -> None:
         super().__init__()
@@ -37,17 +37,17 @@ class NetworkWithLoss(nn.Module):
         labels: Tensor,
         token_type_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The batch's loss, float32 (), and the network's output, float32 (batch, …)."""
+        """Return the batch's loss, float32 (), and the network's output, float32 (batch, …)."""
         logits = self.model(input_ids, attention_mask, token_type_ids).float()
         return {"loss": self.loss(logits, labels, attention_mask), "logits": logits}
 
 
 class EncoderObjective(Objective):
-    """The objective of an encoder with a head; a task adds its rows, its loss and its score.
+    """The objective of an encoder with a head; subclasses add rows, loss and score.
 
     Attributes:
         loaded: the model, which is trained in place.
-        head: the layer that adapters leave alone.
+        head: the layer that gets no adapters.
     """
 
     def __init__(self, loaded: LoadedEncoder, settings: TrainSettings, *, head: nn.Module) -> None:
@@ -62,12 +62,12 @@ class EncoderObjective(Objective):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """The tokens of each training row."""
+        """The number of tokens of each training row."""
         return self.rows.lengths
 
     @cached_property
     def validation(self) -> Sequence[Tokens]:
-        """The rows of validation, whose outputs are measured."""
+        """The validation rows, whose outputs are measured."""
         return self.validation_rows()
 
     @abstractmethod
@@ -80,11 +80,11 @@ class EncoderObjective(Objective):
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
-        """The loss of a batch, float32 ()."""
+        """Return the loss of a batch, float32 ()."""
 
     @abstractmethod
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """The "loss" and the "score" of the outputs for all rows of validation."""
+        """Return "loss" and "score" of the outputs for all validation rows."""
 
     def network(self) -> nn.Module:
         """Return the network with its loss."""
@@ -98,21 +98,21 @@ class EncoderObjective(Objective):
             model=network,
             args=TrainingArguments(**arguments),
             train_dataset=self.rows,
-            eval_dataset=self.rows,  # Trainer wants one; ours measures
+            eval_dataset=self.rows,  # required by Trainer; `measure` is used instead
             data_collator=self.rows.collate,
             callbacks=callbacks(self.settings),
         )
 
-    def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it holds the loaded model)
-        """Return loss and score of the loaded model as it is now."""
+    def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it contains the loaded model)
+        """Return the loss and the score of the loaded model's current weights."""
         return self.scores(self.validation_outputs())
 
     def validation_outputs(self) -> Outputs:
-        """Return the outputs of the loaded model, as it is now, for all rows of validation."""
+        """Return the outputs of the loaded model's current weights for all validation rows."""
         return compute_outputs(self.loaded, self.validation)
 
     def merge(self, network: Any) -> float:  # noqa: ARG002
-        """Fold adapters into the encoder, checked on a few training rows."""
+        """Merge adapters into the encoder; the change is checked on a few training rows."""
         sample = self.rows.collate(self.rows.rows[:SAMPLE])
         del sample["labels"]
         return merge_adapters(self.loaded.model, sample)
@@ -124,4 +124,4 @@ class EncoderObjective(Objective):
 
 
 class _RowsTrainer(Measured, Trainer):  # type: ignore[misc]
-    """Trainer in our order of rows, with our measure."""
+    """Trainer with our order of rows and our measure."""

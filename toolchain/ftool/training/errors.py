@@ -1,7 +1,7 @@
-"""What is raised where training can't begin or go on."""
+"""The error of training."""
 
 from ftool_runtime.errors import FtoolError
 
 
 class TrainingError(FtoolError):
-    """A training run can't start, go on or be written; the message says what to change."""
+    """A training run can't start, continue or be saved; the message says what to change."""

@@ -12,7 +12,7 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, Trai
 
 from ftool.evaluation.written import WrittenSplit
 from ftool.recipe.sections import SCRATCH, Sections
-from ftool.training.batches import PairRows, joined
+from ftool.training.batches import PairRows, decoder_dataset
 from ftool.training.generator_rows import TokenRow
 from ftool.training.loop import SCORE, Measured, callbacks
 from ftool.training.lora import merged, with_adapters
@@ -22,7 +22,7 @@ from ftool_export.checkpoints.generator_inference import decode, generate_tokens
 
 
 class GeneratorObjective(Objective):
-    """Cross-entropy of the tokens of right answers; the recipe's metric on a part of validation decides."""
+    """Cross-entropy of the correct answers' tokens; the metric on a sample of validation selects the weights."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class GeneratorObjective(Objective):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """The tokens of each row."""
+        """The number of tokens of each row."""
         return [len(row) for row in self._rows]
 
     def network(self) -> nn.Module:
@@ -75,7 +75,7 @@ class GeneratorObjective(Objective):
         return _decoder_trainer(self.loaded, self._rows, made, shared)
 
     def measure(self, network: Any) -> dict[str, float]:
-        """Return the token metrics and the main one; answers are greedy, for speed."""
+        """Return the token metrics and the main metric; answers are generated greedily, for speed."""
         now = replace(self.loaded, model=network)
         found = self._validation.token_metrics(partial(score_tokens, now))
         if self._metric not in found:
@@ -84,13 +84,13 @@ class GeneratorObjective(Objective):
             )
             found |= texts
         return {
-            "loss": math.log(found["perplexity"]),  # nats a token
+            "loss": math.log(found["perplexity"]),  # nats per token
             "token_accuracy": found["token_accuracy"],
             SCORE: float(found[self._metric]),
         }
 
     def merge(self, network: Any) -> float:
-        """Fold adapters into the weights, checked on a few training rows."""
+        """Merge adapters into the weights; the change is checked on a few training rows."""
         self._without_hooks()
         self._trained, difference = merged(network, _logits_of(self.loaded, self._rows[:SAMPLE]))
         return difference
@@ -102,15 +102,15 @@ class GeneratorObjective(Objective):
 
     def _without_hooks(self) -> None:
         for module in self._trained.modules():
-            module.__dict__.pop("forward", None)  # TRL's own, which no other caller may meet
+            module.__dict__.pop("forward", None)  # the one that TRL sets, which other callers must not get
 
 
 class _PairTrainer(Measured, Seq2SeqTrainer):  # type: ignore[misc]
-    """Of encoder-decoders."""
+    """Trainer of encoder-decoders."""
 
 
-class _JoinedTrainer(Measured, Trainer):  # type: ignore[misc]
-    """Of decoders with label smoothing, for which TRL would compute every batch twice."""
+class _SmoothingTrainer(Measured, Trainer):  # type: ignore[misc]
+    """Trainer of decoders with label smoothing, for which TRL would compute every batch twice."""
 
 
 def _decoder_trainer(
@@ -119,20 +119,20 @@ def _decoder_trainer(
     from trl import SFTConfig, SFTTrainer  # seconds to import
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    data = joined(rows)
+    data = decoder_dataset(rows)
     shared |= {
         "train_dataset": data,
         "eval_dataset": data,
         "data_collator": DataCollatorForLanguageModeling(pad_token_id=loaded.tokenizer.pad_token_id),
     }
     if arguments["label_smoothing_factor"]:
-        return _JoinedTrainer(args=TrainingArguments(**arguments), **shared)
+        return _SmoothingTrainer(args=TrainingArguments(**arguments), **shared)
 
     class AnswerTrainer(Measured, SFTTrainer):  # type: ignore[misc]
-        """SFTTrainer on rows that are tokens already."""
+        """SFTTrainer on rows that are already tokenised."""
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
-            """Checkpoints of an unfinished run need none."""
+            """Write no model card into checkpoints of an unfinished run."""
 
     config = SFTConfig(**arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True})
     return AnswerTrainer(args=config, processing_class=loaded.tokenizer, **shared)

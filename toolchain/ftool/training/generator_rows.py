@@ -1,4 +1,4 @@
-"""Examples as tokens: what a model reads, what it must answer, and how much was cut."""
+"""Tokenise generation examples into prompts and answers, and count what is cut."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,17 @@ from ftool_export.checkpoints.languages import first_token
 
 log = logging.getLogger(__name__)
 
-_PIECE = 512  # tokens of plain text that are learnt together, unless training says otherwise
+_CHUNK = 512  # tokens of a chunk of plain text, unless training sets another length
 _UNCUT = 10_000_000  # tokens: more than any text has
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One example: loss is taken on `answer` alone.
+    """One example; the loss is computed only on `answer`.
 
     Attributes:
-        given: an encoder-decoder's source, or a decoder's prompt; the one token that all begins with for plain text.
-        answer: what follows, its end token included.
+        given: an encoder-decoder's source, or a decoder's prompt; for plain text, the first token of the chunk.
+        answer: the tokens to predict, including the end token.
     """
 
     given: list[int]
@@ -34,7 +34,7 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """A split's rows in the order of its examples (plain text: of its pieces), and how many texts were cut."""
+    """A split's rows in the order of its examples (or chunks of plain text), and how many texts were cut."""
 
     rows: list[TokenRow]
     sources_cut: int = 0
@@ -51,19 +51,19 @@ def tokenize_examples(
     max_target_length: int,
     max_length: int | None = None,
 ) -> TokenRows:
-    """Examples with the tokens that the runtime would give the same texts.
+    """Tokenise examples exactly as the runtime does.
 
     Encoder-decoders: a source is cut at its end, an answer before its end token. Decoders: an answer is cut at
-    `max_target_length`, then a prompt loses its beginning until both fit. Plain text is joined, an end token after
-    every text, and cut into pieces. `max_length` is less than the loaded model's where training cuts shorter; None
-    takes the model's own, and for plain text, of which a long context would make one piece, the task's at most.
+    `max_target_length`, then a prompt loses its beginning until both fit. Plain texts are joined, with an end token
+    after each, and cut into chunks. `max_length` may be less than the loaded model's; None means the model's, and for
+    plain text at most 512, because a long context would make it a single chunk.
     """
     if max_length is None and is_plain_text(examples):
-        max_length = _PIECE
+        max_length = _CHUNK
     if max_length is not None:
         loaded = replace(loaded, max_length=min(max_length, loaded.max_length))
     if is_plain_text(examples):
-        return _pieces(loaded, [example.targets[0] for example in examples])
+        return _chunks(loaded, [example.targets[0] for example in examples])
     answers = tokenize_answers(loaded, [example.targets[0] for example in examples], chat=is_chat(examples))
     decoder = loaded.family == "decoder"
     limit = min(max_target_length, loaded.max_length - 1) if decoder else max_target_length
@@ -81,9 +81,9 @@ def tokenize_examples(
 
 
 def assistant_turns(examples: Sequence[GenerationExample]) -> list[GenerationExample]:
-    """What training learns from: of a conversation every turn of the assistant, each answering all turns before it.
+    """Return the examples to train on: one for each turn of the assistant, with all turns before it as the prompt.
 
-    What is no conversation stays as it is, and a turn of the assistant that nobody asked for is not learnt.
+    Examples without a conversation stay unchanged. Assistant turns before the first user turn are not learnt.
     """
     turns: list[GenerationExample] = []
     for example in examples:
@@ -98,7 +98,7 @@ def assistant_turns(examples: Sequence[GenerationExample]) -> list[GenerationExa
 
 
 def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: bool = False) -> list[list[int]]:
-    """The tokens of answers, each with the token that ends it."""
+    """Return the tokens of answers, each with its end token."""
     if not texts:
         return []
     tokenizer = loaded.tokenizer
@@ -116,7 +116,7 @@ def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: boo
 
 
 def turn_end(loaded: LoadedGenerator) -> int:
-    """The token that the checkpoint's chat template puts after an answer. Raises TrainingError where it has none."""
+    """Return the token that the chat template puts after an answer. Raises TrainingError if there is none."""
     tokenizer = loaded.tokenizer
     asked = [{"role": "user", "content": "x"}]
     answer = "answer"
@@ -129,35 +129,35 @@ def turn_end(loaded: LoadedGenerator) -> int:
         if token in tokenizer.all_special_ids or token in tokenizer.added_tokens_decoder:
             return int(token)
     if tokenizer.eos_token_id is None:
-        raise TrainingError("the tokenizer has no token that ends an answer; take another base")
+        raise TrainingError("the tokenizer has no token that ends an answer; choose another base")
     return int(tokenizer.eos_token_id)
 
 
 def is_chat(examples: Sequence[GenerationExample]) -> bool:
-    """Whether these are conversations."""
+    """Return whether the examples are conversations."""
     return any(example.messages is not None for example in examples)
 
 
 def is_plain_text(examples: Sequence[GenerationExample]) -> bool:
-    """Whether the texts are all there is, with nothing to answer."""
+    """Return whether the examples are plain texts, without prompts."""
     return bool(examples) and all(example.messages is None and example.source == "" for example in examples)
 
 
 def warn_of_cut(rows: TokenRows, split: str, *, max_length: int, max_target_length: int) -> None:
-    """Say how many of a split's texts were too long."""
+    """Log a warning with the number of a split's texts that were cut."""
     for cut, what, limit, setting in (
         (rows.sources_cut, "sources", max_length, "train.max_length"),
         (rows.answers_cut, "answers", max_target_length, "train.max_target_length"),
     ):
         if cut:
             log.warning(
-                "%d of %d %s %s have more than %d tokens and were cut; %s sets how many",
+                "%d of %d %s %s have more than %d tokens and were cut; raise %s to keep more",
                 cut, len(rows), split, what, limit, setting,
             )  # fmt: skip
 
 
 def _prompts(loaded: LoadedGenerator, examples: Sequence[GenerationExample]) -> list[list[int]]:
-    """What goes in, whole, so that what is cut can be counted."""
+    """Return the tokens of uncut prompts, so that cut ones can be counted."""
     if is_chat(examples):
         chats = [[message.to_json() for message in example.messages or ()] for example in examples]
         return tokenize_chats(loaded, chats)
@@ -177,12 +177,12 @@ def _shorter(rows: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> 
 
 
 def _ended(ids: Sequence[int], end: int) -> list[int]:
-    """Up to the end token, which is added where the tokenizer adds none."""
+    """Return the tokens up to the end token, which is added if it is missing."""
     ids = list(ids)
     return ids[: ids.index(end) + 1] if end in ids else [*ids, end]
 
 
-def _pieces(loaded: LoadedGenerator, texts: Sequence[str]) -> TokenRows:
+def _chunks(loaded: LoadedGenerator, texts: Sequence[str]) -> TokenRows:
     tokenizer = loaded.tokenizer
     end = tokenizer.eos_token_id
     stream = [end]
@@ -192,7 +192,7 @@ def _pieces(loaded: LoadedGenerator, texts: Sequence[str]) -> TokenRows:
 
 
 def _cut(stream: list[int], length: int) -> Iterator[TokenRow]:
-    """Pieces that overlap by one token, so that every token is predicted once."""
+    """Yield chunks that overlap by one token, so that every token is predicted once."""
     for start in range(0, len(stream) - 1, length - 1):
-        piece = stream[start : start + length]
-        yield TokenRow(piece[:1], piece[1:])
+        chunk = stream[start : start + length]
+        yield TokenRow(chunk[:1], chunk[1:])

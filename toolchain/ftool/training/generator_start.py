@@ -41,7 +41,7 @@ def _from_checkpoint(recipe: Sections) -> LoadedGenerator:
     longest = trained_length(
         recipe.base, loaded.model, loaded.tokenizer, wanted, exact=not is_default(wanted)
     )
-    if loaded.family == "decoder":  # its context stays its own; only training cuts shorter
+    if loaded.family == "decoder":  # its context stays as long as it is; only training may use less of it
         longest = max(longest, loaded.max_length)
     return replace(loaded, base=hub_name(recipe.base), max_length=longest)
 

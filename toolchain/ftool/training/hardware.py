@@ -13,7 +13,7 @@ from ftool_runtime.session.threads import resolve_threads
 
 
 def has_bf16() -> bool:
-    """Whether the device that training runs on has bfloat16 arithmetic of its own."""
+    """Return whether the training device supports bfloat16 arithmetic without emulation."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
@@ -21,33 +21,33 @@ def has_bf16() -> bool:
 
 
 def use_bf16(setting: Literal["auto"] | bool) -> bool:
-    """The setting as true or false. Raises TrainingError if bfloat16 is asked for and unavailable."""
+    """Return the setting as true or false. Raises TrainingError if bfloat16 is asked for and unavailable."""
     if setting is True and not has_bf16():
         raise TrainingError("train.bf16 is true, and this machine has no bfloat16 arithmetic; set it to auto")
     return has_bf16() if setting == "auto" else setting
 
 
 def use_threads(count: int | None) -> None:
-    """Have torch compute with `count` threads, or all usable ones for None.
+    """Set the number of torch's threads; None means all usable ones.
 
-    Under torchrun None leaves what torchrun gives each process. Raises InputError for an unreasonable count.
+    Under torchrun, None keeps the number that torchrun set. Raises InputError for an unreasonable count.
     """
     if count is not None or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         torch.set_num_threads(resolve_threads(count))
 
 
 def device_name() -> str:
-    """The device that training runs on, as torch names it."""
+    """Return torch's name of the device that training runs on."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def process_count() -> int:
-    """The number of processes that train together; 1 without torchrun."""
+    """Return the number of processes that train together; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """Whether this process writes run/ and prints."""
+    """Return whether this process writes run/ and prints."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

@@ -21,22 +21,24 @@ from ftool_export.checkpoints.pretrained import quiet_transformers
 
 log = logging.getLogger(__name__)
 
-Measure = Callable[[Any], dict[str, float]]  # of a network in evaluation mode: at least "loss" and "score"
+Measure = Callable[
+    [Any], dict[str, float]
+]  # takes a network in evaluation mode; gives at least "loss" and "score"
 
 SCORE = "score"  # the main metric's name within the Trainer
-_RANK = "rank"  # decides between weights: the score, and between equal scores the loss
-_TIE = 1e-6  # of a score
+_RANK = "rank"  # selects the best weights: the score, and for equal scores the loss
+_TIE = 1e-6  # largest effect of the loss on the rank
 
-_CURVE_POINTS = 10  # training losses recorded an epoch
+_CURVE_POINTS = 10  # training losses recorded per epoch
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """What happened in fine-tuning; the network holds the best weights seen."""
+    """The result of fine-tuning; the network has the best weights."""
 
     updates: int
     examples_seen: int
-    start_score: float  # the main metric on validation of the network as it was handed in
+    start_score: float  # the main metric on validation before fine-tuning
     best_score: float
     best_step: int  # 0 if no later weights scored better than those at the start
     loss_curve: tuple[dict[str, float], ...]
@@ -44,14 +46,14 @@ class FinetuneResult:
 
 
 class Measured:
-    """A mixin before Trainer: our order of rows, which a resumed run can repeat, and our measure."""
+    """A mixin for Trainer classes: an order of rows that a resumed run repeats, and our measure."""
 
     train_lengths: Sequence[int]  # of the training examples, in tokens
     measure: Measure
     args: TrainingArguments
 
     def evaluate(self: Any, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure the network as it is now, and tell the log and the callbacks, as Trainer does."""
+        """Measure the network, and pass the metrics to the log and the callbacks, as Trainer does."""
         network = self.accelerator.unwrap_model(self.model)
         training = network.training
         network.eval()
@@ -68,7 +70,7 @@ class Measured:
 
 
 def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> dict[str, Any]:
-    """Keyword arguments of TrainingArguments, or a class below it, for `examples` training examples."""
+    """Return keyword arguments for TrainingArguments or a subclass, for `examples` training examples."""
     batch_size, learning_rate = settings.batch_size, settings.learning_rate
     accumulation = settings.gradient_accumulation
     if settings.samples == "single":
@@ -96,7 +98,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "save_steps": interval,
         "save_total_limit": 2,  # the best and the last
         "load_best_model_at_end": True,
-        "restore_callback_states_from_checkpoint": True,  # how long early stopping has waited
+        "restore_callback_states_from_checkpoint": True,  # the patience already used by early stopping
         "metric_for_best_model": _RANK,
         "greater_is_better": True,
         "logging_steps": max(1, updates_per_epoch // _CURVE_POINTS),
@@ -130,16 +132,16 @@ def keep_best(
     """Train, from a checkpoint if there is one, and leave the best weights in `network`.
 
     Args:
-        trainer: of a class below `Measured`, with its `train_lengths` and `measure`.
-        network: what it trains.
-        folder: where checkpoints go.
-        resume_from: the checkpoint to go on from.
-        keep_start: whether the weights that were handed in are among those to choose from.
-        begin: changes the weights that training begins with, once those handed in are measured.
+        trainer: a subclass of `Measured`, with `train_lengths` and `measure` set.
+        network: the network that it trains.
+        folder: the folder for checkpoints.
+        resume_from: the checkpoint to resume from.
+        keep_start: whether the initial weights may be kept if no later weights are better.
+        begin: called after the initial weights are measured, to change the weights that training starts from.
 
     Raises TrainingError if the loss is no longer a number, or the disk is full.
     """
-    trainer.remove_callback(PrinterCallback)  # standard output belongs to results
+    trainer.remove_callback(PrinterCallback)  # standard output is for results
     progress = ReportProgress()
     trainer.add_callback(progress)
     before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
@@ -152,7 +154,10 @@ def keep_best(
     measured = {entry["step"]: entry for entry in trainer.state.log_history if score in entry}
     best = float(measured[step][score])
     if start and start[rank] >= measured[step][rank]:
-        log.info("no later weights do better than the %.4f at the start, so those are kept", start[score])
+        log.info(
+            "no later weights score better than the initial %.4f, so the initial weights are kept",
+            start[score],
+        )
         network.load_state_dict(before)
         best, step = start[score], 0
     network.eval()
@@ -168,7 +173,7 @@ def keep_best(
 
 
 def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
-    """What Trainer logged: one entry for each update at which `first` was."""
+    """Return what Trainer logged: one entry for each update at which `first` was logged."""
     return tuple(
         {"step": entry["step"]} | {name.removeprefix("eval_"): entry[name] for name in (first, *others)}
         for entry in trainer.state.log_history

@@ -1,4 +1,4 @@
-"""Low-rank adapters (Hu et al. 2021, by peft) beside a network's linear layers, and their merge into its weights."""
+"""Low-rank adapters (LoRA, Hu et al. 2021, by peft) for linear layers, and merging them into the weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +12,15 @@ from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 from ftool_export.networks.encoder import EncoderNetwork
 
-_MERGE_TOLERANCE = 1e-4  # on logits, relative to the largest: float32 sums in another order
+_MERGE_TOLERANCE = 1e-4  # on logits, relative to the largest: float32 rounding
 
 
 def with_adapters(
     network: nn.Module, settings: TrainSettings, *, leave_out: Callable[[str, nn.Module], bool]
 ) -> Any:
-    """`network` frozen, an adapter beside each of its linear layers that `leave_out` does not name.
+    """Return `network` frozen, with an adapter for each linear layer that is not left out.
 
-    `leave_out` takes a layer's name and module. Raises TrainingError where no linear layer is left.
+    `leave_out` takes a layer's name and module. Raises TrainingError if no linear layer remains.
     """
     targets = [
         name
@@ -42,9 +42,9 @@ def with_adapters(
 
 
 def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Module, float]:
-    """The network with its adapters folded into its weights, and the largest change of logits by it.
+    """Return the network with its adapters merged into its weights, and the largest change of the logits.
 
-    `logits` runs a network on a few inputs. Raises TrainingError where the merge changes the network.
+    `logits` runs a network on a few inputs. Raises TrainingError if the merge changes the logits beyond rounding.
     """
     before = _evaluated(adapted, logits)
     network: nn.Module = adapted.merge_and_unload()
@@ -59,7 +59,7 @@ def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Modu
 
 
 def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainSettings) -> None:
-    """Freeze the encoder of `model` and put adapters in it; its `head`, if any, stays trainable."""
+    """Freeze the encoder of `model` and add adapters to it; its `head`, if any, stays trainable."""
     model.encoder = with_adapters(
         model.encoder,
         settings,
@@ -70,7 +70,7 @@ def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainS
 
 
 def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:
-    """Fold the encoder's adapters into it; the largest change of `sample`'s outputs by it. Raises as `merged`."""
+    """Merge the encoder's adapters; return the largest change of `sample`'s outputs. Raises as `merged` does."""
     device = next(model.parameters()).device
     sample = {name: value.to(device) for name, value in sample.items()}
 

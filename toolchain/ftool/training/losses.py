@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy over labels or for each label, weighted and smoothed, or squared errors."""
+"""Losses of classifiers: softmax or binary cross-entropy, weighted and smoothed, or the squared error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationLoss:
-    """Logits and targets to one number; the mean over examples, each weighted by its class.
+    """The loss of logits against targets: the mean over examples, weighted by class.
 
-    - one label a text: softmax cross-entropy, targets int64 (batch,), `weights` one per class;
-    - several: binary cross-entropy summed over labels, targets float32 (batch, labels), `weights` on positives;
-    - none, but a number: the squared error, targets float32 (batch,).
+    - one label per text: softmax cross-entropy, targets int64 (batch,), one weight per class;
+    - several labels: binary cross-entropy summed over labels, targets float32 (batch, labels), weights on positives;
+    - regression: squared error, targets float32 (batch,).
     """
 
     multi_label: bool
@@ -30,11 +30,11 @@ class ClassificationLoss:
     smoothing: float = 0.0  # share of the target spread over all labels (Szegedy et al. 2016)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The batch's mean loss, float32 ()."""
+        """Return the batch's mean loss, float32 ()."""
         return self.sum(logits, targets) / self.weight_of(targets)
 
     def sum(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The batch's weighted loss, not divided: batches of an epoch add up."""
+        """Return the batch's weighted loss, summed, so that batches can be added up."""
         if self.regression:
             return F.mse_loss(logits.squeeze(1), targets, reduction="sum")
         weights = None if self.weights is None else self.weights.to(logits.device)
@@ -46,7 +46,7 @@ class ClassificationLoss:
         )
 
     def weight_of(self, targets: Tensor) -> float:
-        """What `sum` is divided by for a mean: the batch's examples, each counting as its class weighs."""
+        """Return the divisor of `sum` for the mean: the number of examples, weighted by class."""
         if self.multi_label or self.weights is None:
             return float(len(targets))
         return float(self.weights.to(targets.device)[targets].sum())
@@ -55,9 +55,10 @@ class ClassificationLoss:
 def encode_targets(
     examples: Sequence[LabelledText], labels: Sequence[str], *, multi_label: bool, regression: bool = False
 ) -> Tensor:
-    """Return the answers of examples as targets, numbered as `labels` are, all of which are known.
+    """Return the examples' targets; every label of an example must be in `labels`.
 
-    int64 (examples,); with several labels a text 0 and 1, float32 (examples, labels); numbers float32 (examples,).
+    One label: its index, int64 (examples,). Several labels: 0 or 1, float32 (examples, labels). Regression: float32
+    (examples,).
     """
     if regression:
         return torch.tensor([one.score for one in examples if one.score is not None], dtype=torch.float32)
@@ -71,12 +72,12 @@ def encode_targets(
 
 
 def class_weights(setting: ClassWeights, targets: Tensor, labels: Sequence[str]) -> Tensor | None:
-    """The weight of each class, float32 (labels,), or None for equal ones.
+    """Return the weight of each class, float32 (labels,), or None for equal weights.
 
-    "balanced" is n / (classes x count) with one label a text, so that the mean weight of an example is 1; with
-    several it is the square root of negatives / positives: the full ratio reaches hundreds for rare labels, and
-    drowns the rest. A table gives some labels' weights, the others keep 1. Raises TrainingError for an unknown
-    label.
+    "balanced" is n / (classes x count) for one label per text, so that the mean weight of an example is 1. For several
+    labels it is the square root of negatives / positives, because the full ratio reaches hundreds for rare labels and
+    outweighs the rest. A table gives the weights of some labels, the others keep 1. Raises TrainingError for an
+    unknown label.
     """
     if setting == "none":
         return None
@@ -95,6 +96,6 @@ def _given_weights(table: Mapping[str, float], labels: Sequence[str]) -> Tensor:
     unknown = sorted(set(table) - set(labels))
     if unknown:
         raise TrainingError(
-            f"train.class_weights names {unknown[0]!r}, which is no label; labels are {', '.join(labels)}"
+            f"train.class_weights names {unknown[0]!r}, which is not a label; labels are {', '.join(labels)}"
         )
     return torch.tensor([table.get(label, 1.0) for label in labels], dtype=torch.float32)

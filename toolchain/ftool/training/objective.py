@@ -1,4 +1,4 @@
-"""Objectives: what a model is trained for on one data set, and the one function that fine-tunes any of them."""
+"""Training objectives, and the function that fine-tunes a model for any of them."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,16 +12,16 @@ from torch import nn
 from ftool.recipe.sections import TrainSettings
 from ftool.training.loop import keep_best, trainer_arguments
 
-SAMPLE: Final = 4  # training rows on which the merge of adapters is checked
+SAMPLE: Final = 4  # training rows to check the merge of adapters on
 
 
 class Objective(ABC):
-    """The loss that training minimises, and the score on validation that chooses between weights.
+    """The loss that training minimises, and the validation score that selects the best weights.
 
     Attributes:
-        settings: the recipe's.
-        keep_start: whether the weights that were handed in are among those to choose from.
-        begun_with: the name of the weights that fine-tuning has to beat.
+        settings: the recipe's [train] table.
+        keep_start: whether the initial weights may be kept if no later weights are better.
+        begun_with: a description of the initial weights, for metrics.json.
     """
 
     settings: TrainSettings
@@ -31,44 +31,44 @@ class Objective(ABC):
     @property
     @abstractmethod
     def lengths(self) -> Sequence[int]:
-        """The tokens of each training row, by which batches are made."""
+        """The number of tokens of each training row, used to make batches."""
 
     def first_stage(self) -> dict[str, Any]:
-        """Do what comes before fine-tuning; what happened, as plain JSON for metrics.json."""
+        """Do the work before fine-tuning; return its results as plain JSON for metrics.json."""
         return {}
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """Return the network that a Trainer drives, with adapters if the settings ask for them."""
+        """Return the network for the Trainer, with adapters if the settings ask for them."""
 
     @abstractmethod
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
-        """Return a Trainer, of a class below `Measured`, from keyword arguments of TrainingArguments."""
+        """Return a Trainer, a subclass of `Measured`, with these keyword arguments of TrainingArguments."""
 
     @abstractmethod
     def measure(self, network: Any) -> dict[str, float]:
-        """Return at least "loss" and "score" on validation, more of which is better, in evaluation mode."""
+        """Return at least "loss" and "score" on validation, in evaluation mode; a higher score is better."""
 
     def begin(self) -> None:  # noqa: B027 (most change nothing)
-        """Change the weights that fine-tuning begins with, once those handed in are measured."""
+        """Change the weights that fine-tuning starts from; called after the initial weights were measured."""
 
     @abstractmethod
     def merge(self, network: Any) -> float:
-        """Fold adapters into the weights; the largest change of an output by it. Raises TrainingError if large."""
+        """Merge adapters into the weights; return the largest change of an output. Raises TrainingError if it is large."""
 
     def happened(self) -> dict[str, Any]:
-        """Return what else is known after fine-tuning, as plain JSON."""
+        """Return further results of fine-tuning, as plain JSON."""
         return {}
 
     @abstractmethod
     def finish(self) -> Any:
-        """Return the trained model in evaluation mode, with all that is tuned on validation afterwards."""
+        """Return the trained model in evaluation mode, after tuning thresholds on validation if it has any."""
 
 
 def finetune(objective: Objective, *, folder: Path, resume_from: Path | None = None) -> dict[str, Any]:
-    """Fine-tune all weights, or adapters that are merged afterwards; what happened, as plain JSON.
+    """Fine-tune all weights, or adapters that are merged afterwards; return the results as plain JSON.
 
-    The model is left with the weights that scored best on validation. Checkpoints go to `folder`. Raises TrainingError
+    The model ends with the weights that scored best on validation. Checkpoints go to `folder`. Raises TrainingError
     if the loss is no longer a number, or the disk is full.
     """
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Report the progress of Trainer: a bar on a terminal, log lines anywhere, an error for a broken loss."""
+"""Report the progress of Trainer as a bar and log lines, and stop if the loss is not finite."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class ReportProgress(TrainerCallback):  # type: ignore[misc]
     """Shows a bar and logs losses. Leaving it as a context removes the bar, also after an error.
 
-    Trainer's own callbacks print to standard output, which belongs to results.
+    It replaces Trainer's callbacks, which print to standard output, where only results go.
     """
 
     def __init__(self) -> None:
@@ -63,5 +63,5 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
 
 
 def _of(updates: int) -> str:
-    """Return how many updates there will be, as text; empty before training begins."""
+    """Return the total number of updates as text; empty before training starts."""
     return f" of {updates}" if updates else ""

@@ -1,4 +1,4 @@
-"""Training readers: questions as windows with the tokens of their answers, their loss, and the F1 of answers."""
+"""Train readers: windows with answer tokens, their loss, and the F1 of answers."""
 
 import logging
 from bisect import bisect_left, bisect_right
@@ -29,13 +29,13 @@ from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 512  # questions whose windows, with all their offsets, are in memory together
+_AT_ONCE = 512  # questions whose windows and offsets are in memory at a time
 
 
 class ReaderObjective(EncoderObjective):
-    """Cross-entropy of an answer's start and end; the F1 of answers on validation decides.
+    """Cross-entropy of an answer's start and end; the F1 of answers on validation selects the weights.
 
-    If some training questions have no answer, the F1 is that of the best threshold, which is tuned on validation.
+    If some training questions have no answer, the F1 is measured at the best threshold, which is tuned on validation.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class ReaderObjective(EncoderObjective):
         return self._examples.rows
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
-        """See `span_loss`."""
+        """Return `span_loss` of the batch."""
         return span_loss(logits, attention_mask, labels, self.settings.label_smoothing)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """The mean loss of windows, and the F1."""
+        """Return the mean loss of windows, and the F1."""
         scored = self._scored(outputs)
         if self._unanswerable:
             score = tune_threshold(scored)[1]
@@ -76,7 +76,7 @@ class ReaderObjective(EncoderObjective):
         return {"loss": _loss(outputs, self._labels), SCORE: score}
 
     def happened(self) -> dict[str, Any]:
-        """Return how many windows there are."""
+        """Return the number of windows."""
         return {"windows": len(self.rows)}
 
     def finish(self) -> LoadedReader:
@@ -96,9 +96,9 @@ class ReaderObjective(EncoderObjective):
 
 
 def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy over the tokens of each window, the mean of its start and its end: float32 ().
+    """Return the cross-entropy over the tokens of each window, averaged over start and end: float32 ().
 
-    Padding takes no share of the probability, so that a window's loss does not depend on its batch.
+    Padding gets no probability, so that a window's loss does not depend on its batch.
 
     Args:
         logits: float32 (batch, sequence, 2).
@@ -117,7 +117,7 @@ def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing:
 
 
 def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRows:
-    """Windows of many contexts, each with the first and the last token of its answer, int64 (2,)."""
+    """Return the windows of many contexts, each with the first and the last token of its answer, int64 (2,)."""
     rows = [
         row
         for first in range(0, len(examples), _AT_ONCE)
@@ -129,7 +129,7 @@ def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRo
 def without_long_questions(split: Split[Question], lengths: Sequence[int], longest: int) -> Split[Question]:
     """Return the questions of at most `longest` tokens; longer ones are dropped with a warning.
 
-    `lengths` are the tokens of each question, without special ones.
+    `lengths` are the numbers of tokens of the questions, without special tokens.
     """
     long = [split.examples[place].row for place, length in enumerate(lengths) if length > longest]
     if not long:
@@ -147,9 +147,9 @@ def without_long_questions(split: Split[Question], lengths: Sequence[int], longe
 
 
 def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
-    """The first and the last token of the text's characters from `start` to `end`, as the window holds them.
+    """Return the first and the last token in the window of the text's characters from `start` to `end`.
 
-    Both are `NO_ANSWER` where the window does not hold all of it.
+    Both are `NO_ANSWER` if the window does not contain all of them.
     """
     places = window.text_positions
     offsets = window.offsets[places.start : places.stop]
@@ -172,7 +172,7 @@ def _rows(loaded: LoadedReader, examples: Sequence[Question]) -> list[EncoderRow
 
 
 def _row(window: Window, example: Question) -> EncoderRow:
-    """A window with its answer: of several the first, as in the SQuAD scripts."""
+    """Return a window with its answer, the first if there are several, as in the SQuAD scripts."""
     places = NO_ANSWER, NO_ANSWER
     if example.answers:
         first = example.starts[0]

@@ -1,4 +1,4 @@
-"""A training run: its checkpoints while it is under way, what it can be resumed with, and the run/ that it leaves."""
+"""Training runs: checkpoints, the identity that a resumed run must have, and the resulting run/."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,11 +33,17 @@ from ftool_export.tokenizers.source import tokenizer_text
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
 METRICS_FILE: Final = "metrics.json"  # in run/
-_TOLD_THE_MODEL: Final = ("query_prompt", "passage_prompt", "prefix", "source_language", "target_language")
+_MODEL_INPUT_SETTINGS: Final = (
+    "query_prompt",
+    "passage_prompt",
+    "prefix",
+    "source_language",
+    "target_language",
+)
 
 
 def partial_folder(folder: Path) -> Path:
-    """The folder of a run's checkpoints while it is under way, and after it was interrupted."""
+    """Return the folder of the checkpoints of an unfinished run."""
     return folder / "run.partial"
 
 
@@ -45,7 +51,7 @@ def partial_folder(folder: Path) -> Path:
 def checkpointed(
     folder: Path, identity: dict[str, Any], *, resume: bool
 ) -> Iterator[tuple[Path, Path | None]]:
-    """Give the folder for a run's checkpoints, and the checkpoint to resume from, if any.
+    """Yield the folder for a run's checkpoints, and the checkpoint to resume from, if any.
 
     Raises TrainingError if another program trains in this folder, or there is nothing to resume.
     """
@@ -62,7 +68,7 @@ def checkpointed(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other programs from training in `folder`; the system frees the lock however this program ends."""
+    """Keep other processes from training in `folder`; the system releases the lock if this process is killed."""
     if not is_main_process():
         yield
         return
@@ -71,12 +77,12 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TrainingError(
-            f"{folder}: another ftool train is under way here; wait for its end, or train in another folder"
+            f"{folder}: another ftool train is running here; wait until it ends, or train in another folder"
         ) from None
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows deletes no open file
+        with suppress(OSError):  # Windows can't delete an open file
             Path(lock.lock_file).unlink()
         lock.release()
 
@@ -84,9 +90,9 @@ def _locked(folder: Path) -> Iterator[None]:
 def identity(
     recipe: Sections, data: Dataset[Any], validation: Sequence[Example], tokenizer: Any
 ) -> dict[str, Any]:
-    """Return what must be the same for a run to be resumed, as plain JSON.
+    """Return what must not change between a run and its resumption, as plain JSON.
 
-    `validation` are its examples as they are used, `tokenizer` is a fast Hugging Face one.
+    `validation` are the fitted validation examples, `tokenizer` is a fast Hugging Face tokenizer.
     """
     settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
     return {
@@ -96,13 +102,13 @@ def identity(
         "validation data": fingerprint(validation, data.labels or None),
         "processes": process_count(),
         **{f"train.{name}": value for name, value in settings.items()},
-        **{f"data.{name}": getattr(recipe.data, name) for name in _TOLD_THE_MODEL},
+        **{f"data.{name}": getattr(recipe.data, name) for name in _MODEL_INPUT_SETTINGS},
         "tokenizer": sha256(tokenizer_text(tokenizer).encode()).hexdigest(),
     }
 
 
 def circumstances() -> dict[str, Any]:
-    """Return what the run took and ran on, as plain JSON."""
+    """Return the run's memory, hardware and versions, as plain JSON."""
     return {
         "peak_memory_mb": peak_memory_mb(),
         "device": device_name(),
@@ -120,14 +126,14 @@ def account(
     examples: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return how training went, as plain JSON: its stages, which weights were kept, and what it took.
+    """Return an account of the training as plain JSON: stages, the weights that were kept, time and memory.
 
     Args:
-        first: what happened before fine-tuning.
-        tuned: what happened in fine-tuning; None if there was none.
-        begun_with: the name of the weights that fine-tuning had to beat.
-        examples: how many examples the training data has.
-        seconds: of this call, evaluation included.
+        first: the results of `Objective.first_stage`.
+        tuned: the results of `finetune`; None without fine-tuning.
+        begun_with: a description of the initial weights.
+        examples: the number of training examples.
+        seconds: the duration of the call, including evaluation.
     """
     kept = begun_with
     if tuned is None:
@@ -155,9 +161,9 @@ def prepare(recipe: Sections) -> None:
 
 
 def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) -> None:
-    """Put what `save` writes, with metrics.json, in place of the model folder's run/, and drop its checkpoints.
+    """Replace the model folder's run/ with what `save` writes and metrics.json, and delete the checkpoints.
 
-    Only the main process does. Raises TrainingError on a full disk; the old run/ then stays.
+    Only the main process does this. Raises TrainingError if the disk is full; the old run/ is then kept.
     """
     if not is_main_process():
         return

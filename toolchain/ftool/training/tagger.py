@@ -1,4 +1,4 @@
-"""Training taggers: tagged texts as windows with a label a word, their loss, and the F1 of entities."""
+"""Train taggers: windows with one label per word, their loss, and the F1 of entities."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -28,11 +28,11 @@ from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 1024  # texts whose windows, with all their offsets, are in memory together
+_AT_ONCE = 1024  # texts whose windows and offsets are in memory at a time
 
 
 class TaggerObjective(EncoderObjective):
-    """Cross-entropy of the first token of each word; the F1 of entities on validation decides."""
+    """Cross-entropy of the first token of each word; the F1 of entities on validation selects the weights."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class TaggerObjective(EncoderObjective):
         return self._examples.rows
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
-        """Cross-entropy over the tokens with a label."""
+        """Return the cross-entropy of the tokens that have a label."""
         smoothing = self.settings.label_smoothing
         return F.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
         )
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """The mean cross-entropy of the tokens with a label, and the F1 of entities."""
+        """Return the mean cross-entropy of the tokens that have a label, and the F1 of entities."""
         logits = torch.from_numpy(np.concatenate(list(outputs)))
         loss = float(F.cross_entropy(logits, self._labels, ignore_index=IGNORED))
         return {
@@ -78,18 +78,18 @@ class TaggerObjective(EncoderObjective):
         return torch.cat([row.target for row in rows]).long()
 
     def happened(self) -> dict[str, Any]:
-        """Return how many windows there are, entities no window holds, and words without a token."""
+        """Return the numbers of windows, of entities that no window contains, and of words without a token."""
         rows = self.rows
         assert isinstance(rows, TaggedRows)
         return {"windows": len(rows), "entities_cut": rows.cut, "words_without_token": rows.silent}
 
 
 class TaggedRows(EncoderRows):
-    """Windows of many texts; the first token of each word carries the word's tag. Labels are int32 (tokens,).
+    """Windows of many texts; the first token of each word has the word's tag as its label. Labels are int32 (tokens,).
 
     Attributes:
-        cut: entities that no window holds whole, as they are longer than windows overlap.
-        silent: words that the tokenizer drops, or joins to another, so that nothing is learnt from them.
+        cut: the number of entities longer than the overlap of windows, which no window contains.
+        silent: the number of words without a first token of their own, from which nothing is learnt.
     """
 
     def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
@@ -111,23 +111,23 @@ class TaggedRows(EncoderRows):
         for window, tokens, complete in zip(windows, held, whole, strict=True):
             numbers = [self._numbers[tag] for tag in one.tags]
             for span, has, nowhere in zip(spans, complete, lost, strict=True):
-                if not has and not nowhere:  # another window teaches it whole
+                if not has and not nowhere:  # another window contains all of it
                     numbers[span.first : span.last] = [IGNORED] * (span.last - span.first)
             yield _row(window, tokens, numbers)
 
 
 def warn_of_entities(rows: TaggedRows, split: str) -> None:
-    """Warn of the entities of a split that were cut, and of words without a token."""
+    """Log warnings for entities that were cut, and for words without a token."""
     if rows.cut:
         log.warning(
-            "%d %s entities are longer than two windows overlap, so no window holds them whole; raise train.stride or "
+            "%d %s entities are longer than the overlap of two windows, so no window contains them; raise train.stride or "
             "train.max_length",
             rows.cut,
             split,
         )
     if rows.silent:
         log.warning(
-            "%d %s words have no token of their own, as the tokenizer drops or joins them; they teach nothing",
+            "%d %s words have no token of their own, because the tokenizer drops or joins them; they are not learnt",
             rows.silent,
             split,
         )
@@ -142,7 +142,7 @@ def _windows(
 
 
 def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:
-    """For each word the position in the window of its first token; None if the window does not hold it."""
+    """Return for each word the window's position of its first token; None if the window does not contain it."""
     span = window.text_positions
     offsets = window.offsets[span.start : span.stop]
     if not offsets:
@@ -152,13 +152,15 @@ def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:
     found = first_tokens(one.text, offsets, [one.words[position] for position in inside])
     tokens: list[int | None] = [None] * len(one.words)
     for position, token in zip(inside, found, strict=True):
-        if token is not None and one.words[position][0] >= begins:  # not a word whose beginning was cut off
+        if (
+            token is not None and one.words[position][0] >= begins
+        ):  # skip a word whose beginning is outside the window
             tokens[position] = span.start + token
     return tokens
 
 
 def _holds(tokens: Sequence[int | None], words: range) -> bool:
-    """Whether a window has the first and the last word of an entity."""
+    """Return whether a window has the first and the last word of an entity."""
     return tokens[words[0]] is not None and tokens[words[-1]] is not None
 
 

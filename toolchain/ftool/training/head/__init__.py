@@ -1,1 +1,1 @@
-"""Training a classifier's head on the frozen encoder's features."""
+"""Train a classifier's head on the frozen encoder's features."""

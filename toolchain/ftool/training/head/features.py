@@ -1,7 +1,7 @@
-"""The frozen encoder's features of a list of texts, computed once and kept on disk.
+"""Cache the frozen encoder's features of texts on disk.
 
-An entry is a float32 .npy file, read memory-mapped, whose name is a hash of all that decides its content:
-texts, weights, tokenizer, length, pooling and prefix. With any of them changed it is another entry, never stale.
+An entry is a float32 .npy file, read memory-mapped, whose name is a hash of everything that determines its content:
+texts, weights, tokenizer, length, pooling and prefix. A change of any of them makes a new entry, so none is ever stale.
 """
 
 import errno
@@ -22,13 +22,13 @@ from ftool_export.tokenizers.source import tokenizer_text
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "1"  # of the key and the file; another number leaves older entries unread
+_FORMAT = "1"  # version of the key and the file; change it to ignore older entries
 
 
 def cached_features(loaded: LoadedClassifier, texts: Sequence[Any]) -> np.ndarray:
-    """What the head takes for each text or pair, float32 (texts, hidden), memory-mapped and read-only.
+    """Return the head's input for each text or pair, float32 (texts, hidden), memory-mapped and read-only.
 
-    Raises TrainingError where the cache can't be written, a full disk for one.
+    Raises TrainingError if the cache can't be written, for example because the disk is full.
     """
     path = cache_folder() / f"{features_key(loaded, texts)}.npy"
     shape = (len(texts), loaded.model.head.in_features)
@@ -42,8 +42,8 @@ def cached_features(loaded: LoadedClassifier, texts: Sequence[Any]) -> np.ndarra
         _write(path, loaded, texts, shape)
     except OSError as error:
         raise TrainingError(
-            f"{path.parent}: features can't be kept there ({error.strerror}); "
-            "make room, or set FTOOL_CACHE to another folder"
+            f"{path.parent}: features can't be written there ({error.strerror}); "
+            "free some space, or set FTOOL_CACHE to another folder"
         ) from error
     log.info("features of %d texts: %.1f s", len(texts), time.monotonic() - began)
     written = _read(path, shape)
@@ -53,7 +53,7 @@ def cached_features(loaded: LoadedClassifier, texts: Sequence[Any]) -> np.ndarra
 
 
 def features_key(loaded: LoadedClassifier, texts: Sequence[Any]) -> str:
-    """A hash of all that the features depend on, as 64 hexadecimal digits."""
+    """Return a hash of everything that the features depend on, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     model = loaded.model
     settings: tuple[Any, ...] = (
@@ -87,7 +87,7 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
         log.warning("%s: not readable (%s); computing it again", path, error)
         return None
     if features.shape != shape or features.dtype != np.float32:
-        log.warning("%s: holds %s, not %s; computing it again", path, features.shape, shape)
+        log.warning("%s: has shape %s, not %s; computing it again", path, features.shape, shape)
         return None
     return features
 
@@ -100,14 +100,14 @@ def _write(path: Path, loaded: LoadedClassifier, texts: Sequence[Any], shape: tu
         rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
         compute_features(loaded, texts, out=rows)
         rows.flush()
-        del rows  # Windows renames no mapped file
+        del rows  # Windows can't rename a mapped file
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Claim the bytes first: writing through a map to a full disk kills the process instead of raising."""
+    """Reserve the bytes first, because writing through a memory map to a full disk kills the process."""
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)

@@ -1,4 +1,4 @@
-"""The task network on frozen features: a linear layer, trained to its optimum by L-BFGS (linear probing)."""
+"""Train the head on frozen features: a linear layer, trained to its optimum by L-BFGS (linear probing)."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ from ftool.training.losses import ClassificationLoss
 
 log = logging.getLogger(__name__)
 
-# Penalties on the squared weights, strongest first, tried in turn; each starts from the last one's solution.
+# Penalties on the squared weights, strongest first; each trial starts from the solution of the one before.
 STRENGTHS = (1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-_ITERATIONS = 150  # at most, for each strength
-_NEARLY = 0.01  # of the main metric: one point
-_CHUNK = 16384  # rows whose logits are held at once
+_ITERATIONS = 150  # at most, per penalty
+_NEARLY = 0.01  # one point of the main metric
+_CHUNK = 16384  # rows whose logits are in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,32 +27,32 @@ class LabelledFeatures:
     targets: Tensor
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The examples in order, as many at once as memory is sure to hold."""
+        """Yield the examples in order, in chunks that fit into memory."""
         for start in range(0, len(self.features), _CHUNK):
             rows = slice(start, start + _CHUNK)
             yield torch.from_numpy(np.array(self.features[rows])), self.targets[rows]
 
     def weight(self, loss: ClassificationLoss) -> float:
-        """What the summed loss is divided by for its mean."""
+        """Return the divisor of the summed loss for its mean."""
         return sum(loss.weight_of(targets) for _, targets in self.chunks())
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTrial:
-    """One penalty's outcome, or with single examples one epoch's."""
+    """The result of one penalty, or of one epoch with single examples."""
 
-    strength: float  # 0 where there is no penalty
+    strength: float  # 0 if there is no penalty
     train_loss: float  # without the penalty
     score: float  # the main metric on validation
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadResult:
-    """What training the head did.
+    """The result of training the head.
 
-    `start` is where fine-tuning had better begin: the first trial, so the strongest penalty, that scores nearly as
-    well as the best. The best head may fit the training data so closely that little gradient is left for the
-    encoder (banking77, test accuracy after one epoch: 0.912 from the best head, 0.923 from a gentler one).
+    `start` is the trial whose head fine-tuning should start from: the one with the strongest penalty that scores nearly
+    as well as the best. The best head may fit the training data so closely that little gradient is left for the
+    encoder (banking77, test accuracy after one epoch: 0.912 from the best head, 0.923 from a more regularised one).
     """
 
     trials: tuple[HeadTrial, ...]
@@ -70,9 +70,9 @@ def fit_head(
 ) -> HeadResult:
     """Train `head` in place on frozen features, with the penalty that scores best on validation.
 
-    `score` takes validation's logits, float32 (examples, labels), and gives the main metric; of equal scores
-    the stronger penalty wins. Features are centred and scaled while training, which keeps one set of penalties
-    right for every encoder, and the head is folded back onto the plain ones.
+    `score` takes validation's logits, float32 (examples, labels), and returns the main metric; for equal scores the
+    stronger penalty wins. Features are centred and scaled during training, so that the same penalties suit every
+    encoder; the resulting head works on the original features.
     """
     centre, scale = _location(train)
     probe = nn.Linear(head.in_features, head.out_features)
@@ -93,7 +93,7 @@ def fit_head(
 
 
 def choose(head: nn.Linear, trials: list[HeadTrial], weights: list[dict[str, Tensor]]) -> HeadResult:
-    """Put the weights of the best trial into `head`; of equal scores the first counts."""
+    """Load the weights of the best trial into `head`; for equal scores the first wins."""
     best = max(range(len(trials)), key=lambda index: trials[index].score)
     start = next(i for i, trial in enumerate(trials) if trial.score >= trials[best].score - _NEARLY)
     head.load_state_dict(weights[best])
@@ -103,7 +103,7 @@ def choose(head: nn.Linear, trials: list[HeadTrial], weights: list[dict[str, Ten
 
 
 def head_logits(head: nn.Linear, examples: LabelledFeatures) -> np.ndarray:
-    """The head's logits, float32 (examples, labels)."""
+    """Return the head's logits, float32 (examples, labels)."""
     with torch.inference_mode():
         return np.concatenate([head(features).numpy() for features, _ in examples.chunks()])
 
@@ -116,7 +116,7 @@ def _minimise(
     centre: Tensor,
     scale: float,
 ) -> float:
-    """Bring `probe` to the optimum of mean loss + strength x squared weights; the mean loss there."""
+    """Minimise mean loss + strength x squared weights over `probe`; return the mean loss at the optimum."""
     optimizer = torch.optim.LBFGS(
         probe.parameters(), max_iter=_ITERATIONS, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
@@ -140,7 +140,7 @@ def _minimise(
 
 
 def _location(train: LabelledFeatures) -> tuple[Tensor, float]:
-    """The mean feature, float32 (hidden,), and the root mean square distance from it."""
+    """Return the mean feature, float32 (hidden,), and the root mean square distance from it."""
     total, count = torch.zeros(train.features.shape[1], dtype=torch.float64), len(train.features)
     for features, _ in train.chunks():
         total += features.sum(dim=0, dtype=torch.float64)
@@ -150,7 +150,7 @@ def _location(train: LabelledFeatures) -> tuple[Tensor, float]:
 
 
 def _folded(probe: nn.Linear, centre: Tensor, scale: float) -> nn.Linear:
-    """The head that gives on plain features what `probe` gives on centred and scaled ones."""
+    """Return the head that gives the same outputs on original features as `probe` on centred and scaled ones."""
     head = nn.Linear(probe.in_features, probe.out_features)
     with torch.no_grad():
         head.weight.copy_(probe.weight / scale)

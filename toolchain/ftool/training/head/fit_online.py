@@ -1,4 +1,4 @@
-"""The task network on frozen features, one labelled example an update."""
+"""Train the head on frozen features, one labelled example per update."""
 
 import logging
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def fit_head_online(
     score: Callable[[np.ndarray], float],
     settings: TrainSettings,
 ) -> HeadResult:
-    """Train `head` in place from zero by Adam, one example an update, in an order that `settings.seed` draws.
+    """Train `head` in place from zero with Adam, one example per update, in an order seeded by `settings.seed`.
 
     The learning rate falls linearly to zero. The epoch that scores best on validation is kept.
     """
@@ -53,7 +53,7 @@ def _epoch(
     decay: torch.optim.lr_scheduler.LRScheduler,
     generator: torch.Generator,
 ) -> float:
-    """One pass, an update an example; the mean loss met on the way."""
+    """Run one pass with one update per example; return the mean loss."""
     total = 0.0
     for row in torch.randperm(len(train.features), generator=generator).tolist():
         optimizer.zero_grad()

@@ -1,18 +1,18 @@
-"""Teaching a trained head one more example, without a second look at the training data."""
+"""Teach a trained head one more example, without the training data."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-_RATE = 0.5  # how far one update moves the example's logits, as a share of its error
+_RATE = 0.5  # share of the error by which one update moves the example's logits
 _UPDATES = 200  # at most
 _MARGIN = 0.5  # single-label: the probability that the label must reach
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """What teaching one example took."""
+    """The result of teaching one example."""
 
     updates: int
     learned: bool
@@ -27,11 +27,11 @@ def teach_head(
 ) -> Lesson:
     """Change `head` in place until the example has its labels, by gradient steps on its cross-entropy.
 
-    `features` is what the head takes, float32 (hidden,). With `thresholds` None, softmax: the one label must reach
-    a probability of one half. Otherwise, sigmoids: each of `labels` must reach its threshold, and the labels not
-    named are left alone. Only weights along the example's own features change, and no bias, so that what is unlike
-    the example keeps its answer; the step is divided by the features' squared length, which makes it the same for
-    every encoder (normalised least mean squares, Widrow and Hoff 1960).
+    `features` is the head's input, float32 (hidden,). If `thresholds` is None (softmax), the one label must reach a
+    probability of one half. Otherwise (sigmoid), each of `labels` must reach its threshold, and other labels don't
+    change. Only weights in the direction of the example's features change, and no bias, so that unlike texts keep
+    their answers. The step is divided by the features' squared length, so that one rate suits every encoder
+    (normalised least mean squares, Widrow and Hoff 1960).
     """
     step = _RATE / float(features.square().sum())
     with torch.no_grad():
@@ -44,7 +44,7 @@ def teach_head(
 
 
 def _error(logits: Tensor, labels: list[int], thresholds: tuple[float, ...] | None) -> Tensor | None:
-    """The gradient of the loss by the logits, float32 (labels,), or None once the example is right."""
+    """Return the loss's gradient for the logits, float32 (labels,); None once the example is correct."""
     if thresholds is None:
         scores = logits.softmax(dim=0)
         if scores[labels[0]] >= _MARGIN:

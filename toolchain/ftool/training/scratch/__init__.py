@@ -1,1 +1,1 @@
-"""Models and tokenizers from random weights."""
+"""Models with random weights, and tokenizers learnt from the data."""

@@ -1,4 +1,4 @@
-"""Models that start from random weights, for small tasks and for languages that no checkpoint knows."""
+"""Models with random weights, for small tasks and for languages without a checkpoint."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from ftool.recipe.sections import SCRATCH, TrainSettings
 from ftool.training.scratch.tokenizer import learn_tokenizer
 from ftool_export.checkpoints.generator import LoadedGenerator
 
-_LONGEST_ANSWER = 1024  # positions of a decoder whose kind has a table of them, at least
+_LONGEST_ANSWER = 1024  # least number of positions of a decoder with a position table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large a network is; every attention head is a multiple of 8 wide, so that caches append in place."""
+    """The size of a network; attention heads are a multiple of 8 wide, so that caches can append in place."""
 
     width: int
     heads: int
@@ -43,7 +43,7 @@ SIZES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """An architecture: how its configuration is made, and whether it has an encoder."""
+    """An architecture: the function that makes its configuration, and whether it has an encoder."""
 
     configure: Callable[[Size, int, float], PreTrainedConfig]  # size, positions, dropout
     encoder: bool
@@ -121,9 +121,9 @@ def create_scratch(
     chat: bool,
     settings: TrainSettings,
 ) -> LoadedGenerator:
-    """A network of random weights, drawn by `settings.seed`, and a tokenizer learnt from sources and targets.
+    """Return a network with random weights, seeded by `settings.seed`, and a tokenizer learnt from sources and targets.
 
-    `chat` says that the texts are turns of conversations, for which the tokenizer gets a template. Raises BaseError
+    `chat` means that the texts are turns of conversations, so the tokenizer gets a chat template. Raises BaseError
     for an unknown name.
     """
     family, size = _find(base)

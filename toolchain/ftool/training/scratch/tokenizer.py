@@ -1,6 +1,6 @@
-"""Tokenizers learnt from the training data, for models that start from random weights.
+"""Learn tokenizers from the training data, for models with random weights.
 
-No text is lost: what the vocabulary does not hold is spelt in bytes, whatever its script.
+No text is lost: in any script, characters that are not in the vocabulary become bytes.
 """
 
 import json
@@ -17,7 +17,7 @@ from ftool.training.errors import TrainingError
 PAD, END, UNKNOWN, START = "<pad>", "</s>", "<unk>", "<s>"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
 
-# ChatML. The {% generation %} markers are for whoever trains run/ further by assistant masks; training here needs none.
+# ChatML. The {% generation %} markers are for users who train run/ further with assistant masks; ftool does not.
 CHAT_TEMPLATE: Final = (
     "{%- set seen = namespace(user=false) -%}"
     "{%- for message in messages -%}"
@@ -45,17 +45,17 @@ CHAT_TEMPLATE: Final = (
 
 _SPECIAL: Final = (PAD, END, UNKNOWN, START)  # ids 0 to 3, as T5 has the first three
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
-_COVERAGE: Final = 0.9995  # of all characters have tokens of their own; rarer ones are spelt in bytes
-_DIGITS: Final = 4  # of a score that are kept
-_LEAST_STEP: Final = 1e-4  # between the scores of characters that are in the vocabulary only to be spelt
+_COVERAGE: Final = 0.9995  # share of all characters that have tokens of their own; rarer ones become bytes
+_DIGITS: Final = 4  # kept of a score
+_LEAST_STEP: Final = 1e-4  # between the scores of characters that are only there for spelling
 _LEAST: Final = 300  # tokens
 _NEVER: Final = (
     -1e6
-)  # a score by which no text is cut so: what looks like a special token is text like any other
+)  # score of tokens that no text is split into: text that looks like a special token stays text
 _SPELLING: Final = sorted(
     set("".join((*_SPECIAL, TURN_START, TURN_END, *_BYTES)))
-)  # which special tokens are made of
-_SPARE: Final = 8  # pieces beside the characters without which the trainer refuses
+)  # the characters of special tokens
+_SPARE: Final = 8  # pieces that the trainer needs in addition to characters
 _SPACE: Final = "▁"
 
 
@@ -69,24 +69,24 @@ def learn_tokenizer(
     chat: bool,
     exact: Iterable[str] = (),
 ) -> PreTrainedTokenizerFast:
-    """A tokenizer of at most `vocabulary_size` tokens, fewer where the texts give no more.
+    """Learn a tokenizer of at most `vocabulary_size` tokens; fewer if the texts are short.
 
     Args:
-        texts: what it learns from.
+        texts: the texts to learn from.
         kind: byte-level BPE (Sennrich et al. 2016), or a unigram model (Kudo 2018) that falls back to bytes.
-        vocabulary_size: tokens at most, the special ones and those of single bytes counted.
-        max_length: tokens of the longest text that the model reads.
-        ends: whether an end token follows every text, as encoder-decoders want it.
-        chat: whether it has tokens for turns and a template of conversations.
-        exact: texts that must come back as they were. Compatibility forms (full-width digits, ligatures) are made
-            plain only where none of these has any.
+        vocabulary_size: most tokens, including special tokens and single bytes.
+        max_length: the model's limit in tokens.
+        ends: whether an end token follows every text, as encoder-decoders need it.
+        chat: whether it gets tokens for turns and a chat template.
+        exact: texts that must survive unchanged. Compatibility forms (full-width digits, ligatures) are normalised
+            only if none of these texts has any.
 
     Raises TrainingError for a vocabulary too small to spell every text.
     """
     if vocabulary_size < _LEAST:
         raise TrainingError(
             f"train.vocabulary_size must be {_LEAST} or more for a base of random weights, got {vocabulary_size}: "
-            "single bytes alone take 256"
+            "single bytes need 256"
         )
     special = [*_SPECIAL, TURN_START, TURN_END] if chat else list(_SPECIAL)
     normalizer = normalizers.NFKC() if _plain(exact) else None
@@ -100,7 +100,7 @@ def learn_tokenizer(
 
 
 def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrainedTokenizerFast:
-    """As transformers has it."""
+    """Return the tokenizer wrapped for transformers."""
     made = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -118,7 +118,7 @@ def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrained
 
 
 def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
-    """How many texts do not come back as they were (after the tokenizer's normaliser), or hold unknown tokens."""
+    """Return how many texts are altered by encoding and decoding, apart from the normaliser, or have unknown tokens."""
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     back = tokenizer.batch_decode(encoded, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     nfkc = isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.NFKC)
@@ -129,7 +129,7 @@ def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
 
 
 def _plain(exact: Iterable[str]) -> bool:
-    """Whether there are texts and NFKC leaves all of them alone."""
+    """Return whether there are texts and NFKC changes none of them."""
     texts = list(exact)
     return bool(texts) and all(unicodedata.is_normalized("NFKC", text) for text in texts)
 
@@ -154,7 +154,7 @@ def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: 
 
 
 def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
-    """The trainer knows no bytes, so they are put into what it learnt."""
+    """Learn a unigram model, and add bytes to its vocabulary, which the trainer does not do."""
     learner = Tokenizer(models.Unigram())
     if normalizer is not None:
         learner.normalizer = normalizer
@@ -190,15 +190,15 @@ def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normaliz
 
 
 def _digits() -> Any:
-    """Each digit a token: a number seen never before is then no other thing than one seen often."""
+    """Split numbers into digits, so that rare and frequent numbers are tokenised alike."""
     return pre_tokenizers.Digits(individual_digits=True)
 
 
 def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]:
-    """What the trainer learnt, the likeliest first; its own unknown token left out.
+    """Return the learnt pieces and their scores, most probable first, without the trainer's unknown token.
 
-    Characters that it found no use for it ranks by chance, another way each time: these are ranked by how often they
-    occur, so that the same texts give the same tokenizer. Threads sum in another order each time, hence the rounding.
+    The trainer ranks useless characters randomly: here they are ranked by frequency, so that the same texts give the
+    same tokenizer. Scores are rounded because threads sum in a different order each time.
     """
     learnt = json.loads(learner.to_str())["model"]["vocab"]
     scores = {
@@ -214,7 +214,7 @@ def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]
 
 
 def _common_characters(texts: Sequence[str], normalizer: Any) -> list[str]:
-    """The texts with rare characters made spaces: the trainer would give each a token, however rare."""
+    """Replace rare characters with spaces, because the trainer would give each of them a token."""
     if normalizer is not None:
         texts = [unicodedata.normalize("NFKC", text) for text in texts]
     counts = Counter(character for text in texts for character in text)
