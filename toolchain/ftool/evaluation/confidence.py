@@ -1,4 +1,4 @@
-"""Confidence intervals of metrics, and tests whether a gap between slices is larger than chance explains.
+"""Confidence intervals of metrics, and tests whether a gap between slices is larger than expected by chance.
 
 Shares of examples, or of some of them, have Wilson's interval (Wilson 1927) by the number they are shares of; it holds
 near 0 and 1 and for few examples. All other metrics have that of the percentile bootstrap (Efron 1979). Both assume
@@ -18,7 +18,7 @@ from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics
 
 Positions = NDArray[np.int64]
 
-_CELLS_AT_A_TIME = 2_000_000  # of weights, samples by examples: 16 MB
+_CELLS_AT_A_TIME = 2_000_000  # weights (samples x examples) in memory: 16 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class ConfidenceSettings:
     seed: int = 0  # of the resamples
 
     def to_json(self) -> dict[str, Any]:
-        """As reports give it."""
+        """Return the settings as plain JSON for reports."""
         return {
             "confidence": self.level,
             "resamples": self.resamples,
@@ -49,17 +49,17 @@ class Estimate:
     high: float
 
     def to_json(self) -> dict[str, float | None]:
-        """Plain JSON, None for nan."""
+        """Return plain JSON, with None for nan."""
         return {name: finite(getattr(self, name)) for name in ("value", "low", "high")}
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON has them."""
+    """Return a number for JSON: None for nan."""
     return float(value) if np.isfinite(value) else None
 
 
 def metrics_of(statistics: Statistics, positions: Positions) -> dict[str, float]:
-    """The metrics of the examples at `positions`."""
+    """Return the metrics of the examples at `positions`."""
     values = statistics.metrics(_weights(positions[None], len(statistics)))
     return {name: float(value[0]) for name, value in values.items()}
 
@@ -67,7 +67,7 @@ def metrics_of(statistics: Statistics, positions: Positions) -> dict[str, float]
 def estimates(
     statistics: Statistics, positions: Positions, confidence: ConfidenceSettings
 ) -> dict[str, Estimate]:
-    """Each metric of the examples at `positions` with its interval."""
+    """Return each metric of the examples at `positions` with its interval."""
     values = metrics_of(statistics, positions)
     sizes = _share_sizes(statistics, positions)
     names = [name for name in values if name not in sizes]
@@ -86,7 +86,7 @@ def estimates(
 def difference(
     statistics: Statistics, higher: Positions, lower: Positions, name: str, confidence: ConfidenceSettings
 ) -> tuple[float, float]:
-    """The bootstrap interval, low and high, of the difference of a metric between two groups of examples."""
+    """Return the bootstrap interval, low and high, of the difference of a metric between two groups of examples."""
     low, high = _bootstrap(statistics, [higher, lower], [name], confidence)
     return float(low[0]), float(high[0])
 
@@ -94,7 +94,7 @@ def difference(
 def widest_gap_p_values(
     statistics: Statistics, slices: Sequence[Positions], confidence: ConfidenceSettings
 ) -> Mapping[str, float]:
-    """By metric: how often dealing the examples out at random makes as wide a gap between any two slices.
+    """Return by metric how often randomly reassigned examples give an equally wide gap between any two slices.
 
     This allows for the choice of the two slices that are furthest apart.
     """
@@ -130,7 +130,7 @@ def wilson(right: int, examples: int, confidence: ConfidenceSettings) -> tuple[f
 
 
 def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]:
-    """For each metric that is a share: the number of examples at `positions` that it is a share of."""
+    """Return for each metric that is a share its denominator: the number of its examples among `positions`."""
     of_some = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
     return {
         **dict.fromkeys(statistics.shares, len(positions)),
@@ -152,8 +152,10 @@ def _bootstrap(
         return first - rest[0] if rest else first
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DegenerateDataWarning)  # answered below
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a metric that this slice lacks
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # handled below
+        warnings.filterwarnings(
+            "ignore", "All-NaN slice", RuntimeWarning
+        )  # a metric that this slice does not have
         found = bootstrap(
             tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=confidence.level,
             n_resamples=confidence.resamples, batch=_batch(len(statistics)), rng=confidence.seed,
@@ -172,7 +174,7 @@ def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) ->
 
 
 def _weights(samples: Positions, examples: int) -> NDArray[np.int64]:
-    """How often each sample (samples, size) has each example: (samples, examples)."""
+    """Return how often each sample (samples, size) contains each example: (samples, examples)."""
     flat = samples + examples * np.arange(len(samples))[:, None]
     counts = np.bincount(flat.ravel(), minlength=len(samples) * examples)
     return counts.reshape(len(samples), examples)

@@ -33,7 +33,7 @@ def evaluate(
     by: Sequence[str] = (),
     slicing: SliceSettings | None = None,
 ) -> Evaluation:
-    """The metrics of a model folder's run/ or bundle/ on a split of `data`, or of its recipe's data.
+    """Measure a model folder's run/ or bundle/ on a split of `data`, or of its recipe's data.
 
     `by` names columns of the data by whose values the metrics are reported as well. Raises FtoolError if the recipe,
     the model, the data or such a column is missing or does not fit, or a file of the bundle was altered.
@@ -46,7 +46,7 @@ def evaluate(
 def evaluate_recipe(
     recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
 ) -> Evaluation:
-    """Measure a model folder as `evaluate` does, by a recipe in place of its own."""
+    """Measure a model folder as `evaluate` does, with another recipe."""
     row = recipe.row
     with open_model(ModelFolder(folder), row, on) as model:
         examples = split_for_model(row.reader, recipe.data, data, split, model.known)
@@ -56,7 +56,7 @@ def evaluate_recipe(
 
 @contextmanager
 def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> Iterator[OpenModel]:
-    """Open a model folder's run/ or bundle/; the bundle's files are checked by their hashes first.
+    """Open a model folder's run/ or bundle/; the hashes of a bundle's files are checked first.
 
     Raises FtoolError if it is missing, altered or can't be loaded.
     """

@@ -1,4 +1,4 @@
-"""What a language's writing asks of metrics: how its words are told apart, and which language a text is in."""
+"""Properties of a language's script that metrics need: words, sentences, and the language of a text."""
 
 import re
 from collections.abc import Iterable
@@ -29,12 +29,12 @@ _ALONE = rf"[{HAN}{KANA}{_SOUTH_EAST}]"
 _UNIT = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})[^\W_])+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 
-_LETTERS_A_CHARACTER = 3  # a Chinese character says about as much as so many letters
-_SEEN = 2000  # texts that are looked at
+_LETTERS_A_CHARACTER = 3  # letters with about as much content as one Chinese character
+_SEEN = 2000  # most texts to detect the language from
 
 
 def writing_of(language: str | None, texts: Iterable[str]) -> Writing:
-    """How `language` is written, or where it is None the language of `texts`, by their script.
+    """Return the script properties of `language`; if it is None, of the language of `texts`, detected by script.
 
     Texts in Latin letters alone, or without letters, are taken for English, others with spaces for "spaced".
     """
@@ -54,10 +54,10 @@ def writing_of(language: str | None, texts: Iterable[str]) -> Writing:
 
 
 def units(text: str) -> list[str]:
-    """The words of a text in lower case, punctuation off; where a script has no spaces, its characters."""
+    """Return the words of a text in lower case without punctuation; for scripts without spaces, its characters."""
     return _UNIT.findall(text.lower())
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text: parted at line breaks and behind full stops, exclamation and question marks."""
+    """Return the sentences of a text: split at line breaks and after full stops, exclamation and question marks."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]

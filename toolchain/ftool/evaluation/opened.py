@@ -1,4 +1,4 @@
-"""Trained models behind one set of calls: run/ in torch, or the bundle in the runtime."""
+"""One interface for trained models: run/ in torch, or the bundle in the runtime."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class OpenModel:
 
     @property
     def known(self) -> ModelFacts:
-        """What data must know to be read for this model."""
+        """The facts about this model that reading data needs."""
         names = ("labels", "multi_label", "regression", "pairs")
         return ModelFacts(**{name: getattr(self.facts, name) for name in names if hasattr(self.facts, name)})
 
@@ -61,7 +61,7 @@ class OpenModel:
 
 
 def opened_run(loaded: LoadedModel, model: Any) -> OpenModel:
-    """Return a checkpoint as an open model; `model` wraps it so that it answers as the runtime does."""
+    """Return a checkpoint as an open model; `model` is its wrapper with the runtime's interface."""
     tokenizer = Tokenizer.from_str(loaded.tokenizer.backend_tokenizer.to_str())
     return OpenModel(
         on="run",
@@ -97,7 +97,7 @@ def _plain(tokenizer: Tokenizer) -> Tokenizer:
 
 @dataclass(frozen=True)
 class TorchClassifier:
-    """A classifier in torch that answers as `ftool_runtime.TextClassifier`."""
+    """A classifier in torch with the interface of `ftool_runtime.TextClassifier`."""
 
     loaded: LoadedClassifier
 
@@ -114,7 +114,7 @@ class TorchClassifier:
 
 @dataclass(frozen=True)
 class TorchTagger:
-    """A tagger in torch that answers as `ftool_runtime.TokenTagger`."""
+    """A tagger in torch with the interface of `ftool_runtime.TokenTagger`."""
 
     loaded: LoadedTagger
 
@@ -126,13 +126,13 @@ class TorchTagger:
 
 @dataclass(frozen=True)
 class TorchReader:
-    """A reader in torch that answers as `ftool_runtime.Reader`."""
+    """A reader in torch with the interface of `ftool_runtime.Reader`."""
 
     loaded: LoadedReader
 
     @property
     def no_answer_threshold(self) -> float | None:
-        """The threshold of no answer."""
+        """The no-answer threshold."""
         return self.loaded.no_answer_threshold
 
     def spans(self, inputs: Sequence[dict[str, str]]) -> list[Spans]:
@@ -143,7 +143,7 @@ class TorchReader:
 
 @dataclass(frozen=True)
 class TorchEmbedder:
-    """An embedder in torch that answers as `ftool_runtime.Embedder`."""
+    """An embedder in torch with the interface of `ftool_runtime.Embedder`."""
 
     loaded: LoadedEmbedder
 
@@ -154,7 +154,7 @@ class TorchEmbedder:
 
 @dataclass(frozen=True)
 class TorchGenerator:
-    """A generator in torch that scores tokens as the runtime's generators do."""
+    """A generator in torch with the interface of the runtime's generators."""
 
     loaded: LoadedGenerator
 
@@ -165,5 +165,5 @@ class TorchGenerator:
         return score_tokens(self.loaded, rows, answers)
 
     def write(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The answers to rows of tokens, as the model's own generation config has it answer."""
+        """Return the answers to rows of tokens, generated with the model's generation config."""
         return decode(self.loaded, generate_tokens(self.loaded, rows))

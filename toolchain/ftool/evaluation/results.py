@@ -1,4 +1,4 @@
-"""What training and evaluation hand back: plain JSON for metrics.json, and a table for people."""
+"""Results of training and evaluation: plain JSON for metrics.json, and tables for people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from ftool.terminal import format_table
 
 Metrics = dict[str, Any]  # plain JSON
 
-_WORST_SHOWN = 5  # labels that a table names
-_SHOWN_CHARACTERS = 160  # of a source or an answer
+_WORST_SHOWN = 5  # labels shown in a table
+_SHOWN_CHARACTERS = 160  # shown of a source or an answer
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "subset_accuracy": "all labels right",
@@ -63,7 +63,7 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAnswer:
-    """One generated answer for a person to look at; it goes into no file."""
+    """One generated answer to show to people; it is not written to any file."""
 
     given: str
     answer: str
@@ -72,11 +72,11 @@ class ShownAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What a model's answers to one split are worth.
+    """Measurements of a model's answers to one split.
 
     Attributes:
         metrics: all metrics, plain JSON.
-        statistics: gives per-example statistics, computed when asked for; None if metrics can't be told by slice.
+        statistics: gives per-example statistics, computed when asked for; None if metrics can't be computed by slice.
         predictions: gives what the model answered to each example, beside what is right, as JSON values; None if the
             task writes none.
         shown: a few generated answers.
@@ -98,10 +98,10 @@ class Evaluation:
     examples: int
     metrics: Metrics
     shown: tuple[ShownAnswer, ...] = ()
-    # What slices are made of: each example's outcome, computed when asked for, and the rows of the examples.
+    # For slices: per-example statistics, computed on demand, and the rows of the examples.
     statistics: Callable[[], Statistics] | None = field(default=None, compare=False, repr=False)
     rows: Table = field(default_factory=Table, compare=False, repr=False)
-    # What the model answered to each example, beside what is right, as JSON values; None where nothing writes it.
+    # The model's and the correct answer for each example, as JSON values; None if the task gives none.
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
         default=None, compare=False, repr=False
     )
@@ -119,21 +119,21 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """The metrics, the labels that do worst or a few answers, and the slices, for a person."""
+        """Return the metrics, the worst labels or a few answers, and the slices, as text for people."""
         slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
         return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """What training made. `training` holds how: losses, times, memory, which weights were kept; plain JSON."""
+    """The result of training. `training` is plain JSON: losses, times, memory, and the weights that were kept."""
 
     test: Evaluation
     validation: Evaluation
     training: Mapping[str, Any]
     recipe: Mapping[str, Any]
     data: Mapping[str, Any]
-    further: Mapping[str, Evaluation] = field(default_factory=dict)  # splits beside the usual three
+    further: Mapping[str, Evaluation] = field(default_factory=dict)  # splits in addition to the usual three
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON; the test split's metrics come first."""
@@ -151,7 +151,7 @@ class TrainReport:
         }
 
     def table(self) -> str:
-        """Metrics of all splits, the labels that do worst on test or a few answers, and what the run took."""
+        """Return the metrics of all splits, the worst labels on test or a few answers, and the run's cost, as text."""
         table = _metrics_table({"validation": self.validation, "test": self.test, **self.further})
         return "\n\n".join([table, *_details(self.test), self._effort()])
 
@@ -177,7 +177,7 @@ def _figure(value: float | None) -> str:
 
 
 def _details(evaluation: Evaluation) -> list[str]:
-    """What goes below the metrics: the hardest labels of a classifier, a few answers of a generator."""
+    """Return the text below the metrics: a classifier's worst labels, or a few answers of a generator."""
     if "per_class" in evaluation.metrics:
         return [_worst_labels(evaluation)]
     return [

@@ -28,18 +28,18 @@ from ftool.evaluation.statistics import Statistics
 from ftool.terminal import format_table
 from ftool_runtime.errors import InputError
 
-EMPTY = "(empty)"  # the value of cells that hold nothing
-_MOST_METRICS = 4  # columns of a table; --json has all
-_MOST_SLICES = 40  # lines of a table
+EMPTY = "(empty)"  # the value of empty cells
+_MOST_METRICS = 4  # metric columns in a table; --json has all
+_MOST_SLICES = 40  # slices in a table
 
 _MOST_RANKED = 200  # slices; a column with more, such as an id, is not a grouping
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceSettings:
-    """How slices are reported."""
+    """Settings for reports of slices."""
 
-    min_examples: int = 30  # a slice of fewer is named, not ranked
+    min_examples: int = 30  # smaller slices are listed but not ranked
     confidence: ConfidenceSettings = field(default_factory=ConfidenceSettings)
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class SliceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """The examples of one value."""
+    """The slice of examples with one value."""
 
     value: str
     examples: int
@@ -57,7 +57,7 @@ class Slice:
     metrics: Mapping[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return plain JSON."""
         metrics = {name: estimate.to_json() for name, estimate in self.metrics.items()}
         return {"value": self.value, "examples": self.examples, "ranked": self.ranked, "metrics": metrics}
 
@@ -69,15 +69,15 @@ class Gap:
     highest: str
     lowest: str
     gap: Estimate  # the bootstrap interval of the difference between these two
-    p_value: float  # how often chance makes any two of the slices differ as much
+    p_value: float  # probability of an equally wide gap between any two slices by chance
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether chance makes such a gap in fewer than one case in 20."""
+        """Whether such a gap has a probability below 1 in 20 by chance."""
         return bool(self.p_value < 0.05)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return plain JSON."""
         return {
             "highest": self.highest,
             "lowest": self.lowest,
@@ -101,11 +101,11 @@ class SliceReport:
 
     @property
     def rare(self) -> list[Slice]:
-        """The slices of too few examples to be ranked."""
+        """The slices with too few examples to be ranked."""
         return [one for one in self.slices if not one.ranked]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return plain JSON."""
         return {
             "column": self.column,
             "main_metric": self.main,
@@ -120,7 +120,7 @@ class SliceReport:
 def slice_report(
     statistics: Statistics, table: Table, name: str, settings: SliceSettings | None = None
 ) -> SliceReport:
-    """The metrics by the values of the column `name`.
+    """Return the metrics by the values of the column `name`.
 
     Raises DataError, which lists the columns, if there is no such column, and InputError if it has too many values to
     be groups or the rows of the examples are not known.

@@ -27,14 +27,14 @@ class Statistics(Protocol):
         """The metrics that are shares of the examples, each example counting 0 or 1."""
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
 
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
         """The metrics of samples, (samples,) each; nan if a sample lacks one. `weights` is (samples, examples)."""
 
 
 class SummedStatistics:
-    """Metrics computed from sums over the examples, as nearly all are: means, F1 from counts, BLEU from n-grams.
+    """Metrics computed from sums over the examples, as most metrics are: means, F1 from counts, BLEU from n-grams.
 
     `parts` has by name an array (examples,) or (examples, width), dense or sparse; `formula` gets by the same names
     their sums, float64 (samples, width), beside `"examples"`, how many there are (samples, 1). `part_shares` has the
@@ -71,7 +71,7 @@ class SummedStatistics:
 
 
 class RecomputedStatistics:
-    """Metrics computed from the examples anew for every sample, such as rank correlations: slower.
+    """Metrics recomputed from the examples for every sample, such as rank correlations: slower.
 
     `measure` takes positions, int (n,), of which some may come several times.
     """

@@ -1,4 +1,4 @@
-"""Splits that a generator is measured on: the tokens of right answers as it scores them, and its own answers."""
+"""Splits for measuring generators, by scores of the correct answers' tokens and by generated answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from ftool.training.generator_rows import TokenRow, is_plain_text
 TokenScorer = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], Sequence[NDArray[np.float32]]]
 Answerer = Callable[[Sequence[Sequence[int]]], Sequence[str]]
 
-_ROWS_AT_A_TIME = 64  # whose logits are in memory together
+_ROWS_AT_A_TIME = 64  # rows whose logits are in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenSplit:
-    """A split's examples with their tokens as the model takes them.
+    """A split's examples with their tokens for the model.
 
     Attributes:
         examples: what is answered.
@@ -54,7 +54,7 @@ class WrittenSplit:
         return WrittenSplit(examples=examples, rows=rows, scores=self.scores, language=self.language)
 
     def token_metrics(self, score: TokenScorer) -> Metrics:
-        """Perplexity, and the share of tokens that the model would have chosen itself.
+        """Return the perplexity, and the share of tokens that are the model's most probable ones.
 
         `score` gives the logits of right answers' tokens, each token given those before it.
         """

@@ -103,8 +103,8 @@ class PairRows(Dataset[TokenRow]):
         return self._rows[index]
 
     def collate(self, items: Sequence[TokenRow]) -> dict[str, Tensor]:
-        """Return a batch, int64: sources and their mask (items, longest source), the decoder's inputs, which are answers
-        shifted by one token, and labels (items, longest answer)."""
+        """Return a batch, int64: sources and their mask (items, longest source); answers shifted by one token as
+        decoder inputs, and answers as labels (items, longest answer)."""
         given = [torch.tensor(item.given) for item in items]
         return {
             "input_ids": pad_sequence(given, batch_first=True, padding_value=self._pad),

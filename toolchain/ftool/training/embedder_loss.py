@@ -47,7 +47,7 @@ def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
 def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any:
     """Return sentence-transformers' loss called `name` for its `model`.
 
-    multiple_negatives: van den Oord et al. 2018, computed in parts for batches above 64, as in Gao et al. 2021. triplet:
+    multiple_negatives: van den Oord et al. 2018, in parts for batches above 64, as in Gao et al. 2021. triplet:
     Schroff et al. 2015, on cosine distances. cosent: Su 2022. cosine: the mean square error of the cosine.
     """
     if name == "multiple_negatives":

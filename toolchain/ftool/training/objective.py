@@ -54,7 +54,7 @@ class Objective(ABC):
 
     @abstractmethod
     def merge(self, network: Any) -> float:
-        """Merge adapters into the weights; return the largest change of an output. Raises TrainingError if it is large."""
+        """Merge adapters into the weights; return the largest change of an output. Raises TrainingError if large."""
 
     def happened(self) -> dict[str, Any]:
         """Return further results of fine-tuning, as plain JSON."""

@@ -120,8 +120,8 @@ def warn_of_entities(rows: TaggedRows, split: str) -> None:
     """Log warnings for entities that were cut, and for words without a token."""
     if rows.cut:
         log.warning(
-            "%d %s entities are longer than the overlap of two windows, so no window contains them; raise train.stride or "
-            "train.max_length",
+            "%d %s entities are longer than the overlap of two windows, so no window contains them; raise "
+            "train.stride or train.max_length",
             rows.cut,
             split,
         )

@@ -27,7 +27,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredSpans:
-    """The best spans of some questions with their scores, one entry a question in each attribute.
+    """The best spans of some questions with their scores, one entry per question in each attribute.
 
     Attributes:
         best: the best span's text; empty where there is none.
@@ -40,7 +40,7 @@ class ScoredSpans:
     references: Sequence[Sequence[str]]
 
     def answers(self, threshold: float | None) -> list[str]:
-        """The answers at a threshold, see `Spans.answered`; empty where there is none."""
+        """Return the answers at a threshold, see `Spans.answered`; empty strings for no answer."""
         if threshold is None:
             return list(self.best)
         return [
@@ -49,7 +49,7 @@ class ScoredSpans:
 
 
 def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> ScoredSpans:
-    """The best spans of questions beside the answers that count as right."""
+    """The best spans of questions, with the correct answers."""
     best = [
         example.context[found.best[0].start : found.best[0].end] if found.best else ""
         for example, found in zip(examples, spans, strict=True)
@@ -62,7 +62,7 @@ def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> Scored
 
 
 def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
-    """All metrics of the answers at `threshold`; those of answerable and unanswerable questions where there are both.
+    """Return all metrics of the answers at `threshold`, also for answerable and unanswerable questions if both occur.
 
     `best_f1` and `best_exact_match` are those of the best threshold for these very questions, as SQuAD 2.0 has them;
     `span_f1` is that of the best spans of answerable questions, whatever the threshold.
@@ -115,7 +115,7 @@ def score_answers(
 
 
 def has_answer(references: Sequence[str]) -> bool:
-    """Whether a question can be answered."""
+    """Return whether a question can be answered."""
     return len(references) > 0
 
 
@@ -136,7 +136,9 @@ def best_threshold(
     order = np.argsort(doubts, kind="stable")
     wrongly_answered = np.where(np.array([bool(text) for text in scored.best]), -1.0, 0.0)
     gains = np.where(answerable, scores, wrongly_answered)[order]
-    totals = (~answerable).sum() + np.concatenate([[0.0], np.cumsum(gains)])  # with so many answered
+    totals = (~answerable).sum() + np.concatenate(
+        [[0.0], np.cumsum(gains)]
+    )  # by the number of answered questions
     ranked = doubts[order]
     apart = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])  # a threshold fits between those two
     totals = np.where(apart, totals, -np.inf)

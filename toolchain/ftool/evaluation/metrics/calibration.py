@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted, and from which one on a label applies."""
+"""Calibration of probabilities, and tuning of thresholds for labels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray
 
 
 def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """What each example adds to the gap between confidence and accuracy in each bin, (examples, bins).
+    """Return each example's contribution to the gap between confidence and accuracy in each bin, (examples, bins).
 
     Both arguments are (examples, answers), for an example may be answered several times, once for each label.
     """
@@ -32,7 +32,7 @@ def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_])
 
 
 def tune_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, ...]:
-    """For each label the probability from which on it applies: the one of the highest F1 on these examples.
+    """Return for each label the threshold of its probability with the highest F1 on these examples.
 
     `scores` and `targets` are (examples, labels). A threshold stands halfway between the last example taken
     and the first left; a label without a positive example keeps the default.
@@ -49,7 +49,7 @@ def _best_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> 
     hits = np.cumsum(targets[order])
     taken = np.arange(1, len(ranked) + 1)
     f1 = 2 * hits / (taken + positives)
-    # Equal scores are taken together or not at all.
+    # Examples with equal scores are on the same side of a threshold.
     f1[:-1][ranked[:-1] == ranked[1:]] = -1.0
     last = int(f1.argmax())
     following = ranked[last + 1] if last + 1 < len(ranked) else 0.0

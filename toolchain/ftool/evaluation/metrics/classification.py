@@ -16,7 +16,7 @@ from ftool_runtime.postprocessing.classification import probabilities, resolve_t
 
 
 def main_metric(*, multi_label: bool, regression: bool = False) -> str:
-    """The name of the metric that decides between checkpoints, penalties and bundles."""
+    """Return the name of the metric that selects checkpoints and penalties and decides on bundles."""
     if regression:
         return "spearman"
     return "f1_macro" if multi_label else "accuracy"
@@ -70,7 +70,7 @@ def main_score(
     regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> float:
-    """The main metric alone, as `classification_metrics` gives it."""
+    """Return only the main metric of `classification_metrics`."""
     if regression:
         return float(number_metrics(logits[:, 0], targets)["spearman"])
     if not multi_label:

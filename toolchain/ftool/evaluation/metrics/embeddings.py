@@ -1,4 +1,4 @@
-"""What embeddings are judged by, from the vectors alone: the same for run/ in torch and for a bundle."""
+"""Metrics of embeddings, computed only from vectors, so that run/ and bundle are measured alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from ftool_export.checkpoints.embedder_layout import Kind
 
 Vectors = NDArray[np.float32]  # (texts, width)
 
-_CUTS = (1, 5, 10)  # how many passages recall and hits look at
-_RANKED = 10  # passages that MRR and NDCG look at
+_CUTS = (1, 5, 10)  # numbers of best passages for recall and hits
+_RANKED = 10  # number of best passages for MRR and NDCG
 _QUERIES_AT_ONCE = 1024  # a block of similarities to 100,000 passages takes 400 MB
 
 
 @dataclass(frozen=True)
 class Search:
-    """Queries, the passages they are asked of, and for each query the positions of those that it should find."""
+    """Queries, the passages to search, and for each query the positions of the relevant passages."""
 
     queries: Sequence[str]
     corpus: Sequence[str]
@@ -30,7 +30,7 @@ class Search:
 
 
 def judged_texts(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[str]]]:
-    """The texts whose vectors `embedding_metrics` takes, with the kind that each list is of.
+    """Return the texts whose vectors `embedding_metrics` needs, as lists with their kinds.
 
     Pairs and triplets: each query once, then each passage once, positive or negative. Scored pairs: both sides.
     """
@@ -41,7 +41,7 @@ def judged_texts(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[
 
 
 def search_of(split: Split[SimilarPair]) -> Search:
-    """The split as a search: every anchor is asked of all passages of the split, negatives included."""
+    """Return the split as a search: each anchor is a query over all passages of the split, including negatives."""
     queries = {e.anchor: position for position, e in enumerate(split.examples)}
     corpus: dict[str, int] = {}
     relevant: dict[str, set[int]] = {query: set() for query in queries}
@@ -69,7 +69,7 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
 
 
 def main_metric(kind: SimilarityKind, asked: str | None) -> str:
-    """The name of the metric that decides: what the recipe asked for, or the kind's own."""
+    """Return the name of the main metric: the recipe's, or the default for the kind of data."""
     return asked or ("spearman" if kind == "scored" else "mrr_at_10")
 
 
@@ -82,7 +82,7 @@ def prepared(vectors: Vectors, similarity: str) -> Vectors:
 
 
 def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
-    """Positions in `corpus` of the nearest `count` of each query, nearest first; of equally near ones the earlier."""
+    """Positions in `corpus` of the nearest `count` of each query, nearest first; for equal similarity the earlier."""
     count = min(count, len(corpus))
     found = np.empty((len(queries), count), dtype=np.int64)
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
@@ -129,7 +129,7 @@ def embedding_statistics(
 
 
 def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """What each query adds to the metrics of `search_metrics`, (queries,) each."""
+    """Return each query's contribution to the metrics of `search_metrics`, (queries,) each."""
     right = np.array(
         [
             [position in relevant for position in row]
@@ -151,7 +151,7 @@ def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[n
 def _nearer(
     split: Split[SimilarPair], search: Search, queries: Vectors, corpus: Vectors
 ) -> NDArray[np.float64]:
-    """Of each triplet whether the positive is nearer than the negative, 0 or 1."""
+    """Return for each triplet whether the positive is nearer than the negative, 0 or 1."""
     query = _positions(search.queries)
     passage = _positions(search.corpus)
     rows = [(query[e.anchor], passage[e.positive], passage[e.negative or ""]) for e in split.examples]

@@ -1,4 +1,4 @@
-"""What a tagger is judged by: whole entities, by seqeval, the same for run/ in torch and for a bundle.
+"""Metrics of taggers: precision, recall and F1 of whole entities, by seqeval.
 
 seqeval is asked as conlleval counts (its default). The tags that it gets come from entities that the runtime found, so
 they are sound IOB2, and its strict mode gives the same figures; the default also reads files of other taggers.
@@ -21,7 +21,7 @@ Tags = Sequence[Sequence[str]]  # of the words of each text, in IOB2
 
 
 def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
-    """All metrics of `answers`, as fractions from 0 to 1 but supports, which count entities.
+    """Return all metrics of `answers`: fractions from 0 to 1, except supports, which are numbers of entities.
 
     `precision`, `recall` and `f1` are over all entities (micro), an entity being right where its words and its kind
     are; `f1_macro` is the mean over kinds, and `accuracy` the share of words with the right tag.
@@ -43,7 +43,7 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
 
 
 def entity_f1(truth: Tags, answers: Tags) -> float:
-    """The F1 over all entities alone."""
+    """Return only the F1 over all entities."""
     return float(f1_score(_lists(truth), _lists(answers), zero_division=0))
 
 
@@ -80,7 +80,7 @@ def _formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
 
 
 def _counts(spans: Sequence[set[TypedSpan]], kinds: Sequence[str]) -> Floats:
-    """How many entities of each kind each text has: float64 (texts, kinds)."""
+    """Return the number of entities of each kind in each text: float64 (texts, kinds)."""
     counts = np.zeros((len(spans), len(kinds)))
     for text, found in enumerate(spans):
         for kind, count in Counter(span.kind for span in found).items():

@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
 def score_called(name: str, metrics: Metrics) -> float:
-    """One score by its name. Raises InputError if the examples have none of that name, and says why."""
+    """Return the score called `name`. Raises InputError, which says why, if the examples don't have it."""
     if name not in metrics:
         scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
         why = f", since no reference holds {ANSWER_MARK}" if name == "answer_accuracy" else ""
@@ -82,12 +82,12 @@ class MetricOfSums(NamedTuple):
 def sums_of_translation(
     predictions: Sequence[str], references: Sequence[Sequence[str]], *, language: str | None = None
 ) -> dict[str, MetricOfSums]:
-    """BLEU and chrF++ of `text_metrics` in the form that parts of the texts are scored by."""
+    """Return BLEU and chrF++ of `text_metrics` as sums, so that any subset of the texts can be scored."""
     writing = writing_of(language, (text for texts in references for text in texts))
     streams = _streams(references)
 
     def of(metric: Any) -> MetricOfSums:
-        # What sacreBLEU's own bootstrap goes by (its significance module).
+        # The statistics of sacreBLEU's own bootstrap (its significance module).
         rows = metric._extract_corpus_statistics(list(predictions), streams)
         return MetricOfSums(
             rows, lambda sums: min(float(metric._compute_score_from_stats(list(sums)).score) / 100, 1.0)
@@ -103,7 +103,7 @@ def example_metrics(
     scores: ScoreFamily,
     language: str | None = None,
 ) -> dict[str, Sequence[float]]:
-    """What each text adds to the metrics of `text_metrics` that are means, and, with a `_`, to its other ratios."""
+    """Return each text's contribution to those metrics of `text_metrics` that are means, and, with a `_`, to ratios."""
     writing = writing_of(language, (text for texts in references for text in texts))
     written, wanted = _lengths(predictions, references)
     numbers = _numbers_right(predictions, references)
@@ -161,7 +161,7 @@ def text_statistics(
 
 
 def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
-    """Perplexity, and the share of tokens that are the likeliest where all before them are given.
+    """Return the perplexity, and the share of tokens that are the most probable ones given all tokens before them.
 
     A row is the logits, float (length, vocabulary), that predict the answer's tokens, and these tokens, int (length).
     Rows are taken one at a time, so that they need not all be in memory. Raises InputError for no tokens at all.
