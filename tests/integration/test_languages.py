@@ -156,7 +156,7 @@ def test_texts_are_classified_in_every_language(model_of: Callable[..., Path]) -
     assert {one["value"] for one in slices["slices"]} <= set(LANGUAGES)
 
 
-def test_entities_stand_where_they_stand_in_the_text_as_given(model_of: Callable[..., Path]) -> None:
+def test_entities_have_their_places_in_the_given_text(model_of: Callable[..., Path]) -> None:
     rows = statements()
     folder = model_of(
         "token-classification",

@@ -86,7 +86,7 @@ def test_the_bundle_verifies_itself(intents_bundle: Path) -> None:
     assert ftool_runtime.verify(intents_bundle).passed
 
 
-def test_company_changes_no_answer_of_an_int8_bundle(intents: Path, intents_bundle: Path) -> None:
+def test_batches_change_no_answer_of_an_int8_bundle(intents: Path, intents_bundle: Path) -> None:
     texts = load_dataset(LabelReader, Recipe.read(intents / "recipe.toml").data).test.inputs[:48]
     with ftool_runtime.TextClassifier.load(intents_bundle, threads=2) as model:
         together = model.logits(texts)

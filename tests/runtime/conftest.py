@@ -1,4 +1,4 @@
-"""Tiny bundles of classifiers and generators, made where only onnxruntime, numpy and tokenizers are installed."""
+"""Tiny bundles of classifiers and generators, made with nothing but onnxruntime, numpy and tokenizers."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +63,7 @@ def model(shared_bundle: Path) -> Iterable[ft.TextClassifier]:
 
 @pytest.fixture(scope="session")
 def reference() -> Callable[[str], NDArray[np.float64]]:
-    """What the fp32 graph must give for a text, from the weights alone."""
+    """The logits that the fp32 graph must give for a text, computed from the weights."""
     return tiny_bundles.reference_logits
 
 
@@ -107,11 +107,11 @@ def summariser(make_generator: GeneratorMaker) -> Iterator[ft.Seq2SeqGenerator]:
 
 @pytest.fixture(scope="session")
 def greedy() -> Callable[..., list[int]]:
-    """What the weights must answer: (prompt, count, source) to token ids."""
+    """The greedy answer of the weights: (prompt, count, source) to token ids."""
     return greedy_of
 
 
 @pytest.fixture(scope="session")
 def reference_logits() -> Callable[..., Floats]:
-    """What the weights say after each token: (ids, source) to logits."""
+    """The logits of the weights after each token, for (ids, source)."""
     return logits_of

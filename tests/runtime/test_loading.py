@@ -128,7 +128,7 @@ def test_cuda_for_a_bundle_made_for_the_cpu_says_what_to_export(make_bundle: Bun
 
 
 class _WithoutCuda:
-    """onnxruntime as it is installed, but for what it says of CUDA."""
+    """The installed onnxruntime, except for what it says about CUDA."""
 
     def __init__(self, real: Any, providers: list[str]) -> None:
         self._real, self._providers = real, providers

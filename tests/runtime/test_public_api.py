@@ -1,4 +1,4 @@
-"""What `import ftool_runtime` gives, loads and costs."""
+"""`import ftool_runtime`: its names, the modules that it loads, and its cost."""
 
 import ast
 import importlib
@@ -115,7 +115,7 @@ def test_importing_is_cheap() -> None:
 
 
 @runtime_only
-def test_here_is_no_torch() -> None:
+def test_torch_is_not_installed() -> None:
     assert "site-packages" in str(ft.__file__)
     found = [name for name in HEAVY if importlib.util.find_spec(name) is not None]
     assert found == []

@@ -58,7 +58,7 @@ def test_values_become_frozen_dataclasses_tuples_and_floats() -> None:
     )
 
 
-def test_a_null_stands_for_the_default_unless_none_is_a_value() -> None:
+def test_a_null_means_the_default_unless_none_is_a_value() -> None:
     cart = JSON.build(Cart, {"name": "c", "color": None, "prices": None, "brakes": None, "spare": None})
     assert cart == Cart(name="c")
     with pytest.raises(ft.BundleError, match=r"^name is missing$"):
@@ -105,7 +105,7 @@ def test_a_wrong_value_is_named_with_its_whole_path(changes: dict[str, Any], mes
         JSON.build(Cart, {"name": "c", "brakes": 2} | changes)
 
 
-def test_what_is_not_a_mapping_is_named_as_its_format_does() -> None:
+def test_anything_but_a_mapping_is_named_as_in_its_format() -> None:
     with pytest.raises(ft.BundleError, match=r"^the content must be an object, got \[\]$"):
         JSON.build(Cart, [])
     with pytest.raises(ft.InputError, match=r"^spare must be a table, \[spare\], got 3$"):

@@ -65,10 +65,10 @@ def test_another_length_is_found(make_bundle: BundleMaker) -> None:
     assert not ft.verify(bundle).passed
 
 
-def test_a_number_within_the_tolerance_that_turns_an_answer_over_is_no_alarm(
+def test_an_output_within_the_tolerance_that_changes_an_answer_passes(
     make_bundle: BundleMaker,
 ) -> None:
-    """Two labels may be as good: another processor's rounding then gives the other one."""
+    """If two labels are tied, the rounding of another processor may give the other one."""
     bundle = make_bundle()
     with ft.load(bundle) as model:
         found = model.outputs(["play"])[0]

@@ -16,7 +16,7 @@ BundleMaker = Callable[..., Path]
 
 
 def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Edit `ftool.json` as a person with an editor does."""
+    """Edit `ftool.json` by hand."""
     path = bundle / "ftool.json"
     values = json.loads(path.read_text())
     change(values)
@@ -24,7 +24,7 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def as_written_before(bundle: Path) -> None:
-    """Make the manifest what ftool wrote before it had a digest."""
+    """Turn the manifest into one from before digests."""
 
     def change(values: dict[str, Any]) -> None:
         del values["digest"], values["input"]["truncation_side"], values["input"]["split_special_tokens"]
@@ -114,7 +114,7 @@ def test_a_linked_folder_is_named_and_not_walked_into(bundle: Path, tmp_path: Pa
     assert unlisted_files(bundle, Manifest.read(bundle)) == ["more"]
 
 
-def test_what_file_managers_and_version_control_leave_is_no_reason_to_refuse(bundle: Path) -> None:
+def test_files_of_file_managers_and_version_control_are_ignored(bundle: Path) -> None:
     for name in (
         ".DS_Store",
         "onnx/.DS_Store",
@@ -144,7 +144,7 @@ def test_check_hashes_names_the_first_altered_file(bundle: Path, name: str) -> N
         check_hashes(bundle, manifest)
 
 
-def test_whoever_writes_the_digest_anew_passes_as_it_is_no_signature(bundle: Path) -> None:
+def test_a_digest_that_was_computed_again_passes_because_it_is_not_a_signature(bundle: Path) -> None:
     def change(values: dict[str, Any]) -> None:
         values["name"] = "another"
         values["digest"] = digest_of(values)

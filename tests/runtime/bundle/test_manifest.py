@@ -1,4 +1,4 @@
-"""The manifest: read back as written, and refused with a clear word where it is damaged, foreign or newer."""
+"""The manifest: read back as written; refused with a clear message if it is damaged, foreign or newer."""
 
 import json
 import sys
@@ -149,7 +149,7 @@ def test_a_link_that_leads_outside_is_refused_and_one_inside_is_not(bundle: Path
     assert path_inside(bundle, "inside.json").is_file()
 
 
-def test_what_is_no_json_or_no_text_is_refused(bundle: Path) -> None:
+def test_anything_but_json_text_is_refused(bundle: Path) -> None:
     (bundle / "ftool.json").write_text('{"schema": 1,')
     with pytest.raises(ft.BundleError, match=r"not valid JSON: .*line 1"):
         Manifest.read(bundle)
@@ -161,7 +161,7 @@ def test_what_is_no_json_or_no_text_is_refused(bundle: Path) -> None:
         Manifest.read(bundle)
 
 
-def test_a_folder_that_is_no_bundle_says_what_it_is(bundle: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_is_refused_with_the_reason(bundle: Path) -> None:
     with pytest.raises(ft.BundleError, match="there is no folder"):
         ft.load(bundle / "missing")
     with pytest.raises(ft.BundleError, match=r"it has no ftool\.json"):

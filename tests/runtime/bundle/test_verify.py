@@ -92,6 +92,6 @@ def test_a_bundle_without_golden_texts_is_not_verified(make_bundle: BundleMaker)
     assert "nothing to replay" in str(report.failure)
 
 
-def test_a_folder_that_is_no_bundle_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ft.BundleError, match="not an ftool bundle"):
         ft.verify(tmp_path)

@@ -149,7 +149,9 @@ def test_without_jinja2_the_extra_is_named(
         ([{"role": "user", "content": "\ud800"}], "message 0 is not valid Unicode"),
     ],
 )
-def test_what_is_no_conversation_is_refused(chatter: ft.TextGenerator, messages: Any, message: str) -> None:
+def test_anything_but_a_conversation_is_refused(
+    chatter: ft.TextGenerator, messages: Any, message: str
+) -> None:
     with pytest.raises(ft.InputError, match=message):
         chatter.chat(messages)
 

@@ -1,4 +1,4 @@
-"""What generation can't follow is one clear error, before it runs where that can be known."""
+"""Refusals of generation: one clear error, before anything runs if possible."""
 
 import io
 import warnings

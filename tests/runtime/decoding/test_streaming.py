@@ -113,7 +113,7 @@ def pieces_of(
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_pieces_join_to_the_whole_text_whatever_the_tokens(
+def test_chunks_join_to_the_whole_text_whatever_the_tokens(
     kinds: dict[str, GenerationTokenizer], kind: str, data: st.DataObject
 ) -> None:
     tokens = kinds[kind]

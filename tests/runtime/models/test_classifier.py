@@ -1,4 +1,4 @@
-"""Calling a model: one text and many, order, company, limits, threads, processes, closing."""
+"""Calls of a classifier: one text and many, order, batches, limits, threads, processes, closing."""
 
 import copy
 import itertools
@@ -61,7 +61,7 @@ def test_top_k_gives_the_best_first_and_no_more_than_there_are(model: ft.TextCla
 
 @settings(max_examples=30, deadline=None)
 @given(words=st.lists(st.lists(st.sampled_from(["turn", "off", "minutes", "who"]), min_size=1, max_size=20)))
-def test_answers_stand_in_the_order_of_the_texts(
+def test_answers_are_in_the_order_of_the_texts(
     model: ft.TextClassifier, reference: Reference, words: list[list[str]]
 ) -> None:
     texts = [" ".join(text) for text in words]
@@ -69,20 +69,20 @@ def test_answers_stand_in_the_order_of_the_texts(
     np.testing.assert_allclose(model.logits(texts), expected, rtol=FP32, atol=1e-4)
 
 
-def test_company_and_padding_change_no_answer(model: ft.TextClassifier) -> None:
+def test_batches_and_padding_change_no_answer(model: ft.TextClassifier) -> None:
     together = model.logits(TEXTS)
     alone = np.concatenate([model.logits([text]) for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=FP32)
 
 
-def test_company_changes_no_bit_where_rows_share_a_scale(make_bundle: BundleMaker) -> None:
+def test_batches_change_no_bit_if_rows_share_a_scale(make_bundle: BundleMaker) -> None:
     with ft.TextClassifier.load(make_bundle(quantised=True), threads=2) as model:
         alone = np.concatenate([model.logits([text]) for text in TEXTS * 5])
         np.testing.assert_array_equal(model.logits(TEXTS * 5), alone)
 
 
 def test_the_shared_scale_of_the_test_above_is_real(make_bundle: BundleMaker) -> None:
-    """Told that rows share nothing, the same graph answers differently in company: the outlier sets the scale."""
+    """If the manifest says that rows share no scale, batches change the answers: the outlier sets the scale."""
     folder = make_bundle(quantised=True, precision=Precision(name="int8", rows_share_scale=False))
     with ft.TextClassifier.load(folder) as model:
         assert np.abs(model.logits(TEXTS)[1] - model.logits([TEXTS[1]])[0]).max() > 0.01
@@ -105,7 +105,7 @@ def test_the_prefix_of_the_manifest_goes_before_every_text(
 
 
 @pytest.mark.parametrize("bad", [None, 3, b"bytes", ["nested"]])
-def test_what_is_no_string_is_refused_with_its_row_and_type(model: ft.TextClassifier, bad: Any) -> None:
+def test_anything_but_a_string_is_refused_with_its_row_and_type(model: ft.TextClassifier, bad: Any) -> None:
     with pytest.raises(ft.InputError, match=rf"text 1 must be a string, got {type(bad).__name__}") as caught:
         model(["play", bad])
     assert caught.value.row == 1
@@ -140,7 +140,7 @@ def test_any_string_with_something_in_it_is_answered(model: ft.TextClassifier, t
 
 
 @pytest.mark.parametrize("bad", [3, None, b"play", {"play": 1}])
-def test_what_holds_no_texts_is_refused(model: ft.TextClassifier, bad: Any) -> None:
+def test_anything_that_holds_no_texts_is_refused(model: ft.TextClassifier, bad: Any) -> None:
     with pytest.raises(ft.InputError, match=f"got {type(bad).__name__}"):
         model(bad)
 
@@ -157,7 +157,7 @@ def test_two_texts_in_a_row_are_a_pair(make_bundle: BundleMaker, model: ft.TextC
         model("turn off", "the lights")
 
 
-def test_predict_iter_takes_texts_only_as_answers_are_asked_for(model: ft.TextClassifier) -> None:
+def test_predict_iter_reads_texts_only_as_answers_are_consumed(model: ft.TextClassifier) -> None:
     taken = itertools.count()
 
     def endless() -> Iterator[str]:
@@ -314,7 +314,7 @@ def _untouched(folder: Path, make_bundle: BundleMaker) -> None:
 
 
 @pytest.mark.parametrize("change", [_replaced, _overwritten, _another_graph, _removed, _untouched])
-def test_a_loaded_model_goes_on_as_it_was_loaded(
+def test_a_loaded_model_does_not_change_with_its_folder(
     change: Callable[[Path, BundleMaker], None],
     make_bundle: BundleMaker,
     tmp_path: Path,

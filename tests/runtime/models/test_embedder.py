@@ -22,7 +22,7 @@ TEXTS = ["turn the lights off", "play music", "set a timer for ten"]
 
 @pytest.fixture(scope="session")
 def embedder_bundle(make_bundle: Callable[..., Path]) -> Callable[..., Path]:
-    """Makes a bundle whose vectors are what the tiny classifier's logits would be."""
+    """Makes a bundle whose vectors equal the tiny classifier's logits."""
 
     def make(*, quantised: bool = False, **contract: Any) -> Path:
         embedding = EmbeddingContract(**{"dimension": 3, "pooling": "mean", "normalize": False} | contract)
@@ -63,7 +63,7 @@ def test_a_kind_without_a_prompt_changes_nothing(embedder_bundle: Callable[..., 
         np.testing.assert_array_equal(model("play music", kind="query"), model("play music"))
 
 
-def test_int8_vectors_do_not_depend_on_their_company(embedder_bundle: Callable[..., Path]) -> None:
+def test_int8_vectors_are_independent_of_the_batch(embedder_bundle: Callable[..., Path]) -> None:
     with ft.Embedder.load(embedder_bundle(quantised=True), threads=2) as model:
         alone = np.stack([model(text) for text in [*TEXTS, "minutes"]])
         np.testing.assert_array_equal(model([*TEXTS, "minutes"]), alone)

@@ -1,4 +1,4 @@
-"""Calling generators: texts and lists, company, drawing, beams, limits, languages, long texts, threads, closing."""
+"""Calls of generators: texts and lists, batches, sampling, beams, limits, languages, long texts, threads, closing."""
 
 import copy
 import multiprocessing
@@ -36,11 +36,11 @@ def test_one_text_gives_one_answer_and_a_list_gives_a_list(
 
 
 def essence(answers: list[ft.Generation]) -> list[tuple[Any, ...]]:
-    """All but scores, whose float32 sums come in another order in company."""
+    """All but scores, whose float32 sums have another order in a batch."""
     return [(answer.text, answer.token_ids, answer.finish_reason, answer.prompt_tokens) for answer in answers]
 
 
-def test_answers_do_not_depend_on_their_company(make_generator: GeneratorMaker, caches: str) -> None:
+def test_answers_are_independent_of_the_batch(make_generator: GeneratorMaker, caches: str) -> None:
     for source in (False, True):
         with ft.load(make_generator(source=source, caches=caches), threads=1) as model:
             for options in (
@@ -54,7 +54,7 @@ def test_answers_do_not_depend_on_their_company(make_generator: GeneratorMaker, 
                 assert together == together[:4] * 6
 
 
-def test_rows_that_share_a_scale_run_alone(
+def test_rows_that_share_a_scale_run_one_by_one(
     make_generator: GeneratorMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     precision = Precision(name="int8", rows_share_scale=True)
@@ -71,7 +71,7 @@ def test_rows_that_share_a_scale_run_alone(
         assert alone == other(TEXTS, do_sample=True, seed=1, num_return_sequences=2)
 
 
-def test_a_seed_repeats_the_draws_and_another_changes_them(writer_model: ft.TextGenerator) -> None:
+def test_a_seed_repeats_the_samples_and_another_changes_them(writer_model: ft.TextGenerator) -> None:
     options = {"do_sample": True, "temperature": 3.0, "max_new_tokens": 20}
     first = writer_model("play music", seed=1, **options)
     assert writer_model("play music", seed=1, **options) == first
@@ -129,7 +129,7 @@ def test_wrong_options_are_refused_before_any_text_is_read(
 @pytest.mark.parametrize(
     ("bad", "message"), [("", "is empty"), (" \n", "is empty"), ("\ud800", "lone surrogate")]
 )
-def test_what_is_no_text_is_refused_with_its_row(
+def test_anything_but_a_text_is_refused_with_its_row(
     summariser: ft.Seq2SeqGenerator, bad: str, message: str
 ) -> None:
     with pytest.raises(ft.InputError, match=f"text 1 .*{message}") as caught:
@@ -181,7 +181,9 @@ def test_an_answer_ends_where_the_context_does(
         assert (len(row.ids), row.finish_reason) == (expected, "length")
 
 
-def test_max_length_counts_the_prompt_and_the_calls_word_goes_first(writer_model: ft.TextGenerator) -> None:
+def test_max_length_counts_the_prompt_and_the_calls_value_takes_precedence(
+    writer_model: ft.TextGenerator,
+) -> None:
     assert writer_model.generation_config.max_new_tokens == 12
     row = writer_model.generate([[7, 8, 9]], max_length=8, min_length=8)[0]
     assert len(row.ids) == 5
@@ -190,7 +192,7 @@ def test_max_length_counts_the_prompt_and_the_calls_word_goes_first(writer_model
 
 
 @pytest.mark.parametrize("rows", [[[]], [[-1]], [["play"]], [[1.5]]])
-def test_rows_that_are_no_token_ids_are_refused(writer_model: ft.TextGenerator, rows: Any) -> None:
+def test_rows_that_are_not_token_ids_are_refused(writer_model: ft.TextGenerator, rows: Any) -> None:
     with pytest.raises(ft.InputError, match="row 0 holds"):
         writer_model.generate(rows)
 
@@ -246,7 +248,7 @@ def test_the_bundles_config_is_honoured_and_unknown_fields_are_named(
         ({"num_beams": "four"}, "num_beams must be a whole number"),
     ],
 )
-def test_a_config_that_cant_be_followed_is_refused(
+def test_a_config_that_is_not_supported_is_refused(
     make_generator: GeneratorMaker, config: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ft.BundleError, match=message):
@@ -281,10 +283,10 @@ def test_languages_set_tokens_and_prefixes(make_generator: GeneratorMaker) -> No
         assert model.tokenize(["music"], target_language="it") == [[22, 13, 1]]
 
 
-def test_a_decoder_that_begins_with_the_language_begins_with_the_one_asked_for(
+def test_a_decoder_whose_start_is_the_language_starts_with_the_requested_one(
     make_generator: GeneratorMaker, greedy: Callable[..., list[int]]
 ) -> None:
-    """As mBART's do, where others' answers begin with it."""
+    """As in mBART; the answers of other models begin with the language."""
     languages = Languages(target="de", target_tokens={"de": 10, "it": 11})
     folder = make_generator(
         source=True, generation={"languages": languages}, config={"decoder_start_token_id": 10}
@@ -309,7 +311,7 @@ def test_the_prefix_goes_before_every_source(make_generator: GeneratorMaker) -> 
 # --- long texts ----------------------------------------------------------------------------------------------------
 
 
-def test_a_long_text_is_answered_in_pieces_within_the_budget(summariser: ft.Seq2SeqGenerator) -> None:
+def test_a_long_text_is_answered_in_chunks_within_the_budget(summariser: ft.Seq2SeqGenerator) -> None:
     paragraphs = [
         "turn the lights off now. play music.",
         "set a timer for ten minutes. stop now please.",
@@ -334,7 +336,7 @@ def test_a_long_text_is_answered_in_pieces_within_the_budget(summariser: ft.Seq2
 # --- buffers -------------------------------------------------------------------------------------------------------
 
 
-def test_buffers_are_used_again_and_double_up_to_the_models_limit(make_generator: GeneratorMaker) -> None:
+def test_buffers_are_reused_and_double_up_to_the_models_limit(make_generator: GeneratorMaker) -> None:
     with ft.TextGenerator.load(make_generator(), threads=1) as model:
         pool: Any = model._engine.held.get().decoders
         model.generate([[7, 8]], max_new_tokens=10)
@@ -372,7 +374,7 @@ def test_threads_may_generate_on_one_model(make_generator: GeneratorMaker, cache
         assert same == [True] * 96
 
 
-def test_a_closed_model_says_so_and_a_stream_under_way_goes_on(make_generator: GeneratorMaker) -> None:
+def test_a_closed_model_says_so_and_a_stream_in_progress_continues(make_generator: GeneratorMaker) -> None:
     model = ft.TextGenerator.load(make_generator())
     stream = model.stream("play", max_new_tokens=20)
     next(stream)

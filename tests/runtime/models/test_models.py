@@ -124,7 +124,7 @@ def test_an_embedding_tells_that_its_text_was_cut(folders: dict[str, Path]) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_class_loads_the_bundles_of_its_own_task_alone(name: str, folders: dict[str, Path]) -> None:
+def test_a_class_loads_only_bundles_of_its_own_task(name: str, folders: dict[str, Path]) -> None:
     with getattr(ft, name).load(folders[name], threads=1) as loaded:
         assert type(loaded) is getattr(ft, name)
     other = NAMES[NAMES.index(name) - 1]

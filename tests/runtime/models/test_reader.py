@@ -1,4 +1,4 @@
-"""Answers to questions: stretches of the context as given, or none; alike alone and in company."""
+"""Answers to questions: parts of the given context, or none; the same single and batched."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -90,7 +90,7 @@ def model_n_best(bundle: Path, context: str) -> tuple[ft.Candidate, ...]:
         return model.n_best("What?", context, 20)
 
 
-def test_the_best_candidates_are_told_with_their_probabilities(reader: ft.Reader) -> None:
+def test_the_best_candidates_come_with_their_probabilities(reader: ft.Reader) -> None:
     best = reader.n_best("How long?", CONTEXT, 4)
     assert [one.text for one in best] == ["ten minutes", "minutes", ", for ten minutes", "for ten minutes"]
     every = reader.n_best("How long?", CONTEXT, 20)
@@ -113,7 +113,7 @@ def test_offsets_are_characters_of_the_context_as_given(reader: ft.Reader) -> No
     assert answer.text == "TEN  Minutes" == context[answer.start : answer.end]
 
 
-def test_an_answer_does_not_depend_on_company(reader: ft.Reader) -> None:
+def test_an_answer_is_independent_of_the_batch(reader: ft.Reader) -> None:
     contexts = [CONTEXT, "turn off", "play ten minutes " * 40, "a timer"]
     together = reader("How long?", contexts)
     assert together == [reader("How long?", context) for context in contexts]

@@ -1,4 +1,4 @@
-"""Entities from a bundle: places in the text as given, alike alone and in company, whatever the length."""
+"""Entities of texts of any length: places in the given text, the same single and batched."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -62,7 +62,7 @@ def shown(entities: ft.Entities) -> list[tuple[str, str, int]]:
     return [(one.text, one.label, one.start) for one in entities]
 
 
-def test_entities_stand_where_they_do(tagger: ft.TokenTagger) -> None:
+def test_entities_have_their_places_in_the_text(tagger: ft.TokenTagger) -> None:
     found = tagger("turn\tthe LIGHTS timer on,  for Ten minutes")
     assert shown(found) == [("LIGHTS timer", "thing", 9), ("Ten minutes", "time", 31)]
     assert found[0].score == pytest.approx(np.exp(4) / (np.exp(4) + 4))
@@ -74,7 +74,7 @@ def test_a_text_without_entities_has_an_empty_list(tagger: ft.TokenTagger) -> No
     assert tagger([]) == []
 
 
-def test_answers_do_not_depend_on_their_company(tagger: ft.TokenTagger) -> None:
+def test_answers_are_independent_of_the_batch(tagger: ft.TokenTagger) -> None:
     texts = ["music", "turn the lights off", "set a timer for ten minutes " * 9]
     assert tagger(texts) == [tagger(text) for text in texts]
     assert list(tagger.predict_iter(iter(texts), batch_size=2)) == tagger(texts)
@@ -119,7 +119,7 @@ def test_anything_but_a_list_of_words_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", " \n", 7, "a\ud800"])
-def test_what_is_no_text_is_refused_with_its_row(tagger: ft.TokenTagger, text: Any) -> None:
+def test_anything_but_a_text_is_refused_with_its_row(tagger: ft.TokenTagger, text: Any) -> None:
     with pytest.raises(ft.InputError) as error:
         tagger(["music", text])
     assert error.value.row == 1

@@ -65,7 +65,9 @@ def found(
         ("نمی\u200cخواهم", "نمی\u200cخواهم"),  # the non-joiner stands inside a Persian word
     ],
 )
-def test_words_are_runs_of_letters_and_everything_else_stands_alone(text: str, words: str) -> None:
+def test_words_are_runs_of_letters_and_every_other_character_is_a_word_of_its_own(
+    text: str, words: str
+) -> None:
     assert [text[start:end] for start, end in split_words(text)] == words.split("|")
 
 
@@ -209,7 +211,7 @@ def character_tokenizer(path: Path, text: str, normalizer: normalizers.Normalize
     ],
 )
 @pytest.mark.parametrize("form", ["NFKC", "NFD", "strip"])
-def test_entities_stand_where_they_do_whatever_the_tokenizer_does_to_the_text(
+def test_entities_have_their_places_in_the_given_text_whatever_the_tokenizer_changes(
     tmp_path: Path, text: str, entity: str, form: str
 ) -> None:
     steps = {
@@ -253,7 +255,7 @@ def windows_of(count: int, size: int, stride: int) -> list[Window]:
 
 
 def logits_of_tags(window: Window, tags: Sequence[str]) -> NDArray[np.float32]:
-    """Logits that say of each one-letter word its tag; those of special tokens are far from any."""
+    """Logits that give each one-letter word its tag; those of special tokens match no tag."""
     logits = np.full((len(window.offsets), len(LABELS)), 50, np.float32)
     for position in window.text_positions:
         logits[position] = 0
@@ -326,10 +328,10 @@ def test_a_dropped_word_within_an_entity_is_within_it() -> None:
     assert tags_of_words(words, [Entity("", "X", 0, 5, 1)]) == ["B-X", "I-X", "I-X", "O"]
 
 
-def test_each_word_is_spoken_for_by_its_first_token() -> None:
+def test_the_first_token_of_a_word_counts_for_it() -> None:
     text, words = join_words(["Nairobi", "\u200b", "ok", "."])
     assert first_tokens(text, [(0, 3), (3, 7), (9, 12), (13, 14)], words) == [0, None, 2, 3]
 
 
-def test_a_token_speaks_for_one_word_alone() -> None:
+def test_a_token_counts_for_only_one_word() -> None:
     assert first_tokens("东京", [(0, 2)], [(0, 1), (1, 2)]) == [0, None]

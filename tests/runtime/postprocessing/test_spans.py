@@ -1,4 +1,4 @@
-"""Logits of windows to spans: the same as trying every pair of tokens, with nothing lost where windows meet."""
+"""Logits of windows to spans: the same result as trying every pair of tokens, also across the borders of windows."""
 
 import itertools
 
@@ -58,8 +58,8 @@ def test_question_and_special_tokens_are_never_part_of_an_answer() -> None:
         assert CONTEXT[span.start : span.end].split()[0] in WORDS[:10]
 
 
-def test_an_answer_on_a_border_is_found_whole_in_the_window_that_holds_it() -> None:
-    """Windows overlap by 8 tokens; an answer of 9 can stand anywhere and lies whole in one of them."""
+def test_an_answer_on_a_border_is_found_in_the_window_that_holds_all_of_it() -> None:
+    """Windows overlap by 8 tokens, so an answer of 9 tokens is completely in one of them, wherever it is."""
     windows = [window(0, 20), window(12, 32), window(24, 40)]
     for first in range(32):
         logits = logits_of(windows)
@@ -82,7 +82,7 @@ def test_a_span_of_two_windows_counts_once_with_its_better_score() -> None:
     assert found.best == alone.best
 
 
-def test_no_answer_is_chosen_where_it_is_above_by_more_than_the_threshold() -> None:
+def test_no_answer_is_chosen_if_it_is_above_by_more_than_the_threshold() -> None:
     spans = Spans((Span(0, 3, 4.0),), no_answer=5.0)
     assert spans.margin == -1.0
     assert not spans.answered(0.0)
@@ -115,7 +115,7 @@ def test_a_window_without_a_token_of_the_text_has_only_its_no_answer() -> None:
     assert not found.answered(100.0)
 
 
-def test_a_logit_that_is_no_number_is_refused() -> None:
+def test_a_logit_that_is_not_a_number_is_refused() -> None:
     windows = [window(0, 5)]
     logits = logits_of(windows)
     logits[0][4, 1] = np.nan

@@ -1,4 +1,4 @@
-"""On a real NVIDIA GPU: the same answers as on the CPU. Skips where there is none."""
+"""The same answers on an NVIDIA GPU as on the CPU. Skipped without a GPU."""
 
 from pathlib import Path
 

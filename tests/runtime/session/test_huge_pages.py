@@ -1,4 +1,4 @@
-"""Huge pages for weights: asked for where the system is set to give them, and harmless everywhere else."""
+"""Huge pages for weights: requested if the system gives them on request, harmless on other systems."""
 
 import ctypes
 import mmap

@@ -1,4 +1,4 @@
-"""Rows of unlike lengths: which share a run, and that all answer as they would alone."""
+"""Rows of different lengths: the runs that they share, and the same answers as for single rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_neighbours_of_like_length_share_a_run(lengths: list[int], groups: list[
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_prompts_of_unlike_lengths_are_read_apart_and_answered_as_alone(
+def test_prompts_of_different_lengths_run_separately_and_get_the_answers_of_single_ones(
     make_generator: Callable[..., Path],
     greedy: Callable[..., list[int]],
     shapes: list[tuple[int, ...]],
@@ -81,7 +81,7 @@ def test_a_second_call_finds_room_for_longer_prompts(
             assert [list(answer.ids) for answer in answers] == [greedy(row, 12) for row in rows]
 
 
-def test_sources_of_unlike_lengths_are_read_apart_and_answered_as_alone(
+def test_sources_of_different_lengths_run_separately_and_get_the_answers_of_single_ones(
     make_generator: Callable[..., Path], greedy: Callable[..., list[int]], shapes: list[tuple[int, ...]]
 ) -> None:
     rows = rows_of((23, 20, 9, 1))

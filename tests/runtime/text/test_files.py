@@ -1,4 +1,4 @@
-"""Reading texts from files: every format, and errors that name file and line."""
+"""Read texts from files: every format, and errors that name file and line."""
 
 import io
 import json
@@ -124,7 +124,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         list(read_texts(tmp_path))
 
 
-def test_texts_are_read_as_they_are_asked_for(make_file: FileMaker) -> None:
+def test_texts_are_read_as_they_are_consumed(make_file: FileMaker) -> None:
     lines = [json.dumps({"text": "play"})] * 3 + ["broken"]
     texts = read_texts(make_file("a.jsonl", "\n".join(lines)))
     assert [next(texts) for _ in range(3)] == ["play"] * 3
@@ -139,7 +139,7 @@ def test_a_quotation_mark_in_tsv_is_part_of_the_text(tmp_path: Path) -> None:
 
 
 class Arriving:
-    """A stream whose parts arrive one at a time; None is a pause that nobody may wait through."""
+    """A stream whose parts arrive one at a time; None is a pause during which reading must not wait."""
 
     def __init__(self, *parts: bytes | None) -> None:
         self._parts: Iterator[bytes | None] = iter(parts)
@@ -151,7 +151,7 @@ class Arriving:
         return part
 
 
-def test_a_line_is_there_as_soon_as_it_is_whole() -> None:
+def test_a_line_can_be_read_as_soon_as_it_is_complete() -> None:
     lines = ArrivingLines(Arriving(b"a\nb\nc", b"c", b"c\n", None))
     assert [next(lines) for _ in range(3)] == [b"a", b"b", b"ccc"]
 
@@ -182,7 +182,7 @@ def test_a_file_comes_in_full_batches(make_file: FileMaker) -> None:
     assert list(read_batches(path, batch_size=2)) == [["a", "b"], ["c"]]
 
 
-def test_json_lines_that_are_wrong_can_be_told_and_left_out() -> None:
+def test_wrong_json_lines_can_be_reported_and_left_out() -> None:
     bad: list[RowError] = []
     rows = list(json_rows(['{"a": 1}', "", "{", "2"], bad=bad.append))
     assert rows == [(1, {"a": 1}), (4, 2)]

@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: exit statuses, what stands where, and that nothing is left half-written."""
+"""`python -m ftool_runtime`: exit statuses, the streams that are written to, and no half-written files."""
 
 import io
 import json
@@ -67,7 +67,7 @@ def test_predict_reads_and_writes_files(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.jsonl"]
 
 
-def test_an_error_on_the_way_leaves_the_old_output_alone(shared_bundle: Path, tmp_path: Path) -> None:
+def test_an_error_in_between_keeps_the_old_output(shared_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("play\n" * 10 + "\n")
     out = tmp_path / "out.jsonl"
     out.write_text("old")
@@ -78,7 +78,7 @@ def test_an_error_on_the_way_leaves_the_old_output_alone(shared_bundle: Path, tm
 
 
 @on_posix
-def test_a_full_disk_leaves_the_old_output_alone(shared_bundle: Path, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_old_output(shared_bundle: Path, tmp_path: Path) -> None:
     import resource
 
     (tmp_path / "in.txt").write_text("play music\n" * 2000)
@@ -120,7 +120,7 @@ def test_a_reader_that_leaves_ends_it_quietly(shared_bundle: Path) -> None:
 
 
 @on_posix
-def test_ctrl_c_is_one_line_and_leaves_the_old_output_alone(shared_bundle: Path, tmp_path: Path) -> None:
+def test_ctrl_c_is_one_line_and_keeps_the_old_output(shared_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("old")
     command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle), "--output", str(out)]
@@ -175,9 +175,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert done.returncode not in (0, 2)
 
 
-def test_verify_ends_with_1_where_a_file_was_altered(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_ends_with_1_if_a_file_was_altered(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", str(bundle)]) == 0
     assert "3 files: verified" in capsys.readouterr().out
     path = bundle / "tokenizer.json"
@@ -210,7 +208,7 @@ def test_bench_times_the_texts_it_is_given(
     assert "2 texts, 5 calls" in capsys.readouterr().out
 
 
-def test_a_line_of_a_live_pipe_is_answered_as_it_comes(shared_bundle: Path) -> None:
+def test_a_line_of_a_live_pipe_is_answered_as_it_arrives(shared_bundle: Path) -> None:
     """A program at the other end of two pipes gets its answers without closing them."""
     command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -237,8 +235,10 @@ def test_more_texts_than_fit_in_memory_at_once_are_streamed(model: object) -> No
 
 
 @on_posix
-def test_output_to_what_is_no_file_leaves_it_what_it_is(shared_bundle: Path, tmp_path: Path) -> None:
-    """A file in the place of /dev/null would break every program of the machine."""
+def test_output_to_anything_but_a_regular_file_does_not_replace_it(
+    shared_bundle: Path, tmp_path: Path
+) -> None:
+    """A regular file in place of /dev/null would break every program on the machine."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

@@ -34,7 +34,7 @@ def test_predict_answers_as_json_lines(folder: Path, capsys: pytest.CaptureFixtu
     assert all(line["score"] < 0 for line in lines)
 
 
-def test_predict_draws_where_a_flag_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_samples_if_a_flag_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for flags in (["--seed", "3", "--temperature", "2"], ["--top-k", "5", "--seed", "3"]):
         assert main(["predict", str(folder), *flags, "play"]) == 0
         options: dict[str, Any] = {"do_sample": True, "seed": 3}
@@ -110,7 +110,7 @@ def test_flags_are_the_options_of_a_call(
     assert json.loads(capsys.readouterr().out) == expected.to_json("play")
 
 
-def test_info_tells_how_the_decoder_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_says_how_the_decoder_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(folder), "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert info["generation"] == {
