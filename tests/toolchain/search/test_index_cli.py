@@ -23,27 +23,14 @@ from ftool_runtime.knowledge import KnowledgeBase
 pytestmark = pytest.mark.usefixtures("docs")
 
 
-@pytest.fixture(scope="session")
-def embedder_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An embedder bundle of the tiny base, in fp32."""
-    return _exported(tiny_base, "feature-extraction", tmp_path_factory)
+@pytest.fixture
+def embedder_bundle(searcher: Path) -> Path:
+    return searcher / "bundle"
 
 
-@pytest.fixture(scope="session")
-def reader_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reader bundle of the tiny base with a random head."""
-    from ftool_export.checkpoints.reader import create_reader, save_reader
-
-    run = tmp_path_factory.mktemp("reader-run") / "run"
-    save_reader(create_reader(str(tiny_base), max_length=32, stride=8, max_answer_length=8), run)
-    return _exported(run, "question-answering", tmp_path_factory)
-
-
-def _exported(checkpoint: Path, task: str, folders: pytest.TempPathFactory) -> Path:
-    bundle = folders.mktemp(task) / "bundle"
-    done = ftool("export", "--checkpoint", checkpoint, "--task", task, "--precision", "fp32", "-o", bundle)
-    assert done.exit_code == 0, done.output
-    return bundle
+@pytest.fixture
+def reader_bundle(reader_folder: Path) -> Path:
+    return reader_folder / "bundle"
 
 
 def test_documents_are_indexed_and_searched() -> None:

@@ -14,23 +14,6 @@ from ftool.recipe.recipe import Recipe
 from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.examples.embedding import EmbeddingExamples
 
-TRAINING = ("train.epochs=4", "train.learning_rate=5e-3", "train.batch_size=16", "train.threads=1")
-
-
-@pytest.fixture(scope="session")
-def searcher(tiny_base: Path, searches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model folder with an int8 bundle, made by the commands; it has a prompt for queries."""
-    folder = tmp_path_factory.mktemp("models") / "searcher"
-    settings = [part for one in (*TRAINING, 'data.query_prompt="tell me "') for part in ("--set", one)]
-    arguments = ("--task", "feature-extraction", "--base", tiny_base, "--data", searches)
-    assert told("new", folder, *arguments, *settings)
-    report = told("train", folder)
-    assert report["metrics"]["mrr_at_10"] > 0
-    exported = told("export", folder, "--max-drop", "0.5")
-    assert exported["gate"]["metric"] == "mrr_at_10"
-    assert (exported["precision"], exported["attention"]) == ("int8", "fused")
-    return folder
-
 
 def test_the_manifest_says_how_vectors_are_made(searcher: Path) -> None:
     manifest = ft.Manifest.read(searcher / "bundle")

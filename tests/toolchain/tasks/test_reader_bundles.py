@@ -22,26 +22,8 @@ from ftool_export.pipeline import export
 from ftool_export.report import ParityReport
 from ftool_export.settings import ExportSettings
 
-TRAINING = (
-    *("train.epochs=6", "train.learning_rate=3e-3", "train.batch_size=16", "train.threads=1"),
-    *("train.max_length=24", "train.stride=6", "train.max_answer_length=4"),
-)
 ASKED = {"question": "tell me about", "context": "sun about song"}
 SCORER = runpy.run_path(str(REPOSITORY / "tests" / "helpers" / "squad2_scorer.py"))
-
-
-@pytest.fixture(scope="session")
-def reader_folder(tiny_base: Path, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model folder with an int8 bundle, made by the commands."""
-    folder = tmp_path_factory.mktemp("models") / "reader"
-    settings = [part for one in TRAINING for part in ("--set", one)]
-    arguments = ("--task", "question-answering", "--base", tiny_base, "--data", questions)
-    assert told("new", folder, *arguments, *settings)
-    assert told("train", folder)["metrics"]["f1"] > 0.8
-    exported = told("export", folder, "--max-drop", "0.2")
-    assert exported["gate"]["metric"] == "f1"
-    assert (exported["precision"], exported["attention"]) == ("int8", "fused")
-    return folder
 
 
 @pytest.fixture(scope="session")
