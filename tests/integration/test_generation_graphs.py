@@ -193,7 +193,7 @@ def test_a_conversations_caches_go_on_where_they_were(pair: Any) -> None:
         pytest.skip("encoder-decoders hold no conversations")
     engine = model._engine
     config = model.generation_config.changed(max_new_tokens=10)
-    cache = PrefixCache(engine.held.get().decoders)
+    cache = PrefixCache(engine.guard.get().decoders)
     history: list[int] = []
     for turn in ([5, 6, 7], [30, 31, 32, 33], [50, 51], [9]):
         prompt = [*history, *turn]

@@ -122,16 +122,16 @@ class BeamRow:
         config = self._config
         beams = config.num_beams
         length = ids.shape[1] - self._context.prompt_tokens
-        just = ended.copy()
-        just[beams:] = False  # the other candidates only replace beams that end
+        completed = ended.copy()
+        completed[beams:] = False  # the other candidates only replace beams that end
         final = scores / np.float32(length**config.length_penalty)
         if (config.early_stopping is True and self._is_complete.all()) or not self._improvable:
             final += _FAR
-        final = np.where(just, final, final + _FAR)
+        final = np.where(completed, final, final + _FAR)
         merged = np.concatenate([self._complete_scores, final])
         best = largest_places(merged, beams)
         self._complete_scores = merged[best]
-        self._is_complete = np.concatenate([self._is_complete, just])[best]
+        self._is_complete = np.concatenate([self._is_complete, completed])[best]
         self._complete = [
             self._complete[place] if place < beams else ids[place - beams] for place in best.tolist()
         ]

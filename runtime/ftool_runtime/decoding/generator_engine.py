@@ -67,7 +67,7 @@ class GeneratorEngine:
         self.device = "cpu"
         self.tokens = GenerationTokenizer(path_inside(folder, TOKENIZER_FILE))
         self.config = _config(folder, manifest)
-        self.held = ForkGuard(self._open(folder))
+        self.guard = ForkGuard(self._open(folder))
 
     def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
         """The given config, with the bundle's special tokens if it names none; for None the bundle's config.
@@ -104,7 +104,7 @@ class GeneratorEngine:
             OtherProcessError: in a child of the process that loaded the model.
             BundleError: a graph fails, or its logits are not numbers.
         """
-        graphs = self.held.get()
+        graphs = self.guard.get()
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
         if keep_logits and config.num_beams > 1:
             raise InputError("logits can be kept only with num_beams=1")
@@ -118,11 +118,8 @@ class GeneratorEngine:
                 found = self._beam_search(graphs, tokens, chosen, config, new_stop_check)
             else:
                 made = [
-                    [
-                        self._row(row, context, config, number, new_stop_check(), keep_logits)
-                        for number in sequences
-                    ]
-                    for row, context in zip(tokens, chosen, strict=True)
+                    [self._row(*one, config, number, new_stop_check(), keep_logits) for number in sequences]
+                    for one in zip(tokens, chosen, strict=True)
                 ]
                 with graphs.decoders.borrow() as decoder:
                     for _ in self._generate_tokens(graphs, decoder, tokens, config, made):
@@ -134,11 +131,11 @@ class GeneratorEngine:
 
     def steps(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
         """Generate the answer to one source or prompt, one token a step; frees its buffers at the end."""
-        return self._steps(self.held.get(), tokens, config, row)
+        return self._steps(self.guard.get(), tokens, config, row)
 
     def steps_with_cache(self, cache: PrefixCache, tokens: Sequence[int], row: Row) -> Steps:
         """Generate the answer to a conversation, whose beginning `cache` may hold, one token a step."""
-        self.held.get()
+        self.guard.get()
         try:
             yield from generate_tokens(cache.decoder, cache.read(tokens), [row])
         finally:
@@ -152,7 +149,7 @@ class GeneratorEngine:
         self, tokens: Sequence[int], config: GenerationConfig, stop_check: StopCheck | None, row: int = 0
     ) -> Row:
         """A new answer to one source or prompt. Raises InputError as `generate`."""
-        config.check_vocabulary(self.held.get().decoders.graph.vocabulary)
+        config.check_vocabulary(self.guard.get().decoders.graph.vocabulary)
         return self._row(tokens, self.row_context(tokens, config, row), config, 0, stop_check, False)
 
     def score(
@@ -166,7 +163,7 @@ class GeneratorEngine:
         _check_rows(answers)
         if len(rows) != len(answers):
             raise InputError(f"{len(rows)} rows and {len(answers)} answers")
-        graphs = self.held.get()
+        graphs = self.guard.get()
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
         scored = []
         for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
@@ -184,7 +181,7 @@ class GeneratorEngine:
 
     def row_context(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowContext:
         """What logits processors need to know about one row. Raises InputError if there is no room for an answer."""
-        _check_tokens(tokens, f"row {row}", row, self._readable(self.held.get()))
+        _check_tokens(tokens, f"row {row}", row, self._readable(self.guard.get()))
         most = self.manifest.input.max_length
         if self.contract.family == "encoder-decoder" and len(tokens) > most:
             raise InputError(
@@ -208,10 +205,10 @@ class GeneratorEngine:
 
     def close(self) -> None:
         """Release the graphs, their threads and buffers. Calls in progress finish; later ones raise ClosedError."""
-        self.held.close()
+        self.guard.close()
 
     def __reduce__(self) -> NoReturn:
-        self.held.__reduce__()
+        self.guard.__reduce__()
 
     def _open(self, folder: Path) -> Graphs:
         manifest = self.manifest

@@ -49,7 +49,7 @@ class TextStream(Iterator[str]):
             chunk = self._text.rest() if ended else self._text.chunk()
             self._chunks.append(chunk)
             if ended:
-                self._end(whole=True)
+                self._end(complete=True)
             if chunk:
                 return chunk
         raise StopIteration
@@ -60,18 +60,18 @@ class TextStream(Iterator[str]):
 
     def close(self) -> None:
         """End the answer at once and free its buffers. Does nothing if it has ended."""
-        self._end(whole=False)
+        self._end(complete=False)
 
-    def _end(self, *, whole: bool) -> None:
+    def _end(self, *, complete: bool) -> None:
         if self._result is None:
             self._steps.close()
             self._result = self._finish(self._row.result(), "".join(self._chunks))
             if self._ended is not None:
-                self._ended(self._result, whole)
+                self._ended(self._result, complete)
 
     @property
     def result(self) -> Generation:
-        """The whole answer. Raises InputError before its end."""
+        """The complete answer. Raises InputError before its end."""
         if self._result is None:
             raise InputError("the answer has not ended; read the stream to its end, or close it")
         return self._result

@@ -74,8 +74,8 @@ class ChatSession:
         """
         said = self._begin_turn(text)
 
-        def ended(answer: Generation, whole: bool) -> None:
-            if whole:
+        def ended(answer: Generation, complete: bool) -> None:
+            if complete:
                 self._messages = [*said, {"role": "assistant", "content": answer.text}]
             self._end_turn()
 

@@ -116,7 +116,7 @@ class TextGenerator(Generator):
         """
         if self._engine.manifest.precision.rows_share_scale:
             return None
-        decoders = self._engine.held.get().decoders
+        decoders = self._engine.guard.get().decoders
         shared = [] if system is None else self._shared_beginning(system)
         cache = PrefixCache(decoders)
         if shared:

@@ -201,18 +201,18 @@ def _units(
     aggregation: Aggregation,
 ) -> list[_Unit]:
     best: list[int] = probabilities.argmax(axis=1).tolist()
-    sure: list[float] = probabilities.max(axis=1).tolist()
+    certainty: list[float] = probabilities.max(axis=1).tolist()
     units = []
     for group in groups:
         position = group[0].position
-        label, score = best[position], sure[position]
+        label, score = best[position], certainty[position]
         if len(group) > 1 and aggregation == "average":
             mean = probabilities[[token.position for token in group]].mean(axis=0)
             label = int(mean.argmax())
             score = float(mean[label])
         elif len(group) > 1 and aggregation == "max":
-            position = max((token.position for token in group), key=sure.__getitem__)
-            label, score = best[position], sure[position]
+            position = max((token.position for token in group), key=certainty.__getitem__)
+            label, score = best[position], certainty[position]
         units.append(_Unit(group[0].range[0], max(token.range[1] for token in group), label, score))
     return units
 

@@ -61,7 +61,7 @@ class EncoderEngine:
         self._width, self._per_token = width, per_token
         self._model_path = path_inside(folder.absolute(), MODEL_FILE)
         session = self._open(settings)
-        self._held = ForkGuard(session)
+        self._guard = ForkGuard(session)
         self._one_thread_session: OnnxSession | None = session if settings.threads == 1 else None
         self._lock = threading.Lock()
         self.settings = settings
@@ -78,7 +78,7 @@ class EncoderEngine:
             ClosedError: after `close`.
             OtherProcessError: in a child of the process that loaded the model.
         """
-        session = self._held.get()
+        session = self._guard.get()
         if len(rows) == 1:
             return self._run(session, rows)
         if self.manifest.precision.rows_share_scale:
@@ -88,11 +88,11 @@ class EncoderEngine:
     def close(self) -> None:
         """Release the graph and its threads. Calls in progress finish; later ones raise ClosedError."""
         with self._lock:
-            self._held.close()
+            self._guard.close()
             self._one_thread_session = None
 
     def __reduce__(self) -> NoReturn:
-        self._held.__reduce__()
+        self._guard.__reduce__()
 
     def _open(self, settings: SessionSettings) -> OnnxSession:
         session = OnnxSession(self._model_path, settings, self.manifest.precision.devices)
@@ -168,13 +168,13 @@ class EncoderEngine:
         """
         with self._lock:
             if self._one_thread_session is None:
-                self._one_thread_session = self._second_session() or self._held.get()
+                self._one_thread_session = self._second_session() or self._guard.get()
             return self._one_thread_session
 
     def _second_session(self) -> OnnxSession | None:
         """A session on the graph's file, if it is the whole graph and still has the hash in the loaded manifest."""
         files = self.manifest.files
-        self._held.get()
+        self._guard.get()
         try:
             found = self._model_path.stat()
             if (

@@ -207,7 +207,7 @@ def test_cancelling_from_another_thread_stops_within_a_token(writer_model: ft.Te
 
 
 def idle(model: Any) -> int:
-    return len(model._engine.held.get().decoders._idle)
+    return len(model._engine.guard.get().decoders._idle)
 
 
 def test_closing_or_dropping_a_stream_frees_its_buffers(make_generator: GeneratorMaker) -> None:

@@ -338,7 +338,7 @@ def test_a_long_text_is_answered_in_chunks_within_the_budget(summariser: ft.Seq2
 
 def test_buffers_are_reused_and_double_up_to_the_models_limit(make_generator: GeneratorMaker) -> None:
     with ft.TextGenerator.load(make_generator(), threads=1) as model:
-        pool: Any = model._engine.held.get().decoders
+        pool: Any = model._engine.guard.get().decoders
         model.generate([[7, 8]], max_new_tokens=10)
         with pool.borrow() as decoder:
             first = decoder._flat[0]
