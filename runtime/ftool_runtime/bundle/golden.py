@@ -27,7 +27,7 @@ _CLOSE: Final = 1e-4  # of a score in an answer: the same outputs give the same 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """The content of `golden.json`. The constructor checks it and raises BundleError.
+    """The content of `golden.json`. The constructor checks it, and raises BundleError if it is wrong.
 
     Attributes:
         source: where the outputs are from: torch (fp32 bundles), or the exported bundle (other precisions).

@@ -96,7 +96,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The content of `ftool.json`. The constructor checks it and raises BundleError."""
+    """The content of `ftool.json`. The constructor checks it, and raises BundleError if it is wrong."""
 
     ftool: str  # version of the toolchain that wrote the bundle
     created: str  # ISO 8601, UTC
