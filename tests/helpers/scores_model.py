@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.models.encoder_model import Rows
 from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import TextInput
 from ftool_runtime.session.encoder_engine import EncoderEngine
@@ -45,6 +44,5 @@ class TextScorer(TextModel[NamedNumbers]):
     def _settle(self) -> None:
         pass
 
-    def _decode(self, given: TextInput, encoded: list[Tokens], outputs: Rows, _: None) -> NamedNumbers:
-        numbers = dict(zip(self.labels, map(float, outputs[0]), strict=True))
-        return NamedNumbers(numbers, encoded[0].truncated)
+    def _decode(self, given: TextInput, encoded: Tokens, outputs: Any, _: None) -> NamedNumbers:
+        return NamedNumbers(dict(zip(self.labels, outputs.tolist(), strict=True)), encoded.truncated)

@@ -138,16 +138,25 @@ class Model(ABC, Generic[In, Out]):
         """Encode one input, at position `row` of its call or stream, as rows of tokens. Raises InputError."""
 
     def _rows(self, encoded: Any) -> list[Tokens]:
-        """The rows of tokens in a result of `_encode`."""
-        return list(encoded)
+        """The rows of tokens in a result of `_encode`: the result itself, for models that read an input as one row."""
+        return [encoded]
 
     @abstractmethod
-    def _run(self, encoded: Sequence[Any], first_row: int, options: Any, /) -> Sequence[Any]:
+    def _run(self, encoded: Sequence[Any], first_row: int, options: Any, /) -> Iterable[Any]:
         """Run the graphs on encoded inputs; the first has position `first_row`. Returns the outputs of each input."""
 
     @abstractmethod
     def _decode(self, given: In, encoded: Any, outputs: Any, options: Any, /) -> Out:
         """Convert the outputs for one input to its answer."""
+
+    def _decode_all(
+        self, inputs: Sequence[In], encoded: Sequence[Any], outputs: Iterable[Any], options: Any
+    ) -> list[Out]:
+        """Convert the outputs for several inputs to their answers, in order."""
+        return [
+            self._decode(given, one, found, options)
+            for given, one, found in zip(inputs, encoded, outputs, strict=True)
+        ]
 
     def _one(self, given: In, options: Any) -> Out:
         return self._answer([given], options)[0]
@@ -164,11 +173,7 @@ class Model(ABC, Generic[In, Out]):
 
     def _answer(self, inputs: Sequence[In], options: Any, first_row: int = 0) -> list[Out]:
         encoded = [self._encode(given, row, options) for row, given in enumerate(inputs, first_row)]
-        outputs = self._run(encoded, first_row, options)
-        return [
-            self._decode(given, one, found, options)
-            for given, one, found in zip(inputs, encoded, outputs, strict=True)
-        ]
+        return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
 
 
 def listed(inputs: Iterable[In]) -> list[In]:

@@ -1,6 +1,6 @@
 """Text classification: labels for a text, or for a pair of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple, overload
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.models.encoder_model import Rows
 from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import (
     Classification,
@@ -112,16 +111,28 @@ class TextClassifier(TextModel[Classification]):
         return _Options(top_k, known)
 
     def _decode(
-        self, given: TextInput, encoded: list[Tokens], outputs: Rows, options: _Options
+        self, given: TextInput, encoded: Tokens, outputs: NDArray[np.float32], options: _Options
     ) -> Classification:
-        logits = np.asarray(outputs)  # (1, labels)
-        scores = probabilities(logits, multi_label=self.multi_label)
-        return classification(
-            logits[0],
-            scores[0],
-            self.labels,
-            options.limits,
-            options.top_k,
-            truncated=encoded[0].truncated,
-            given=given,
-        )
+        return self._decode_all([given], [encoded], [outputs], options)[0]
+
+    def _decode_all(
+        self,
+        inputs: Sequence[TextInput],
+        encoded: Sequence[Tokens],
+        outputs: Iterable[NDArray[np.float32]],
+        options: _Options,
+    ) -> list[Classification]:
+        logits = np.asarray(outputs, dtype=np.float32).reshape(-1, len(self.labels))
+        scores = probabilities(logits, multi_label=self.multi_label)  # of all rows at once, which costs less
+        return [
+            classification(
+                row,
+                probability,
+                self.labels,
+                options.limits,
+                options.top_k,
+                truncated=tokens.truncated,
+                given=given,
+            )
+            for row, probability, tokens, given in zip(logits, scores, encoded, inputs, strict=True)
+        ]

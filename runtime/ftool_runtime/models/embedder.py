@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ftool_runtime.bundle.manifest import EmbeddingContract, Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.models.encoder_model import EncoderModel, Rows
+from ftool_runtime.models.encoder_model import EncoderModel
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import TokenEncoder, Tokens
 
@@ -130,7 +130,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         _check_kind(kind)
         return kind
 
-    def _encode(self, given: EmbedderInput, row: int, options: Kind | None) -> list[Tokens]:
+    def _encode(self, given: EmbedderInput, row: int, options: Kind | None) -> Tokens:
         kind: str | None = options
         text: Any = given
         if isinstance(given, Mapping):
@@ -138,12 +138,12 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
                 raise InputError(f'text {row} must be a string, or a "text" with its "kind"', row=row)
             kind, text = given.get("kind", kind), given["text"]
             _check_kind(kind)
-        return [self._encoders.get(kind, self._encoders[None]).encode(text, row)]
+        return self._encoders.get(kind, self._encoders[None]).encode(text, row)
 
     def _decode(
-        self, given: EmbedderInput, encoded: list[Tokens], outputs: Rows, _: Kind | None
+        self, given: EmbedderInput, encoded: Tokens, outputs: NDArray[np.float32], _: Kind | None
     ) -> Embedding:
-        return Embedding(outputs[0], encoded[0].truncated, given)
+        return Embedding(outputs, encoded.truncated, given)
 
     def _comparable(self, vectors: ArrayLike) -> NDArray[np.float32]:
         try:

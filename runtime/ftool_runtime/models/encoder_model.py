@@ -1,4 +1,4 @@
-"""`EncoderModel`: models whose graph is one encoder, with outputs for each row or each token."""
+"""`EncoderModel`: models whose graph is one encoder; `WindowedModel`: those that read long texts in windows."""
 
 import itertools
 from abc import abstractmethod
@@ -16,8 +16,10 @@ from ftool_runtime.errors import BundleError
 from ftool_runtime.models.base import In, Model, Out, listed
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
 from ftool_runtime.session.onnx_session import SessionSettings
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
 
-Rows = Sequence[NDArray[np.float32]]  # the graph's outputs for the rows of one input, in order
+WindowOutputs = Sequence[NDArray[np.float32]]  # for each window of one input, in order: (tokens, width)
 
 
 class EncoderModel(Model[In, Out]):
@@ -60,30 +62,41 @@ class EncoderModel(Model[In, Out]):
         settled = self._settle(**options)
         given = listed(inputs)
         encoded = [self._encode(one, row, settled) for row, one in enumerate(given)]
-        return [
-            self._decode(one, tokens, rows, settled)
-            for one, tokens, rows in zip(given, encoded, self._by_input(encoded, outputs), strict=True)
-        ]
+        return self._decode_all(given, encoded, self._by_input(encoded, outputs), settled)
 
-    def _run(self, encoded: Sequence[Any], first_row: int, _: Any) -> list[Rows]:
-        rows = [self._rows(one) for one in encoded]
-        outputs = self._engine.outputs([row for several in rows for row in several])
+    def _run(self, encoded: Sequence[Any], first_row: int, _: Any) -> Iterable[Any]:
+        outputs = self._engine.outputs([row for one in encoded for row in self._rows(one)])
         found = self._by_input(encoded, outputs)
         _check_finite(outputs, found, first_row)
         return found
 
-    def _by_input(self, encoded: Sequence[Any], outputs: Outputs) -> list[Rows]:
-        counts = [len(self._rows(one)) for one in encoded]
+    def _by_input(self, encoded: Sequence[Any], outputs: Outputs) -> Iterable[Any]:
+        """The outputs for each input: here an input is one row, so float32 (width,) each."""
+        assert len(encoded) == len(outputs)
+        return outputs
+
+
+class WindowedModel(EncoderModel[In, Out]):
+    """A loaded model that reads a text of any length, as one or more windows, each with outputs for its tokens."""
+
+    per_token: ClassVar[bool] = True
+
+    def _rows(self, encoded: list[Window]) -> list[Tokens]:
+        return [window.tokens for window in encoded]
+
+    def _by_input(self, encoded: Sequence[list[Window]], outputs: Outputs) -> list[WindowOutputs]:
+        """The outputs for each input's windows."""
+        counts = [len(windows) for windows in encoded]
         ends = itertools.accumulate(counts)
         return [list(outputs[end - count : end]) for end, count in zip(ends, counts, strict=True)]
 
 
-def _check_finite(outputs: Outputs, found: Sequence[Rows], first_row: int) -> None:
+def _check_finite(outputs: Outputs, found: Iterable[Any], first_row: int) -> None:
     """Raise BundleError, naming the input, for an output that is not a finite number."""
     if isinstance(outputs, np.ndarray) and np.isfinite(outputs).all():
         return
-    for row, several in enumerate(found, first_row):
-        if not all(np.isfinite(values).all() for values in several):
+    for row, values in enumerate(found, first_row):
+        if not all(np.isfinite(value).all() for value in values):
             raise BundleError(
                 f"the model's output for text {row} is not a finite number; run `ftool parity` on its checkpoint"
             )

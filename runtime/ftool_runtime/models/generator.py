@@ -236,9 +236,6 @@ class Generator(Model[str, Generation]):
     def _encode(self, given: str, row: int, options: InputReader) -> Tokens:
         return options.read(given, row)
 
-    def _rows(self, encoded: Tokens) -> list[Tokens]:
-        return [encoded]
-
     def _run(
         self, encoded: Sequence[Tokens], first_row: int, options: InputReader
     ) -> list[list[GeneratedRow]]:

@@ -11,10 +11,9 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.models.base import listed
-from ftool_runtime.models.encoder_model import EncoderModel, Rows
+from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.spans import N_BEST, Span, Spans, find_spans
 from ftool_runtime.session.encoder_engine import EncoderEngine
-from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window, WindowEncoder
 
 Asked = Mapping[str, str]  # "question" and "context"
@@ -73,11 +72,10 @@ class Answer:
         return values
 
 
-class Reader(EncoderModel[Asked, Answer]):
+class Reader(WindowedModel[Asked, Answer]):
     """A loaded reader. Call it with a question and a context, or many; several threads may do so at once."""
 
     tasks: ClassVar[tuple[str, ...]] = ("question-answering",)
-    per_token: ClassVar[bool] = True
     at_once: ClassVar[int] = 128  # the windows of a context, with their offsets, take memory
     call_options: ClassVar[tuple[str, ...]] = ("top_k",)
 
@@ -189,15 +187,14 @@ class Reader(EncoderModel[Asked, Answer]):
             )
         return self._windows.windows(given["context"], row, question=given["question"])
 
-    def _rows(self, encoded: list[Window]) -> list[Tokens]:
-        return [window.tokens for window in encoded]
-
-    def _decode(self, given: Asked, encoded: list[Window], outputs: Rows, options: int | None) -> Answer:
+    def _decode(
+        self, given: Asked, encoded: list[Window], outputs: WindowOutputs, options: int | None
+    ) -> Answer:
         spans = self._find(given, encoded, outputs)
         answer = read_answer(given["context"], spans, self.no_answer_threshold, top_k=options)
         return replace(answer, input=given)
 
-    def _find(self, given: Asked, windows: Sequence[Window], logits: Rows) -> Spans:
+    def _find(self, given: Asked, windows: Sequence[Window], logits: WindowOutputs) -> Spans:
         longest = self._contract.max_answer_length
         return find_spans(given["context"], windows, logits, max_answer_length=longest)
 

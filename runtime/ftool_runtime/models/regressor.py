@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import InputError
-from ftool_runtime.models.encoder_model import Rows
 from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import Score, TextInput
 from ftool_runtime.text.encode import Tokens
@@ -73,5 +72,5 @@ class TextRegressor(TextModel[Score]):
         if top_k is not None or thresholds is not None:
             raise InputError("top_k and thresholds are for labels; this model gives a number")
 
-    def _decode(self, given: TextInput, encoded: list[Tokens], outputs: Rows, _: None) -> Score:
-        return Score(float(outputs[0][0]), encoded[0].truncated, given)
+    def _decode(self, given: TextInput, encoded: Tokens, outputs: NDArray[np.float32], _: None) -> Score:
+        return Score(float(outputs[0]), encoded.truncated, given)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, overload
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.models.encoder_model import EncoderModel, Rows
+from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.entities import (
     AGGREGATIONS,
     Aggregation,
@@ -17,7 +17,6 @@ from ftool_runtime.postprocessing.entities import (
 )
 from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import EncoderEngine
-from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window, WindowEncoder
 from ftool_runtime.text.words import CharRange, join_words
 
@@ -46,14 +45,13 @@ class Entities(list[Entity]):
         }
 
 
-class TokenTagger(EncoderModel[str, Entities]):
+class TokenTagger(WindowedModel[str, Entities]):
     """A loaded tagger. Call it with one text or many; several threads may do so at once.
 
     A text of any length is read completely, in overlapping windows.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("token-classification",)
-    per_token: ClassVar[bool] = True
     call_options: ClassVar[tuple[str, ...]] = ("aggregation",)
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
@@ -126,17 +124,16 @@ class TokenTagger(EncoderModel[str, Entities]):
     def _encode(self, given: str, row: int, _: Any) -> list[Window]:
         return self._windows.windows(given, row)
 
-    def _rows(self, encoded: list[Window]) -> list[Tokens]:
-        return [window.tokens for window in encoded]
-
-    def _decode(self, given: str, encoded: list[Window], outputs: Rows, options: Aggregation) -> Entities:
+    def _decode(
+        self, given: str, encoded: list[Window], outputs: WindowOutputs, options: Aggregation
+    ) -> Entities:
         return Entities(self._entities(given, encoded, outputs, options), given)
 
     def _entities(
         self,
         text: str,
         windows: Sequence[Window],
-        outputs: Rows,
+        outputs: WindowOutputs,
         aggregation: Aggregation,
         places: Sequence[CharRange] | None = None,
     ) -> list[Entity]:

@@ -44,11 +44,11 @@ class TextModel(EncoderModel[TextInput, Out]):
             raise InputError("this model takes a pair as two strings, or pairs in a list")
         return text, text_pair
 
-    def _encode(self, given: Any, row: int, _: Any) -> list[Tokens]:
+    def _encode(self, given: Any, row: int, _: Any) -> Tokens:
         if not self.pairs:
-            return [self._tokens.encode(given, row)]
+            return self._tokens.encode(given, row)
         text, pair = _pair_of(given, row)
-        return [self._tokens.encode(text, row, pair)]
+        return self._tokens.encode(text, row, pair)
 
 
 def _pair_of(given: object, row: int) -> tuple[str, str]:
