@@ -1,4 +1,4 @@
-"""Check the cells of a column: texts, lists of texts, numbers. Errors name the rows and the remedy."""
+"""Read the cells of a column as texts, lists of texts or numbers. Errors name the bad rows and the remedy."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,18 @@ from ftool.data.table import Cell, Table
 
 
 def column_texts(table: Table, column: str, name: str = "text") -> list[str]:
-    """Return the cells of a column as texts, called `name` in errors.
+    """Return the cells of a column as texts, which errors call `name`.
 
-    Raises DataError naming the rows of cells that are not texts, or not usable ones.
+    Raises DataError, which names the rows, for cells that are empty, not strings, or not encodable as UTF-8.
     """
     return checked_texts(table.source, table.numbers, table.cells(column), name)
 
 
 def column_references(table: Table, column: str, name: str) -> list[tuple[str, ...]]:
-    """Return one text or several for each cell of a column. Raises DataError for a list without any."""
+    """Return a tuple of one or more texts for each cell of a column, a text or a list of texts.
+
+    Errors call a text `name`. Raises DataError for an empty list, and for the cells that `checked_texts` refuses.
+    """
     lists = [cell if isinstance(cell, list | tuple) else (cell,) for cell in table.cells(column)]
     name = f"{name} (column {column!r})"
     numbers = [row.number for row, texts in zip(table.rows, lists, strict=True) for _ in texts]
@@ -29,7 +32,7 @@ def column_references(table: Table, column: str, name: str) -> list[tuple[str, .
 
 
 def column_numbers(table: Table, column: str) -> list[float]:
-    """Return the cells of a column as numbers. Raises DataError naming the rows that hold none."""
+    """Return the cells of a column as floats. Raises DataError, which names the rows whose cell is not a number."""
     cells = table.cells(column)
     numbers = [number_of(cell) for cell in cells]
     bad = [row.number for row, number in zip(table.rows, numbers, strict=True) if number is None]
@@ -43,9 +46,9 @@ def column_numbers(table: Table, column: str) -> list[float]:
 
 
 def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name: str = "text") -> list[str]:
-    """Return the cells as texts, called `name` in errors.
+    """Return the cells as texts, which errors call `name`. `rows` holds the row number of each cell.
 
-    Raises DataError naming the rows of cells that are not texts, or not usable ones.
+    Raises DataError, which names the rows, for cells that are empty, not strings, or not encodable as UTF-8.
     """
     for what, is_bad in _PROBLEMS:
         bad = [row for row, cell in zip(rows, cells, strict=True) if is_bad(cell)]
@@ -57,7 +60,7 @@ def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name:
 
 
 def problem_of(cell: Cell, name: str = "text") -> str | None:
-    """Return what is wrong with a cell that should be a text, called `name`; None if nothing is."""
+    """Return the problem with a cell that should be a text, such as "without a text"; None if the cell is good."""
     return next((what.format(name) for what, is_bad in _PROBLEMS if is_bad(cell)), None)
 
 
@@ -68,7 +71,7 @@ def refuse_constant(source: str, numbers: Sequence[float]) -> None:
 
 
 def number_of(cell: Cell) -> float | None:
-    """Return a cell as a finite number; None if it is not one."""
+    """Return a cell as a float, or None if the cell is not a finite number."""
     if isinstance(cell, bool | Mapping):
         return None
     try:
@@ -79,7 +82,7 @@ def number_of(cell: Cell) -> float | None:
 
 
 def listed_rows(rows: Sequence[int]) -> str:
-    """Return `row 5`, or `rows 5, 7 and 9`, the first few by number."""
+    """Return row numbers as text for errors: `row 5`, `rows 5, 7 and 9`, or the first five and a count of the rest."""
     if len(rows) == 1:
         return f"row {rows[0]}"
     shown, more = rows[:5], len(rows) - 5
@@ -89,16 +92,16 @@ def listed_rows(rows: Sequence[int]) -> str:
 
 
 def is_missing(cell: Cell) -> bool:
-    """Whether a cell is empty, or holds only spaces."""
+    """Whether a cell is None, empty, or only white space."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def is_unencodable(text: str) -> bool:
-    """Whether a text holds half a surrogate pair, which UTF-8 can't hold."""
+    """Whether a text holds half a surrogate pair, which UTF-8 can't encode."""
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
-# In this order, so that each may rely on those before it.
+# The order matters: a check may assume that the checks before it have passed.
 _PROBLEMS = (
     ("without a {}", is_missing),
     ("with a {} that is not a string", lambda cell: not isinstance(cell, str)),

@@ -1,4 +1,4 @@
-"""The usual names of columns, for every task, and the search for a column by a setting or by these names."""
+"""Usual column names for every task, and functions that find a column by a setting or by these names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from ftool.data.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that rows are read from.
+    """A kind of column, such as texts or labels, and how to find it in a table.
 
     Attributes:
-        content: what its cells hold, for errors.
-        flag: the flag or setting that names another column; "" if there is none.
-        usual: the names that it usually has, in lower case, the likeliest first.
+        content: a noun for the cells' content, used in errors, such as "labels".
+        flag: the flag or setting by which a user names the column; "" if there is none.
+        usual: the column's usual names in lower case, the likeliest first.
     """
 
     content: str
@@ -37,7 +37,7 @@ PAIRS: Final = (  # two texts of one example, the first and the second
 LABEL: Final = Column("labels", "--label-column", (
     "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
     "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
-    "score", "similarity",  # last, as beside labels they hold something else, such as a certainty
+    "score", "similarity",  # last: next to a label column they hold something else, such as a confidence
 ))  # fmt: skip
 
 # Token classification.
@@ -102,20 +102,20 @@ PROMPT: Final = Column("prompts", "--source-column", (
 ANSWER: Final = Column("answers", "--target-column", (
     "completion", "continuation", "output", "response", "answer", "answers", "solution", "target", "tgt",
 ))  # fmt: skip
-CONTINUATIONS: Final = ("completion", "continuation")  # columns whose texts go straight on from the prompt
+CONTINUATIONS: Final = ("completion", "continuation")  # columns whose texts continue the prompt directly
 PLAIN_TEXT: Final = Column("texts", "--text-column", (
     "text", "content", "document", "article", "body", "story", "code", "sentence",
 ))  # fmt: skip
 INPUT: Final = Column(
     "inputs", "", ("input", "context")
-)  # what an instruction is about, as in Alpaca and Dolly
+)  # the text that an instruction refers to, as in Alpaca and Dolly
 SYSTEM: Final = Column("system prompts", "", ("system", "system_prompt"))
 
 
 def find_column(table: Table, column: Column, name: str | None = None) -> str:
-    """Return the column called `name`, or the first of the usual ones that the table has.
+    """Return the name of the table's column: `name` if given, else the first of the usual names that the table has.
 
-    Raises DataError, which lists the columns, if there is none or if several have the name.
+    Raises DataError, which lists the table's columns, if no column or more than one column has the name.
     """
     if name is not None:
         return named_column(table, name)
@@ -137,9 +137,9 @@ def find_column(table: Table, column: Column, name: str | None = None) -> str:
 def optional_column(
     table: Table, column: Column, name: str | None = None, taken: Sequence[str] = ()
 ) -> str | None:
-    """Return a column as `find_column` does, or None if the table has none that is not `taken`.
+    """Like `find_column`, but return None if the table has no column of a usual name outside `taken`.
 
-    A column that no flag names is the first of several that have its name.
+    If `column` has no flag and the table has several columns of the same name, return that name without an error.
     """
     lowered = [one.lower() for one in table.columns]
     found = [lowered.index(usual) for usual in column.usual if usual in lowered]
@@ -150,7 +150,7 @@ def optional_column(
 
 
 def named_column(table: Table, name: str) -> str:
-    """Return `name` if exactly one column is called so. Raises DataError, which lists the columns."""
+    """Return `name` if exactly one column has this name. Otherwise raises DataError, which lists the columns."""
     if table.columns.count(name) == 1:
         return name
     problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
@@ -158,9 +158,10 @@ def named_column(table: Table, name: str) -> str:
 
 
 def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[str, str | None]:
-    """Return the column of the texts, and that of second texts if there are any. Raises as `find_column`.
+    """Return the names of the text column and of the second text column (None if there is none).
 
-    Second texts are those of the column `pair`; or, if neither is named, of two columns that usually go together.
+    `name` and `pair` are the columns that the user named. If both are None, two columns that usually form a pair
+    (`PAIRS`) are taken. Raises DataError if a named column is missing, or if both are the same column.
     """
     if name is None and pair is None:
         lowered = [column.lower() for column in table.columns]
@@ -178,5 +179,5 @@ def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[str,
 
 
 def listed_columns(table: Table) -> str:
-    """Return the names of the first columns, for errors."""
+    """Return the names of the table's first 20 columns as text for errors."""
     return ", ".join(repr(column[:40]) for column in table.columns[:20]) or "none"

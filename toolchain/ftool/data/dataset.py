@@ -1,4 +1,4 @@
-"""Data sets: examples of one kind, in splits, with their labels and a fingerprint."""
+"""Classes for examples, splits and data sets, and the fingerprint of a data set."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from ftool_runtime.errors import FtoolError
 
 
 class DataError(FtoolError):
-    """Data can't be used; the message names the file, the row or column, and the remedy."""
+    """Raised for data that can't be used; the message names the file, the row or column, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Example(ABC):
     """One example of a data set.
 
     Attributes:
-        row: the line at which it starts in its source, a header being line 1; if the source has no lines, its
-            position from 1.
+        row: the line of the source file where the example starts (a header is line 1); for sources without lines,
+            the example's position, from 1.
     """
 
     row: int = field(default=0, kw_only=True)
@@ -34,22 +34,22 @@ class Example(ABC):
     @property
     @abstractmethod
     def key(self) -> str:
-        """The text by which duplicates are found."""
+        """The text that identifies duplicates: examples with the same key are duplicates."""
 
     @property
     def group(self) -> str:
-        """The text whose examples stay on one side when a split is cut off."""
+        """The text that identifies a group: examples with the same group all go to the same split."""
         return self.key
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names by which a cut is stratified, and which a model must know; none for most kinds."""
+        """The example's class names, by which splits are stratified and which a model must know; often empty."""
         return ()
 
     @property
     @abstractmethod
     def content(self) -> list[Any]:
-        """All that a model learns from, as JSON values: what the fingerprint is made of."""
+        """Everything a model learns from the example, as JSON values; the data's fingerprint is computed from these."""
 
 
 E = TypeVar("E", bound=Example)
@@ -57,11 +57,11 @@ E = TypeVar("E", bound=Example)
 
 @dataclass(frozen=True, slots=True)
 class Split(Generic[E]):
-    """Examples in the order of their source.
+    """One split of a data set: its examples in the order of their source.
 
     Attributes:
         source: the file, or the data set and split, that the examples come from.
-        table: the rows that the examples come from, one each, by whose cells metrics can be sliced.
+        table: one row for each example, the row that it was read from; metrics can be sliced by its columns.
     """
 
     examples: Sequence[E]
@@ -70,11 +70,11 @@ class Split(Generic[E]):
 
     @property
     def inputs(self) -> list[Any]:
-        """The values that a model is called with, one for each example."""
+        """The examples' inputs, as JSON values that a model can be called with, in order."""
         return [example.input for example in self.examples]
 
     def take(self, positions: Sequence[int]) -> "Split[E]":
-        """Return the examples at `positions`, in that order."""
+        """Return a split of the examples at `positions` (from 0), in that order."""
         examples = [self.examples[position] for position in positions]
         return Split(examples, self.source, self.table.take(positions))
 
@@ -84,15 +84,15 @@ class Split(Generic[E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset(Generic[E]):
-    """A data set.
+    """A data set with all its splits.
 
     Attributes:
-        splits: by name: train, validation and test, then any further ones.
-        labels: the names that a model learns, in the order of its outputs; none if examples have no labels.
-        facts: what is true of all examples of this kind, as JSON values, such as `multi_label` or `scheme`.
+        splits: the splits by name: train, validation and test, then any others.
+        labels: the label names that a model learns, in the order of its outputs; empty if examples have no labels.
+        facts: properties of the whole data set, as JSON values, such as `multi_label` or `scheme`.
         sha256: the fingerprint of the training split.
-        notes: what was done to get here (columns found, splits cut off), one line each.
-        warnings: what a person should look at (the same text in two splits), one line each.
+        notes: one line for each decision made while reading, such as which columns were used and which splits cut off.
+        warnings: one line for each problem that a person should check, such as a text that is in two splits.
     """
 
     splits: Mapping[str, Split[E]]
@@ -109,25 +109,25 @@ class Dataset(Generic[E]):
 
     @property
     def validation(self) -> Split[E]:
-        """The split that chooses between models."""
+        """The validation split, used to choose between models."""
         return self.splits["validation"]
 
     @property
     def test(self) -> Split[E]:
-        """The split that a finished model is measured on."""
+        """The test split, used to measure a finished model."""
         return self.splits["test"]
 
     def split(self, name: str) -> Split[E]:
-        """Return a split by its name. Raises DataError if there is none of that name."""
+        """Return the split with this name. Raises DataError if the data set has no such split."""
         if name not in self.splits:
             raise DataError(f"there is no split {name!r}; there are {', '.join(self.splits)}")
         return self.splits[name]
 
 
 def fingerprint(examples: Iterable[Example], labels: Sequence[str] | None = None) -> str:
-    """Return the sha256, in hexadecimal, of the labels, if any, and then of each example's content, as lines of JSON.
+    """Return the sha256 (hexadecimal) of the labels, if given, and each example's content, written as lines of JSON.
 
-    The file's format, its name and other columns do not count.
+    The fingerprint does not depend on the file's name, its format or its unused columns.
     """
     digest = hashlib.sha256()
     header = [] if labels is None else [list(labels)]

@@ -1,7 +1,7 @@
-"""The one policy on labels: which labels a data set has, and whether a trained model knows them.
+"""The policy on labels, for every task: compare the labels of data with the labels that a model knows.
 
-Data may lack labels that the model knows, and a line says which; a label that the model does not know is refused by
-name. The model's own order decides the labels' numbers.
+Data may lack labels that the model knows: a warning lists them. A label that the model does not know is an error,
+which names the label. The order of labels is always the model's own.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -11,18 +11,18 @@ from ftool.data.cells import listed_rows
 from ftool.data.dataset import DataError, E, Split
 from ftool_runtime.errors import nearest
 
-_SHOWN = 5  # labels in a line
+_SHOWN = 5  # labels that a warning lists at most
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Facts of a trained model that decide how data is read for it.
+    """Properties of a trained model that decide how data is read for it.
 
     Attributes:
-        labels: what it can answer, in the order of its outputs.
-        multi_label: whether an input has any number of labels.
-        regression: whether the answer is one number.
-        pairs: whether an input is two texts.
+        labels: the labels that the model can answer, in the order of its outputs.
+        multi_label: whether an input can have any number of labels.
+        regression: whether the model answers with one number.
+        pairs: whether an input is a pair of texts.
     """
 
     labels: Sequence[str] = ()
@@ -32,7 +32,10 @@ class ModelFacts:
 
 
 def refuse_unknown(split: Split[E], known: Collection[str], why: str) -> None:
-    """Raise DataError naming the rows of a label that is not `known`, and the known label nearest to it."""
+    """Raise DataError if an example has a label outside `known`.
+
+    The message names the label, its rows, the most similar known label, and `why` as in "the label 'x', which WHY".
+    """
     found = {one for example in split.examples for one in example.classes}
     for label in sorted(found - set(known)):
         rows = [example.row for example in split.examples if label in example.classes]
@@ -45,9 +48,9 @@ def refuse_unknown(split: Split[E], known: Collection[str], why: str) -> None:
 
 
 def labels_missing(splits: Iterable[Split[E]], known: Sequence[str], source: str) -> list[str]:
-    """Return a line that names labels of the model which no example has, if there are any.
+    """Return one warning that lists the `known` labels that no example has; an empty list if there are none.
 
-    Raises DataError, as `refuse_unknown`, for a label that the model does not know.
+    `source` names the data in the warning. Raises DataError if an example has a label outside `known`.
     """
     found: set[str] = set()
     for split in splits:

@@ -1,4 +1,4 @@
-"""Load a data set from its settings, whatever the task: read, check, cut off missing splits, fingerprint."""
+"""Load a data set of any task from its settings: read, check, cut off missing splits, compute the fingerprint."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,12 @@ _log = logging.getLogger(__name__)
 def load_dataset(
     kind: type[RowReader[E]], settings: DataSettings, model: ModelFacts | None = None
 ) -> Dataset[E]:
-    """Return the data that `settings` describes, read by `kind`.
+    """Return the data set that `settings` describes, read by a reader of class `kind`.
 
-    A validation or test split that the data lacks is cut off its training rows. With `model` the data is that of a
-    model that is trained already: it is read as the model takes it, and its labels are the model's. Raises DataError
-    naming the file, row or column for what can't be used: unreadable files, empty texts, labels that training or the
-    model lacks.
+    If the data has no validation or test split, one is cut off the training rows. Pass `model` to read data for a
+    model that is already trained: rows are then read as this model's inputs, and the labels are the model's. Raises
+    DataError, which names the file, row or column, for unreadable files, empty texts, and labels that the training
+    examples or the model do not have.
     """
     tables = find_tables(settings)
     reader, splits = _read(kind, tables, settings, model)
@@ -47,9 +47,10 @@ def load_dataset(
 def load_split(
     kind: type[RowReader[E]], settings: DataSettings, split: str = "test", model: ModelFacts | None = None
 ) -> Split[E]:
-    """Return the examples of `split`, or of the only split there is, for a model that is trained already.
+    """Return the split named `split`, or the data's only split if it has just one.
 
-    Raises DataError as `load_dataset` does.
+    Pass `model` to read data for a model that is already trained. Raises DataError for the same reasons as
+    `load_dataset`, and if the data has several splits and none is named `split`.
     """
     table = only_table(read_data(settings), split, settings.path)
     reader, splits = _read(kind, {split: table}, settings, model)
@@ -66,9 +67,9 @@ def split_for_model(
     split: str,
     model: ModelFacts | None = None,
 ) -> Split[E]:
-    """Return a split of `other` data, or if there is none of the model's `own`, cut as it was for training.
+    """Return the split named `split` of the data `other`, or, if `other` is None, of the model's `own` data.
 
-    Raises DataError as `load_dataset` does.
+    `own` data is split exactly as it was for training. Raises DataError for the same reasons as `load_dataset`.
     """
     if other is not None:
         return load_split(kind, other, split, model)

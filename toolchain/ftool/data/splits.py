@@ -1,8 +1,8 @@
-"""Splits: their names, cutting off those that are missing, and texts that stand in two of them.
+"""Recognise split names, cut missing splits off the training data, and find texts that are in two splits.
 
-A cut is stratified by class, and examples of one group stay on one side. Which examples are cut depends on the seed
-and on their texts only: it is the same on every machine and with every version of Python, and rows that are added
-later move few others.
+A cut is stratified by class, and examples of the same group go to the same split. Which examples are cut depends only
+on the seed and the texts: the result is the same on every machine and with every version of Python, and adding rows
+later moves few of the other rows.
 """
 
 import hashlib
@@ -32,12 +32,15 @@ _SPELLINGS = {
 
 
 def split_called(name: str) -> str | None:
-    """Return the split that a file's stem or a key means, shards (`train-00000-of-00002`) too; None if none."""
+    """Return the split that a name stands for, such as "validation" for `dev`, or None if it is not a split's name.
+
+    The name can be a key, a file's stem or a shard's stem (`train-00000-of-00002`).
+    """
     return _SPELLINGS.get(_SHARD.sub("", name.lower()))
 
 
 def is_shard(stem: str) -> bool:
-    """Whether a file's stem says that it holds one part of a split."""
+    """Whether a file's stem marks it as one part of a split, such as `train-00000-of-00002`."""
     return _SHARD.search(stem) is not None
 
 
@@ -47,10 +50,10 @@ def cut_missing_splits(
     groups: Callable[[Sequence[E]], list[str]],
     how: str,
 ) -> list[str]:
-    """Put the test and the validation split into `splits` if they are missing, cut off the training examples.
+    """Add the test and validation splits to `splits`, if missing, by cutting them off the training split.
 
-    `groups` gives for each example the text whose examples stay together. Returns what was done, `how` included, and
-    how many examples each split has.
+    `groups` returns the group of each example; examples of the same group stay together. Returns one line for each cut,
+    which includes the description `how`, and a line with the number of examples in each split.
     """
     notes = []
     share_left = 1.0
@@ -72,11 +75,11 @@ def cut_missing_splits(
 def cut_off(
     whole: Split[E], groups: Sequence[str], fraction: float, seed: int, name: str
 ) -> tuple[Split[E], Split[E]]:
-    """Return `whole` without a share of about `fraction`, and that share, both in the order of the source.
+    """Return a split in two parts, both in the order of the source: the rest, and about `fraction` of the examples.
 
-    Examples whose `groups` are the same text stay together. Each class loses about the same share, none its last
-    example; an example of several classes counts for the rarest. Raises DataError if there are too few examples for a
-    share of one.
+    `groups` holds the group of each example; examples of the same group stay together. Each class loses about the same
+    share and never its last example; an example of several classes counts for the rarest. `name` is the new split's
+    name, for the error. Raises DataError if there are too few examples to cut off even one.
     """
     classes = [example.classes for example in whole.examples]
     frequency = Counter(one for several in classes for one in several)
@@ -84,7 +87,7 @@ def cut_off(
     for rows in positions_by_text(groups).values():
         strata[_stratum(classes, rows, frequency)].append(rows)
     cut: set[int] = set()
-    due = 0.0  # carried over, so that small strata round up as often as down
+    due = 0.0  # examples still to cut; carried over so that small strata round up as often as down
     for stratum in sorted(strata, key=lambda one: (frequency[one], one)):
         members = sorted(strata[stratum], key=lambda rows: _draw(seed, groups[rows[0]]))
         due += fraction * sum(map(len, members))
@@ -105,7 +108,7 @@ def cut_off(
 
 
 def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
-    """Return a warning for each of validation and test that holds texts of the training split."""
+    """Return a warning for the validation split, and one for the test split, if it shares texts with training."""
     trained = {same_text(example.key) for example in splits["train"].examples}
     warnings = []
     for name in (name for name in SPLITS[1:] if name in splits):
@@ -121,7 +124,7 @@ def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
 
 
 def contradictions(split: Split[E]) -> list[str]:
-    """Return a warning if the same text has different classes in different rows."""
+    """Return a list with one warning if the same text has different classes in different rows, else an empty list."""
     examples = split.examples
     differing = [
         positions
@@ -137,7 +140,7 @@ def contradictions(split: Split[E]) -> list[str]:
 
 
 def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:
-    """Return the positions of each text; texts that differ only in case, spaces or Unicode form are the same."""
+    """Return a dict from each text, normalised by `same_text`, to its positions in `texts`."""
     positions: dict[str, list[int]] = defaultdict(list)
     for position, text in enumerate(texts):
         positions[same_text(text)].append(position)
@@ -145,7 +148,7 @@ def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:
 
 
 def same_text(text: str) -> str:
-    """Return the form that texts which count as the same have in common."""
+    """Return a text normalised for comparison: texts that differ only in case, spaces or Unicode form become equal."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -1,4 +1,4 @@
-"""Tables: rows of named cells, as every source holds them before examples are read from them."""
+"""Tables: rows of named cells, the form into which every data source is read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,11 +9,11 @@ Cell = Any  # a string from CSV and TSV; any value that JSON, Parquet and the hu
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row.
+    """One row of a table.
 
     Attributes:
-        number: the line at which it starts, a header being line 1; if the source has no lines, its position from 1.
-        cells: in the order of the table's columns.
+        number: the line where the row starts (a header is line 1); for sources without lines, its position from 1.
+        cells: the cell values, in the order of the table's columns.
     """
 
     number: int
@@ -22,13 +22,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under named columns.
+    """Rows with named columns.
 
     Attributes:
-        source: the file, or the data set and split, for messages.
-        columns: the names of the cells of a row.
-        rows: in the order of the source.
-        class_names: the names behind a column's numbers, if the source itself has them.
+        source: the name of the file, or of the data set and split, for messages.
+        columns: the column names, in the order of a row's cells.
+        rows: the rows, in the order of the source.
+        class_names: for each column whose numbers stand for classes, the class names, if the source stores them.
     """
 
     source: str = ""
@@ -38,14 +38,14 @@ class Table:
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of the rows, in order."""
+        """The row numbers, in order."""
         return [row.number for row in self.rows]
 
     def cells(self, column: str) -> list[Cell]:
-        """Return the cells of a column, which must exist, in the order of the rows."""
+        """Return the cells of a column, in the order of the rows. Raises ValueError if there is no such column."""
         position = self.columns.index(column)
         return [row.cells[position] for row in self.rows]
 
     def take(self, positions: Iterable[int]) -> "Table":
-        """Return the rows at `positions`, in that order; a table without columns has no rows to take."""
+        """Return a table of the rows at `positions` (from 0), in that order; a table without columns stays empty."""
         return replace(self, rows=[self.rows[position] for position in positions]) if self.columns else self

@@ -1,1 +1,1 @@
-"""Table rows to examples, one reader for each kind of example."""
+"""Readers that turn table rows into examples, one reader for each kind of example."""

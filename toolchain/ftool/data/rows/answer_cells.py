@@ -1,4 +1,4 @@
-"""Read answers, in SQuAD's form, the hub's or a flat one, as texts with their first characters."""
+"""Read the answers to a question from a cell, in SQuAD's, the hub's or a flat form, as texts with start offsets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,26 +7,27 @@ from typing import Any
 from ftool.data.cells import is_missing
 from ftool.data.table import Cell
 
-Answer = tuple[str, int | None]  # a text and its first character; None if the source does not say
+Answer = tuple[
+    str, int | None
+]  # the answer's text and its start offset in characters; None if the source has no offset
 
-_UNKNOWN = (
-    -1
-)  # what some data sets write where they don't know the start; any other below zero is a wrong one
+_UNKNOWN = -1  # some data sets write -1 for an unknown start; any other negative number is an error
 
 
 class BadAnswerError(Exception):
-    """A cell is not an answer; the text says why, as the end of a sentence."""
+    """Raised for a cell that is not an answer; the message completes a sentence that begins with the row."""
 
 
 def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
-    """Return the answers of a row; none for an empty cell.
+    """Return the answers in a row's cell; an empty list for an empty cell.
 
     Args:
         cell: a text, a list of texts, a list of `{"text", "answer_start"}`, or `{"text": […], "answer_start": […]}`;
             or one of the last three as JSON in a string.
-        starts: the cell of the offsets, for texts without offsets of their own: a number, or a list of as many.
+        starts: the cell of the start offsets, used if `cell` has none: a number, or a list with one number for each
+            text.
 
-    Raises BadAnswerError.
+    Raises BadAnswerError if a text is empty or not a string, an offset is not a whole number, or the counts differ.
     """
     if isinstance(cell, str) and cell.strip()[:2] in ('["', "[{", '{"', "[]"):  # a list or object within CSV
         try:
@@ -49,7 +50,7 @@ def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
 
 
 def _paired(texts: Any, starts: Any) -> list[Answer]:
-    """Return texts with their starts; a start that is missing, or -1, is not known."""
+    """Return each text with its start offset; an offset that is missing or -1 becomes None."""
     texts = [] if is_missing(texts) else _listed(texts)
     for text in texts:
         if not isinstance(text, str) or is_missing(text):

@@ -1,4 +1,4 @@
-"""Check the offsets of answers: repair wrong ones if the text occurs once in the context, else drop the answer."""
+"""Check the offsets of answers: correct a wrong one if the answer occurs once in the context, else drop the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from ftool.data.rows.answer_cells import Answer
 
 @dataclass(kw_only=True)
 class PlaceReport:
-    """Counts of wrong answers in one table; `questions` counts the questions that were dropped."""
+    """Counts of the answers in one table whose offsets were checked and found wrong or missing."""
 
-    wrong: int = 0
-    repaired: int = 0
-    located: int = 0  # without an offset in the source, and found at the one place where they occur
-    dropped: int = 0
-    questions: int = 0
-    first: str = ""  # the first wrong one, for a person
+    wrong: int = 0  # answers with a wrong offset
+    repaired: int = 0  # answers whose wrong offset was corrected
+    located: int = 0  # answers without an offset that occur once in the context
+    dropped: int = 0  # answers that occur nowhere in the context, or more than once
+    questions: int = 0  # questions dropped because all their answers were
+    first: str = ""  # description of the first wrong offset, for the warning
 
     def warnings(self, source: str) -> list[str]:
-        """Return a line for wrong offsets, and one for dropped answers, if there are any."""
+        """Return a warning about wrong offsets and a warning about dropped answers, each only if there are any."""
         lines = []
         if self.wrong:
             lines.append(
@@ -37,9 +37,9 @@ class PlaceReport:
 def place_answers(
     answers: Sequence[Answer], context: str, where: str, report: PlaceReport
 ) -> list[tuple[str, int]] | None:
-    """Return the answers with correct offsets, the others dropped; None if there were some and none is left.
+    """Return (text, start offset) for each answer that can be located in the context, and drop the others.
 
-    `where` names the row; `report` counts what was repaired and dropped.
+    Returns None if all of a question's answers were dropped. `where` names the row in warnings; `report` is updated.
     """
     placed = [
         (text, start)

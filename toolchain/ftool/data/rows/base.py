@@ -1,4 +1,4 @@
-"""The base of row readers: one kind of example, read from the tables of a data set."""
+"""Base class of row readers, which read one kind of example from the tables of a data set."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ T = TypeVar("T")
 class RowReader(ABC, Generic[E]):
     """Reads the rows of one data set as examples of one kind.
 
-    What holds for all tables of the data set is decided once, when the reader is made: the scheme of tags, the
-    direction of a translation, whether a text has several labels.
+    The constructor decides what must be the same for all tables of the data set: the scheme of tags, the direction of
+    a translation, whether a text has several labels.
 
     Attributes:
-        labelled: whether a model learns names of labels, with which the data's fingerprint then begins.
-        kept_together: what a cut keeps on one side, for notes.
-        warnings: what a person should look at, a line each; grows as tables are read.
+        labelled: whether examples have labels, so that the data's fingerprint includes the label names.
+        kept_together: a phrase for notes that says which examples always go to the same split.
+        warnings: one line for each problem that a person should check; lines are added as tables are read.
     """
 
     labelled: ClassVar[bool] = False
@@ -30,9 +30,10 @@ class RowReader(ABC, Generic[E]):
     def __init__(
         self, tables: Mapping[str, Table], settings: DataSettings, model: ModelFacts | None = None
     ) -> None:
-        """Prepare for `tables`, by split, none of them empty.
+        """Prepare to read `tables`, which maps split names to tables with at least one row.
 
-        `model` is given if the data is for a model that is trained already. Raises DataError.
+        `model` describes the trained model that the data is read for; None if there is no model yet. Raises DataError
+        if the tables' columns do not fit the settings or the model.
         """
         self.tables = tables
         self.settings = settings
@@ -41,38 +42,38 @@ class RowReader(ABC, Generic[E]):
 
     @property
     def first(self) -> Table:
-        """The training table, or the only one."""
+        """The training table, or the first table if there is no training table."""
         return first_of(self.tables)
 
     @abstractmethod
     def read(self, table: Table) -> Split[E]:
-        """Return the examples of one of the tables. Raises DataError naming rows and columns."""
+        """Return the examples of one table. Raises DataError, which names the rows and columns that can't be used."""
 
     @abstractmethod
     def note(self) -> str:
-        """Return which columns of the training table were read, as what."""
+        """Return a line that says which columns of the training table were read, and as which kind of content."""
 
     def finish(self, splits: dict[str, Split[E]]) -> dict[str, Split[E]]:
-        """Return the splits as they are used, all tables being read. Raises DataError if they do not fit together."""
+        """Return the final splits, after all tables have been read. Raises DataError if the splits are inconsistent."""
         return splits
 
     def labels(self, splits: Mapping[str, Split[E]]) -> tuple[str, ...]:  # noqa: ARG002 (of readers with labels)
-        """Return the labels that a model learns from these splits. Raises DataError for labels that don't serve."""
+        """Return the labels that a model learns from these splits. Raises DataError if they are too few or differ."""
         return ()
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
-        """Return the names among `Example.classes` that a model with these labels knows."""
+        """Return the values of `Example.classes` that a model with these labels knows."""
         return labels
 
     def groups(self, examples: Sequence[E]) -> list[str]:
-        """Return for each training example the text whose examples stay on one side of a cut."""
+        """Return the group of each training example; examples with the same group always go to the same split."""
         return [example.group for example in examples]
 
     def facts(self, train: Split[E]) -> Mapping[str, Any]:  # noqa: ARG002 (of readers with facts)
-        """Return `Dataset.facts`. Raises DataError if nothing can be learnt from the training split."""
+        """Return the value of `Dataset.facts`. Raises DataError if nothing can be learnt from the training split."""
         return {}
 
 
 def first_of(by_split: Mapping[str, T]) -> T:
-    """Return the value for the training split, or the first if there is none."""
+    """Return the value for the split "train", or the first value if there is no such split."""
     return by_split["train"] if "train" in by_split else next(iter(by_split.values()))

@@ -1,4 +1,4 @@
-"""Read rows of a text with its entities by character: {"start", "end", "label"} each, or [start, end, label]."""
+"""Read a text whose entities are given by character offsets: {"start", "end", "label"} or [start, end, label]."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHOWN = 40
 
 
 class _Marked(NamedTuple):
-    """An entity by its characters."""
+    """An entity as character offsets: the first character, the character past the last, and the kind of entity."""
 
     start: int
     end: int
@@ -26,7 +26,7 @@ class _Marked(NamedTuple):
 
 @dataclass
 class SpanReport:
-    """Counts of entities that do not begin and end at words, as the runtime finds whole words only."""
+    """Counts of entities that do not begin and end at word boundaries, as entities must for the runtime."""
 
     widened: int = 0
     dropped: int = 0
@@ -34,7 +34,7 @@ class SpanReport:
     first_dropped: str = ""
 
     def warnings(self, source: str) -> list[str]:
-        """Return a line for entities that were widened, and one for those left out, if there are any."""
+        """Return a warning about widened entities and a warning about dropped entities, each only if there are any."""
         lines = []
         if self.widened:
             lines.append(
@@ -50,9 +50,10 @@ class SpanReport:
 
 
 def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedText:
-    """Return a text with the words that the runtime cuts it into, and their tags in IOB2.
+    """Return the text, split into words as the runtime splits it, with an IOB2 tag for each word.
 
-    Raises BadRowError for places outside the text, entities that overlap, and values that are not entities.
+    `cell` is the list of entities; `report` counts entities that were widened to whole words or dropped. Raises
+    BadRowError for offsets outside the text, entities that overlap, and values that are not entities.
     """
     if not isinstance(cell, list | tuple):
         raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
@@ -105,7 +106,10 @@ def _is_whole(value: Any) -> bool:
 
 
 def _in_words(one: _Marked, words: Sequence[CharRange], *, after: int) -> TypedSpan | None:
-    """Return the words that an entity touches from `after` on, those before being another's; None if none is left."""
+    """Return the range of words that an entity touches, starting from the word `after`; None if it touches none.
+
+    Words before `after` belong to the previous entity.
+    """
     touched = [i for i in range(after, len(words)) if words[i][0] < one.end and words[i][1] > one.start]
     return TypedSpan(touched[0], touched[-1] + 1, one.kind) if touched else None
 

@@ -1,4 +1,4 @@
-"""Read conversations from cells: lists of turns as OpenAI (role, content) or ShareGPT (from, value) writes them."""
+"""Read conversations from cells: lists of turns in OpenAI's format (role, content) or ShareGPT's (from, value)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ _ROLES: Mapping[str, Role] = {
     "function": "tool",
     "observation": "tool",
 }
-# The roles that may speak after each role; None is the beginning.
+# The roles that may follow each role; None stands for the start of the conversation.
 _AFTER: Mapping[Role | None, tuple[Role, ...]] = {
     None: ("system", "user"),
     "system": ("user",),
@@ -34,10 +34,10 @@ _AFTER: Mapping[Role | None, tuple[Role, ...]] = {
 
 
 def conversation(cell: Cell, where: str, row: int) -> GenerationExample:
-    """Return the turns in a cell, the last of which is the answer.
+    """Return the conversation in a cell as an example whose answer is the last turn.
 
-    Empty system turns are left out. `where` says in errors which row and column it is. Raises DataError for a cell
-    that is not a list of turns, an unknown role, roles out of order, and a last turn that is not the assistant's.
+    Empty system turns are left out. `where` names the row and column in errors. Raises DataError if the cell is not a
+    list of turns, a role is unknown, the roles are out of order, or the last turn is not the assistant's.
     """
     if not is_conversation(cell):
         raise DataError(f"{where} is not a list of turns with a role and a content, got {str(cell)[:60]!r}")
@@ -48,14 +48,14 @@ def conversation(cell: Cell, where: str, row: int) -> GenerationExample:
 
 
 def is_conversation(cell: Cell) -> bool:
-    """Whether a cell is a list of objects, as conversations are."""
+    """Whether a cell is a list of one or more objects, which is the form of a conversation."""
     return (
         isinstance(cell, list | tuple) and len(cell) > 0 and all(isinstance(turn, Mapping) for turn in cell)
     )
 
 
 def asked(question: str, answers: tuple[str, ...], system: str, row: int) -> GenerationExample:
-    """Return a conversation of one question and its right answers, after a system turn if that has text."""
+    """Return an example that asks one question in a user turn, after a system turn unless `system` is blank."""
     turns = (Message("system", system),) if system.strip() else ()
     return GenerationExample("", answers, (*turns, Message("user", question)), row=row)
 

@@ -1,4 +1,4 @@
-"""Examples of text generation: a source or a conversation, and its right answers."""
+"""Example class for text generation: a source text or a conversation, with its reference answers."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,20 +16,20 @@ class Message:
     content: str
 
     def to_json(self) -> dict[str, str]:
-        """Return the turn as chat templates take it."""
+        """Return the turn as a dict of role and content, the form that chat templates take."""
         return {"role": self.role, "content": self.content}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationExample(Example):
-    """A source text, or a conversation, with the right answers.
+    """A source text or a conversation, with its reference answers.
 
     Attributes:
-        source: the text to summarise or translate, or a prompt as plain text; "" if there is only one text.
-        targets: the right answers: one, or several references if the data has them; training takes the first.
-        messages: text-generation on conversations: all turns before the answer; `source` is "" then, and the answer is
-            `targets[0]`. None otherwise. A conversation of several turns is one example: training takes the loss on
-            every turn of the assistant, those among `messages` included, and the last one is measured.
+        source: the text to summarise or translate, or a prompt as plain text; "" for plain texts and conversations.
+        targets: the reference answers, one or more; training uses the first. For a plain text, the text itself.
+        messages: for a conversation, all turns before the answer `targets[0]`; None otherwise. A conversation of
+            several turns is one example: training computes the loss on every assistant turn, including those in
+            `messages`, and evaluation scores only the last.
     """
 
     source: str
@@ -38,19 +38,19 @@ class GenerationExample(Example):
 
     @property
     def input(self) -> str | list[dict[str, str]]:
-        """The source, or the turns before the answer."""
+        """The source text, or the turns before the answer as dicts of role and content."""
         if self.messages is None:
             return self.source
         return [message.to_json() for message in self.messages]
 
     @property
     def key(self) -> str:
-        """The source, the turns before the answer, or if there is neither the text."""
+        """The turns before the answer as one text, or the source text, or the plain text if there is no source."""
         if self.messages:
             return "\n".join(f"{message.role}: {message.content}" for message in self.messages)
         return self.source or self.targets[0]
 
     @property
     def content(self) -> list[Any]:
-        """The source or conversation, and the targets."""
+        """A list of the input (source text or turns) and the list of targets."""
         return [self.input if self.messages else self.source, list(self.targets)]

@@ -1,4 +1,4 @@
-"""Read the cells of label columns as names of labels: one a text, or several."""
+"""Read the cells of a label column as label names, one or several for each text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ class LabelCells:
     """Settings for reading the label cells of a data set.
 
     Attributes:
-        multi_label: whether a text has any number of labels rather than one.
-        separator: what stands between the labels of a string; None if each string is one label.
-        names: the names behind numbers; None if the cells hold names.
+        multi_label: whether a text can have any number of labels, rather than exactly one.
+        separator: the string between the labels in a cell; None if each string is one label.
+        names: label names, if cells hold numbers: number `n` means `names[n]`; None if the cells hold names.
     """
 
     multi_label: bool
@@ -30,7 +30,10 @@ class LabelCells:
     names: tuple[str, ...] | None
 
     def read(self, cell: Cell, source: str, row: int) -> tuple[str, ...]:
-        """Return the names of the labels in a cell, each once. Raises DataError for none or too many."""
+        """Return the distinct label names in a cell.
+
+        Raises DataError for an unknown number, and, unless `multi_label`, if the cell does not hold exactly one label.
+        """
         parts = [self._name(part, source, row) for part in self._parts(cell)]
         if self.multi_label:
             return tuple(dict.fromkeys(parts))
@@ -55,7 +58,7 @@ class LabelCells:
         if isinstance(part, bool):
             part = str(part).lower()
         if isinstance(part, float) and part.is_integer():
-            part = int(part)  # a whole column turns to floats if one of its cells was empty
+            part = int(part)  # a whole column becomes floats if one of its cells was empty
         if not isinstance(part, str | int):
             raise DataError(f"{source}: row {row} has a label that is not a string or number: {part!r}")
         if self.names is None:
@@ -71,9 +74,9 @@ class LabelCells:
 
 
 def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCells:
-    """Return how the label cells of a data set are read: as the settings say, or else as the cells look.
+    """Return how to read the label cells of a data set: from the settings, or guessed from the cells.
 
-    Lists, a separator that occurs, and several numbers that have names (`2,27`) make it multi-label.
+    The data set is taken as multi-label if a cell holds a list, a separator, or several named numbers (`2,27`).
     """
     first = first_of(tables)
     names = read_label_names(settings.label_names) or first.class_names.get(
@@ -92,7 +95,10 @@ def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCel
 
 
 def read_label_names(path: str | None) -> tuple[str, ...] | None:
-    """Return the names in a file, one a line. Raises DataError for a file that can't be read or has a name twice."""
+    """Return the label names in a file, one name per line; None if `path` is None.
+
+    Raises DataError if the file can't be read or has a name more than once.
+    """
     if path is None:
         return None
     names = tuple(line.strip() for line in read_text(Path(path)).splitlines() if line.strip())

@@ -1,4 +1,4 @@
-"""Rows of labelled texts: one text or two, with one label, several, or a number."""
+"""Example class and row reader for labelled texts: one text or two, with one label, several labels, or a number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,17 +14,18 @@ from ftool.data.splits import contradictions
 from ftool.data.table import Table
 from ftool.recipe.data_settings import DataSettings
 
-_STRAYS = 0.1  # cells that are not numbers, for each that is one
+_STRAYS = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledText(Example):
-    """A text, or two, with the names of its labels or the number that it should get.
+    """One text or a pair of texts, with label names or a regression target.
 
     Attributes:
-        labels: one name; with several labels a text, any number of them, maybe none.
-        pair: the second text, if examples have two.
-        score: the number; `labels` is empty then.
+        text: the text, or the first text of a pair.
+        labels: one label name; in multi-label data any number of names, possibly none; empty if there is a `score`.
+        pair: the second text; None if examples have one text.
+        score: the regression target; None if examples have labels.
     """
 
     text: str
@@ -39,28 +40,28 @@ class LabelledText(Example):
 
     @property
     def key(self) -> str:
-        """The text, or both."""
+        """The text, or both texts of a pair, joined by a line break."""
         return self.text if self.pair is None else f"{self.text}\n{self.pair}"
 
     @property
     def group(self) -> str:
-        """The text, or the first of two."""
+        """The text, or the first text of a pair."""
         return self.text
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the labels."""
+        """The label names; empty for regression."""
         return self.labels
 
     @property
     def content(self) -> list[Any]:
-        """The text or texts, and the labels or the number."""
+        """A list of the text or texts, then the list of labels or the regression target."""
         answer = list(self.labels) if self.score is None else self.score
         return [*([self.text] if self.pair is None else [self.text, self.pair]), answer]
 
 
 class LabelReader(RowReader[LabelledText]):
-    """Reads labelled texts."""
+    """Reads rows of labelled texts; decides from the settings and cells whether labels are names or numbers."""
 
     labelled = True
 
@@ -77,7 +78,7 @@ class LabelReader(RowReader[LabelledText]):
             self.kept_together = "stratified by label"
 
     def read(self, table: Table) -> Split[LabelledText]:
-        """Return the texts of a table with the names of their labels, or their numbers."""
+        """Return the texts of a table with their label names or regression targets."""
         first, second = self._text_columns(table)
         label = find_column(table, LABEL, self.settings.label)
         texts = column_texts(table, first)
@@ -97,15 +98,18 @@ class LabelReader(RowReader[LabelledText]):
         return Split(examples, table.source, table)
 
     def note(self) -> str:
-        """Return which columns hold texts and labels, or numbers."""
+        """Return a line that names the columns of texts and of labels or regression targets."""
         table = self.first
         first, second = self._text_columns(table)
         texts = f"column {first!r}" if second is None else f"columns {first!r} and {second!r}"
-        what = "numbers to meet (data.regression)" if self._labels is None else "labels"
+        what = "regression targets (data.regression)" if self._labels is None else "labels"
         return f"{table.source}: texts from the {texts}, {what} from {find_column(table, LABEL, self.settings.label)!r}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
-        """Return the splits, all of single texts or all of pairs; a text with different labels is warned of."""
+        """Return the splits unchanged, and warn if the same training text has different labels.
+
+        Raises DataError if some splits have single texts and others pairs, or if the model needs pairs.
+        """
         train = first_of(splits)
         for split in splits.values():
             if _pairs(split) != _pairs(train):
@@ -123,9 +127,9 @@ class LabelReader(RowReader[LabelledText]):
         return splits
 
     def labels(self, splits: Mapping[str, Split[LabelledText]]) -> tuple[str, ...]:
-        """Return the labels of the training examples: in the order of their names' file, or sorted, numbers by value.
+        """Return the training examples' labels in the order of the label names file, else sorted (numbers by value).
 
-        Raises DataError for fewer than two, and for a label of another split that no training example has.
+        Raises DataError if there are fewer than two, or if another split has a label that no training example has.
         """
         if self._labels is None:
             return ()
@@ -147,7 +151,7 @@ class LabelReader(RowReader[LabelledText]):
         return tuple(sorted(trained, key=int if all(label.isdecimal() for label in trained) else None))
 
     def _text_columns(self, table: Table) -> tuple[str, str | None]:
-        """Return the column of the texts, and that of second texts unless the model takes single ones."""
+        """Return the names of the text column and the second text column; the second is None for a one-text model."""
         first, second = text_columns(table, self.settings.text, self.settings.text_pair)
         if self.model is None or self.model.pairs:
             return first, second
@@ -156,7 +160,7 @@ class LabelReader(RowReader[LabelledText]):
         return first, None
 
     def facts(self, train: Split[LabelledText]) -> Mapping[str, Any]:
-        """Return `multi_label`, `regression` and `pairs`. Raises DataError if all numbers are the same."""
+        """Return the facts `multi_label`, `regression` and `pairs`. Raises DataError if all scores are the same."""
         refuse_constant(train.source, [one.score for one in train.examples if one.score is not None])
         return {
             "multi_label": self._labels is not None and self._labels.multi_label,
@@ -170,9 +174,9 @@ def _pairs(split: Split[LabelledText]) -> bool:
 
 
 def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
-    """Whether labels are numbers: nearly all of them are, and at least one is not a whole one.
+    """Whether the label column holds scores: nearly all cells are numbers, and at least one is not a whole number.
 
-    Nearly: a stray cell among scores is a mistake, which reading names, and does not make them labels.
+    A few cells that are not numbers do not make the scores labels: they are mistakes, which reading reports by row.
     """
     if settings.label_names or settings.label_separator or settings.multi_label:
         return False

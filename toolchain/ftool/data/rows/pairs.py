@@ -1,4 +1,4 @@
-"""Rows of sources with their targets, for summarization and translation."""
+"""Row reader for sources with their targets, for summarization and translation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +12,8 @@ from ftool.data.rows.generation import GenerationExample
 from ftool.data.table import Cell, Row, Table
 from ftool.recipe.data_settings import DataSettings
 
-# Codes that data sets use, without `id` and `no`, so that columns of these names are not taken for Indonesian and
-# Norwegian unless the recipe says so.
+# Language codes that data sets use as column names. `id` and `no` are left out, so that columns with these names are
+# not taken for Indonesian and Norwegian unless the recipe says so.
 _LANGUAGES = frozenset((
     "af", "am", "ar", "az", "be", "bg", "bn", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "eo", "es", "et",
     "eu", "fa", "fi", "fr", "ga", "gl", "gu", "ha", "he", "hi", "hr", "hu", "hy", "ig", "is", "it", "ja", "jv",
@@ -26,10 +26,10 @@ _LANGUAGES = frozenset((
 
 
 class PairReader(RowReader[GenerationExample]):
-    """Reads a source a row, and one target or several.
+    """Reads a source text and one or more targets from each row.
 
-    The columns are those that the settings name; else the two of language codes; else the usual ones. Every split is
-    read in the direction of the training table, whatever the order of its columns.
+    The columns are the ones named in the settings, else two columns named by language codes, else the usual columns.
+    Every split is read in the direction of the training table, even if its columns are in another order.
     """
 
     kept_together = "each source on one side"
@@ -42,9 +42,9 @@ class PairReader(RowReader[GenerationExample]):
         super().__init__(tables, settings, model)
 
     def read(self, table: Table) -> Split[GenerationExample]:
-        """Return an example a row.
+        """Return one example for each row.
 
-        A source that is a list of sentences is joined by spaces; a list of targets is several references to one source.
+        A source that is a list of sentences is joined by spaces; a list of targets becomes several references.
         """
         spread = _spread_translations(table)
         source, target = self._columns(spread)
@@ -57,7 +57,7 @@ class PairReader(RowReader[GenerationExample]):
         return Split(examples, table.source, table)
 
     def note(self) -> str:
-        """Return which columns hold sources and targets."""
+        """Return a line that names the columns of sources and targets."""
         source, target = self._columns(_spread_translations(self.first))
         return f"{self.first.source}: sources from the column {source!r}, targets from {target!r}"
 
@@ -70,7 +70,7 @@ class PairReader(RowReader[GenerationExample]):
 
 
 def joined_texts(table: Table, column: str, name: str) -> list[str]:
-    """Return the texts of a column, lists of sentences joined by spaces; `name` calls them in errors."""
+    """Return the texts of a column, with lists of sentences joined by spaces; errors call a text `name`."""
     cells = [_joined(cell) for cell in table.cells(column)]
     return checked_texts(table.source, table.numbers, cells, f"{name} (column {column!r})")
 
@@ -82,7 +82,10 @@ def _joined(cell: Cell) -> Cell:
 
 
 def _in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
-    """Return the settings with the languages that the training table's columns are called by, if they name none."""
+    """Return the settings with the source and target language set from the training table's column names.
+
+    The settings are returned unchanged if they already name a column or a language.
+    """
     named = (settings.source, settings.target, settings.source_language, settings.target_language)
     found = _language_pair(_spread_translations(train).columns, settings)
     if found is None or any(name is not None for name in named):
@@ -91,7 +94,7 @@ def _in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
 
 
 def _spread_translations(table: Table) -> Table:
-    """Return the table with the hub's column of objects, `{"en": …, "zh": …}`, spread into a column a language."""
+    """Return the table with the hub's column of objects, `{"en": …, "zh": …}`, split into one column per language."""
     for name in TRANSLATIONS.usual:
         if name in table.columns:
             position = table.columns.index(name)
@@ -101,9 +104,9 @@ def _spread_translations(table: Table) -> Table:
 
 
 def _language_pair(names: Sequence[str], settings: DataSettings) -> tuple[str, str] | None:
-    """Return the columns called by language codes, the source's first; None if there are not two to tell.
+    """Return the source and target columns among `names` that are language codes; None unless two are found.
 
-    If the settings name no language, the columns' order is the direction.
+    If the settings name no language, the first such column is the source and the second the target.
     """
     source = _called(names, settings.source_language)
     target = _called(names, settings.target_language)
@@ -133,7 +136,7 @@ def _spread(table: Table, position: int) -> Table:
 
 
 def _called(names: Sequence[str], language: str | None) -> str | None:
-    """Return the column for a language: its exact code, or the only one with the same first part (`zh` for `zh_CN`)."""
+    """Return the column for a language code: an exact match, or the only match of the first part (`zh` for `zh_CN`)."""
     if language is None:
         return None
     if language in names:

@@ -1,4 +1,4 @@
-"""Rows for text-generation: conversations, questions with answers, prompts to continue, or plain texts."""
+"""Row reader for text generation: conversations, questions with answers, prompts to continue, or plain texts."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ _INSTANCES = "instances"  # self-instruct: a list of inputs and outputs for each
 
 
 class _Columns(NamedTuple):
-    """The names of a table's columns; a prompt and an answer, or one of the other two."""
+    """The names of the columns to read: a prompt and an answer, or only messages, or only a text."""
 
     messages: str | None = None
     prompt: str | None = None
@@ -36,21 +36,21 @@ class _Columns(NamedTuple):
 
 
 class PromptReader(RowReader[GenerationExample]):
-    """Reads a conversation, a prompt with its answer, or a plain text a row.
+    """Reads a conversation, a prompt with its answer, or a plain text from each row.
 
-    Conversations keep their turns, of which the last is the answer. A prompt with a column called `completion` is plain
-    text that goes on; questions and instructions become conversations of one question.
+    The last turn of a conversation is the answer. If the answer column is called `completion` or `continuation`, it
+    continues the prompt as plain text; other prompts with answers become conversations of one question.
     """
 
     kept_together = "each source on one side"
 
     def read(self, table: Table) -> Split[GenerationExample]:
-        """Return the examples of a table. Raises DataError naming row and column for what can't be used."""
+        """Return the examples of a table. Raises DataError, which names the row and column that can't be used."""
         spread, positions = _spread_instances(table)
         return Split(self._examples(spread), table.source, table.take(positions))
 
     def note(self) -> str:
-        """Return which columns the examples are taken from."""
+        """Return a line that names the columns from which the examples are read."""
         table, _ = _spread_instances(self.first)
         columns = self._columns(table)
         if columns.messages is not None:
@@ -134,20 +134,23 @@ def _answered(table: Table, prompt: str, answer: str) -> list[GenerationExample]
 
 
 def _joined(table: Table, prompt: str, answer: str) -> Table:
-    """Return prompts and completions that are lists of turns as one conversation each."""
+    """Return a table with one column, `messages`, which joins the turns of each row's prompt and answer."""
     cells = zip(table.numbers, table.cells(prompt), table.cells(answer), strict=True)
     rows = [Row(number, ([*before, *after],)) for number, before, after in cells]
     return Table(table.source, ("messages",), rows)
 
 
 def _spread_instances(table: Table) -> tuple[Table, list[int]]:
-    """Return self-instruct's table with a row for each input and output of an instruction, and each row's origin."""
+    """Return a self-instruct table with one row for each input and output, and the original position of each row.
+
+    Other tables are returned unchanged. Raises DataError if a row's `instances` are not a list of objects.
+    """
     if _INSTANCES not in table.columns or "instruction" not in table.columns:
         return table, list(range(len(table.rows)))
     rows, positions = [], []
     cells = zip(table.numbers, table.cells("instruction"), table.cells(_INSTANCES), strict=True)
     for position, (number, instruction, instances) in enumerate(cells):
-        if not is_conversation(instances):  # a list of objects too
+        if not is_conversation(instances):  # instances are a list of objects, as conversations are
             raise DataError(
                 f"{table.source}: row {number} has no list of inputs and outputs in {_INSTANCES!r}, "
                 f"got {str(instances)[:40]!r}"
@@ -158,7 +161,7 @@ def _spread_instances(table: Table) -> tuple[Table, list[int]]:
 
 
 def _optional_texts(table: Table, column: Column, taken: tuple[str, ...]) -> list[str]:
-    """Return the texts of a column if there is one that is not `taken`, "" for empty cells."""
+    """Return the texts of an optional column outside `taken`, with "" for empty cells or a missing column."""
     name = optional_column(table, column, taken=taken)
     if name is None:
         return [""] * len(table.rows)

@@ -1,4 +1,4 @@
-"""Rows of questions about contexts, with the answers and where they stand."""
+"""Example class and row reader for questions about contexts, with answers and their offsets."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,21 @@ from ftool.data.rows.base import RowReader
 from ftool.data.splits import same_text
 from ftool.data.table import Cell, Table
 
-_MANY_ARTICLES = 20  # from so many on whole articles are cut off; fewer would make a validation of one or two
+# With at least this many articles, splits keep whole articles together; with fewer, a split would hold one or two.
+_MANY_ARTICLES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Example):
-    """A question about a context, with the answers that count as right.
+    """A question about a context, with the answers that count as correct.
 
     Attributes:
-        question: as it stands in the source.
-        context: as it stands in the source; answers are stretches of it.
-        answers: texts; none if the context does not answer the question.
-        starts: for each answer its first character: `context[start:start + len(answer)]` is the answer.
-        id: the question's name in the source, or its row.
-        article: what the context is part of, if the source says.
+        question: the question, exactly as in the source.
+        context: the context, exactly as in the source; each answer is a substring of the context.
+        answers: the answer texts; empty if the context does not answer the question.
+        starts: the start offset of each answer in characters: `context[start:start + len(answer)]` is the answer.
+        id: the question's id in the source, or its row number as text.
+        article: the title of the article that the context is part of; None if the source has no titles.
     """
 
     question: str
@@ -49,30 +50,33 @@ class Question(Example):
 
     @property
     def input(self) -> dict[str, str]:
-        """The question with its context."""
+        """A dict of "question" and "context"."""
         return {"question": self.question, "context": self.context}
 
     @property
     def key(self) -> str:
-        """The context: questions about one context stay together."""
+        """The context, so that questions about the same context stay together."""
         return self.context
 
     @property
     def content(self) -> list[Any]:
-        """The question, its context, the answers and their starts."""
+        """A list of the question, the context, the list of answers and the list of their start offsets."""
         return [self.question, self.context, list(self.answers), list(self.starts)]
 
 
 class QuestionReader(RowReader[Question]):
-    """Reads questions; answers whose offsets are wrong are repaired or dropped, and counted.
+    """Reads questions; wrong answer offsets are corrected, or the answer dropped, and the warnings count both.
 
-    `facts` has `unanswerable`: whether some training questions have no answer, so that the model learns to say so.
+    `facts` has `unanswerable`: whether some training questions have no answer, so that the model learns to abstain.
     """
 
     kept_together = "each context on one side"
 
     def read(self, table: Table) -> Split[Question]:
-        """Return the questions of a table whose answers, if they have any, stand in their contexts."""
+        """Return the questions of a table, without those whose answers do not occur in their context.
+
+        Raises DataError for cells that are not texts or answers, and if no question is left.
+        """
         report = PlaceReport()
         questions = column_texts(table, find_column(table, QUESTION, self.settings.question), "question")
         contexts = column_texts(table, find_column(table, CONTEXT, self.settings.context), "context")
@@ -106,15 +110,15 @@ class QuestionReader(RowReader[Question]):
         return Split(examples, table.source, table.take(kept))
 
     def note(self) -> str:
-        """Return which columns hold questions and contexts."""
+        """Return a line that names the columns of questions and contexts."""
         question = find_column(self.first, QUESTION, self.settings.question)
         context = find_column(self.first, CONTEXT, self.settings.context)
         return f"{self.first.source}: questions from the column {question!r}, contexts from {context!r}"
 
     def groups(self, examples: Sequence[Question]) -> list[str]:
-        """Return for each question what stays together: its article if there are many, else its context.
+        """Return each question's group: its article if there are at least 20 articles, else its context.
 
-        A context that stands in two articles counts for the first.
+        A context that occurs in two articles belongs to the first.
         """
         if len({example.article for example in examples} - {None}) < _MANY_ARTICLES:
             return [example.context for example in examples]
@@ -125,12 +129,12 @@ class QuestionReader(RowReader[Question]):
         ]
 
     def facts(self, train: Split[Question]) -> Mapping[str, Any]:
-        """Return `unanswerable`."""
+        """Return the fact `unanswerable`: whether some training questions have no answer."""
         return {"unanswerable": any(not example.answers for example in train.examples)}
 
 
 def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
-    """Return a line if ids stand at several questions."""
+    """Return a warning if several questions have the same id; otherwise an empty list."""
     counts = Counter(str(cell) for cell in ids if not is_missing(cell))
     repeated = [name for name, count in counts.items() if count > 1]
     if not repeated:
@@ -142,6 +146,6 @@ def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
 
 
 def _cells(table: Table, column: Column, name: str | None = None) -> list[Cell]:
-    """Return the cells of a column, Nones if there is none."""
+    """Return the cells of an optional column, or a None for each row if the table has no such column."""
     found = optional_column(table, column, name)
     return [None] * len(table.rows) if found is None else table.cells(found)

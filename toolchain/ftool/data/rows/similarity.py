@@ -1,4 +1,4 @@
-"""Rows of texts and how near each other their vectors belong: pairs, triplets or scored pairs."""
+"""Example class and row reader for training embeddings: pairs, triplets or scored pairs of texts."""
 
 import itertools
 from collections import Counter
@@ -24,20 +24,20 @@ from ftool.recipe.data_settings import DataSettings
 
 SimilarityKind = Literal["pairs", "triplets", "scored"]
 
-_CONNECTED_AT_MOST = (
-    0.3  # share of the rows in one group that can't be divided, for groups to be told by all texts
-)
+# Rows that share any text are grouped, unless one group would hold more than this share of the rows.
+_CONNECTED_AT_MOST = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarPair(Example):
-    """Two texts, or three, and how near each other their vectors belong.
+    """Two or three texts whose embeddings should be close to or far from each other.
 
     Attributes:
         anchor: a query, or the first of two sentences.
-        positive: what the query should find, or the second sentence.
-        negative: what the query should not find; triplets only.
-        score: how similar the two are, the larger the more, in the data's own scale; scored pairs only.
+        positive: a text that the query should find, or the second sentence.
+        negative: a text that the query should not find; None except in triplets.
+        score: the similarity of the two texts on the data's own scale, larger for more similar texts; None except in
+            scored pairs.
     """
 
     anchor: str
@@ -47,22 +47,22 @@ class SimilarPair(Example):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The two texts or three."""
+        """The anchor, the positive and, in triplets, the negative."""
         return (self.anchor, self.positive, *([] if self.negative is None else [self.negative]))
 
     @property
     def input(self) -> list[str]:
-        """The texts, of which a model makes vectors."""
+        """The two or three texts as a list, for an embedder."""
         return list(self.texts)
 
     @property
     def key(self) -> str:
-        """The anchor."""
+        """The anchor text."""
         return self.anchor
 
     @property
     def content(self) -> list[Any]:
-        """The texts and the score."""
+        """A list of the texts, then the score or None."""
         return [*self.texts, self.score]
 
 
@@ -83,8 +83,8 @@ class _Columns:
 class SimilarityReader(RowReader[SimilarPair]):
     """Reads pairs, triplets or scored pairs; `facts` has the `kind`.
 
-    Rows that share a text, whatever its role, stay on one side of a cut; if nearly all are connected so, rows that
-    share an anchor do.
+    Rows that share any text go to the same split. If that would put too many rows into one group, only rows with the
+    same anchor are kept together.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class SimilarityReader(RowReader[SimilarPair]):
                 )
 
     def read(self, table: Table) -> Split[SimilarPair]:
-        """Return the examples of a table; a list of positives or negatives in a cell makes an example of each."""
+        """Return the examples of a table, with one example for each combination of listed positives and negatives."""
         columns = self._columns(table)
         rows = range(len(table.rows))
         anchors = column_texts(table, columns.anchor, f"text in {columns.anchor!r}")
@@ -121,14 +121,14 @@ class SimilarityReader(RowReader[SimilarPair]):
         return Split([one for _, one in found], table.source, table.take([row for row, _ in found]))
 
     def note(self) -> str:
-        """Return which columns were read, as what."""
+        """Return a line that names the columns of anchors, positives, negatives and scores."""
         columns = self._columns(self.first)
         more = {"negatives": columns.negative, "scores": columns.score}
         named = "".join(f", {what} {name!r}" for what, name in more.items() if name is not None)
         return f"{self.first.source}: anchors from the column {columns.anchor!r}, positives {columns.positive!r}{named}"
 
     def finish(self, splits: dict[str, Split[SimilarPair]]) -> dict[str, Split[SimilarPair]]:
-        """Return the splits as they are; what a cut keeps together is decided by all training examples."""
+        """Return the splits unchanged, after grouping the training examples that share a text."""
         if "train" in splits:
             examples = splits["train"].examples
             groups = _connected(examples)
@@ -140,18 +140,19 @@ class SimilarityReader(RowReader[SimilarPair]):
         return splits
 
     def groups(self, examples: Sequence[SimilarPair]) -> list[str]:
-        """Return for each example the text that names its group."""
+        """Return the group of each example: a text that all examples of the group are connected with."""
         return [self._groups.get(same_text(example.anchor), example.anchor) for example in examples]
 
     def facts(self, train: Split[SimilarPair]) -> Mapping[str, Any]:
-        """Return `kind`. Raises DataError if all scores are the same."""
+        """Return the fact `kind`: "pairs", "triplets" or "scored". Raises DataError if all scores are the same."""
         refuse_constant(train.source, scores_of(train))
         return {"kind": kind_of(train)}
 
     def _columns(self, table: Table) -> _Columns:
-        """Return the columns that the settings name, or the usual ones that are there.
+        """Return the columns named in the settings, or the usual columns that the table has.
 
-        A column of negatives makes triplets; without one a column of scores, if it holds numbers, makes scored pairs.
+        A table with a column of negatives holds triplets; else a table with a numeric column of scores holds scored
+        pairs. Raises DataError if the anchor and positive are the same column, or if there are negatives and scores.
         """
         settings = self.settings
         anchor = find_column(table, ANCHOR, settings.anchor)
@@ -167,12 +168,12 @@ class SimilarityReader(RowReader[SimilarPair]):
         if negative is not None and score is not None:
             raise DataError(f"{table.source}: rows have negatives or scores, not both; leave data.score out")
         if score is not None and settings.score is None and not _are_numbers(table, score):
-            score = None  # a column called label may hold anything
+            score = None  # a column called "label" may hold values that are not scores
         return _Columns(anchor, positive, negative, score)
 
 
 def kind_of(split: Split[SimilarPair]) -> SimilarityKind:
-    """Return what the examples are, all of one kind: pairs, triplets or scored pairs."""
+    """Return the kind of a split's examples, which all have the same kind: "pairs", "triplets" or "scored"."""
     first = split.examples[0]
     if first.negative is not None:
         return "triplets"
@@ -180,12 +181,15 @@ def kind_of(split: Split[SimilarPair]) -> SimilarityKind:
 
 
 def scores_of(split: Split[SimilarPair]) -> list[float]:
-    """Return the scores of scored pairs."""
+    """Return the scores of a split of scored pairs, in order; an empty list for pairs and triplets."""
     return [example.score for example in split.examples if example.score is not None]
 
 
 def _connected(examples: Sequence[SimilarPair]) -> Mapping[str, str]:
-    """Return for each text the least of the texts that it is connected with by rows, as `same_text` has them."""
+    """Return a dict from each text to the first text, in sorted order, of its connected component.
+
+    Texts of the same example are connected. All texts are normalised by `same_text`. The search is union-find.
+    """
     leader: dict[str, str] = {}
 
     def find(text: str) -> str:

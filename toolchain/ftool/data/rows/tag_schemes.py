@@ -1,4 +1,4 @@
-"""Schemes of entity tags: detect a data set's, and bring its tags to IOB2, which everything here works on."""
+"""Entity tagging schemes: detect the scheme of a data set, and convert tags to entity spans and back."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,11 @@ OUTSIDE = "O"
 _TAG = re.compile(r"^([BILUSEMW])[-_].+$", re.DOTALL)
 _CLOSED = {name: tuple(letters) for name, letters in (
     ("IOBES", "BIES"), ("BMES", "BMES"), ("BMEW", "BMEW"), ("BILOU", "BILU"),
-)}  # of an entity's first, middle, last and only word  # fmt: skip
+)}  # prefixes of an entity's first, middle, last and only word  # fmt: skip
 
 
 class TypedSpan(NamedTuple):
-    """An entity by its words: the first, the one past the last, and its kind."""
+    """An entity as a range of words: the index of its first word, the index past its last word, and its kind."""
 
     first: int
     last: int
@@ -23,7 +23,7 @@ class TypedSpan(NamedTuple):
 
 
 def tag_problem(tag: object) -> str | None:
-    """Return why a value is not a tag, as the end of a sentence; None if it is one."""
+    """Return why a value is not a tag, as a clause that begins with "is not"; None if the value is a tag."""
     if not isinstance(tag, str):
         return f"is not a string: {tag!r}"
     if outside(tag) or _TAG.match(tag):
@@ -32,9 +32,9 @@ def tag_problem(tag: object) -> str | None:
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
-    """Return the scheme of tags: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
+    """Return the tagging scheme of sentences: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
 
-    IOB1 writes B only if an entity follows another of its kind; a data set without any B is in it too.
+    IOB1 uses B only if an entity directly follows another of the same kind; tags without any B are IOB1 too.
     """
     prefixes: set[str] = set()
     inside_begins = needless_begin = False
@@ -50,12 +50,12 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
         if prefixes & (set(letters) - set("BI")) and prefixes <= {*letters, "B", "I"}:
             return name
     if prefixes - set("BI"):
-        return "IOBES"  # a mixture; every prefix is read all the same
+        return "IOBES"  # a mixture of schemes; `spans_of_tags` understands every prefix
     return "IOB1" if inside_begins and not needless_begin else "IOB2"
 
 
 def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
-    """Return the entities in tags of any scheme, as conlleval finds them."""
+    """Return the entities in a sentence's tags, of any scheme, by the rules of the conlleval script."""
     spans: list[TypedSpan] = []
     before = OUTSIDE
     for position, tag in enumerate(tags):
@@ -68,7 +68,7 @@ def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
 
 
 def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") -> list[str]:
-    """Return the tags of `words` words for entities that do not overlap, in order."""
+    """Return one tag in `scheme` for each of `words` words; the entities are in order and do not overlap."""
     tags = [OUTSIDE] * words
     before = TypedSpan(-1, -1, "")
     for span in spans:
@@ -79,7 +79,7 @@ def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") 
 
 
 def count_repaired(tags: Sequence[str], scheme: str) -> int:
-    """Return how many tags differ from those of the scheme for the entities that were read from them."""
+    """Return how many tags break the rules of `scheme`: they differ from the tags that their entities should have."""
     right = tags_of_spans(spans_of_tags(tags), len(tags), scheme)
     return sum(split_tag(tag) != split_tag(other) for tag, other in zip(tags, right, strict=True))
 

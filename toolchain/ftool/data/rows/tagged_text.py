@@ -1,4 +1,4 @@
-"""Texts with tagged words."""
+"""Example class for a text whose words have entity tags."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from ftool_runtime.postprocessing.tag_names import outside, split_tag
 
 
 class BadRowError(Exception):
-    """A row can't be read; the text says what is wrong, as the end of a sentence that begins with its place."""
+    """Raised for a row that can't be read; the message completes a sentence that begins with the file and row."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedText(Example):
-    """A text, its words and the tag of each.
+    """A text, the character ranges of its words, and an entity tag for each word.
 
     Attributes:
-        text: as it stands in the source; if that has only words, they are joined by one space each.
-        words: for each word its first character and the one past its last, in order.
-        tags: one for each word, in IOB2: "O", "B-person", "I-person".
+        text: the text exactly as in the source; if the source has only words, the words joined by spaces.
+        words: (start, end) of each word in characters of the text, in order; `end` is past the last character.
+        tags: one IOB2 tag for each word: "O", "B-person", "I-person".
     """
 
     text: str
@@ -43,15 +43,15 @@ class TaggedText(Example):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The kinds of its entities."""
+        """The kinds of the text's entities, such as "person"."""
         return kinds_of(self.tags)
 
     @property
     def content(self) -> list[Any]:
-        """The text, its words and their tags; the scheme of tags in the source does not count."""
+        """A list of the text, its word ranges and the IOB2 tags, so that the source's own scheme does not matter."""
         return [self.text, self.words, self.tags]
 
 
 def kinds_of(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the kinds of entity in tags, each once, in their order."""
+    """Return the distinct kinds of entity in tags, in order of first appearance."""
     return tuple(dict.fromkeys(split_tag(tag)[1] for tag in tags if not outside(tag)))

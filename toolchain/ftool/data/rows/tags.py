@@ -1,4 +1,4 @@
-"""Rows of texts with entities, as a tag for each word or as places of characters, brought to IOB2."""
+"""Row reader for texts with entities, given as a tag for each word or as character offsets, converted to IOB2."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,23 +25,23 @@ from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
 from ftool.data.rows.word_tags import read_words
 from ftool.data.table import Table
 
-SPANS = "spans"  # the scheme of entities by character
+SPANS = "spans"  # the name in `facts` for entities given by character offsets
 
 
 class TagReader(RowReader[TaggedText]):
-    """Reads texts with entities; `facts` has the scheme of the training data's tags, "spans" for places."""
+    """Reads texts with entities; `facts` has `scheme`, the training data's tagging scheme ("spans" for offsets)."""
 
     labelled = True
     kept_together = "stratified by kind of entity"
     _scheme = ""
 
     def read(self, table: Table) -> Split[TaggedText]:
-        """Return a table's texts with the tags as they stand there; entities by character are in IOB2 already."""
+        """Return the texts of a table with their tags in the source's scheme; character offsets become IOB2 tags."""
         words = self._word_column(table)
         return self._read_spans(table) if words is None else self._read_words(table, words)
 
     def note(self) -> str:
-        """Return which columns hold texts or words, and tags or entities, and in which scheme."""
+        """Return a line that names the columns of words and tags with their scheme, or of texts and entities."""
         table = self.first
         words = self._word_column(table)
         if words is None:
@@ -54,16 +54,16 @@ class TagReader(RowReader[TaggedText]):
         )
 
     def finish(self, splits: dict[str, Split[TaggedText]]) -> dict[str, Split[TaggedText]]:
-        """Return the splits with their tags in IOB2, all of them read in the scheme of the training data."""
+        """Return the splits with tags converted to IOB2 from the tagging scheme of the training data."""
         self._scheme = SPANS
         if self._word_column(self.first) is not None:
             self._scheme = detect_scheme(one.tags for one in first_of(splits).examples)
         return {name: self._in_iob2(split) for name, split in splits.items()}
 
     def labels(self, splits: Mapping[str, Split[TaggedText]]) -> tuple[str, ...]:
-        """Return O, then B and I of each kind of entity in the training examples.
+        """Return the IOB2 tags of the training examples: O, then B and I for each kind of entity.
 
-        Raises DataError if there is none, and for a kind in another split that no training example has.
+        Raises DataError if there are no entities, or if another split has a kind that no training example has.
         """
         train = splits["train"]
         kinds = {kind for one in train.examples for kind in one.classes}
@@ -74,11 +74,11 @@ class TagReader(RowReader[TaggedText]):
         return (OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(kinds) for prefix in "BI"))
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
-        """Return the kinds of entity among tags."""
+        """Return the kinds of entity in a model's labels, which are IOB2 tags."""
         return kinds_of(labels)
 
     def facts(self, train: Split[TaggedText]) -> Mapping[str, Any]:  # noqa: ARG002 (of readers that need it)
-        """Return `scheme`."""
+        """Return the fact `scheme`: the training data's tagging scheme, or "spans" for character offsets."""
         return {"scheme": self._scheme}
 
     def _read_words(self, table: Table, words: str) -> Split[TaggedText]:
@@ -114,7 +114,7 @@ class TagReader(RowReader[TaggedText]):
         return Split(examples, table.source, table)
 
     def _word_column(self, table: Table) -> str | None:
-        """Return the column of words that the settings name, or the usual one; None for texts with spans."""
+        """Return the column of words, named in the settings or usual; None if the table has texts with offsets."""
         if self.settings.text is not None:
             named = named_column(table, self.settings.text)
             is_list = isinstance(table.cells(named)[0], list | tuple)

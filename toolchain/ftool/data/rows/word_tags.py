@@ -1,4 +1,4 @@
-"""Read rows of words with a tag each: lists in JSON, Parquet and the hub, or the sentences of a CoNLL file."""
+"""Read rows of words with one tag each: lists in JSON, Parquet and the hub, or the sentences of a CoNLL file."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from ftool_runtime.text.words import join_words
 
 
 def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None, row: int) -> TaggedText:
-    """Return a row's words with the tags as they stand there, numbers replaced by their names.
+    """Return a row's words with their tags, in the source's own scheme.
 
     Args:
-        tokens: a list of words, or a string of them with spaces between.
-        tags: as many tags, or their numbers.
-        text: what the words were cut from; None if the row does not hold it.
-        names: of the numbers.
-        row: its number.
+        tokens: a list of words, or words separated by spaces.
+        tags: one tag or tag number for each word, as a list or separated by spaces.
+        text: the text that the words were cut from; None if the row does not have it.
+        names: the tags that numbers stand for: number `n` means `names[n]`; None if there are no such names.
+        row: the row number.
 
-    Raises BadRowError.
+    Raises BadRowError for unusable words or tags, for different counts, and if the words are not those of the text.
     """
     words, found = _listed(tokens, "words"), _listed(tags, "tags")
     if len(words) != len(found):
@@ -71,7 +71,10 @@ def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
 
 
 def _places(words: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """Return the words' places in their text. Raises BadRowError for a word that does not follow the one before it."""
+    """Return (start, end) of each word in the text's characters.
+
+    Raises BadRowError if a word does not directly follow the previous word, with only white space between.
+    """
     places, end = [], 0
     for position, word in enumerate(words, start=1):
         start = text.find(word, end)

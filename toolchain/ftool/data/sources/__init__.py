@@ -1,1 +1,1 @@
-"""Data sources, each read into tables: files, folders, the hub, shipped data."""
+"""Data sources that are read into tables: files, folders, the hub and shipped data sets."""

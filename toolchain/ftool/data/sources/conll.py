@@ -1,4 +1,4 @@
-"""Read CoNLL files as tables: a word with its tags on each line, a blank line after each sentence."""
+"""Read CoNLL files as tables. Each line has a word and its tags; a blank line ends a sentence."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from ftool.data.table import Row, Table
 
 CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
 _DOCUMENT = "-DOCSTART-"
-_LOOKED_AT = 200  # lines, to tell CoNLL in a file of another suffix
-
-_Line = tuple[int, list[str]]  # its number and its cells
+_LOOKED_AT = 200  # lines read to recognise CoNLL in a file of another suffix
+_Line = tuple[int, list[str]]  # the line's number and its cells
 
 
 def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return a table of one row a sentence, each cell the list of one column; a row's number is the line it starts at.
+    """Return a table with one row for each sentence; each cell is the list of one column's values in the sentence.
 
-    Columns are separated by tabs, or if the first line has none by spaces; other spaces belong to the words. The
-    first is called tokens and the last tags unless `columns` names them all. Document marks and comments are left
-    out. Raises DataError naming the line that has more or fewer columns than the first, or an empty one.
+    A row's number is the line where the sentence starts. Columns are separated by tabs, or, if the first line has no
+    tab, by spaces. `columns` names all columns; by default the first is "tokens" and the last "tags". Document
+    markers and comments are skipped. Raises DataError, which names the line, for a line with an empty column or with
+    another number of columns than the first line.
     """
     lines = read_text(path).split("\n")
     separator = _separator(lines)
@@ -42,7 +42,7 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def is_conll(path: Path) -> bool:
-    """Whether a text file is laid out as CoNLL: each of its first lines is blank or ends with an entity's tag."""
+    """Whether a text file is in CoNLL format: each of its first 200 lines is blank or ends with an entity tag."""
     lines = [line.rstrip() for line in read_text(path).split("\n")[:_LOOKED_AT]]
     cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
     return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
@@ -82,14 +82,14 @@ def _check(path: Path, number: int, cells: list[str], width: int) -> None:
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
-    """Return a line's cells. Each tab separates two cells, and so does any number of ASCII spaces."""
+    """Return a line's cells, separated by single tabs if `separator` is a tab, else by runs of spaces."""
     if separator == "\t":
         return line.split("\t")
     return [cell for cell in line.split(" ") if cell]
 
 
 def _is_comment(line: str, cells: list[str]) -> bool:
-    """Whether a line is a comment such as "# text = …"; a hash sign that is a word has a tag at the end."""
+    """Whether a line is a comment such as "# text = …", and not the word "#", whose line ends with a tag."""
     return line.startswith("# ") and tag_problem(cells[-1]) is not None
 
 

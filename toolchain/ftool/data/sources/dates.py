@@ -1,8 +1,8 @@
-"""Generate `builtin:dates`: dates as people write them in English and in Chinese, each with its ISO form.
+"""Generate the data set `builtin:dates`: dates as people write them in English and Chinese, with their ISO form.
 
-Ambiguous forms have one meaning: with slashes and the year last the month comes first (3/14/1998), with dots the
-day (14.3.1998), and a year of two digits lies in 1950 to 2049, as all dates do. A weekday is always the right one.
-Everything follows from size and seed, on every machine and with every version of Python.
+Ambiguous forms have one meaning: with slashes and the year last, the month comes first (3/14/1998); with dots, the
+day comes first (14.3.1998). All dates are from 1950 to 2049, which also decides two-digit years. Weekdays are correct.
+The data depends only on the size and the seed: it is the same on every machine and with every version of Python.
 """
 
 import random
@@ -17,8 +17,8 @@ COLUMNS = ("source", "target", "language")
 
 _FIRST, _DAYS = date(1950, 1, 1), 36_525  # up to 2049-12-31
 
-# Slots: d day, m month, y year, w weekday. Doubled letters are padded or cut to two digits, `th` is an ordinal, `name`
-# a word and `abbr` a short one; z… are Chinese numerals.
+# Slots: d is the day, m the month, y the year, w the weekday. Doubled letters are padded or cut to two digits; `th` is
+# an ordinal, `word` a number in words, `name` a month's name, `abbr` a short name; slots with z are Chinese numerals.
 ENGLISH = (
     "{d} {name} {y}", "{dd} {name} {y}", "{name} {d}, {y}", "{name} {d} {y}", "{dth} {name} {y}",
     "{name} {dth}, {y}", "the {dth} of {name}, {y}", "the {dth} of {name} {y}", "{dth} of {name}, {y}",
@@ -68,25 +68,25 @@ _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 
 
 class Draws:
-    """Choices from a seed by `Random.random`, the only method whose numbers Python promises to keep."""
+    """Seeded random choices that use only `Random.random`, as Python keeps only that method's numbers stable."""
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(seed)
 
     def below(self, limit: int) -> int:
-        """Return a whole number from 0 to below `limit`."""
+        """Return a random whole number from 0 to `limit` - 1."""
         return int(self._random.random() * limit)
 
     def one_of(self, choices: Sequence[str]) -> str:
-        """Return one of the choices."""
+        """Return a random element of `choices`."""
         return choices[self.below(len(choices))]
 
     def happens(self, share: float) -> bool:
-        """Return True in `share` of all calls."""
+        """Return True with the probability `share`, from 0 to 1."""
         return self._random.random() < share
 
     def shuffled(self, count: int) -> list[int]:
-        """Return the numbers from 0 to below `count` in some order."""
+        """Return the numbers from 0 to `count` - 1 in random order."""
         numbers = list(range(count))
         for last in range(count - 1, 0, -1):
             other = self.below(last + 1)
@@ -95,10 +95,11 @@ class Draws:
 
 
 def date_tables(size: str, seed: int) -> dict[str, Table]:
-    """Return the splits: `size` training examples ("": 20,000), a fortieth for validation, a twentieth for test.
+    """Return the tables of the splits train, validation, test and unseen_forms.
 
-    No date is in two splits, except that `unseen_forms` has half of the test's dates, in forms that no other split
-    has. Raises DataError for a size that is not a number from 1,000 to 30,000.
+    Training has `size` examples (20,000 if `size` is ""), validation a fortieth and test a twentieth of that number.
+    No date is in two splits, except that `unseen_forms` has half of the test dates, written in forms that no other
+    split has. Raises DataError if `size` is not a number from 1,000 to 30,000.
     """
     if size and not (size.isascii() and size.isdecimal() and 1_000 <= int(size) <= 30_000):
         raise DataError(f"builtin:dates:{size}: the size must be a number from 1000 to 30000")
@@ -115,7 +116,7 @@ def date_tables(size: str, seed: int) -> dict[str, Table]:
 
 
 def written(day: date, form: str, draws: Draws) -> str:
-    """Return a date in a form, as people may type it: capitals, spaces, a slip in a long month's name."""
+    """Return a date in a form, as people might type it: with odd capitals, extra spaces or a typo in a long month."""
     slots = _slots(day, draws)
     if "{name}" in form and len(slots["name"]) >= 7 and draws.happens(0.05):
         slots = {**slots, "name": _with_slip(slots["name"], draws)}
@@ -189,14 +190,14 @@ def _year_in_words(year: int, draws: Draws) -> str:
 
 
 def _chinese_number(number: int) -> str:
-    """Return a number from 1 to 99 as it is read: 十二, 二十, 三十一."""
+    """Return a number from 1 to 99 in Chinese numerals, as it is read aloud: 十二, 二十, 三十一."""
     tens, ones = divmod(number, 10)
     ten = "" if not tens else "十" if tens == 1 else f"{_NUMERALS[tens]}十"
     return ten + (_NUMERALS[ones] if ones else "")
 
 
 def _with_slip(name: str, draws: Draws) -> str:
-    """Return a month's name with two letters exchanged or one left out, neither the first."""
+    """Return a month's name with a typo: two letters swapped or one left out, never the first."""
     at = 1 + draws.below(len(name) - 2)
     if draws.happens(0.5):
         return name[:at] + name[at + 1] + name[at] + name[at + 2 :]

@@ -1,7 +1,7 @@
 """Read CSV and TSV files as tables.
 
-CSV is quoted as RFC 4180 says; a semicolon or tab may stand for the comma. TSV has no quoting, as IANA registers it: a
-quotation mark there is part of the text, as it is in most files of tweets.
+CSV is quoted as in RFC 4180, and the separator may be a semicolon or tab instead of a comma. TSV has no quoting, as in
+its IANA registration: a quotation mark is part of the text, as in most files of tweets.
 """
 
 import io
@@ -16,9 +16,9 @@ from ftool_runtime.text.rows import RowError, csv_rows, tsv_rows
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return a CSV file's table; its first row names the columns unless `columns` does.
+    """Return a CSV file as a table; the first row is a header unless `columns` names the columns.
 
-    Raises DataError naming the row for quotes that don't close and rows longer or shorter than the header.
+    Raises DataError, which names the row, for a quote that is not closed and a row longer or shorter than the header.
     """
     lines = io.StringIO(read_text(path), newline="")
     rows = csv_rows(lines, columns=None if columns is None else len(columns))
@@ -26,9 +26,12 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def read_tsv(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return a TSV file's table; its first row names the columns unless `columns` does. Raises as `read_csv`."""
+    """Return a TSV file as a table; the first row is a header unless `columns` names the columns.
+
+    Raises DataError, which names the row, for a row longer or shorter than the header.
+    """
     rows = tsv_rows(read_text(path).split("\n"))
-    filled = (row for row in rows if any(cell.strip() for cell in row.value))  # not of tabs only
+    filled = (row for row in rows if any(cell.strip() for cell in row.value))  # drops rows of only tabs
     return _table(path, filled, columns, "a cell of TSV holds no tab or line break")
 
 
@@ -42,7 +45,7 @@ def _table(path: Path, rows: Iterator[Parsed], columns: Sequence[str] | None, re
                 raise DataError(
                     f"{path}: row {number} has {count}, not {len(names)} ({', '.join(names)}); {remedy}"
                 )
-            if not (columns is not None and not kept and cells == names):  # a header after all
+            if not (columns is not None and not kept and cells == names):  # a header in spite of `columns`
                 kept.append(Row(number, cells))
     except RowError as error:
         raise DataError(f"{path}: row {error.number} {error.problem}") from error

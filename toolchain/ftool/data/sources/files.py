@@ -1,4 +1,4 @@
-"""Read the bytes and the text of data files, plain or gzipped; errors name the place in the file."""
+"""Read the bytes or the text of data files, plain or gzipped. Errors name the row or offset in the file."""
 
 import gzip
 import zlib
@@ -12,7 +12,10 @@ _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # Excel puts these before its "Unico
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return all of a file, unzipped if gzipped. Raises DataError if it is missing, empty, unreadable or damaged."""
+    """Return the content of a file, decompressed if it is gzipped.
+
+    Raises DataError if the file is missing, empty, unreadable or damaged.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -30,7 +33,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, its byte order mark dropped. Raises DataError for another encoding or a NUL."""
+    """Return the text of a UTF-8 file without its byte order mark.
+
+    Raises DataError if the file can't be read, is not UTF-8, or holds a NUL byte.
+    """
     content = read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
@@ -48,12 +54,12 @@ def read_text(path: Path) -> str:
 
 
 def bare_suffix(path: Path) -> str:
-    """Return a file's suffix in lower case, for a gzipped file that of the file inside: `.csv` of `train.csv.gz`."""
+    """Return a file's suffix in lower case, ignoring `.gz`: `.csv` for `train.csv.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
 def bare_stem(path: Path) -> str:
-    """Return a file's name without `.gz` and without the suffix before it."""
+    """Return a file's name without its suffix, ignoring `.gz`: `train` for `train.csv.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
 
 

@@ -1,4 +1,4 @@
-"""Find the tables of a data set, one a split: files, folders, shipped data, and data sets of the hub."""
+"""Find and read the tables of a data set, one table per split, from files, folders, shipped data or the hub."""
 
 import importlib.resources
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NA
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
-    """Return the tables of the data by split: `train`, and `validation` and `test` if the data has them.
+    """Return the data's tables by split: `train`, and any other splits that the data has.
 
-    Data that names no split is all under `train`. Raises DataError if there is no data, or none for training.
+    Data without named splits is all returned as `train`. Raises DataError if there is no data or no training split.
     """
     tables = read_data(settings)
     if "all" in tables:
@@ -42,7 +42,7 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
 
 
 def read_data(settings: DataSettings) -> dict[str, Table]:
-    """Return the tables of the data, without its separate files for validation and test."""
+    """Return the tables of `settings.path` by split (`all` if unnamed), without separate validation and test files."""
     if settings.target_file is not None:
         source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
         return {"all": read_aligned(source, target)}
@@ -50,9 +50,10 @@ def read_data(settings: DataSettings) -> dict[str, Table]:
 
 
 def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
-    """Return the tables of a file, a folder, a shipped data set or a hub id, by split; `all` if none is named.
+    """Return the tables of a file, folder, shipped data set or hub id by split; `all` if the splits are not named.
 
-    `seed` is for data that is generated.
+    `columns` names the columns of a file without a header; `seed` is used only for generated data. Raises DataError if
+    there is no such data.
     """
     if path.startswith(BUILTIN):
         name, _, size = path.removeprefix(BUILTIN).partition(":")
@@ -72,7 +73,7 @@ def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str
 
 
 def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
-    """Return the table of `split`, or the only one there is. Raises DataError if there is neither."""
+    """Return the table of `split`, or the only table if there is just one. Otherwise raises DataError."""
     if split in tables:
         return tables[split]
     if len(tables) == 1:
@@ -81,7 +82,7 @@ def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
 
 
 def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
-    """Return the tables of one file, read as its suffix says."""
+    """Return the tables of one file by split, read according to its suffix. Raises DataError for an unknown suffix."""
     match bare_suffix(path):
         case ".tsv" | ".txt" if is_conll(path):
             return {"all": read_conll(path, columns)}
@@ -109,7 +110,7 @@ def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
 def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table]:
     if (folder / "dataset_dict.json").is_file():
         return read_saved(folder)
-    files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a folder more
+    files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a `data` folder
     by_split: dict[str, list[Path]] = {}
     for path in files:
         if split := split_called(bare_stem(path)):

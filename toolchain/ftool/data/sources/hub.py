@@ -1,4 +1,4 @@
-"""Read data sets of the Hugging Face hub, and those that `datasets` saved to disk, as tables."""
+"""Read data sets from the Hugging Face hub, or from folders that the `datasets` library saved, as tables."""
 
 import logging
 import re
@@ -15,15 +15,15 @@ _HUB_ID = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)(:(?P<subset>[\w.-]+))?$")
 
 
 def is_hub_id(value: str) -> bool:
-    """Whether a value can be a data set id: `owner/name`, with a subset after a colon if there are several.
+    """Whether a value can be the id of a hub data set: `owner/name` or `owner/name:subset`.
 
-    A bare name is not one, so that a misspelt file name asks no server.
+    A bare name is not an id, so that a misspelt file name does not cause a request to the hub.
     """
     return _HUB_ID.match(value) is not None
 
 
 def read_hub(hub_id: str) -> dict[str, Table]:
-    """Return the splits of a hub data set, `owner/name` or `owner/name:subset`.
+    """Return the tables of a hub data set, `owner/name` or `owner/name:subset`, by split.
 
     Raises DataError if the hub can't be reached, or has no such data set or subset.
     """
@@ -47,7 +47,7 @@ def read_hub(hub_id: str) -> dict[str, Table]:
 
 
 def read_saved(folder: Path) -> dict[str, Table]:
-    """Return the splits of a folder that `DatasetDict.save_to_disk` wrote."""
+    """Return the tables, by split, of a folder that `DatasetDict.save_to_disk` wrote."""
     import datasets
 
     return _tables(str(folder), datasets.load_from_disk(str(folder)))
@@ -80,7 +80,7 @@ def _class_names(feature: Any) -> tuple[str, ...] | None:
 
 
 def _is_unlabelled(dataset: Any) -> bool:
-    """Whether a class column holds only -1, as in benchmarks that keep the answers of their test secret."""
+    """Whether a class column holds only -1, as in benchmarks whose test labels are secret."""
     class_columns = [name for name, feature in dataset.features.items() if getattr(feature, "names", None)]
     return any(len(dataset) and set(dataset[name][:]) == {-1} for name in class_columns)
 

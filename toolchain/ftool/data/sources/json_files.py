@@ -14,9 +14,9 @@ from ftool_runtime.text.rows import RowError, json_rows
 
 
 def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return the table of a file with one JSON object, or one list of cells under `columns`, a line.
+    """Return the table of a file whose lines are each a JSON object, or a list of cells if `columns` names the columns.
 
-    Raises DataError naming the row for a line that is not JSON.
+    Raises DataError, which names the row, for a line that is neither.
     """
     try:
         return _table(str(path), list(json_rows(read_text(path).split("\n"))), columns)
@@ -25,10 +25,11 @@ def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Table]:
-    """Return the tables of a JSON file by split; a file of one table gives it under `all`.
+    """Return the tables of a JSON file by split; `all` if the file has just one table.
 
-    A file holds a list of objects, a list of lists under `columns`, an object that has either under `data` or under
-    the names of splits, an object of equally long columns, or SQuAD's articles. Raises DataError for anything else.
+    The file can hold a list of objects; a list of lists, if `columns` names the columns; an object with such a list
+    under `data` or under the names of splits; an object of equally long columns; or SQuAD's articles. Raises DataError
+    for anything else.
     """
     try:
         value = json.loads(read_text(path))

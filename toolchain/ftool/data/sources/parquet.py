@@ -11,9 +11,9 @@ from ftool.data.table import Row, Table
 
 
 def read_parquet(path: Path) -> Table:
-    """Return a Parquet file's table, with the class names that `datasets` writes into its schema.
+    """Return a Parquet file as a table, with the class names that the `datasets` library stores in the schema.
 
-    Raises DataError for a file that is missing, empty or not Parquet.
+    Raises DataError if the file is missing, empty or not Parquet.
     """
     import pyarrow
     import pyarrow.parquet
@@ -31,7 +31,7 @@ def read_parquet(path: Path) -> Table:
 
 
 def _class_names(feature: Any) -> tuple[str, ...] | None:
-    """Return the names of a ClassLabel feature, or of a list of them, in the JSON form of `datasets`."""
+    """Return the class names of a ClassLabel feature or a list of ClassLabels, in the JSON form of `datasets`."""
     if isinstance(feature, dict):
         names = feature.get("names")
         return tuple(names) if isinstance(names, list) else _class_names(feature.get("feature"))

@@ -1,4 +1,4 @@
-"""Read files of plain text as tables: a text a line or a paragraph, or two files aligned line by line."""
+"""Read plain text files as tables: one text per line or paragraph, or two files aligned line by line."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 
 
 def read_plain_text(path: Path) -> Table:
-    """Return the texts of a file under `text`: its paragraphs if it has blank lines, else its lines.
+    """Return a table with one column, `text`: the file's paragraphs if it has blank lines, else its lines.
 
-    A row's number is the line at which its text starts.
+    A row's number is the line where its text starts.
     """
     text = read_text(path).replace("\r\n", "\n")
     inner = text.strip("\n")
@@ -23,9 +23,9 @@ def read_plain_text(path: Path) -> Table:
 
 
 def read_aligned(source: Path, target: Path) -> Table:
-    """Return two files whose lines belong together, under `source` and `target`; blank lines at the end do not count.
+    """Return two files, aligned line by line, as a table with the columns `source` and `target`.
 
-    Raises DataError if one has more lines than the other.
+    Blank lines at the end are ignored. Raises DataError if the files have different numbers of lines.
     """
     sources, targets = (
         [line.removesuffix("\r") for line in read_text(path).rstrip().split("\n")]

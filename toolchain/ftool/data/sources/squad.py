@@ -1,4 +1,4 @@
-"""Read SQuAD's JSON, articles of paragraphs with questions, as a table of one row a question."""
+"""Read SQuAD's JSON (articles of paragraphs with questions) as a table with one row per question."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ COLUMNS = ("id", "title", "context", "question", "answers")
 
 
 def is_squad(value: object) -> bool:
-    """Whether parsed JSON is a SQuAD file, of version 1.1 or 2.0: `data` holds articles of `paragraphs`."""
+    """Whether parsed JSON has the form of SQuAD 1.1 or 2.0: `data` is a list of articles with `paragraphs`."""
     articles = value.get("data") if isinstance(value, Mapping) else None
     return (
         isinstance(articles, list)
@@ -20,10 +20,10 @@ def is_squad(value: object) -> bool:
 
 
 def squad_table(source: str, value: Mapping[str, Any]) -> Table:
-    """Return the questions of a SQuAD file, numbered from 1 in the order of the file.
+    """Return a table of the questions in a SQuAD file, numbered from 1 in the order of the file.
 
-    The `answers` are a list of `{"text", "answer_start"}`, empty if `is_impossible` says so. Raises DataError
-    naming the place in the file of a paragraph or question that can't be read.
+    The `answers` cell is a list of `{"text", "answer_start"}`, empty if `is_impossible` is true. Raises DataError,
+    which names the place in the file, for a paragraph or question that can't be read.
     """
     rows = [Row(number, cells) for number, cells in enumerate(_questions(source, value["data"]), start=1)]
     return Table(source, COLUMNS, rows)
