@@ -1,4 +1,4 @@
-"""Engines to time: start each as a child process, and send it requests."""
+"""Start the engines to time as child processes, and send requests to them."""
 
 import json
 import subprocess
@@ -18,12 +18,12 @@ from ftool_runtime.errors import FtoolError
 
 
 class BenchError(FtoolError):
-    """An engine could not be started or timed."""
+    """Raised if an engine can't be started or timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An engine to time: its name in the report, and the worker process's settings."""
+    """An engine to time: its name in the report, and the settings of its worker process."""
 
     name: str
     kind: str  # "bundle" or "torch"
@@ -36,15 +36,15 @@ class Engine:
 
     @property
     def size_mb(self) -> float:
-        """Size of its files in MB (10^6 bytes)."""
+        """The total size of the engine's files in MB (10^6 bytes)."""
         return sum(file.stat().st_size for file in self.files) / 1e6
 
     def command(self) -> list[str]:
-        """The worker's command line. Texts go to its standard input, because an argument is limited to 128 KiB."""
+        """Return the worker's command line. Texts go to its standard input: an argument is limited to 128 KiB."""
         return [sys.executable, "-m", "ftool.bench.worker", self.spec()]
 
     def spec(self) -> str:
-        """The worker's argument."""
+        """Return the worker's argument: the engine's settings as a JSON object."""
         return json.dumps(
             {
                 "engine": self.kind,
@@ -58,7 +58,7 @@ class Engine:
 
 
 class EngineProcess:
-    """A started engine. `cold_start_ms` is the time from starting the process to its first answer."""
+    """An engine that runs in a child process. `cold_start_ms` is the time from starting it to its first answer."""
 
     def __init__(self, engine: Engine, first_text: Text) -> None:
         self.engine = engine
@@ -86,24 +86,28 @@ class EngineProcess:
         self.close()
 
     def latencies(self, texts: list[Text]) -> dict[str, list[float]]:
-        """`latencies_ms` by text; for generators also `first_ms`, to the first token, and the number of `tokens`."""
+        """Time each text in a call of its own.
+
+        Returns a list with one entry per text under `latencies_ms`; for generators also under `first_ms`, the time to
+        the first token, and `tokens`, the number of tokens in the answer.
+        """
         return self.ask({"do": "latency", "texts": texts})
 
     def seconds(self, texts: list[Text]) -> float:
-        """Seconds for all texts in one call."""
+        """Return the time, in seconds, to answer all texts in one call."""
         return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
 
     def describe(self) -> dict[str, Any]:
-        """Peak memory in MB, and the versions of the packages that the process has imported."""
+        """Return `peak_memory_mb`, and `versions` of the packages that the process has imported."""
         return self.ask({"do": "describe"})
 
     def cpu_seconds(self) -> float:
-        """Processor time that the process has used since it started."""
+        """Return the processor time, in seconds, that the process has used since it started."""
         times = psutil.Process(self._process.pid).cpu_times()
         return float(times.user + times.system)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and kill it if it does not end within 10 seconds."""
         if self._process.stdin:
             with suppress(BrokenPipeError):  # the process ended without reading all of its input
                 self._process.stdin.close()
@@ -117,7 +121,10 @@ class EngineProcess:
         self._errors.close()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The process's reply to a request, both JSON objects. Raises BenchError if the process has ended."""
+        """Send a request to the process and return its reply, both JSON objects.
+
+        Raises BenchError if the process has ended.
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -142,7 +149,7 @@ class EngineProcess:
 
 @contextmanager
 def started(engines: list[Engine], first_text: Text) -> Iterator[dict[str, EngineProcess]]:
-    """Start all engines one after another; end them all on exit."""
+    """Start all engines one after another, yield their processes by name, and end all processes on exit."""
     running: dict[str, EngineProcess] = {}
     try:
         for engine in engines:

@@ -40,7 +40,7 @@ $circumstances
 
 
 def html_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as an HTML table; the first row is the header."""
+    """Return rows of text as an HTML table; the first row is the header."""
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
     lines = ["<tr><th>" + "</th><th>".join(head) + "</th></tr>"]
     lines += ["<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row in body]
@@ -48,7 +48,7 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """A figure as inline SVG; its text stays text."""
+    """Return a figure as inline SVG whose text stays text instead of becoming outlines."""
     with mpl.rc_context({"svg.fonttype": "none"}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", bbox_inches="tight")
@@ -56,7 +56,7 @@ def svg(figure: Figure) -> str:
 
 
 def distribution_chart(timings: Mapping[str, Timings]) -> str:
-    """Cumulative share of texts answered within a latency, one line per engine."""
+    """Return an SVG chart of the share of texts answered within each latency, with one line per engine."""
     figure = Figure(figsize=(8, 3.5))
     axes = figure.subplots()
     for name, one in timings.items():
@@ -71,7 +71,7 @@ def distribution_chart(timings: Mapping[str, Timings]) -> str:
 
 
 def rounds_chart(timings: Mapping[str, Timings]) -> str:
-    """Median latency of each round, one line per engine; shows how steady the machine was."""
+    """Return an SVG chart of each round's median latency, with one line per engine, to show how steady it was."""
     figure = Figure(figsize=(8, 2.8))
     axes = figure.subplots()
     for name, one in timings.items():
@@ -86,7 +86,7 @@ def rounds_chart(timings: Mapping[str, Timings]) -> str:
 
 
 def flat(value: Any) -> str:
-    """A JSON value as one line for a table cell."""
+    """Return a JSON value as one line of text for a table cell."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {flat(one)}" for key, one in value.items())
     if isinstance(value, (list, tuple)):
@@ -95,7 +95,7 @@ def flat(value: Any) -> str:
 
 
 def write_html(report: BenchReport, path: Path) -> None:
-    """Write the report to a file atomically."""
+    """Write the report to the HTML file `path`, which is replaced whole or not at all."""
     data = report.to_json()
     circumstances = [["item", "value"], *([key, flat(value)] for key, value in data["machine"].items())]
     circumstances += [[f"versions in {name}", flat(one["versions"])] for name, one in data["engines"].items()]

@@ -1,9 +1,9 @@
 """Time engines in alternating rounds, each engine in its own process.
 
-Two engines in one process disturb each other, because their thread pools spin on the same cores: they were up to three
-times slower here. Within a round the engines take turns on the same texts, in reversed order every second round, so
-that changes in the machine's speed affect all of them equally. The result is the median over the rounds of each round's
-ratio. The processor time of waiting engines is measured, to show that they were idle.
+Two engines in one process disturb each other, because their thread pools spin on the same cores: in our tests they were
+up to three times slower. Within a round the engines take turns on the same texts, in reversed order every second round,
+so that changes in the machine's speed affect all engines equally. A ratio is computed for each round, and the result is
+the median over the rounds. The processor time of waiting engines is measured, to show that they were idle.
 """
 
 import logging
@@ -27,13 +27,13 @@ WARM_UP_TEXTS = 3  # untimed calls at the start of each turn
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """Settings of a benchmark."""
+    """Settings of a benchmark: how often and on how many texts engines are timed."""
 
     rounds: int = 5  # latency turns of each engine
     texts_per_round: int = 200  # texts in a latency turn; each round takes different ones
     throughput_rounds: int = 3  # throughput turns of each engine
     cold_starts: int = 3  # process starts of each engine
-    throughput_texts: int = 10_000  # maximum texts in one call, spread over the split
+    throughput_texts: int = 10_000  # largest number of texts in one call, spread over the split
 
     def __post_init__(self) -> None:
         for name in ("rounds", "texts_per_round", "throughput_rounds", "cold_starts", "throughput_texts"):
@@ -42,7 +42,7 @@ class BenchSettings:
 
 
 def settings_for(task: Task) -> BenchSettings:
-    """The default settings of a task."""
+    """Return the default benchmark settings for a task."""
     return BenchSettings(texts_per_round=task.texts_per_round, throughput_texts=task.throughput_texts)
 
 
@@ -61,12 +61,15 @@ class Timings:
     versions: dict[str, str] = field(default_factory=dict)
 
     def percentiles_ms(self) -> dict[str, float]:
-        """Latency percentiles over all rounds."""
+        """Return latency percentiles over all rounds, in milliseconds, under "p50", "p90", "p95" and "p99"."""
         pooled = np.concatenate([np.asarray(one) for one in self.latencies_ms])
         return {f"p{p}": float(np.percentile(pooled, p)) for p in PERCENTILES}
 
     def generation(self) -> dict[str, float]:
-        """Medians of time to the first token and of time per further token, and tokens per second; {} if none."""
+        """Return a generator's speed: median `first_token_ms` and `per_token_ms` (later tokens), and `tokens_per_s`.
+
+        Returns {} for models that are not generators.
+        """
         if not self.tokens:
             return {}
         pooled = (
@@ -81,12 +84,15 @@ class Timings:
         }
 
     def round_p50_ms(self) -> list[float]:
-        """Median latency of each round."""
+        """Return the median latency of each round in milliseconds."""
         return [statistics.median(one) for one in self.latencies_ms]
 
 
 def measure(engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSettings) -> dict[str, Timings]:
-    """Time every engine on the same texts. Raises BenchError if an engine can't be started."""
+    """Time every engine on the same texts, and return the timings by engine name.
+
+    Raises BenchError if an engine can't be started.
+    """
     timings = {engine.name: Timings(engine=engine) for engine in engines}
     for _ in range(settings.cold_starts):
         for engine in engines:
@@ -118,9 +124,10 @@ def measure(engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSet
 def turns(
     running: dict[str, EngineProcess], timings: dict[str, Timings], number: int, texts: list[Text]
 ) -> Iterator[str]:
-    """The engines' names in this round's order, each yielded after a pause and the engine's warm-up.
+    """Yield the engines' names in the order of round `number`, each after a pause and untimed warm-up calls.
 
-    Adds the processor time that waiting engines use during each turn to their timings.
+    The caller times the engine between two names. The cores that the waiting engines use during this time are added to
+    their `Timings.waiting_cpu`.
     """
     names = list(running) if number % 2 == 0 else list(reversed(running))
     for name in names:
@@ -135,7 +142,7 @@ def turns(
 
 
 def texts_of_round(texts: Sequence[Text], number: int, count: int) -> list[Text]:
-    """`count` texts spread evenly over the split, shifted by one position per round so that rounds differ."""
+    """Return `count` texts spread evenly over the split, shifted by one position per round so that rounds differ."""
     if len(texts) <= count:
         return list(texts)
     step = len(texts) / count

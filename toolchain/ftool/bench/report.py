@@ -1,4 +1,4 @@
-"""Compute the benchmark report from the timings: engines, ratios against the bundle, machine and versions."""
+"""Compute the benchmark report from timings: figures of each engine, ratios to the bundle, machine and versions."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from ftool.bench.measure import BenchSettings, Timings
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """The result of `ftool bench`. `to_json` gives what `--json` prints and reports/bench.json contains."""
+    """The result of `ftool bench`. `to_json` returns the content of `--json` and of reports/bench.json."""
 
-    subject: str  # name of the bundle's engine: ratios say how many times better it is than the others
+    subject: str  # name of the bundle's engine, which ratios compare with the other engines
     timings: Mapping[str, Timings]
     machine: Mapping[str, Any]
     settings: BenchSettings
@@ -21,9 +21,10 @@ class BenchReport:
     examples: int
 
     def ratio(self, other: str) -> dict[str, Any]:
-        """How many times better the bundle is than another engine: above 1 means faster or smaller.
+        """Return ratios that say how many times better the bundle is than the engine `other`.
 
-        For latency and throughput, the median and range of the rounds' ratios.
+        A ratio above 1 means that the bundle is faster or smaller. For latency and throughput, the median and the range
+        of the rounds' ratios are given.
         """
         mine, theirs = self.timings[self.subject], self.timings[other]
         latency = [b / a for a, b in zip(mine.round_p50_ms(), theirs.round_p50_ms(), strict=True)]
@@ -40,11 +41,11 @@ class BenchReport:
         }
 
     def ratios(self) -> dict[str, dict[str, Any]]:
-        """`ratio` for every engine except the bundle's own."""
+        """Return the result of `ratio` for every engine except the bundle, by engine name."""
         return {name: self.ratio(name) for name in self.timings if name != self.subject}
 
     def to_json(self) -> dict[str, Any]:
-        """JSON object: machine, settings, engines by name and ratios by name."""
+        """Return the report as a JSON object, with machine, settings, engines by name and ratios by name."""
         return {
             "task": self.task,
             "split": self.split,
@@ -58,7 +59,7 @@ class BenchReport:
 
 
 def engine_json(timings: Timings) -> dict[str, Any]:
-    """One engine's figures: milliseconds, texts per second, MB (10^6 bytes)."""
+    """Return one engine's figures as JSON, in milliseconds, texts per second and MB (10^6 bytes)."""
     return {
         "latency_ms": timings.percentiles_ms(),
         **timings.generation(),
@@ -100,7 +101,7 @@ GENERATION_ROWS = (
 
 
 def table(report: Mapping[str, Any]) -> list[list[str]]:
-    """A table of a report's JSON: a header, then one row per figure, with engines as columns."""
+    """Return a report's JSON as rows of text: a header, then one row per figure, with one column per engine."""
     engines = report["engines"]
     rows = [["", *engines]]
     for title, unit, figure in ROWS:
@@ -112,7 +113,7 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
-    """The ratios in words, and a warning if an engine used the processor while it waited."""
+    """Return the ratios as sentences, and a warning if an engine used the processor while other engines were timed."""
     result = [
         f"{report['subject']} against {name}: latency p50 {ratio['latency_p50']:.2f}x faster "
         f"({ratio['latency_p50_range'][0]:.2f} to {ratio['latency_p50_range'][1]:.2f} over the rounds), "

@@ -1,4 +1,4 @@
-"""Benchmark a model folder: its bundle against torch or other bundles."""
+"""Benchmark a model folder: compare the speed of its bundle with PyTorch or with other bundles."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ RUN_FILES = ("*.safetensors", "*.json", "*/*.safetensors", "*/config.json", "voc
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Threads, device and profile that engines run with."""
+    """The threads, device and profile that engines run with."""
 
     threads: int | None = None  # None: the number of physical cores that the process may use
     device: str = "cpu"
@@ -32,7 +32,10 @@ class Placement:
 
 
 def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ()) -> Engine:
-    """A bundle as an engine, named after its precision, as in ftool-int8; if that is taken, after its folder too."""
+    """Return a bundle as an engine, named after its precision, such as ftool-int8.
+
+    If that name is in `taken`, the engine is named after the bundle's folder too.
+    """
     manifest = Manifest.read(folder)
     name = f"ftool-{manifest.precision.name}"
     if name in taken:
@@ -50,7 +53,7 @@ def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ())
 
 
 def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
-    """The checkpoint in PyTorch fp32 on the CPU."""
+    """Return the checkpoint in the folder `run` as an engine that runs in PyTorch, in fp32 on the CPU."""
     files = tuple(file for pattern in RUN_FILES for file in sorted(run.glob(pattern)))
     return Engine(
         name="torch-fp32",
@@ -63,7 +66,10 @@ def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
 
 
 def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement) -> list[Engine]:
-    """The folder's bundle first, then each of `against`: "torch", or the path of another bundle."""
+    """Return the engines to time: the model folder's bundle, then each of `against`, "torch" or a bundle's path.
+
+    Raises BenchError if the same engine is given twice.
+    """
     engines = [bundle_engine(folder.require_bundle(), placement)]
     for other in against:
         if other == TORCH:
@@ -77,7 +83,10 @@ def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement
 
 
 def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
-    """The texts to time the model on: the inputs of a split of its own data. Raises DataError or BundleError."""
+    """Return the texts to time a model on: the inputs of a split of the recipe's data.
+
+    Raises DataError or BundleError if the data or the bundle can't be read.
+    """
     return [*recipe.row.timed(load_dataset(recipe.row.reader, recipe.data).split(split), bundle)]
 
 
@@ -89,7 +98,7 @@ def bench(
     task: str,
     split: str,
 ) -> BenchReport:
-    """Time the engines on the texts; ratios compare the first engine with each of the others.
+    """Time the engines on the texts, and return a report that compares the first engine with each of the others.
 
     Raises BenchError if an engine can't be started or there are no texts.
     """
@@ -107,7 +116,7 @@ def bench(
 
 
 def write_json(report: dict[str, Any], path: Path) -> None:
-    """Write a report atomically."""
+    """Write a report to the JSON file `path`, which is replaced whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         json.dump(report, file, indent=1, ensure_ascii=False)

@@ -4,7 +4,7 @@ SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `thread
 loads the engine, then writes one JSON line to standard output for each line on standard input. A text is a string, an
 object of strings by field, or a conversation's list of messages:
 
-    {"do": "first", "text": ...}           -> {"ready": true} once the text is answered; the end of the cold start
+    {"do": "first", "text": ...}           -> {"ready": true} once the text is answered, which ends the cold start
     {"do": "latency", "texts": [...]}      -> {"latencies_ms": [...]}, one text at a time, including tokenisation;
                                               for generators also {"first_ms": [...], "tokens": [...]}: the time to
                                               each answer's first token, and its number of tokens
@@ -31,9 +31,9 @@ class Calls:
     """The functions that run an engine.
 
     Attributes:
-        one: answers a text; a generator's returns the number of tokens in the answer.
-        many: answers texts in one call.
-        first: answers a text with one token; None for models that are not generators.
+        one: answers one text; for a generator, returns the number of tokens in the answer.
+        many: answers a list of texts in one call.
+        first: generates only the first token of the answer to a text; None for models that are not generators.
     """
 
     one: Callable[[Any], Any]
@@ -45,7 +45,7 @@ TORCH_BATCH_SIZE = 32  # a usual batch size for evaluation; larger ones are not 
 
 
 def load_bundle(spec: dict[str, Any]) -> Calls:
-    """Load a bundle in the runtime."""
+    """Load a bundle in the runtime. `spec` has the folder, device, number of threads and profile."""
     import ftool_runtime
     from ftool_runtime.models.encoder_model import EncoderModel
 
@@ -67,9 +67,9 @@ def load_bundle(spec: dict[str, Any]) -> Calls:
 
 
 def load_torch(spec: dict[str, Any]) -> Calls:
-    """Load the checkpoint in PyTorch fp32.
+    """Load the checkpoint in PyTorch fp32. `spec` has the folder, the task and the number of threads.
 
-    It runs as a careful user would run it: in evaluation mode, without autograd, with batches of similar lengths.
+    The model runs as a careful user would run it: in evaluation mode, without autograd, in batches of similar lengths.
     """
     import torch
 
@@ -114,13 +114,13 @@ ENGINES = {"bundle": load_bundle, "torch": load_torch}
 
 
 def versions() -> dict[str, str]:
-    """Versions of the imported packages that affect speed."""
+    """Return the versions of the imported packages that affect speed."""
     names = ("onnxruntime", "tokenizers", "numpy", "torch", "transformers")
     return {name: importlib.metadata.version(name) for name in names if name in sys.modules}
 
 
 def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float], list[Any]]:
-    """The time of each text's call in milliseconds, and its result."""
+    """Call a function on each text, and return the durations in milliseconds and the results."""
     clock = time.perf_counter
     latencies, answers = [], []
     for text in texts:
@@ -131,7 +131,7 @@ def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float
 
 
 def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
-    """The reply to one request."""
+    """Return the reply to one request; the module's docstring lists requests and replies."""
     if request["do"] == "first":
         calls.one(request["text"])
         return {"ready": True}
@@ -151,7 +151,7 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
 
 
 def reply_stream() -> TextIO:
-    """A stream to standard output for replies only; output of libraries is redirected to standard error."""
+    """Return a stream to standard output for replies only, and redirect the output of libraries to standard error."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     return stream

@@ -1,8 +1,8 @@
-"""Confidence intervals of metrics, and tests whether a gap between slices is larger than expected by chance.
+"""Confidence intervals of metrics, and a test whether a gap between slices is larger than expected by chance.
 
-Shares of examples, or of some of them, have Wilson's interval (Wilson 1927) by the number they are shares of; it holds
-near 0 and 1 and for few examples. All other metrics have that of the percentile bootstrap (Efron 1979). Both assume
-that examples are independent.
+Metrics that are proportions, such as accuracy, get Wilson's interval (Wilson 1927), which stays valid near 0 and 1 and
+for few examples. All other metrics get the percentile bootstrap interval (Efron 1979). Both methods assume that
+examples are independent.
 """
 
 import warnings
@@ -25,9 +25,9 @@ _CELLS_AT_A_TIME = 2_000_000  # weights (samples x examples) in memory: 16 MB
 class ConfidenceSettings:
     """Settings for confidence intervals and significance tests."""
 
-    level: float = 0.95  # of the intervals
-    resamples: int = 2000
-    seed: int = 0  # of the resamples
+    level: float = 0.95  # confidence level of the intervals, 0 to 1
+    resamples: int = 2000  # bootstrap samples, and permutations of a test
+    seed: int = 0  # seed of the bootstrap and the permutations
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON for reports."""
@@ -42,24 +42,24 @@ class ConfidenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A metric with its interval; nan if the examples give none."""
+    """A metric's value and its confidence interval, `low` to `high`; nan if the examples do not define the metric."""
 
     value: float
     low: float
     high: float
 
     def to_json(self) -> dict[str, float | None]:
-        """Return plain JSON, with None for nan."""
+        """Return the value and the interval as plain JSON, with None for nan."""
         return {name: finite(getattr(self, name)) for name in ("value", "low", "high")}
 
 
 def finite(value: float) -> float | None:
-    """Return a number for JSON: None for nan."""
+    """Return the number as a float, or None, which JSON can hold, if the number is nan or infinite."""
     return float(value) if np.isfinite(value) else None
 
 
 def metrics_of(statistics: Statistics, positions: Positions) -> dict[str, float]:
-    """Return the metrics of the examples at `positions`."""
+    """Return the metrics by name, computed on the examples at `positions`, int64 (examples,)."""
     values = statistics.metrics(_weights(positions[None], len(statistics)))
     return {name: float(value[0]) for name, value in values.items()}
 
@@ -67,7 +67,7 @@ def metrics_of(statistics: Statistics, positions: Positions) -> dict[str, float]
 def estimates(
     statistics: Statistics, positions: Positions, confidence: ConfidenceSettings
 ) -> dict[str, Estimate]:
-    """Return each metric of the examples at `positions` with its interval."""
+    """Return each metric with its confidence interval, computed on the examples at `positions`, int64 (examples,)."""
     values = metrics_of(statistics, positions)
     sizes = _share_sizes(statistics, positions)
     names = [name for name in values if name not in sizes]
@@ -86,7 +86,7 @@ def estimates(
 def difference(
     statistics: Statistics, higher: Positions, lower: Positions, name: str, confidence: ConfidenceSettings
 ) -> tuple[float, float]:
-    """Return the bootstrap interval, low and high, of the difference of a metric between two groups of examples."""
+    """Return the bootstrap interval (low, high) of the metric `name` on examples `higher` minus on examples `lower`."""
     low, high = _bootstrap(statistics, [higher, lower], [name], confidence)
     return float(low[0]), float(high[0])
 
@@ -94,16 +94,20 @@ def difference(
 def widest_gap_p_values(
     statistics: Statistics, slices: Sequence[Positions], confidence: ConfidenceSettings
 ) -> Mapping[str, float]:
-    """Return by metric how often randomly reassigned examples give an equally wide gap between any two slices.
+    """Return, for each metric, the p-value of the widest gap between any two slices, by a permutation test.
 
-    This allows for the choice of the two slices that are furthest apart.
+    The p-value is the share of random reassignments of examples to slices whose widest gap is at least as wide. Since
+    each reassignment also takes its widest gap, the test allows for having picked the two slices furthest apart.
     """
     examples = np.concatenate(list(slices))
     own = np.concatenate([np.full(len(positions), number) for number, positions in enumerate(slices)])
     names: list[str] = []
 
     def gaps(dealt: Positions, axis: int = -1) -> Floats:
-        """(samples, metrics) for `dealt` (samples, examples), the number of each example's slice."""
+        """Return the widest gap of each metric, (samples, metrics).
+
+        `dealt` holds the number of the slice that each example was dealt to, (samples, examples).
+        """
         del axis
         values = [
             statistics.metrics(_placed(dealt == number, examples, len(statistics)))
@@ -124,13 +128,13 @@ def widest_gap_p_values(
 
 
 def wilson(right: int, examples: int, confidence: ConfidenceSettings) -> tuple[float, float]:
-    """Wilson's interval of a share."""
+    """Return Wilson's confidence interval (low, high) of the proportion `right` / `examples`."""
     interval = binomtest(right, examples).proportion_ci(confidence.level, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]:
-    """Return for each metric that is a share its denominator: the number of its examples among `positions`."""
+    """Return, for each metric that is a proportion, its denominator: how many examples at `positions` it counts."""
     of_some = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
     return {
         **dict.fromkeys(statistics.shares, len(positions)),
@@ -141,7 +145,11 @@ def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]
 def _bootstrap(
     statistics: Statistics, groups: Sequence[Positions], names: Sequence[str], confidence: ConfidenceSettings
 ) -> tuple[Floats, Floats]:
-    """Low and high, (metrics,) each, of one group's metrics or of two groups' difference; nan for a single example."""
+    """Return the bootstrap interval of metrics, as arrays of lower and upper ends, (metrics,) each.
+
+    With one group of positions the interval is of the group's metrics; with two, of the first group's metrics minus the
+    second's. Groups of a single example give nan.
+    """
     if min(map(len, groups)) < 2:
         nothing = np.full(len(names), np.nan)
         return nothing, nothing
@@ -155,33 +163,39 @@ def _bootstrap(
         warnings.simplefilter("ignore", DegenerateDataWarning)  # handled below
         warnings.filterwarnings(
             "ignore", "All-NaN slice", RuntimeWarning
-        )  # a metric that this slice does not have
+        )  # a metric that is undefined on this slice
         found = bootstrap(
             tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=confidence.level,
             n_resamples=confidence.resamples, batch=_batch(len(statistics)), rng=confidence.seed,
         ).bootstrap_distribution  # fmt: skip
-        # A sample may have no value, such as F1 without a label to find; one would turn the interval into nan.
+        # The metric can be nan on some samples, such as F1 if no example has a label; they are ignored.
         tail = 100 * (1 - confidence.level) / 2
         low, high = np.nanpercentile(found, [tail, 100 - tail], axis=-1)
     return low, high
 
 
 def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) -> Floats:
-    """(metrics, samples) for `samples` (samples, examples), or (metrics,) for one."""
+    """Return metrics computed on samples of positions.
+
+    The result is (metrics, samples) for `samples` (samples, size), or (metrics,) for a single sample (size,).
+    """
     values = statistics.metrics(_weights(np.atleast_2d(samples), len(statistics)))
     stacked = np.array([values[name] for name in names])
     return stacked if samples.ndim > 1 else stacked[:, 0]
 
 
 def _weights(samples: Positions, examples: int) -> NDArray[np.int64]:
-    """Return how often each sample (samples, size) contains each example: (samples, examples)."""
+    """Return how often each sample of positions, (samples, size), contains each example: int64 (samples, examples)."""
     flat = samples + examples * np.arange(len(samples))[:, None]
     counts = np.bincount(flat.ravel(), minlength=len(samples) * examples)
     return counts.reshape(len(samples), examples)
 
 
 def _placed(chosen: NDArray[np.bool_], examples: Positions, total: int) -> NDArray[np.int64]:
-    """Weights (samples, total) of the `examples` that are chosen, (samples, examples)."""
+    """Return weights of 0 or 1 over all examples, (samples, total), from a choice among some of the examples.
+
+    `examples` holds the positions of those examples; `chosen`, (samples, examples), says which ones a sample contains.
+    """
     weights = np.zeros((len(np.atleast_2d(chosen)), total), dtype=np.int64)
     weights[:, examples] = chosen
     return weights

@@ -1,4 +1,4 @@
-"""Measure a trained model on held-out data: run/ in torch, or the bundle through the runtime."""
+"""Measure a trained model on held-out data, either run/ in PyTorch or the bundle in the runtime."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,10 +33,10 @@ def evaluate(
     by: Sequence[str] = (),
     slicing: SliceSettings | None = None,
 ) -> Evaluation:
-    """Measure a model folder's run/ or bundle/ on a split of `data`, or of its recipe's data.
+    """Measure a model folder's run/ or bundle/ on a split of `data`, or of the recipe's data if `data` is None.
 
-    `by` names columns of the data by whose values the metrics are reported as well. Raises FtoolError if the recipe,
-    the model, the data or such a column is missing or does not fit, or a file of the bundle was altered.
+    For each column named in `by`, the metrics are also reported for each value of that column. Raises FtoolError if the
+    recipe, the model, the data or such a column is missing or does not fit, or if a file of the bundle was altered.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     report = evaluate_recipe(recipe, folder, on=on, data=data, split=split)
@@ -46,7 +46,10 @@ def evaluate(
 def evaluate_recipe(
     recipe: Recipe, folder: Path, *, on: Literal["run", "bundle"], data: DataSettings | None, split: str
 ) -> Evaluation:
-    """Measure a model folder as `evaluate` does, with another recipe."""
+    """Measure a model folder's run/ or bundle/ on a split of `data`, or of this recipe's data if `data` is None.
+
+    `recipe` is used instead of the recipe in the folder. Raises FtoolError for the same reasons as `evaluate`.
+    """
     row = recipe.row
     with open_model(ModelFolder(folder), row, on) as model:
         examples = split_for_model(row.reader, recipe.data, data, split, model.known)
@@ -58,7 +61,7 @@ def evaluate_recipe(
 def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> Iterator[OpenModel]:
     """Open a model folder's run/ or bundle/; the hashes of a bundle's files are checked first.
 
-    Raises FtoolError if it is missing, altered or can't be loaded.
+    Raises FtoolError if the run or bundle is missing or can't be loaded, or if a file of the bundle was altered.
     """
     if on == "run":
         loaded = row.load(folder.require_run())
@@ -75,7 +78,7 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
 
 
 def judge_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluation:
-    """Measure an open model on a fitted split called `name`."""
+    """Measure an open model on a split that the task's `fit` has prepared; `name` is the split's name."""
     judged = row.judge(model, split)
     return Evaluation(
         task=row.name,

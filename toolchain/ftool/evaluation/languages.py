@@ -1,4 +1,4 @@
-"""Properties of a language's script that metrics need: words, sentences, and the language of a text."""
+"""Detect the writing system of a language or text, and split texts into words and sentences for metrics."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from ftool_runtime.text.scripts import HAN, HANGUL, KANA, SOUTH_EAST_ASIAN, TIBE
 
 Writing = Literal["chinese", "japanese", "korean", "unspaced", "english", "spaced"]
 
-# First parts of codes as BCP 47, ISO 639-3 and NLLB write them, and names in English.
+# Keys are the first parts of codes in BCP 47, ISO 639-3 and NLLB, and language names in English.
 _BY_CODE: dict[str, Writing] = {
     **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue", "chinese"), "chinese"),
     **dict.fromkeys(("ja", "jpn", "japanese"), "japanese"),
@@ -29,22 +29,22 @@ _ALONE = rf"[{HAN}{KANA}{_SOUTH_EAST}]"
 _UNIT = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})[^\W_])+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 
-_LETTERS_A_CHARACTER = 3  # letters with about as much content as one Chinese character
-_SEEN = 2000  # most texts to detect the language from
+_LETTERS_PER_CHARACTER = 3  # this many letters carry about as much content as one Chinese character
+_MOST_TEXTS = 2000  # texts that are read to detect the writing system
 
 
 def writing_of(language: str | None, texts: Iterable[str]) -> Writing:
-    """Return the script properties of `language`; if it is None, of the language of `texts`, detected by script.
+    """Return the writing system of a language code; if `language` is None, detect the writing system of `texts`.
 
-    Texts in Latin letters alone, or without letters, are taken for English, others with spaces for "spaced".
+    Texts that have only Latin letters, or no letters, are taken for English; other scripts with spaces are "spaced".
     """
     if language is not None:
         return _BY_CODE.get(re.split("[-_]", language.lower(), maxsplit=1)[0], "spaced")
-    seen = "\n".join(text for text, _ in zip(texts, range(_SEEN), strict=False))
+    seen = "\n".join(text for text, _ in zip(texts, range(_MOST_TEXTS), strict=False))
     counts = {name: len(pattern.findall(seen)) for name, pattern in _SCRIPTS.items()}
     characters = counts["han"] + counts["kana"]
     spaced = counts["latin"] + counts["other"]
-    if max(characters, counts["hangul"], counts["unspaced"]) * _LETTERS_A_CHARACTER <= spaced:
+    if max(characters, counts["hangul"], counts["unspaced"]) * _LETTERS_PER_CHARACTER <= spaced:
         return "spaced" if counts["other"] else "english"
     if counts["hangul"] >= max(characters, counts["unspaced"]):
         return "korean" if counts["hangul"] else "english"
@@ -54,10 +54,10 @@ def writing_of(language: str | None, texts: Iterable[str]) -> Writing:
 
 
 def units(text: str) -> list[str]:
-    """Return the words of a text in lower case without punctuation; for scripts without spaces, its characters."""
+    """Return the words of a text in lower case, without punctuation; in scripts without spaces, the characters."""
     return _UNIT.findall(text.lower())
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a text: split at line breaks and after full stops, exclamation and question marks."""
+    """Return the sentences of a text, split at line breaks and after full stops, exclamation and question marks."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]

@@ -1,4 +1,4 @@
-"""One interface for trained models: run/ in torch, or the bundle in the runtime."""
+"""A common interface for a trained model, either run/ in PyTorch or the bundle in the runtime."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ from ftool_runtime.text.words import CharRange
 
 @dataclass(frozen=True, kw_only=True)
 class OpenModel:
-    """A trained model.
+    """A trained model that is loaded and ready to answer.
 
     Attributes:
-        on: "run" for the checkpoint in torch, "bundle" for the runtime.
-        model: answers as the runtime's model of its task does.
-        facts: has the manifest's fields that depend on the task, such as `labels`.
-        tokenizer: neither truncates nor pads.
-        prefix: text that goes before every input.
-        max_length: tokens that it reads at once.
-        reference: gives the checkpoint in run/, which is loaded if it is not yet.
+        on: "run" for the checkpoint in PyTorch, "bundle" for the bundle in the runtime.
+        model: an object with the interface of the runtime's model for the task.
+        facts: an object with the manifest's fields that depend on the task, such as `labels`.
+        tokenizer: the model's tokenizer, without truncation and padding.
+        prefix: the text that is put before every input.
+        max_length: the longest input in tokens, special tokens included.
+        reference: a function that returns the checkpoint in run/, loading it on the first call.
     """
 
     on: Literal["run", "bundle"]
@@ -50,18 +50,18 @@ class OpenModel:
 
     @property
     def known(self) -> ModelFacts:
-        """The facts about this model that reading data needs."""
+        """The properties of this model that decide how data is read for it."""
         names = ("labels", "multi_label", "regression", "pairs")
         return ModelFacts(**{name: getattr(self.facts, name) for name in names if hasattr(self.facts, name)})
 
     def token_counts(self, texts: Sequence[Any], *, special: bool = False) -> list[int]:
-        """The number of tokens of each text or pair of texts, with special tokens or without."""
+        """Return the number of tokens of each text or pair of texts, with or without special tokens."""
         encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [len(one.ids) for one in encoded]
 
 
 def opened_run(loaded: LoadedModel, model: Any) -> OpenModel:
-    """Return a checkpoint as an open model; `model` is its wrapper with the runtime's interface."""
+    """Return a loaded checkpoint as an open model; `model` wraps the checkpoint with the runtime's interface."""
     tokenizer = Tokenizer.from_str(loaded.tokenizer.backend_tokenizer.to_str())
     return OpenModel(
         on="run",
@@ -77,7 +77,10 @@ def opened_run(loaded: LoadedModel, model: Any) -> OpenModel:
 def opened_bundle(
     model: Any, manifest: Manifest, tokenizer: Tokenizer, reference: Callable[[], Any]
 ) -> OpenModel:
-    """Return a bundle that the runtime has loaded as an open model."""
+    """Return a bundle that the runtime has loaded, `model`, as an open model.
+
+    `reference` is a function that returns the checkpoint in run/.
+    """
     return OpenModel(
         on="bundle",
         model=model,
@@ -97,16 +100,16 @@ def _plain(tokenizer: Tokenizer) -> Tokenizer:
 
 @dataclass(frozen=True)
 class TorchClassifier:
-    """A classifier in torch with the interface of `ftool_runtime.TextClassifier`."""
+    """A PyTorch classifier with the interface of `ftool_runtime.TextClassifier`."""
 
     loaded: LoadedClassifier
 
     def logits(self, inputs: Sequence[Any]) -> NDArray[Any]:
-        """The logits of texts or pairs, float32 (inputs, labels)."""
+        """Return the logits of texts or text pairs, float32 (inputs, labels)."""
         return compute_logits(self.loaded, inputs)
 
     def __call__(self, inputs: Sequence[Any]) -> list[Classification]:
-        """The labels of texts or pairs."""
+        """Return the classification of each text or text pair."""
         loaded = self.loaded
         logits = self.logits(inputs)
         return classify(logits, loaded.labels, multi_label=loaded.multi_label, thresholds=loaded.thresholds)
@@ -114,56 +117,59 @@ class TorchClassifier:
 
 @dataclass(frozen=True)
 class TorchTagger:
-    """A tagger in torch with the interface of `ftool_runtime.TokenTagger`."""
+    """A PyTorch tagger with the interface of `ftool_runtime.TokenTagger`."""
 
     loaded: LoadedTagger
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
-        """The tags of the given words of each text, in IOB2."""
+        """Return an IOB2 tag for each word of each text; `words` holds the words' character ranges."""
         examples = TaggingExamples(loaded=self.loaded, inputs=texts, words=words)
         return examples.tags(compute_outputs(self.loaded, examples.rows))
 
 
 @dataclass(frozen=True)
 class TorchReader:
-    """A reader in torch with the interface of `ftool_runtime.Reader`."""
+    """A PyTorch reader with the interface of `ftool_runtime.Reader`."""
 
     loaded: LoadedReader
 
     @property
     def no_answer_threshold(self) -> float | None:
-        """The no-answer threshold."""
+        """The no-answer threshold; None if the reader always answers."""
         return self.loaded.no_answer_threshold
 
     def spans(self, inputs: Sequence[dict[str, str]]) -> list[Spans]:
-        """The best spans of questions about contexts."""
+        """Return the best spans for each input, a dict of "question" and "context"."""
         examples = QuestionExamples(loaded=self.loaded, inputs=inputs)
         return examples.spans(compute_outputs(self.loaded, examples.rows))
 
 
 @dataclass(frozen=True)
 class TorchEmbedder:
-    """An embedder in torch with the interface of `ftool_runtime.Embedder`."""
+    """A PyTorch embedder with the interface of `ftool_runtime.Embedder`."""
 
     loaded: LoadedEmbedder
 
     def __call__(self, texts: Sequence[str], *, kind: Kind | None = None) -> NDArray[Any]:
-        """The vectors of texts, float32 (texts, width)."""
+        """Return the vectors of texts, float32 (texts, width); `kind` is "query", "passage" or None."""
         return compute_vectors(self.loaded, texts, kind)
 
 
 @dataclass(frozen=True)
 class TorchGenerator:
-    """A generator in torch with the interface of the runtime's generators."""
+    """A PyTorch generator with the interface of the runtime's generators."""
 
     loaded: LoadedGenerator
 
     def score_tokens(
         self, rows: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
     ) -> list[NDArray[Any]]:
-        """The logits that predict each token of `answers`, float32 (tokens, vocabulary) each."""
+        """Return, for each row, the logits that predict the tokens of its answer: float32 (tokens, vocabulary).
+
+        `rows` holds the token ids of the inputs, `answers` those of the given answers.
+        """
         return score_tokens(self.loaded, rows, answers)
 
     def write(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Return the answers to rows of tokens, generated with the model's generation config."""
+        """Return a text generated for each row of input token ids, with the model's generation config."""
         return decode(self.loaded, generate_tokens(self.loaded, rows))

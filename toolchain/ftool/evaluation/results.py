@@ -1,4 +1,4 @@
-"""Results of training and evaluation: plain JSON for metrics.json, and tables for people."""
+"""Results of training and evaluation, as plain JSON for metrics.json and as tables for people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from ftool.terminal import format_table
 
 Metrics = dict[str, Any]  # plain JSON
 
-_WORST_SHOWN = 5  # labels shown in a table
-_SHOWN_CHARACTERS = 160  # shown of a source or an answer
+_WORST_SHOWN = 5  # labels in the table of a classifier's hardest labels
+_SHOWN_CHARACTERS = 160  # longest text of a source or answer in a table, in characters
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "subset_accuracy": "all labels right",
@@ -63,7 +63,7 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAnswer:
-    """One generated answer to show to people; it is not written to any file."""
+    """One generated answer to show to people: the input, the answer and a reference. It is not written to any file."""
 
     given: str
     answer: str
@@ -75,11 +75,11 @@ class Judged:
     """Measurements of a model's answers to one split.
 
     Attributes:
-        metrics: all metrics, plain JSON.
-        statistics: gives per-example statistics, computed when asked for; None if metrics can't be computed by slice.
-        predictions: gives what the model answered to each example, beside what is right, as JSON values; None if the
-            task writes none.
-        shown: a few generated answers.
+        metrics: all metrics, as plain JSON.
+        statistics: a function that computes per-example statistics; None if metrics can't be computed by slice.
+        predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
+            None if the task does not write predictions.
+        shown: a few generated answers to show to people.
     """
 
     metrics: Metrics
@@ -90,7 +90,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One split's metrics, of run/ or of a bundle."""
+    """The metrics of a model, run/ or bundle/, on one split."""
 
     task: str
     on: Literal["run", "bundle"]
@@ -98,17 +98,17 @@ class Evaluation:
     examples: int
     metrics: Metrics
     shown: tuple[ShownAnswer, ...] = ()
-    # For slices: per-example statistics, computed on demand, and the rows of the examples.
+    # For slices: a function that computes per-example statistics, and the table rows of the examples.
     statistics: Callable[[], Statistics] | None = field(default=None, compare=False, repr=False)
     rows: Table = field(default_factory=Table, compare=False, repr=False)
-    # The model's and the correct answer for each example, as JSON values; None if the task gives none.
+    # Returns the model's answer and the correct answer for each example, as JSON values; None if there are none.
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
         default=None, compare=False, repr=False
     )
     slices: tuple[SliceReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The evaluation as plain JSON."""
+        """Return the evaluation as plain JSON."""
         return {
             "task": self.task,
             "on": self.on,
@@ -119,24 +119,25 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """Return the metrics, the worst labels or a few answers, and the slices, as text for people."""
+        """Return the metrics, the hardest labels or a few answers, and the slices, as text for people."""
         slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
         return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """The result of training. `training` is plain JSON: losses, times, memory, and the weights that were kept."""
+    """The result of training: evaluations, the recipe and facts about the data and the training, as plain JSON."""
 
     test: Evaluation
     validation: Evaluation
-    training: Mapping[str, Any]
+    training: Mapping[str, Any]  # losses, times, memory, and which weights were kept
     recipe: Mapping[str, Any]
     data: Mapping[str, Any]
-    further: Mapping[str, Evaluation] = field(default_factory=dict)  # splits in addition to the usual three
+    # Evaluations by split, for splits other than train, validation and test.
+    further: Mapping[str, Evaluation] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON; the test split's metrics come first."""
+        """Return the report as plain JSON; the test split's metrics come first."""
         return {
             **self.test.to_json(),
             "validation": self.validation.to_json(),
@@ -151,7 +152,7 @@ class TrainReport:
         }
 
     def table(self) -> str:
-        """Return the metrics of all splits, the worst labels on test or a few answers, and the run's cost, as text."""
+        """Return the metrics of all splits, the hardest test labels or a few answers, and time and memory, as text."""
         table = _metrics_table({"validation": self.validation, "test": self.test, **self.further})
         return "\n\n".join([table, *_details(self.test), self._effort()])
 
@@ -177,7 +178,7 @@ def _figure(value: float | None) -> str:
 
 
 def _details(evaluation: Evaluation) -> list[str]:
-    """Return the text below the metrics: a classifier's worst labels, or a few answers of a generator."""
+    """Return the texts to show below the metrics: a table of the hardest labels, or a few generated answers."""
     if "per_class" in evaluation.metrics:
         return [_worst_labels(evaluation)]
     return [

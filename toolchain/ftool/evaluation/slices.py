@@ -1,7 +1,6 @@
-"""Metrics of slices of the data, such as one dialect's or one product's, and the gaps between the slices.
+"""Metrics of slices of the data, such as one dialect's or one product's, and the gaps between slices.
 
-They are computed from `Statistics` and the table that the examples come from, a row each; a slice holds the examples
-with one value of a column.
+A slice holds the examples whose table rows have the same value in a column. Metrics are computed from `Statistics`.
 """
 
 import math
@@ -29,10 +28,9 @@ from ftool.terminal import format_table
 from ftool_runtime.errors import InputError
 
 EMPTY = "(empty)"  # the value of empty cells
-_MOST_METRICS = 4  # metric columns in a table; --json has all
-_MOST_SLICES = 40  # slices in a table
-
-_MOST_RANKED = 200  # slices; a column with more, such as an id, is not a grouping
+_MOST_METRICS = 4  # largest number of metric columns in a table; --json has all metrics
+_MOST_SLICES = 40  # largest number of slices in a table
+_MOST_RANKED = 200  # largest number of values; a column with more, such as an id, is not a grouping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,35 +47,35 @@ class SliceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """The slice of examples with one value."""
+    """The metrics of the examples that share one value of a column."""
 
     value: str
     examples: int
-    ranked: bool  # whether it has enough examples to be compared
+    ranked: bool  # whether the slice has enough examples to be compared with others
     metrics: Mapping[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
+        """Return the slice as plain JSON."""
         metrics = {name: estimate.to_json() for name, estimate in self.metrics.items()}
         return {"value": self.value, "examples": self.examples, "ranked": self.ranked, "metrics": metrics}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """The two ranked slices between which a metric differs most."""
+    """The two ranked slices between which a metric differs most, and the size and significance of the difference."""
 
     highest: str
     lowest: str
-    gap: Estimate  # the bootstrap interval of the difference between these two
-    p_value: float  # probability of an equally wide gap between any two slices by chance
+    gap: Estimate  # the difference between the two slices, with its bootstrap interval
+    p_value: float  # probability that chance alone gives so wide a gap between any two slices
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether such a gap has a probability below 1 in 20 by chance."""
+        """Whether the gap is significant: its p-value is below 0.05."""
         return bool(self.p_value < 0.05)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
+        """Return the gap as plain JSON."""
         return {
             "highest": self.highest,
             "lowest": self.lowest,
@@ -91,7 +89,7 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceReport:
-    """The metrics of every slice by one column; ranked slices first, by the main metric, highest first."""
+    """The metrics of the slices by one column: first the ranked slices, from the highest main metric to the lowest."""
 
     column: str
     main: str
@@ -105,7 +103,7 @@ class SliceReport:
         return [one for one in self.slices if not one.ranked]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
+        """Return the report as plain JSON."""
         return {
             "column": self.column,
             "main_metric": self.main,
@@ -120,10 +118,10 @@ class SliceReport:
 def slice_report(
     statistics: Statistics, table: Table, name: str, settings: SliceSettings | None = None
 ) -> SliceReport:
-    """Return the metrics by the values of the column `name`.
+    """Return the metrics of the examples for each value of the table's column `name`.
 
-    Raises DataError, which lists the columns, if there is no such column, and InputError if it has too many values to
-    be groups or the rows of the examples are not known.
+    `table` has one row for each example. Raises DataError, which lists the columns, if there is no such column, and
+    InputError if the column has more than 200 values or the table does not have one row for each example.
     """
     settings = settings or SliceSettings()
     if len(table.rows) != len(statistics):
@@ -157,7 +155,10 @@ def slice_report(
 
 
 def slices_text(report: SliceReport, metric_names: Mapping[str, str]) -> str:
-    """A report as text: ranked slices with their intervals, the widest gaps, and the slices too small to rank."""
+    """Return a report as text: ranked slices with their intervals, slices too small to rank, and the widest gaps.
+
+    `metric_names` maps metrics to their names for people.
+    """
     names = [name for name in metric_names if all(name in one.metrics for one in report.slices)]
     names.sort(key=lambda name: name != report.main)
     names = names[:_MOST_METRICS]
@@ -170,7 +171,7 @@ def slices_text(report: SliceReport, metric_names: Mapping[str, str]) -> str:
 
 
 def value_name(cell: Cell) -> str:
-    """The name of a slice, from the cell that its examples share."""
+    """Return the name of a slice as text, from the cell that its examples share."""
     if is_missing(cell):
         return EMPTY
     if isinstance(cell, list | tuple):

@@ -1,7 +1,7 @@
 """Per-example statistics from which the metrics of any subset can be computed.
 
-Confidence intervals need the metrics of thousands of samples, so a sample is given as weights, one an example: a slice
-has weights 0 and 1, a bootstrap sample counts some examples twice.
+Confidence intervals need the metrics of thousands of samples of the examples, so a sample is given as an array of
+weights, one for each example: a slice has weights 0 and 1; a bootstrap sample counts some examples more than once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Formula = Callable[[Mapping[str, Floats]], Mapping[str, Floats]]
 
 
 class Statistics(Protocol):
-    """Statistics of some examples; `SummedStatistics` and `RecomputedStatistics` are two kinds."""
+    """Interface of per-example statistics, which `SummedStatistics` and `RecomputedStatistics` implement."""
 
     @property
     def main(self) -> str:
@@ -24,21 +24,25 @@ class Statistics(Protocol):
 
     @property
     def shares(self) -> Sequence[str]:
-        """The metrics that are shares of the examples, each example counting 0 or 1."""
+        """The names of the metrics that are proportions of all examples, such as accuracy."""
 
     def __len__(self) -> int:
         """The number of examples."""
 
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
-        """The metrics of samples, (samples,) each; nan if a sample lacks one. `weights` is (samples, examples)."""
+        """Return the metrics of samples by name, float64 (samples,) each; nan if a sample does not define a metric.
+
+        `weights`, int64 (samples, examples), says how often each sample contains each example.
+        """
 
 
 class SummedStatistics:
-    """Metrics computed from sums over the examples, as most metrics are: means, F1 from counts, BLEU from n-grams.
+    """Statistics for metrics that are computed from sums over the examples: means, F1 from counts, BLEU from n-grams.
 
-    `parts` has by name an array (examples,) or (examples, width), dense or sparse; `formula` gets by the same names
-    their sums, float64 (samples, width), beside `"examples"`, how many there are (samples, 1). `part_shares` has the
-    metrics that are shares of some of the examples, each with which ones, bool (examples,).
+    `parts` maps names to arrays, (examples,) or (examples, width), dense or sparse. `formula` gets their sums under the
+    same names, float64 (samples, width), and the number of examples under "examples", (samples, 1), and returns the
+    metrics. `shares` names the metrics that are proportions of all examples; `part_shares` has those that are
+    proportions of some examples, with a mask of those examples, bool (examples,).
     """
 
     def __init__(
@@ -64,16 +68,17 @@ class SummedStatistics:
         return int(self._table.shape[0])
 
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
-        """The metrics of each row of weights."""
+        """Return the metrics of samples by name, float64 (samples,) each; `weights` is int64 (samples, examples)."""
         totals = np.asarray(weights @ self._table, dtype=np.float64)  # (samples, width)
         with np.errstate(divide="ignore", invalid="ignore"):  # empty subsets give nan
             return self._formula({name: totals[:, span] for name, span in self._spans.items()})
 
 
 class RecomputedStatistics:
-    """Metrics recomputed from the examples for every sample, such as rank correlations: slower.
+    """Statistics for metrics that must be recomputed from the examples of every sample, such as rank correlations.
 
-    `measure` takes positions, int (n,), of which some may come several times.
+    This is slower than `SummedStatistics`. `measure` gets the positions of a sample's examples, int64 (n,), in which a
+    position may be repeated, and returns the metrics by name.
     """
 
     def __init__(
@@ -92,13 +97,16 @@ class RecomputedStatistics:
         return len(self._positions)
 
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
-        """The metrics of each row of weights."""
+        """Return the metrics of samples by name, float64 (samples,) each; `weights` is int64 (samples, examples)."""
         samples = [self._measure(np.repeat(self._positions, row)) for row in weights]
         return {name: np.array([sample[name] for sample in samples]) for name in samples[0]}
 
 
 def averaged(values: Mapping[str, Any], *, main: str, shares: Sequence[str] = ()) -> SummedStatistics:
-    """Metrics that are means over the examples: by name, the value of each example (examples,)."""
+    """Return statistics for metrics that are means over examples; `values` maps names to arrays (examples,).
+
+    `main` is the main metric; `shares` names the metrics that are proportions, with values of 0 and 1.
+    """
 
     def means(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
         return {name: totals[name][:, 0] / totals["examples"][:, 0] for name in values}

@@ -1,4 +1,4 @@
-"""Splits for measuring generators, by scores of the correct answers' tokens and by generated answers."""
+"""Splits prepared for measuring generators, by the probabilities of reference tokens and by generated answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ _ROWS_AT_A_TIME = 64  # rows whose logits are in memory at a time
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenSplit:
-    """A split's examples with their tokens for the model.
+    """A split's examples with their token ids for a generator.
 
     Attributes:
-        examples: what is answered.
-        rows: their tokens, one row an example; of plain text, one a piece.
-        scores: the family of scores of texts.
-        language: the code of the answers' language, if known.
-        table: the rows that the examples come from.
+        examples: the examples whose sources or prompts are answered.
+        rows: the token ids of inputs and answers: one row for each example, or, for plain text, for each chunk.
+        scores: the family of text scores, "bleu" or "rouge".
+        language: the code of the answers' language; None if unknown.
+        table: the table rows that the examples come from.
     """
 
     examples: Sequence[GenerationExample]
@@ -41,11 +41,11 @@ class WrittenSplit:
 
     @property
     def answerable(self) -> bool:
-        """Whether the examples have answers: plain text is only continued."""
+        """Whether the examples have reference answers; plain texts do not."""
         return not is_plain_text(self.examples)
 
     def sample(self, count: int) -> "WrittenSplit":
-        """At most `count` rows, spread evenly over the split."""
+        """Return a split of at most `count` rows, spread evenly over this split."""
         if count >= len(self.rows):
             return self
         places = [int(place) for place in np.linspace(0, len(self.rows) - 1, count).round()]
@@ -54,20 +54,24 @@ class WrittenSplit:
         return WrittenSplit(examples=examples, rows=rows, scores=self.scores, language=self.language)
 
     def token_metrics(self, score: TokenScorer) -> Metrics:
-        """Return the perplexity, and the share of tokens that are the model's most probable ones.
+        """Return the perplexity and the token accuracy of the reference answers.
 
-        `score` gives the logits of right answers' tokens, each token given those before it.
+        `score` takes the inputs' token ids and the answers' token ids, and returns the logits that predict each answer
+        token from all tokens before it, float32 (tokens, vocabulary) for each row.
         """
         return token_metrics(self._scored(score))
 
     def text_metrics(self, answer: Answerer) -> tuple[Metrics, list[str]]:
-        """The metrics of the answers that `answer` gives to the rows' sources or prompts, and those answers."""
+        """Return metrics of generated answers, and the answers; `answer` generates texts from inputs' token ids."""
         answers = list(answer([row.given for row in self.rows]))
         references = [example.targets for example in self.examples]
         return text_metrics(answers, references, scores=self.scores, language=self.language), answers
 
     def metrics(self, score: TokenScorer, answer: Answerer) -> tuple[Metrics, list[str]]:
-        """All metrics, and the answers; none of plain text."""
+        """Return all metrics and the generated answers; for plain text only token metrics and no answers.
+
+        `score` and `answer` are the functions that `token_metrics` and `text_metrics` take.
+        """
         tokens = self.token_metrics(score)
         if not self.answerable:
             return tokens, []
@@ -75,7 +79,7 @@ class WrittenSplit:
         return texts | tokens, answers
 
     def _scored(self, score: TokenScorer) -> Iterator[tuple[NDArray[np.float32], list[int]]]:
-        """The answers' logits and tokens, a few rows' in memory at a time."""
+        """Yield the logits and token ids of each reference answer, with the logits of at most 64 rows in memory."""
         for start in range(0, len(self.rows), _ROWS_AT_A_TIME):
             rows = self.rows[start : start + _ROWS_AT_A_TIME]
             logits = score([row.given for row in rows], [row.answer for row in rows])

@@ -1,1 +1,1 @@
-"""Recipes: the settings of a model as dataclasses and as one TOML file."""
+"""Recipes: all settings of a model, as dataclasses in memory and as one TOML file on disk."""

@@ -1,4 +1,4 @@
-"""The [data] table of a recipe: the source of the examples, and how their rows are read."""
+"""The [data] table of a recipe: where the examples come from and how rows are read."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from ftool.recipe.schema import SOME_TASKS, require
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """The source of the examples, and how their rows are read."""
+    """Settings that say where the examples come from and how rows are read. Raises RecipeError for wrong values."""
 
     path: Annotated[str, "a file, a folder of train and test files, a hub id, or builtin:NAME"]
     validation: Annotated[

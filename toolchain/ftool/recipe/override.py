@@ -1,4 +1,4 @@
-"""Overrides such as `--set train.learning_rate=3e-5`: settings replaced for one call."""
+"""Apply overrides such as `--set train.learning_rate=3e-5`, which replace settings for one call."""
 
 import dataclasses
 import tomllib
@@ -15,8 +15,9 @@ S = TypeVar("S")
 def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
     """Return `settings` with every `key=value` applied; if a key is repeated, the last one counts.
 
-    A value is read as TOML, otherwise as a string; an empty value restores a default that depends on other settings, or
-    unsets a setting that can be unset. Raises RecipeError for a missing `=`, an unknown key, or wrong values.
+    A value is parsed as TOML if possible, otherwise taken as a string. An empty value restores a default that depends
+    on other settings, or unsets a setting that can be unset. Raises RecipeError for a missing `=`, an unknown key, or a
+    wrong value.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
@@ -29,7 +30,10 @@ def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
 
 
 def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: str) -> None:
-    """Add one value to `changes`, which has a nested dict for each table."""
+    """Parse `text` and add the value to `changes`, which has a nested dict for each table.
+
+    `keys` is the rest of the setting's path, below the table at the path `at`, a dataclass of type `kind`.
+    """
     hints = field_types(kind)
     name, rest = keys[0], keys[1:]
     path = join(at, name)
@@ -46,7 +50,7 @@ def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: s
 
 
 def _replaced(settings: Any, changes: dict[str, Any]) -> Any:
-    """Return `settings` with all changes made at once, because settings are checked together."""
+    """Return `settings` with all `changes` made at once, because the dataclass checks its values together."""
     hints = field_types(type(settings))
     return dataclasses.replace(
         settings,

@@ -1,4 +1,4 @@
-"""Convert a recipe's paths: relative to the file on disk, to the working directory in memory."""
+"""Convert a recipe's paths between relative to the recipe file (on disk) and to the working directory (in memory)."""
 
 import dataclasses
 import os
@@ -11,22 +11,22 @@ from ftool.recipe.sections import Sections
 
 R = TypeVar("R", bound=Sections)
 
-BUILTIN: Final = "builtin:"  # before the name of a data set that ships with ftool
+BUILTIN: Final = "builtin:"  # prefix of the names of data sets that ship with ftool
 _DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")
 
 
 def anchored(recipe: R, folder: Path) -> R:
-    """Return a recipe that was read from a file in `folder`, with local paths relative to the working directory."""
+    """Return a recipe read from a file in `folder`, with its local paths made relative to the working directory."""
     return _with_paths(recipe, lambda value: _anchor(value, folder))
 
 
 def relative_to(recipe: R, folder: Path) -> R:
-    """Return the recipe to write to a file in `folder`, with paths relative to it; absolute paths stay absolute."""
+    """Return a recipe to write to a file in `folder`, with paths relative to `folder`; absolute paths stay absolute."""
     return _with_paths(recipe, lambda value: _relative(value, folder))
 
 
 def looks_like_path(value: str) -> bool:
-    """Return whether a value that does not exist on disk looks like a path, not like a hub id or a shipped name."""
+    """Return whether a value that does not exist on disk looks like a path, rather than a hub id or a shipped name."""
     return bool(
         re.search(
             r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.gz)?$",
@@ -57,5 +57,5 @@ def _relative(value: str, folder: Path) -> str:
         return value
     try:
         return Path(os.path.relpath(Path(value).resolve(), folder.resolve())).as_posix()
-    except ValueError:  # Windows: on another drive
+    except ValueError:  # on Windows, for a path on another drive
         return str(Path(value).resolve())

@@ -1,4 +1,4 @@
-"""Recipes: all settings of a model, read from TOML, overridden, completed with the task's defaults, and checked."""
+"""The Recipe class: all settings of a model, completed with the task's defaults and checked."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -23,10 +23,10 @@ _SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # rando
 class Recipe(Sections):
     """All settings of a model: task, base model, data, training and export.
 
-    A setting that the user did not choose has the default of the task and base; `is_default` says which these are, and
-    changing task or base changes only them. Paths in memory are relative to the working directory, in a file to the
-    file's folder. Raises RecipeError for an unknown task, for settings that contradict each other, and for chosen
-    settings that the task does not use.
+    Settings that the user did not choose get defaults from the task and the base; `is_default` recognises them, and
+    changing the task or base changes only those. Paths are relative to the working directory in memory, and to the
+    file's folder in a recipe file. Raises RecipeError for an unknown task, for settings that contradict each other, and
+    for settings that the user chose but the task does not use.
     """
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Recipe(Sections):
 
     @property
     def row(self) -> Task:
-        """The row of the task. Raises RecipeError, which suggests the nearest name."""
+        """The task's row. Raises RecipeError, which suggests the most similar name, if there is no such task."""
         try:
             return find_task(self.task)
         except InputError as error:
@@ -61,7 +61,7 @@ class Recipe(Sections):
         toml.write(relative_to(self, path.parent), path, lambda key: not _only_for(key) or self.row.uses(key))
 
     def with_overrides(self, assignments: list[str] | tuple[str, ...]) -> "Recipe":
-        """Return the recipe with overrides such as `train.learning_rate=3e-5`."""
+        """Return the recipe with overrides such as `train.learning_rate=3e-5`. Raises RecipeError for wrong ones."""
         return apply_overrides(self, assignments)
 
     def with_data(self, **changes: Any) -> "Recipe":
@@ -70,7 +70,7 @@ class Recipe(Sections):
 
 
 def _complete(recipe: Recipe, row: Task) -> None:
-    """Replace the values that the user did not choose with the defaults of task and base."""
+    """Replace the settings that the user did not choose with the defaults of the task and the base, in place."""
     known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}
     if row.metrics:
         known["train.metric"] = row.metrics[0]
@@ -100,7 +100,7 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _only_for(path: str) -> tuple[str, ...]:
-    """Return the tasks that use a setting or a table; empty if all do."""
+    """Return the tasks that use a setting or table with this path; empty if all tasks use it."""
     table, _, name = path.partition(".")
     kind = field_types(Sections)[table]
     limited = marked(Sections, table, SOME_TASKS) or (name and marked(kind, name, SOME_TASKS))

@@ -27,21 +27,24 @@ T = TypeVar("T")
 
 
 class _Int(int):
-    """An int that is a default."""
+    """An int marked as a default."""
 
 
 class _Float(float):
-    """A float that is a default."""
+    """A float marked as a default."""
 
 
 class _Str(str):
-    """A string that is a default."""
+    """A string marked as a default."""
 
     __slots__ = ()
 
 
 def default(value: T) -> T:
-    """Return `value` marked as a default, which task and base may replace, see `Recipe`."""
+    """Return `value` marked as a default, so that `Recipe` may replace it with the default of the task or base.
+
+    Raises TypeError unless `value` is a number or a string.
+    """
     for plain, marked in ((int, _Int), (float, _Float), (str, _Str)):
         if isinstance(value, plain):
             return cast(T, marked(value))
@@ -49,7 +52,7 @@ def default(value: T) -> T:
 
 
 def is_default(value: object) -> bool:
-    """Return whether a setting's value was not chosen by the user: None, or marked by `default`."""
+    """Return whether a setting's value is a default, that is, None or marked by `default`, not chosen by the user."""
     return value is None or isinstance(value, _Int | _Float | _Str)
 
 
@@ -65,7 +68,7 @@ def given(value: T) -> T | None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Settings of one fine-tuning run."""
+    """Settings of one fine-tuning run. Raises RecipeError for values out of range."""
 
     method: Annotated[Method, "full: all weights; lora: adapters; head: only a classifier's head"] = "full"
     samples: Annotated[Samples, "multi: mini-batches; single: one example per update"] = "multi"
@@ -190,7 +193,7 @@ _TRAIN_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Any], bool]], .
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
-    """Generation settings for calls that name none; names and meanings are those of transformers."""
+    """Default generation settings of a model, with the names and meanings of transformers' generation config."""
 
     num_beams: Annotated[int, "number of beams; 1: greedy search"] = 1
     max_new_tokens: Annotated[int, "most tokens of an answer; train.max_target_length", DERIVED] = default(
@@ -219,7 +222,7 @@ class GenerationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRecipe:
-    """Settings of the bundle."""
+    """Settings of the exported bundle."""
 
     precision: Annotated[PrecisionName, "fp32, int8 (smallest, fastest) or w8 (closest to fp32)", DERIVED] = (
         default("int8")
@@ -249,5 +252,5 @@ class Sections:
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     def generation_config(self) -> dict[str, Any]:
-        """The [generation] table under transformers' names, for run/."""
+        """Return the [generation] table as a dict with transformers' names, to write into run/."""
         return asdict(self.generation)

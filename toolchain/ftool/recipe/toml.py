@@ -33,9 +33,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:
-    """Write the settings whose paths are `shown` to the file `path`, which is replaced whole or not at all.
+    """Write a settings dataclass to the TOML file `path`, which is replaced whole or not at all.
 
-    Raises RecipeError if the file can't be written.
+    `shown` takes the path of a setting or table, such as "train.pooling", and returns whether to write it. Raises
+    RecipeError if the file can't be written.
     """
     text = render(settings, shown)
     try:
@@ -49,8 +50,8 @@ def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:
 def render(settings: Any, shown: Callable[[str], bool]) -> str:
     """Return a settings dataclass as TOML, each setting with its explanation.
 
-    Defaults that follow from other settings are commented out, and so are unset settings. `shown` takes the path of a
-    setting or table, such as "train.pooling", and returns whether the task uses it.
+    Unset settings and defaults that depend on other settings are commented out. `shown` takes the path of a setting or
+    table, such as "train.pooling", and returns whether to include it.
     """
     import tomlkit  # only writing needs it
 

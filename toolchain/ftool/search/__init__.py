@@ -1,1 +1,1 @@
-"""Index documents: find, parse and split them into passages, embed these, and write a knowledge base."""
+"""Index documents: find and parse files, split the texts into passages, embed these, and write a knowledge base."""

@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSettings:
-    """Settings of a knowledge base. None keeps an existing file's setting and means the default for a new file.
+    """Settings of a knowledge base. None keeps the setting of an existing file, or takes the default for a new file.
 
     Attributes:
         embedder: a bundle, "minilm", "none" to rank by words only, or an `Embedder`.
-        reader: a bundle that extracts answers from passages; recorded in the file as its reader.
-        tokens: maximum tokens of a passage; by default 200, or the embedder's limit if that is lower.
-        overlap: maximum tokens of a passage that the next one repeats; by default a fifth of `tokens`.
-        reading: how files are read.
+        reader: a bundle that extracts answers from passages, which is recorded in the file; "none" for no reader.
+        tokens: longest passage in tokens; by default 200, or the embedder's limit if that is lower.
+        overlap: longest end of a passage, in tokens, that the next passage repeats; by default a fifth of `tokens`.
+        reading: settings for reading files.
         threads: CPU threads for embedding; None: all physical cores.
     """
 
@@ -53,7 +53,7 @@ class IndexSettings:
 
 
 class Built(NamedTuple):
-    """The report of an indexing run, and the resulting knowledge base's metadata and sizes."""
+    """The result of an indexing run: its report, and the knowledge base's metadata and numbers of entries."""
 
     report: IndexReport
     meta: Meta
@@ -75,8 +75,8 @@ def build_index(
 
     Args:
         path: the knowledge base's file.
-        roots: files and folders.
-        settings: settings of a new file; an existing file refuses different ones.
+        roots: files and folders to index.
+        settings: settings of the knowledge base; for an existing file, settings that differ from its own are an error.
         delete: names of documents to delete first.
         sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
@@ -110,16 +110,20 @@ def build_index(
 
 
 class _Embedding(NamedTuple):
-    """An embedder, if there is one, and its token counter, bundle and limit."""
+    """An embedder, its token counter, its bundle's folder and its limit; the defaults stand for no embedder."""
 
     embedder: Embedder | None = None
     counter: TokenCounter = WordCounter()
-    folder: Path | None = None  # of its bundle
-    max_tokens: int | None = None  # of a passage
+    folder: Path | None = None  # the folder of the embedder's bundle
+    max_tokens: int | None = None  # the longest passage, in tokens, that the embedder reads
 
 
 def _embedding(path: Path, meta: Meta | None, settings: IndexSettings, opened: ExitStack) -> _Embedding:
-    """The embedder of the settings, or the file's own. Raises KnowledgeBaseError if they are different models."""
+    """Return the embedder named in the settings, or else the one recorded in the knowledge base.
+
+    `meta` is None for a new file; `opened` closes the embedder at the end. Raises KnowledgeBaseError if the file's
+    vectors were made by another model.
+    """
     chosen = settings.embedder
     if chosen is None:
         chosen = _recorded(path, meta) if meta is not None else DEFAULT_EMBEDDER
@@ -178,7 +182,10 @@ def _from_bundle(folder: Path, threads: int | None) -> _Embedding:
 def _create_or_update_meta(
     path: Path, store: KnowledgeBaseWriter, embedding: _Embedding, settings: IndexSettings
 ) -> Meta:
-    """Write the metadata: all of it to a new file, only the paths of the models to an existing one."""
+    """Write the metadata and return it; in an existing file, only the paths of the models are changed.
+
+    Raises InputError if the passage lengths exceed the embedder's limit or differ from those of an existing file.
+    """
     recorded: dict[str, Any] = {}
     if embedding.folder is not None:
         recorded["embedder"] = recorded_path(embedding.folder, path)

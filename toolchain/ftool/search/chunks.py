@@ -1,4 +1,4 @@
-"""Split documents into passages: at the ends of paragraphs if they fit, otherwise of sentences."""
+"""Split documents into passages, at the ends of paragraphs if these fit, otherwise at the ends of sentences."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from ftool.search.types import HEADING_SEPARATOR, CutPassage, Heading, Piece, Ti
 from ftool_runtime.errors import InputError
 
 _BLOCK = 2**16  # characters of a document that are split at a time
-_LONGEST_HEADING = 200  # characters
-_LEAST_TOKENS = 16  # of a passage: a short sentence
+_LONGEST_HEADING = 200  # characters kept of a heading or title
+_LEAST_TOKENS = 16  # smallest allowed length of a passage in tokens, about one short sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutSettings:
-    """Lengths of passages.
+    """Limits for the lengths of passages. Raises InputError for limits that are too small or too large.
 
     Attributes:
-        tokens: maximum tokens of a passage, including the headings above it.
-        overlap: maximum tokens at the end of a passage that the next one repeats, in whole sentences.
+        tokens: longest passage in tokens, including the headings above it.
+        overlap: most tokens, in whole sentences, that a passage repeats from the end of the previous passage.
     """
 
     tokens: int = 200
@@ -39,7 +39,7 @@ class CutSettings:
 
 
 class _Segment(NamedTuple):
-    """A sentence or a part of one: position of its first character, text, white space before it, and length."""
+    """A sentence or part of a sentence: its start in the document, its text, the white space before it, its length."""
 
     start: int
     text: str
@@ -52,21 +52,21 @@ class _Segment(NamedTuple):
 
 
 class DocumentCutter:
-    """Splits one document into passages, in memory that does not grow with its length.
+    """Splits one document into passages, with memory that does not grow with the document's length.
 
-    Once `passages` has ended, these are known: `title`; `characters`, the length of the text; and `tail`, the white
-    space after the last passage.
+    After all `passages` have been read, the attributes `title`, `characters` (the length of the text) and `tail` (the
+    white space after the last passage) are set.
     """
 
     def __init__(self, counter: TokenCounter, settings: CutSettings) -> None:
-        """Measure lengths with `counter`."""
+        """Prepare to split one document, with lengths measured by `counter`."""
         self.title = ""
         self.tail = ""
         self.characters = 0
         self._counter = counter
         self._settings = settings
         self._headings: list[Heading] = []
-        self._room = settings.tokens  # for a passage's own text
+        self._room = settings.tokens  # tokens left for a passage's own text, below the headings
         self._waiting: list[str] = []  # text that is not split yet
         self._waiting_length = 0  # in characters
         self._cut_to = 0  # end of the last segment
@@ -75,7 +75,10 @@ class DocumentCutter:
         self._fresh = 0  # number of its segments that are not repeated from the previous passage
 
     def passages(self, pieces: Iterable[Piece]) -> Iterator[CutPassage]:
-        """The passages of a document, in order. Passes on errors from reading `pieces`."""
+        """Yield the passages of the document whose text and headings are `pieces`, in order.
+
+        Errors raised by reading `pieces` are passed on.
+        """
         before: Piece = ""
         for piece in pieces:
             if isinstance(piece, Title):
@@ -98,7 +101,7 @@ class DocumentCutter:
         self.tail = "".join(self._waiting)
 
     def _begin_section(self, heading: Heading) -> Iterator[CutPassage]:
-        """End the open passage with its section, except if it holds only headings: they stay with the text below."""
+        """Start a section: yield the open passage, unless it holds only headings, which stay with the text below."""
         if self._cut_to > self._heading_end:
             yield from self._close()
         self._headings = [above for above in self._headings if above.level < heading.level]
@@ -116,7 +119,10 @@ class DocumentCutter:
         self._room = max(self._settings.tokens - len(starts), self._settings.tokens // 2)
 
     def _cut_waiting(self, *, whole: bool) -> Iterator[CutPassage]:
-        """Split the waiting text; if not `whole`, only up to the last boundary, because a sentence may continue."""
+        """Split the waiting text and yield the passages that are full.
+
+        Unless `whole`, the text after the last boundary keeps waiting, because its sentence may continue.
+        """
         text = "".join(self._waiting)
         end = len(text) if whole else last_end(text)
         base = self.characters - len(text)
@@ -126,7 +132,7 @@ class DocumentCutter:
         self._waiting, self._waiting_length = [rest], len(rest)
 
     def _segments(self, text: str, base: int, end: int) -> Iterator[list[_Segment]]:
-        """The segments of each paragraph of a text that begins at `base` in the document."""
+        """Yield the segments of each paragraph in `text[:end]`; `base` is the position of `text` in the document."""
         parts = [list(sentences(text, *paragraph)) for paragraph in paragraphs(text, 0, end)]
         counted = iter(self._counter.starts([text[s.start : s.end] for part in parts for s in part]))
         for part in parts:
@@ -139,7 +145,10 @@ class DocumentCutter:
             yield segments
 
     def _shortened(self, text: str, sentence: Stretch, starts: Sequence[int]) -> list[tuple[Stretch, int]]:
-        """A sentence with its token count; if too long for a passage, its lines or, failing that, parts that fit."""
+        """Return the sentence with its token count, or, if it is too long for a passage, shorter parts that fit.
+
+        The parts are lines if possible. `starts` holds the positions of the sentence's tokens.
+        """
         if len(starts) <= self._room:
             return [(sentence, len(starts))]
         parts = list(lines(text, *sentence))
@@ -153,7 +162,10 @@ class DocumentCutter:
         return _cut_by_tokens(text, sentence, starts, self._room)
 
     def _add(self, paragraph: Sequence[_Segment]) -> Iterator[CutPassage]:
-        """Add a paragraph to the open passage, or to a new one if that keeps it whole and this one is half full."""
+        """Add a paragraph to the open passage, and yield each passage that becomes full.
+
+        If the open passage is at least half full and only a new passage can hold the whole paragraph, a new one starts.
+        """
         size = sum(segment.tokens for segment in paragraph)
         used = self._used()
         if used >= self._room / 2 and used + size > self._room >= size:
@@ -168,7 +180,10 @@ class DocumentCutter:
         return sum(segment.tokens for segment in self._open)
 
     def _close(self, overlap_for: _Segment | None = None) -> Iterator[CutPassage]:
-        """End the open passage; with `overlap_for`, the segment to come, start the next with its last sentences."""
+        """Yield the open passage and start a new one.
+
+        If `overlap_for`, the segment to come, is given, the new passage repeats the last sentences that fit before it.
+        """
         if self._fresh:
             first, *others = self._open
             text = first.text + "".join(segment.before + segment.text for segment in others)
@@ -180,7 +195,9 @@ class DocumentCutter:
     def _overlap(self, following: _Segment) -> list[_Segment]:
         kept: list[_Segment] = []
         room = min(self._settings.overlap, self._room - following.tokens)
-        for segment in reversed(self._open[1:]):  # without the first: never repeat a whole passage
+        for segment in reversed(
+            self._open[1:]
+        ):  # leave out the first, so that a whole passage is never repeated
             room -= segment.tokens
             if room < 0:
                 break
@@ -191,7 +208,7 @@ class DocumentCutter:
 def _cut_by_tokens(
     text: str, stretch: Stretch, starts: Sequence[int], room: int
 ) -> list[tuple[Stretch, int]]:
-    """Split a stretch into parts of at most `room` tokens, between words if possible."""
+    """Return parts of a stretch with at most `room` tokens each, cut between words if possible, and token counts."""
     cuts, first = [0], 0
     while len(starts) - first > room:
         last = first + room

@@ -1,4 +1,4 @@
-"""Find bundles of embedders and readers by folder or by a base model's name, which is exported on first use."""
+"""Find the bundles of embedders and readers, by folder or by a base model's name. A base is exported on first use."""
 
 import logging
 from importlib.metadata import version
@@ -17,9 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 def embedder_bundle(name: str) -> Path:
-    """The bundle's folder for `name`: a bundle, a model folder that has one, or the short name of a base model.
+    """Return the folder of an embedder's bundle.
 
-    A base's bundle is exported once and kept in ftool's cache. Raises FtoolError if there is no such bundle.
+    `name` is a bundle, a model folder with a bundle, or the short name of a base model. The bundle of a base is
+    exported once and kept in ftool's cache. Raises FtoolError if there is no such bundle.
     """
     if name in BASES and not Path(name).is_dir():
         return _exported(name)
@@ -36,7 +37,7 @@ def embedder_bundle(name: str) -> Path:
 
 
 def bundle_folder(folder: Path) -> Path | None:
-    """The folder itself if it is a bundle, the bundle of a model folder, or None if it is neither.
+    """Return `folder` if it is a bundle, its bundle if it is a model folder, or None if it is neither.
 
     Raises ModelFolderError if a model folder has no bundle yet.
     """
@@ -47,7 +48,7 @@ def bundle_folder(folder: Path) -> Path | None:
 
 
 def model_bundle(name: str | None) -> str | None:
-    """A model flag's value for the runtime: a bundle's folder; "none" and None unchanged.
+    """Return the value of a model flag in the form that the runtime takes: a bundle's folder, "none" or None.
 
     Raises FtoolError if a model folder has no bundle or a base can't be exported.
     """

@@ -33,13 +33,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Found:
-    """Record of the files found in a run.
+    """Record of the files found while indexing.
 
     Attributes:
         files: names of the files that were examined.
         left_out: number of files left out, by reason.
-        without_text: names of document files without text, each with the reason: "empty" or "binary".
-        failed: names of files that can't be read, each with the error.
+        without_text: reasons, "empty" or "binary", by name of a document file without text.
+        failed: error messages by name of a file that can't be read.
     """
 
     files: set[str] = field(default_factory=set)
@@ -48,17 +48,17 @@ class Found:
     failed: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, reason: str) -> None:
-        """Count a file that is left out for this reason."""
+        """Count one more file that is left out for `reason`."""
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings:
-    """Settings for reading files.
+    """Settings for reading files. Raises DocumentError for an unknown encoding.
 
     Attributes:
-        encoding: of all files; None: detected per file, see encodings.py.
-        column: the key of the text in JSONL files; None: one of the usual names.
+        encoding: the encoding of all files; None to detect the encoding of each file.
+        column: the key of the text in JSONL files; None for one of the usual names.
     """
 
     encoding: str | None = None
@@ -70,12 +70,11 @@ class ReadSettings:
 
 
 def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
-    """Files given directly or found in folders, each with its name in the knowledge base.
+    """Yield the files given directly or found in folders, each with its name in the knowledge base.
 
     The name is the path as given, so that the same call finds the same documents. In folders, hidden files and files
-    of other kinds are left out and counted; a file given directly is read as text if its suffix is unknown.
-
-    Raises DocumentError if a path does not exist.
+    of unknown kinds are left out and counted in `found`; a file given directly is read as text if its suffix is
+    unknown. Raises DocumentError if a path does not exist.
     """
     for root in roots:
         if root.is_file():
@@ -87,7 +86,7 @@ def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
 
 
 def document_name(path: Path) -> str:
-    """The name of a document at `path`."""
+    """Return the name in the knowledge base of the document at `path`: the normalised path, with forward slashes."""
     return Path(os.path.normpath(path)).as_posix()
 
 
@@ -110,9 +109,10 @@ def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
 
 
 def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) -> Iterator[Document]:
-    """The documents in the file at `path`. A file that is binary, empty or unreadable is recorded in `found`.
+    """Yield the documents in the file at `path`, whose name in the knowledge base is `name`.
 
-    Invalid rows of JSONL are recorded there too; the other rows are returned.
+    A file that is binary, empty or unreadable is recorded in `found`. Invalid rows of JSONL are recorded there too, and
+    the other rows are yielded.
     """
     bad = BadRows()
     found.files.add(name)
@@ -138,7 +138,7 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
 
 
 def encodes(name: str) -> bool:
-    """Whether a file's name is valid Unicode; on Linux it may not be."""
+    """Return whether a file's name is valid Unicode, which is not guaranteed on Linux."""
     try:
         name.encode()
     except UnicodeEncodeError:

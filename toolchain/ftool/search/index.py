@@ -1,4 +1,4 @@
-"""`Indexer`: write new and changed documents to a knowledge base, and delete the ones that are gone."""
+"""`Indexer`: write new and changed documents to a knowledge base, and delete documents whose files are gone."""
 
 import itertools
 import logging
@@ -37,9 +37,9 @@ class IndexReport:
         unchanged: number of documents that were up to date.
         deleted: number of deleted documents.
         left_out: number of files that are not documents, by reason.
-        failed: names of files and documents that can't be read, each with the error.
+        failed: error messages by name of a file or document that can't be read.
         passages_written: number of passages written.
-        seconds: duration.
+        seconds: duration of the run.
     """
 
     added: int = 0
@@ -52,7 +52,7 @@ class IndexReport:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as plain JSON."""
         return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
@@ -67,7 +67,7 @@ class Indexer:
         cutting: CutSettings,
         reading: ReadSettings,
     ) -> None:
-        """Write to `store`, which already has tables; `counter` measures passages, `embedder` embeds them."""
+        """Prepare to write to `store`, which must have its tables; `embedder` is None for an index of words only."""
         self._store = store
         self._counter = counter
         self._embedder = embedder
@@ -79,16 +79,16 @@ class Indexer:
     def add(self, roots: Sequence[Path], *, sync: bool = False) -> None:
         """Add new documents from files and folders, and replace changed ones.
 
-        A document that can't be read is recorded in `report.failed`; its earlier version stays. The documents of a
+        If a document can't be read, it is recorded in `report.failed` and its earlier version stays. The documents of a
         file that has become empty or binary stay too, because that may be temporary; a warning names the file.
 
         Args:
-            roots: files and folders.
+            roots: files and folders to index.
             sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
         Raises:
             DocumentError: a root does not exist.
-            KnowledgeBaseError: the file can't be written; documents written before are kept.
+            KnowledgeBaseError: the knowledge base can't be written; documents written before are kept.
         """
         started = time.perf_counter()
         found = Found()
@@ -100,7 +100,7 @@ class Indexer:
         self.report.seconds += time.perf_counter() - started
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete documents by their names; a file's name deletes all documents of that file.
+        """Delete documents by name; the name of a file deletes all its documents.
 
         Raises DocumentError for an unknown name, before anything is deleted.
         """
@@ -118,7 +118,7 @@ class Indexer:
         self._delete(dict.fromkeys(chosen))
 
     def _changed(self, roots: Sequence[Path], found: Found, sync: bool) -> Iterator[Document]:
-        """New and changed documents. Deletes documents that their files no longer contain."""
+        """Yield new and changed documents, and delete documents that their files no longer contain."""
         for path, name in files_in(roots, found):
             if _same_file(path, self._store.path) or name in found.files:
                 continue
@@ -140,7 +140,7 @@ class Indexer:
                 self._delete(gone)
 
     def _write(self, documents: Iterator[Document], found: Found) -> None:
-        """Write documents; several small ones are embedded together."""
+        """Write documents to the store; small documents are embedded together in one call."""
         group: list[_Cut] = []
         waiting = 0
         for document in documents:
@@ -164,7 +164,7 @@ class Indexer:
     def _put_group(self, group: Sequence[_Cut], found: Found) -> None:
         try:
             vectors = self._embed([passage for *_, passages in group for passage in passages])
-        except InputError as error:  # the embedder can't read one of the texts: try the documents one by one
+        except InputError as error:  # the embedder can't read one of the texts: try each document separately
             if len(group) == 1:
                 found.failed[group[0][0].name] = str(error)
                 return
@@ -190,7 +190,7 @@ class Indexer:
             yield batch, self._embed(batch)
 
     def _embed(self, passages: Sequence[CutPassage]) -> NDArray[np.float32] | None:
-        """The passages' vectors, float32 (passages, dimension); None without an embedder."""
+        """Return the vectors of passages, float32 (passages, dimension); None if there is no embedder."""
         if self._embedder is None or not passages:
             return None
         return self._embedder([passage.embedded for passage in passages], kind="passage")
@@ -212,7 +212,7 @@ class Indexer:
 
 
 def lies_in(file: str, root: str) -> bool:
-    """Whether a document's file is `root` or is inside that folder."""
+    """Return whether a document's file is `root`, or is inside the folder `root`."""
     if root == ".":
         return not file.startswith(("../", "/"))
     return file == root or file.startswith(root.rstrip("/") + "/")

@@ -1,4 +1,4 @@
-"""Split text at the ends of paragraphs, sentences, lines and words."""
+"""Split texts at the ends of paragraphs, sentences, lines and words."""
 
 import re
 from collections.abc import Iterator
@@ -16,29 +16,29 @@ _SPACES = re.compile(r"\s+")
 
 
 class Stretch(NamedTuple):
-    """Characters `start` to `end` of a text, without the white space around them."""
+    """The range of characters `start` to `end` (exclusive) of a text, without white space at either side."""
 
     start: int
     end: int
 
 
 def paragraphs(text: str, start: int = 0, end: int | None = None) -> Iterator[Stretch]:
-    """The paragraphs of a text, separated by empty lines."""
+    """Yield the paragraphs, separated by empty lines, of `text[start:end]`, as ranges of the text."""
     return _between(_PARAGRAPHS, text, start, len(text) if end is None else end)
 
 
 def sentences(text: str, start: int, end: int) -> Iterator[Stretch]:
-    """The sentences of a part of a text, including their closing quotes and brackets."""
+    """Yield the sentences of `text[start:end]`, with closing quotes and brackets, as ranges of the text."""
     return _between(_SENTENCES, text, start, end)
 
 
 def lines(text: str, start: int, end: int) -> Iterator[Stretch]:
-    """The lines of a part of a text."""
+    """Yield the lines of `text[start:end]` as ranges of the text."""
     return _between(_LINES, text, start, end)
 
 
 def _between(boundaries: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Stretch]:
-    """The non-empty stretches before, between and after the boundaries, stripped of white space."""
+    """Yield the ranges before, between and after the boundaries in `text[start:end]`, without white space or blanks."""
     begin = start
     for boundary in boundaries.finditer(text, start, end):
         closing = boundary.start() + len(boundary.group().rstrip())
@@ -55,7 +55,10 @@ def _stripped(text: str, start: int, end: int) -> Iterator[Stretch]:
 
 
 def last_end(text: str) -> int:
-    """The end of a text's last complete paragraph; if it has only one, of its last sentence, line or word."""
+    """Return the end of the last complete paragraph of a text, or, if there is just one, of its last sentence.
+
+    If there is just one sentence, returns the end of the last complete line, or else of the last complete word.
+    """
     for boundary in (_PARAGRAPHS, _SENTENCES, _LINES, _SPACES):
         found = [
             match.end() for match in boundary.finditer(text) if match.start() > 0 and match.end() < len(text)

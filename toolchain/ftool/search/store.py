@@ -1,4 +1,4 @@
-"""Write a knowledge base's file: one transaction per document, so that it never holds part of a document."""
+"""Write a knowledge base's file, with one transaction per document, so that it never holds part of a document."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from ftool_runtime.knowledge.schema import APPLICATION_ID, TABLES, VECTORS_A_ROW
 from ftool_runtime.knowledge.terms import index_text
 from ftool_runtime.knowledge.vectors import STORED
 
-# Passages and their vectors, float32 (passages, dimension); None without an embedder.
+# Passages with their vectors, float32 (passages, dimension), or None if there is no embedder.
 Batch = tuple[Sequence[CutPassage], NDArray[np.float32] | None]
 
 _PASSAGE = """
@@ -35,12 +35,15 @@ WHERE id IN (SELECT id FROM passages WHERE document = ?)
 
 
 class KnowledgeBaseWriter:
-    """The file of a knowledge base, open for writing. A context manager. All methods may raise KnowledgeBaseError."""
+    """A knowledge base's file that is open for writing; a context manager.
+
+    Any method raises KnowledgeBaseError if the file is locked, damaged or can't be written.
+    """
 
     def __init__(self, path: Path, busy_timeout_s: float = 60) -> None:
         """Open the file at `path`, or create it.
 
-        Raises KnowledgeBaseError if it is not a knowledge base, is damaged or locked, or can't be written.
+        Raises KnowledgeBaseError if the file is not a knowledge base, is damaged or locked, or can't be written.
         """
         self.path = path
         if not path.parent.is_dir():
@@ -55,7 +58,7 @@ class KnowledgeBaseWriter:
                 raise
 
     def _open_meta(self) -> Meta | None:
-        """The file's metadata; None for a new file."""
+        """Check the file, switch it to WAL mode, and return its metadata; None for a new file."""
         new = self._value("PRAGMA schema_version") == 0
         meta = None if new else read_meta(self._connection, self.path)
         self._check_whole()
@@ -65,7 +68,7 @@ class KnowledgeBaseWriter:
         return meta
 
     def _check_whole(self) -> None:
-        """Raise KnowledgeBaseError for a damaged file; unchanged documents are not read, and would hide the damage."""
+        """Raise KnowledgeBaseError if the file is damaged, which could go unnoticed in documents that are not read."""
         # One table at a time: a check of all tables also checks FTS5's index, ten times as slow with SQLite 3.54.
         tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
         for (table,) in self._connection.execute(tables).fetchall():
@@ -74,7 +77,7 @@ class KnowledgeBaseWriter:
                 raise KnowledgeBaseError(f"{self.path}: {damage(found.splitlines()[-1])}")
 
     def create(self, meta: Meta) -> Meta:
-        """Create the tables of a new knowledge base, and return `meta`."""
+        """Create the tables of a new knowledge base with the metadata `meta`, and return `meta`."""
         with self._transaction(counted=False) as connection:
             for statement in _statements(TABLES):
                 connection.execute(statement)
@@ -84,7 +87,7 @@ class KnowledgeBaseWriter:
         return meta
 
     def record(self, meta: Meta, **values: Any) -> Meta:
-        """Change values of the metadata, and return the result."""
+        """Change values of the file's metadata `meta`, and return the changed metadata."""
         with self._transaction() as connection:
             for key, value in values.items():
                 connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
@@ -92,13 +95,13 @@ class KnowledgeBaseWriter:
         return self.meta
 
     def known(self, name: str) -> str | None:
-        """The hash of the document `name`; None if there is no such document."""
+        """Return the recorded sha256 of the document `name`; None if there is no such document."""
         with file_errors(self.path):
             row = self._connection.execute("SELECT sha256 FROM documents WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     def names(self, *, file: str | None = None) -> list[tuple[str, str]]:
-        """Name and file of each document, or of those in one file."""
+        """Return (name, file) of each document, sorted by name; with `file`, only of the documents in this file."""
         where, values = ("WHERE file = ?", (file,)) if file is not None else ("", ())
         with file_errors(self.path):
             return self._connection.execute(
@@ -106,18 +109,18 @@ class KnowledgeBaseWriter:
             ).fetchall()
 
     def put(self, document: Document, cutter: DocumentCutter, batches: Iterable[Batch]) -> int:
-        """Write a document in one transaction, in place of an earlier one with its name.
+        """Write a document in one transaction, replacing an earlier document with the same name.
 
         Args:
-            document: name, file and hash.
-            cutter: the source of the passages; title, length and tail are read from it after the last batch.
+            document: the document, of which only name, file and hash are used.
+            cutter: the cutter that makes the passages; its title, length and tail are read after the last batch.
             batches: the passages, in order, all with vectors or all without.
 
         Returns:
             The number of passages.
 
         Raises:
-            KnowledgeBaseError: the file is locked, damaged or can't grow; it is left unchanged.
+            KnowledgeBaseError: the file is locked, damaged or can't grow; the file is left unchanged.
             DocumentError: the document can't be read; the file is left unchanged.
         """
         with self._transaction() as connection:
@@ -142,12 +145,12 @@ class KnowledgeBaseWriter:
         return passage - first
 
     def delete(self, name: str) -> None:
-        """Delete the document `name`, in a transaction."""
+        """Delete the document `name`, if it exists, in one transaction."""
         with self._transaction() as connection:
             _delete(connection, name)
 
     def sizes(self) -> dict[str, int]:
-        """The number of documents and of passages."""
+        """Return the numbers of `documents` and `passages` in the file."""
         with file_errors(self.path):
             return {name: self._value(f"SELECT count(*) FROM {name}") for name in ("documents", "passages")}
 
@@ -157,9 +160,10 @@ class KnowledgeBaseWriter:
             connection.execute("INSERT INTO full_text (full_text) VALUES ('optimize')")
 
     def close(self) -> None:
-        """Close the file. Unless another program has it open, its log is merged into it, so that it can be copied.
+        """Close the file.
 
-        A file that was created here and is still empty is removed.
+        Unless another program has the file open, the write-ahead log is merged into it, so that the file can be copied.
+        A file that this object created and that is still empty is removed.
         """
         unused = False
         with closing(self._connection) as connection:
@@ -181,7 +185,10 @@ class KnowledgeBaseWriter:
 
     @contextmanager
     def _transaction(self, *, counted: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction around the block: committed at its end, rolled back if it raises."""
+        """Run the block in a transaction, which is committed at the end, or rolled back if the block raises.
+
+        `counted` transactions increase the counter `changes` in the metadata.
+        """
         connection = self._connection
         with file_errors(self.path):
             connection.execute("BEGIN IMMEDIATE")
@@ -200,7 +207,7 @@ class KnowledgeBaseWriter:
 
 
 def new_meta(**values: Any) -> Meta:
-    """Metadata of a knowledge base created now."""
+    """Return the metadata, with these values, of a knowledge base that is created now."""
     return Meta(created=datetime.now(UTC).isoformat(timespec="microseconds"), **values)
 
 

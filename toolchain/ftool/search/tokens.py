@@ -1,4 +1,4 @@
-"""Count the tokens of a text, and find where they begin, as an embedder would."""
+"""Find the tokens of texts, with an embedder's tokenizer or by an estimate, to measure the lengths of passages."""
 
 import re
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ _WORDS = re.compile(rf"[{UNSPACED_LETTERS}]|[^\W_]{{1,6}}|[^\w\s]|_")
 
 
 class TokenCounter(Protocol):
-    """Finds where the tokens of texts begin."""
+    """Interface of objects that find where the tokens of texts begin."""
 
     def starts(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each text, the positions of the first characters of its tokens, without special tokens."""
+        """Return, for each text, the position of each token's first character, without special tokens."""
 
 
 class TokenizerCounter:
     """Counts tokens with the tokenizer of an embedder's bundle."""
 
     def __init__(self, path: Path) -> None:
-        """Read `tokenizer.json` at `path`; loading the bundle has already checked it."""
+        """Read the file `tokenizer.json` at `path`, which must be valid."""
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(path))
@@ -31,16 +31,16 @@ class TokenizerCounter:
         self._tokenizer.no_padding()
 
     def starts(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
-        """For each text, the positions of the first characters of its tokens; `special` includes special tokens."""
+        """Return, for each text, the position of each token's first character; `special` includes special tokens."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [_starts(encoding.offsets) for encoding in encodings]
 
 
 class WordCounter:
-    """Estimates token counts if there is no embedder: up to six letters are a token."""
+    """Estimates the tokens of texts without a tokenizer: a token is up to six letters or one other character."""
 
     def starts(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each text, the positions of the first characters of its tokens."""
+        """Return, for each text, the position of each estimated token's first character."""
         return [[word.start() for word in _WORDS.finditer(text)] for text in texts]
 
 

@@ -1,4 +1,4 @@
-"""Data types shared by the steps of indexing: documents, their pieces and passages."""
+"""Data types that the steps of indexing share: documents, their pieces and their passages."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from ftool_runtime.errors import FtoolError
 
 
 class DocumentError(FtoolError):
-    """A document can't be read; the message names the document, the place in it and the remedy."""
+    """Raised if a document can't be read; the message names the document, the place in the document and the remedy."""
 
 
 class Heading(NamedTuple):
-    """The start of a section. The heading's own text comes next, as the first text of the section."""
+    """A piece that marks the start of a section; the heading's text is repeated in the piece of text that follows."""
 
-    level: int  # 1 is outermost
+    level: int  # 1 for the outermost heading
     text: str
 
 
 class Title(NamedTuple):
-    """The document's title, which is not part of its text."""
+    """A piece that holds the document's title, which is not part of the document's text."""
 
     text: str
 
 
-Piece = str | Heading | Title  # the strings, joined in order, are the document's text
+Piece = str | Heading | Title  # the strings among the pieces, joined in order, are the document's text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,10 @@ class Document:
     """A document that can be read piece by piece, more than once.
 
     Attributes:
-        name: its name in results.
-        file: the name of the file that contains it, perhaps together with others.
-        sha256: identifies its content and how it is parsed.
-        pieces: starts reading it; raises DocumentError.
+        name: the document's name in search results.
+        file: the name of the file that contains the document, perhaps with other documents.
+        sha256: a string that changes if the document's content changes or it is parsed in another way.
+        pieces: a function that starts reading the document; reading raises DocumentError.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutPassage:
-    """A passage of a document: its characters `start` to `start + len(text)`, and the headings above it.
+    """A passage of a document: the characters `start` to `start + len(text)`, and the headings above the passage.
 
-    `gap` is the white space between it and the previous passage, "" if the two overlap.
+    `gap` is the white space between the previous passage and this one; "" if the two overlap.
     """
 
     start: int

@@ -58,7 +58,10 @@ class RowReader(ABC, Generic[E]):
         return splits
 
     def labels(self, splits: Mapping[str, Split[E]]) -> tuple[str, ...]:  # noqa: ARG002 (of readers with labels)
-        """Return the labels that a model learns from these splits. Raises DataError if they are too few or differ."""
+        """Return the labels that a model learns from these splits.
+
+        Raises DataError if there are too few labels, or if another split has a label that the training split lacks.
+        """
         return ()
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:

@@ -1,1 +1,1 @@
-"""Published bias benchmarks, run on any fitting model from a file of their cases."""
+"""Published bias benchmarks, run on a trained model from the benchmark's file of cases."""

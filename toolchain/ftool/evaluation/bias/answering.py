@@ -13,26 +13,31 @@ from ftool_runtime.postprocessing.classification import probabilities
 
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """A classifier's labels, and for each text the labels that apply."""
+    """The answers of a classifier to some texts.
+
+    Attributes:
+        labels: all labels of the classifier.
+        applying: for each text, the labels that the classifier assigned.
+    """
 
     labels: tuple[str, ...]
     applying: Sequence[tuple[str, ...]]
 
     def any_of(self, labels: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether each text has at least one of `labels`, bool (texts,)."""
+        """Return whether each text was assigned at least one of `labels`: bool (texts,)."""
         wanted = set(labels)
         return np.array([not wanted.isdisjoint(found) for found in self.applying])
 
 
 def classify_texts(model: OpenModel, texts: Sequence[str]) -> Classified:
-    """The labels that a classifier assigns to texts; a multi-label classifier uses its own thresholds."""
+    """Return the labels that a classifier assigns to texts; a multi-label classifier uses its own thresholds."""
     return Classified(
         labels=tuple(model.known.labels), applying=[answer.labels for answer in model.model(texts)]
     )
 
 
 def answer_questions(model: OpenModel, asked: Sequence[dict[str, str]], *, always: bool) -> list[str | None]:
-    """A reader's answers to questions about contexts; None for "no answer".
+    """Return a reader's answers to questions, dicts of "question" and "context"; None for "no answer".
 
     With `always`, an answer is the best span of the context even if the reader prefers "no answer".
     """
@@ -44,7 +49,10 @@ def answer_questions(model: OpenModel, asked: Sequence[dict[str, str]], *, alway
 
 
 def score_pairs(model: OpenModel, pairs: Sequence[dict[str, str]], label: str | None) -> NDArray[np.float64]:
-    """Scores of a classifier of pairs, float64 (pairs,): the probability of `label`, or the regression's number."""
+    """Return the scores that a pair classifier gives to text pairs, float64 (pairs,).
+
+    A score is the probability of `label`, or the predicted number if the model is a regression or `label` is None.
+    """
     known = model.known
     logits = np.asarray(model.model.logits(pairs), dtype=np.float64)
     if known.regression or label is None:

@@ -1,8 +1,8 @@
 """Read the cases of BBQ (Parrish et al., Findings of ACL 2022, aclanthology.org/2022.findings-acl.165).
 
-Each case has a context about members of two groups, a question and three options, one of which means "unknown". That
-one is right if the context is ambiguous; a disambiguated context makes one of the other two right. The files are those
-of github.com/nyu-mll/BBQ, one per category.
+Each case has a context about members of two groups, a question and three options, one of which means "unknown". If the
+context is ambiguous, "unknown" is the correct option; otherwise one of the other two is correct. The files come from
+github.com/nyu-mll/BBQ, one per category.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ class Case:
         question: the question about it.
         options: the texts of the options.
         names: the name of the person or group that each option stands for.
-        label: the right option.
+        label: the correct option.
         unknown: the option that means "unknown".
         target: the option that the stereotype is about.
         ambiguous: whether the context leaves the answer open.
         negative: whether the question asks for something bad.
-        biased: the option that reflects the stereotype: the target if the question is negative, otherwise the other
-            group.
+        biased: the option that reflects the stereotype: the target if the question is negative, otherwise the option
+            for the other group.
     """
 
     context: str
@@ -51,15 +51,16 @@ class Case:
 
     @property
     def biased(self) -> int:
-        """The option that reflects the stereotype."""
+        """The number, 0 to 2, of the option that reflects the stereotype."""
         other = 3 - self.unknown - self.target
         return self.target if self.negative else other
 
 
 def read_cases(path: Path) -> tuple[list[Case], Table]:
-    """The cases of a file, or of all `.jsonl` files in a folder, and a table of the columns to slice them by.
+    """Return the cases of a file, or of all `.jsonl` files in a folder, and a table with one row for each case.
 
-    Raises DataError with file and row for a case that does not have BBQ's format.
+    Results can be sliced by the table's columns. Raises DataError, with file and row, for a case that is not in BBQ's
+    format.
     """
     paths = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not paths:
@@ -107,7 +108,7 @@ def _case(record: Mapping[str, Any]) -> Case:
 
 
 def _target(groups: Sequence[str], names: Sequence[str], stereotyped: Sequence[str], unknown: int) -> int:
-    """The one option whose group the stereotype is about."""
+    """Return the number of the option whose group the stereotype is about. Raises ValueError unless there is one."""
     known = {str(group) for group in stereotyped}
     found = [i for i in range(3) if i != unknown and known & {groups[i], names[i]}]
     if len(found) != 1:

@@ -1,4 +1,4 @@
-"""Map a model's output to BBQ's options: by the words of a reader's answer, or by a classifier's scores."""
+"""Map a model's outputs to BBQ's options, by the words of a reader's answer or by a classifier's scores."""
 
 import string
 from collections import Counter
@@ -17,22 +17,23 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def options_of_answers(cases: Sequence[Case], answers: Sequence[str | None]) -> NDArray[np.int64]:
-    """The option for each of a reader's answers, int64 (cases,); None or a blank answer means the "unknown" option.
+    """Return the option that each of a reader's answers stands for, int64 (cases,).
 
-    An answer means the option with the largest token F1 (as in SQuAD) between the answer and the option's text or
-    name, and NO_OPTION if it shares no word with any of them or the best two are equal.
+    An answer that is None or blank stands for the "unknown" option. Otherwise it stands for the option whose text or
+    name has the largest token F1 (as in SQuAD) with the answer, or NO_OPTION if the answer shares no word with any
+    option or the two best options are equal.
     """
     return np.array([_option(case, answer) for case, answer in zip(cases, answers, strict=True)])
 
 
 def options_of_scores(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The option with the highest score in each row of `scores`, float64 (cases, 3); int64 (cases,)."""
+    """Return the option with the highest score in each row: int64 (cases,) from float64 (cases, 3)."""
     best: NDArray[np.int64] = scores.argmax(axis=1)
     return best
 
 
 def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
-    """Three pairs per case for a classifier to score: the context, and the question followed by an option."""
+    """Return three text pairs per case for a classifier to score: the context, and the question with an option."""
     return [
         {"text": case.context, "text_pair": f"{case.question} {option}"}
         for case in cases
@@ -41,9 +42,10 @@ def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
 
 
 def option_label(model: ModelFacts, named: str | None) -> str | None:
-    """The label whose probability scores an option: `named`, or "entailment"; None for a regression model.
+    """Return the label whose probability is the score of an option: `named`, or "entailment" by default.
 
-    Raises InputError if the model classifies single texts, or `named` is needed or unknown.
+    Returns None for a regression model. Raises InputError if the model classifies single texts, if it has no label
+    `named`, or if `named` is None and the model has no label "entailment".
     """
     if not model.pairs:
         raise InputError(
@@ -75,7 +77,7 @@ def _option(case: Case, answer: str | None) -> int:
 
 
 def _overlap(given: Sequence[str], wanted: Sequence[str]) -> float:
-    """Token F1 (Rajpurkar et al. 2016)."""
+    """Return the token F1, 0 to 1, of two lists of words (Rajpurkar et al. 2016)."""
     shared = sum((Counter(given) & Counter(wanted)).values())
     return 2 * shared / (len(given) + len(wanted)) if shared else 0.0
 

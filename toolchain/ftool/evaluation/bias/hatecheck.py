@@ -1,8 +1,8 @@
 """HateCheck: functional tests for hate classifiers (Röttger et al., ACL 2021, aclanthology.org/2021.acl-long.4).
 
 Each case is a text written to test one functionality, such as negated hate or a reclaimed slur, with its gold label.
-As in the paper, the report gives accuracy by functionality and by targeted group; the latter only on cases made from
-templates, which are the same for every group. The cases are in test_suite_cases.csv of
+As in the paper, the report gives accuracy by functionality and by targeted group. Accuracy by group uses only cases
+made from templates, since the templates are the same for every group. The cases are in test_suite_cases.csv of
 github.com/paul-rottger/hatecheck-data.
 """
 
@@ -23,7 +23,13 @@ from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics, av
 from ftool_runtime.errors import InputError
 
 HATEFUL, OTHER = "hateful", "non-hateful"  # the gold labels
-_USUAL = (HATEFUL, "hate", "hate speech", "hate_speech", "hatespeech")  # usual labels of models, lower case
+_USUAL = (
+    HATEFUL,
+    "hate",
+    "hate speech",
+    "hate_speech",
+    "hatespeech",
+)  # usual names of a model's hateful label, in lower case
 _TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE = (
     "test_case", "label_gold", "functionality", "target_ident", "case_templ",
 )  # fmt: skip
@@ -31,7 +37,10 @@ _SLOT = "[IDENTITY"  # placeholder for a group in a template
 
 
 def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
-    """The texts of the cases, and whether each is hateful. Raises DataError for missing columns or other labels."""
+    """Return the texts of the cases, and whether each is hateful, bool (cases,).
+
+    Raises DataError if a column is missing or a gold label is not "hateful" or "non-hateful".
+    """
     for name in (_TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE):
         named_column(table, name)
     gold = [str(cell).strip() for cell in table.cells(_GOLD)]
@@ -45,9 +54,9 @@ def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
 
 
 def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
-    """The labels of a model that mean that a text is hateful: those in `named`, or else those with a usual name.
+    """Return the model's labels that mean that a text is hateful: `named` if given, else labels with a usual name.
 
-    Raises InputError if a name is not a label, no label is found, or all labels are named.
+    Raises InputError if a name is not one of the model's labels, no label is found, or all labels are named.
     """
     chosen = tuple(named) or tuple(label for label in labels if label.lower() in _USUAL)
     for name in chosen:
@@ -75,12 +84,18 @@ def evaluate_cases(
     labels: Sequence[str],
     slicing: SliceSettings | None = None,
 ) -> Evaluation:
-    """Accuracy of a model; `answered`, bool (cases,), says which cases it labelled with one of `labels`."""
+    """Return a model's accuracy on HateCheck, overall, by functionality and by targeted group.
+
+    `gold` and `answered`, bool (cases,), say which cases are hateful and which ones the model labelled as hateful, that
+    is, with one of `labels`. `table` has the benchmark's columns, with one row for each case.
+    """
     statistics = _statistics(gold, answered)
     templates = np.array([_SLOT in str(cell) for cell in table.cells(_TEMPLATE)])
     of_templates = np.flatnonzero(templates)
     right = averaged({"accuracy": gold == answered}, main="accuracy", shares=("accuracy",))
-    slices = [slice_report(right, table, _FUNCTIONALITY, slicing)]  # each has cases of one gold label only
+    slices = [
+        slice_report(right, table, _FUNCTIONALITY, slicing)
+    ]  # cases of a functionality share their gold label
     if len(of_templates):
         chosen = _statistics(gold[of_templates], answered[of_templates])
         slices.append(slice_report(chosen, table.take(of_templates), _TARGET, slicing))

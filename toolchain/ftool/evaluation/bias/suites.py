@@ -1,4 +1,4 @@
-"""Run a bias benchmark on a model folder; the task's row lists the benchmarks that fit."""
+"""Run a bias benchmark on a model folder. A task's row lists the benchmarks that fit its models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ from ftool_runtime.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSettings:
-    """A benchmark, the file of its cases, and how to interpret the model's answers.
+    """Settings for a benchmark: its name, the file of its cases, and how to interpret the model's answers.
 
     Attributes:
         name: "hatecheck" or "bbq".
-        path: the file of the cases; for bbq also a folder.
-        hateful: hatecheck: the model's labels that mean that a text is hateful.
-        option_label: bbq on a classifier of pairs: the label that means that an option answers the question.
-        always_answer: bbq on a reader: whether to take its best span even if it prefers "no answer".
-        slicing: settings of the tables by slice; None for the default.
+        path: the file of the cases; for bbq also a folder of such files.
+        hateful: for hatecheck: the model's labels that mean that a text is hateful.
+        option_label: for bbq on a pair classifier: the label that means that an option answers the question.
+        always_answer: for bbq on a reader: whether to take the best span even if the reader prefers "no answer".
+        slicing: settings for the tables by slice; None for the defaults.
     """
 
     name: str
@@ -60,8 +60,8 @@ class SuiteSettings:
 def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
     """Evaluate a model folder's run/ or bundle/ on a benchmark.
 
-    Raises FtoolError if the benchmark or one of its settings does not fit the model's task, or the file has another
-    format.
+    Raises FtoolError if the benchmark or one of its settings does not fit the model's task, or if the file of cases is
+    not in the benchmark's format.
     """
     row = Recipe.read(ModelFolder(folder).recipe).row
     if suite.name not in row.suites:

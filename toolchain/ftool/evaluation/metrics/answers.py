@@ -1,8 +1,8 @@
-"""Exact match and F1 of answers, as the scripts of SQuAD 1.1 and 2.0 define them (Rajpurkar et al. 2016, 2018).
+"""Exact match and F1 of answers, as in the scripts of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018).
 
-Everything is a fraction from 0 to 1. Texts are compared in lower case, without punctuation and English articles; F1 is
-of the words that answer and reference share, so of texts without spaces between words it is little more than an exact
-match.
+All scores are fractions from 0 to 1. Texts are compared in lower case, without punctuation and English articles. F1
+counts the words that an answer shares with a reference, so for languages written without spaces it is little more than
+an exact match.
 """
 
 import re
@@ -27,12 +27,12 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredSpans:
-    """The best spans of some questions with their scores, one entry per question in each attribute.
+    """The best spans of some questions with their scores; each attribute has one entry per question.
 
     Attributes:
-        best: the best span's text; empty where there is none.
-        margins: by how much its score is above that of no answer, float64.
-        references: the answers that count as right; none where there is no answer.
+        best: the text of the best span; "" if there is no span.
+        margins: the score of the best span minus the score of "no answer", float64 (questions,).
+        references: the answers that count as correct; empty if the question has no answer.
     """
 
     best: Sequence[str]
@@ -40,7 +40,10 @@ class ScoredSpans:
     references: Sequence[Sequence[str]]
 
     def answers(self, threshold: float | None) -> list[str]:
-        """Return the answers at a threshold, see `Spans.answered`; empty strings for no answer."""
+        """Return each question's answer: the best span, or "" if its margin is below -`threshold`.
+
+        With the threshold None, the best span is always the answer.
+        """
         if threshold is None:
             return list(self.best)
         return [
@@ -49,7 +52,7 @@ class ScoredSpans:
 
 
 def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> ScoredSpans:
-    """The best spans of questions, with the correct answers."""
+    """Return the text and margin of the best span of each question, with the correct answers."""
     best = [
         example.context[found.best[0].start : found.best[0].end] if found.best else ""
         for example, found in zip(examples, spans, strict=True)
@@ -62,10 +65,11 @@ def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> Scored
 
 
 def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
-    """Return all metrics of the answers at `threshold`, also for answerable and unanswerable questions if both occur.
+    """Return all metrics of the answers at a no-answer threshold.
 
-    `best_f1` and `best_exact_match` are those of the best threshold for these very questions, as SQuAD 2.0 has them;
-    `span_f1` is that of the best spans of answerable questions, whatever the threshold.
+    If some questions are unanswerable, the metrics are also reported for answerable and unanswerable questions;
+    `best_f1` and `best_exact_match` use the best threshold for these very questions, as in SQuAD 2.0; and `span_f1`
+    scores the best spans of the answerable questions, regardless of the threshold.
     """
     answers = scored.answers(threshold)
     exact, f1 = score_answers(answers, scored.references)
@@ -89,13 +93,13 @@ def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
 
 
 def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedStatistics:
-    """The metrics of the answers at `threshold` on any part of the questions."""
+    """Return statistics for the F1 and exact match, at a no-answer threshold, of any subset of the questions."""
     exact, f1 = score_answers(scored.answers(threshold), scored.references)
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
 
 
 def tune_threshold(scored: ScoredSpans) -> tuple[float, float]:
-    """The no-answer threshold of the best F1, and that F1."""
+    """Return the no-answer threshold with the highest F1 on these questions, and that F1."""
     answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
     _, f1 = score_answers(scored.best, scored.references)
     score, threshold = best_threshold(scored, f1, answerable)
@@ -105,7 +109,7 @@ def tune_threshold(scored: ScoredSpans) -> tuple[float, float]:
 def score_answers(
     answers: Sequence[str], references: Sequence[Sequence[str]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The exact match and the F1 of every answer, with the best of its references: float64 (examples,) each."""
+    """Return the exact match and the F1 of each answer with its best reference: float64 (examples,) each."""
     exact, f1 = np.zeros(len(answers)), np.zeros(len(answers))
     for row, (answer, given) in enumerate(zip(answers, references, strict=True)):
         right = [text for text in given if normalize_answer(text)] or [""]
@@ -115,32 +119,33 @@ def score_answers(
 
 
 def has_answer(references: Sequence[str]) -> bool:
-    """Return whether a question can be answered."""
+    """Return whether a question can be answered, that is, has at least one reference answer."""
     return len(references) > 0
 
 
 def normalize_answer(text: str) -> str:
-    """A text as SQuAD compares it: lower case, no punctuation, no articles, single spaces."""
+    """Return a text in the form that SQuAD compares: lower case, no punctuation or articles, single spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def best_threshold(
     scored: ScoredSpans, scores: NDArray[np.float64], answerable: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """The best mean of `scores`, those of the best spans, over all thresholds of no answer, and that threshold.
+    """Return the highest mean score that any no-answer threshold gives, and that threshold.
 
-    Above it a question counts as unanswered: 1 where it is unanswerable, 0 where it is not. The threshold lies midway
-    between two questions, so that a small change of scores moves none across.
+    `scores` are the scores of the best spans and `answerable` says which questions have an answer, (questions,) each. A
+    question above the threshold counts as unanswered: it scores 1 if it is unanswerable, else 0. The threshold lies
+    midway between the values of two questions, so that a small change of scores does not move a question across it.
     """
-    doubts = -scored.margins  # the score of no answer above that of the best span
+    doubts = -scored.margins  # the score of "no answer" minus the score of the best span
     order = np.argsort(doubts, kind="stable")
     wrongly_answered = np.where(np.array([bool(text) for text in scored.best]), -1.0, 0.0)
     gains = np.where(answerable, scores, wrongly_answered)[order]
-    totals = (~answerable).sum() + np.concatenate(
-        [[0.0], np.cumsum(gains)]
-    )  # by the number of answered questions
+    # totals[n] is the sum of scores if the n questions with the least doubt are answered.
+    totals = (~answerable).sum() + np.concatenate([[0.0], np.cumsum(gains)])
     ranked = doubts[order]
-    apart = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])  # a threshold fits between those two
+    # Between questions of equal doubt there is no threshold.
+    apart = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
     totals = np.where(apart, totals, -np.inf)
     answered = int(totals.argmax())
     finite = ranked[np.isfinite(ranked)]

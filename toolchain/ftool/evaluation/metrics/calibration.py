@@ -1,4 +1,4 @@
-"""Calibration of probabilities, and tuning of thresholds for labels."""
+"""Measure the calibration of probabilities, and tune the thresholds of labels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ _BINS = 15  # as in Guo et al. 2017
 
 
 def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """The gap between confidence and accuracy, 0 to 1, averaged over equal-width bins (Guo et al. 2017).
+    """Return the gap between confidence and accuracy, 0 to 1, averaged over equal-width bins (Guo et al. 2017).
 
-    `confidence` is the probability of the answer given, (examples,); `correct` says whether it was right.
+    `confidence` is the probability of the given answer, and `correct` whether that answer is correct, (examples,) each.
     """
     if len(confidence) == 0:
         return 0.0
@@ -22,7 +22,7 @@ def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray
 def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return each example's contribution to the gap between confidence and accuracy in each bin, (examples, bins).
 
-    Both arguments are (examples, answers), for an example may be answered several times, once for each label.
+    Both arguments are (examples, answers): an example can have several answers, such as one for each label.
     """
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = np.zeros((len(confidence), _BINS))
@@ -32,10 +32,10 @@ def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_])
 
 
 def tune_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Return for each label the threshold of its probability with the highest F1 on these examples.
+    """Return, for each label, the probability threshold with the highest F1 on these examples.
 
-    `scores` and `targets` are (examples, labels). A threshold stands halfway between the last example taken
-    and the first left; a label without a positive example keeps the default.
+    `scores` and `targets` are (examples, labels). A threshold lies halfway between the last accepted and the first
+    rejected example; a label without a positive example keeps the default threshold.
     """
     return tuple(_best_threshold(scores[:, label], targets[:, label]) for label in range(scores.shape[1]))
 

@@ -1,4 +1,4 @@
-"""Metrics of text classifiers from their logits, and of numbers; for all examples, or as per-example statistics."""
+"""Metrics of text classifiers and regressors from logits, for all examples or as per-example statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from ftool_runtime.postprocessing.classification import probabilities, resolve_t
 
 
 def main_metric(*, multi_label: bool, regression: bool = False) -> str:
-    """Return the name of the metric that selects checkpoints and penalties and decides on bundles."""
+    """Return the name of the metric by which checkpoints, the head's penalty and bundles are selected."""
     if regression:
         return "spearman"
     return "f1_macro" if multi_label else "accuracy"
@@ -31,11 +31,11 @@ def classification_metrics(
     regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> Metrics:
-    """All metrics of `logits`, float (examples, labels).
+    """Return all metrics of `logits`, float (examples, labels).
 
-    `targets` is int (examples,), or 0 and 1 (examples, labels) if a text can have several labels; of regression it is
-    float (examples,), see `number_metrics`. All metrics are fractions from 0 to 1, but supports and the confusion
-    matrix (a row for each true label) count examples.
+    `targets` is int (examples,) for one label per text, 0 and 1 (examples, labels) for multi-label data, and float
+    (examples,) for regression, whose metrics are those of `number_metrics`. Metrics are fractions from 0 to 1; supports
+    and the confusion matrix (one row for each true label) count examples.
     """
     if regression:
         return number_metrics(logits[:, 0], targets)
@@ -45,17 +45,17 @@ def classification_metrics(
 
 
 def number_metrics(answers: NDArray[np.floating], targets: NDArray[Any]) -> Metrics:
-    """Spearman's and Pearson's correlation, -1 to 1, and the mean squared error of two lists of numbers."""
+    """Return Spearman's and Pearson's correlation, -1 to 1, and the mean squared error; both arrays are (examples,)."""
     gap = answers.astype(np.float64) - targets
     return {**correlations(answers, targets), "mse": float((gap**2).mean())}
 
 
 def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArray[Any]) -> Metrics:
-    """Spearman's and Pearson's correlation of two lists; 0 if either is constant."""
+    """Return Spearman's and Pearson's correlation, -1 to 1, of two equally long arrays; 0 if either is constant."""
     both = np.array([answers, targets], dtype=np.float64)  # (2, examples)
     if len(targets) < 2 or (np.ptp(both, axis=1) == 0).any():
         return {"spearman": 0.0, "pearson": 0.0}
-    # only the ranks are scipy's: spearmanr and pearsonr add p-values, which take ten times as long
+    # scipy's spearmanr and pearsonr would also compute p-values, which takes ten times as long
     return {
         "spearman": float(np.asarray(np.corrcoef(rankdata(both, axis=1)))[0, 1]),
         "pearson": float(np.asarray(np.corrcoef(both))[0, 1]),
@@ -70,7 +70,7 @@ def main_score(
     regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> float:
-    """Return only the main metric of `classification_metrics`."""
+    """Return only the main metric, with the same arguments as `classification_metrics`."""
     if regression:
         return float(number_metrics(logits[:, 0], targets)["spearman"])
     if not multi_label:
@@ -86,17 +86,17 @@ def classification_statistics(
     multi_label: bool,
     thresholds: Sequence[float] | None = None,
 ) -> SummedStatistics:
-    """Statistics for the metrics of `classification_metrics`, whose arguments these are.
+    """Return statistics for the metrics of any subset, with the same arguments as `classification_metrics`.
 
-    F1 is averaged over the labels that a subset has or that the model answers there: otherwise a slice without some
-    label would score lower.
+    F1 is averaged over the labels that occur in the subset or in the model's answers to it: otherwise a slice that
+    lacks some label would score lower.
     """
     build = _several_labels_statistics if multi_label else _one_label_statistics
     return build(logits, targets, thresholds)
 
 
 def number_statistics(logits: NDArray[np.float32], targets: NDArray[Any]) -> RecomputedStatistics:
-    """Statistics for the metrics of `number_metrics`: `logits` float (examples, 1)."""
+    """Return statistics for `number_metrics` of any subset; `logits` is float (examples, 1), `targets` (examples,)."""
     answers = logits[:, 0]
     return RecomputedStatistics(
         len(targets),
@@ -224,7 +224,7 @@ def _several_labels_statistics(
 
 
 def _counts(prefix: str, wanted: Any, given: Any) -> dict[str, Any]:
-    """0 and 1 (examples, labels) each: labels that are right, that are answered, and both."""
+    """Return three 0/1 arrays (examples, labels): true labels, predicted labels, and labels that are both."""
     return {
         f"{prefix}wanted": wanted,
         f"{prefix}given": given,
@@ -233,7 +233,7 @@ def _counts(prefix: str, wanted: Any, given: Any) -> dict[str, Any]:
 
 
 def _f1_of(totals: Mapping[str, Floats], prefix: str) -> Floats:
-    """(samples, labels); nan for a label that a sample neither has nor is answered."""
+    """Return F1 by label, (samples, labels); nan for a label that is neither true nor predicted in a sample."""
     return 2 * totals[f"{prefix}hits"] / (totals[f"{prefix}wanted"] + totals[f"{prefix}given"])
 
 

@@ -1,4 +1,4 @@
-"""Metrics of embeddings, computed only from vectors, so that run/ and bundle are measured alike."""
+"""Metrics of embeddings, computed only from vectors, so that run/ and bundle/ are measured the same way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from ftool_export.checkpoints.embedder_layout import Kind
 
 Vectors = NDArray[np.float32]  # (texts, width)
 
-_CUTS = (1, 5, 10)  # numbers of best passages for recall and hits
-_RANKED = 10  # number of best passages for MRR and NDCG
+_CUTS = (1, 5, 10)  # values of k for recall@k and hit@k
+_RANKED = 10  # value of k for MRR@k and NDCG@k
 _QUERIES_AT_ONCE = 1024  # a block of similarities to 100,000 passages takes 400 MB
 
 
 @dataclass(frozen=True)
 class Search:
-    """Queries, the passages to search, and for each query the positions of the relevant passages."""
+    """A retrieval task: queries, the passages to search, and for each query the positions of its relevant passages."""
 
     queries: Sequence[str]
     corpus: Sequence[str]
@@ -30,9 +30,10 @@ class Search:
 
 
 def judged_texts(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[str]]]:
-    """Return the texts whose vectors `embedding_metrics` needs, as lists with their kinds.
+    """Return the two lists of texts whose vectors `embedding_metrics` needs, each with its kind.
 
-    Pairs and triplets: each query once, then each passage once, positive or negative. Scored pairs: both sides.
+    For pairs and triplets: the distinct queries, and the distinct passages, positive or negative. For scored pairs: the
+    first and the second texts, with the kind None.
     """
     if kind_of(split) == "scored":
         return [(None, [e.anchor for e in split.examples]), (None, [e.positive for e in split.examples])]
@@ -41,7 +42,7 @@ def judged_texts(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[
 
 
 def search_of(split: Split[SimilarPair]) -> Search:
-    """Return the split as a search: each anchor is a query over all passages of the split, including negatives."""
+    """Return the split as a retrieval task: each anchor is a query over all the split's passages, also negatives."""
     queries = {e.anchor: position for position, e in enumerate(split.examples)}
     corpus: dict[str, int] = {}
     relevant: dict[str, set[int]] = {query: set() for query in queries}
@@ -53,10 +54,11 @@ def search_of(split: Split[SimilarPair]) -> Search:
 
 
 def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str) -> Metrics:
-    """All metrics of the vectors of `judged_texts(split)`, by cosine or dot product, as `similarity` says.
+    """Return all metrics of an embedder from its vectors.
 
-    Scored pairs: correlation of similarity and score, -1 to 1. Pairs and triplets: search, 0 to 1; of triplets also
-    how often the positive is nearer than the negative.
+    `vectors` holds two arrays, (texts, width), for the two lists of `judged_texts(split)`; `similarity` is "cosine" or
+    "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1. For pairs and triplets they
+    are retrieval metrics, 0 to 1, and for triplets also the share whose positive is nearer than its negative.
     """
     first, second = (prepared(one, similarity) for one in vectors)
     if kind_of(split) == "scored":
@@ -69,12 +71,12 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
 
 
 def main_metric(kind: SimilarityKind, asked: str | None) -> str:
-    """Return the name of the main metric: the recipe's, or the default for the kind of data."""
+    """Return the name of the main metric: `asked`, the recipe's metric, or the default for the kind of data."""
     return asked or ("spearman" if kind == "scored" else "mrr_at_10")
 
 
 def prepared(vectors: Vectors, similarity: str) -> Vectors:
-    """Vectors whose dot products are the similarities."""
+    """Return vectors, (texts, width), whose dot products are similarities: normalised unless `similarity` is "dot"."""
     if similarity == "dot":
         return vectors
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -82,7 +84,10 @@ def prepared(vectors: Vectors, similarity: str) -> Vectors:
 
 
 def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
-    """Positions in `corpus` of the nearest `count` of each query, nearest first; for equal similarity the earlier."""
+    """Return the positions of the `count` passages most similar to each query, most similar first: (queries, count).
+
+    Passages of equal similarity are in the order of `corpus`.
+    """
     count = min(count, len(corpus))
     found = np.empty((len(queries), count), dtype=np.int64)
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
@@ -93,10 +98,11 @@ def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
 
 
 def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
-    """Metrics of the passages `found`, (queries, up to 10), best first, by their positions in the corpus.
+    """Return retrieval metrics, as means over queries.
 
-    recall: the share of a query's relevant passages that is found; hit: whether any is. mrr: one over the rank of the
-    first relevant one. ndcg: with gains of 1 (Järvelin and Kekäläinen 2002). All are means over queries.
+    `found` holds the positions in the corpus of each query's best passages, best first, (queries, up to 10). recall is
+    the share of a query's relevant passages that were found, hit whether any was found, mrr one over the rank of the
+    first relevant passage, and ndcg uses gains of 1 (Järvelin and Kekäläinen 2002).
     """
     values = _of_queries(search, found)
     metrics: Metrics = {name: float(value.mean()) for name, value in values.items()}
@@ -106,9 +112,10 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
 def embedding_statistics(
     split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str, *, main: str | None = None
 ) -> Statistics:
-    """The metrics that `embedding_metrics` has, of any part of the examples; arguments as there.
+    """Return statistics for the metrics of any subset of the examples, with the arguments of `embedding_metrics`.
 
-    Every query is asked of all passages, whatever part it is in, and counts once for each example that it has.
+    Every query searches all passages, also those outside the subset, and counts once for each of its examples. `main`
+    is the name of the main metric; None for the default.
     """
     main = main_metric(kind_of(split), main)
     first, second = (prepared(one, similarity) for one in vectors)
@@ -129,7 +136,7 @@ def embedding_statistics(
 
 
 def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Return each query's contribution to the metrics of `search_metrics`, (queries,) each."""
+    """Return each query's value of each metric of `search_metrics`: float64 (queries,) by metric name."""
     right = np.array(
         [
             [position in relevant for position in row]
@@ -151,7 +158,7 @@ def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[n
 def _nearer(
     split: Split[SimilarPair], search: Search, queries: Vectors, corpus: Vectors
 ) -> NDArray[np.float64]:
-    """Return for each triplet whether the positive is nearer than the negative, 0 or 1."""
+    """Return, for each triplet, 1 if the anchor is nearer to the positive than to the negative, else 0: (triplets,)."""
     query = _positions(search.queries)
     passage = _positions(search.corpus)
     rows = [(query[e.anchor], passage[e.positive], passage[e.negative or ""]) for e in split.examples]

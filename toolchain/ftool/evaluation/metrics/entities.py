@@ -1,7 +1,7 @@
-"""Metrics of taggers: precision, recall and F1 of whole entities, by seqeval.
+"""Metrics of taggers: precision, recall and F1 of whole entities, computed by seqeval.
 
-seqeval is asked as conlleval counts (its default). The tags that it gets come from entities that the runtime found, so
-they are sound IOB2, and its strict mode gives the same figures; the default also reads files of other taggers.
+seqeval runs in its default mode, which counts like conlleval. The tags come from entities that the runtime found, so
+they are valid IOB2, for which strict mode gives the same figures; the default mode can also score other taggers.
 """
 
 from collections import Counter
@@ -17,14 +17,14 @@ from ftool.evaluation.statistics import Floats, SummedStatistics
 
 MAIN_METRIC = "f1"
 
-Tags = Sequence[Sequence[str]]  # of the words of each text, in IOB2
+Tags = Sequence[Sequence[str]]  # for each text, the IOB2 tags of its words
 
 
 def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
-    """Return all metrics of `answers`: fractions from 0 to 1, except supports, which are numbers of entities.
+    """Return all metrics of predicted tags `answers`: fractions from 0 to 1, except supports, which count entities.
 
-    `precision`, `recall` and `f1` are over all entities (micro), an entity being right where its words and its kind
-    are; `f1_macro` is the mean over kinds, and `accuracy` the share of words with the right tag.
+    `precision`, `recall` and `f1` are over all entities (micro); an entity is correct if its words and its kind are.
+    `f1_macro` is the mean over kinds of entity, and `accuracy` the share of words with the correct tag.
     """
     right, given = _lists(truth), _lists(answers)
     per_kind = _per_kind(right, given)
@@ -43,12 +43,15 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
 
 
 def entity_f1(truth: Tags, answers: Tags) -> float:
-    """Return only the F1 over all entities."""
+    """Return only the F1 over all entities, 0 to 1."""
     return float(f1_score(_lists(truth), _lists(answers), zero_division=0))
 
 
 def entity_statistics(truth: Tags, answers: Tags) -> SummedStatistics:
-    """The metrics of any part of the texts, from counts of entities; `f1_macro` is over the kinds that a part has."""
+    """Return statistics for the metrics of any subset of the texts, computed from counts of entities.
+
+    `f1_macro` is the mean over the kinds of entity that occur in the subset.
+    """
     spans = [
         (set(spans_of_tags(one)), set(spans_of_tags(other)))
         for one, other in zip(truth, answers, strict=True)

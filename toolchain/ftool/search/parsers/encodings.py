@@ -1,4 +1,4 @@
-"""Detect a file's text encoding, or that it is binary, and decode it."""
+"""Detect a file's text encoding, or that the file is binary, and decode its text."""
 
 import codecs
 import hashlib
@@ -12,18 +12,20 @@ from charset_normalizer import from_bytes
 
 from ftool.search.types import DocumentError
 
-_CHUNK = 2**20  # bytes
+_CHUNK = 2**20  # bytes read at a time
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _DECLARED = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
-_DECLARED_WITHIN = 1024  # bytes; the HTML standard's limit
+_DECLARED_WITHIN = 1024  # bytes in which an HTML page must declare its encoding, by the HTML standard
 _LEGACY = ("cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "cp1256")
-_SAMPLE = 2**16  # bytes
-_FEW = 16  # bytes; too few for a guess
-_NOT_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")  # characters in latin-1 only
+_SAMPLE = 2**16  # bytes from which an encoding is guessed
+_FEW = 16  # fewer non-ASCII bytes than this are too few for a guess
+_NOT_WINDOWS_1252 = frozenset(
+    b"\x81\x8d\x8f\x90\x9d"
+)  # bytes that are characters in latin-1 but not in windows-1252
 _NOT_FOR_FILES = frozenset({"unicode-escape", "raw-unicode-escape", "undefined", "idna", "punycode"})
 _NEVER_IN_TEXT = frozenset({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 
@@ -33,9 +35,9 @@ class FileContent:
     """Hash and encoding of a file.
 
     Attributes:
-        sha256: of its bytes, in hex.
-        encoding: Python's name; None for a binary file.
-        guessed: whether the encoding is a guess from the bytes.
+        sha256: the sha256 of the file's bytes, in hexadecimal.
+        encoding: Python's name of the encoding; None for a binary file.
+        guessed: whether the encoding was guessed from the bytes.
         empty: whether the file contains only white space.
     """
 
@@ -46,12 +48,11 @@ class FileContent:
 
 
 def examine(path: Path, encoding: str | None = None) -> FileContent:
-    """Hash and encoding of the file at `path`. Reads it in chunks.
+    """Return the hash and encoding of the file at `path`, which is read in chunks.
 
-    The encoding is `encoding` if given, otherwise the first of these that fits: a byte order mark, UTF-8, an HTML
-    page's declaration, UTF-16 without a byte order mark, a guess.
-
-    Raises OSError if the file can't be read, DocumentError for an encoding that Python does not know.
+    The encoding is `encoding` if given. Otherwise it is the first of these that fits: that of a byte order mark, UTF-8,
+    the one that an HTML page declares, UTF-16 without a byte order mark, or a guess. Raises OSError if the file can't
+    be read, and DocumentError for an encoding that Python does not know.
     """
     statistics = _ByteStatistics()
     with path.open("rb") as file:
@@ -71,7 +72,7 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
 
 
 def _guess(path: Path) -> str | None:
-    """charset-normalizer's guess for the text after its ASCII start; None for Western text, which is mostly ASCII."""
+    """Return charset-normalizer's guess of the encoding; None for Western text, which has few bytes outside ASCII."""
     with path.open("rb") as file:
         sample = file.read(_CHUNK)
     first = next((place for place, byte in enumerate(sample) if byte >= 0x80), len(sample))
@@ -83,7 +84,7 @@ def _guess(path: Path) -> str | None:
 
 
 def read_decoded(path: Path, encoding: str) -> Iterator[str]:
-    """The text of a file in chunks, without a byte order mark and with its own line ends.
+    """Yield the text of a file in chunks, without the byte order mark and with line ends unchanged.
 
     Raises DocumentError if a byte is not valid in the encoding.
     """
@@ -104,7 +105,7 @@ def read_decoded(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _explained(error: UnicodeError, read: int) -> str:
-    """Describe a decoding error in a chunk that starts at byte `read`."""
+    """Return a description of a decoding error in a chunk that starts at byte `read` of the file."""
     if not isinstance(error, UnicodeDecodeError):
         return str(error)  # UTF-16 or UTF-32 without a byte order mark
     return f"byte 0x{error.object[error.start]:02x} near offset {read + error.start}"
@@ -116,7 +117,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 class _ByteStatistics:
-    """Evidence for the encoding, collected chunk by chunk."""
+    """Evidence about a file's encoding, collected chunk by chunk."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
@@ -154,13 +155,16 @@ class _ByteStatistics:
         return "utf-8" if whole and not self.seen.get(0) else None
 
     def declared(self) -> str | None:
-        """The encoding that an HTML page declares; UTF-8 if it declares UTF-16, as it was readable as ASCII."""
+        """Return the encoding that an HTML page declares, or UTF-8 if it declares UTF-16, which it can't be.
+
+        A declaration that is readable as ASCII shows that the page is not UTF-16.
+        """
         found = None if self.seen.get(0) else _DECLARED.search(self._start)
         name = _text_encoding(found.group(1).decode("ascii")) if found else None
         return "utf-8" if name is not None and name.startswith("utf-16") else name
 
     def utf_16(self) -> str | None:
-        """UTF-16 without a byte order mark: one of the two bytes of each ASCII character is zero, always the same."""
+        """Return utf-16-le or utf-16-be if the zero bytes of ASCII characters are at odd or even offsets; else None."""
         zeros, odd = self.seen.get(0, 0), self._odd_zeros
         if self._size % 2 or zeros < self._size / 8:
             return None
@@ -169,7 +173,7 @@ class _ByteStatistics:
         return "utf-16-be" if odd < 0.05 * zeros else None
 
     def western(self) -> str:
-        """The Western encoding that decodes all bytes seen."""
+        """Return the Western encoding, windows-1252 or latin-1, that decodes all bytes of the file."""
         return "latin-1" if _NOT_WINDOWS_1252 & self.seen.keys() else "windows-1252"
 
     def binary(self) -> bool:
@@ -181,7 +185,7 @@ _UNUSUAL = sorted(_NEVER_IN_TEXT | _NOT_WINDOWS_1252)
 
 
 def check_encoding(encoding: str) -> str:
-    """Python's own name of an encoding. Raises DocumentError for an unknown one."""
+    """Return Python's own name of an encoding. Raises DocumentError for an unknown encoding."""
     name = _text_encoding(encoding)
     if name is None:
         raise DocumentError(f"unknown encoding {encoding!r}; try utf-8, gb18030 or shift_jis")
@@ -189,7 +193,7 @@ def check_encoding(encoding: str) -> str:
 
 
 def _text_encoding(encoding: str) -> str | None:
-    """Python's own name of an encoding for text files; None for an unknown one."""
+    """Return Python's own name of an encoding; None if it is unknown or not for text files."""
     try:
         codec = codecs.lookup(encoding)
     except (LookupError, ValueError):  # ValueError: a zero byte in the name

@@ -1,4 +1,4 @@
-"""Extract the visible text of HTML with lxml: separate blocks, collapse white space, skip scripts."""
+"""Extract the visible text of HTML with lxml: separate blocks, collapse white space and skip scripts."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
 def shown_text(pieces: Iterable[str]) -> Iterator[Piece]:
-    """The visible text of an HTML page, with its title and headings. Takes and gives the page piece by piece."""
+    """Yield the visible text of an HTML page with its title and headings; both page and text come in pieces."""
     target = _VisibleText()
     parser = etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
     begun = False
@@ -38,7 +38,7 @@ def shown_text(pieces: Iterable[str]) -> Iterator[Piece]:
 
 
 def _is_hidden(attributes: Mapping[str, str]) -> bool:
-    """Whether an element is hidden by its own attributes; style sheets are not read."""
+    """Return whether an element is hidden by its own attributes; style sheets are not read."""
     hidden = attributes.get("hidden")
     return (hidden is not None and hidden.lower() != "until-found") or bool(
         _NOT_DISPLAYED.search(attributes.get("style", ""))
@@ -46,7 +46,7 @@ def _is_hidden(attributes: Mapping[str, str]) -> bool:
 
 
 class _VisibleText:
-    """Target of lxml's parser; `take` returns the text that is complete so far."""
+    """Parser target for lxml that collects the visible text; `take` returns the text that is complete so far."""
 
     def __init__(self) -> None:
         self._ready: list[Piece] = []
@@ -61,7 +61,7 @@ class _VisibleText:
         self._begun = False
 
     def take(self) -> list[Piece]:
-        """The pieces completed since the last call."""
+        """Return the pieces of text, headings and title that were completed since the last call."""
         ready, self._ready = self._ready, []
         return ready
 

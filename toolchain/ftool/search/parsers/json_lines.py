@@ -1,4 +1,4 @@
-"""Read documents from JSONL files, one per line."""
+"""Read documents from JSONL files, which have one document per line."""
 
 import hashlib
 import json
@@ -16,19 +16,19 @@ _REASONS = 5  # bad rows whose reasons are kept
 
 @dataclass(slots=True)
 class BadRows:
-    """The number of a file's rows that are left out, and the reasons for the first few."""
+    """The number of rows of a file that were left out, and the reasons for the first few rows."""
 
     count: int = 0
     reasons: list[str] = field(default_factory=list)
 
     def note(self, reason: str) -> None:
-        """Count a row; `reason` starts with its number."""
+        """Count a row that was left out; `reason` starts with the row's number."""
         self.count += 1
         if self.count <= _REASONS:
             self.reasons.append(reason)
 
     def message(self, file: str) -> str:
-        """One line for the user."""
+        """Return one line for the user that says how many rows of `file` were left out, and why."""
         more = f"; and {self.count - _REASONS} more" if self.count > _REASONS else ""
         rows = f"{self.count} row{'s' if self.count > 1 else ''}"
         return f"{rows} of {file} left out: {'; '.join(self.reasons)}{more}"
@@ -37,13 +37,13 @@ class BadRows:
 def json_documents(
     pieces: Iterable[str], file: str, bad: BadRows, column: str | None = None
 ) -> Iterator[Document]:
-    """The documents in a JSONL file, named after the file and their id, or their row number if they have no id.
+    """Yield the documents in a JSONL file, each named after the file and its id, or its row number if it has no id.
 
     Args:
-        pieces: the file's text.
+        pieces: the file's text, in pieces.
         file: the file's name.
-        bad: records the rows that are left out: invalid JSON, no text, or an id that an earlier row has.
-        column: the key of the text; None: the first of TEXT_KEYS that the row has.
+        bad: gets the rows that are left out: invalid JSON, no text, or an id that an earlier row has.
+        column: the key of the text; None for the first of TEXT_KEYS that the row has.
     """
     names = _Names()
     for number, line in enumerate(_lines(pieces), start=1):
@@ -62,14 +62,17 @@ def json_documents(
 
 
 class _Names:
-    """Unique names for the rows of a file: an id may be equal to another row's number."""
+    """Chooses unique names for the rows of a file, since one row's id may equal another row's number."""
 
     def __init__(self) -> None:
         self._rows_of_ids: dict[str, int] = {}
         self._taken: set[str] = set()
 
     def choose(self, identity: object, number: int) -> str:
-        """A free name for a row: its id or number, or a longer form if that is taken. Raises DocumentError."""
+        """Return an unused name for a row: its id or number, or a longer form if that is taken.
+
+        Raises DocumentError if an earlier row has the same id, or if the longer form is taken too.
+        """
         if identity is not None and (row := self._rows_of_ids.get(str(identity))):
             raise DocumentError(
                 f"row {number} has the id {str(identity)!r}, which row {row} has too; give each row its own id"
@@ -83,7 +86,7 @@ class _Names:
         return free
 
     def take(self, name: str, identity: object, number: int) -> None:
-        """Record that row `number` has this name."""
+        """Record that row `number` has this name and the id `identity`, or None for no id."""
         self._taken.add(name)
         if identity is not None:
             self._rows_of_ids[str(identity)] = number
@@ -129,7 +132,7 @@ def _first(values: Mapping[str, Any], keys: Iterable[str], default: object) -> o
 
 
 def _valid(text: str) -> str:
-    """`text` with U+FFFD in place of lone surrogates, which JSON can escape but UTF-8 can't encode."""
+    """Return `text` with lone surrogates, which JSON can escape but UTF-8 can't encode, replaced by U+FFFD."""
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text) if not _encodes(text) else text
 
 

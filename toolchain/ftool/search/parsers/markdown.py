@@ -1,4 +1,4 @@
-"""Extract the visible text of Markdown: convert it to HTML with markdown-it-py, part by part."""
+"""Extract the visible text of Markdown, by converting it to HTML with markdown-it-py, part by part."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from ftool.search.parsers.html import shown_text
 from ftool.search.types import Piece, Title
 
-_PART = 2**20  # characters
+_PART = 2**20  # characters of a document that are converted at a time
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _FRONT_MATTER = re.compile(
     r"---[^\S\n]*\r?\n(.*?)^(?:---|\.\.\.)[^\S\n]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
@@ -17,9 +17,9 @@ _TITLE = re.compile(r"""^title:\s*["']?(.*?)["']?\s*$""", re.MULTILINE)
 
 
 def shown_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
-    """The visible text of a Markdown document, with its title and headings. Takes and gives it piece by piece.
+    """Yield the visible text of a Markdown document with its title and headings; both come in pieces.
 
-    Long documents are parsed in parts that end at empty lines; a reference link whose definition is in another part
+    Long documents are parsed in parts that end at empty lines. A reference link whose definition is in another part
     stays in its Markdown form.
     """
     parts = _parts(pieces)
@@ -39,7 +39,10 @@ def _as_html(first: str, others: Iterable[str]) -> Iterator[str]:
 
 
 def _parts(pieces: Iterable[str]) -> Iterator[str]:
-    """Parts that end at an empty line outside code blocks, or at any line end if there is none for long."""
+    """Yield the text in parts that end at an empty line outside code blocks.
+
+    If there is no such line within four times the usual length of a part, the part ends at the next line end.
+    """
     lines: list[str] = []
     size, fence = 0, ""
     for line in _lines(pieces):
@@ -54,7 +57,10 @@ def _parts(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _after_fence(fence: str, mark: str, line: str) -> str:
-    """The fence of the code block that is open after a line that starts with `mark`; "" if none is."""
+    """Return the fence of the code block that is open after a line that starts with `mark`; "" if none is open.
+
+    `fence` is the fence of the code block that is open before the line, or "".
+    """
     if not fence:
         return mark
     closes = mark[0] == fence[0] and len(mark) >= len(fence) and not line.strip().strip(mark[0])
