@@ -1,4 +1,4 @@
-"""Write a file atomically: readers, and a crash, see either the old content or the new."""
+"""Write a file atomically: even after a crash, the file has either the old content or the new."""
 
 import os
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from typing import TextIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text file that replaces `path` when the block ends without an exception; otherwise `path` is unchanged.
+    """Yield a UTF-8 text file that replaces `path` if the block ends without an exception.
 
-    If `path` is a symbolic link, the file that it points to is replaced. Anything that is not a regular file, such as
-    `/dev/null` or a named pipe, is written to directly.
+    After an exception, `path` is unchanged. If `path` is a symbolic link, the link's target is replaced. Anything that
+    is not a regular file, such as `/dev/null` or a named pipe, is written to directly.
 
-    Raises OSError, naming `path`, if opening, writing or renaming fails.
+    Raises OSError, which names `path`, if opening, writing or renaming fails.
     """
     target = Path(os.path.realpath(path))
     in_place = path.exists() and not target.is_file()
@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
             partial.replace(target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(partial)):
-            raise  # from the block, about another file
+            raise  # the block raised this error, about another file
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         if not in_place:

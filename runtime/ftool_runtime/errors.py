@@ -1,4 +1,4 @@
-"""Exceptions of ftool, all derived from FtoolError, and `nearest` for suggestions in their messages."""
+"""Exceptions of ftool, all derived from FtoolError, and `nearest`, which finds suggestions for their messages."""
 
 from collections.abc import Iterable
 
@@ -8,18 +8,18 @@ class FtoolError(Exception):
 
 
 class BundleError(FtoolError):
-    """A folder is not a bundle, or the bundle is damaged, made by a newer ftool, or not supported by this runtime."""
+    """Raised if a folder is not a bundle, or the bundle is damaged, from a newer ftool, or not supported here."""
 
 
 class DeviceError(FtoolError):
-    """The requested device is not available here, or not for this bundle."""
+    """Raised if the requested device is not available on this machine, or the bundle was not made for it."""
 
 
 class InputError(FtoolError, ValueError):
-    """The caller passed something that can't be processed.
+    """Raised if the caller passes an input or option that can't be processed.
 
     Attributes:
-        row: position in the call of the input that caused the error, from 0; None if no single input did.
+        row: the position, from 0, of the input that caused the error; None if no single input caused the error.
     """
 
     def __init__(self, message: str, *, row: int | None = None) -> None:
@@ -35,24 +35,24 @@ def _input_error(message: str, row: int | None) -> InputError:
 
 
 class RuntimeMissingError(FtoolError):
-    """A package that is needed, such as onnxruntime, is not installed or can't be loaded."""
+    """Raised if a required package, such as onnxruntime, is not installed or can't be loaded."""
 
 
 class ClosedError(FtoolError):
-    """A model was called after `close()`."""
+    """Raised if a model is called after `close()`."""
 
 
 class OtherProcessError(FtoolError):
-    """A loaded model was used in another process, after a fork or by pickling; load it there instead."""
+    """Raised if a loaded model is used in another process, after a fork or by pickling; load it there instead."""
 
 
 def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the name in `known` that is most similar to `name`, for "did you mean"; None if none is similar.
 
     Args:
-        name: the given name; anything but a string is compared by its `str`.
+        name: the given name; a value of another type is converted with `str`.
         known: the names that exist.
-        cutoff: the least similarity of a suggestion, 0 to 1, as in `difflib.get_close_matches`.
+        cutoff: the smallest similarity of a suggestion, 0 to 1, as in `difflib.get_close_matches`.
     """
     from difflib import get_close_matches  # needed only for errors
 

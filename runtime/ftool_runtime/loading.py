@@ -1,4 +1,4 @@
-"""`load`: load a bundle of any task as a model of the class that runs it."""
+"""`load`: load a bundle of any task, as an object of the model class for that task."""
 
 from pathlib import Path
 from typing import Any, Final, Literal, overload
@@ -16,7 +16,7 @@ from ftool_runtime.models.text_generator import TextGenerator
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
 
-MODELS: Final[tuple[type[Model[Any, Any]], ...]] = (  # a new kind of model takes one file and one row here
+MODELS: Final[tuple[type[Model[Any, Any]], ...]] = (  # for a new kind of model, add one file and one row here
     TextClassifier,
     TextRegressor,
     TokenTagger,
@@ -29,12 +29,12 @@ _own: list[type[Model[Any, Any]]] = []
 
 
 def register(kind: type[Model[Any, Any]]) -> None:
-    """Let `load` return models of your own class, for bundles of the tasks that it names in `tasks`."""
+    """Let `load` return models of your own class `kind`, for bundles of the tasks in `kind.tasks`."""
     _own.append(kind)
 
 
 def unregister(kind: type[Model[Any, Any]]) -> None:
-    """Undo `register`."""
+    """Undo `register` for the class `kind`."""
     _own.remove(kind)
 
 
@@ -123,17 +123,17 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
 ) -> Model[Any, Any]:
-    """Load the bundle in `folder`. Nothing is fetched: a bundle holds everything that its model needs.
+    """Load the bundle in `folder`. Nothing is downloaded: a bundle holds everything that its model needs.
 
     Args:
         folder: the bundle, a folder with an `ftool.json`.
-        task: the task that the bundle must be for. Type checkers then know the class of the model and what its answers
-            hold. None: any task; answers are then `Any` to a type checker.
+        task: the task that the bundle must be for. Type checkers then know the class of the model and its answers.
+            None for any task; answers are then `Any` to a type checker.
         device: "cpu"; "cuda", which fails without a usable NVIDIA GPU; or "auto", which takes CUDA if it is available
-            and the bundle was made for it, and the CPU otherwise. `info()` says which.
-        threads: CPU threads to use; None: the least of the CPUs that this process may run on, its CPU quota and
-            the physical cores.
-        profile: "desktop" for programs that answer now and then: no CPU time is used between calls.
+            and the bundle was made for it, and the CPU otherwise. `info()` says which device is used.
+        threads: the number of CPU threads. None for the smallest of three numbers: the CPUs that this process may run
+            on, its CPU quota, and the physical cores.
+        profile: "desktop" for programs that answer occasionally: no CPU time is used between calls.
             "throughput" for programs that answer without a pause: threads spin until the next call.
 
     Returns:
@@ -141,10 +141,10 @@ def load(
         Embedder, Seq2SeqGenerator or TextGenerator. Use it as a context manager, or call `close()`.
 
     Raises:
-        BundleError: the folder is not a bundle, or the bundle is damaged, for another task or from a newer ftool. So is
-            a bundle that answers with numbers if `task` is "text-classification": use `TextRegressor.load`.
+        BundleError: the folder is not a bundle, or the bundle is damaged, for another task or from a newer ftool; or
+            `task` is "text-classification" and the bundle answers with numbers (use `TextRegressor.load`).
         DeviceError: the device is not available, or the bundle was not made for it.
-        InputError: an unknown task, device or profile, or a number of threads that makes no sense.
+        InputError: the task, device or profile is unknown, or the number of threads is too small or too large.
         RuntimeMissingError: onnxruntime is not installed.
     """
     expected = None if task is None else _class_for(task)
@@ -166,7 +166,10 @@ def load(
 
 
 def _class_for(task: str) -> type[Model[Any, Any]]:
-    """The class whose answers `load` promises for a task; the first one, if several run its bundles."""
+    """Return the first class that runs bundles of a task, which is the class that `load` promises to type checkers.
+
+    Raises InputError for an unknown task.
+    """
     found = next((kind for kind in (*MODELS, *_own) if task in kind.tasks), None)
     if found is None:
         near = nearest(task, _tasks())

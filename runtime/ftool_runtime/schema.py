@@ -1,7 +1,7 @@
 """Build frozen dataclasses from plain JSON or TOML values; the dataclasses' annotations are the schema.
 
 Used for the manifest and its contracts, golden answers, and recipes. Every error names the path of the value (such as
-`input.max_length` or `labels[2]`), what it must be and what it is.
+`input.max_length` or `labels[2]`), the values that are allowed and the value that was found.
 """
 
 import dataclasses
@@ -33,10 +33,10 @@ class Builder:
     """Builds dataclasses from the values of one kind of file.
 
     Attributes:
-        error: class of the errors raised.
-        unknown: "refuse" raises for a key that no field has, and suggests the nearest one; "ignore" skips it, so that
-            later versions can add fields.
-        table: what the format calls a mapping; `{at}` stands for its path.
+        error: the class of the errors that are raised.
+        unknown: "refuse" to raise an error for an unknown key, which suggests the most similar known key; "ignore" to
+            skip unknown keys, so that later versions can add fields.
+        table: the format's name for a mapping, such as "a table, [{at}]"; `{at}` stands for the mapping's path.
     """
 
     error: type[FtoolError]
@@ -47,16 +47,15 @@ class Builder:
         """Return an instance of the dataclass `kind` made from a mapping of plain values.
 
         Supported annotations: str, int, float, bool, Any, Literal, None, unions of these, `tuple[X, ...]`,
-        `Mapping[str, X]` and further dataclasses. A null means the field's default, unless None is itself a value of
-        the field. A field made by `written` must be present although it has a default.
+        `Mapping[str, X]` and other dataclasses. A null stands for the field's default, unless the field allows None. A
+        field made by `written` must be present although it has a default.
 
         Args:
             kind: the dataclass.
-            values: what the file holds for it.
-            at: path of `values` in the file; empty for the whole file.
+            values: the plain values from the file.
+            at: the path of `values` in the file; "" for the whole file.
 
-        Raises:
-            the class `error`: a key is missing or unknown, or a value has the wrong type.
+        Raises an error of the class `error` if a key is missing or unknown, or a value has the wrong type.
         """
         if not isinstance(values, Mapping):
             raise self.error(self._message(at or "the content", self._table(at), values))
@@ -76,7 +75,10 @@ class Builder:
         return kind(**given)
 
     def convert(self, value: object, hint: Any, at: str) -> Any:
-        """Return `value` converted to the annotation `hint`. Raises the class `error`, naming the path `at`."""
+        """Return `value` converted to the annotation `hint`.
+
+        Raises an error of the class `error`, which names the path `at`, if the value does not match the annotation.
+        """
         for option in options(hint):
             if accepts(option, value):
                 return self._converted(value, option, at)
@@ -100,7 +102,7 @@ class Builder:
         return self.table.format(at=at)
 
     def _described(self, hint: Any, at: str) -> str:
-        """The values that an annotation accepts, in words."""
+        """Return a description of the values that an annotation accepts, for errors."""
         return " or ".join(
             self._described_option(option, at) for option in options(hint) if option is not type(None)
         )
@@ -165,7 +167,7 @@ def accepts(hint: Any, value: object) -> bool:
 
 
 def show(value: object) -> str:
-    """Return a value for a message: strings and booleans as in JSON and TOML, long values cut."""
+    """Return a value as text for a message: strings and booleans as in JSON and TOML, and long values cut."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
@@ -175,7 +177,10 @@ def show(value: object) -> str:
 
 
 def unknown_key(path: str, known: Iterable[str], at: str) -> str:
-    """Return the message for an unknown key, with the nearest known key, or all known keys."""
+    """Return the error message for the unknown key at `path`, with the most similar known key, or all known keys.
+
+    `at` is the path of the mapping that contains the key.
+    """
     names: Sequence[str] = list(known)
     near = nearest(path.rpartition(".")[2], names, cutoff=0.5)
     remedy = f"did you mean {join(at, near)}?" if near else f"known are {', '.join(names)}"
@@ -183,7 +188,7 @@ def unknown_key(path: str, known: Iterable[str], at: str) -> str:
 
 
 def join(at: str, key: str) -> str:
-    """Return the full path of a key, such as `train.learning_rate`; a key with other characters is quoted."""
+    """Return the full path of a key below `at`, such as `train.learning_rate`; a key that needs quotes gets them."""
     key = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
     return f"{at}.{key}" if at else key
 

@@ -1,1 +1,1 @@
-"""Bundles on disk: the manifest, the files and their hashes, golden answers."""
+"""Bundles on disk: the manifest, the files with their hashes, and golden answers."""

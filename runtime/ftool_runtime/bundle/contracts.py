@@ -1,4 +1,4 @@
-"""The manifest's contracts: a model's inputs, and one contract for each kind of answer, with their checks."""
+"""The manifest's contracts: one for a model's inputs and one for each kind of answer; each checks its own values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,21 +18,21 @@ SIMILARITIES: Final = ("cosine", "dot")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputContract:
-    """The graph's inputs: int64 arrays (batch, sequence) under `names`, padded on the right.
+    """Describes the graph's inputs: int64 arrays (batch, sequence) under `names`, padded on the right.
 
-    For encoder-decoders these are the encoder's inputs, and `max_length` is that of a source. For decoders without an
-    encoder the only name is `input_ids`, and `max_length` is the context: prompt and answer together.
+    For encoder-decoders these are the encoder's inputs, and `max_length` limits a source. For decoders without an
+    encoder the only name is `input_ids`, and `max_length` limits the context, that is, prompt and answer together.
 
     Attributes:
-        names: the graph's inputs.
-        max_length: the most tokens of a row, including special tokens.
-        padding_side: "right".
-        truncation_side: the side at which a text longer than `max_length` loses its tokens.
+        names: the names of the graph's inputs.
+        max_length: the largest number of tokens in a row, including special tokens.
+        padding_side: always "right".
+        truncation_side: the side at which a text longer than `max_length` is cut, "right" or "left".
         split_special_tokens: whether a special token spelled out in a text, such as "[SEP]", is tokenized like any
-            other text; False: it becomes that token.
-        pad_token_id: fills `input_ids`.
-        pad_token_type_id: fills `token_type_ids`.
-        prefix: the text before every text.
+            other text. If False, it becomes the special token.
+        pad_token_id: the value that pads `input_ids`.
+        pad_token_type_id: the value that pads `token_type_ids`.
+        prefix: text that is put before every input.
     """
 
     names: tuple[str, ...]
@@ -58,15 +58,15 @@ class InputContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Languages:
-    """How to select a translator's languages. Codes are those of the checkpoint, such as "zh_CN".
+    """Describes how to select a translator's languages. Codes are the checkpoint's own, such as "zh_CN".
 
     Attributes:
-        source: the source's language if a call names none; None if there is no choice.
-        target: the answer's language if a call names none; None if there is no choice.
-        source_tokens: the token for a source's language, by code. It is one of the source's special tokens: the
-            tokenizer adds that of `source`, which is replaced for another language.
-        target_tokens: the token that an answer begins with, by code.
-        target_prefixes: the text before a source, by code of the answer's language.
+        source: the source language if a call does not name one; None if the model offers no choice.
+        target: the target language if a call does not name one; None if the model offers no choice.
+        source_tokens: the special token that marks the source language, by code. The tokenizer adds the token of
+            `source`, which is replaced if a call names another language.
+        target_tokens: the token that an answer begins with, by code of the target language.
+        target_prefixes: the text before a source, by code of the target language.
     """
 
     source: str | None = None
@@ -76,7 +76,7 @@ class Languages:
     target_prefixes: Mapping[str, str] = field(default_factory=dict)
 
     def known(self) -> dict[str, list[str]]:
-        """The codes that a call may name for sources and for answers, sorted."""
+        """Return the language codes that a call may name, sorted, under "source" and "target"."""
         targets = {*self.target_tokens, *self.target_prefixes}
         return {"source": sorted(self.source_tokens), "target": sorted(targets)}
 
@@ -94,13 +94,13 @@ class Languages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationContract:
-    """How to run a bundle's decoder graph. How answers are generated is in `generation_config.json`.
+    """Describes a bundle's decoder graph. The settings for generating answers are in `generation_config.json`.
 
     Attributes:
         family: "encoder-decoder" or "decoder".
-        caches: "in_place" if the graph appends to buffers (batch, heads, capacity, head_dim), "joined" if it returns
-            past and new keys and values concatenated along their length.
-        max_length: the most tokens of a row of the decoder, including its prompt; None if there is no limit.
+        caches: "in_place" if the graph appends keys and values to buffers (batch, heads, capacity, head_dim), "joined"
+            if it returns past and new keys and values concatenated along their length.
+        max_length: the largest number of tokens in a row of the decoder, including the prompt; None for no limit.
         languages: for translators with a choice of languages; None for other models.
     """
 
@@ -118,13 +118,13 @@ class GenerationContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionContract:
-    """How a reader finds answers in a context.
+    """Settings by which a reader finds answers in a context.
 
     Attributes:
-        stride: tokens that neighbouring windows of a long context share.
-        max_answer_length: the most tokens of an answer.
-        no_answer_threshold: the best answer is given if the score of "no answer" is at most this far above its score,
-            in logits; None if the model knows no unanswerable questions.
+        stride: the number of tokens that neighbouring windows of a long context share.
+        max_answer_length: the largest number of tokens in an answer.
+        no_answer_threshold: the reader gives its best answer if the score of "no answer" exceeds the answer's score by
+            at most this much, in logits; None if the model always answers.
     """
 
     stride: int = written(128)
@@ -140,11 +140,11 @@ class QuestionContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityContract:
-    """How the tags of tokens become entities.
+    """Settings by which a tagger turns the tags of tokens into entities.
 
     Attributes:
-        stride: tokens that neighbouring windows of a long text share.
-        aggregation: how tokens are merged into words and words into entities, unless a call sets it.
+        stride: the number of tokens that neighbouring windows of a long text share.
+        aggregation: the default method of merging tokens into words and words into entities; a call can set another.
     """
 
     stride: int = written(32)
@@ -158,14 +158,14 @@ class EntityContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingContract:
-    """How a text's vector is made and compared.
+    """Settings by which an embedder makes vectors and compares them.
 
     Attributes:
         dimension: the length of a vector.
-        pooling: how the graph pools the vectors of tokens.
+        pooling: the method by which the graph pools the vectors of tokens: "mean", "cls" or "last".
         normalize: whether vectors have norm 1.
-        prompts: the text before an input, by the input's kind, such as "query" and "passage".
-        similarity: how vectors are compared: "cosine", or "dot" if their norms matter.
+        prompts: the text that is put before an input, by the input's kind, such as "query" and "passage".
+        similarity: the measure that compares vectors: "cosine", or "dot" if their norms matter.
     """
 
     dimension: int
@@ -182,7 +182,7 @@ class EmbeddingContract:
 
 
 def check_names(where: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Raise BundleError for a name that this runtime does not know."""
+    """Raise BundleError if a name is not in `known`; the message calls the manifest's field `where`."""
     for name in names:
         if name not in known:
             raise BundleError(

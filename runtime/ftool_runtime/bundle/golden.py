@@ -1,4 +1,4 @@
-"""`golden.json`: inputs with the outputs and answers that a bundle gave at export, which `verify` compares."""
+"""`golden.json`: inputs with the outputs and answers that they gave at export, for `verify` to compare."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,25 +20,27 @@ Texts = Literal["probes", "data"]
 TokenIds = tuple[int, ...]
 
 GREEDY: Final[Mapping[str, Any]] = {"num_beams": 1, "do_sample": False, "num_return_sequences": 1}
-BEST_TOKENS: Final = 16  # enough to tell models apart, and small in a file
-_DIGITS: Final = 6  # after the point; far below any tolerance
-_CLOSE: Final = 1e-4  # of a score in an answer: the same outputs give the same score up to rounding
+BEST_TOKENS: Final = 16  # logits kept for each input: enough to tell models apart, and small in a file
+_DIGITS: Final = 6  # decimal places of numbers in the file; the rounding is far below any tolerance
+_CLOSE: Final = (
+    1e-4  # relative difference of scores in answers that is rounding, since they use the same outputs
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """The content of `golden.json`. The constructor checks it, and raises BundleError if it is wrong.
+    """The content of `golden.json`. The constructor raises BundleError for inconsistent content.
 
     Attributes:
-        source: where the outputs are from: torch (fp32 bundles), or the exported bundle (other precisions).
+        source: the origin of the outputs: "torch" for fp32 bundles, "bundle" (the exported bundle) otherwise.
         tolerance: the largest absolute difference of an output that passes.
-        inputs: the model's inputs, to be answered one at a time: JSON values; for generators a text or token ids.
-        outputs: the graph's outputs: for each row of each input a list of `width` numbers, or one such list for each
-            token. For generators the logits of `tokens`, one row for each input.
+        inputs: the inputs, as JSON values, to be answered one at a time; for generators texts or lists of token ids.
+        outputs: the graph's outputs: for each row of each input a list of `width` numbers, or a list of such lists, one
+            for each token. For generators the logits of `tokens`, one row for each input.
         answers: the answer to each input, as JSON values; empty in old bundles.
-        texts: where the inputs are from: "probes" are ftool's own texts, "data" are examples of the user's data.
-        tokens: generators: for each input the token ids of its `outputs`, the most probable first tokens.
-        options: generators: the options of the call that gave the answers.
+        texts: the origin of the inputs: "probes" for ftool's own texts, "data" for examples of the user's data.
+        tokens: for generators: for each input the ids of the most probable first tokens, whose logits are in `outputs`.
+        options: for generators: the options of the call that gave the answers.
     """
 
     source: Source
@@ -63,7 +65,7 @@ class Golden:
             raise BundleError("tokens and their outputs differ in number")
 
     def rows(self) -> list[NDArray[np.float32]]:
-        """Return `outputs` as arrays, float32 (width,) or (tokens, width) each."""
+        """Return `outputs` as float32 arrays, (width,) or (tokens, width) for each row."""
         return [np.asarray(row, dtype=np.float32) for row in self.outputs]
 
     @classmethod
@@ -76,7 +78,7 @@ class Golden:
             raise BundleError(f"can't use {path}: {error}") from error
 
     def write(self, folder: Path) -> None:
-        """Write `golden.json` into `folder`, whole or not at all. Raises OSError if it can't be written."""
+        """Write `golden.json` into `folder`; the file is replaced whole or not at all. Raises OSError."""
         with replacing(folder / GOLDEN_FILE) as file:
             json.dump(asdict(self), file, ensure_ascii=False, allow_nan=False)
             file.write("\n")
@@ -104,12 +106,12 @@ GenerationGolden = Golden  # a public name from when generators had another form
 def encoder_golden(
     model: Any, inputs: Sequence[Any], outputs: Outputs, *, source: Source, tolerance: float, texts: Texts
 ) -> Golden:
-    """Make the golden answers of a model whose graph is one encoder.
+    """Return the golden answers of a model whose graph is one encoder.
 
     Args:
         model: the loaded bundle; its post-processing turns `outputs` into the answers.
-        inputs: its inputs, as JSON values.
-        outputs: the outputs for all rows of all inputs, as from the model's `outputs`.
+        inputs: the golden inputs, as JSON values.
+        outputs: the outputs for all rows of all inputs, in the form that the model's method `outputs` returns.
         source: as in `Golden`.
         tolerance: as in `Golden`.
         texts: as in `Golden`.
@@ -136,13 +138,13 @@ def generator_golden(
     tolerance: float,
     texts: Texts,
 ) -> Golden:
-    """Make the golden answers of a model that generates text.
+    """Return the golden answers of a model that generates text.
 
     Args:
         model: the loaded bundle; it decodes the answers.
         inputs: sources or prompts, each a text or token ids.
         answers: the token ids of each answer.
-        first_logits: the graph's logits of each answer's first token, (vocabulary,) each.
+        first_logits: for each input the graph's logits of the answer's first token, (vocabulary,).
         options: the options of the call that gave the answers.
         source: as in `Golden`.
         tolerance: as in `Golden`.
@@ -166,7 +168,7 @@ def generator_golden(
 def encoder_answers(model: Any, golden: Golden) -> list[dict[str, Any]]:
     """Return the model's answers to the golden inputs, computed from the golden outputs, as JSON values.
 
-    The input's texts are left out, and so are vectors, which are among the outputs.
+    The input's own texts are left out, and so are vectors, because `outputs` holds them.
     """
     return [
         {
@@ -183,9 +185,10 @@ def _is_vector(value: object) -> bool:
 
 
 def first_difference(expected: Any, found: Any, at: str = "answer") -> str | None:
-    """Describe the first difference between two answers, with both values; None if there is none.
+    """Return a description of the first difference between two answers; None if they are the same.
 
-    Keys that only `found` has are ignored, because later versions may add some. Scores may differ by rounding.
+    `at` is the path of the answers in the description. Keys that only `found` has are ignored, because later versions
+    may add keys. Scores may differ by rounding.
     """
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         pairs = [(f"{at}.{key}", expected[key], found.get(key)) for key in expected]

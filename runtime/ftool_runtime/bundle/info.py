@@ -1,4 +1,4 @@
-"""`describe`: a summary of a loaded model, for `info()`."""
+"""`describe`: summarise a loaded model for `info()`."""
 
 import sys
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from ftool_runtime.session.onnx_session import SessionSettings
 
 
 class Loaded(Protocol):
-    """The attributes that the engines of encoders and of generators share."""
+    """The attributes that the engines of encoders and generators share."""
 
     manifest: Manifest
     settings: SessionSettings
@@ -18,7 +18,10 @@ class Loaded(Protocol):
 
 
 def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
-    """A summary of the manifest, the device and the settings, as JSON values, without what does not apply."""
+    """Return a summary of the manifest, the device and the settings, as JSON values.
+
+    Fields that do not apply to the model's task are left out.
+    """
     manifest = engine.manifest
     contracts = {name: getattr(manifest, name) for name in ("questions", "entities", "embedding")}
     return {
@@ -68,7 +71,7 @@ def _generation(manifest: Manifest) -> dict[str, Any]:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the imported packages that compute answers."""
+    """Return the versions of Python and of the imported packages that compute answers."""
     versions = {"python": sys.version.split()[0]}
     for package in ("ftool_runtime", "onnxruntime", "numpy", "tokenizers"):
         module = sys.modules.get(package)  # not the packages' metadata, which frozen apps may lack

@@ -11,11 +11,11 @@ from ftool_runtime.errors import BundleError
 
 _UNLISTED: Final = "is not in the manifest's list of files"
 _LITTER: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that file managers create
-_LITTER_PREFIX: Final = "._"  # macOS: extended attributes of another file
+_LITTER_PREFIX: Final = "._"  # prefix of files in which macOS stores extended attributes
 
 
 def file_record(path: Path) -> FileRecord:
-    """Return size and hash of the file at `path`, as a manifest lists them. Raises OSError if it can't be read."""
+    """Return the size and hash of the file at `path`. Raises OSError if the file can't be read."""
     import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
     with path.open("rb") as file:
@@ -24,15 +24,15 @@ def file_record(path: Path) -> FileRecord:
 
 
 def check_files(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> None:
-    """Check names and sizes of a bundle's files, without reading them.
+    """Check the names and sizes of a bundle's files, without reading the files.
 
     Args:
         folder: the bundle.
-        manifest: its manifest.
-        needed: files that the task needs.
+        manifest: the bundle's manifest.
+        needed: the names of files that the task needs.
 
     Raises:
-        BundleError: a file is missing, has another size, is outside the bundle, or is not listed; names the first one.
+        BundleError: a file is missing, has another size, is outside the bundle, or is not listed in the manifest.
     """
     for name in needed:
         if name not in manifest.files:
@@ -48,7 +48,7 @@ def check_files(folder: Path, manifest: Manifest, needed: tuple[str, ...]) -> No
 
 
 def check_hashes(folder: Path, manifest: Manifest) -> None:
-    """Check that manifest and files are as exported. Reads every file.
+    """Check that the manifest and all files are as exported, by reading and hashing every file.
 
     Raises BundleError, which names the first file that is altered, missing or not listed.
     """
@@ -57,7 +57,7 @@ def check_hashes(folder: Path, manifest: Manifest) -> None:
 
 
 def altered_files(folder: Path, manifest: Manifest) -> Mapping[str, str]:
-    """Return what is wrong with each file that is not as exported, by name; empty if all are as exported.
+    """Return the problem with each file that is not as exported, by file name; empty if all are as exported.
 
     Raises BundleError if a name points outside the bundle.
     """
@@ -67,8 +67,8 @@ def altered_files(folder: Path, manifest: Manifest) -> Mapping[str, str]:
 def unlisted_files(folder: Path, manifest: Manifest) -> list[str]:
     """Return the files of a bundle that its manifest does not list, as POSIX paths, sorted.
 
-    onnxruntime reads weights from files in a graph's folder, so an unlisted file may change answers. Files that nothing
-    reads are ignored: hidden files and folders at the top (`.git`, `.gitattributes`), and in all folders those that
+    onnxruntime reads weights from files in a graph's folder, so an unlisted file could change answers. Two kinds of
+    files are ignored: hidden files and folders at the top (`.git`, `.gitattributes`), and, in all folders, files that
     file managers create (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`).
     """
     return sorted(name for name in _files(folder) if name != MANIFEST_FILE and name not in manifest.files)
@@ -92,7 +92,7 @@ def _files(folder: Path) -> Iterator[str]:
         top = Path(at) == folder
         if top:
             folders[:] = [name for name in folders if not name.startswith(".")]
-        links = [name for name in folders if Path(at, name).is_symlink()]  # os.walk does not enter them
+        links = [name for name in folders if Path(at, name).is_symlink()]  # os.walk does not enter links
         for name in (*files, *links):
             litter = name in _LITTER or name.startswith("." if top else _LITTER_PREFIX)
             if not litter:

@@ -1,7 +1,7 @@
-"""`ftool.json`, the bundle's manifest: the model, its inputs, the size and hash of every file, and a digest.
+"""The manifest `ftool.json` of a bundle: the model, its inputs, the size and hash of every file, and a digest.
 
-The digest covers the content of the manifest itself, so that an edited label, threshold or length is noticed. It is a
-hash and not a signature: it does not protect against deliberate changes.
+The digest covers the manifest's own content, so that an edited label, threshold or length is noticed. The digest is a
+hash, not a signature: it does not protect against deliberate changes.
 """
 
 import json
@@ -64,14 +64,14 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """How the graph computes.
+    """The numerical precision of the graph.
 
     Attributes:
         name: "fp32", "int8" or "w8".
-        rows_share_scale: whether the rows of a run would change each other's answers, because they share a quantisation
-            scale or the network reads their padding. Each row then gets a run of its own.
-        left_out: layers that are more exact than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.
-        devices: devices that the bundle runs on.
+        rows_share_scale: whether rows in the same run would change each other's answers, because they share a
+            quantisation scale or the network reads padding. Each row then gets a run of its own.
+        left_out: the layers with a higher precision than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.
+        devices: the devices that the bundle runs on.
     """
 
     name: str = written("fp32")
@@ -88,7 +88,7 @@ class Precision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """The data that the model was trained on; None if unknown."""
+    """The fingerprint and size of the data that the model was trained on; None for unknown values."""
 
     sha256: str | None = None
     examples: int | None = None
@@ -96,7 +96,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The content of `ftool.json`. The constructor checks it, and raises BundleError if it is wrong."""
+    """The content of `ftool.json`. The constructor raises BundleError for inconsistent content."""
 
     ftool: str  # version of the toolchain that wrote the bundle
     created: str  # ISO 8601, UTC
@@ -108,16 +108,20 @@ class Manifest:
     input: InputContract
     precision: Precision
     attention: str
-    files: Mapping[str, FileRecord]  # by POSIX path relative to the bundle; all files but ftool.json itself
+    files: Mapping[
+        str, FileRecord
+    ]  # by POSIX path relative to the bundle; all files except ftool.json itself
     licence: str | None = None
-    generation: GenerationContract | None = None  # models that generate text
-    questions: QuestionContract | None = None  # question-answering
-    entities: EntityContract | None = None  # token-classification
-    embedding: EmbeddingContract | None = None  # feature-extraction
-    pairs: bool = False  # whether an input is two texts
-    regression: bool = False  # whether the answer is a number; there are then no labels
+    generation: GenerationContract | None = None  # only for models that generate text
+    questions: QuestionContract | None = None  # only for question-answering
+    entities: EntityContract | None = None  # only for token-classification
+    embedding: EmbeddingContract | None = None  # only for feature-extraction
+    pairs: bool = False  # whether an input is a pair of texts
+    regression: bool = False  # whether the answer is a number; if so, there are no labels
     multi_label: bool = False
-    thresholds: tuple[float, ...] | None = None  # multi-label: the probability from which each label applies
+    thresholds: tuple[float, ...] | None = (
+        None  # multi-label models: the probability from which each label applies
+    )
     output: str = written("logits")
     versions: Mapping[str, str] = field(default_factory=dict)
     training_data: TrainingData = field(default_factory=TrainingData)
@@ -135,7 +139,7 @@ class Manifest:
 
     @property
     def has_labels(self) -> bool:
-        """Whether answers are labels, of texts or of words."""
+        """Whether the model's answers are labels of texts or of words."""
         return not self.regression and not any((self.generation, self.questions, self.embedding))
 
     @classmethod
@@ -146,7 +150,7 @@ class Manifest:
             folder: the bundle.
             accept_edited: whether to accept content that does not match its digest, which `verify` reports.
 
-        Raises BundleError if it is missing, damaged, edited or from a newer ftool.
+        Raises BundleError if the manifest is missing, damaged, edited or from a newer ftool.
         """
         path = Path(folder) / MANIFEST_FILE
         values = _parsed(path)
@@ -161,19 +165,22 @@ class Manifest:
 
     @classmethod
     def from_json(cls, values: object) -> "Manifest":
-        """Return the manifest in a parsed `ftool.json`, digest unchecked. Raises BundleError, which names the field."""
+        """Return the manifest in a parsed `ftool.json`, without checking the digest.
+
+        Raises BundleError, which names the field, for a missing or wrong value.
+        """
         if isinstance(values, Mapping) and isinstance(schema := values.get("schema"), int):
             _check_schema(schema)  # first, because a newer schema may have changed everything else
         return JSON.build(cls, values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the manifest as JSON values in an order for human readers, the digest last."""
+        """Return the manifest as JSON values, in an order for human readers, with the digest last."""
         values = {key: _with_lists(value) for key, value in asdict(self).items()}
         values = {"schema": values.pop("schema"), **values}
         return {**values, DIGEST: digest_of(values)}
 
     def write(self, folder: Path | str) -> None:
-        """Write `ftool.json` into `folder`, whole or not at all. Raises OSError if it can't be written."""
+        """Write `ftool.json` into `folder`; the file is replaced whole or not at all. Raises OSError."""
         with replacing(Path(folder) / MANIFEST_FILE) as file:
             json.dump(self.to_json(), file, ensure_ascii=False, indent=2, allow_nan=False)
             file.write("\n")
@@ -188,7 +195,7 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 
 def digest_problem(values: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the digest of a parsed `ftool.json`; None if it is right, or absent in schema 1."""
+    """Return the problem with the digest of a parsed `ftool.json`; None if it is correct, or absent in schema 1."""
     if DIGEST not in values:
         return None if values.get("schema") == 1 else "has lost its digest"
     if values[DIGEST] != digest_of(values):
@@ -197,7 +204,10 @@ def digest_problem(values: Mapping[str, Any]) -> str | None:
 
 
 def manifest_problem(folder: Path) -> str | None:
-    """Return what is wrong with the digest of the bundle in `folder`. Raises BundleError if it has no manifest."""
+    """Return the problem with the manifest's digest of the bundle in `folder`, or None if there is no problem.
+
+    Raises BundleError if the folder has no manifest or the file can't be parsed.
+    """
     return digest_problem(_parsed(folder / MANIFEST_FILE))
 
 

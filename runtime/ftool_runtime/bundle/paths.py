@@ -1,4 +1,4 @@
-"""Paths of a bundle's files, and checks that names in a manifest stay inside the bundle."""
+"""Names of a bundle's files, and checks that paths in a manifest stay inside the bundle."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from ftool_runtime.errors import BundleError
 
 MANIFEST_FILE = "ftool.json"
 MODEL_FILE = "onnx/model.onnx"
-ENCODER_FILE = "onnx/encoder.onnx"  # encoder-decoders: computes a source's keys and values
+ENCODER_FILE = "onnx/encoder.onnx"  # only in encoder-decoders; computes a source's keys and values
 DECODER_FILE = "onnx/decoder.onnx"  # one graph for the prompt and for every step
 GENERATION_CONFIG_FILE = "generation_config.json"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILE = "tokenizer.json"
 GOLDEN_FILE = "golden.json"
 
-_FORBIDDEN = frozenset("\\:")  # Windows: separators, and drives or data streams
+_FORBIDDEN = frozenset("\\:")  # on Windows these mark separators, and drives or data streams
 
 
 def check_relative(name: str) -> str:
-    """Return `name` if it is a plain relative POSIX path on every system. Raises BundleError otherwise."""
+    """Return `name` if it is a plain relative path on every operating system; otherwise raise BundleError."""
     parts = name.split("/")
     if not name.isprintable() or _FORBIDDEN & set(name) or any(part in ("", ".", "..") for part in parts):
         raise BundleError(
@@ -27,7 +27,7 @@ def check_relative(name: str) -> str:
 
 
 def path_inside(folder: Path, name: str) -> Path:
-    """The path of the bundle file `name` in `folder`.
+    """Return the path of the bundle file `name` in `folder`.
 
     Raises BundleError if the name, or a symbolic link in it, points outside the bundle.
     """

@@ -1,4 +1,4 @@
-"""`verify`: check that a bundle is as exported, and that it gives the same outputs and answers on this machine."""
+"""`verify`: check that a bundle is as exported and gives the same outputs and answers on this machine."""
 
 import json
 from collections.abc import Mapping
@@ -30,17 +30,17 @@ _LONGEST_SHOWN: Final = 60  # characters of an input in a message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Comparison of golden outputs and answers with those of this machine.
+    """Comparison of golden outputs and answers with the outputs and answers on this machine.
 
     Attributes:
-        source: where the golden outputs are from: "torch" or "bundle".
+        source: the origin of the golden outputs, "torch" or "bundle".
         examples: the number of golden inputs.
         max_difference: the largest absolute difference of an output of the graph.
         tolerance: the largest difference that passes.
         same_answers: the number of answers that are the same.
-        explained: the number of generated answers that differ from a token on whose logit and the golden token's are
-            within twice the tolerance.
-        changed: the other answers, one line each; also empty if the bundle holds no golden answers.
+        explained: the number of generated answers that differ, but whose first differing token and the golden token
+            have logits within twice the tolerance of each other.
+        changed: one line for each other answer that differs; empty if the bundle holds no golden answers.
     """
 
     source: str
@@ -53,11 +53,11 @@ class Replay:
 
     @property
     def passed(self) -> bool:
-        """Whether all outputs are within the tolerance, and all differences of answers are explained by it."""
+        """Whether all outputs are within the tolerance and all answers are the same or differ by tied tokens."""
         return self.max_difference <= self.tolerance and not self.changed  # False for NaN
 
     def summary(self) -> str:
-        """One line for people."""
+        """Return the comparison as one line for people."""
         explained = f" and {self.explained} differ where two tokens are tied" if self.explained else ""
         return (
             f"{self.examples} golden inputs ({self.source}): {self.same_answers} answers the same{explained}; largest "
@@ -70,12 +70,12 @@ class VerifyReport:
     """The results of `verify`.
 
     Attributes:
-        bundle: the folder.
+        bundle: the bundle's folder.
         files: the number of files that the manifest lists.
-        altered: what is wrong with each file that is not as listed, by name.
-        failure: why the replay failed; None if it ran, or was not tried because files are altered.
-        replay: the comparison of golden inputs; None if they were not replayed.
-        notes: what could not be checked, one line each.
+        altered: the problem with each file that is not as exported, by file name.
+        failure: why the replay failed; None if the replay ran, or was skipped because files are altered.
+        replay: the comparison of golden outputs and answers; None if the golden inputs were not replayed.
+        notes: one line for each check that was not possible.
     """
 
     bundle: str
@@ -87,11 +87,11 @@ class VerifyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether manifest and files are as exported and the replay passed."""
+        """Whether the manifest and all files are as exported and the replay passed."""
         return not self.altered and self.replay is not None and self.replay.passed
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         replay = None if self.replay is None else {"passed": self.replay.passed, **asdict(self.replay)}
         return {**asdict(self), "passed": self.passed, "replay": replay}
 
@@ -101,12 +101,12 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
 
     Args:
         folder: the bundle.
-        device: as for `load`.
-        threads: as for `load`.
+        device: the device, as for `load`.
+        threads: the number of CPU threads, as for `load`.
 
     Raises:
         BundleError: the folder is not a bundle, or its manifest is damaged.
-        DeviceError, InputError, RuntimeMissingError: as for `load`.
+        DeviceError, InputError, RuntimeMissingError: for the same reasons as `load`.
     """
     folder = Path(folder)
     manifest = Manifest.read(folder, accept_edited=True)
@@ -131,7 +131,10 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
 
 
 def replay(golden: Golden, model: Any) -> Replay:
-    """Answer the golden inputs with a loaded bundle, one at a time, and compare. Raises as the model."""
+    """Answer the golden inputs with a loaded bundle, one at a time, and compare outputs and answers.
+
+    Raises the errors of a call of the model.
+    """
     compare = _compare_texts if golden.tokens else _compare_answers
     difference, found = compare(golden, model)
     changed = [
@@ -153,8 +156,9 @@ def replay(golden: Golden, model: Any) -> Replay:
 def _compare_answers(golden: Golden, model: Any) -> tuple[float, list[str | None]]:
     """Compare an encoder's outputs, and the answers that its post-processing makes from the golden outputs.
 
-    Outputs within the tolerance may still change an answer if two labels are nearly tied, but the golden outputs always
-    give the golden answers.
+    The answers are made from the golden outputs, because new outputs within the tolerance can still change an answer if
+    two labels are nearly tied. Returns the largest difference of an output, and for each input the difference between
+    the answers, or None.
     """
     found = [row for given in golden.inputs for row in model.outputs([given])]
     difference = largest_difference(golden.rows(), found)
@@ -163,7 +167,11 @@ def _compare_answers(golden: Golden, model: Any) -> tuple[float, list[str | None
 
 
 def _compare_texts(golden: Golden, model: Any) -> tuple[float, list[str | None]]:
-    """Compare a generator's first logits, its answers token by token, and their texts."""
+    """Compare a generator's first logits, the tokens of its answers, and their texts.
+
+    Returns the largest difference of a logit, and for each input the difference between the answers: a description,
+    `_EXPLAINED` or None.
+    """
     differences, found = [0.0], []
     for given, answer, tokens, logits in zip(
         golden.inputs, golden.answers, golden.tokens, golden.rows(), strict=True
@@ -182,7 +190,10 @@ def _compare_texts(golden: Golden, model: Any) -> tuple[float, list[str | None]]
 def _answer_difference(
     expected: list[int], got: list[int], scores: NDArray[np.float32], tolerance: float
 ) -> str | None:
-    """Return None for equal answers, `_EXPLAINED` if they first differ at tied tokens, else a description."""
+    """Return the difference between two answers, lists of token ids; None if they are the same.
+
+    Returns `_EXPLAINED` if the logits, in `scores` (tokens, vocabulary), of the first differing tokens are tied.
+    """
     if expected == got:
         return None
     place = next((i for i, pair in enumerate(zip(expected, got, strict=False)) if pair[0] != pair[1]), None)

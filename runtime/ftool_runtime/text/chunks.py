@@ -1,4 +1,4 @@
-"""Split a long text into chunks that a model can read, at paragraphs, else at sentences, else at words."""
+"""Split a long text into chunks that a model can read: at paragraphs, or else at sentences, or else at words."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,8 @@ from typing import Final
 from ftool_runtime.text.scripts import CLOSING, FULL_WIDTH_CLOSING, FULL_WIDTH_STOPS, STOPS
 
 _PARAGRAPH: Final = re.compile(r"(?<=\n)[^\S\n]*\n+")
-# after a stop and its quotes if a space follows, or after a Chinese or Japanese stop, which no space follows
+# Matches after a full stop and closing quotes if a space follows, and after a Chinese or Japanese full stop, which
+# needs no space.
 _SENTENCE: Final = re.compile(
     rf"(?<=[{STOPS}])[{CLOSING}]*\s+|(?<=[{FULL_WIDTH_STOPS}；])[{FULL_WIDTH_CLOSING}]*"
 )
@@ -17,13 +18,14 @@ Begin = Callable[[str, int], str]
 
 
 def split_long(text: str, budget: int, count: Count, begin: Begin) -> list[str]:
-    """The chunks of `text`, in order; together they hold all its words.
+    """Return the chunks of `text`, in order; together they hold all its words.
 
     Args:
         text: any text that is not blank.
-        budget: the most tokens of a chunk.
-        count: returns how many tokens a text has.
-        begin: returns the beginning of a text that has at most so many tokens, and at least one character.
+        budget: the largest number of tokens in a chunk.
+        count: a function that returns the number of tokens of a text.
+        begin: a function that takes a text and a number of tokens, and returns the longest beginning of the text that
+            has at most this many tokens, but at least one character.
     """
     chunks: list[str] = []
     for paragraph in _parts(_PARAGRAPH, text):
@@ -47,7 +49,7 @@ def _pack(sentences: Iterator[str], budget: int, count: Count) -> list[str]:
 
 
 def _sentences(paragraph: str, budget: int, count: Count, begin: Begin) -> Iterator[str]:
-    """The sentences of a paragraph; one that is too long is cut at a space, or anywhere if it has none."""
+    """Yield the sentences of a paragraph; a sentence that is too long is cut at a space, or anywhere if needed."""
     for sentence in _parts(_SENTENCE, paragraph):
         rest = sentence
         while count(rest) > budget:
@@ -61,7 +63,7 @@ def _sentences(paragraph: str, budget: int, count: Count, begin: Begin) -> Itera
 
 
 def _parts(border: re.Pattern[str], text: str) -> Iterator[str]:
-    """The parts of `text` between borders, each with the border after it."""
+    """Yield the parts of `text` between matches of `border`, each including the match at its end."""
     begin = 0
     for found in border.finditer(text):
         if found.end() > begin:

@@ -1,4 +1,4 @@
-"""Encode texts as token ids with the bundle's tokenizer, cut at the manifest's maximum length."""
+"""Encode texts as token ids with the bundle's tokenizer, cut to the manifest's maximum length."""
 
 import copy
 from pathlib import Path
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Tokens(NamedTuple):
-    """One row as the graph takes it.
+    """The tokens of one row of the graph's input.
 
     Attributes:
-        ids: token ids, special tokens included.
-        type_ids: a token type id for each; None if the graph takes none.
+        ids: the token ids, including special tokens.
+        type_ids: the token type id of each token; None if the graph does not take token type ids.
         truncated: whether part of the text was cut off.
     """
 
@@ -26,8 +26,8 @@ class Tokens(NamedTuple):
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":
-    """The tokenizer at `path`, which neither cuts nor pads. Raises BundleError if it can't be used."""
-    from tokenizers import Tokenizer  # takes 30 ms, which `import ftool_runtime` should not
+    """Return the tokenizer in the file `path`, without truncation and padding. Raises BundleError for a bad file."""
+    from tokenizers import Tokenizer  # imported here because it takes 30 ms
 
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
@@ -39,14 +39,14 @@ def read_tokenizer(path: Path) -> "Tokenizer":
 
 
 class TokenEncoder:
-    """The tokenizer of a bundle, cutting at the manifest's maximum length. Thread-safe."""
+    """Encodes texts with a bundle's tokenizer, and cuts them to the manifest's maximum length. Thread-safe."""
 
     def __init__(self, path: Path, contract: InputContract) -> None:
-        """Read `tokenizer.json` at `path`. Raises BundleError if it can't be used."""
+        """Read the file `tokenizer.json` at `path`. Raises BundleError if the file can't be used."""
         tokenizer = read_tokenizer(path)
         tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(False)
-        if contract.max_length <= special:  # tokenizers would silently not cut at all
+        if contract.max_length <= special:  # tokenizers would not cut at all, without an error
             raise BundleError(
                 f"input.max_length is {contract.max_length}, and the special tokens alone take {special}"
             )
@@ -57,17 +57,17 @@ class TokenEncoder:
         self._with_type_ids = "token_type_ids" in contract.names
 
     def with_prefix(self, prefix: str) -> "TokenEncoder":
-        """The same tokenizer with `prefix` before every text instead of the manifest's prefix."""
+        """Return a copy that puts `prefix` before every text, instead of the manifest's prefix."""
         other = copy.copy(self)
         other._prefix = prefix
         return other
 
     def encode(self, text: str, row: int, pair: str | None = None) -> Tokens:
-        """The tokens of `text`, or of `text` and `pair` together; `row` is its position in the call, for errors.
+        """Return the tokens of `text`, or of `text` and `pair` together.
 
-        A text that is too long is cut at the manifest's `truncation_side`, the longer of two first.
-
-        Raises InputError, naming the row, for a text that is not a string, empty or blank, or not Unicode.
+        `row` is the input's position in the call, for errors. An input that is too long is cut on the manifest's
+        `truncation_side`, of two texts the longer one first. Raises InputError, which names the row, if a text is not
+        a string, is blank, or is not valid Unicode.
         """
         for given in (text,) if pair is None else (text, pair):
             problem = text_problem(given)
@@ -82,7 +82,7 @@ class TokenEncoder:
 
 
 def text_problem(text: object) -> str | None:
-    """Why `text` can't be answered, as the end of a sentence; None if it can."""
+    """Return why a model can't read `text`, as the end of a sentence ("is empty"); None if the text is valid."""
     if not isinstance(text, str):
         return f"must be a string, got {type(text).__name__}"
     if not text or text.isspace():

@@ -1,4 +1,4 @@
-"""Read a model's inputs one at a time from lines of text, JSON lines or tables; errors name file and line."""
+"""Read a model's inputs, one at a time, from lines of text, JSON lines or tables. Errors name the file and the line."""
 
 import itertools
 import sys
@@ -13,33 +13,34 @@ from ftool_runtime.text.rows import Row, RowError, csv_rows, json_rows, tsv_rows
 
 _TABLES: Mapping[str, Callable[[Iterable[str]], Iterator[Row]]] = {".csv": csv_rows, ".tsv": tsv_rows}
 _JSON_LINES = (".jsonl", ".ndjson")
-_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")  # read as lines of text, some would give nonsense
+# Refused, since reading these as lines of text would give nonsense.
+_NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")
 _CHUNK = 65_536  # bytes: the capacity of a pipe on Linux
 
 
 class _ReadableAsItComes(Protocol):
-    """The method of `io.BufferedReader` and `io.BytesIO` that does not wait for a full buffer."""
+    """A binary stream, such as `io.BufferedReader`, that can return data before its buffer is full."""
 
     def read1(self, size: int, /) -> bytes:
-        """Return the bytes that have arrived, at most `size`; wait if there are none, and return b"" at the end."""
+        """Return the bytes that have arrived, at most `size`, or wait for some; return b"" at the end."""
 
 
-# The column of the text; for inputs of several fields, the column of each field.
+# The name of the text's column, or, for inputs with several fields, a mapping from each field to its column.
 Columns = str | Mapping[str, str]
 
 
 def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
-    """The texts in a file, read as they are consumed.
+    """Yield the inputs in a file, which is read as they are consumed.
 
     Args:
-        path: `.jsonl` or `.ndjson`: one object or string a line; `.csv` or `.tsv`: with a header; anything else:
-            one text a line.
-        column: the key or column that holds the text; for inputs of several texts, such as a question and its context,
-            a mapping from each field to its column: each input is then a dict of strings by field.
+        path: a `.jsonl` or `.ndjson` file with one object or string per line, a `.csv` or `.tsv` file with a header, or
+            any other file with one text per line.
+        column: the key or column that holds the text. For inputs with several texts, such as a question and its
+            context, a mapping from each field to its column; each input is then a dict of strings by field.
 
     Raises:
-        InputError: the file can't be read, is empty or not UTF-8, lacks the column, or has an empty text; file and
-            line are named.
+        InputError: the file can't be read, is empty or not UTF-8, lacks the column, or has an empty text; the message
+            names the file and the line.
     """
     if path.suffix.lower() in _NOT_READ:
         raise InputError(
@@ -53,10 +54,11 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
 
 
 def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 64) -> Iterator[list[Any]]:
-    """The texts in a file, `batch_size` at a time.
+    """Yield the inputs in a file, or in standard input if `path` is None, in lists of up to `batch_size`.
 
-    `path` None reads standard input: one text a line, or one JSON object a line if an input has several texts. A batch
-    then holds the lines that have arrived, so that a line of a live pipe is answered at once. Raises as `read_texts`.
+    Standard input has one text per line, or one JSON object per line if an input has several texts. A list then holds
+    the lines that have already arrived, so that a line from a live pipe is answered at once. Raises InputError for the
+    same reasons as `read_texts`, and if standard input is closed.
     """
     if path is not None:
         texts = read_texts(path, column)
@@ -76,17 +78,17 @@ def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 
 
 
 class ArrivingLines:
-    """The lines of a stream, without their line feeds, each as soon as it is whole."""
+    """Iterator over the lines of a stream, without line feeds, that yields each line as soon as it is complete."""
 
     def __init__(self, stream: _ReadableAsItComes) -> None:
-        """Read from `stream`, which is not closed."""
+        """Prepare to read from `stream`, which stays open at the end."""
         self._chunks = iter(lambda: stream.read1(_CHUNK), b"")
         self._whole: deque[bytes] = deque()
-        self._begun: list[bytes] = []  # parts of a line whose end has not arrived
+        self._begun: list[bytes] = []  # the parts of a line whose end has not arrived yet
 
     @property
     def waiting(self) -> int:
-        """How many lines can be read without waiting."""
+        """The number of lines that can be read without waiting."""
         return len(self._whole)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -142,7 +144,7 @@ def _parsed(file: BinaryIO, path: Path, column: Columns) -> Iterator[tuple[int, 
 
 
 def _lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """Decoded lines without their ends; a byte order mark is dropped."""
+    """Yield UTF-8 lines as text, without line ends and byte order mark. Raises InputError, which names the line."""
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -175,9 +177,10 @@ def _table_texts(rows: Iterator[Row], name: str, column: Columns) -> Iterator[tu
 
 
 def _picked(values: Mapping[str, object], column: Columns, problem: str) -> object:
-    """The value under a column, or a dict of the values under several.
+    """Return the value of one column, or a dict of values by field if `column` is a mapping.
 
-    Raises InputError, naming the missing columns and the flags that name others.
+    If a column is missing, raises InputError with `problem`, in which `{}` stands for the missing columns, and names
+    the flags that select other columns.
     """
     if isinstance(column, str):
         missing = {} if column in values else {"NAME": column}

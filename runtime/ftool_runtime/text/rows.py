@@ -1,6 +1,6 @@
-"""Read the rows of CSV, TSV and JSON lines, each with the number of the line that it begins on.
+"""Read the rows of CSV, TSV and JSON lines, each with the number of the line where it begins.
 
-The callers decode files and name them in errors; `RowError` says which line is at fault and why.
+Callers decode the files and name them in errors; `RowError` says which line is wrong and why.
 """
 
 import csv
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ftool_runtime.errors import InputError
 
-DELIMITERS: Final = (",", ";", "\t")  # of CSV; the comma wins a tie
+DELIMITERS: Final = (",", ";", "\t")  # possible delimiters of CSV; earlier ones win ties
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's default limit of 131,072 is too small for some texts
 
 
@@ -19,7 +19,7 @@ class Row(NamedTuple):
     """A row of a file.
 
     Attributes:
-        number: the line that it begins on, from 1.
+        number: the line where the row begins, from 1.
         value: the cells of a table as a tuple of strings, or a JSON value.
     """
 
@@ -28,11 +28,11 @@ class Row(NamedTuple):
 
 
 class RowError(InputError):
-    """A row can't be read.
+    """Raised if a row can't be read.
 
     Attributes:
-        number: the line that it begins on, from 1.
-        problem: what is wrong, as the end of a sentence such as "row 3 …".
+        number: the line where the row begins, from 1.
+        problem: the problem, as the end of a sentence that begins with the row's number.
     """
 
     def __init__(self, number: int, problem: str) -> None:
@@ -45,15 +45,16 @@ class RowError(InputError):
 
 
 def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Row]:
-    """The rows of a CSV file (RFC 4180), the header included; empty lines are left out.
+    """Yield the rows of a CSV file (RFC 4180), including the header; empty lines are left out.
 
-    A semicolon or tab may replace the comma: the first line decides.
+    The delimiter may be a comma, a semicolon or a tab: the first line decides.
 
     Args:
-        lines: with their ends or without.
-        columns: how many columns to expect; None: take the delimiter that gives the most.
+        lines: the file's lines, with or without line ends.
+        columns: the expected number of columns, which decides the delimiter; None to take the delimiter that gives the
+            most columns.
 
-    Raises RowError for a quotation mark that does not close, or one inside a quoted cell.
+    Raises RowError for a quotation mark that is not closed, or is inside a quoted cell.
     """
     csv.field_size_limit(_LONGEST_CELL)
     lines = (line if line.endswith(("\n", "\r")) else line + "\n" for line in lines)
@@ -73,12 +74,12 @@ def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Ro
 
 
 def tsv_rows(lines: Iterable[str]) -> Iterator[Row]:
-    """The rows of a TSV file, the header included; lines that are empty or hold only spaces are left out.
+    """Yield the rows of a TSV file, including the header; lines that are empty or hold only spaces are left out.
 
-    TSV has no quoting, as IANA registers it: a quotation mark is part of its text, as in most files of tweets.
+    TSV has no quoting, as in its IANA registration: a quotation mark is part of the text, as in most files of tweets.
 
     Args:
-        lines: with their ends or without.
+        lines: the file's lines, with or without line ends.
     """
     for number, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
@@ -87,11 +88,11 @@ def tsv_rows(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def json_rows(lines: Iterable[str], *, bad: Callable[[RowError], None] | None = None) -> Iterator[Row]:
-    """The values of a file of JSON lines, one a line; blank lines are left out.
+    """Yield the JSON value of each line; blank lines are left out.
 
     Args:
-        lines: with their ends or without.
-        bad: called for a line that can't be read, which is then left out; None: raise RowError instead.
+        lines: the file's lines, with or without line ends.
+        bad: called with the error of a line that can't be read, which is then left out; None to raise RowError.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():

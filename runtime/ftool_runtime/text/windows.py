@@ -1,4 +1,4 @@
-"""Split texts that are too long for a model into overlapping windows, with the place of each token in the text."""
+"""Split texts that are too long for a model into overlapping windows of tokens with character offsets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,18 +10,18 @@ from ftool_runtime.text.encode import Tokens, read_tokenizer, text_problem
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-# The tokenizer's number of the text: the only sequence, or the one after the question.
+# The tokenizer's sequence id of the text: 0 if it is the only sequence, 1 if it follows a question.
 _TEXT, _PAIRED_TEXT = 0, 1
 
 
 class Window(NamedTuple):
-    """Part of a text as the graph takes it.
+    """The tokens of one part of a text, as one row of the graph's input.
 
     Attributes:
-        tokens: the window's tokens, including special tokens and those of the question.
-        offsets: for each token the range of its characters in the given text; (0, 0) for special tokens and those of
+        tokens: the window's tokens, including special tokens and the question's tokens.
+        offsets: for each token its character range in the given text; (0, 0) for special tokens and tokens of the
             question or prefix.
-        text_positions: the positions of the text's tokens.
+        text_positions: the positions, among `tokens`, of the text's own tokens.
     """
 
     tokens: Tokens
@@ -30,21 +30,21 @@ class Window(NamedTuple):
 
 
 class WindowEncoder:
-    """The tokenizer of a bundle, cutting texts into windows that overlap by `stride` tokens. Thread-safe.
+    """Cuts texts into windows that overlap by `stride` tokens, with a bundle's tokenizer. Thread-safe.
 
-    The windows are those of transformers' `tokenizer(question, text, truncation="only_second", stride=stride,
-    return_overflowing_tokens=True)`, or of the text alone without `with_question`. The contract's prefix goes before
+    The windows are the same as from transformers' `tokenizer(question, text, truncation="only_second", stride=stride,
+    return_overflowing_tokens=True)`, without the question unless `with_question`. The contract's prefix is put before
     the question, or before the text if there is no question.
     """
 
     def __init__(
         self, path: Path, contract: InputContract, stride: int, *, with_question: bool = False
     ) -> None:
-        """Read `tokenizer.json` at `path`. Raises BundleError if it or the stride can't be used."""
+        """Read the file `tokenizer.json` at `path`. Raises BundleError if the file or the stride can't be used."""
         tokenizer = read_tokenizer(path)
         tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(with_question)
-        self._room = contract.max_length - special  # for text and question
+        self._room = contract.max_length - special  # tokens of text and question that fit into a window
         if not 0 <= stride < self._room:  # tokenizers would panic
             raise BundleError(
                 f"a stride of {stride} tokens needs a larger input.max_length than {contract.max_length}, of which "
@@ -61,10 +61,10 @@ class WindowEncoder:
         self._with_type_ids = "token_type_ids" in contract.names
 
     def windows(self, text: str, row: int, *, question: str | None = None) -> list[Window]:
-        """The windows of `text`, first to last; one if all of it fits. `row` is its position in the call, for errors.
+        """Return the windows of `text`, in order; just one window if the whole text fits.
 
-        Raises InputError, naming the row, if a text or question is not a string, blank or not Unicode, or if a
-        question leaves too little room for the text.
+        `row` is the input's position in the call, for errors. Raises InputError, which names the row, if the text or
+        question is not a string, is blank or not valid Unicode, or if the question leaves too little room for the text.
         """
         assert (question is not None) == self._with_question
         if question is None:
@@ -78,11 +78,11 @@ class WindowEncoder:
 
     @property
     def longest_question(self) -> int:
-        """The most tokens of a question, without special tokens; after a longer one, windows would not advance."""
+        """The longest possible question in tokens, without special tokens; with a longer one, windows can't advance."""
         return self._room - self._stride - 1
 
     def _check_room(self, question: str, row: int) -> None:
-        """Refuse a question that is too long for windows to advance; tokenizers would panic or fail to truncate."""
+        """Raise InputError if a question is too long for windows to advance; tokenizers would panic or not truncate."""
         taken = self._count(question)
         if taken is None or taken > self.longest_question:
             raise InputError(
@@ -92,7 +92,7 @@ class WindowEncoder:
             )
 
     def _count(self, question: str) -> int | None:
-        """The tokens of a question, without special tokens; None if they are more than a window holds."""
+        """Return the number of tokens of a question, without special tokens; None if they don't fit into a window."""
         try:
             return len(self._tokenizer.encode(question, add_special_tokens=False).ids)
         except Exception as error:  # tokenizers raises nothing more specific
@@ -101,7 +101,7 @@ class WindowEncoder:
             return None
 
     def _cut(self, encoding: "Encoding", what: str, row: int, skip: int) -> list[Window]:
-        """The windows of an encoding; `skip` characters of what was encoded come before the text."""
+        """Return the windows of an encoding, in order; the text starts after the first `skip` encoded characters."""
         windows = [self._window(part, skip) for part in (encoding, *encoding.overflowing)]
         if self._last_first:
             windows.reverse()

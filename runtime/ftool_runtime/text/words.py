@@ -8,22 +8,22 @@ from typing import Literal
 
 from ftool_runtime.text.scripts import UNSPACED
 
-CharRange = tuple[int, int]  # the first character and the one past the last
+CharRange = tuple[int, int]  # the index of the first character, and the index after the last one
 _Kind = Literal["blank", "letter", "single", "symbol", "attached"]
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
-_BLANK_FORMATS = "\u200b\u200e\u200f\u2060\ufeff"  # zero width, between words or at their edges
+_BLANK_FORMATS = "\u200b\u200e\u200f\u2060\ufeff"  # zero-width characters, between words or at their edges
 _ADDRESS = re.compile(r"(?<![0-9A-Za-z])(?:[A-Za-z][0-9A-Za-z+.-]*://|www\.)[!-~]+")
 _CLOSING = ".,;:!?)]}'\"*"
 _MODIFIERS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # skin tones
 
 
 def split_words(text: str) -> list[CharRange]:
-    """The words of `text`, in order: runs of letters and digits with the marks on them, or runs of symbols (emoji).
+    """Return the character ranges of the words of `text`, in order.
 
-    Punctuation marks and the letters of scripts without spaces are words of their own, as Chinese characters are in
-    BERT's splitting. A web address is one word, as annotators count it. Spaces and zero-width formats are not part of
-    any word.
+    A word is a run of letters and digits with their combining marks, or a run of symbols (emoji). Each punctuation mark
+    is a word, and so is each letter of a script without spaces, like Chinese characters in BERT's tokenizer. A web
+    address is one word, as in most annotated data. Spaces and zero-width characters are not part of any word.
     """
     words: list[CharRange] = []
     end = 0
@@ -34,7 +34,7 @@ def split_words(text: str) -> list[CharRange]:
 
 
 def _addresses(text: str) -> list[CharRange]:
-    """The ranges of web addresses, without punctuation after them."""
+    """Return the character ranges of web addresses, without the punctuation that follows an address."""
     if "://" not in text and "www." not in text:
         return []
     return [
@@ -57,7 +57,7 @@ def _split(text: str, first: int, last: int) -> list[CharRange]:
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[CharRange]]:
-    """The words as a text, with one space between them, and the range of each word in it."""
+    """Return the words as one text, joined by spaces, and the character range of each word in that text."""
     spans: list[CharRange] = []
     start = 0
     for word in words:
@@ -72,7 +72,7 @@ def is_blank(character: str) -> bool:
 
 
 def end_of_character(text: str, end: int) -> int:
-    """`end`, moved past the marks, joiners and variation selectors that belong to the character before it."""
+    """Return `end`, moved past the marks, joiners and variation selectors that belong to the character before `end`."""
     while 0 < end < len(text) and kind_of(text[end]) == "attached":
         end += 1
     return end
@@ -80,7 +80,11 @@ def end_of_character(text: str, end: int) -> int:
 
 @lru_cache(maxsize=8192)
 def kind_of(character: str) -> _Kind:
-    """The kind of a character: between words ("blank"), a word of its own ("single"), part of any word, or other."""
+    """Return a character's kind, which decides how it joins its neighbours into words.
+
+    "blank" characters are between words, "single" ones are words of their own, "attached" ones belong to the word
+    before them, and neighbouring "letter" or neighbouring "symbol" characters form a word.
+    """
     category = unicodedata.category(character)
     if character.isspace() or character in _BLANK_FORMATS or category == "Cc":
         return "blank"
