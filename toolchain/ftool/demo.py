@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ftool_runtime
-from ftool.bench.html import write_html
+from ftool.bench.html_report import write_html
 from ftool.bench.measure import settings_for
 from ftool.bench.report import BenchReport, table
 from ftool.bench.run import TORCH, Placement, bench, engines_of, texts_to_time, write_json

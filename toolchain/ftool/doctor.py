@@ -10,8 +10,8 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from ftool.bases import BASES
-from ftool.cache_folder import cache_folder
 from ftool.machine import describe_machine
+from ftool.workspace import cache_folder
 from ftool_runtime.errors import RuntimeMissingError
 from ftool_runtime.session.onnx_session import import_onnxruntime
 

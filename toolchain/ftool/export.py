@@ -9,7 +9,7 @@ from ftool.evaluation.opened import opened_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import ExportRecipe
-from ftool.tasks.table import find_task
+from ftool.tasks.registry import find_task
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
 from ftool_export.pipeline import export

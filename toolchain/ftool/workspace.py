@@ -1,5 +1,7 @@
-"""Model folders: the paths of recipe, run/, bundle/ and reports/."""
+"""Model folders (the paths of recipe, run/, bundle/ and reports/), and the folder of ftool's caches."""
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +55,14 @@ class ModelFolder:
     def check_bundle(self) -> None:
         """Check the hash of every file in the bundle. Raises BundleError, which names the first altered file."""
         check_hashes(self.require_bundle(), Manifest.read(self.bundle))
+
+
+def cache_folder(kind: str = "features") -> Path:
+    """The folder for cached `kind`s ("features", "bundles"): in $FTOOL_CACHE, or in the user's cache folder."""
+    if own := os.environ.get("FTOOL_CACHE"):
+        return Path(own) / kind
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "ftool" / kind

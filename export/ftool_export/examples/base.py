@@ -4,16 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
-from ftool_export.examples.sampling import spread
 from ftool_runtime.bundle.golden import largest_difference
 from ftool_runtime.session.encoder_engine import Outputs
 
+T = TypeVar("T")
 AnswerKind = Literal["labels", "spans", "vectors", "text"]
 
 _SINGLE: Final = 512  # inputs that are also asked one at a time
@@ -219,3 +219,10 @@ def shown(given: Any, longest: int = 100) -> str:
     """Return an input as one line for a message."""
     text = given if isinstance(given, str) else " | ".join(str(value) for value in given.values())
     return repr(text[:longest])
+
+
+def spread(texts: Sequence[T], count: int) -> list[T]:
+    """Return `count` texts evenly spread over all, which may be sorted by label; all if there are no more."""
+    if len(texts) <= count:
+        return list(texts)
+    return [texts[position * len(texts) // count] for position in range(count)]

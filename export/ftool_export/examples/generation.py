@@ -19,8 +19,7 @@ from ftool_export.checkpoints.generator_inference import (
     tokenize_sources,
 )
 from ftool_export.errors import ExportError
-from ftool_export.examples.base import AnswerKind, Comparison, Examination, SameAnswers
-from ftool_export.examples.sampling import spread
+from ftool_export.examples.base import AnswerKind, Comparison, Examination, SameAnswers, spread
 from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.numerics import softmax
 

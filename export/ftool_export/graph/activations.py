@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.examples.sampling import spread
+from ftool_export.examples.base import spread
 from ftool_export.graph.session import GraphSession
 from ftool_export.passes.matching import constant_matmuls
 from ftool_runtime.text.encode import Tokens

@@ -16,7 +16,7 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import GuardError
-from ftool_export.examples.sampling import spread
+from ftool_export.examples.base import spread
 from ftool_export.graph.generator_probes import make_generation_probes
 from ftool_export.graph.guards import (
     FP32_TOLERANCE,

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.examples.sampling import spread
+from ftool_export.examples.base import spread
 from ftool_export.gate import Verdict
 from ftool_export.graph.session import GraphSession
 from ftool_export.passes import PassSettings

@@ -12,7 +12,6 @@ import torch
 
 from ftool_export.bundle.disk import disk_errors
 from ftool_export.checkpoints.classifier import load_classifier, save_classifier
-from ftool_export.examples.sampling import spread
 
 LIMIT = 2_000  # bytes a file may have
 
@@ -54,10 +53,3 @@ def test_a_trainers_state_that_does_not_fit_is_one_too(tmp_path: Path) -> None:
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="something else"), disk_errors(tmp_path):
         raise ValueError("something else")
-
-
-def test_texts_are_spread_over_all() -> None:
-    texts = [str(number) for number in range(1000)]
-    assert spread(texts, 4) == ["0", "250", "500", "750"]
-    assert spread(texts[:3], 4) == texts[:3]
-    assert len(set(spread(texts, 128))) == 128

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftool.bench.engines import BenchError, Engine, EngineProcess
-from ftool.bench.html import write_html
+from ftool.bench.html_report import write_html
 from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
 from ftool.bench.report import BenchReport, sentences, table
 from ftool.cli import main
-from ftool.tasks.table import find_task, task_names
+from ftool.tasks.registry import find_task, task_names
 
 
 def engine(name: str, folder: Path, kind: str = "bundle") -> Engine:

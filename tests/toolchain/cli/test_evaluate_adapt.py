@@ -14,7 +14,7 @@ from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.tasks.table import find_task
+from ftool.tasks.registry import find_task
 from ftool.train import train
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError

@@ -13,7 +13,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import TrainSettings
-from ftool.tasks.table import find_task
+from ftool.tasks.registry import find_task
 from ftool_runtime.errors import InputError
 
 FAMILY: dict[str, ScoreFamily] = {"translation": "bleu", "summarization": "rouge", "text-generation": "rouge"}

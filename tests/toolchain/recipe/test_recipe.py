@@ -14,7 +14,7 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import SOME_TASKS, RecipeError, explanation, marked
 from ftool.recipe.sections import ExportRecipe, GenerationSettings, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
-from ftool.tasks.table import find_task, task_names, tasks_using
+from ftool.tasks.registry import find_task, task_names, tasks_using
 from ftool_runtime.schema import field_types
 
 GENERATION_TASKS = ("summarization", "translation", "text-generation")

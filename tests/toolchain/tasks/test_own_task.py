@@ -12,7 +12,7 @@ from tests.helpers import scores_model, scores_row
 from tests.helpers.cli import ftool, told
 
 import ftool_runtime as ft
-from ftool.tasks import table
+from ftool.tasks import registry
 from ftool_runtime import loading
 from ftool_runtime.errors import InputError
 
@@ -23,10 +23,10 @@ FILLERS = ("the", "a", "please", "tell", "me", "about", "some", "more")
 @pytest.fixture
 def own_task() -> Iterator[None]:
     """The task's two rows, registered for one test."""
-    table.register(scores_row.TASK)
+    registry.register(scores_row.TASK)
     loading.register(scores_model.TextScorer)
     yield
-    table.unregister(scores_row.TASK)
+    registry.unregister(scores_row.TASK)
     loading.unregister(scores_model.TextScorer)
 
 
@@ -87,4 +87,4 @@ def test_each_side_is_one_short_file() -> None:
 
 def test_a_name_that_is_taken_is_refused() -> None:
     with pytest.raises(InputError, match="a task 'translation' already exists"):
-        table.register(replace(scores_row.TASK, name="translation"))
+        registry.register(replace(scores_row.TASK, name="translation"))

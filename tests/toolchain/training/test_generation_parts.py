@@ -29,11 +29,11 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import SCRATCH, TrainSettings
-from ftool.tasks.table import find_task
+from ftool.tasks.registry import find_task
 from ftool.training.batches import IGNORED, PairRows, decoder_dataset
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
-from ftool.training.scratch.models import FAMILIES, SIZES, create_scratch
+from ftool.training.scratch.random_models import FAMILIES, SIZES, create_scratch
 from ftool.training.scratch.tokenizer import count_altered, learn_tokenizer
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.languages import answer_in, first_token, languages_of, source_prefix

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 from tests.helpers.training import interrupted_after, same_weights
 
-from ftool.cache_folder import cache_folder
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
 from ftool.evaluation.evaluate import evaluate
@@ -28,6 +27,7 @@ from ftool.training.errors import TrainingError
 from ftool.training.head.features import cached_features, features_key
 from ftool.training.objective import finetune
 from ftool.training.runs import checkpointed
+from ftool.workspace import cache_folder
 from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
 
 

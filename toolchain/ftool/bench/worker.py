@@ -74,7 +74,7 @@ def load_torch(spec: dict[str, Any]) -> Calls:
     import torch
 
     torch.set_num_threads(spec["threads"])
-    from ftool.tasks.table import find_task
+    from ftool.tasks.registry import find_task
     from ftool_export.checkpoints.generator import LoadedGenerator
 
     loaded = find_task(spec["task"]).load(spec["folder"])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.options import echo_json, folder_argument, json_option
+from ftool.cli.options import echo_report, folder_argument, json_option
 
 if TYPE_CHECKING:
     from ftool.adapt import AdaptReport
@@ -39,10 +39,7 @@ def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_
     from ftool import adapt as adaptation
 
     report = adaptation.adapt(folder, text, labels, max_drop=max_drop)
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        click.echo(_report_text(report))
+    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
     if not report.kept:
         raise SystemExit(1)
 

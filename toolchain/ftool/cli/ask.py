@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.options import echo_json, json_option
+from ftool.cli.options import device_option, echo_report, json_option, threads_option
 
 if TYPE_CHECKING:
     from ftool_runtime.session.onnx_session import Device
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--reader", metavar="BUNDLE", help="The reader, instead of the one that KB.db names, if any; or none."
 )
-@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
-@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
-              help="Where the models run.")  # fmt: skip
+@threads_option
+@device_option
 @json_option
 def ask(
     knowledge_base: Path,
@@ -62,7 +61,4 @@ def ask(
         reader=model_bundle(reader),
     )
     answer = ask_base(flags, threads=threads, device=device)
-    if as_json:
-        echo_json(answer.to_json())
-    else:
-        click.echo("\n".join(answer_lines(answer)))
+    echo_report(answer.to_json, lambda: "\n".join(answer_lines(answer)), as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options, split_option
+from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
     from ftool.bench.measure import BenchSettings
@@ -58,7 +58,7 @@ def bench(
     Each engine runs in its own process, in alternating rounds; a ratio above 1 is how many times better the bundle
     is. The report is written to reports/bench.json and reports/report.html.
     """
-    from ftool.bench.html import write_html
+    from ftool.bench.html_report import write_html
     from ftool.bench.run import Placement, engines_of, texts_to_time, write_json
     from ftool.bench.run import bench as run_bench
     from ftool.workspace import ModelFolder
@@ -79,10 +79,7 @@ def bench(
     page = report_file or model.reports / "report.html"
     write_html(report, page)
     slow = [n for n, ratio in data["ratios"].items() if min_speedup and ratio["latency_p50"] < min_speedup]
-    if as_json:
-        echo_json(data)
-    else:
-        click.echo(_report_text(data, page))
+    echo_report(lambda: data, lambda: _report_text(data, page), as_json=as_json)
     if slow:
         click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
         raise SystemExit(1)

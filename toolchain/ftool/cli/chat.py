@@ -5,15 +5,14 @@ from pathlib import Path
 
 import click
 
-from ftool.cli.generation_flags import generation_flags
-from ftool.cli.options import json_option
+from ftool.cli.options import generation_flags, json_option, threads_option
 from ftool.cli.predict import bundle_in
 
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path), metavar="[FOLDER|BUNDLE]")
 @click.option("--system", metavar="TEXT", help="System message before the conversation.")
-@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
+@threads_option
 @generation_flags
 @json_option
 def chat(folder: Path, system: str | None, threads: int | None, writing: Namespace, *, as_json: bool) -> None:

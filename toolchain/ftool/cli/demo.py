@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.options import echo_json, json_option
+from ftool.cli.options import echo_report, json_option
 
 if TYPE_CHECKING:
     from ftool.demo import DemoReport
@@ -31,10 +31,7 @@ def demo(folder: Path, as_json: bool) -> None:
             raise click.UsageError(f"there is no demo {folder.name!r}; there are {', '.join(TEXTS)}")
         folder = Path("models") / folder
     report = run_demo(folder, name)
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        click.echo(_report_text(report, folder))
+    echo_report(report.to_json, lambda: _report_text(report, folder), as_json=as_json)
     if not report.passed:
         raise SystemExit(1)
 

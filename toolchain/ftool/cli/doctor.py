@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.options import echo_json, json_option
+from ftool.cli.options import echo_report, json_option
 
 if TYPE_CHECKING:
     from ftool.doctor import Diagnosis
@@ -22,14 +22,11 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     from ftool.doctor import diagnose
 
     diagnosis = diagnose()
-    if as_json:
-        echo_json(diagnosis.to_json())
-    else:
-        _print(diagnosis)
+    echo_report(diagnosis.to_json, lambda: _report_text(diagnosis), as_json=as_json)
     ctx.exit(0 if diagnosis.healthy else 1)
 
 
-def _print(diagnosis: "Diagnosis") -> None:
+def _report_text(diagnosis: "Diagnosis") -> str:
     machine = diagnosis.machine
     rows = [
         ["processor", f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs"],
@@ -44,10 +41,11 @@ def _print(diagnosis: "Diagnosis") -> None:
         *([f"cache: {cache.what}", f"{cache.megabytes} MB in {cache.path}"] for cache in diagnosis.caches),
     ]
     width = max(len(label) for label, _ in rows)
-    for label, value in rows:
-        click.echo(f"{label:<{width}}  {value}")
-    click.echo()
-    for finding in diagnosis.findings:
-        click.echo(f"{'Missing' if finding.blocking else 'Note'}: {finding.problem}. {finding.remedy}")
+    lines = [*(f"{label:<{width}}  {value}" for label, value in rows), ""]
+    lines += [
+        f"{'Missing' if finding.blocking else 'Note'}: {finding.problem}. {finding.remedy}"
+        for finding in diagnosis.findings
+    ]
     if diagnosis.healthy:
-        click.echo("Everything that ftool needs is installed.")
+        lines.append("Everything that ftool needs is installed.")
+    return "\n".join(lines)

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from ftool.cli.flags import DataFlags
-from ftool.cli.options import data_options, echo_json, folder_argument, json_option, split_option
+from ftool.cli.options import data_options, echo_report, folder_argument, json_option, split_option
 from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
@@ -96,10 +96,7 @@ def evaluate(
         )  # fmt: skip
     if predictions is not None:
         _write_predictions(report, predictions)
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        click.echo(report.table())
+    echo_report(report.to_json, report.table, as_json=as_json)
 
 
 def _evaluate_suite(
@@ -139,7 +136,7 @@ def _given(name: str) -> bool:
 def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
     """Raise InputError if predictions can't be written; called before anything is measured."""
     from ftool.tasks.base import listed
-    from ftool.tasks.table import find_task, task_names
+    from ftool.tasks.registry import find_task, task_names
 
     if suite is not None:
         raise InputError(f"--predictions can't be used with --suite {suite}; leave one of them out")

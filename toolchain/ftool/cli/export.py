@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options
+from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options
 
 if TYPE_CHECKING:
     from ftool.recipe.sections import ExportRecipe
@@ -94,10 +94,7 @@ def export(
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
         report = _export_checkpoint(checkpoint, output, flags, chosen)
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        click.echo(_report_text(report))
+    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
     if not report.verdict.passed:
         raise SystemExit(1)
 
@@ -115,7 +112,7 @@ def _export_checkpoint(
     from ftool.bases import BASES, resolve_base
     from ftool.export import export_any
     from ftool.recipe.sections import ExportRecipe, is_default
-    from ftool.tasks.table import find_task, task_names
+    from ftool.tasks.registry import find_task, task_names
     from ftool_export.architectures.checks import canonical_task
     from ftool_export.checkpoints.pretrained import task_of
     from ftool_export.settings import ExportSettings

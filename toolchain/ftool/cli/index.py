@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftool.cli.options import echo_json, json_option
+from ftool.cli.options import echo_report, json_option, threads_option
 
 if TYPE_CHECKING:
     from ftool.search.build import Built
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
               help="Most tokens shared by two neighbouring passages; a fifth of a passage by default.")  # fmt: skip
 @click.option("--encoding", metavar="NAME", help="Encoding of all files; detected by default.")
 @click.option("--column", metavar="NAME", help="The key of the text in JSONL files.")
-@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
+@threads_option
 @json_option
 def index(
     documents: tuple[Path, ...],
@@ -74,10 +74,11 @@ def index(
         delete=deleted,
         sync=sync,
     )
-    if as_json:
-        echo_json({"knowledge_base": str(knowledge_base), **_values(built)})
-    else:
-        click.echo("\n".join(_report_lines(knowledge_base, built)))
+    echo_report(
+        lambda: {"knowledge_base": str(knowledge_base), **_values(built)},
+        lambda: "\n".join(_report_lines(knowledge_base, built)),
+        as_json=as_json,
+    )
     if built.report.failed:
         raise DocumentError(_failures(built.report.failed))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.flags import RecipeFlags
-from ftool.cli.options import echo_json, json_option, recipe_options
+from ftool.cli.options import echo_report, json_option, recipe_options
 
 if TYPE_CHECKING:
     from ftool.recipe.recipe import Recipe
@@ -47,7 +47,11 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
         copy_shipped(shipped, path)
     else:
         recipe.write(path)
-    _say(path, recipe, found, as_json=as_json)
+    echo_report(
+        lambda: {"recipe": str(path), "task": recipe.task, "base": recipe.base, "data": found},
+        lambda: _report_text(path, recipe, found),
+        as_json=as_json,
+    )
 
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
@@ -63,14 +67,10 @@ def _found(recipe: "Recipe") -> dict[str, Any]:
     return counts
 
 
-def _say(path: Path, recipe: "Recipe", data: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        echo_json({"recipe": str(path), "task": recipe.task, "base": recipe.base, "data": data})
-        return
+def _report_text(path: Path, recipe: "Recipe", data: dict[str, Any]) -> str:
     kind = f"{data['train']} training examples"
     if "regression" in data:
         kind = "a number from pairs of texts" if data["pairs"] else "a number"
     elif "labels" in data:
         kind = f"{data['labels']} labels ({'multi' if data['multi_label'] else 'single'}-label)"
-    click.echo(f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.")
-    click.echo(f"Next: ftool train {path.parent}")
+    return f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.\nNext: ftool train {path.parent}"

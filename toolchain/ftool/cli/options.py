@@ -1,10 +1,11 @@
 """Arguments and options that commands share, each defined once.
 
-`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`
-and `@data_options` `data: DataFlags`.
+`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`,
+`@data_options` `data: DataFlags` and `@generation_flags` `writing: Namespace`.
 """
 
 import json
+from argparse import Namespace
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,13 +14,21 @@ from typing import Any, cast
 import click
 
 from ftool.cli.flags import DataFlags, RecipeFlags
-from ftool.tasks.table import task_names
+from ftool.tasks.registry import task_names
+from ftool_runtime.tools.options import FLAGS, Flag
 
 folder_argument = click.argument(
     "folder", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
+threads_option = click.option(
+    "--threads", type=int, metavar="N", help="CPU threads; all physical cores by default."
+)
+device_option = click.option(
+    "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
+    help="Where to run the model; auto: on a GPU if a usable one is found.",
+)  # fmt: skip
 split_option = click.option(
     "--split",
     default="test",
@@ -108,9 +117,30 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _decorate(with_flags, (*_RECIPE_OPTIONS, *_DATA_OPTIONS, _SET_OPTION))
 
 
+def generation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the runtime's flags for text generation; the command gets them as `writing`, as the runtime's commands do."""
+
+    @wraps(command)
+    def with_flags(**given: Any) -> Any:
+        # click passes False for a switch and () for a repeated flag if they are not given
+        values = {flag.name: given.pop(flag.name) for flag in FLAGS}
+        writing = {name: None if value is False or value == () else value for name, value in values.items()}
+        return command(writing=Namespace(**writing), **given)
+
+    return _decorate(with_flags, tuple(_generation_option(flag) for flag in FLAGS))
+
+
 def echo_json(value: Any) -> None:
     """Print one JSON object on standard output, indented, with keys in the order given."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: bool) -> None:
+    """Print a report: its values as JSON, or its text."""
+    if as_json:
+        echo_json(values())
+    else:
+        click.echo(text())
 
 
 def _take_data_flags(kwargs: dict[str, Any]) -> DataFlags:
@@ -121,3 +151,15 @@ def _decorate(command: Any, options: tuple[Callable[[Any], Any], ...]) -> Callab
     for option in reversed(options):
         command = option(command)
     return cast(Callable[..., Any], command)
+
+
+def _generation_option(flag: Flag) -> Callable[..., Any]:
+    return click.option(
+        flag.option,
+        flag.name,
+        type=click.Choice(flag.choices) if flag.choices else flag.kind,
+        is_flag=flag.kind is bool,
+        multiple=flag.many,
+        metavar=flag.metavar,
+        help=f"{flag.use.capitalize()}: {flag.help}.",
+    )

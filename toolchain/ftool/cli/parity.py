@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options, split_option
+from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
     from ftool_export.report import ParityReport
@@ -29,10 +29,7 @@ def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
     recipe = recipe_for(folder, flags)
     report = check_parity(folder, recipe, split=split, data=recipe.data if flags.data.path else None)
     write_json(report.to_json(), ModelFolder(folder).reports / "parity.json")
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        click.echo(_report_text(report))
+    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
     if not report.passed:
         raise SystemExit(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftool.cli.generation_flags import generation_flags
+from ftool.cli.options import device_option, generation_flags, threads_option
 
 if TYPE_CHECKING:
     from ftool_runtime.session.onnx_session import Device
@@ -50,9 +50,8 @@ _log = logging.getLogger(__name__)
     type=click.Choice(["none", "simple", "first", "average", "max"]),
     help="Entities: how tokens are merged into entities; by default as the bundle says.",
 )
-@click.option("--threads", type=int, metavar="N", help="CPU threads; all physical cores by default.")
-@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True,
-              help="Where to run the model; auto: on a GPU if a usable one is found.")  # fmt: skip
+@threads_option
+@device_option
 @click.option("--stream", is_flag=True, help="Generation: print plain text instead of JSON, token by token.")
 @generation_flags
 @click.option(
@@ -64,14 +63,11 @@ def predict(
     source: Path | None,
     output: Path | None,
     columns: tuple[str, ...],
-    top_k: int | None,
-    threshold: float | None,
-    kind: str | None,
-    aggregation: str | None,
     threads: int | None,
     device: "Device",
     stream: bool,
     writing: Namespace,
+    **answering: Any,
 ) -> None:
     """Answer texts with a bundle: one JSON object per line, in the order of the input.
 
@@ -94,15 +90,7 @@ def predict(
         batches: Iterable[Sequence[Any]] = (
             [inputs_of(model, texts)] if texts else read_batches(source, input_columns(model, columns))
         )
-        flags = Namespace(
-            **vars(writing),
-            top_k=top_k,
-            threshold=threshold,
-            kind=kind,
-            aggregation=aggregation,
-            stream=stream,
-        )
-        options = answer_options(model, flags)
+        options = answer_options(model, Namespace(**vars(writing), **answering, stream=stream))
         if stream:
             assert isinstance(model, Generator)  # `answer_options` refuses --stream for others
             truncated = stream_answers(model, batches, out, options)

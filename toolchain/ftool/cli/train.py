@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_json, folder_argument, json_option, recipe_options
+from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options
 
 
 @click.command()
@@ -26,7 +26,4 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     report = train_model(recipe, folder, resume=resume)
     if not is_main_process():
         return
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        click.echo(report.table())
+    echo_report(report.to_json, report.table, as_json=as_json)

@@ -12,7 +12,7 @@ from ftool.recipe.paths import anchored, relative_to
 from ftool.recipe.schema import SETTINGS, SOME_TASKS, RecipeError, marked, require
 from ftool.recipe.sections import SCRATCH, Sections, default, is_default
 from ftool.tasks.base import Task, listed
-from ftool.tasks.table import find_task, tasks_using
+from ftool.tasks.registry import find_task, tasks_using
 from ftool_runtime.errors import InputError
 from ftool_runtime.schema import field_types
 

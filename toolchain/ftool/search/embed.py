@@ -5,8 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ftool.bases import BASES, resolve_base
-from ftool.cache_folder import cache_folder
-from ftool.workspace import ModelFolder
+from ftool.workspace import ModelFolder, cache_folder
 from ftool_runtime.bundle.paths import MANIFEST_FILE
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge.models import EMBEDDER_TASK

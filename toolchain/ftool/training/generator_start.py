@@ -8,7 +8,7 @@ from ftool.data.rows.generation import GenerationExample
 from ftool.recipe.sections import SCRATCH, Sections, is_default
 from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import is_chat
-from ftool.training.scratch.models import create_scratch
+from ftool.training.scratch.random_models import create_scratch
 from ftool_export.checkpoints.base import trained_length
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
 from ftool_export.checkpoints.languages import answer_in, set_to_languages

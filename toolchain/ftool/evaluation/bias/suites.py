@@ -22,7 +22,7 @@ from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task, listed
-from ftool.tasks.table import find_task, task_names
+from ftool.tasks.registry import find_task, task_names
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
 
