@@ -137,7 +137,6 @@ TASK = Task(
     settings=frozenset({"data.text", "data.label"}),
     create=_create,
     load=lambda checkpoint: LoadedScorer.of(classifier.load_classifier(checkpoint)),
-    save=classifier.save_classifier,
     objective=_objective,
     answering=lambda loaded: loaded,
     judge=lambda model, split: Judged(metrics=_metrics(model.model.outputs(split.inputs), _targets(split))),

@@ -32,7 +32,6 @@ from ftool_export.checkpoints.classifier import (
     LoadedClassifier,
     compute_features,
     load_classifier,
-    save_classifier,
 )
 from ftool_runtime.errors import InputError
 from ftool_runtime.postprocessing.classification import Classification, classify, resolve_thresholds
@@ -199,7 +198,7 @@ def _replace_run(
         metrics | test.to_json() | {"validation": validation.to_json(), "adaptations": [*earlier, entry]}
     )
     with replacing_folder(run) as folder:
-        save_classifier(loaded, folder)
+        loaded.save(folder)
         write_metrics(folder, updated)
 
 

@@ -58,7 +58,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
         data=_describe(data, splits, facts),
     )
     loaded.model.to("cpu")
-    keep_run(folder, report, lambda run: row.save(loaded, run))
+    keep_run(folder, report, loaded.save)
     return report
 
 

@@ -92,7 +92,7 @@ class LoadedModel(ABC):
         return {"labels": ()}
 
     def config_fields(self) -> dict[str, Any]:
-        """The fields of the bundle's config.json that depend on the task."""
+        """The fields of config.json that depend on the task."""
         return {}
 
     def save_tokenizer(self, folder: Path) -> None:
@@ -100,6 +100,29 @@ class LoadedModel(ABC):
         self.tokenizer.backend_tokenizer.no_truncation()
         self.tokenizer.backend_tokenizer.no_padding()
         self.tokenizer.save_pretrained(folder)
+
+    def facts(self) -> dict[str, Any]:
+        """The facts for which Hugging Face has no field, by their names under "ftool" in config.json."""
+        return {
+            "task": self.task,
+            "max_length": self.max_length,
+            "prefix": self.prefix,
+            "base": self.base,
+            "licence": self.licence,
+            "training_data": {"sha256": self.training_sha256, "examples": self.training_examples},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write network and tokenizer into the existing, empty `folder`, so that transformers' own classes load them.
+
+        `facts` go under "ftool" in config.json. Raises OSError.
+        """
+        for name, value in self.config_fields().items():
+            setattr(self.config, name, value)
+        setattr(self.config, _FACTS, self.facts())
+        with quiet_transformers():
+            self.pretrained.save_pretrained(folder)
+        self.save_tokenizer(folder)
 
     def write_files(self, folder: Path) -> None:
         """Write Hugging Face's files of a bundle: tokenizer and config.json. Raises OSError."""
@@ -111,27 +134,8 @@ class LoadedModel(ABC):
         self.config.save_pretrained(folder)
 
 
-def save_checkpoint(loaded: LoadedModel, folder: Path, **facts: Any) -> None:
-    """Write network and tokenizer into the existing, empty `folder`, so that transformers' own classes load them.
-
-    Facts for which Hugging Face has no field go under "ftool" in config.json: `facts`, and those of all tasks.
-    """
-    common = {
-        "task": loaded.task,
-        "max_length": loaded.max_length,
-        "prefix": loaded.prefix,
-        "base": loaded.base,
-        "licence": loaded.licence,
-        "training_data": {"sha256": loaded.training_sha256, "examples": loaded.training_examples},
-    }
-    setattr(loaded.config, _FACTS, {**common, **facts})
-    with quiet_transformers():
-        loaded.pretrained.save_pretrained(folder)
-    loaded.save_tokenizer(folder)
-
-
 def read_facts(config: Any) -> dict[str, Any]:
-    """The facts that `save_checkpoint` wrote; empty for checkpoints that ftool did not make."""
+    """The facts that `LoadedModel.save` wrote; empty for checkpoints that ftool did not make."""
     return getattr(config, _FACTS, None) or {}
 
 

@@ -15,7 +15,6 @@ from ftool_export.checkpoints.base import (
     longest_input,
     origin,
     read_facts,
-    save_checkpoint,
     trained_length,
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
@@ -70,6 +69,34 @@ class LoadedClassifier(LoadedEncoder):
     def config_fields(self) -> dict[str, Any]:
         """Labels as transformers has them."""
         return _label_fields(self.model)
+
+    def facts(self) -> dict[str, Any]:
+        """The facts of every checkpoint, and those of labels and inputs."""
+        thresholds = None if self.thresholds is None else list(self.thresholds)
+        return {
+            **super().facts(),
+            "pooling": self.model.pooling,
+            "thresholds": thresholds,
+            "pairs": self.pairs,
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the classifier into the existing, empty `folder`, so that it loads without ftool.
+
+        The encoder and tokenizer are at the root for AutoModel, pooling and head beside them as
+        sentence-transformers modules; with the checkpoint's own head AutoModelForSequenceClassification loads the
+        whole. `facts` go under "ftool" in config.json.
+        """
+        super().save(folder)
+        if self.model.pooled_head is not None:
+            write_layout(
+                folder,
+                self.model.pooled_head,
+                pooling=self.model.pooling,
+                normalize=self.model.normalize,
+                max_length=self.max_length,
+                prefix=self.prefix,
+            )
 
 
 def create_classifier(
@@ -151,29 +178,6 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
         pairs=facts["pairs"] if "pairs" in facts else _reads_pairs(config),
         **origin(facts, source),
     )
-
-
-def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
-    """Write `loaded` into the existing, empty `folder`, so that it loads without ftool.
-
-    The encoder and tokenizer are at the root for AutoModel, pooling and head beside them as
-    sentence-transformers modules; with the checkpoint's own head AutoModelForSequenceClassification loads the whole.
-    `config.json` holds the rest under "ftool".
-    """
-    model = loaded.model
-    for name, value in _label_fields(model).items():
-        setattr(model.config, name, value)
-    thresholds = None if loaded.thresholds is None else list(loaded.thresholds)
-    save_checkpoint(loaded, folder, pooling=model.pooling, thresholds=thresholds, pairs=loaded.pairs)
-    if model.pooled_head is not None:
-        write_layout(
-            folder,
-            model.pooled_head,
-            pooling=model.pooling,
-            normalize=model.normalize,
-            max_length=loaded.max_length,
-            prefix=loaded.prefix,
-        )
 
 
 def compute_logits(loaded: LoadedClassifier, inputs: Sequence[Any]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModel
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, save_checkpoint, trained_length
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, trained_length
 from ftool_export.checkpoints.embedder_layout import (
     EmbedderLayout,
     Kind,
@@ -71,6 +71,21 @@ class LoadedEmbedder(LoadedEncoder):
             ),
         }
 
+    def save(self, folder: Path) -> None:
+        """Write the embedder into the existing, empty `folder`: `SentenceTransformer(folder)` gives the same vectors.
+
+        The encoder and tokenizer are at the root for AutoModel; `facts` go under "ftool" in config.json.
+        """
+        super().save(folder)
+        write_modules(
+            folder,
+            [(s.linear, s.activation_name) if isinstance(s, Projection) else None for s in self.model.steps],
+            pooling=self.model.pooling,
+            width=hidden_size(self.config),
+            max_length=self.max_length,
+            prompts=prompt_file(self.prefix, self.prompts, self.similarity),
+        )
+
 
 def create_embedder(
     base: str,
@@ -117,23 +132,6 @@ def load_embedder(source: str | Path) -> LoadedEmbedder:
     CheckpointError if there is none, its weights are not safetensors, or it does what a bundle can't.
     """
     return _load(str(source), read_embedder_layout(str(source)))
-
-
-def save_embedder(loaded: LoadedEmbedder, folder: Path) -> None:
-    """Write `loaded` into the existing, empty `folder`: `SentenceTransformer(folder)` gives the same vectors.
-
-    The encoder and tokenizer are at the root for AutoModel; `config.json` holds the rest under "ftool".
-    """
-    model = loaded.model
-    save_checkpoint(loaded, folder)
-    write_modules(
-        folder,
-        [(s.linear, s.activation_name) if isinstance(s, Projection) else None for s in model.steps],
-        pooling=model.pooling,
-        width=hidden_size(model.config),
-        max_length=loaded.max_length,
-        prompts=prompt_file(loaded.prefix, loaded.prompts, loaded.similarity),
-    )
 
 
 def compute_vectors(

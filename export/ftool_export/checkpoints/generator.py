@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
-from ftool_export.checkpoints.base import LoadedModel, longest_input, origin, read_facts, save_checkpoint
+from ftool_export.checkpoints.base import LoadedModel, longest_input, origin, read_facts
 from ftool_export.checkpoints.pretrained import read_config, read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
@@ -89,6 +89,10 @@ class LoadedGenerator(LoadedModel):
             family=self.family, caches=caches, max_length=self.decoder_limit, languages=self.languages
         )
 
+    def facts(self) -> dict[str, Any]:
+        """The facts of every checkpoint, and a translator's languages."""
+        return {**super().facts(), "languages": asdict(self.languages) if self.languages else None}
+
     def write_files(self, folder: Path) -> None:
         """Write Hugging Face's files of a bundle, generation_config.json included. Raises OSError."""
         super().write_files(folder)
@@ -129,8 +133,3 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
         languages=Languages(**facts["languages"]) if facts.get("languages") else None,
         **origin(facts, source),
     )
-
-
-def save_generator(loaded: LoadedGenerator, folder: Path) -> None:
-    """Write `loaded` into the existing, empty `folder` in Hugging Face's layout, so that it loads without ftool."""
-    save_checkpoint(loaded, folder, languages=asdict(loaded.languages) if loaded.languages else None)

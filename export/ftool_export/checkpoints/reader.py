@@ -12,7 +12,6 @@ from ftool_export.checkpoints.base import (
     longest_input,
     origin,
     read_facts,
-    save_checkpoint,
     trained_length,
     window_stride,
 )
@@ -82,6 +81,15 @@ class LoadedReader(LoadedEncoder):
             ),
         }
 
+    def facts(self) -> dict[str, Any]:
+        """The facts of every checkpoint, and those of the contract."""
+        return {
+            **super().facts(),
+            "stride": self.stride,
+            "max_answer_length": self.max_answer_length,
+            "no_answer_threshold": self.no_answer_threshold,
+        }
+
 
 def create_reader(
     base: str,
@@ -149,20 +157,6 @@ def load_reader(source: str | Path) -> LoadedReader:
         no_answer_threshold=threshold,
         prefix=facts.get("prefix", ""),
         **origin(facts, source),
-    )
-
-
-def save_reader(loaded: LoadedReader, folder: Path) -> None:
-    """Write `loaded` into the existing, empty `folder`, so that AutoModelForQuestionAnswering loads it.
-
-    `config.json` holds what Hugging Face has no field for under "ftool".
-    """
-    save_checkpoint(
-        loaded,
-        folder,
-        stride=loaded.stride,
-        max_answer_length=loaded.max_answer_length,
-        no_answer_threshold=loaded.no_answer_threshold,
     )
 
 

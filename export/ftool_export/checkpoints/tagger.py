@@ -11,7 +11,6 @@ from ftool_export.checkpoints.base import (
     longest_input,
     origin,
     read_facts,
-    save_checkpoint,
     trained_length,
     window_stride,
 )
@@ -68,6 +67,10 @@ class LoadedTagger(LoadedEncoder):
     def config_fields(self) -> dict[str, Any]:
         """The tags in the form of transformers."""
         return _label_fields(self.labels)
+
+    def facts(self) -> dict[str, Any]:
+        """The facts of every checkpoint, and how windows overlap and tokens become entities."""
+        return {**super().facts(), "stride": self.stride, "aggregation": self.aggregation}
 
 
 def create_tagger(
@@ -126,14 +129,6 @@ def load_tagger(source: str | Path) -> LoadedTagger:
         prefix=facts.get("prefix", ""),
         **origin(facts, source),
     )
-
-
-def save_tagger(loaded: LoadedTagger, folder: Path) -> None:
-    """Write `loaded` into the existing, empty `folder`, so that AutoModelForTokenClassification loads it.
-
-    `config.json` holds what Hugging Face has no field for under "ftool".
-    """
-    save_checkpoint(loaded, folder, stride=loaded.stride, aggregation=loaded.aggregation)
 
 
 def _label_fields(labels: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ftool_export.bundle.disk import disk_errors
-from ftool_export.checkpoints.classifier import load_classifier, save_classifier
+from ftool_export.checkpoints.classifier import load_classifier
 
 LIMIT = 2_000  # bytes a file may have
 
@@ -34,7 +34,7 @@ def test_a_checkpoint_that_does_not_fit_is_an_os_error_that_names_the_folder(
 ) -> None:
     loaded = load_classifier(bert)
     with pytest.raises(OSError, match="File too large") as caught, small_files(), disk_errors(tmp_path):
-        save_classifier(loaded, tmp_path)
+        loaded.save(tmp_path)
     assert caught.value.errno == errno.EFBIG
 
 

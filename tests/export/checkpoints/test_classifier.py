@@ -21,7 +21,6 @@ from ftool_export.checkpoints.classifier import (
     count_truncated,
     create_classifier,
     load_classifier,
-    save_classifier,
 )
 from ftool_export.errors import CheckpointError
 
@@ -131,7 +130,7 @@ def with_random_head(loaded: LoadedClassifier) -> LoadedClassifier:
 
 def saved(loaded: LoadedClassifier, folder: Path) -> Path:
     folder.mkdir()
-    save_classifier(loaded, folder)
+    loaded.save(folder)
     return folder
 
 

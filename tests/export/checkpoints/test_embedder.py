@@ -19,7 +19,6 @@ from ftool_export.checkpoints.embedder import (
     compute_vectors,
     create_embedder,
     load_embedder,
-    save_embedder,
 )
 from ftool_export.errors import CheckpointError
 
@@ -99,7 +98,7 @@ def test_what_is_saved_loads_by_sentence_transformers_to_the_same_vectors(
     )
     made = replace(made, prefix="please ", similarity="dot", training_sha256="12ab", training_examples=7)
     (tmp_path / "run").mkdir()
-    save_embedder(made, tmp_path / "run")
+    made.save(tmp_path / "run")
     loaded, theirs = load_embedder(tmp_path / "run"), SentenceTransformer(str(tmp_path / "run"), device="cpu")
     for kind, expected in ((None, theirs.encode(texts)), ("query", theirs.encode_query(texts))):
         np.testing.assert_allclose(vectors(made, texts, kind), expected, atol=EXACT)

@@ -18,7 +18,7 @@ from transformers import (
 
 import ftool_runtime as ft
 from ftool_export.checkpoints.encoder import compute_outputs
-from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger, save_tagger
+from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_export.parity import parity
@@ -147,7 +147,7 @@ def test_other_labels_or_places_are_other_answers(loaded: LoadedTagger) -> None:
 
 
 def test_a_tagger_is_written_as_transformers_reads_it(loaded: LoadedTagger, tmp_path: Path) -> None:
-    save_tagger(loaded, tmp_path)
+    loaded.save(tmp_path)
     again = load_tagger(tmp_path)
     assert (again.labels, again.max_length, again.stride, again.aggregation) == (LABELS, 64, 16, "first")
     theirs = AutoModelForTokenClassification.from_pretrained(tmp_path)

@@ -15,7 +15,7 @@ from ftool.bases import NamedBase
 from ftool.evaluation.metrics import classification
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool_export.checkpoints.classifier import create_classifier, save_classifier
+from ftool_export.checkpoints.classifier import create_classifier
 from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -31,7 +31,7 @@ def write_run(
     torch.nn.init.normal_(loaded.model.head.weight, std=3.0)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    save_classifier(loaded, folder)
+    loaded.save(folder)
     return folder
 
 
@@ -262,6 +262,6 @@ def rearranged(tiny_base: Path) -> Callable[[Path], None]:
         loaded.model.head.weight.data = loaded.model.head.weight.data.flip(0)
         shutil.rmtree(folder)
         folder.mkdir()
-        save_classifier(loaded, folder)
+        loaded.save(folder)
 
     return write

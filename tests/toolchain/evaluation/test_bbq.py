@@ -20,9 +20,9 @@ from ftool.evaluation.bias.bbq_cases import Case, read_cases
 from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool_export.checkpoints.classifier import create_classifier, load_classifier, save_classifier
+from ftool_export.checkpoints.classifier import create_classifier, load_classifier
 from ftool_export.checkpoints.encoder import compute_outputs
-from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
+from ftool_export.checkpoints.reader import create_reader, load_reader
 from ftool_export.examples.questions import QuestionExamples
 
 REAL = SHARED_DATA / "bbq"
@@ -190,7 +190,7 @@ def reader_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     (folder / "run").mkdir()
     loaded = create_reader(str(tiny_base), max_length=32, stride=8, max_answer_length=4)
-    save_reader(replace(loaded, no_answer_threshold=0.0), folder / "run")
+    replace(loaded, no_answer_threshold=0.0).save(folder / "run")
     return folder
 
 
@@ -230,7 +230,7 @@ def classifier_of(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         torch.manual_seed(1)
         loaded = create_classifier(str(tiny_base), ["no", "yes"], multi_label=False, **kind)
         torch.nn.init.normal_(loaded.model.head.weight)
-        save_classifier(loaded, folder / "run")
+        loaded.save(folder / "run")
         return folder
 
     return write_folder

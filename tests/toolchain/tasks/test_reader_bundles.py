@@ -14,7 +14,7 @@ from ftool.export import check_parity, examples_for
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool_export.checkpoints.encoder import compute_outputs
-from ftool_export.checkpoints.reader import create_reader, load_reader, save_reader
+from ftool_export.checkpoints.reader import create_reader, load_reader
 from ftool_export.errors import CheckpointError
 from ftool_export.examples.questions import QuestionExamples
 from ftool_export.parity import parity
@@ -125,7 +125,7 @@ def test_any_reader_is_exported_without_data(tiny_base: Path, tmp_path: Path) ->
     assert (loaded.max_length, loaded.stride, loaded.max_answer_length) == (32, 10, 11)
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
-    save_reader(loaded, checkpoint)
+    loaded.save(checkpoint)
     config = json.loads((checkpoint / "config.json").read_text())
     del config["ftool"]  # as others write it
     (checkpoint / "config.json").write_text(json.dumps(config))

@@ -16,7 +16,7 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import GenerationSettings, TrainSettings
 from ftool.train import train
 from ftool.training.errors import TrainingError
-from ftool_export.checkpoints.generator import load_generator, save_generator
+from ftool_export.checkpoints.generator import load_generator
 from ftool_export.checkpoints.generator_inference import generate_texts
 from ftool_runtime.bundle.manifest import Languages
 
@@ -209,7 +209,7 @@ def test_a_loss_that_is_no_number_stops_training(few_numbers: Path, tmp_path: Pa
     with torch.no_grad():
         loaded.model.get_input_embeddings().weight.fill_(float("nan"))
     (tmp_path / "broken").mkdir()
-    save_generator(loaded, tmp_path / "broken")
+    loaded.save(tmp_path / "broken")
     with pytest.raises(TrainingError, match="no longer a number"):
         train(recipe(few_numbers, base=str(tmp_path / "broken")), tmp_path / "model")
     assert not (tmp_path / "model" / "run").exists()

@@ -322,7 +322,7 @@ def test_a_disk_that_fills_while_run_is_written_leaves_the_old_run(
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ftool_export.checkpoints.classifier.save_classifier", torn)
+    monkeypatch.setattr("ftool_export.checkpoints.classifier.LoadedClassifier.save", torn)
     with pytest.raises(OSError, match="No space left"):
         train(recipe(tiny_base, few_topics, method="head", seed=1), tmp_path)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

@@ -63,7 +63,6 @@ class Task:
         named_bases: whether the named bases of `ftool.bases` can be trained for the task.
         create: (recipe, data) -> loaded, the base model ready to be trained. Raises FtoolError.
         load: (folder or hub id) -> loaded. Raises CheckpointError.
-        save: (loaded, folder) -> None; writes the checkpoint into an empty folder.
         lengths: (loaded, recipe) -> the model's actual values of length settings by path, such as "train.max_length".
         objective: (loaded, data, fitted splits by name, recipe) -> the `Objective` to train for.
         answering: (loaded) -> the loaded model with the call interface of the runtime's models.
@@ -98,7 +97,6 @@ class Task:
 
     create: Callable[[Sections, Dataset[Any]], Any]
     load: Callable[[str | Path], Any]
-    save: Callable[[Any, Path], None]
     lengths: Callable[[Any, Sections], Mapping[str, Any]] = lambda loaded, _: {
         "train.max_length": loaded.max_length
     }

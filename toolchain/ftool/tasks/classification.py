@@ -46,12 +46,6 @@ def _load(checkpoint: str | Path) -> Any:
     return load_classifier(checkpoint)
 
 
-def _save(loaded: Any, folder: Path) -> None:
-    from ftool_export.checkpoints.classifier import save_classifier
-
-    save_classifier(loaded, folder)
-
-
 def _objective(loaded: Any, data: Dataset[LabelledText], _: Mapping[str, Any], recipe: Sections) -> Any:
     from ftool.training.classifier import ClassifierObjective
 
@@ -157,7 +151,6 @@ TASK = Task(
     methods=("full", "lora", "head"),
     create=_create,
     load=_load,
-    save=_save,
     objective=_objective,
     answering=_answering,
     fit=_fit,

@@ -50,12 +50,6 @@ def _load(checkpoint: str | Path) -> Any:
     return load_embedder(checkpoint)
 
 
-def _save(loaded: Any, folder: Path) -> None:
-    from ftool_export.checkpoints.embedder import save_embedder
-
-    save_embedder(loaded, folder)
-
-
 def _objective(loaded: Any, data: Dataset[SimilarPair], _: Mapping[str, Any], recipe: Sections) -> Any:
     from ftool.training.embedder import EmbedderObjective
 
@@ -169,7 +163,6 @@ TASK = Task(
     ),
     create=_create,
     load=_load,
-    save=_save,
     objective=_objective,
     answering=_answering,
     fit=_fit,

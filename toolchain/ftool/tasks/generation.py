@@ -58,12 +58,6 @@ def _load(name: str, checkpoint: str | Path) -> Any:
     return load_generator(checkpoint, name)
 
 
-def _save(loaded: Any, folder: Path) -> None:
-    from ftool_export.checkpoints.generator import save_generator
-
-    save_generator(loaded, folder)
-
-
 def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
     """A decoder's context stays as long as it is; only training may use less of it."""
     return {"train.max_length": min(recipe.train.max_length, loaded.max_length)}
@@ -271,7 +265,6 @@ TRANSLATION = Task(
     named_bases=False,
     create=_create,
     load=partial(_load, "translation"),
-    save=_save,
     lengths=_lengths,
     objective=_objective,
     answering=_answering,

@@ -59,12 +59,6 @@ def _load(checkpoint: str | Path) -> Any:
     return load_reader(checkpoint)
 
 
-def _save(loaded: Any, folder: Path) -> None:
-    from ftool_export.checkpoints.reader import save_reader
-
-    save_reader(loaded, folder)
-
-
 def _lengths(loaded: Any, _: Sections) -> Mapping[str, Any]:
     return {
         "train.max_length": loaded.max_length,
@@ -183,7 +177,6 @@ TASK = Task(
     check=_check,
     create=_create,
     load=_load,
-    save=_save,
     lengths=_lengths,
     objective=_objective,
     answering=_answering,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.tagged_text import TaggedText
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from ftool.evaluation.results import Judged
 
 log = logging.getLogger(__name__)
-
-SAMPLE_TEXTS: Final = (
-    "Ann Lee moved from Nairobi to São Paulo in 2019.",
-    "The new phone from Acme costs 300 euros in Berlin.",
-    "no names in here",
-    "东京 and Beirut (بيروت) are far apart.",
-)
 
 
 def _defaults(recipe: Sections) -> Mapping[str, Any]:
@@ -49,12 +42,6 @@ def _load(checkpoint: str | Path) -> Any:
     from ftool_export.checkpoints.tagger import load_tagger
 
     return load_tagger(checkpoint)
-
-
-def _save(loaded: Any, folder: Path) -> None:
-    from ftool_export.checkpoints.tagger import save_tagger
-
-    save_tagger(loaded, folder)
 
 
 def _objective(
@@ -121,8 +108,9 @@ def _examples(loaded: Any, split: Split[TaggedText], _: Sections) -> Any:
 
 def _samples(loaded: Any) -> Any:
     from ftool_export.examples.tagging import TaggingExamples
+    from ftool_export.tokenizers.texts import SENTENCES
 
-    return TaggingExamples(loaded=loaded, inputs=SAMPLE_TEXTS)
+    return TaggingExamples(loaded=loaded, inputs=SENTENCES)
 
 
 TASK = Task(
@@ -137,7 +125,6 @@ TASK = Task(
     },
     create=_create,
     load=_load,
-    save=_save,
     lengths=lambda loaded, _: {"train.max_length": loaded.max_length, "train.stride": loaded.stride},
     objective=_objective,
     answering=_answering,

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_model, save_model
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules.input_module import InputModule
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 from sentence_transformers.sentence_transformer.training_args import (
     BatchSamplers,
@@ -144,8 +143,8 @@ def _loss_of(loss: Any, batch: dict[str, Sequence[Any]], by_text: Sequence[dict[
     return found
 
 
-class _Network(InputModule):  # type: ignore[misc]
-    """An embedder with its tokenizer as a module of sentence-transformers; it shares the weights of `loaded`."""
+class _Network(nn.Module):
+    """An embedder as the first module of a SentenceTransformer; it shares the weights of `loaded`."""
 
     def __init__(self, loaded: LoadedEmbedder) -> None:
         super().__init__()
@@ -165,10 +164,6 @@ class _Network(InputModule):  # type: ignore[misc]
     def get_embedding_dimension(self) -> int:
         """Return the width of a vector."""
         return self.model.width
-
-    def save(self, *_: Any, **__: Any) -> None:
-        """Never called: checkpoints contain only weights, and `save_embedder` saves the trained model."""
-        raise NotImplementedError
 
 
 class _EmbedderTrainer(Measured, SentenceTransformerTrainer):  # type: ignore[misc]
