@@ -1,1 +1,1 @@
-"""Conversations: chat templates, and the token ids of messages."""
+"""Conversations: render messages with chat templates, and convert them to token ids."""

@@ -9,12 +9,12 @@ from ftool_runtime.errors import BundleError, InputError, RuntimeMissingError
 
 
 class ChatTemplate:
-    """A template with transformers' extensions. It is untrusted code, and has access to nothing but the messages."""
+    """A chat template with transformers' extensions. It is untrusted code that can access only the messages."""
 
     def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
-        """Compile `source`; `special_tokens`, such as "bos_token", are variables in it.
+        """Compile the template `source`, in which `special_tokens`, such as "bos_token", are variables.
 
-        Raises RuntimeMissingError without jinja2, BundleError if the template has errors.
+        Raises RuntimeMissingError if jinja2 is not installed, and BundleError if the template has errors.
         """
         jinja2 = _jinja2()
         try:
@@ -25,10 +25,10 @@ class ChatTemplate:
         self._errors = jinja2.exceptions
 
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
-        """The text of `messages`, up to where the answer begins.
+        """Return `messages` as text; with `add_generation_prompt`, the text ends where the answer begins.
 
-        Raises InputError with the template's own message if it refuses them, BundleError if it fails or uses what the
-        sandbox forbids.
+        Raises InputError, with the template's own message, if the template refuses the messages, and BundleError if it
+        fails or uses a feature that the sandbox forbids.
         """
         try:
             text: str = self._template.render(
@@ -51,7 +51,7 @@ class ChatTemplate:
 
 
 class _RefusedError(Exception):
-    """A template called `raise_exception`."""
+    """Raised if a template calls `raise_exception`, to refuse the messages."""
 
 
 def _jinja2() -> Any:
@@ -70,7 +70,7 @@ def _jinja2() -> Any:
 
 def _environment(jinja2: Any) -> Any:
     class Generation(jinja2.ext.Extension):  # type: ignore[misc]
-        """The tag around the assistant's messages: its content is rendered, the tag itself is not."""
+        """The tag `generation` around the assistant's messages, whose content is rendered without the tag."""
 
         tags = frozenset({"generation"})
 
@@ -80,7 +80,7 @@ def _environment(jinja2: Any) -> Any:
             return jinja2.nodes.Scope(body).set_lineno(line)
 
     class Namespace(jinja2.utils.Namespace):  # type: ignore[misc]
-        """A namespace without names that begin with an underscore, which give access to Python's internals."""
+        """A namespace that refuses names with a leading underscore, which could give access to Python's internals."""
 
         def __init__(self, /, *args: Any, **kwargs: Any) -> None:
             for name in dict(*args, **kwargs):
@@ -107,13 +107,13 @@ def _environment(jinja2: Any) -> Any:
 
 
 class _PlainDict:
-    """`dict` in templates: makes dicts, and gives access to nothing else."""
+    """The object called `dict` in templates: it makes dicts and gives access to nothing else."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         return dict(*args, **kwargs)
 
     def fromkeys(self, *args: Any) -> dict[Any, Any]:
-        """The same as `dict.fromkeys`."""
+        """Return the result of `dict.fromkeys`."""
         return dict.fromkeys(*args)
 
 

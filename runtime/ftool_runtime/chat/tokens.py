@@ -1,4 +1,4 @@
-"""Messages to token ids: the template's special tokens become tokens; those spelled out in a message are text."""
+"""Convert messages to token ids. Special tokens in the template become tokens; in a message, they stay text."""
 
 import json
 import re
@@ -27,8 +27,8 @@ class ChatFiles(NamedTuple):
 
     Attributes:
         folder: the bundle, for errors.
-        template: its chat_template.jinja; None without one.
-        tokenizer_config: its tokenizer_config.json; None without one.
+        template: the content of chat_template.jinja; None if the bundle has no such file.
+        tokenizer_config: the content of tokenizer_config.json; None if the bundle has no such file.
     """
 
     folder: Path
@@ -37,12 +37,12 @@ class ChatFiles(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest) -> Self:
-        """Read the files of the bundle in `folder`. Raises BundleError if one can't be read."""
+        """Read the files of the bundle in `folder`. Raises BundleError if a file can't be read."""
         names = (CHAT_TEMPLATE_FILE, TOKENIZER_CONFIG_FILE)
         return cls(folder, *(_read(folder, name) if name in manifest.files else None for name in names))
 
     def settings(self) -> dict[str, Any]:
-        """The fields of tokenizer_config.json. Raises BundleError if it is damaged."""
+        """Return the fields of tokenizer_config.json; {} without the file. Raises BundleError if it is damaged."""
         if self.tokenizer_config is None:
             return {}
         try:
@@ -53,13 +53,13 @@ class ChatFiles(NamedTuple):
 
 
 class ChatTokens:
-    """Encode conversations in the form that the model was trained on. Thread-safe."""
+    """Encodes conversations as token ids, in the form that the model was trained on. Thread-safe."""
 
     def __init__(self, files: ChatFiles, config: GenerationConfig, tokens: GenerationTokenizer) -> None:
-        """Compile the template.
+        """Compile the bundle's chat template.
 
-        Raises InputError if the bundle has none, because its model was not trained on chats; BundleError if it is
-        damaged; RuntimeMissingError without jinja2.
+        Raises InputError if the bundle has no template, because its model was not trained on chats; BundleError if the
+        template is damaged; and RuntimeMissingError if jinja2 is not installed.
         """
         settings = files.settings()
         source = settings.get("chat_template") if files.template is None else _text(files)
@@ -75,9 +75,9 @@ class ChatTokens:
         self._special = re.compile("|".join(map(re.escape, longest_first))) if self._ids else None
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        """The token ids of a conversation, up to where the answer begins.
+        """Return the token ids of a conversation, up to where the answer begins.
 
-        Raises InputError for messages that are malformed, blank or not Unicode, or that the template refuses;
+        Raises InputError if messages are malformed, blank or not valid Unicode, or if the template refuses them, and
         BundleError if the template fails.
         """
         check_messages(messages)
@@ -96,7 +96,10 @@ class ChatTokens:
         return self._encoded_in_parts(messages)
 
     def _encoded_in_parts(self, messages: Sequence[Message]) -> list[int]:
-        """Encode the text between the template's special tokens part by part, so that messages can't contain any."""
+        """Return the token ids of a conversation whose messages may spell out special tokens, which stay text.
+
+        The text between the template's own special tokens is encoded part by part.
+        """
         used = "".join(_strings(messages))
         mark = next(chr(code) for code in _PRIVATE if chr(code) not in used)
         special = self._special
@@ -121,9 +124,9 @@ class ChatTokens:
 
 
 def check_messages(messages: object) -> None:
-    """Raise InputError unless `messages` are mappings with a role and a content.
+    """Raise InputError unless `messages` is a list of mappings with a role and a content.
 
-    The last one must not be blank, nor be the assistant's, which would leave nothing to answer.
+    The last message must not be blank, and must not be the assistant's, which would leave nothing to answer.
     """
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence) or not messages:
         raise InputError(
@@ -154,7 +157,7 @@ def check_messages(messages: object) -> None:
 
 
 def _strings(value: Any) -> list[str]:
-    """All strings in messages at any depth, including keys, which a template may also render."""
+    """Return all strings in messages, at any depth, including keys, which a template can also render."""
     if isinstance(value, str):
         return [value]
     inner: Iterable[Any] = value if isinstance(value, list | tuple) else ()
@@ -164,7 +167,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with `change` applied to all its strings, including keys."""
+    """Return a copy of `value` with `change` applied to all its strings, at any depth, including keys."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
@@ -194,7 +197,7 @@ def _read(folder: Path, name: str) -> bytes:
 def _special_tokens(
     settings: Mapping[str, Any], config: GenerationConfig, tokens: GenerationTokenizer
 ) -> dict[str, str]:
-    """The variables such as "bos_token" that a template may use."""
+    """Return the special tokens that a template can use as variables, such as "bos_token", by name."""
     ids = {"bos_token": config.bos_token_id, "pad_token": config.pad_token_id}
     ids["eos_token"] = config.eos_token_id[0] if config.eos_token_id else None
     named = {name: tokens.special[number] for name, number in ids.items() if number in tokens.special}

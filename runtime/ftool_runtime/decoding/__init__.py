@@ -1,1 +1,1 @@
-"""Token-by-token generation: settings, greedy and beam search, sampling, detokenization."""
+"""Token-by-token generation: settings, greedy search, beam search, sampling and detokenization."""

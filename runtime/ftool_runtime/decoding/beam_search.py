@@ -1,7 +1,7 @@
-"""Beam search: keep several candidate answers to a row and return the best complete ones.
+"""Beam search: follow several candidate answers to a row, and return the best complete answers.
 
-It finds the same answers as transformers, because it decides in the same way which candidates may complete an answer,
-how complete answers are ranked, and when the search has finished.
+The search finds the same answers as transformers, because it uses the same rules for which candidates can complete an
+answer, how complete answers are ranked, and when the search has finished.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from ftool_runtime.decoding.sampling import largest_places, sample_without_repla
 from ftool_runtime.numerics import log_softmax
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
 
-_FAR = np.float32(-1e9)  # added to scores that must not win
+_FAR = np.float32(-1e9)  # added to the scores of candidates that must not be chosen
 
 
 class BeamRow:
@@ -41,7 +41,7 @@ class BeamRow:
         *,
         stop_check: StopCheck | None = None,
     ) -> None:
-        """Start the answers to `prompt`, token ids."""
+        """Start the search for answers to `prompt`, a list of token ids."""
         beams = config.num_beams
         self.done = False
         self._config = config
@@ -51,8 +51,8 @@ class BeamRow:
         self._stop_check = stop_check
         self._random = sampling_rng(config.seed, 0) if config.do_sample else None
         self._ids = np.tile(np.array(prompt, np.int64), (beams, 1))  # (beams, tokens)
-        self._scores = np.full(beams, _FAR, np.float32)  # of the running beams, best first
-        self._scores[0] = 0  # all beams are the same at first: follow one of them
+        self._scores = np.full(beams, _FAR, np.float32)  # scores of the running beams, best first
+        self._scores[0] = 0  # all beams are the same at first, so only the first one is followed
         self._complete: list[NDArray[np.int64]] = [self._ids[0]] * beams
         self._complete_scores = np.full(beams, _FAR, np.float32)  # best first
         self._is_complete = np.zeros(beams, np.bool_)
@@ -60,16 +60,16 @@ class BeamRow:
 
     @property
     def tokens(self) -> NDArray[np.int64]:
-        """The running beams' last tokens, (beams,)."""
+        """The last token of each running beam, int64 (beams,)."""
         return self._ids[:, -1]
 
     def advance(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Add a token to every beam, chosen from `logits`, float32 (beams, vocabulary).
+        """Add a token, chosen from `logits`, float32 (beams, vocabulary), to every beam.
 
         Returns:
-            For each new beam the index of the beam that it continues, (beams,).
+            For each new beam the index of the old beam that it continues, (beams,).
 
-        Raises InputError if the logits processors leave no token, BundleError if the logits are not numbers.
+        Raises InputError if the logits processors leave no token, and BundleError if the logits are nan.
         """
         chosen, scores = self._candidates(logits)
         parents, tokens = np.divmod(chosen, logits.shape[1])
@@ -85,12 +85,12 @@ class BeamRow:
         return parents[followed]
 
     def results(self) -> list[GeneratedRow]:
-        """The best `num_return_sequences` answers, best first."""
+        """Return the best `num_return_sequences` answers, best first."""
         found = zip(self._complete, self._complete_scores.tolist(), strict=True)
         return [self._result(ids, score) for ids, score in found][: self._config.num_return_sequences]
 
     def _candidates(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The best or the sampled continuations: positions in (beams x vocabulary), and their scores."""
+        """Return the best or sampled continuations: indices into beams x vocabulary, and scores; (candidates,) each."""
         log_probabilities = log_softmax(logits)
         if self._processors:
             for beam, ids in enumerate(self._ids):
@@ -99,7 +99,7 @@ class BeamRow:
         best = scores.max()
         if np.isnan(best) or (best == NEVER and not self._is_complete.any()):
             raise no_token_left(logits, self._context.row)
-        # enough candidates that num_beams of them continue, even if all others end
+        # enough candidates that num_beams of them continue even if all the others end
         count = min(max(2, 1 + self._ends.size) * self._config.num_beams, scores.size)
         rng = self._random
         chosen = (
@@ -108,7 +108,7 @@ class BeamRow:
         return chosen, scores[chosen]
 
     def _ended(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which candidates (candidates, tokens) are complete answers."""
+        """Return which of the candidates `ids`, (candidates, tokens), are complete answers: bool (candidates,)."""
         ended = np.isin(ids[:, -1], self._ends)
         if ids.shape[1] >= self._context.longest:
             ended[:] = True
@@ -118,12 +118,12 @@ class BeamRow:
         return ended
 
     def _collect(self, ids: NDArray[np.int64], scores: NDArray[np.float32], ended: NDArray[np.bool_]) -> None:
-        """Keep the best of the old and the new complete answers."""
+        """Keep the best of the complete answers so far and of the candidates that have now `ended`."""
         config = self._config
         beams = config.num_beams
         length = ids.shape[1] - self._context.prompt_tokens
         completed = ended.copy()
-        completed[beams:] = False  # the other candidates only replace beams that end
+        completed[beams:] = False  # later candidates only replace beams that end
         final = scores / np.float32(length**config.length_penalty)
         if (config.early_stopping is True and self._is_complete.all()) or not self._improvable:
             final += _FAR
@@ -137,7 +137,7 @@ class BeamRow:
         ]
 
     def _can_improve(self) -> bool:
-        """Whether a running beam may still become better than the worst complete answer."""
+        """Return whether a running beam can still become better than the worst complete answer."""
         config = self._config
         longest = self._ids.shape[1]
         if config.early_stopping == "never" and config.length_penalty > 0:
@@ -157,13 +157,13 @@ class BeamRow:
 
 
 def beam_search(decoder: Decoder, logits: Logits, rows: Sequence[BeamRow], beams: int) -> Iterator[None]:
-    """Generate until all `rows` are done, one token a step; yields after every token.
+    """Generate one token per step, until all `rows` are done; yields after every step.
 
     Args:
-        decoder: holds the rows' prompts, one row each.
-        logits: its logits after the prompts, float32 (rows, 1, vocabulary).
-        rows: the answers, in the order of the decoder's rows.
-        beams: beams of each row.
+        decoder: the decoder, which has read the prompts, one row for each prompt.
+        logits: the decoder's logits after the prompts, float32 (rows, 1, vocabulary).
+        rows: the searches, in the order of the decoder's rows.
+        beams: the number of beams of each row.
     """
     decoder.select(np.repeat(np.arange(len(rows)), beams))
     scores = np.repeat(logits[:, 0], beams, axis=0)  # (rows x beams, vocabulary)

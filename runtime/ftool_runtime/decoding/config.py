@@ -1,4 +1,4 @@
-"""`GenerationConfig`: the fields of transformers' class that this runtime supports, checked."""
+"""`GenerationConfig`: the generation settings of transformers that this runtime supports, with checks."""
 
 import json
 import logging
@@ -19,47 +19,52 @@ _SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_star
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
-    """How answers are generated. Names, defaults and meanings are those of transformers, except for `seed`.
+    """Settings for generating answers, with the names, defaults and meanings of transformers, except for `seed`.
 
     Attributes:
-        max_new_tokens: the most tokens of an answer, including the end token; takes precedence over `max_length`.
-        max_length: the most tokens of prompt (decoders) or start token (encoder-decoders) and answer together. If a
-            call sets it, it takes precedence over the bundle's `max_new_tokens`.
-        min_new_tokens: the fewest tokens of an answer; takes precedence over `min_length`.
-        min_length: the fewest tokens of prompt and answer together.
-        stop_strings: an answer ends before the first of them that appears. A special token has no text; as a stop
-            string it ends the answer in the same way as `eos_token_id`.
-        do_sample: sample tokens by their probability; False: take the most probable one.
-        seed: seed of the random numbers; None: from the system. A text's answer is independent of the rest of its call.
-        num_beams: beams of beam search; 1: no beam search; at most 256.
-        num_return_sequences: answers to each text; at most `num_beams` unless sampled.
-        early_stopping: beam search ends as soon as `num_beams` answers are complete (True), when a better one is
-            unlikely (False), or when a better one is impossible ("never").
-        length_penalty: beam search: an answer's score is divided by its length to this power.
-        temperature: sampling: logits are divided by it; at least 1e-6.
-        top_k: sampling: only the `top_k` most probable tokens are sampled; 0: all.
-        top_p: sampling: only the most probable tokens are sampled whose probabilities together reach `top_p`.
-        min_p: sampling: only tokens of at least this fraction of the highest probability are sampled.
-        typical_p: sampling: locally typical sampling, https://arxiv.org/abs/2202.00666.
-        top_h: sampling: entropy-bound sampling, https://arxiv.org/abs/2509.02510.
-        epsilon_cutoff: sampling: tokens of a lower probability are not sampled.
-        eta_cutoff: sampling: the same with a limit that depends on the entropy, https://arxiv.org/abs/2210.15191.
-        repetition_penalty: above 1 makes tokens that appeared before less likely.
-        encoder_repetition_penalty: above 1 makes the source's tokens more likely.
-        no_repeat_ngram_size: no sequence of this many tokens appears twice; 0: no limit.
-        encoder_no_repeat_ngram_size: no sequence of this many tokens of the source appears in the answer; 0: no limit.
+        max_new_tokens: the largest number of tokens in an answer, including the end token; takes precedence over
+            `max_length`.
+        max_length: the largest number of tokens in prompt and answer together; in an encoder-decoder the prompt is the
+            start token. If a call sets it, it takes precedence over the bundle's `max_new_tokens`.
+        min_new_tokens: the smallest number of tokens in an answer; takes precedence over `min_length`.
+        min_length: the smallest number of tokens in prompt and answer together.
+        stop_strings: the answer ends before the first of these strings. A special token has no text; as a stop string
+            it ends the answer in the same way as `eos_token_id`.
+        do_sample: whether to sample tokens by their probability, rather than take the most probable token.
+        seed: the seed of the random numbers; None for a random seed. An answer does not depend on the other texts of
+            the call.
+        num_beams: the number of beams, at most 256; 1 for no beam search.
+        num_return_sequences: the number of answers to each text; at most `num_beams` unless answers are sampled.
+        early_stopping: beam search ends as soon as `num_beams` answers are complete (True), when a better answer is
+            unlikely (False), or when a better answer is impossible ("never").
+        length_penalty: for beam search: an answer's score is divided by its length to this power.
+        temperature: for sampling: logits are divided by this number, which is at least 1e-6.
+        top_k: for sampling: only the `top_k` most probable tokens are sampled; 0 for no limit.
+        top_p: for sampling: only the most probable tokens, whose probabilities together reach `top_p`, are sampled.
+        min_p: for sampling: only tokens with at least this fraction of the highest probability are sampled.
+        typical_p: for sampling: locally typical sampling, https://arxiv.org/abs/2202.00666.
+        top_h: for sampling: entropy-bound sampling, https://arxiv.org/abs/2509.02510.
+        epsilon_cutoff: for sampling: only tokens with at least this probability are sampled.
+        eta_cutoff: for sampling: the same, with a limit that depends on the entropy, https://arxiv.org/abs/2210.15191.
+        repetition_penalty: above 1, makes tokens that appeared before less likely.
+        encoder_repetition_penalty: above 1, makes the source's tokens more likely.
+        no_repeat_ngram_size: no sequence of this many tokens appears twice; 0 for no limit.
+        encoder_no_repeat_ngram_size: no sequence of this many tokens of the source appears in the answer; 0 for no
+            limit.
         bad_words_ids: sequences of tokens that never appear.
         sequence_bias: pairs of a sequence of tokens and a number that is added to the logit of its last token.
         forced_bos_token_id: the answer's first token.
         forced_eos_token_id: the last token of an answer that reaches its maximum length.
         exponential_decay_length_penalty: (start, factor): the end token becomes more likely after `start` tokens.
         suppress_tokens: tokens that never appear.
-        begin_suppress_tokens: tokens that do not appear first.
-        remove_invalid_values: replaces infinite and undefined logits.
-        renormalize_logits: applies log-softmax after all logits processors.
+        begin_suppress_tokens: tokens that do not appear as the answer's first token.
+        remove_invalid_values: whether to replace infinite and undefined logits by finite ones.
+        renormalize_logits: whether to apply log-softmax after all logits processors.
+        pad_token_id: the padding token.
+        bos_token_id: the token that begins a text.
         eos_token_id: the token or tokens that end an answer.
-        decoder_start_token_id: encoder-decoders: the decoder's first token; None: `bos_token_id`.
-        other: fields of a file that this version does not know; kept, without effect.
+        decoder_start_token_id: for encoder-decoders: the decoder's first token; None for `bos_token_id`.
+        other: fields of a file that this version does not know; they are kept, without effect.
     """
 
     max_new_tokens: int | None = None
@@ -109,7 +114,7 @@ class GenerationConfig:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The config in a bundle's `generation_config.json`. Raises BundleError if it is damaged or not supported."""
+        """Return the config in the file `path`. Raises BundleError if the file is damaged or a field not supported."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -123,10 +128,10 @@ class GenerationConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """A config from parsed JSON.
+        """Return a config made from parsed JSON.
 
-        Fields of transformers that change nothing here are ignored; unknown fields are kept in `other` and named in
-        the log. Raises InputError for a wrong value, or a field that this runtime does not support.
+        Fields of transformers that have no effect here are ignored; unknown fields are kept in `other`, with a warning
+        in the log. Raises InputError for a wrong value, and for a field that this runtime does not support.
         """
         known = {entry.name for entry in fields(cls)} - {"other"}
         rest = {name: value for name, value in values.items() if name not in known}
@@ -136,7 +141,7 @@ class GenerationConfig:
         return cls(**{name: value for name, value in values.items() if name in known}, other=other)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with some fields changed. Raises InputError for an unknown field or a wrong value."""
+        """Return a copy with some fields changed. Raises InputError for an unknown field or a wrong value."""
         known = [entry.name for entry in fields(self) if entry.name != "other"]
         for name, value in changes.items():
             if name not in known and not without_effect(name, value):
@@ -148,12 +153,15 @@ class GenerationConfig:
         return replace(self, **kept) if kept else self
 
     def completed(self, bundle: "GenerationConfig") -> Self:
-        """This config, with the special tokens that it does not set taken from the bundle's."""
+        """Return a copy whose unset special tokens are taken from the config `bundle`."""
         missing = {name: getattr(bundle, name) for name in _SPECIAL if getattr(self, name) in (None, ())}
         return replace(self, **missing) if missing else self
 
     def longest(self, prompt_tokens: int) -> int:
-        """The most tokens of prompt and answer together. Raises InputError if there is no room for an answer."""
+        """Return the largest number of tokens in prompt and answer together, for a prompt of `prompt_tokens` tokens.
+
+        Raises InputError if the prompt leaves no room for an answer.
+        """
         if self.max_new_tokens is not None:
             return prompt_tokens + self.max_new_tokens
         if self.max_length is None:
@@ -185,7 +193,7 @@ class GenerationConfig:
 
     @property
     def new_tokens(self) -> int:
-        """The most tokens of an answer to a short prompt."""
+        """The largest number of tokens in an answer to a prompt of one token."""
         return self.longest(1) - 1 if self.max_length is None or self.max_length > 1 else 1
 
 

@@ -1,4 +1,4 @@
-"""Checks of each field of a generation config, and the fields of transformers that are not supported."""
+"""Checks for each field of a generation config, and the fields of transformers that are not supported."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,22 +8,24 @@ from ftool_runtime.errors import InputError
 
 Check = Callable[[str, Any], Any]
 
-LEAST_TEMPERATURE: Final = 1e-6  # a lower one makes scores too large for beam search, which adds -1e9 to some
-MOST_ANSWERS: Final = 256  # to one text: beams or sampled answers; each has caches of its own
+LEAST_TEMPERATURE: Final = (
+    1e-6  # below this, scores become too large for beam search, which adds -1e9 to some
+)
+MOST_ANSWERS: Final = 256  # beams or sampled answers for one text; each has its own caches
 
 
 def check(name: str, value: Any) -> Any:
-    """`value` as the config keeps it; None, which means the default, stays None.
+    """Return `value` in the form that the config keeps for the field `name`; None, for the default, stays None.
 
-    Raises InputError, which names the field, the value and the values that are allowed.
+    Raises InputError, which names the field, the value and the allowed values, if the value is not allowed.
     """
     return None if value is None else _CHECKS[name](name, value)
 
 
 def without_effect(name: str, value: Any) -> bool:
-    """Whether a field that this runtime does not have can be ignored, because it changes no answer.
+    """Return whether a field that this runtime does not have can be ignored, because it does not change answers.
 
-    False for an unknown field. Raises InputError for a field of transformers that would change the answer.
+    Returns False for an unknown field. Raises InputError for a field of transformers that would change the answer.
     """
     if name in _IGNORED:
         return True
@@ -191,7 +193,7 @@ _REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "watermarking_config": (),
 }
 
-# Fields for how transformers computes, or what else it returns.
+# Fields that change how transformers computes, or what it returns besides the answer.
 _IGNORED: Final = frozenset(
     {
         "_commit_hash",

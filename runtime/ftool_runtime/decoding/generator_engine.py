@@ -1,4 +1,4 @@
-"""`GeneratorEngine`: run a bundle's graphs on rows of token ids, cut into runs that share a batch."""
+"""`GeneratorEngine`: run a bundle's graphs on rows of token ids, in batches."""
 
 import logging
 import operator
@@ -37,8 +37,8 @@ from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 logger = logging.getLogger(__name__)
 
-# Limits of one run: rows, beams included, because from about here on a step takes longer with each row; and tokens of
-# prompts, padding included, because their activations need cache.
+# Limits of one run: the number of rows, including beams, because above this number each row makes a step slower; and
+# the number of prompt tokens, including padding, because their activations should fit into the CPU's cache.
 ROWS_OF_A_RUN: Final = 16
 TOKENS_OF_A_RUN: Final = 4096
 
@@ -55,10 +55,13 @@ class Graphs:
 
 
 class GeneratorEngine:
-    """A bundle's tokenizer, config and graphs, ready to run. Thread-safe."""
+    """Runs a bundle's graphs on token ids, with its tokenizer and generation config. Thread-safe."""
 
     def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
-        """Load the bundle in `folder`. Raises BundleError, DeviceError and RuntimeMissingError as `load`."""
+        """Load the bundle in `folder`, given its manifest.
+
+        Raises BundleError, DeviceError and RuntimeMissingError for the same reasons as `load`.
+        """
         if manifest.generation is None:
             raise BundleError(f"{folder}: the manifest of a {manifest.task} bundle must hold 'generation'")
         self.manifest = manifest
@@ -70,9 +73,9 @@ class GeneratorEngine:
         self.guard = ForkGuard(self._open(folder))
 
     def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
-        """The given config, with the bundle's special tokens if it names none; for None the bundle's config.
+        """Return `config`, with its unset special tokens taken from the bundle; if it is None, the bundle's config.
 
-        Raises InputError for anything but a GenerationConfig.
+        Raises InputError if `config` is neither None nor a GenerationConfig.
         """
         if config is not None and not isinstance(config, GenerationConfig):
             raise InputError(
@@ -89,12 +92,12 @@ class GeneratorEngine:
         keep_logits: bool = False,
         first_row: int = 0,
     ) -> list[GeneratedRow]:
-        """Answer rows of token ids, with `num_return_sequences` answers for each row, one after another.
+        """Answer rows of token ids. The result has `num_return_sequences` answers for each row, in order.
 
         Args:
-            rows: sources, or prompts of decoders without an encoder.
-            config: how answers are generated.
-            new_stop_check: makes a stop check for each answer.
+            rows: sources, or prompts for decoders without an encoder.
+            config: the generation settings.
+            new_stop_check: a function that makes a stop check for each answer.
             keep_logits: whether answers keep the graph's logits.
             first_row: the position of the first row in the caller's numbering, for errors.
 
@@ -102,7 +105,7 @@ class GeneratorEngine:
             InputError: a row is empty, holds something that is not a token id, or leaves no room for an answer.
             ClosedError: after `close`.
             OtherProcessError: in a child of the process that loaded the model.
-            BundleError: a graph fails, or its logits are not numbers.
+            BundleError: a graph fails, or its logits are nan.
         """
         graphs = self.guard.get()
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
@@ -130,11 +133,11 @@ class GeneratorEngine:
         return [answer for several in answers for answer in several]
 
     def steps(self, tokens: Sequence[int], config: GenerationConfig, row: Row) -> Steps:
-        """Generate the answer to one source or prompt, one token a step; frees its buffers at the end."""
+        """Generate the answer to one source or prompt, one token per step; frees the buffers at the end."""
         return self._steps(self.guard.get(), tokens, config, row)
 
     def steps_with_cache(self, cache: PrefixCache, tokens: Sequence[int], row: Row) -> Steps:
-        """Generate the answer to a conversation, whose beginning `cache` may hold, one token a step."""
+        """Generate the answer to a conversation, one token per step; `cache` may hold the conversation's beginning."""
         self.guard.get()
         try:
             yield from generate_tokens(cache.decoder, cache.read(tokens), [row])
@@ -148,16 +151,16 @@ class GeneratorEngine:
     def new_row(
         self, tokens: Sequence[int], config: GenerationConfig, stop_check: StopCheck | None, row: int = 0
     ) -> Row:
-        """A new answer to one source or prompt. Raises InputError as `generate`."""
+        """Return a new, empty answer to one source or prompt. Raises InputError for the same reasons as `generate`."""
         config.check_vocabulary(self.guard.get().decoders.graph.vocabulary)
         return self._row(tokens, self.row_context(tokens, config, row), config, 0, stop_check, False)
 
     def score(
         self, rows: TokenRows, answers: TokenRows, config: GenerationConfig
     ) -> list[NDArray[np.float32]]:
-        """The logits that predict each token of given answers, for each row float32 (tokens of its answer, vocabulary).
+        """Return the logits that predict the tokens of given answers: for each row float32 (answer tokens, vocabulary).
 
-        Raises InputError if a row and its answer together are too long for the model, and as `generate`.
+        Raises InputError if a row and its answer together are too long for the model, and the errors of `generate`.
         """
         _check_rows(rows)
         _check_rows(answers)
@@ -180,7 +183,10 @@ class GeneratorEngine:
         return scored
 
     def row_context(self, tokens: Sequence[int], config: GenerationConfig, row: int) -> RowContext:
-        """What logits processors need to know about one row. Raises InputError if there is no room for an answer."""
+        """Return the facts about one row that logits processors need; `row` is its position, for errors.
+
+        Raises InputError if the row holds wrong token ids, is too long, or leaves no room for an answer.
+        """
         _check_tokens(tokens, f"row {row}", row, self._readable(self.guard.get()))
         most = self.manifest.input.max_length
         if self.contract.family == "encoder-decoder" and len(tokens) > most:
@@ -226,14 +232,14 @@ class GeneratorEngine:
         return Graphs(DecoderPool(graph), encoder)
 
     def _readable(self, graphs: Graphs) -> int:
-        """The number that a row's token ids must be below."""
+        """Return the number of token ids that are valid in a row; ids must be smaller."""
         vocabulary = graphs.decoders.graph.vocabulary
         if graphs.encoder is None:
             return vocabulary
         return max(vocabulary, self.tokens.size)  # an encoder may have a vocabulary of its own
 
     def _prompt(self, tokens: Sequence[int], config: GenerationConfig) -> Sequence[int]:
-        """The decoder's first tokens: the prompt, or its start token."""
+        """Return the decoder's first tokens: the prompt, or the start token of an encoder-decoder."""
         if self.contract.family == "decoder":
             return tokens
         start = config.decoder_start_token_id
@@ -243,7 +249,10 @@ class GeneratorEngine:
         return [start] if isinstance(start, int) else [start[0]]
 
     def _runs(self, lengths: Sequence[int], config: GenerationConfig) -> list[tuple[list[int], range]]:
-        """The rows of each run and the numbers of their answers: rows of similar length, or one answer a run."""
+        """Return the runs for rows of these lengths: for each run, the indices of its rows and the answers' numbers.
+
+        A run holds rows of similar length; if rows would change each other's answers, it holds one answer to one row.
+        """
         sampled = config.num_return_sequences if config.num_beams == 1 else 1
         if self.manifest.precision.rows_share_scale:  # other rows would change answers
             singles = [range(number, number + 1) for number in range(sampled)]
@@ -299,7 +308,7 @@ class GeneratorEngine:
         return generate_tokens(decoder, logits, [row for several in made for row in several])
 
     def _begin(self, graphs: Graphs, decoder: Decoder, tokens: TokenRows, config: GenerationConfig) -> Logits:
-        """Run sources and prompts; returns the logits of each answer's first token, (rows, 1, vocabulary)."""
+        """Run the sources and prompts, and return the logits of each answer's first token, (rows, 1, vocabulary)."""
         prompts = [self._prompt(row, config) for row in tokens]
         sources = None if graphs.encoder is None else graphs.encoder.encode(tokens)
         decoder.begin(len(tokens), sources, room=config.longest(max(map(len, prompts))))
@@ -326,7 +335,10 @@ def _check_rows(rows: object) -> None:
 
 
 def _check_tokens(tokens: object, name: str, row: int, vocabulary: int, *, empty: bool = False) -> None:
-    """Raise InputError unless `tokens`, which errors call `name`, are ids below `vocabulary`."""
+    """Raise InputError unless `tokens`, which errors call `name`, is a list of ids below `vocabulary`.
+
+    An empty list is allowed only if `empty`; `row` is the position in the call, for errors.
+    """
     if isinstance(tokens, str | bytes) or not isinstance(tokens, Sequence | np.ndarray):
         raise InputError(f"{name} must be a list of token ids, got {tokens!r}", row=row)
     if not len(tokens) and not empty:

@@ -1,4 +1,4 @@
-"""Greedy search and sampling: one token a step for each row; rows leave the batch when they end."""
+"""Greedy search and sampling: generate one token per step for each row; rows leave the batch when they end."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,8 +23,8 @@ class Row:
     """One answer while it is generated.
 
     Attributes:
-        answer: its tokens so far.
-        number: the row's position in the caller's numbering.
+        answer: the tokens generated so far.
+        number: the row's position in the caller's numbering, for errors.
         finish_reason: None until the answer ends.
     """
 
@@ -38,7 +38,7 @@ class Row:
         stop_check: StopCheck | None = None,
         keep_logits: bool = False,
     ) -> None:
-        """Start the answer to `prompt`, token ids; `sequence` numbers the answers to one text from 0."""
+        """Start an answer to `prompt`, a list of token ids; `sequence` numbers the answers to the same text from 0."""
         self.answer: list[int] = []
         self.finish_reason: FinishReason | None = None
         self._processors = logits_processors(config, context)
@@ -53,7 +53,10 @@ class Row:
         self.plain = not self._processors and self._random is None and self._logits is None
 
     def choose(self, logits: NDArray[np.float32]) -> int:
-        """Choose the next token from `logits`, float32 (vocabulary,), left unchanged. Raises as `generate_tokens`."""
+        """Return the next token, chosen from `logits`, float32 (vocabulary,), which are not changed.
+
+        Raises InputError if the logits processors leave no token, and BundleError if the logits are nan.
+        """
         if self._logits is not None:
             self._logits.append(logits.copy())
         scores = (
@@ -80,20 +83,20 @@ class Row:
             self.finish_reason = "length"
 
     def result(self) -> GeneratedRow:
-        """The answer so far."""
+        """Return the answer so far; its finish reason is "cancelled" if it has not ended."""
         logits = None if self._logits is None else np.stack(self._logits)
         return GeneratedRow(tuple(self.answer), self.finish_reason or "cancelled", None, logits)
 
 
 def generate_tokens(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> Iterator[None]:
-    """Generate until all `rows` have ended, one token a step; yields after every token.
+    """Generate one token per step, until all `rows` have ended; yields after every step.
 
     Args:
-        decoder: holds the rows' prompts.
-        logits: its logits after the prompts, float32 (rows, 1, vocabulary).
+        decoder: the decoder, which has read the rows' prompts.
+        logits: the decoder's logits after the prompts, float32 (rows, 1, vocabulary).
         rows: the answers, in the order of the decoder's rows.
 
-    Raises InputError if a row's logits processors leave no token, BundleError if its logits are not numbers.
+    Raises InputError if a row's logits processors leave no token, and BundleError if its logits are nan.
     """
     while True:
         tokens = _next_tokens(logits[:, 0], rows)

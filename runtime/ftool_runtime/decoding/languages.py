@@ -1,4 +1,4 @@
-"""Languages of translators: the tokens or words around the source, and the answer's first token, that select them."""
+"""Select a translator's languages, by the source's prefix or special tokens and the answer's first token."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -9,12 +9,12 @@ from ftool_runtime.errors import InputError
 
 
 class Direction(NamedTuple):
-    """How to translate from one language to another.
+    """The changes to inputs and settings that select a source and a target language.
 
     Attributes:
-        prefix: the text before the source.
-        replacements: the tokens, of those that the tokenizer adds, that are replaced with others.
-        changes: fields of the generation config that change.
+        prefix: the text to put before the source.
+        replacements: replacements for special tokens that the tokenizer adds, from token id to token id.
+        changes: changed fields of the generation config.
     """
 
     prefix: str
@@ -25,9 +25,9 @@ class Direction(NamedTuple):
 def direction(
     manifest: Manifest, config: GenerationConfig, source: str | None, target: str | None
 ) -> Direction:
-    """How a bundle translates from `source` to `target`; None: the language that the manifest names.
+    """Return how a bundle translates from `source` to `target`; None stands for the manifest's default language.
 
-    Raises InputError for an unknown language code; it lists the known ones.
+    Raises InputError, which lists the known codes, for an unknown language code.
     """
     languages = (manifest.generation and manifest.generation.languages) or Languages()
     read = _checked("source_language", source, languages.source, languages.source_tokens)
@@ -38,7 +38,7 @@ def direction(
     changes = {}
     first = languages.target_tokens.get(written or "")
     if first is not None:
-        # a checkpoint's answers begin with the language's token instead of the decoder's start, or right after it
+        # Checkpoints differ: the language's token replaces the decoder's start token, or follows it.
         starts = config.decoder_start_token_id in languages.target_tokens.values()
         field = "decoder_start_token_id" if starts else "forced_bos_token_id"
         changes = {field: first}

@@ -1,8 +1,8 @@
-"""Logits processors: what a generation config forbids, forces or reweights, in transformers' order.
+"""Logits processors: forbid, force or reweight tokens as a generation config says, in transformers' order.
 
 A processor takes the scores of one row, float32 (vocabulary,), which it may overwrite, and the row's tokens so far,
-int64 (length,), prompt or start token included. It returns the new scores. Each row is processed on its own, so that
-it is independent of the rest of the batch.
+int64 (length,), including the prompt or start token. It returns the new scores. Each row is processed separately, so
+that it is independent of the rest of the batch.
 """
 
 import math
@@ -26,12 +26,12 @@ NEVER = np.float32(-np.inf)
 
 @dataclass(frozen=True, slots=True)
 class RowContext:
-    """What logits processors need to know about one row.
+    """The facts about one row that logits processors need.
 
     Attributes:
-        prompt_tokens: tokens before the answer: the prompt, or the decoder's start token.
-        longest: the most tokens that prompt and answer may have together.
-        source: the encoder's tokens; for decoders without an encoder the prompt.
+        prompt_tokens: the number of tokens before the answer, in the prompt or the decoder's start token.
+        longest: the largest number of tokens in prompt and answer together.
+        source: the encoder's tokens; for decoders without an encoder, the prompt.
         row: the row's position in the caller's numbering, for errors.
     """
 
@@ -42,20 +42,20 @@ class RowContext:
 
 
 def logits_processors(config: GenerationConfig, row: RowContext) -> tuple[Processor, ...]:
-    """The processors for one row, in the order in which transformers applies them."""
+    """Return the processors for one row, in the order in which transformers applies them."""
     checks = [_require_choice(row.row)] if config.do_sample else []  # filters need at least one token
     return (*_constraints(config, row), *checks, *sampling_filters(config), *_renormalisation(config))
 
 
 def apply(processors: Sequence[Processor], scores: Scores, ids: Ids) -> Scores:
-    """`scores`, float32 (vocabulary,), after all processors; the given array is overwritten."""
+    """Return `scores`, float32 (vocabulary,), after all processors; the given array may be overwritten."""
     for process in processors:
         scores = process(scores, ids)
     return scores
 
 
 def no_token_left(logits: Scores, row: int) -> FtoolError:
-    """The error for `logits`, as the graph gave them for a row, that leave no token to choose."""
+    """Return the error for a row without any token to choose: BundleError if the graph's `logits` are nan."""
     if np.isnan(logits).any():
         return BundleError(
             f"row {row}: the model's logits are not numbers (nan); run verify on the bundle, or set "
@@ -123,7 +123,7 @@ def _renormalisation(config: GenerationConfig) -> list[Processor]:
 
 
 def _penalised(scores: Scores, tokens: Ids, penalty: float) -> Scores:
-    """Divide the positive scores of `tokens` by `penalty` and multiply the negative ones by it, each token once."""
+    """Divide positive scores of `tokens` by `penalty`, and multiply negative scores by it, once for each token."""
     tokens = tokens[tokens < scores.size]
     chosen = scores[tokens]
     scores[tokens] = np.where(chosen < 0, chosen * np.float32(penalty), chosen / np.float32(penalty))
@@ -155,7 +155,7 @@ def _no_repeat_of_source(size: int, source: Ids) -> Processor:
 
 
 def _ban_followers(scores: Scores, text: Ids, ids: Ids, size: int) -> Scores:
-    """Forbid every token that follows the last size - 1 tokens of `ids` anywhere in `text`."""
+    """Forbid every token that follows, anywhere in `text`, the same size - 1 tokens that `ids` ends with."""
     windows = np.lib.stride_tricks.sliding_window_view(text, size)  # (places, size)
     same = (windows[:, :-1] == ids[ids.size - size + 1 :]).all(axis=1)
     banned = windows[same, -1]

@@ -1,4 +1,4 @@
-"""Cut sources and prompts, as token ids, to the length that the model reads."""
+"""Cut the token ids of sources and prompts to the length that the model reads."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,16 @@ def fit(
     row: int,
     what: str,
 ) -> Tokens:
-    """Cut `ids` to `limit` tokens, or refuse them if they are longer.
+    """Return `ids` cut to `limit` tokens. Raises InputError if that is impossible, or if `refuse` and they are longer.
 
     Args:
         ids: the token ids.
-        added: for each token, whether the tokenizer added it; added tokens at the ends are kept.
-        limit: the most tokens; None: no limit.
-        side: where to cut, "left" or "right".
-        refuse: whether to raise InputError instead.
-        row: the text's position, for the error.
-        what: what the error calls the text, such as "source".
+        added: for each id, whether it is a special token that the tokenizer added; these are kept at both ends.
+        limit: the largest number of tokens; None for no limit.
+        side: the side to cut, "left" or "right".
+        refuse: whether to raise InputError instead of cutting.
+        row: the text's position in the call, for errors.
+        what: a noun for the text in errors, such as "source".
     """
     if limit is None or len(ids) <= limit:
         return Tokens(ids)

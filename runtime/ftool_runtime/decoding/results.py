@@ -1,4 +1,4 @@
-"""Generated answers, as token ids and as text."""
+"""Classes for generated answers, as token ids and as text."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,8 +16,9 @@ class GeneratedRow:
     Attributes:
         ids: the answer's tokens, including the end token if there is one.
         finish_reason: "eos", "length", "stop" (a stop string) or "cancelled".
-        score: beam search: the answer's log-probability over its length to the power of `length_penalty`; else None.
-        logits: the graph's logits, float32 (tokens, vocabulary); None unless asked for.
+        score: for beam search, the answer's log-probability divided by its length to the power of `length_penalty`;
+            otherwise None.
+        logits: the graph's logits, float32 (tokens, vocabulary); None unless the call keeps them.
     """
 
     ids: tuple[int, ...]
@@ -31,14 +32,14 @@ class Generation:
     """The answer to one text.
 
     Attributes:
-        text: the answer without special tokens and without white space at its ends, up to the first stop string.
+        text: the answer up to the first stop string, without special tokens and without white space at either end.
         token_ids: all tokens that were generated.
-        finish_reason: why it ended: "eos", "length", "stop" or "cancelled".
-        prompt_tokens: tokens of the source or prompt.
+        finish_reason: why the answer ended: "eos", "length", "stop" or "cancelled".
+        prompt_tokens: the number of tokens in the source or prompt.
         truncated: whether part of the source or prompt was cut off, because it was longer than the model reads.
-        score: beam search: the answer's score; else None.
+        score: for beam search, the answer's score; otherwise None.
         input: the given text; for chats the last message; None if the answer was not made by a model's call.
-        others: the further answers that `num_return_sequences` asked for, best first.
+        others: further answers to the same text, best first, if `num_return_sequences` is above 1.
     """
 
     text: str
@@ -51,7 +52,7 @@ class Generation:
     input: str | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, text: str | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `text` replaces `input`."""
+        """Return the answer as JSON values, as `predict` prints it; `text`, if not None, replaces `input`."""
         values: dict[str, Any] = {
             "text": self.input if text is None else text,
             "answer": self.text,
@@ -72,9 +73,9 @@ class LongGeneration:
     """The answers to the chunks of a long text.
 
     Attributes:
-        text: the answers to all chunks, in order, joined.
-        parts: the answer to each chunk.
-        sources: the chunks.
+        text: the answers to all chunks, joined in order.
+        parts: the answer to each chunk, in order.
+        sources: the text of each chunk.
         input: the given text.
     """
 
@@ -85,11 +86,11 @@ class LongGeneration:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of all chunks."""
+        """The total number of tokens in all chunks."""
         return sum(part.prompt_tokens for part in self.parts)
 
     def to_json(self, text: str | None = None) -> dict[str, Any]:
-        """The answer as JSON values; `text` replaces `input`."""
+        """Return the answer as JSON values; `text`, if not None, replaces `input`."""
         text = self.input if text is None else text
         parts = [part.to_json(source) for part, source in zip(self.parts, self.sources, strict=True)]
         return {"text": text, "answer": self.text, "parts": parts}

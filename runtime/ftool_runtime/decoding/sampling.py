@@ -1,4 +1,4 @@
-"""Sampling: filters that exclude unlikely tokens, and random draws from the rest."""
+"""Sampling: filters that exclude unlikely tokens, and random draws from the remaining tokens."""
 
 import math
 from collections.abc import Callable
@@ -15,11 +15,11 @@ Filter = Callable[[Scores, NDArray[np.int64]], Scores]
 
 _NEVER = np.float32(-np.inf)
 _MOST = np.finfo(np.float32).max
-_TOP_H_TOKENS = 100  # the entropy is that of the best tokens, at most this many
+_TOP_H_TOKENS = 100  # top_h computes the entropy of at most this many of the best tokens
 
 
 def sampling_filters(config: GenerationConfig) -> list[Filter]:
-    """The filters that a config asks for, in transformers' order; none unless `do_sample`."""
+    """Return the filters that a config enables, in transformers' order; an empty list unless `do_sample`."""
     if not config.do_sample:
         return []
     # each beam needs a token that does not end it
@@ -45,15 +45,15 @@ def sampling_filters(config: GenerationConfig) -> list[Filter]:
 
 
 def sampling_rng(seed: int | None, sequence: int) -> np.random.Generator:
-    """The random generator of one answer. Each answer has its own, so that the rest of a call doesn't change it.
+    """Return a new random generator for one answer, so that an answer does not depend on the rest of its call.
 
-    `sequence` numbers the answers to one text from 0.
+    `sequence` numbers the answers to the same text from 0.
     """
     return np.random.default_rng(None if seed is None else (seed, sequence))
 
 
 def sample(scores: Scores, random: np.random.Generator) -> int:
-    """A token drawn with the probabilities softmax(`scores`), `scores` float32 (vocabulary,)."""
+    """Return a random token, drawn with the probabilities softmax(`scores`); `scores` is float32 (vocabulary,)."""
     allowed = np.flatnonzero(scores > _NEVER)
     reached = softmax(scores[allowed]).cumsum()
     place = int(np.searchsorted(reached, random.random() * reached[-1], side="right"))
@@ -61,13 +61,13 @@ def sample(scores: Scores, random: np.random.Generator) -> int:
 
 
 def sample_without_replacement(scores: Scores, count: int, random: np.random.Generator) -> NDArray[np.intp]:
-    """`count` different positions of `scores`, float32 (n,), drawn one after another with their softmax as weights."""
-    # sorting scores with Gumbel noise gives such draws: Gumbel 1954, Efraimidis and Spirakis 2006
+    """Return `count` distinct indices of `scores`, float32 (n,), drawn one after another with softmax weights."""
+    # Sorting scores with added Gumbel noise gives such draws: Gumbel 1954, Efraimidis and Spirakis 2006.
     return largest_places(scores + random.gumbel(size=scores.shape), count)
 
 
 def largest_places(values: NDArray[np.floating[Any]], count: int) -> NDArray[np.intp]:
-    """The positions of the `count` largest values, largest first; of equal values the first one comes first."""
+    """Return the indices of the `count` largest values, largest first; equal values stay in order."""
     places = np.flatnonzero(values >= _nth_largest(values, count))  # much faster than argpartition
     best: NDArray[np.intp] = places[np.argsort(-values[places], kind="stable")][:count]
     return best
@@ -78,7 +78,7 @@ def _masked(scores: Scores, keep: NDArray[np.bool_]) -> Scores:
 
 
 def _nth_largest(scores: NDArray[np.floating[Any]], count: int) -> Any:
-    """The `count`-th largest score."""
+    """Return the `count`-th largest score, or the smallest if there are fewer scores."""
     count = min(count, scores.size)
     return np.partition(scores, scores.size - count)[scores.size - count]
 
@@ -161,7 +161,7 @@ def _top_h(part: float) -> Filter:
 
 
 def _surprise(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minus the logarithm; finite for a probability of 0, whose share of the entropy is 0 anyway."""
+    """Return minus the logarithm of each probability; finite for 0, which adds nothing to the entropy."""
     result: NDArray[np.float64] = -np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
     return result
 

@@ -11,10 +11,10 @@ from ftool_runtime.errors import InputError
 
 
 class TextStream(Iterator[str]):
-    """An iterator over the text of one answer, which is generated as it is read. All chunks joined are `result.text`.
+    """An iterator over the text of one answer, which is generated while it is read. The chunks make up `result.text`.
 
-    One thread reads; any thread may cancel. Closing the stream, or dropping the last reference to it, frees its
-    buffers.
+    Only one thread may read; any thread may cancel. Closing the stream, or dropping the last reference to it, frees
+    its buffers.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class TextStream(Iterator[str]):
         """Prepare to read an answer.
 
         Args:
-            steps: generates the answer, one token a step.
-            row: the answer's tokens; `steps` adds to it.
-            text: the answer's text; each new token of `row` is added to it.
-            finish: makes the result from the finished row and its text.
-            ended: called once, with the result and whether the answer was read to its end.
+            steps: a generator that adds one token to `row` in each step.
+            row: the answer's tokens.
+            text: the decoder of the answer's text, to which each new token of `row` is added.
+            finish: a function that makes the result from the finished row and its text.
+            ended: a function that is called once, with the result and whether the answer was read to its end.
         """
         self._steps = steps
         self._row = row
@@ -55,11 +55,11 @@ class TextStream(Iterator[str]):
         raise StopIteration
 
     def cancel(self) -> None:
-        """End the answer after the token in progress, from any thread. The reader gets the text up to there."""
+        """End the answer after the token in progress. The reader gets the text so far. Any thread may call this."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """End the answer at once and free its buffers. Does nothing if it has ended."""
+        """End the answer at once and free its buffers. Does nothing if the answer has already ended."""
         self._end(complete=False)
 
     def _end(self, *, complete: bool) -> None:
@@ -71,7 +71,7 @@ class TextStream(Iterator[str]):
 
     @property
     def result(self) -> Generation:
-        """The complete answer. Raises InputError before its end."""
+        """The complete answer. Raises InputError if the answer has not ended yet."""
         if self._result is None:
             raise InputError("the answer has not ended; read the stream to its end, or close it")
         return self._result

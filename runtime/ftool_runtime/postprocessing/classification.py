@@ -1,4 +1,4 @@
-"""Classification answers: logits to probabilities, and probabilities to the labels that apply."""
+"""Convert logits to classification answers: probabilities, and the labels that apply."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from ftool_runtime.errors import BundleError, InputError, nearest
 from ftool_runtime.numerics import sigmoid, softmax
 
-TextInput = str | tuple[str, str] | Mapping[str, str]  # a text; for models that read pairs, two texts
+TextInput = str | tuple[str, str] | Mapping[str, str]  # a text, or a pair of texts for models that read pairs
 
-DEFAULT_THRESHOLD = 0.5  # multi-label models without tuned thresholds
+DEFAULT_THRESHOLD = 0.5  # for multi-label models without tuned thresholds
 
 Thresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
 
@@ -31,11 +31,11 @@ class Classification:
 
     Attributes:
         label: the most probable label.
-        score: its probability.
-        labels: the labels that apply, most probable first. Single-label: the best one. Multi-label: those at
-            or above their thresholds, perhaps none.
+        score: the probability of `label`.
+        labels: the labels that apply, most probable first. For a single-label model, just `label`; for a multi-label
+            model, all labels at or above their thresholds, possibly none.
         scores: the probability of every label, in the manifest's order.
-        top: the `top_k` best labels, best first; without `top_k` those of `labels`.
+        top: the `top_k` most probable labels, best first; without `top_k`, the same labels as in `labels`.
         truncated: whether part of the input was cut off, because it was longer than the model reads.
         input: the given input; None if the answer was not made by a model's call.
     """
@@ -49,7 +49,7 @@ class Classification:
     input: TextInput | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` replaces `input`."""
+        """Return the answer as JSON values, as `predict` prints it; `given`, if not None, replaces `input`."""
         return {
             **fields_of(given, self.input),
             "label": self.label,
@@ -75,12 +75,12 @@ class Score:
     input: TextInput | None = field(default=None, compare=False, repr=False)
 
     def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` replaces `input`."""
+        """Return the answer as JSON values, as `predict` prints it; `given`, if not None, replaces `input`."""
         return {**fields_of(given, self.input), "score": self.value, "truncated": self.truncated}
 
 
 def fields_of(given: TextInput | None, known: TextInput | None) -> dict[str, str]:
-    """The texts of `given`, or of `known` if `given` is None, by their names."""
+    """Return the texts of the input `given`, or of `known` if `given` is None, under "text" and "text_pair"."""
     given = known if given is None else given
     if given is None:
         return {}
@@ -90,14 +90,14 @@ def fields_of(given: TextInput | None, known: TextInput | None) -> dict[str, str
 
 
 def probabilities(logits: ArrayLike, *, multi_label: bool) -> NDArray[np.float64]:
-    """Softmax over the labels, or a sigmoid for each label if several may apply.
+    """Return the probability of each label: a softmax over the labels, or a sigmoid for each label if `multi_label`.
 
     Args:
         logits: any float array (batch, labels).
-        multi_label: whether several labels may apply.
+        multi_label: whether several labels may apply to the same input.
 
     Returns:
-        float64 array (batch, labels). Each row is independent of the others.
+        float64 (batch, labels). Each row is independent of the others.
     """
     return sigmoid(logits) if multi_label else softmax(logits)
 
@@ -111,18 +111,18 @@ def classify(
     top_k: int | None = None,
     truncated: Sequence[bool] | None = None,
 ) -> list[Classification]:
-    """Convert logits to answers; used for the outputs of both torch and ONNX.
+    """Convert logits, from PyTorch or ONNX, to answers.
 
     Args:
         logits: any float array (batch, labels).
         labels: the label names, in the order of the logits.
         multi_label: whether several labels may apply to one text.
         thresholds: multi-label only, see `resolve_thresholds`.
-        top_k: how many labels `Classification.top` holds, at most; None: those that apply.
-        truncated: for each row, whether its text was cut; None: no text was.
+        top_k: the largest number of labels in `Classification.top`; None for the labels that apply.
+        truncated: for each row, whether its text was cut; None if no text was cut.
 
     Returns:
-        One answer for each row. Of equally probable labels the earlier one comes first.
+        One answer for each row. Among equally probable labels, the earlier one comes first.
 
     Raises:
         InputError: `top_k` or `thresholds` is invalid.
@@ -154,13 +154,18 @@ def classification(
     truncated: bool,
     given: TextInput | None = None,
 ) -> Classification:
-    """The answer for one row of logits and its labels' `scores`; `thresholds` None: exactly one label applies."""
+    """Return the answer for one row of logits; `scores` are the labels' probabilities.
+
+    If `thresholds` is None, exactly one label applies. `given` is the input, which the answer keeps.
+    """
     plain = scores.tolist()
     if thresholds is None and top_k in (None, 1):  # the common case needs no sorting
         best = int(logits.argmax())
         top = (LabelScore(labels[best], plain[best]),)
         return Classification(labels[best], plain[best], (labels[best],), tuple(plain), top, truncated, given)
-    order = np.argsort(-logits, kind="stable").tolist()  # by logit: probabilities near 1 may be equal
+    order = np.argsort(
+        -logits, kind="stable"
+    ).tolist()  # sorted by logit, since probabilities near 1 may be equal
     if thresholds is None:
         applying = order[:1]
     else:
@@ -189,12 +194,12 @@ def check_options(top_k: int | None, thresholds: Thresholds | None, multi_label:
 def resolve_thresholds(
     thresholds: Thresholds | None, labels: Sequence[str], default: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """The probability from which each label applies, float64 (labels,).
+    """Return the probability from which each label applies, float64 (labels,).
 
     Args:
         thresholds: one number for all labels, a number for each label, a mapping from some labels to numbers, or None.
         labels: the label names.
-        default: a number for each label, for those that `thresholds` does not set; None: 0.5 each.
+        default: the thresholds of labels that `thresholds` does not set, one for each label; None for 0.5 each.
 
     Raises:
         InputError: an unknown label, a wrong count, or a number outside 0 to 1.

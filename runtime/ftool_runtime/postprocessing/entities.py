@@ -1,7 +1,7 @@
-"""Entities and word tags: from the scores of tokens to entities with their places in the text, and to tags of words.
+"""Convert the scores of tokens to entities with their character ranges, and to tags of words.
 
-Aggregation is that of transformers' TokenClassificationPipeline, except that words are those of `split_words` with
-every tokenizer. Used for the outputs of both torch and ONNX.
+Aggregation is the same as in transformers' TokenClassificationPipeline, except that text is split into words by
+`split_words` for every tokenizer. Used for the outputs of both PyTorch and ONNX.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A part of a text and its kind.
+    """An entity in a text.
 
     Attributes:
-        text: the entity, as in the given text.
+        text: the entity's text, exactly as in the given text.
         label: the kind of entity; without aggregation the token's tag, such as "B-person".
-        start: the index of its first character, in Unicode code points.
-        end: the index after its last character.
-        score: the mean of its words' (or tokens') probabilities.
+        start: the index of the entity's first character in the given text, in Unicode code points.
+        end: the index after the entity's last character.
+        score: the mean probability of the entity's words (or tokens).
     """
 
     text: str
@@ -37,7 +37,7 @@ class Entity:
     score: float
 
     def to_json(self) -> dict[str, Any]:
-        """The entity as JSON values."""
+        """Return the entity as JSON values."""
         return {
             "text": self.text,
             "label": self.label,
@@ -48,21 +48,21 @@ class Entity:
 
 
 class TokenScores(NamedTuple):
-    """A text's tokens, without special tokens: their ranges, and probabilities, float64 (tokens, labels)."""
+    """The character ranges of a text's tokens, without special tokens, and probabilities, float64 (tokens, labels)."""
 
     offsets: Sequence[CharRange]
     probabilities: NDArray[np.float64]
 
 
 class PlacedToken(NamedTuple):
-    """A token's range in the text, without spaces at its ends, and its position among the text's tokens."""
+    """A token's character range in the text, without white space at either end, and its index among the tokens."""
 
     range: CharRange
     position: int
 
 
 class _Unit(NamedTuple):
-    """A token or a word of several tokens, which gets one tag."""
+    """A token, or a word of several tokens, that gets one tag: its character range, its tag's index and probability."""
 
     start: int
     end: int
@@ -77,16 +77,17 @@ def find_entities(
     aggregation: Aggregation,
     words: Sequence[CharRange] | None = None,
 ) -> list[Entity]:
-    """The entities of `text`, in order; they do not overlap.
+    """Return the entities of `text`, in order, without overlaps.
 
     Args:
         text: the given text.
-        tokens: the scores of its tokens.
+        tokens: the scores of the text's tokens.
         labels: the names of the tags, in the order of the probabilities: "O", "B-person", …
-        aggregation: how tokens become entities, as in transformers. "none": each token is one; "simple": neighbouring
-            tokens of one kind are one; "first", "average", "max": the same, but all tokens of a word get the tag of
-            its first token, of the mean of its tokens' probabilities, or of its most certain token.
-        words: the ranges of the words; None: those of `split_words`.
+        aggregation: the method of merging tokens into entities, as in transformers. "none": each token is an entity.
+            "simple": neighbouring tokens of the same kind are an entity. "first", "average" and "max": like "simple",
+            but all tokens of a word get the same tag: the first token's, the tag with the highest mean probability, or
+            the tag of the token with the highest probability.
+        words: the character ranges of the words; None to split the text with `split_words`.
     """
     groups = token_groups(text, tokens.offsets, _places(text, aggregation, words))
     units = _units(groups, tokens.probabilities, aggregation)
@@ -105,7 +106,7 @@ def find_entities(
 
 
 def tags_of_words(words: Sequence[CharRange], entities: Sequence[Entity]) -> list[str]:
-    """Each word's tag in IOB2: that of the first entity that overlaps it, or "O"."""
+    """Return an IOB2 tag for each word, from the first entity that overlaps the word, or "O"."""
     tags = []
     position, begun = 0, -1
     for start, end in words:
@@ -120,9 +121,9 @@ def tags_of_words(words: Sequence[CharRange], entities: Sequence[Entity]) -> lis
 
 
 def first_tokens(text: str, offsets: Sequence[CharRange], words: Sequence[CharRange]) -> list[int | None]:
-    """For each word the position in `offsets` of the first token that overlaps it, whose tag is the word's.
+    """Return, for each word, the index in `offsets` of the first token that overlaps the word and gives it its tag.
 
-    None if there is no such token (the tokenizer dropped the word), or if it is already an earlier word's.
+    None if there is no such token (the tokenizer dropped the word), or if the token already belongs to an earlier word.
     """
     found: list[int | None] = []
     position, taken = 0, -1
@@ -136,7 +137,7 @@ def first_tokens(text: str, offsets: Sequence[CharRange], words: Sequence[CharRa
 
 
 def trimmed(text: str, token: CharRange) -> CharRange:
-    """A token's range without the spaces at its ends, which many tokenizers include."""
+    """Return a token's character range without white space at either end, which many tokenizers include."""
     start, end = token
     while start < end and is_blank(text[start]):
         start += 1
@@ -148,9 +149,10 @@ def trimmed(text: str, token: CharRange) -> CharRange:
 def token_groups(
     text: str, offsets: Sequence[CharRange], words: Sequence[CharRange] | None
 ) -> list[list[PlacedToken]]:
-    """Groups of tokens, in order: those of one word, or without words those that share a character.
+    """Return tokens in groups, in order: tokens of the same word, or, without `words`, tokens that share a character.
 
-    A token starts a group at the start of a word, and outside words. Tokens that are only white space are left out.
+    A token starts a new group if it is at the start of a word or outside all words. Tokens that are only white space
+    are left out.
     """
     index = None if words is None else _Words(words)
     groups: list[list[PlacedToken]] = []
@@ -168,14 +170,17 @@ def token_groups(
 
 
 class _Words:
-    """The ranges of words, for queries in the order of the text."""
+    """The character ranges of words, for queries at increasing positions in the text."""
 
     def __init__(self, words: Sequence[CharRange]) -> None:
         self._words = words
         self._position = 0
 
     def within(self, place: int) -> bool:
-        """Whether the character at `place` is in a word and not its first; `place` must not decrease between calls."""
+        """Return whether the character at `place` is in a word, after the word's first character.
+
+        `place` must not decrease from one call to the next.
+        """
         while self._position < len(self._words) and self._words[self._position][1] <= place:
             self._position += 1
         return self._position < len(self._words) and self._words[self._position][0] < place
@@ -190,7 +195,7 @@ def _places(
 
 
 def _before(text: str, token: CharRange, start: int) -> bool:
-    """Whether a token ends before a word starts, or is only white space."""
+    """Return whether a token ends before the character index `start`, or is only white space."""
     first, last = trimmed(text, token)
     return last <= start or first >= last
 
@@ -218,7 +223,7 @@ def _units(
 
 
 def _merged(text: str, units: Sequence[_Unit], labels: Sequence[str]) -> list[Entity]:
-    """Merge neighbouring units of one kind into entities, as conlleval does."""
+    """Merge neighbouring units of the same kind into entities, by the rules of the conlleval script."""
     groups: list[list[_Unit]] = []
     before = "O"
     for unit in units:

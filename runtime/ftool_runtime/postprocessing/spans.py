@@ -1,8 +1,8 @@
-"""Answer spans: from the logits of a context's windows to the best spans of the context, or to no answer.
+"""Find the best answer spans of a context from the logits of its windows.
 
-Scores are those of BERT's SQuAD scripts (Devlin et al. 2019). A span's score is the start logit of its first token
-plus the end logit of its last. The score of "no answer" is that sum at the first token of a window; the smallest one
-of all windows counts, because there is no answer only if no window holds one.
+Scores are computed as in BERT's SQuAD scripts (Devlin et al. 2019). A span's score is the start logit of its first
+token plus the end logit of its last token. The score of "no answer" in a window is the same sum at the window's first
+token; a context's score is the smallest of its windows, because a context has no answer only if no window has one.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from ftool_runtime.errors import BundleError
 from ftool_runtime.numerics import softmax
 from ftool_runtime.text.windows import Window
 
-NO_ANSWER = 0  # the position of the token whose logits score "no answer": [CLS] in most models
-N_BEST = 20  # spans that share the probability, as in the SQuAD scripts
+NO_ANSWER = 0  # the index of the token whose logits score "no answer", [CLS] in most models
+N_BEST = 20  # number of spans over which probabilities are normalised, as in the SQuAD scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of the context, `context[start:end]` in characters, and the sum of its two logits."""
+    """A part of the context, `context[start:end]` in characters, and its score: start logit plus end logit."""
 
     start: int
     end: int
@@ -34,8 +34,8 @@ class Spans:
     """The best spans of one context.
 
     Attributes:
-        best: different spans, best first; empty only if no token covers a character.
-        no_answer: the score of "no answer", the smallest of all windows.
+        best: distinct spans, best first; empty only if no token covers a character.
+        no_answer: the score of "no answer", which is the smallest over all windows.
     """
 
     best: tuple[Span, ...]
@@ -43,18 +43,21 @@ class Spans:
 
     @property
     def margin(self) -> float:
-        """The best span's score minus that of "no answer"; minus infinity if there is no span."""
+        """The score of the best span minus the score of "no answer"; minus infinity if there is no span."""
         return self.best[0].score - self.no_answer if self.best else -np.inf
 
     def answered(self, threshold: float | None) -> bool:
-        """Whether the best span is the answer, because "no answer" scores at most `threshold` above it.
+        """Return whether the best span is the answer: "no answer" scores at most `threshold` higher than the span.
 
-        None is for models that know no unanswerable questions.
+        A threshold of None is for models that always answer.
         """
         return bool(self.best) and (threshold is None or -self.margin <= threshold)
 
     def probabilities(self, *, with_no_answer: bool) -> NDArray[np.float64]:
-        """Softmax over the scores of `best`, followed by that of "no answer" if `with_no_answer`: float64 (spans,)."""
+        """Return the probabilities of the spans in `best`, and last of "no answer" if `with_no_answer`.
+
+        They are a softmax over the scores: float64 (spans,) or (spans + 1,).
+        """
         scores = np.array(
             [span.score for span in self.best] + [self.no_answer] * with_no_answer, dtype=np.float64
         )
@@ -71,15 +74,15 @@ def find_spans(
 ) -> Spans:
     """Find the best spans of `context` in all of its windows.
 
-    Every window is searched completely, so that windows which overlap by at least `max_answer_length` - 1 tokens lose
-    no answer at a border. A span in two windows counts once, with its better score.
+    Every window is searched completely, so that no answer is lost at a border if windows overlap by at least
+    `max_answer_length` - 1 tokens. A span that is in two windows counts once, with the better score.
 
     Args:
-        context: the text that the windows are from.
-        windows: at least one.
+        context: the text that was cut into the windows.
+        windows: the windows of the context, at least one.
         logits: for each window a float array (tokens, 2): start and end logits.
-        max_answer_length: the most tokens of an answer.
-        n_best: the most spans to return.
+        max_answer_length: the largest number of tokens in an answer.
+        n_best: the largest number of spans to return.
 
     Raises:
         BundleError: a logit is not a finite number.
@@ -101,14 +104,14 @@ def find_spans(
 def _best_of_window(
     window: Window, logits: NDArray[np.float32], max_answer_length: int, n_best: int
 ) -> list[tuple[int, int, float]]:
-    """The first token, last token and score of the best spans of one window, in no particular order."""
+    """Return (first token, last token, score) of the best spans of one window, in no particular order."""
     positions = window.text_positions
     if not positions:
         return []
     starts, ends = logits[positions.start : positions.stop].astype(np.float64).T  # each (tokens,)
     longest = min(max_answer_length, len(positions))
     beyond = np.full(longest - 1, -np.inf)
-    # (tokens, longest): row i holds the spans that start at token i, by their length
+    # (tokens, longest): row i holds the scores of the spans that start at token i, in order of length
     scores = starts[:, None] + sliding_window_view(np.concatenate([ends, beyond]), longest)
     flat = scores.ravel()
     kept = np.argpartition(-flat, n_best - 1)[:n_best] if n_best < flat.size else np.arange(flat.size)
@@ -121,7 +124,7 @@ def _best_of_window(
 
 
 def _stripped(context: str, start: int, end: int) -> tuple[int, int]:
-    """The range without white space at its ends, which some tokenizers include in their tokens."""
+    """Return a character range without white space at either end, which some tokenizers include in their tokens."""
     stretch = context[start:end]
     begin = start + len(stretch) - len(stretch.lstrip())
     return begin, max(begin, start + len(stretch.rstrip()))

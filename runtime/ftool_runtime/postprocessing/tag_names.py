@@ -1,4 +1,4 @@
-"""Parse tags such as "B-person": where an entity begins, and its kind."""
+"""Parse tags such as "B-person" into prefix and kind, and find where entities begin."""
 
 import re
 from functools import lru_cache
@@ -10,9 +10,9 @@ _ENDING = frozenset("ELUSW")
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """A tag's prefix and kind, such as ("B", "person"); ("O", "") outside entities.
+    """Return a tag's prefix and kind, such as ("B", "person"); ("O", "") for the tag "O".
 
-    A tag without a prefix is a kind whose neighbouring tokens form one entity, as in transformers: ("I", tag).
+    A tag without a prefix gives ("I", tag), as in transformers: neighbouring tokens with that tag form one entity.
     """
     if outside(tag):
         return "O", ""
@@ -21,19 +21,19 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def outside(tag: str) -> bool:
-    """Whether a tag means that there is no entity."""
+    """Return whether a tag is "O", which marks words and tokens outside entities."""
     return tag == "O"
 
 
 def type_of(tag: str) -> str:
-    """The kind of entity that a tag names; "" outside entities."""
+    """Return the kind of entity that a tag names; "" for the tag "O"."""
     return split_tag(tag)[1]
 
 
 def begins(before: str, tag: str) -> bool:
-    """Whether an entity begins at `tag`, which follows the tag `before`, as in conlleval.
+    """Return whether an entity begins at `tag`, which follows the tag `before`, by the rules of conlleval.
 
-    An I after a tag of another kind begins an entity too, because models predict such tags.
+    An I after a tag of another kind also begins an entity, because models predict such tags.
     """
     if outside(tag):
         return False

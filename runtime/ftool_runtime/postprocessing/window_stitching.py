@@ -20,18 +20,18 @@ def stitch(
     labels: Sequence[str],
     words: Sequence[CharRange] | None = None,
 ) -> TokenScores:
-    """The scores of a text's tokens, from those of its windows.
+    """Return the scores of a text's tokens, merged from the scores of its windows.
 
-    Where two windows overlap, tokens before a cut get the first window's scores and tokens after it the second's. The
-    cut is at the start of the word nearest to the middle of the overlap where neither window has an entity that goes
-    across, so that no entity is split.
+    In the overlap of two windows, tokens before a cut get the first window's scores, and tokens after the cut the
+    second's. The cut is at the start of a word, as near as possible to the middle of the overlap, where no entity
+    of either window crosses it, so that no entity is split.
 
     Args:
         text: the given text.
-        windows: of the text, first to last; each overlaps the next.
-        outputs: logits, for each window float32 (tokens, labels).
+        windows: the windows of the text, in order; each overlaps the next.
+        outputs: for each window its logits, float32 (tokens, labels).
         labels: the names of the tags.
-        words: the ranges of the words; None: those of `split_words`.
+        words: the character ranges of the words; None to split the text with `split_words`.
     """
     offsets, first_scores = _text_tokens(windows[0], outputs[0])
     if len(windows) == 1:
@@ -52,7 +52,10 @@ def stitch(
 
 
 def shared_tokens(first: Sequence[CharRange], second: Sequence[CharRange]) -> int:
-    """How many tokens at the end of one window are also at the start of the next."""
+    """Return the number of tokens at the end of one window that are also at the start of the next.
+
+    `first` and `second` are the character ranges of the two windows' tokens.
+    """
     for count in range(min(len(first), len(second)), 0, -1):
         if first[-count] == second[0] and first[-count:] == second[:count]:
             return count
@@ -60,7 +63,7 @@ def shared_tokens(first: Sequence[CharRange], second: Sequence[CharRange]) -> in
 
 
 def _between(words: Sequence[CharRange], offsets: Sequence[CharRange]) -> Sequence[CharRange]:
-    """The words that overlap with some tokens."""
+    """Return the words that overlap with any of the tokens."""
     if not offsets:
         return ()
     first = bisect_right(words, offsets[0][0], key=lambda word: word[1])
@@ -69,20 +72,20 @@ def _between(words: Sequence[CharRange], offsets: Sequence[CharRange]) -> Sequen
 
 
 def _text_tokens(window: Window, output: NDArray[np.float32]) -> tuple[list[CharRange], NDArray[np.float64]]:
-    """The ranges and probabilities of those tokens of a window that belong to the text."""
+    """Return the character ranges and probabilities (tokens, labels) of a window's tokens that belong to the text."""
     span = window.text_positions
     return window.offsets[span.start : span.stop], softmax(output[span.start : span.stop])
 
 
 def _cut(
     text: str,
-    offsets: Sequence[CharRange],  # of the tokens that both windows hold
+    offsets: Sequence[CharRange],  # the ranges of the tokens that both windows hold
     words: Sequence[CharRange],
     first: NDArray[np.float64],  # (shared tokens, labels)
     second: NDArray[np.float64],
     labels: Sequence[str],
 ) -> int:
-    """How many of the shared tokens get the first window's scores."""
+    """Return how many of the shared tokens get the first window's scores; the rest get the second's."""
     middle = len(offsets) // 2
     starts = [group[0].position for group in token_groups(text, offsets, words)]
     free = [
@@ -94,7 +97,10 @@ def _cut(
 
 
 def _continues(scores: NDArray[np.float64], before: int | None, start: int, labels: Sequence[str]) -> bool:
-    """Whether the word at `start` continues the entity of the word at `before`, or may do so if that is None."""
+    """Return whether the word at token `start` continues the entity of the previous word, at token `before`.
+
+    If `before` is None, the previous word is unknown, and any word inside an entity counts as continuing one.
+    """
     tag = labels[int(scores[start].argmax())]
     if before is None:
         return not outside(tag)
