@@ -152,7 +152,7 @@ def test_the_card_says_that_accuracy_was_not_judged(exported: Callable[[str], Pa
 def test_large_weights_stand_aligned_in_a_file_beside(
     bert: Path, tiny: PassSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_writer, "_WEIGHTS_BESIDE", 1000)
+    monkeypatch.setattr(bundle_writer, "_MAX_INLINE", 1000)
     folder = tmp_path / "bundle"
     export(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny), SENTENCES)
     graph = onnx.load(folder / "onnx" / "model.onnx", load_external_data=False).graph

@@ -1,4 +1,4 @@
-"""Checks of an architecture before its capture: its layers, its task's name, and refusals."""
+"""Check an architecture before its graph is captured: the task's name, the number of attention layers, refusals."""
 
 import logging
 
@@ -22,10 +22,10 @@ TASKS = (
 
 
 def canonical_task(name: str) -> str:
-    """Hugging Face's name of a task, from that name or a synonym such as "sequence-classification".
+    """Return Hugging Face's name for a task, given that name or a synonym such as "sequence-classification".
 
     Raises:
-        ExportError: ftool exports no such task.
+        ExportError: ftool can't export the task, or the name could mean summarization as well as translation.
     """
     if name in TASKS:  # optimum calls both tasks of encoder-decoders by one name
         return name
@@ -38,7 +38,7 @@ def canonical_task(name: str) -> str:
 
 
 def attention_layers(config: PretrainedConfig) -> int | None:
-    """The number of attention layers in a forward pass. None if optimum does not know the architecture."""
+    """Return how many attention layers one forward pass runs, or None if optimum does not know the architecture."""
     try:
         normalized = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
         return int(normalized.num_layers)
@@ -48,14 +48,15 @@ def attention_layers(config: PretrainedConfig) -> int | None:
 
 
 def check_exportable(config: PretrainedConfig) -> None:
-    """Refuse what would be exported wrongly.
+    """Refuse text classifiers whose exported graph would give wrong answers.
 
     Raises:
-        ExportError: an encoder-decoder, or a decoder without a padding token, which could not tell a text's end.
+        ExportError: the model is an encoder-decoder, or a decoder without a padding token, whose last token can't be
+            found.
     """
     if config.is_encoder_decoder:
         raise ExportError(
-            f"{config.model_type} is an encoder-decoder; as a text classifier ftool exports encoders and decoders, "
+            f"{config.model_type} is an encoder-decoder; ftool exports text classifiers that are encoders or decoders, "
             "so fine-tune one of these"
         )
     if getattr(config, "pad_token_id", None) is None and _reads_the_last_token(config):

@@ -1,4 +1,4 @@
-"""The table of encoders whose bundles are tested to answer as torch does, from which the docs are made."""
+"""Encoder architectures whose bundles are tested to answer as torch does: the table for tests and docs."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,10 +21,10 @@ class Supported:
 
     Attributes:
         name: its usual name.
-        model_type: the name in transformers.
+        model_type: its name in transformers.
         attention: "fused" or "plain".
-        token_types: "needed" to tell a text from its pair, "one" for all, or "none" that the network would read.
-        note: what its graphs take care of besides.
+        token_types: "needed" if they tell two texts apart, "one" if all are 0, "none" if the network takes none.
+        note: features of the architecture that the export has to handle.
     """
 
     name: str
@@ -42,29 +42,29 @@ SUPPORTED: Final = (
     Supported("ELECTRA", "electra", note="narrow embeddings, projected"),
     Supported("ALBERT", "albert", note="layers share their weights"),
     Supported("MPNet", "mpnet", "plain", "none", "bias by distance; positions that skip padding"),
-    Supported("DeBERTa-v2", "deberta-v2", "plain", "none", "scores by content and place, a convolution"),
-    Supported("DeBERTa-v3", "deberta-v2", "plain", "none", "scores by content and place, keys shared"),
+    Supported("DeBERTa-v2", "deberta-v2", "plain", "none", "scores by content and position, a convolution"),
+    Supported("DeBERTa-v3", "deberta-v2", "plain", "none", "scores by content and position, shared keys"),
     Supported("ModernBERT", "modernbert", token_types="none", note="rotary positions, sliding windows"),
 )
 
 _SECTION: Final = """## Architectures that read text
 
 `make test-all` exports each of them for each task ({tasks}) from a tiny network with random weights, runs the bundle,
-and holds it against torch: the same answers, every number within 1e-4, over batches of one and several, lengths of one
-token and the longest, padded and not. `fused` attention is one operator a layer; `plain` is exported as the network has
-it, and passes the same tests. Token types are an input of the graph only if they are needed: for BERT's kind, to
-tell a text from its pair or a question from its context.
+and compares it with torch: the same answers, every number within 1e-4, for batches of one and of several inputs, from
+one token to the longest input, with and without padding. `fused` attention is one operator per layer; `plain` attention
+is exported as the network's separate operators, and passes the same tests. Token types are an input of the graph only
+if they are needed: models such as BERT use them to tell a text from its pair or a question from its context.
 
 """
 
 
 def support_section() -> str:
-    """The section of the docs, in Markdown."""
+    """Return the section of docs/architectures.md about encoders, in Markdown."""
     return _SECTION.format(tasks=", ".join(TASKS)) + support_table()
 
 
 def support_table() -> str:
-    """The table for the docs, in Markdown."""
-    lines = ["| architecture | attention | token types | besides |", "|---|---|---|---|"]
+    """Return the table of encoder architectures, in Markdown."""
+    lines = ["| architecture | attention | token types | notes |", "|---|---|---|---|"]
     lines += [f"| {row.name} | {row.attention} | {row.token_types} | {row.note} |" for row in SUPPORTED]
     return "\n".join(lines) + "\n"

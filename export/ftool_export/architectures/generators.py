@@ -1,4 +1,4 @@
-"""The table of generators whose bundles are tested to answer as torch does, from which the docs are made."""
+"""Generator architectures whose bundles are tested to answer as torch does: the table for tests and docs."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,11 +12,11 @@ class Supported:
 
     Attributes:
         name: its usual name.
-        model_type: the name in transformers.
+        model_type: its name in transformers.
         family: "encoder-decoder" or "decoder".
         attention: "fused" or "plain".
-        caches: "in_place" or "joined".
-        note: what its graphs take care of besides.
+        caches: "in_place" (appended to in a fixed buffer) or "joined" (concatenated at every step).
+        note: features of the architecture that the export has to handle.
     """
 
     name: str
@@ -28,9 +28,9 @@ class Supported:
 
 
 SUPPORTED: Final = (
-    Supported("T5", "t5", "encoder-decoder", note="bias by distance, looked up; tied and scaled head"),
-    Supported("mT5", "mt5", "encoder-decoder", note="bias by distance, looked up"),
-    Supported("gated T5 (1.1, Flan)", "t5", "encoder-decoder", note="a head of its own"),
+    Supported("T5", "t5", "encoder-decoder", note="looks up a bias by distance; tied and scaled head"),
+    Supported("mT5", "mt5", "encoder-decoder", note="looks up a bias by distance"),
+    Supported("gated T5 (1.1, Flan)", "t5", "encoder-decoder", note="an untied head"),
     Supported("BART", "bart", "encoder-decoder"),
     Supported("mBART", "mbart", "encoder-decoder"),
     Supported("Marian", "marian", "encoder-decoder", note="a bias on the logits"),
@@ -42,31 +42,32 @@ SUPPORTED: Final = (
     Supported("Llama", "llama", "decoder", note="grouped heads"),
     Supported("Mistral", "mistral", "decoder", note="grouped heads, a sliding window"),
     Supported("Qwen2", "qwen2", "decoder", note="grouped heads"),
-    Supported("Qwen3", "qwen3", "decoder", note="grouped heads, norms of query and key"),
-    Supported("Gemma", "gemma", "decoder", note="grouped heads, norms by distance from 1"),
+    Supported("Qwen3", "qwen3", "decoder", note="grouped heads, normalised queries and keys"),
+    Supported("Gemma", "gemma", "decoder", note="grouped heads, norm weights stored minus 1"),
     Supported("Gemma 2", "gemma2", "decoder", note="grouped heads, a sliding window, capped scores"),
-    Supported("Phi", "phi", "decoder", note="rotates a part of every head"),
+    Supported("Phi", "phi", "decoder", note="rotates a part of each head"),
 )
 
 
 _SECTION: Final = """## Architectures that generate text
 
-`make test-all` exports each of them from a tiny network with random weights and holds it against torch: sources or
-prompts of different lengths in one batch, greedily and with four beams, token for token, every logit within 1e-3.
-`fused` attention is one operator a layer; caches `in place` are appended to in buffers that stay where they are; the
-others take the plain path, and pass the same tests.
+`make test-all` exports each of them from a tiny network with random weights and compares it with torch: sources or
+prompts of different lengths in one batch, with greedy decoding and with four beams, token for token, every logit within
+1e-3. `fused` attention is one operator per layer; caches `in place` are buffers to which each step appends. `plain`
+attention is exported as the network's separate operators, with caches that each step concatenates (`joined`), and
+passes the same tests.
 
 """
 
 
 def support_section() -> str:
-    """The section of the docs, in Markdown."""
+    """Return the section of docs/architectures.md about generators, in Markdown."""
     return _SECTION + support_table()
 
 
 def support_table() -> str:
-    """The table for the docs, in Markdown."""
-    lines = ["| architecture | family | attention | caches | besides |", "|---|---|---|---|---|"]
+    """Return the table of generator architectures, in Markdown."""
+    lines = ["| architecture | family | attention | caches | notes |", "|---|---|---|---|---|"]
     for row in SUPPORTED:
         caches = row.caches.replace("_", " ")
         lines.append(f"| {row.name} | {row.family} | {row.attention} | {caches} | {row.note} |")

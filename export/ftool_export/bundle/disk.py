@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors and tokenizers
-_TORCH = re.compile(
-    "failed writing file|iostream error|inline_container"
-)  # torch.save, which does not say why
+_RUST = re.compile(r"\(os error (\d+)\)")  # in errors of safetensors and tokenizers
+_TORCH = re.compile("failed writing file|iostream error|inline_container")  # torch.save gives no reason
 
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn a library's error about writing `folder` into OSError; other errors pass unchanged."""
+    """Turn a library's error about writing to `folder` into an OSError; other errors pass unchanged."""
     try:
         yield
     except OSError:

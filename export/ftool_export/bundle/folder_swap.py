@@ -1,4 +1,4 @@
-"""Replace a whole folder, so that a kill at any time leaves either the old one or the new one."""
+"""Replace a whole folder, so that a process killed at any time leaves either the old folder or the new one."""
 
 import ctypes
 import os
@@ -11,19 +11,19 @@ from typing import Final
 
 import psutil
 
-_AT_FDCWD: Final = -100  # "relative to the working directory", on Linux
+_AT_FDCWD: Final = -100  # on Linux: paths are relative to the working directory
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE on Linux and RENAME_SWAP on macOS have the same value
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder next to `path` that replaces it when the block ends without an exception.
+    """Yield an empty folder next to `path` that replaces `path` when the block ends without an exception.
 
     After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that a killed
-    process left behind are removed too.
+    process left behind are also removed.
 
     Raises:
-        OSError: a folder can't be made, written or renamed.
+        OSError: a folder can't be created, written or renamed.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def _put(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
     elif not _exchange(new, path):
-        # No exchange on this system: for a moment, between the two renames, the old folder has another name.
+        # This system can't exchange folders: between the two renames the old folder has another name.
         aside = path.with_name(f".{path.name}.{os.getpid()}.old.partial")
         path.rename(aside)
         try:
@@ -56,7 +56,7 @@ def _put(new: Path, path: Path) -> None:
 
 
 def _exchange(left: Path, right: Path) -> bool:
-    """Swap two folders in one step. False if the system or the file system has no such step."""
+    """Swap two folders in one system call. Returns False if the system or the file system does not support it."""
     if sys.platform == "win32":
         return False
     library = ctypes.CDLL(None, use_errno=True)
@@ -81,7 +81,7 @@ def _flush(folder: Path) -> None:
 
 
 def _flush_entry(folder: Path) -> None:
-    """Make a folder's list of names durable, on systems that open folders."""
+    """Flush a folder's list of file names to the disk, on systems that can open folders."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)

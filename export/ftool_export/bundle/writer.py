@@ -1,4 +1,4 @@
-"""The draft of a bundle: files written into a folder beside, which takes the bundle's place in one step."""
+"""The draft of a bundle: files written into a temporary folder, which replaces the bundle's folder in one step."""
 
 import errno
 import shutil
@@ -20,22 +20,22 @@ from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import FileRecord, Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE, MODEL_FILE
 
-_WEIGHTS_BESIDE: Final = 100_000_000  # bytes from which weights are written to a file of their own
-_ALIGNMENT: Final = 4096  # bytes; so that the weights can be mapped into memory
+_MAX_INLINE: Final = 100_000_000  # bytes; larger weights are written to a separate file
+_ALIGNMENT: Final = 4096  # bytes; aligned weights can be mapped into memory
 _CARD_FILE: Final = "MODEL_CARD.md"
 GRAPH_FILES: Final = {"model": MODEL_FILE, "encoder": ENCODER_FILE, "decoder": DECODER_FILE}
 _VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnxruntime", "tokenizers")
 
 
 class Draft:
-    """A bundle that is being written. `folder` can be loaded by the runtime after every `write_manifest`."""
+    """A bundle that is being written. After each `write_manifest` the runtime can load it from `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._records: dict[str, FileRecord] = {}
 
     def write_graphs(self, models: Mapping[str, ir.Model]) -> None:
-        """Write the graphs, by their names, in place of those that are there. Raises OSError."""
+        """Write the graphs, by their names, instead of those written before. Raises OSError."""
         for name in models:
             path = self.folder / GRAPH_FILES[name]
             shutil.rmtree(path.parent, ignore_errors=True)
@@ -46,7 +46,7 @@ class Draft:
             write_model(model, self.folder, GRAPH_FILES[name])
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
-        """Write `manifest` with a record of every file; files that are new are hashed. Returns it. Raises OSError."""
+        """Write `manifest` with a record of every file, hashing new files, and return it. Raises OSError."""
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
             if path.is_file() and path.name != MANIFEST_FILE and name not in self._records:
@@ -56,13 +56,13 @@ class Draft:
         return complete
 
     def finish(self, manifest: Manifest) -> Manifest:
-        """Write the model card and the final manifest, and return it. Raises OSError."""
+        """Write the model card and the final manifest, and return the manifest. Raises OSError."""
         (self.folder / _CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
         return self.write_manifest(manifest)
 
 
 def check_place(path: Path) -> None:
-    """Raise ExportError if `path` holds something that is not a bundle, which an export would replace."""
+    """Raise ExportError if `path` holds something other than a bundle, because an export would replace it."""
     if path.exists() and not (path / MANIFEST_FILE).is_file() and not _is_empty_folder(path):
         raise ExportError(
             f"{path} exists and is not a bundle, so it is not replaced: move it or name another folder"
@@ -71,10 +71,10 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def new_bundle(path: Path) -> Iterator[Draft]:
-    """A draft that becomes the bundle at `path` when the block ends without an exception.
+    """Yield a draft that becomes the bundle at `path` when the block ends without an exception.
 
     Raises:
-        ExportError: `path` holds something that is not a bundle, or the disk is full; what was there is untouched.
+        ExportError: `path` holds something other than a bundle, or the disk is full; `path` is unchanged then.
     """
     check_place(path)
     try:
@@ -84,23 +84,23 @@ def new_bundle(path: Path) -> Iterator[Draft]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ExportError(
-            f"no space left on the disk of {path.absolute().parent}; what was there is untouched: free some and "
-            "export again"
+            f"no space left on the disk of {path.absolute().parent}; existing files are unchanged: free some space "
+            "and export again"
         ) from error
 
 
 def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
-    """Write the graph at `name`, with weights past 100 MB aligned in a file beside, `…_data`. Raises OSError."""
+    """Write the graph to the file `name`; weights above 100 MB go to `…_data` next to it, aligned. Raises OSError."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    if model_bytes(model) <= _WEIGHTS_BESIDE:
+    if model_bytes(model) <= _MAX_INLINE:
         ir.save(model, path)
     else:
         ir.save(model, path, external_data=f"{path.name}_data", alignment=_ALIGNMENT, align_threshold=0)
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of the packages that made the bundle, for its manifest."""
+    """Return the versions of the packages that made the bundle, for its manifest."""
     return {name: version(name) for name in _VERSIONS}
 
 

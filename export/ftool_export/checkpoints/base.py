@@ -1,4 +1,4 @@
-"""Loaded checkpoints with everything that an export or a run needs, and ftool's own facts in config.json."""
+"""`LoadedModel`, a checkpoint with everything that export and training need, and ftool's own fields in config.json."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -15,24 +15,24 @@ from ftool_runtime.bundle.manifest import InputContract
 
 log = logging.getLogger(__name__)
 
-_FACTS: Final = "ftool"  # the key in config.json for what Hugging Face has no field for
+_FACTS: Final = "ftool"  # the key in config.json for facts that Hugging Face has no field for
 _NO_LIMIT: Final = 1_000_000  # tokens; tokenizers without a limit say 1e30
 _DEFAULT_LIMIT: Final = 512  # tokens, if neither tokenizer nor positions limit them; T5 was trained on 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel(ABC):
-    """A network in evaluation mode and float32, with its tokenizer and the other facts in run/.
+    """A network in evaluation mode and float32, with its tokenizer and the other facts of its checkpoint.
 
     Attributes:
         task: Hugging Face's name of the task.
         model: the network.
         tokenizer: a fast Hugging Face tokenizer.
-        max_length: tokens of an input, special ones included; of decoders, tokens of prompt and answer.
+        max_length: the most tokens of an input, special ones included; for decoders, of prompt and answer together.
         prefix: text put before every input.
-        base: the checkpoint that it was trained or exported from, as the model card names it: never a path.
-        licence: the licence of the base.
-        training_sha256: hash of the data that it was trained on, if known.
+        base: hub id or folder name (never a path) of the model that was trained or exported; the model card names it.
+        licence: the base's licence.
+        training_sha256: hash of the training data, if known.
         training_examples: the number of training examples, if known.
     """
 
@@ -62,10 +62,10 @@ class LoadedModel(ABC):
     @property
     @abstractmethod
     def family(self) -> str:
-        """ "encoder", "encoder-decoder" or "decoder"."""
+        """The architecture's family: "encoder", "encoder-decoder" or "decoder"."""
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
-        """Return the manifest's description of how texts become the graph's inputs `names`."""
+        """Return the manifest's record of how a text becomes the graph's inputs, which are called `names`."""
         return InputContract(
             names=tuple(names),
             max_length=self.max_length,
@@ -78,17 +78,17 @@ class LoadedModel(ABC):
 
     @abstractmethod
     def reference_ids(self, given: Any) -> list[list[int]] | None:
-        """Return the token ids of one input's rows by transformers' tokenizer; None if the runtime differs on purpose.
+        """Return the token ids of each row of one input, by transformers' tokenizer.
 
-        Raises InputError for an invalid input.
+        None if the runtime tokenises this input differently on purpose. Raises InputError for an invalid input.
         """
 
     def count_tokens(self, text: str) -> int:
-        """The tokens of a text, special ones included."""
+        """Return the number of tokens of a text with its prefix, special tokens included."""
         return len(self.tokenizer(self.prefix + text, verbose=False)["input_ids"])
 
     def manifest_fields(self) -> dict[str, Any]:
-        """The arguments of `Manifest` that depend on the task: labels, or the contract of its kind of answers."""
+        """Return the task's arguments of `Manifest`: the labels, or the contract for its kind of answers."""
         return {"labels": ()}
 
     def config_fields(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class LoadedModel(ABC):
         return {}
 
     def save_tokenizer(self, folder: Path) -> None:
-        """Write the tokenizer without truncation and padding, which the runtime does as the manifest says."""
+        """Write the tokenizer with truncation and padding off: the runtime does these as the manifest says."""
         self.tokenizer.backend_tokenizer.no_truncation()
         self.tokenizer.backend_tokenizer.no_padding()
         self.tokenizer.save_pretrained(folder)
@@ -125,7 +125,7 @@ class LoadedModel(ABC):
         self.save_tokenizer(folder)
 
     def write_files(self, folder: Path) -> None:
-        """Write Hugging Face's files of a bundle: tokenizer and config.json. Raises OSError."""
+        """Write the files of a bundle that are in Hugging Face's format: tokenizer and config.json. Raises OSError."""
         self.save_tokenizer(folder)
         for name, value in self.config_fields().items():
             setattr(self.config, name, value)
@@ -160,10 +160,10 @@ def checkpoint_name(source: str) -> str:
 
 
 def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None) -> int:
-    """The most tokens of an input, special ones included.
+    """Return the most tokens of an input that a checkpoint can read, special ones included.
 
-    The limit is the least of the tokenizer's, the position table's and the one `stated` in the checkpoint's files;
-    512 if there is none.
+    This is the smallest of the tokenizer's limit, the size of the position table, and the limit `stated` in the
+    checkpoint's files; 512 if there are none of these.
     """
     limits = [int(tokenizer.model_max_length), *_positions(network)]
     if stated:
@@ -174,18 +174,18 @@ def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None)
 def trained_length(
     base: str, network: nn.Module, tokenizer: Any, wanted: int, *, exact: bool, stated: int | None = None
 ) -> int:
-    """The tokens that a model trained from `base` reads at once.
+    """Return the `max_length` (in tokens) of a model that is about to be trained from `base`.
 
     Args:
         base: the checkpoint, for messages.
-        network: its network.
-        tokenizer: its tokenizer.
-        wanted: the number of tokens to read.
-        exact: whether to refuse a smaller number; otherwise `wanted` is capped at `longest_input`.
+        network: the checkpoint's network.
+        tokenizer: the checkpoint's tokenizer.
+        wanted: the length that was asked for.
+        exact: whether to use `wanted` or raise; otherwise `wanted` is capped at `longest_input`.
         stated: the limit in the checkpoint's files.
 
     Raises:
-        CheckpointError: the network has positions for fewer tokens than `wanted`, and `exact` is set.
+        CheckpointError: `exact` is set, and the network has positions for fewer tokens than `wanted`.
     """
     longest = longest_input(network, tokenizer, stated)
     if wanted <= longest:
@@ -195,11 +195,11 @@ def trained_length(
     positions = min(_positions(network), default=wanted)
     if positions < wanted:
         raise CheckpointError(
-            f"train.max_length is {wanted}, and {base} has positions for {positions} tokens; set it to {positions} or "
-            "less, or take another base"
+            f"train.max_length is {wanted}, but {base} has positions for {positions} tokens; set it to {positions} or "
+            "less, or choose another base"
         )
     log.warning(
-        "%s: its files say at most %d tokens; it reads %d, as train.max_length says, which its positions allow",
+        "%s: its files limit inputs to %d tokens; train.max_length sets %d, for which it has positions",
         base,
         longest,
         wanted,
@@ -208,27 +208,27 @@ def trained_length(
 
 
 def window_stride(stride: int | None, longest: int) -> int:
-    """Return the number of tokens that two windows of `longest` share: a third of them if `stride` is None.
+    """Return how many tokens two neighbouring windows of `longest` tokens share: a third of them if `stride` is None.
 
-    Raises CheckpointError if windows can't overlap by this many.
+    Raises CheckpointError if windows can't overlap by `stride` tokens.
     """
     if stride is None:
         return longest // 3
     if stride >= longest - 3:  # three special tokens around a question and its context
         raise CheckpointError(
-            f"train.stride is {stride}, and the base reads {longest} tokens at once; lower it below {longest - 3}"
+            f"train.stride is {stride}, but the base reads {longest} tokens at once; set it below {longest - 3}"
         )
     return stride
 
 
 def _positions(network: nn.Module) -> list[int]:
-    """Return the sizes of position tables, without unused indices; empty if positions are relative."""
+    """Return the sizes of the network's position tables without unused entries; empty if its positions are relative."""
     named = (getattr(network.config, name, None) for name in ("max_position_embeddings", "n_positions"))
     return [int(positions) - _first_position(network) for positions in named if positions]
 
 
 def _first_position(network: nn.Module) -> int:
-    """The first index of the position table in use: RoBERTa's positions start one past the padding id."""
+    """Return the first index of the position table that is used: in RoBERTa, the one after the padding id."""
     for name, module in network.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
             return 0 if module.padding_idx is None else module.padding_idx + 1

@@ -1,4 +1,4 @@
-"""Classifiers: created on a base model, written to run/, read from any checkpoint, and run over many inputs."""
+"""Text classifiers: create them on a base model, load and save checkpoints, compute logits and features."""
 
 import logging
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _REGRESSION = "regression"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClassifier(LoadedEncoder):
-    """A classifier's checkpoint."""
+    """The checkpoint of a text classifier, or of a regressor, which gives one number."""
 
     task: str = "text-classification"
     model: SequenceClassifier
@@ -48,16 +48,16 @@ class LoadedClassifier(LoadedEncoder):
 
     @property
     def multi_label(self) -> bool:
-        """Whether a text has any number of labels instead of one."""
+        """Whether a text may have any number of labels; otherwise it has exactly one."""
         return self.model.multi_label
 
     @property
     def regression(self) -> bool:
-        """Whether the answer is one number, and there are no labels."""
+        """Whether the answer is one number; there are no labels then."""
         return self.model.regression
 
     def manifest_fields(self) -> dict[str, Any]:
-        """Labels, whether several apply to a text and their thresholds, and the form of inputs and answers."""
+        """Return the manifest's labels and thresholds, and its flags for pairs, several labels and regression."""
         return {
             "labels": self.labels,
             "multi_label": self.multi_label,
@@ -67,7 +67,7 @@ class LoadedClassifier(LoadedEncoder):
         }
 
     def config_fields(self) -> dict[str, Any]:
-        """Labels as transformers has them."""
+        """Return the labels in transformers' fields of config.json."""
         return _label_fields(self.model)
 
     def facts(self) -> dict[str, Any]:
@@ -111,13 +111,22 @@ def create_classifier(
     exact_length: bool = False,
     base_name: str | None = None,
 ) -> LoadedClassifier:
-    """A classifier for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
+    """Create a classifier with a new head on the encoder of a checkpoint.
 
-    With `regression` there are no labels, and it gives one number. `pairs` says that an input is two texts.
+    Args:
+        base: a checkpoint folder or hub id.
+        labels: the labels, in the order of the logits; ignored if `regression` is set.
+        multi_label: whether a text may have any number of labels.
+        regression: whether the answer is one number instead of labels.
+        pairs: whether an input is two texts.
+        pooling: "auto" is the pooling that the checkpoint was trained with: that of its sentence-transformers files,
+            its own head if it has one, otherwise the mean.
+        max_length: tokens of an input at most; capped at the checkpoint's limit. None: that limit.
+        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
+        base_name: the name to record instead of `base`.
 
-    `pooling` "auto" is the one that the checkpoint was trained with: that of its sentence-transformers files, its own
-    head if it has one, the mean otherwise. `max_length` is capped at what the checkpoint can take, or
-    with `exact_length` refused past its positions; `base_name` is recorded in place of `base`. Raises CheckpointError.
+    Raises:
+        CheckpointError: the checkpoint can't be read, pools in an unknown way, or is too short for an exact length.
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
@@ -152,9 +161,9 @@ def create_classifier(
 
 
 def load_classifier(source: str | Path) -> LoadedClassifier:
-    """The classifier in a run/ folder or in any Hugging Face sequence classifier, a folder or a hub id.
+    """Load the classifier in a run/ folder, or in any Hugging Face sequence classifier (a folder or hub id).
 
-    Raises CheckpointError if there is none, its weights are not safetensors, or it has no trained head.
+    Raises CheckpointError if there is no model, its weights are not in safetensors files, or it has no trained head.
     """
     source = str(source)
     config, layout = read_config(source), read_layout(source)
@@ -181,28 +190,28 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
 
 
 def compute_logits(loaded: LoadedClassifier, inputs: Sequence[Any]) -> NDArray[np.float32]:
-    """The network's logits, float32 (inputs, labels), in the order of `inputs`: texts, or dicts of two."""
+    """Return the network's logits, float32 (inputs, labels), for texts or dicts of "text" and "text_pair"."""
     return run_network(loaded, all_rows(loaded, inputs), loaded.model.forward, loaded.model.width)
 
 
 def compute_features(
     loaded: LoadedClassifier, inputs: Sequence[Any], *, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """The head's inputs, float32 (inputs, hidden), in the order of `inputs`; written into `out` if given."""
+    """Return the inputs of the classification head, float32 (inputs, hidden); written into `out` if given."""
     rows, width = all_rows(loaded, inputs), loaded.model.head.in_features
     return run_network(loaded, rows, loaded.model.features, width, out)
 
 
 def count_truncated(loaded: LoadedClassifier, inputs: Sequence[Any]) -> int:
-    """The number of inputs with more tokens than max_length, special ones included, which are truncated."""
+    """Return how many inputs are truncated because they have more than max_length tokens, special ones included."""
     return sum(row.truncated for row in all_rows(loaded, inputs))
 
 
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:
-    encoder, fresh = read_weights(AutoModelForSequenceClassification, source, config)
-    if fresh:
+    encoder, missing = read_weights(AutoModelForSequenceClassification, source, config)
+    if missing:
         raise CheckpointError(
-            f"{source} has no trained classification head ({', '.join(fresh[:3])} missing); "
+            f"{source} has no trained classification head ({', '.join(missing[:3])} missing); "
             "train one on it: ftool train FOLDER --base …"
         )
     return _assemble(encoder, None, config, "pooler", normalize=False)
@@ -212,7 +221,7 @@ def _assemble(
     encoder: nn.Module, head: nn.Linear | None, config: Any, pooling: Pooling, normalize: bool
 ) -> SequenceClassifier:
     if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
-        # Kept in the file, as AutoModel expects it; not trained, as nothing reads it.
+        # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)
     regression = config.num_labels == 1
     model = SequenceClassifier(
@@ -229,19 +238,19 @@ def _assemble(
 
 
 def _reads_pairs(config: Any) -> bool:
-    """Whether a checkpoint that ftool did not train reads two texts: cross-encoders do, and models of inference."""
+    """Whether a checkpoint that ftool did not train takes two texts, as cross-encoders and NLI models do."""
     names = {str(name).casefold() for name in (config.id2label or {}).values()}
     return _cross_encoder(config) is not None or "entailment" in names
 
 
 def _ends_in_sigmoid(config: Any) -> bool:
-    """Whether a checkpoint of one number gives it behind a sigmoid: cross-encoders do unless they say otherwise."""
+    """Whether a regressor ends in a sigmoid: cross-encoders do, unless their config.json names another function."""
     activation = _cross_encoder(config)
     return activation is not None and activation.rsplit(".", 1)[-1] == "Sigmoid"
 
 
 def _cross_encoder(config: Any) -> str | None:
-    """The activation that sentence-transformers' CrossEncoder wrote into config.json; None for other checkpoints."""
+    """Return the activation in the config.json of a sentence-transformers CrossEncoder; None for other checkpoints."""
     written = getattr(config, "sentence_transformers", None)
     if isinstance(written, dict):
         return str(written.get("activation_fn", "Sigmoid"))
@@ -263,7 +272,7 @@ def _label_fields(model: SequenceClassifier) -> dict[str, Any]:
 
 
 def _zero_head(hidden: int, labels: int) -> nn.Linear:
-    """A head that gives every label the same score, and needs no random numbers."""
+    """Return a classification head of zeros, which scores all labels alike and needs no random numbers."""
     head = nn.Linear(hidden, labels)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -274,7 +283,7 @@ def _choose_pooling(base: str, config: Any, layout: SentenceLayout | None) -> Po
     if layout is not None:
         if layout.dense:
             log.info(
-                "%s: its projection (%s) is left out, for the head learns its own", base, layout.dense[0]
+                "%s: its projection (%s) is left out, because the head learns its own", base, layout.dense[0]
             )
         for known in ("mean", "cls"):
             if layout.pooling == known:

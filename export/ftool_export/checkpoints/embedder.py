@@ -1,4 +1,4 @@
-"""Embedders: created on a base model, written to run/, read from any checkpoint, and run over many texts."""
+"""Embedders: create them on a base model, read them from any checkpoint, save them, and compute vectors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,20 +34,19 @@ TASK = "feature-extraction"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedEmbedder(LoadedEncoder):
-    """An embedder's checkpoint."""
+    """The checkpoint of an embedder."""
 
     task: str = TASK
     model: SentenceEmbedder
-    # in place of `prefix` before queries and passages
-    prompts: Mapping[Kind, str] = field(default_factory=dict)
+    prompts: Mapping[Kind, str] = field(default_factory=dict)  # by kind of text, used instead of `prefix`
     similarity: Similarity = "cosine"  # the measure that the vectors are trained for
 
     def of_kind(self, kind: Kind | None) -> "LoadedEmbedder":
-        """The embedder with the prompt of that kind as its prefix."""
+        """Return this embedder with the prompt for texts of `kind` as its prefix; unchanged if `kind` is None."""
         return self if kind is None else replace(self, prefix=self.prompts.get(kind, self.prefix))
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """The row of each input: a text, or a dict of "text" and its "kind", query or passage."""
+        """Return the token row of each input: a text, or a dict of "text" and "kind" ("query" or "passage")."""
         kinds = [None if isinstance(given, str) else given.get("kind") for given in inputs]
         found: dict[int, Tokens] = {}
         for kind in dict.fromkeys(kinds):
@@ -58,7 +57,7 @@ class LoadedEmbedder(LoadedEncoder):
         return [[found[position]] for position in range(len(inputs))]
 
     def manifest_fields(self) -> dict[str, Any]:
-        """The contract of its vectors."""
+        """Return the manifest's contract for vectors: their dimension, pooling, scaling, prompts and similarity."""
         model = self.model
         return {
             "labels": (),
@@ -96,12 +95,21 @@ def create_embedder(
     prompts: Mapping[Kind, str] | None = None,
     base_name: str | None = None,
 ) -> LoadedEmbedder:
-    """An embedder to fine-tune, on the checkpoint folder or hub id `base`.
+    """Load an embedder to fine-tune from a checkpoint.
 
-    A sentence-transformers model is taken as it is. Other encoders, and those whose own pooling differs from
-    `pooling`, get that pooling ("auto": the mean) and vectors of length 1. `max_length` is capped at
-    what the checkpoint can take, or with `exact_length` refused past its positions; `prompts` replace its own;
-    `base_name` is recorded in place of `base`. Raises CheckpointError.
+    A sentence-transformers model is used unchanged. Other encoders, and models whose own pooling differs from
+    `pooling`, get that pooling ("auto": the mean) and vectors of length 1.
+
+    Args:
+        base: a checkpoint folder or hub id.
+        pooling: how token vectors become one vector.
+        max_length: tokens of a text at most; capped at the checkpoint's limit. None: that limit.
+        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
+        prompts: prompts by kind of text, which replace the checkpoint's.
+        base_name: the name to record instead of `base`.
+
+    Raises:
+        CheckpointError: the checkpoint can't be read, a bundle can't hold its steps, or it is too short.
     """
     layout = read_embedder_layout(base)
     if layout.plain or pooling not in ("auto", layout.pooling):
@@ -126,10 +134,10 @@ def create_embedder(
 
 
 def load_embedder(source: str | Path) -> LoadedEmbedder:
-    """The embedder in a run/ folder, a sentence-transformers model, or a plain encoder; a folder or a hub id.
+    """Load the embedder in a run/ folder, a sentence-transformers model or a plain encoder (a folder or hub id).
 
-    A plain encoder's vectors are the mean of its tokens', not scaled, as in sentence-transformers. Raises
-    CheckpointError if there is none, its weights are not safetensors, or it does what a bundle can't.
+    The vector of a plain encoder is the unscaled mean of its token vectors, as in sentence-transformers. Raises
+    CheckpointError if there is no model, its weights are not in safetensors files, or a bundle can't hold its steps.
     """
     return _load(str(source), read_embedder_layout(str(source)))
 
@@ -137,7 +145,7 @@ def load_embedder(source: str | Path) -> LoadedEmbedder:
 def compute_vectors(
     loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None = None
 ) -> NDArray[np.float32]:
-    """The network's vectors, float32 (texts, width), in the order of `texts`, each behind the prompt of its kind."""
+    """Return the network's vectors, float32 (texts, width). Each text gets the prompt for its `kind`."""
     rows = loaded.of_kind(kind).tokenize(texts)
     return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
 
@@ -146,16 +154,16 @@ def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
     config = read_config(layout.root)
     if config.is_encoder_decoder:
         raise CheckpointError(
-            f"{source}: {config.model_type} is an encoder-decoder, and vectors come from encoders; take one of these"
+            f"{source}: {config.model_type} is an encoder-decoder, but vectors come from encoders; choose an encoder"
         )
-    encoder, fresh = read_weights(AutoModel, layout.root, config)
-    lacking = [name for name in fresh if not name.startswith("pooler.")]
-    if lacking:
+    encoder, untrained = read_weights(AutoModel, layout.root, config)
+    missing = [name for name in untrained if not name.startswith("pooler.")]
+    if missing:
         raise CheckpointError(
-            f"{source}: the weights of {', '.join(lacking[:3])} are missing; fetch it again"
+            f"{source}: the weights of {', '.join(missing[:3])} are missing; fetch it again"
         )
     if isinstance(getattr(encoder, "pooler", None), nn.Module):
-        # Kept in the file, as AutoModel expects it; not trained, as nothing reads it.
+        # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)
     tokenizer = read_tokenizer(layout.root, config)
     if layout.lower_case:

@@ -1,4 +1,4 @@
-"""Read how an embedder makes vectors: pooling, projections, prompts. Raises for what a bundle can't do."""
+"""Read the steps by which an embedder makes a vector from a text, and refuse steps that a bundle can't hold."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ _PROMPT_NAMES: Mapping[Kind, tuple[str, ...]] = {
 }
 _POOLINGS: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 _ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid")
-_SILENT = ("Transformer", "Pooling", "Dropout")  # handled apart, or nothing outside training
+_SKIPPED = ("Transformer", "Pooling", "Dropout")  # handled elsewhere, or without effect outside training
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderLayout:
-    """The steps from a text to its vector. The defaults are sentence-transformers' own for a plain encoder."""
+    """The steps from a text to its vector. The defaults are those of sentence-transformers for a plain encoder."""
 
     root: str  # the encoder's folder or hub id
     pooling: Pooling = "mean"
@@ -39,11 +39,11 @@ class EmbedderLayout:
     prompts: Mapping[Kind, str] = field(default_factory=dict)
     similarity: Similarity = "cosine"
     lower_case: bool = False
-    plain: bool = True  # there are no sentence-transformers files
+    plain: bool = True  # whether the checkpoint has no sentence-transformers files
 
 
 def read_embedder_layout(source: str) -> EmbedderLayout:
-    """The layout of `source`, a folder or hub id. Raises CheckpointError if a bundle can't do the same."""
+    """Read an embedder's steps from a folder or hub id. Raises CheckpointError if a bundle can't hold them."""
     files = read_layout(source)
     if files is None:
         return EmbedderLayout(root=source)
@@ -66,7 +66,7 @@ def read_embedder_layout(source: str) -> EmbedderLayout:
 
 
 def prompt_file(prefix: str, prompts: Mapping[Kind, str], similarity: Similarity) -> dict[str, object]:
-    """The content of config_sentence_transformers.json from which `read_embedder_layout` reads these again."""
+    """Return the content of config_sentence_transformers.json that stores a prefix, prompts and a similarity."""
     named = {_PROMPT_NAMES[kind][0]: text for kind, text in prompts.items()}
     if prefix:
         named["text"] = prefix
@@ -78,30 +78,32 @@ def prompt_file(prefix: str, prompts: Mapping[Kind, str], similarity: Similarity
 
 
 def lower_case(tokenizer: object) -> None:
-    """Make a fast Hugging Face tokenizer lower-case texts first, as the old do_lower_case demands."""
+    """Make a fast Hugging Face tokenizer lower-case texts first, as sentence-transformers' do_lower_case asks."""
     backend = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
     own = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
 
 
 def _root(source: str, files: SentenceLayout) -> str:
-    """The encoder's folder: beside the modules, or in old models a folder of its own."""
+    """Return the encoder's folder: that of the model, or in old models a subfolder."""
     folder = next((path for kind, path in files.modules if kind == "Transformer"), None)
     if folder is None:
         kinds = ", ".join(kind for kind, _ in files.modules)
         raise CheckpointError(
-            f"{source}: made of {kinds}, without a Transformer; a bundle needs one, so take a model that has it"
+            f"{source}: its modules are {kinds}, but a bundle needs a Transformer; choose a model that has one"
         )
     if folder and not Path(source).is_dir():
-        raise CheckpointError(f"{source}: its encoder stands in {folder}/; download it and give its folder")
+        raise CheckpointError(
+            f"{source}: its encoder is in the subfolder {folder}/; download the model and give its folder"
+        )
     return str(Path(source) / folder) if folder else source
 
 
 def _pooling(source: str, files: SentenceLayout) -> Pooling:
     if files.pooling not in _POOLINGS:
         raise CheckpointError(
-            f"{source}: its vectors are pooled by {files.pooling!r}, and a bundle knows mean, cls and last; "
-            "take a model that is pooled so"
+            f"{source}: its vectors are pooled by {files.pooling!r}, but a bundle can pool only by mean, cls and last; "
+            "choose a model with one of these"
         )
     return _POOLINGS[files.pooling]
 
@@ -114,10 +116,10 @@ def _steps(source: str, files: SentenceLayout) -> list[UnitLength | Projection]:
             steps.append(UnitLength())
         elif kind == "Dense" and position > after:
             steps.append(_projection(source, folder))
-        elif kind not in _SILENT:
+        elif kind not in _SKIPPED:
             raise CheckpointError(
-                f"{source}: its module {kind} can't be part of a bundle, which knows Dense and Normalize after the "
-                "pooling"
+                f"{source}: its module {kind} can't be part of a bundle, which supports only Dense and Normalize after "
+                "the pooling"
             )
     return steps
 
@@ -126,7 +128,7 @@ def _projection(source: str, folder: str) -> Projection:
     linear, activation = read_dense(source, folder)
     if activation not in _ACTIVATIONS:
         raise CheckpointError(
-            f"{source}/{folder}: the activation {activation} can't be part of a bundle, which knows "
+            f"{source}/{folder}: the activation {activation} can't be part of a bundle, which supports "
             f"{', '.join(_ACTIVATIONS)}"
         )
     return Projection(linear, activation)

@@ -1,4 +1,4 @@
-"""Encoders' checkpoints: inputs to rows of tokens, rows to batches, and the torch network run over many of them."""
+"""Encoders: turn inputs into token rows, pad rows to batches, and run the torch network over any number of rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,37 +21,37 @@ _TOKENS_PER_BATCH: Final = 4096  # padding included; on two CPU cores larger bat
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedEncoder(LoadedModel):
-    """An encoder's checkpoint. Each task has a subclass."""
+    """The checkpoint of an encoder. Each task has a subclass."""
 
     model: EncoderNetwork
 
     @property
     def pretrained(self) -> Any:
-        """The encoder, with its head if transformers has one of the kind."""
+        """The encoder, with its head if transformers has a class for encoder and head."""
         return self.model.encoder
 
     @property
     def family(self) -> str:
-        """ "encoder"."""
+        """Always "encoder"."""
         return "encoder"
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The inputs that the tokenizer makes and the network takes."""
+        """The names of the network's inputs that the tokenizer produces."""
         return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """The rows of each input, by transformers' own tokenizer.
+        """Return the token rows of each input, by transformers' tokenizer.
 
         An input is what the runtime's model is called with: here a text, or a dict of "text" and "text_pair". Tasks
-        that cut an input into windows give several rows for one.
+        that cut an input into windows give it several rows.
         """
         texts = [given if isinstance(given, str) else given["text"] for given in inputs]
         pairs = [None if isinstance(given, str) else given.get("text_pair") for given in inputs]
         return [[row] for row in self.tokenize(texts, pairs)]
 
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str | None] | None = None) -> list[Tokens]:
-        """A row for each text, or text and pair, cut at max_length: the longer of two first."""
+        """Return one row per text (with its pair, if given), cut at max_length tokens: the longer text first."""
         if not texts:
             return []
         if pairs is None or all(pair is None for pair in pairs):
@@ -74,11 +74,11 @@ class LoadedEncoder(LoadedModel):
         ]
 
     def reference_ids(self, given: Any) -> list[list[int]]:
-        """The token ids of an input's rows. Raises InputError as `rows`."""
+        """Return the token ids of the rows of one input. Raises InputError for an invalid input."""
         return [row.ids for row in self.rows([given])[0]]
 
     def batch(self, rows: Sequence[Tokens]) -> dict[str, Tensor]:
-        """The network's inputs for `rows`: int64 (rows, longest) by name, padded on the right."""
+        """Return the network's inputs for `rows`: int64 (rows, longest row) by name, padded on the right."""
         columns = {"input_ids": [row.ids for row in rows]}
         if "token_type_ids" in self.input_names:
             columns["token_type_ids"] = [row.type_ids or [] for row in rows]
@@ -86,18 +86,18 @@ class LoadedEncoder(LoadedModel):
         return {name: padded[name] for name in self.input_names}
 
     def save_tokenizer(self, folder: Path) -> None:
-        """Write the tokenizer, whose own limit becomes that of the checkpoint."""
+        """Write the tokenizer, with this model's max_length as the tokenizer's limit."""
         self.tokenizer.model_max_length = self.max_length
         super().save_tokenizer(folder)
 
 
 def all_rows(loaded: LoadedEncoder, inputs: Sequence[Any]) -> list[Tokens]:
-    """The rows of all inputs, in order."""
+    """Return the token rows of all inputs in one list, in order."""
     return [row for rows in loaded.rows(inputs) for row in rows]
 
 
 def compute_outputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> Outputs:
-    """The network's outputs in the order of `rows`: float32 (width,) each, or (tokens, width) if per token."""
+    """Return the network's output for each row: float32 (width,), or (tokens, width) if it is per token."""
     if not loaded.model.per_token:
         return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
     outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
@@ -114,7 +114,7 @@ def run_network(
     width: int,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The output of `step`, a part of the network, for each row: float32 (rows, width), written into `out` if given."""
+    """Return the output of `step`, a part of the network, as float32 (rows, width); written into `out` if given."""
     results = np.empty((len(rows), width), dtype=np.float32) if out is None else out
     for run, values in _batches(loaded, rows, step):
         results[run] = values
@@ -124,7 +124,10 @@ def run_network(
 def _batches(
     loaded: LoadedEncoder, rows: Sequence[Tokens], step: Callable[..., Tensor]
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Positions of rows and what `step` made of them, longest first: memory runs out at once or never."""
+    """Yield batches, as the positions of their rows and the outputs of `step` for them; longest rows first.
+
+    With the longest rows first, memory runs out in the first batch or never.
+    """
     device = next(loaded.model.parameters()).device
     was_training = loaded.model.training
     loaded.model.eval()
@@ -145,7 +148,7 @@ def _batches(
 
 
 def _runs_of_one_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Positions of rows that need no padding together, longest first."""
+    """Group rows of equal length, which need no padding, into batches; return the positions of rows, longest first."""
     found: list[list[int]] = []
     for length in sorted(set(lengths), reverse=True):
         rows = [row for row, other in enumerate(lengths) if other == length]

@@ -1,4 +1,4 @@
-"""Models that generate text: read from any checkpoint, and written to run/."""
+"""Generators: read them from any checkpoint, save them, and describe them for the manifest."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,12 +18,12 @@ GENERATION_TASKS: Final = ("summarization", "translation", "text-generation")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedGenerator(LoadedModel):
-    """A generator's checkpoint.
+    """The checkpoint of a generator.
 
     Attributes:
-        max_length: encoder-decoders: tokens of a source, special ones included; decoders: tokens of prompt and answer.
+        max_length: the most tokens: of a source for encoder-decoders, of prompt and answer together for decoders.
         prefix: text put before every source.
-        languages: the languages of a translator that needs them; otherwise None.
+        languages: the languages of a translator whose tokens or prefixes select them; otherwise None.
     """
 
     model: PreTrainedModel
@@ -31,20 +31,21 @@ class LoadedGenerator(LoadedModel):
 
     @property
     def family(self) -> str:
-        """ "encoder-decoder" or "decoder"."""
+        """The architecture's family: "encoder-decoder" or "decoder"."""
         return "encoder-decoder" if self.model.config.is_encoder_decoder else "decoder"
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """The checkpoint's generation settings."""
+        """The checkpoint's generation settings, from generation_config.json."""
         assert self.model.generation_config is not None
         return self.model.generation_config
 
     def reference_ids(self, given: Any) -> list[list[int]] | None:
-        """The token ids of a source or prompt, in which special tokens are split.
+        """Return the token ids of a source or prompt, with the names of special tokens split like other text.
 
-        None for a text that spells a special token which is a word of the vocabulary too, as the runtime takes its
-        letters; and for prompts past half the context, which it cuts by the room that their answer needs.
+        None if the runtime reads the text differently on purpose: a text that contains the name of a special token that
+        is also in the vocabulary (the runtime splits it into characters), and a prompt longer than half the context
+        (the runtime cuts it to leave room for the answer).
         """
         cut = {} if self.family == "decoder" else {"truncation": True, "max_length": self.max_length}
         encoded = self.tokenizer(
@@ -65,13 +66,13 @@ class LoadedGenerator(LoadedModel):
         )
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
-        """Return the manifest's description of sources or prompts, in which no text becomes a special token."""
+        """Return the manifest's record of how texts become the graph's inputs. No text becomes a special token."""
         contract = super().input_contract(names)
         return replace(contract, truncation_side=self.truncation_side, split_special_tokens=True)
 
     @property
     def truncation_side(self) -> Literal["left", "right"]:
-        """The side on which long texts are cut: the tokenizer's for sources, the left for prompts."""
+        """The side on which long texts are cut: the tokenizer's for sources, left for prompts."""
         cuts_left = self.family == "decoder" or self.tokenizer.truncation_side == "left"
         return "left" if cuts_left else "right"
 
@@ -84,7 +85,7 @@ class LoadedGenerator(LoadedModel):
         return int(positions) if positions else None
 
     def generation_contract(self, caches: str) -> GenerationContract:
-        """The manifest's account of how the decoder's graph is run; `caches` are "in_place" or "joined"."""
+        """Return the manifest's record of how to run the decoder's graph. `caches` is "in_place" or "joined"."""
         return GenerationContract(
             family=self.family, caches=caches, max_length=self.decoder_limit, languages=self.languages
         )
@@ -94,15 +95,15 @@ class LoadedGenerator(LoadedModel):
         return {**super().facts(), "languages": asdict(self.languages) if self.languages else None}
 
     def write_files(self, folder: Path) -> None:
-        """Write Hugging Face's files of a bundle, generation_config.json included. Raises OSError."""
+        """Write a bundle's files in Hugging Face's format, with generation_config.json. Raises OSError."""
         super().write_files(folder)
         self.generation_config.save_pretrained(folder)
 
 
 def load_generator(source: str | Path, task: str) -> LoadedGenerator:
-    """The model in a run/ folder or in any Hugging Face checkpoint, a folder or a hub id.
+    """Load the model in a run/ folder, or in any Hugging Face checkpoint (a folder or hub id).
 
-    Raises CheckpointError if there is none, or it is of another kind than the task needs.
+    Raises CheckpointError if there is no model, or `task` needs another kind of model (encoder-decoder or decoder).
     """
     source = str(source)
     config = read_config(source)
@@ -110,18 +111,18 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
     decoder = task == "text-generation"
     if decoder and config.is_encoder_decoder:
         raise CheckpointError(
-            f"{source}: {config.model_type} is an encoder-decoder; {task} takes decoders such as GPT-2 or Llama, and "
-            "summarization and translation take this one"
+            f"{source}: {config.model_type} is an encoder-decoder; {task} takes decoders such as GPT-2 or Llama; use "
+            "this one for summarization or translation"
         )
     if not decoder and not config.is_encoder_decoder:
         raise CheckpointError(
-            f"{source}: {config.model_type} is not an encoder-decoder, which {task} needs; take a T5, BART or Marian"
+            f"{source}: {config.model_type} is not an encoder-decoder, which {task} needs; choose a T5, BART or Marian"
         )
-    model, fresh = read_weights(AutoModelForCausalLM if decoder else AutoModelForSeq2SeqLM, source, config)
+    model, missing = read_weights(AutoModelForCausalLM if decoder else AutoModelForSeq2SeqLM, source, config)
     assert isinstance(model, PreTrainedModel)
-    if fresh:
+    if missing:
         raise CheckpointError(
-            f"{source} has no trained weights for {', '.join(fresh[:3])}; train it: ftool train"
+            f"{source} has no trained weights for {', '.join(missing[:3])}; train it: ftool train"
         )
     tokenizer = read_tokenizer(source, config)
     return LoadedGenerator(

@@ -1,4 +1,4 @@
-"""Generators run by torch: texts to tokens, and tokens to answers, in batches by length and in the texts' order."""
+"""Run generators in torch: tokenise sources and chats, generate answers, and score given answers, in batches."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,16 +15,16 @@ from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.errors import InputError
 
 _TOKENS_PER_BATCH: Final = 4096  # padding included
-_USUAL_LENGTH: Final = 20  # of prompt and answer, if a generation config says nothing: transformers' own
+_DEFAULT_LENGTH: Final = 20  # tokens of prompt and answer if the config sets none, as in transformers
 
 TokenRows = Sequence[Sequence[int]]
 
 
 def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of sources, or of a decoder's prompts, cut at the loaded `max_length`, as the runtime reads them.
+    """Return the token ids of sources, or of a decoder's prompts, as the runtime tokenises and cuts them.
 
-    A special token's name inside a text is text like any other. Long sources are cut at
-    the tokenizer's truncation side, long prompts at their beginning. Raises InputError for a blank text.
+    Names of special tokens are split like other text. Sources longer than `max_length` are cut on the tokenizer's
+    truncation side, longer prompts at their beginning. Raises InputError for a blank text.
     """
     tokens = runtime_tokens(loaded).texts
     rows = []
@@ -38,27 +38,30 @@ def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list
 
 
 def tokenize_chats(loaded: LoadedGenerator, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[list[int]]:
-    """The tokens of conversations by the checkpoint's template, up to the answer, as the runtime reads them.
+    """Return the token ids of conversations in the checkpoint's template, up to the answer, as the runtime does.
 
-    Raises CheckpointError if there is no template, InputError for messages that it refuses.
+    Raises CheckpointError if there is no template, and InputError for messages that the template refuses.
     """
     tokens = chat_tokens(loaded)
     return [list(tokens.encode(chat)) for chat in chats]
 
 
 def count_cut(loaded: LoadedGenerator, texts: Sequence[str]) -> int:
-    """The number of sources or prompts with more tokens than the model reads."""
+    """Return the number of sources or prompts that have more tokens than the model reads."""
     tokens = runtime_tokens(loaded).texts
     return sum(tokens.count(loaded.prefix + text) > loaded.max_length for text in texts)
 
 
 def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) -> list[list[int]]:
-    """The answers' tokens, without the prompt and the decoder's start, with the end token if there is one.
+    """Generate an answer for each row.
 
     Args:
         loaded: the model.
-        rows: sources or prompts, each at least one token.
-        changes: fields of the generation config, such as `max_new_tokens` and `num_beams`.
+        rows: token ids of sources or prompts, at least one token each.
+        changes: fields of the generation config to change, such as `max_new_tokens` and `num_beams`.
+
+    Returns:
+        The answers' token ids, without prompt and start token, with the end token if there is one.
     """
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
@@ -79,7 +82,11 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
 
 
 def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
-    """Rows by the most tokens of their answers if the model's limit, not the config, decides; by None otherwise.
+    """Group rows by how many tokens the model leaves for their answers.
+
+    Returns:
+        Positions in `rows`, by the room for their answers; rows whose room exceeds the config's own limit are under
+        None.
 
     Raises InputError if there is no room for an answer.
     """
@@ -94,13 +101,13 @@ def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int |
                 f"row {place} has {prompt} tokens, and the model holds {limit}, the answer included",
                 row=place,
             )
-        wanted = config.max_new_tokens or max(1, (config.max_length or _USUAL_LENGTH) - prompt)
+        wanted = config.max_new_tokens or max(1, (config.max_length or _DEFAULT_LENGTH) - prompt)
         found.setdefault(limit - prompt if wanted > limit - prompt else None, []).append(place)
     return found
 
 
 def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
-    """Return the texts of answers' tokens, without special tokens and spaces at the ends."""
+    """Return the texts of answers, given their token ids, without special tokens and without spaces at the ends."""
     texts: list[str] = loaded.tokenizer.batch_decode(
         [list(row) for row in rows], skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
@@ -108,15 +115,15 @@ def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
 
 
 def generate_texts(loaded: LoadedGenerator, texts: Sequence[str], **changes: Any) -> list[str]:
-    """Return answers to sources or plain prompts, in input order."""
+    """Return the answers to sources or plain prompts, in input order. `changes` are fields of the generation config."""
     return decode(loaded, generate_tokens(loaded, tokenize_sources(loaded, texts), **changes))
 
 
 def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -> list[NDArray[np.float32]]:
-    """The logits that predict each token of given answers, each token given those before it.
+    """Compute the logits that predict each token of given answers from the tokens before it.
 
     Returns:
-        For each row float32 (tokens of its answer, vocabulary).
+        For each row, float32 (tokens of its answer, vocabulary).
     """
     scored: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in rows]
     for batch in batches([len(row) + len(answer) for row, answer in zip(rows, answers, strict=True)]):
@@ -127,7 +134,10 @@ def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -
 
 
 def batches(lengths: Sequence[int], budget: int = _TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """Yield batches of positions, longest rows first (so memory runs out at once or never), within a token budget."""
+    """Yield batches of positions in `lengths`, whose padded tokens stay within `budget`; longest rows first.
+
+    With the longest rows first, memory runs out in the first batch or never.
+    """
     rows: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda r: -lengths[r]):
         if rows and lengths[rows[0]] * (len(rows) + 1) > budget:
@@ -170,7 +180,7 @@ def _start_token(loaded: LoadedGenerator) -> int:
 
 
 def _padded(loaded: LoadedGenerator, rows: TokenRows) -> dict[str, Tensor]:
-    """Sources padded on the right, prompts on the left, so that generation continues their ends."""
+    """Return the network's inputs: sources padded on the right, prompts on the left, where answers continue them."""
     longest = max(len(row) for row in rows)
     pad = loaded.tokenizer.pad_token_id
     right = loaded.family == "encoder-decoder"

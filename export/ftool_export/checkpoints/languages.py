@@ -1,4 +1,4 @@
-"""Languages of multilingual translators: the tokens and prefixes that select them, from tokenizer and configuration."""
+"""Languages of multilingual translators: the tokens and prefixes that select them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.manifest import Languages
 
-_MARIAN: Final = re.compile(r">>(\S+)<<")  # before a source, and names the language of the answer
+_MARIAN: Final = re.compile(r">>(\S+)<<")  # put before a source to name the language of the answer
 _CODED: Final = re.compile(
     r"__([a-z]{2,3})__|([a-z]{2}_[A-Z]{2}|[a-z]{3}_[A-Z][a-z]{3})"
 )  # M2M-100; mBART, NLLB
@@ -19,13 +19,13 @@ _SHOWN: Final = 12  # codes that an error names
 def set_to_languages(
     loaded: LoadedGenerator, source: str | None, target: str | None, prefix: str | None = None
 ) -> LoadedGenerator:
-    """Return `loaded` set to its languages in its checkpoint's way: by tokens, by a prefix, or not at all.
+    """Return `loaded` set to two languages in the way of its checkpoint: by tokens, by a prefix, or not at all.
 
     Args:
-        loaded: its tokenizer and generation config are set to the languages.
-        source: the code of what it reads, as the checkpoint writes it; None takes what the checkpoint is set to.
-        target: the code of what it writes; None as for the source.
-        prefix: goes before every source; None takes what the checkpoint's configuration says for the task.
+        loaded: the model; its tokenizer and generation config are changed.
+        source: the code of the source language, as the checkpoint writes it; None keeps the checkpoint's setting.
+        target: the code of the target language; None keeps the checkpoint's setting.
+        prefix: text to put before every source; None uses the checkpoint's configured prefix for the task.
 
     Raises CheckpointError for a code that the checkpoint does not know.
     """
@@ -36,9 +36,7 @@ def set_to_languages(
     if languages is not None:
         answer_in(loaded.generation_config, languages)
     elif source is not None or target is not None:
-        languages = Languages(
-            source=source, target=target
-        )  # it is told nothing, but an app may ask what it reads
+        languages = Languages(source=source, target=target)  # not used by the model, recorded for apps
     if prefix is None:
         prefix = source_prefix(config, loaded.task, languages, source, target)
     return replace(loaded, languages=languages, prefix=prefix)
@@ -47,7 +45,7 @@ def set_to_languages(
 def source_prefix(
     config: Any, task: str, languages: Languages | None, source: str | None, target: str | None
 ) -> str:
-    """The prefix that a checkpoint wants before every source: Marian's word for a language, or T5's configured one."""
+    """Return the prefix that goes before every source: Marian's language token, or the prefix in T5's configuration."""
     if languages is not None and languages.target_prefixes:
         return languages.target_prefixes.get(languages.target or "", "")
     known: Mapping[str, Any] = getattr(config, "task_specific_params", None) or {}
@@ -55,17 +53,23 @@ def source_prefix(
     pairs = [key.removeprefix("translation_") for key in known if key.startswith("translation_")]
     if task == "translation" and pairs and name not in known and (source or target):
         raise CheckpointError(
-            f"this checkpoint knows no prefix for {source} to {target}, only for {', '.join(pairs)}; give data.prefix"
+            f"this checkpoint has no prefix for {source} to {target}, only for {', '.join(pairs)}; set data.prefix"
         )
     return str((known.get(name) or {}).get("prefix", ""))
 
 
 def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | None) -> Languages | None:
-    """Return the languages of a checkpoint; None if it needs none.
+    """Return the languages of a checkpoint, or None if it has no tokens that select them.
 
-    `source` and `target` are the codes meant, as the checkpoint writes them; None takes what tokenizer and
-    configuration are set to; the target stays None if they are set to none. A tokenizer with languages (mBART,
-    M2M-100, NLLB) is set to them. Raises CheckpointError for a code that the checkpoint does not know.
+    The tokenizer of mBART, M2M-100 and NLLB is set to the languages.
+
+    Args:
+        tokenizer: the checkpoint's tokenizer.
+        config: the checkpoint's configuration.
+        source: the code of the source language, as the checkpoint writes it; None reads it from the tokenizer.
+        target: the code of the target language; None reads it from tokenizer and configuration, which may have none.
+
+    Raises CheckpointError for a code that the checkpoint does not know.
     """
     codes = _language_tokens(tokenizer)
     if codes:
@@ -84,9 +88,9 @@ def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | 
 
 
 def answer_in(generation_config: Any, languages: Languages) -> None:
-    """Make answers begin in the target language.
+    """Make answers begin with the token of the target language.
 
-    The first mBART begins from the language's token; mBART-50, M2M-100 and NLLB are made to give it first.
+    The first mBART uses it as the decoder's start token; mBART-50, M2M-100 and NLLB are forced to generate it first.
     """
     first = languages.target_tokens.get(languages.target or "")
     if first is None:
@@ -98,7 +102,7 @@ def answer_in(generation_config: Any, languages: Languages) -> None:
 
 
 def first_token(generation_config: Any, languages: Languages | None) -> list[int]:
-    """The first tokens of an answer: the language's token if the model is made to give it, otherwise none."""
+    """Return [the target language's token] if the model is forced to generate it first, otherwise an empty list."""
     first = languages.target_tokens.get(languages.target or "") if languages else None
     if languages is None or first is None or begins_from_language(generation_config, languages):
         return []
@@ -106,13 +110,13 @@ def first_token(generation_config: Any, languages: Languages | None) -> list[int
 
 
 def begins_from_language(generation_config: Any, languages: Languages) -> bool:
-    """Whether the decoder's start is the language's token itself."""
+    """Whether the decoder's start token is the token of a language, as in the first mBART."""
     start = generation_config.decoder_start_token_id
     return start is None or start in languages.target_tokens.values()
 
 
 def _language_tokens(tokenizer: Any) -> dict[str, int]:
-    """The ids of the tokens that stand for languages, by code."""
+    """Return the ids of the tokens that stand for languages, by language code."""
     given = getattr(tokenizer, "lang_code_to_id", None)
     if given:
         return {str(code): int(index) for code, index in given.items()}
@@ -124,7 +128,7 @@ def _language_tokens(tokenizer: Any) -> dict[str, int]:
 
 
 def _source_set(tokenizer: Any, codes: Mapping[str, int]) -> str | None:
-    """The language whose token the tokenizer puts among a source's special ones."""
+    """Return the language that the tokenizer is set to for sources, by the special tokens that it adds."""
     return _code_of(tokenizer("")["input_ids"], codes)
 
 
@@ -147,7 +151,7 @@ def _set_source(tokenizer: Any, code: str | None, codes: Mapping[str, int]) -> N
         return
     if not hasattr(tokenizer, "src_lang"):
         raise CheckpointError(
-            f"the tokenizer marks sources as {now!r} and can't mark them as {code!r}; "
+            f"the tokenizer is fixed to the source language {now!r} and can't be set to {code!r}; "
             "save it with that source language"
         )
     tokenizer.src_lang = code
@@ -160,5 +164,5 @@ def _known(code: str | None, known: Mapping[str, Any], which: str) -> str | None
     names = near or sorted(known)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise CheckpointError(
-        f"{which} language {code!r}: this translator does not know it; it has {', '.join(names[:_SHOWN])}{more}"
+        f"{which} language {code!r} is unknown to this translator; it knows {', '.join(names[:_SHOWN])}{more}"
     )

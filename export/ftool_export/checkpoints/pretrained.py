@@ -1,4 +1,4 @@
-"""Read the files of a Hugging Face checkpoint, a folder or hub id, with errors that say what to do."""
+"""Read the files of a Hugging Face checkpoint, given as a folder or hub id. Errors say how to fix the problem."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
-_TASKS = {  # by how transformers names a model's class
+_TASKS = {  # by the ending of the name of the model's class in transformers
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
@@ -29,7 +29,7 @@ _TASKS = {  # by how transformers names a model's class
 
 
 def find_file(source: str, name: str) -> Path | None:
-    """The local path of one file of a checkpoint folder or hub id, or None if there is no such file."""
+    """Return the local path of one file of a checkpoint (a folder or hub id), or None if there is no such file."""
     found = cached_file(
         source,
         name,
@@ -41,7 +41,7 @@ def find_file(source: str, name: str) -> Path | None:
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """SHA-256, in hex, of all parameters by name: the same wherever and whenever a checkpoint is loaded."""
+    """Return the SHA-256, in hex, of all parameters and their names; it does not depend on the machine."""
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
@@ -50,7 +50,7 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def read_config(source: str) -> Any:
-    """The configuration of a checkpoint folder or hub id. Raises CheckpointError."""
+    """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError."""
     if not Path(source).is_dir() and (Path(source).is_absolute() or source.count("/") > 1):
         raise CheckpointError(f"{source}: no such folder; give a checkpoint folder or a hub id (owner/name)")
     try:
@@ -62,24 +62,24 @@ def read_config(source: str) -> Any:
 
 
 def task_of(source: str) -> str | None:
-    """The task that a checkpoint is for: as ftool recorded it, or by the files and the class it was saved with.
+    """Return the task of a checkpoint, from ftool's own record, its files, or the class that it was saved with.
 
-    None if these leave it open, as for an encoder without a head. Raises CheckpointError.
+    None if these do not tell, as for an encoder without a head. Raises CheckpointError.
     """
     config = read_config(source)
     facts = getattr(config, "ftool", None) or {}
     if facts:
         return str(facts.get("task", "text-classification"))
     if find_file(source, "modules.json") is not None:
-        return "feature-extraction"  # sentence-transformers'
+        return "feature-extraction"  # a sentence-transformers model
     names = config.architectures or [""]
     return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
 
 
 def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:
-    """The network in float32 and the names of the parameters that the checkpoint lacks.
+    """Return the network in float32, and the names of the parameters that the checkpoint's files lack.
 
-    Raises CheckpointError if the weights are missing, damaged or not safetensors.
+    Raises CheckpointError if the weights are missing, damaged or not in safetensors files.
     """
     options |= {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     try:
@@ -88,7 +88,7 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{source}: model.safetensors could not be read ({_first_line(error)}); "
-            "other weight files are not read, as unpickling them can run code"
+            "other weight files are not read, because unpickling them can run code"
         ) from error
     except ValueError as error:  # an architecture without this kind of head
         raise CheckpointError(f"{source}: {_first_line(error)}") from error
@@ -96,7 +96,7 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
 
 
 def read_licence(source: str) -> str | None:
-    """The licence that the model card names, or None."""
+    """Return the licence that the model card names, or None."""
     path = find_file(source, "README.md")
     if path is None:
         return None
@@ -110,7 +110,7 @@ def read_licence(source: str) -> str | None:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep the loading bars and the report of missing weights off standard error: the caller reports what matters."""
+    """Silence transformers' loading bars and its report of missing weights; the caller reports what matters."""
     verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()

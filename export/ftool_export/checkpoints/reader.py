@@ -1,4 +1,4 @@
-"""Readers: created on a base model, written to run/, and read from any checkpoint."""
+"""Readers (extractive question answering): create them on a base model, read them from any checkpoint, save them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,18 +31,18 @@ from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
 DEFAULT_MAX_LENGTH = 384  # tokens, as in the SQuAD scripts, if the checkpoint does not say
-DEFAULT_MAX_ANSWER_LENGTH = 30  # tokens, also theirs
+DEFAULT_MAX_ANSWER_LENGTH = 30  # tokens, as in the SQuAD scripts
 
 _UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name them
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedReader(LoadedEncoder):
-    """A reader's checkpoint; `prefix` goes before every question.
+    """The checkpoint of a reader; `prefix` goes before every question.
 
     Attributes:
-        stride: tokens that two windows of a context share.
-        max_answer_length: tokens of an answer at most.
+        stride: the number of tokens that two neighbouring windows of a context share.
+        max_answer_length: the most tokens of an answer.
         no_answer_threshold: see `Spans.answered`; None for a model that always answers.
     """
 
@@ -53,25 +53,25 @@ class LoadedReader(LoadedEncoder):
     no_answer_threshold: float | None = None
 
     def windows(self, questions: Sequence[str], contexts: Sequence[str]) -> list[list[Window]]:
-        """The windows of each context beside its question. Raises InputError for a question that is too long."""
+        """Return each context's windows, its question in each. Raises InputError for a question that is too long."""
         return context_windows(self, questions, contexts, self.stride)
 
     @property
     def longest_question(self) -> int:
-        """The most tokens of a question, special ones left out."""
+        """The most tokens that a question may have, special tokens not included."""
         return longest_question(self, self.stride)
 
     def question_lengths(self, questions: Sequence[str]) -> list[int]:
-        """The tokens of each question, the prefix included and special ones left out."""
+        """Return the number of tokens of each question, with the prefix and without special tokens."""
         return question_lengths(self, questions)
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """The tokens of the windows of each input, a dict of "question" and "context"."""
+        """Return the token rows, one per window, of each input: a dict of "question" and "context"."""
         questions, contexts = ([given[name] for given in inputs] for name in ("question", "context"))
         return [[window.tokens for window in windows] for windows in self.windows(questions, contexts)]
 
     def manifest_fields(self) -> dict[str, Any]:
-        """The contract of its answers: overlap of windows, longest answer, and the threshold of having none."""
+        """Return the manifest's contract: the overlap of windows, the longest answer and the no-answer threshold."""
         return {
             "labels": (),
             "questions": QuestionContract(
@@ -100,11 +100,18 @@ def create_reader(
     max_answer_length: int | None = None,
     base_name: str | None = None,
 ) -> LoadedReader:
-    """A reader on the encoder in `base`, a checkpoint folder or hub id; if that is not a reader its head is new.
+    """Load a reader to train from a checkpoint; unless that is a reader already, its head is new.
 
-    `max_length` is capped at what the checkpoint can take, or with `exact_length` refused past its positions. `stride`
-    is a third of it if None; `max_answer_length` is 30 if None, or as many as the stride can hold. `base_name` is
-    recorded in place of `base`. Raises CheckpointError.
+    Args:
+        base: a checkpoint folder or hub id.
+        max_length: tokens of a window; capped at the checkpoint's limit.
+        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
+        stride: tokens that two neighbouring windows share; a third of the window if None.
+        max_answer_length: the most tokens of an answer; if None, 30, or fewer if the stride requires it.
+        base_name: the name to record instead of `base`.
+
+    Raises:
+        CheckpointError: the checkpoint can't be read, or a length does not fit.
     """
     config = read_config(base)
     config.num_labels = 2  # a start and an end, however many labels the base had
@@ -114,10 +121,10 @@ def create_reader(
     overlap = window_stride(stride, longest)
     if max_answer_length is None:
         max_answer_length = min(DEFAULT_MAX_ANSWER_LENGTH, overlap + 1)
-    elif max_answer_length > overlap + 1:  # longer ones are lost between windows
+    elif max_answer_length > overlap + 1:  # no window would hold a longer answer completely
         raise CheckpointError(
-            f"train.max_answer_length is {max_answer_length}, and windows that overlap by {overlap} tokens hold "
-            f"answers of {overlap + 1} at most; lower it, or raise train.stride"
+            f"train.max_answer_length is {max_answer_length}, but windows that overlap by {overlap} tokens hold "
+            f"answers of at most {overlap + 1}; lower it, or raise train.stride"
         )
     return LoadedReader(
         model=SpanReader(encoder).eval(),
@@ -131,16 +138,16 @@ def create_reader(
 
 
 def load_reader(source: str | Path) -> LoadedReader:
-    """The reader in a run/ folder or in any Hugging Face model for question answering, a folder or a hub id.
+    """Load the reader in a run/ folder, or in any Hugging Face model for question answering (a folder or hub id).
 
-    Raises CheckpointError if there is none, its weights are not safetensors, or it has no trained head.
+    Raises CheckpointError if there is no model, its weights are not in safetensors files, or it has no trained head.
     """
     source = str(source)
     config = read_config(source)
-    encoder, fresh = read_weights(AutoModelForQuestionAnswering, source, config)
-    if fresh:
+    encoder, missing = read_weights(AutoModelForQuestionAnswering, source, config)
+    if missing:
         raise CheckpointError(
-            f"{source} has no trained head for question answering ({', '.join(fresh[:3])} missing); "
+            f"{source} has no trained head for question answering ({', '.join(missing[:3])} missing); "
             "train one on it: ftool train FOLDER --task question-answering --base …"
         )
     tokenizer = read_tokenizer(source, config)
@@ -161,7 +168,7 @@ def load_reader(source: str | Path) -> LoadedReader:
 
 
 def _untuned(source: str) -> float | None:
-    """The threshold of a checkpoint that ftool did not train: 0 if its card names SQuAD 2.0, otherwise none."""
+    """Return the threshold of a checkpoint that ftool did not train: 0 if its card names SQuAD 2.0, otherwise None."""
     path = find_file(source, "README.md")
     if path is None:
         return None

@@ -1,6 +1,6 @@
-"""Read and write the sentence-transformers files of a checkpoint: its pooling and the modules after that.
+"""Read and write the sentence-transformers files of a checkpoint: its pooling and the modules after the pooling.
 
-The older file format is written on purpose, as every sentence-transformers release since 2.2 reads it.
+The older file format is written on purpose, because every sentence-transformers release since 2.2 reads it.
 """
 
 import json
@@ -30,18 +30,18 @@ class SentenceLayout:
     normalize: bool
     dense: tuple[str, ...]  # folders of the Dense modules, in order
     max_length: int | None
-    prefix: str  # goes before every text
+    prefix: str  # put before every text
     modules: tuple[tuple[str, str], ...]  # kind and folder of every module, in order
     prompts: Mapping[str, str]  # by name, such as query and document
     pools_prompt: bool  # whether a prompt's tokens are pooled with the text's
-    lower_case: bool  # texts are lowered before the tokenizer's own steps
-    similarity: str | None  # the measure that vectors are compared by; None if not said
+    lower_case: bool  # whether texts are lower-cased before the tokenizer's own steps
+    similarity: str | None  # the measure for comparing vectors; None if the files name none
 
 
 def read_json(source: str, name: str) -> Any:
-    """The content of a checkpoint's JSON file, or None if there is no such file.
+    """Return the content of one JSON file of a checkpoint, or None if there is no such file.
 
-    Raises CheckpointError if it is not JSON.
+    Raises CheckpointError if the file is not valid JSON.
     """
     path = find_file(source, name)
     if path is None:
@@ -55,9 +55,9 @@ def read_json(source: str, name: str) -> Any:
 
 
 def read_layout(source: str) -> SentenceLayout | None:
-    """The content of the sentence-transformers files of `source`, or None if it has none.
+    """Return the content of the sentence-transformers files of `source` (a folder or hub id), or None if it has none.
 
-    Raises CheckpointError if the files contradict each other.
+    Raises CheckpointError if there is not exactly one pooling module.
     """
     modules = read_json(source, _MODULES)
     if modules is None:
@@ -89,44 +89,44 @@ def read_layout(source: str) -> SentenceLayout | None:
 
 
 def read_head(source: str, folder: str) -> nn.Linear:
-    """The linear head in a Dense module's folder. Raises CheckpointError if there is none."""
+    """Return the linear head in the folder of a Dense module. Raises CheckpointError if there is none."""
     linear, activation = read_dense(source, folder)
     if activation != "Identity":
         raise CheckpointError(
-            f"{source}/{folder}: activation is {activation}, and a classifier's head has none"
+            f"{source}/{folder}: its activation is {activation}, but a classifier's head has none"
         )
     return linear
 
 
 def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
-    """The linear layer of a Dense module's folder, and the name of what follows it, of torch.nn.
+    """Return the linear layer in the folder of a Dense module, and the name in torch.nn of the activation after it.
 
-    Raises CheckpointError if it is missing, or does more than that.
+    Raises CheckpointError if the layer is missing, or the module does more than a linear layer and an activation.
     """
     config = read_json(source, f"{folder}/config.json") or {}
     if config.get("use_residual") or config.get("module_input_name", _VECTOR) != _VECTOR:
         raise CheckpointError(
-            f"{source}/{folder}: a Dense module with a residual, or on something else than the pooled vector, "
-            "can't be used"
+            f"{source}/{folder}: a Dense module can't be used if it has a residual or reads anything other than the "
+            "pooled vector"
         )
     path = find_file(source, f"{folder}/model.safetensors")
     if path is None:
         raise CheckpointError(
             f"{source}/{folder}/model.safetensors is missing; train the model again or fetch it whole (other weight "
-            "files are not read, as unpickling them can run code)"
+            "files are not read, because unpickling them can run code)"
         )
     tensors = load_file(path)
     weight = tensors["linear.weight"]
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias="linear.bias" in tensors)
     linear.load_state_dict({name.removeprefix("linear."): value for name, value in tensors.items()})
-    # sentence-transformers takes Tanh if the file says nothing
+    # Tanh is sentence-transformers' default.
     return linear, str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
 
 
 def write_layout(
     folder: Path, head: nn.Linear, *, pooling: str, normalize: bool, max_length: int, prefix: str
 ) -> None:
-    """Write the modules beside an encoder: `SentenceTransformer(folder).encode(text)` gives the logits."""
+    """Write a classifier's modules next to its encoder: `SentenceTransformer(folder).encode(text)` gives logits."""
     write_modules(
         folder,
         [*([None] if normalize else []), (head, "Identity")],
@@ -146,10 +146,16 @@ def write_modules(
     max_length: int,
     prompts: Mapping[str, Any],
 ) -> None:
-    """Write what follows an encoder of that `width`, beside it, for sentence-transformers to load.
+    """Write sentence-transformers' files for the modules after an encoder, next to the encoder in `folder`.
 
-    Of the `steps` after the pooling None scales vectors to length 1, others are Dense modules: a layer and the name
-    of its activation. `prompts` is what config_sentence_transformers.json holds besides versions.
+    Args:
+        folder: the checkpoint's folder.
+        steps: the modules after the pooling: None scales vectors to length 1; a layer with the name of its activation
+            is a Dense module.
+        pooling: the pooling's name.
+        width: the size of the encoder's token vectors.
+        max_length: tokens of a text at most.
+        prompts: the content of config_sentence_transformers.json, without versions.
     """
     kinds = ["Transformer", "Pooling", *("Normalize" if step is None else "Dense" for step in steps)]
     modules = [

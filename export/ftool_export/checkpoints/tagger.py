@@ -1,4 +1,4 @@
-"""Taggers: created on a base model, written to run/, and read from any checkpoint."""
+"""Taggers (token classification): create them on a base model, read them from any checkpoint, save them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,24 +25,24 @@ from ftool_runtime.postprocessing.entities import Aggregation
 from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
-_UNNAMED = "LABEL_"  # how transformers names labels without a name
+_UNNAMED = "LABEL_"  # the prefix that transformers gives to labels without a name
 _LONGEST = 512  # tokens of a window, if the checkpoint does not say
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTagger(LoadedEncoder):
-    """A tagger's checkpoint.
+    """The checkpoint of a tagger.
 
     Attributes:
-        max_length: tokens of a window, special ones included; longer texts are cut into several.
-        stride: tokens that two windows of a text share.
-        aggregation: how tokens become entities unless a call says otherwise, see `postprocessing.entities`.
+        max_length: the tokens of a window, special ones included; longer texts are cut into several windows.
+        stride: the number of tokens that two neighbouring windows of a text share.
+        aggregation: how tokens become entities by default, see `postprocessing.entities`.
     """
 
     task: str = "token-classification"
     model: TokenTagger
     stride: int
-    aggregation: Aggregation = "first"  # what training labels: the first token of each word
+    aggregation: Aggregation = "first"  # training labels the first token of each word
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -50,22 +50,22 @@ class LoadedTagger(LoadedEncoder):
         return self.model.labels
 
     def windows(self, texts: Sequence[str]) -> list[list[Window]]:
-        """The windows of each text, first to last."""
+        """Return the windows of each text, in order."""
         return text_windows(self, texts, self.stride)
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """The tokens of each text's windows."""
+        """Return the token rows of each text, one per window."""
         return [[window.tokens for window in windows] for windows in self.windows(inputs)]
 
     def manifest_fields(self) -> dict[str, Any]:
-        """The tags, and the contract by which tags of tokens become entities."""
+        """Return the manifest's tags, and its contract for turning the tags of tokens into entities."""
         return {
             "labels": self.labels,
             "entities": EntityContract(stride=self.stride, aggregation=self.aggregation),
         }
 
     def config_fields(self) -> dict[str, Any]:
-        """The tags in the form of transformers."""
+        """Return the tags in transformers' fields of config.json."""
         return _label_fields(self.labels)
 
     def facts(self) -> dict[str, Any]:
@@ -82,10 +82,18 @@ def create_tagger(
     stride: int | None = None,
     base_name: str | None = None,
 ) -> LoadedTagger:
-    """A tagger for `labels` on the encoder in `base`, a checkpoint folder or hub id; its head is new.
+    """Create a tagger with a new head on the encoder of a checkpoint.
 
-    `max_length` is capped at what the checkpoint can take, or with `exact_length` refused past its positions. `stride`
-    is a third of it if None. `base_name` is recorded in place of `base`. Raises CheckpointError.
+    Args:
+        base: a checkpoint folder or hub id.
+        labels: the tags, in the order of the logits.
+        max_length: tokens of a window; capped at the checkpoint's limit.
+        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
+        stride: tokens that two neighbouring windows share; a third of the window if None.
+        base_name: the name to record instead of `base`.
+
+    Raises:
+        CheckpointError: the checkpoint can't be read, or a length does not fit.
     """
     config = read_config(base)
     config.update(_label_fields(labels))
@@ -103,16 +111,16 @@ def create_tagger(
 
 
 def load_tagger(source: str | Path) -> LoadedTagger:
-    """The tagger in a run/ folder or in any Hugging Face model for token classification, a folder or a hub id.
+    """Load the tagger in a run/ folder, or in any Hugging Face model for token classification (a folder or hub id).
 
-    Raises CheckpointError if there is none, its weights are not safetensors, or it has no trained head.
+    Raises CheckpointError if there is no model, its weights are not in safetensors files, or it has no trained head.
     """
     source = str(source)
     config = read_config(source)
-    encoder, fresh = read_weights(AutoModelForTokenClassification, source, config)
-    if fresh:
+    encoder, missing = read_weights(AutoModelForTokenClassification, source, config)
+    if missing:
         raise CheckpointError(
-            f"{source} has no trained head for token classification ({', '.join(fresh[:3])} missing); "
+            f"{source} has no trained head for token classification ({', '.join(missing[:3])} missing); "
             "train one on it: ftool train FOLDER --task token-classification --base …"
         )
     model = TokenTagger(encoder).eval()
@@ -139,7 +147,7 @@ def _label_fields(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_labels(source: str, labels: Sequence[str]) -> None:
-    """Refuse tags without names, with which no text would have an entity, or every word would be one."""
+    """Refuse a checkpoint whose tags have no names: with them no word would be in an entity, or every word."""
     if all(label.startswith(_UNNAMED) for label in labels):
         raise CheckpointError(
             f"{source} does not name its labels ({', '.join(labels[:3])}); write O, B-… and I-… into id2label in its "

@@ -1,1 +1,1 @@
-"""Inputs of each kind of task with the metric by which models are compared on them."""
+"""Examples for each kind of task: inputs, and how two models' answers to them are compared and scored."""

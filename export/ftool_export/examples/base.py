@@ -1,4 +1,4 @@
-"""Inputs of a task and how two models' answers to them are compared, for every kind of answer."""
+"""Examples of a task: inputs, and the comparison of a model's answers with PyTorch's, for every kind of answer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from ftool_runtime.session.encoder_engine import Outputs
 T = TypeVar("T")
 AnswerKind = Literal["labels", "spans", "vectors", "text"]
 
-_SINGLE: Final = 512  # inputs that are also asked one at a time
+_SINGLE: Final = 512  # inputs that the model also answers one at a time
 _SAMPLE: Final = 128  # inputs on which two graphs are compared number by number
 
 
@@ -25,14 +25,14 @@ class Comparison:
     """Differences between a model's answers and the reference's on the same inputs.
 
     Attributes:
-        examples: inputs compared.
-        compared: what `agreement` counts: answers (or their parts), or next tokens, each given the reference's tokens
-            before it.
-        count: how many of these there were.
-        agreement: the share that is the same.
-        differing: inputs whose whole answer differs.
+        examples: the number of inputs.
+        compared: the unit of `count` and `agreement`: answers (or their parts), or next tokens, each predicted after
+            the reference's preceding tokens.
+        count: the number of compared answers or tokens.
+        agreement: the share of answers, their parts, or tokens that are the same.
+        differing: the number of inputs whose whole answer differs.
         distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
-        output_difference: the largest absolute difference of a number that the networks give, such as a logit.
+        output_difference: the largest absolute difference of a number in the networks' outputs, such as a logit.
         scores: the main metric of the reference and of the model; None for inputs without labels.
     """
 
@@ -53,12 +53,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class SameAnswers:
-    """Whole generated answers, compared token for token.
+    """Counts of whole generated answers that two models agree on, token for token.
 
     Attributes:
-        answers: how many both models gave.
-        same: how many were the same.
-        ties: how many of the others part at a token for which torch itself had no preference.
+        answers: the number of answers compared.
+        same: the number that are the same.
+        ties: the number that first differ at a token for which PyTorch's two best logits are equal up to rounding.
     """
 
     answers: int
@@ -67,24 +67,24 @@ class SameAnswers:
 
     @property
     def share(self) -> float:
-        """The share that are the same, those that part at a tie of torch included."""
+        """The share of answers that are the same or differ at a tie."""
         return (self.same + self.ties) / self.answers
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return the counts as JSON values."""
         return {"answers": self.answers, "same": self.same, "ties": self.ties}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """All that parity compares of a bundle's answers.
+    """The differences that parity reports between a bundle's answers and PyTorch's.
 
     Attributes:
-        comparison: of all inputs.
-        batch_effect: the largest change of a probability between an input asked single and batched.
-        changed_by_batch: generated answers that differ between single and batched; None for other kinds of answers.
-        ties: next tokens that differ where torch's two best logits are equal up to rounding; None likewise.
-        whole_answers: generated answers by the way of searching, "greedy" and "beams"; empty likewise.
+        comparison: the comparison of the answers to all inputs.
+        batch_effect: the largest change of a probability between answering an input alone and in a batch.
+        changed_by_batch: the number of generated answers that differ between single and batched; None for encoders.
+        ties: the number of next tokens that differ at a tie of PyTorch's two best logits; None for encoders.
+        whole_answers: agreement of whole generated answers, by "greedy" and "beams"; empty for encoders.
     """
 
     comparison: Comparison
@@ -101,33 +101,33 @@ class Examples(Protocol):
 
     @property
     def inputs(self) -> Sequence[Any]:
-        """The inputs of the runtime's model as JSON values; for generators the tokens of sources or prompts."""
+        """The inputs as the runtime's model takes them, in JSON values; generators take token ids."""
 
     @property
     def metric(self) -> str | None:
         """The name of the task's main metric (higher is better); None for inputs without labels."""
 
     def compare(self, loaded: Any, model: Any) -> Comparison:
-        """Compare a model's answers with torch's.
+        """Compare a model's answers with PyTorch's.
 
         Args:
             loaded: the checkpoint; its answers are computed once and kept for the next call.
             model: a bundle loaded by the runtime, or any object with the same methods.
 
         Raises:
-            BundleError: the model splits inputs into different rows of tokens from the checkpoint.
+            BundleError: the model turns inputs into other rows of tokens than the checkpoint does.
         """
 
     def examine(self, loaded: Any, model: Any) -> Examination:
-        """Like `compare`, with parity's additional comparisons, such as inputs single and batched."""
+        """Like `compare`, with parity's additional comparisons, such as single against batched inputs."""
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
-        """Return the numbers that a model's graphs give for some of the inputs, such as logits.
+        """Compute the raw outputs of a model's graphs, such as logits, for a sample of the inputs.
 
         Args:
             model: a bundle loaded by the runtime.
-            answers: the second value that this returned for another model, to get comparable numbers; None for the
-                first model.
+            answers: the second result of this method for another model, so that the numbers are comparable; None for
+                the first model.
 
         Returns:
             Float32 arrays, and the value to pass as `answers` for another model.
@@ -136,13 +136,13 @@ class Examples(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderExamples(ABC):
-    """Examples of an encoder, whose graph gives numbers for every row of tokens.
+    """Examples for an encoder, whose graph gives numbers for every row of tokens.
 
-    Outputs are those of all rows of all inputs, in order (`LoadedEncoder.rows`). The runtime's own post-processing
-    turns them into answers.
+    "Outputs" are the graph's outputs for all rows of all inputs, in order (`LoadedEncoder.rows`). The runtime's own
+    post-processing turns them into answers.
 
     Attributes:
-        inputs: the inputs of the runtime's model, as JSON values.
+        inputs: the inputs as the runtime's model takes them, as JSON values.
         metric: the main metric's name; None for inputs without labels.
     """
 
@@ -155,22 +155,22 @@ class EncoderExamples(ABC):
 
     @abstractmethod
     def score(self, outputs: Outputs) -> float:
-        """Return the main metric; called only if `metric` is not None."""
+        """Return the main metric of the answers; called only if `metric` is not None."""
 
     @abstractmethod
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether answers are the same, bool (inputs, parts): parts of an answer, such as labels, count separately."""
+        """Return whether answers agree, bool (inputs, parts): parts of an answer, such as labels, count separately."""
 
     @abstractmethod
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a probability in each input's answer, float64 (inputs,), 0 to 1."""
+        """Return the largest change of a probability in each input's answer, float64 (inputs,), 0 to 1."""
 
     def compare(self, loaded: LoadedEncoder, model: Any) -> Comparison:
-        """Compare a model's answers with torch's. See `Examples`."""
+        """Compare a model's answers with PyTorch's. See `Examples.compare`."""
         return self._comparison(self.reference(loaded), model.outputs(self.inputs))
 
     def examine(self, loaded: LoadedEncoder, model: Any) -> Examination:
-        """Like `compare`, with the effect of batching on up to 512 inputs."""
+        """Like `compare`, and compare up to 512 inputs answered singly with the same inputs in batches."""
         outputs = model.outputs(self.inputs)
         comparison = self._comparison(self.reference(loaded), outputs)
         single = self._some_single(loaded, model, outputs)
@@ -179,11 +179,11 @@ class EncoderExamples(ABC):
         )
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
-        """The outputs for up to 128 inputs. See `Examples`."""
+        """Return a model's outputs for up to 128 inputs. See `Examples.numbers`."""
         return list(model.outputs(spread(self.inputs, _SAMPLE))), answers
 
     def reference(self, loaded: LoadedEncoder) -> Outputs:
-        """Torch's outputs for all rows, computed once for a checkpoint."""
+        """Return PyTorch's outputs for the rows of all inputs; computed once per checkpoint."""
         for known, outputs in self._torch:
             if known is loaded:
                 return outputs
@@ -192,7 +192,7 @@ class EncoderExamples(ABC):
         return outputs
 
     def _comparison(self, reference: Outputs, outputs: Outputs) -> Comparison:
-        difference = largest_difference(reference, outputs)  # refuses rows that differ from the reference's
+        difference = largest_difference(reference, outputs)  # raises if the rows of tokens differ
         same = self.same(reference, outputs)
         scored = self.metric is not None
         return Comparison(
@@ -207,7 +207,7 @@ class EncoderExamples(ABC):
         )
 
     def _some_single(self, loaded: LoadedEncoder, model: Any, outputs: Outputs) -> Outputs:
-        """Return `outputs`, with those of some inputs replaced by the model's outputs for each input singly."""
+        """Return `outputs` with those of up to 512 inputs replaced by the model's outputs for each of them alone."""
         starts = np.cumsum([0, *(len(rows) for rows in loaded.rows(self.inputs))])
         mixed = list(outputs)
         for position in spread(range(len(self.inputs)), _SINGLE):
@@ -216,7 +216,7 @@ class EncoderExamples(ABC):
 
 
 def shown(given: Any, longest: int = 100) -> str:
-    """Return an input as one line for a message."""
+    """Return an input as one quoted line, cut at `longest` characters, for a message."""
     text = given if isinstance(given, str) else " | ".join(str(value) for value in given.values())
     return repr(text[:longest])
 

@@ -1,4 +1,4 @@
-"""Texts to classify, with the comparison and scoring of their logits."""
+"""Examples for classifiers and regressors: comparing and scoring logits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ftool_runtime.session.encoder_engine import Outputs
 
 Logits = NDArray[np.float32]  # (texts, labels)
 
-_SAME_NUMBER = 0.1  # of the range of the numbers: 8 bits move some by a few hundredths
+_SAME_NUMBER = 0.1  # as a share of the numbers' range; 8-bit weights move some by a few hundredths of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class ClassificationExamples(EncoderExamples):
     """Texts for a classifier.
 
     Attributes:
-        loaded: the classifier, which knows the meaning of the logits.
+        loaded: the classifier, whose labels and thresholds turn logits into answers.
         inputs: the texts, or dicts of "text" and "text_pair".
-        scorer: the main metric from logits, float32 (texts, labels).
+        scorer: computes the main metric from logits, float32 (texts, labels).
     """
 
     kind: ClassVar[AnswerKind] = "labels"
@@ -32,14 +32,15 @@ class ClassificationExamples(EncoderExamples):
     scorer: Callable[[Logits], float] | None = None
 
     def score(self, outputs: Outputs) -> float:
-        """The main metric."""
+        """Return the main metric for the logits `outputs`."""
         assert self.scorer is not None, "these texts have no labels"
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether the label is the same, (texts, 1); of multi-label models whether each label is, (texts, labels).
+        """Return whether each text gets the same label, bool (texts, 1).
 
-        Numbers of a regression are the same if they differ by at most a tenth of their range.
+        Multi-label models: whether each label agrees, bool (texts, labels). Regressors: whether the two numbers differ
+        by at most a tenth of the range of all numbers, bool (texts, 1).
         """
         if self.loaded.regression:
             return self.distances(reference, other)[:, np.newaxis] <= _SAME_NUMBER
@@ -47,7 +48,10 @@ class ClassificationExamples(EncoderExamples):
         return same if self.loaded.multi_label else np.all(same, axis=1, keepdims=True)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a label's probability, (texts,); of a regression's number, as a share of its range."""
+        """Return the largest change of a label's probability, float64 (texts,).
+
+        Regressors: the change of the number, as a share of the range of all numbers.
+        """
         if self.loaded.regression:
             one, two = (np.asarray(values, dtype=np.float64)[:, 0] for values in (reference, other))
             spread = float(np.ptp(one)) or max(float(np.abs(one).max(initial=0.0)), 1e-6)
@@ -60,7 +64,7 @@ class ClassificationExamples(EncoderExamples):
         return largest
 
     def _applying(self, outputs: Outputs) -> NDArray[np.bool_]:
-        """The labels that apply to every text, bool (texts, labels)."""
+        """Return whether each label applies to each text, bool (texts, labels)."""
         loaded = self.loaded
         column = {label: index for index, label in enumerate(loaded.labels)}
         result = np.zeros((len(outputs), len(column)), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Texts to embed, with the comparison and scoring of their vectors."""
+"""Examples for embedders: comparing and scoring vectors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ftool_runtime.session.encoder_engine import Outputs
 
 Vectors = NDArray[np.float32]  # (texts, width)
 
-_EQUALLY_NEAR = 1e-5  # of a cosine: float32 sums in another order, and the same text twice
+_EQUALLY_NEAR = 1e-5  # cosines this close count as equal: duplicates of a text, sums in another order
 _ROWS_AT_ONCE = 1024
 
 
@@ -26,7 +26,7 @@ class EmbeddingExamples(EncoderExamples):
         inputs: texts, or dicts of "text" and its "kind".
         first_side: the number of leading texts, such as queries, that are compared with all the remaining texts.
             None: each text is compared with all others.
-        scorer: the main metric from the vectors.
+        scorer: computes the main metric from the vectors, float32 (texts, width).
     """
 
     kind: ClassVar[AnswerKind] = "vectors"
@@ -34,12 +34,12 @@ class EmbeddingExamples(EncoderExamples):
     scorer: Callable[[Vectors], float] | None = None
 
     def score(self, outputs: Outputs) -> float:
-        """The main metric."""
+        """Return the main metric for the vectors `outputs`."""
         assert self.scorer is not None, "these texts have no labels"
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether each text has the same nearest neighbour, (texts, 1): what a search would find first."""
+        """Return whether each text has the same nearest neighbour with both embeddings, bool (texts, 1)."""
         one, two = _unit(reference), _unit(other)
         if self.first_side is None:
             return _same_nearest(one, one, two, two, itself=True)[:, np.newaxis]
@@ -51,15 +51,15 @@ class EmbeddingExamples(EncoderExamples):
         return np.concatenate(found)[:, np.newaxis]
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """1 minus the cosine of a text's two vectors, (texts,), at most 1."""
-        # Half the square of the distance of unit vectors: the same, and exactly 0 for equal ones.
+        """Return 1 minus the cosine of each text's two vectors, float64 (texts,), at most 1."""
+        # For unit vectors half the squared distance is 1 - cosine, and exactly 0 for equal vectors.
         gaps = ((_unit(reference) - _unit(other)) ** 2).sum(axis=1) / 2
         return np.asarray(np.minimum(gaps, 1.0), dtype=np.float64)
 
 
 def inputs_of_kind(loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None) -> list[Any]:
-    """Return the model's inputs for texts in the simplest form: each text after its prompt."""
-    if loaded.prefix:  # would be added too
+    """Return the embedder's inputs for texts of one kind: texts after their prompt if possible, otherwise dicts."""
+    if loaded.prefix:  # the model would add it in front of a plain text
         return [{"text": text, "kind": kind} if kind else text for text in texts]
     return [loaded.of_kind(kind).prefix + text for text in texts]
 
@@ -70,14 +70,14 @@ def _unit(vectors: Outputs) -> NDArray[np.float64]:
 
 
 def _same_nearest(
-    one: NDArray[np.float64],  # (texts, width); `two` is another embedding of the same texts
-    one_across: NDArray[np.float64],  # (others, width); so is `two_across`
+    one: NDArray[np.float64],  # (texts, width); `two` is the second embedding of the same texts
+    one_across: NDArray[np.float64],  # (others, width), the texts to search; `two_across` embeds the same
     two: NDArray[np.float64],
     two_across: NDArray[np.float64],
     *,
     itself: bool = False,
 ) -> NDArray[np.bool_]:
-    """Return for each text whether both embeddings find the same nearest text, or an equally near one."""
+    """Return whether both embeddings find the same nearest text, or one equally near, for each text: bool (texts,)."""
     same = np.ones(len(one), dtype=np.bool_)
     if len(one_across) <= itself:
         return same

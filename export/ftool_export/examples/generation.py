@@ -1,4 +1,4 @@
-"""Sources and prompts for generators, with the comparison and scoring of the answers' tokens."""
+"""Examples for generators: sources or prompts, and the comparison and scoring of answers token by token."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,22 +23,22 @@ from ftool_export.examples.base import AnswerKind, Comparison, Examination, Same
 from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.numerics import softmax
 
-TIE: Final = 1e-4  # two best logits this close may swap places when sums are added in another order
-_ROWS_AT_ONCE: Final = 16  # logits of a row are answer length times vocabulary
-_COARSE: Final = 32  # tokens
-_SINGLE: Final = 32  # rows that parity also asks one at a time
+TIE: Final = 1e-4  # if the two best logits are this close, another order of summation may swap them
+_ROWS_AT_ONCE: Final = 16  # a row's logits take much memory: answer length times vocabulary
+_COARSE: Final = 32  # tokens to which the limits on answers are rounded down
+_SINGLE: Final = 32  # rows that parity also answers one at a time
 _BEAMS: Final = 4
 _SAMPLE: Final = 16  # rows on which two graphs are compared number by number
-MOST_COMPARED: Final = 256  # more examples add little, and torch takes a second for some
-_MOST_EXAMINED: Final = 200  # parity answers each of them several times
+MOST_COMPARED: Final = 256  # inputs; more add little, and torch takes up to a second for each
+_MOST_EXAMINED: Final = 200  # inputs; parity answers each of them several times
 
-# Rows and answers to the logits that predict each token of the answers, float32 (tokens, vocabulary) each.
+# Computes the logits that predict each token of given answers to rows: float32 (tokens, vocabulary) per row.
 TokenScorer = Callable[[TokenRows, TokenRows], Sequence[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The tokens of torch's and a model's answers to the same rows."""
+    """Token ids of PyTorch's answers and of a model's answers to the same rows."""
 
     rows: TokenRows
     reference: TokenRows
@@ -52,11 +52,11 @@ class GenerationExamples:
     Attributes:
         inputs: token ids, one list per source or prompt.
         metric: the main metric's name; None for inputs without reference answers.
-        scorer: computes the metric from answers (one text per row) and the positions of their inputs; None for
+        scorer: computes the metric from the positions of inputs and one answer's text for each; None for
             "token_accuracy", which needs `targets` instead.
-        targets: the tokens of the reference answers, row by row.
-        most: the largest number of inputs, evenly spread, that are compared.
-        options: changes of the checkpoint's generation config, such as num_beams; nothing is ever sampled.
+        targets: token ids of one reference answer per input.
+        most: the largest number of inputs that are compared; they are evenly spread.
+        options: changes of the checkpoint's generation config, such as num_beams; sampling is always off.
     """
 
     kind: ClassVar[AnswerKind] = "text"
@@ -80,15 +80,15 @@ class GenerationExamples:
 
     @property
     def positions(self) -> list[int]:
-        """The inputs that are compared."""
+        """The positions of the inputs that are compared."""
         return spread(range(len(self.inputs)), self.most)
 
     def compare(self, loaded: LoadedGenerator, model: Any) -> Comparison:
-        """Compare a model's answers with torch's, and its logits along torch's answers. See `Examples`."""
+        """Compare a model's answers, and its logits along PyTorch's answers, with PyTorch's. See `Examples.compare`."""
         return self._compared(loaded, model)[0].comparison
 
     def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
-        """Like `compare`, greedily; also with four beams, step by step on the caches, and single and batched."""
+        """Compare greedy and beam-search answers, logits of steps on the caches, and single against batched inputs."""
         greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
         forced, greedy = greedily._compared(loaded, model)
         beams = answer_both(loaded, model, greedy.rows, num_beams=_BEAMS)
@@ -107,7 +107,7 @@ class GenerationExamples:
         )
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
-        """The logits of each token of greedy answers to up to 16 inputs. See `Examples`."""
+        """Return the logits of each token of greedy answers to up to 16 inputs. See `Examples.numbers`."""
         rows = spread(self.inputs, _SAMPLE)
         if answers is None:
             answers = _generated(model, rows, do_sample=False, num_beams=1)
@@ -127,7 +127,7 @@ class GenerationExamples:
         return replace(forced, comparison=comparison), answers
 
     def _reference(self, loaded: LoadedGenerator, rows: TokenRows) -> TokenRows:
-        """Torch's answers, generated once for a checkpoint."""
+        """Return PyTorch's answers to `rows`; generated once per checkpoint."""
         for known, answers in self._torch:
             if known is loaded:
                 return answers
@@ -148,14 +148,14 @@ class GenerationExamples:
 
 
 def sample_examples(loaded: LoadedGenerator, texts: Sequence[str] = SENTENCES) -> GenerationExamples:
-    """Return texts without reference answers: sources, or prompts that leave half of the context for the answer."""
+    """Make examples without reference answers from texts: sources, or prompts cut at half of the context."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
     return GenerationExamples(inputs=tokenize_sources(loaded, texts))
 
 
 def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
-    """Generate with torch and with a model, without sampling, so that there is one right answer."""
+    """Generate answers to `rows` with PyTorch and with a model, without sampling; `changes` go to the config."""
     reference = answers_of(partial(generate_tokens, loaded), loaded, rows, changes)
     return Answers(rows, reference, answers_of(partial(_generated, model), loaded, rows, changes))
 
@@ -165,8 +165,8 @@ def answers_of(
 ) -> TokenRows:
     """Return answers to `rows` by `generate`, without sampling.
 
-    Near the end of the context, answers stop up to `_COARSE` - 1 tokens early: torch batches rows with the same limit,
-    and without this rounding each prompt length would need its own run.
+    Near the end of the context, answers stop up to `_COARSE` - 1 tokens early. torch generates rows with the same limit
+    in one batch, and without this rounding each prompt length would need its own run.
     """
     answers: list[Sequence[int]] = [[] for _ in rows]
     for room, places in _rooms(loaded, rows).items():
@@ -181,7 +181,7 @@ def _generated(model: Any, rows: TokenRows, **options: Any) -> TokenRows:
 
 
 def _rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
-    """Group rows by the limit that the context sets on their answers, in steps of `_COARSE`; None for no limit."""
+    """Group rows by the limit that the context sets on their answers, rounded to `_COARSE`; None for no limit."""
     found: dict[int | None, list[int]] = {}
     for room, places in by_room(loaded, rows, loaded.generation_config).items():
         coarse = room - room % _COARSE if room is not None and room > _COARSE else room
@@ -191,11 +191,12 @@ def _rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[in
 
 @dataclass(frozen=True, slots=True)
 class ForcedComparison:
-    """A comparison of every token of the same answers.
+    """A comparison of two models' logits along the same answers.
 
     Attributes:
-        comparison: without whole answers and scores.
-        ties: tokens whose first choices differ while torch's two best logits lie within `TIE`; they count as equal.
+        comparison: the differences, without whole answers and scores.
+        ties: the number of tokens whose first choices differ while PyTorch's two best logits lie within `TIE`; they
+            count as equal.
     """
 
     comparison: Comparison
@@ -205,7 +206,7 @@ class ForcedComparison:
 def compare_forced(
     loaded: LoadedGenerator, scorer: TokenScorer, rows: TokenRows, answers: TokenRows
 ) -> ForcedComparison:
-    """Compare a model's logits with torch's along `answers`, one answer a row; empty answers have no tokens."""
+    """Compare a model's logits with PyTorch's along given answers, one per row; empty answers are skipped."""
     kept = [position for position, answer in enumerate(answers) if answer]
     distances = np.zeros(len(rows))
     tokens = same = ties = 0
@@ -236,7 +237,7 @@ def compare_forced(
 
 
 def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> float:
-    """Return the share of reference tokens that are the first choice after the previous reference tokens."""
+    """Return the share of reference tokens that are the model's first choice after the preceding reference tokens."""
     hits = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = targets[start : start + _ROWS_AT_ONCE]
@@ -253,9 +254,9 @@ def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> float:
-    """The largest difference of a logit from torch's while the model itself generates, step by step on its caches.
+    """Return the largest difference from PyTorch's logits while the model generates step by step on its caches.
 
-    Answers that differ from torch's are left out: after the first difference the two continue different texts.
+    Answers that differ from PyTorch's are left out: after the first difference the two continue different texts.
     """
     largest = 0.0
     for start in range(0, len(greedy.rows), _ROWS_AT_ONCE):
@@ -270,7 +271,7 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
 
 
 def _batch_effect(model: Any, greedy: Answers) -> tuple[int, float]:
-    """Return the number of answers that change between single and batched, and the largest change of a probability."""
+    """Return how many answers change between single and batched, and the largest change of a probability."""
     chosen = spread(range(len(greedy.rows)), _SINGLE)
     rows, answers = [greedy.rows[place] for place in chosen], [greedy.model[place] for place in chosen]
     changed = sum(
@@ -286,7 +287,7 @@ def _batch_effect(model: Any, greedy: Answers) -> tuple[int, float]:
 
 
 def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:
-    """Answers that are the same, and those that differ although torch has no preference, as `tied` says."""
+    """Count the answers that are the same, and those that differ at a tie of PyTorch's, which `tied` decides."""
     trios = zip(both.rows, both.reference, both.model, strict=True)
     differing = [trio for trio in trios if list(trio[1]) != list(trio[2])]
     ties = sum(tied(loaded, *trio) for trio in differing)
@@ -296,7 +297,7 @@ def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bo
 def _greedy_tie(
     loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
 ) -> bool:
-    """Whether torch's two best logits lie within `TIE` at the first token that differs."""
+    """Whether PyTorch's two best logits lie within `TIE` at the first token that differs between two answers."""
     shorter = min(len(reference), len(other))
     pairs = enumerate(zip(reference, other, strict=False))
     place = next((place for place, (a, b) in pairs if a != b), shorter)
@@ -309,7 +310,7 @@ def _greedy_tie(
 def _beam_tie(
     loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
 ) -> bool:
-    """Whether torch gives both answers the same score, up to `TIE`."""
+    """Whether PyTorch's beam scores of two answers differ by at most `TIE`."""
     scored = [_beam_score(loaded, row, answer) for answer in (reference, other)]
     return abs(scored[0] - scored[1]) <= TIE
 

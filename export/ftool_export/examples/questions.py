@@ -1,4 +1,4 @@
-"""Questions about contexts, with the comparison and scoring of their outputs."""
+"""Examples for readers: questions with contexts, and the comparison and scoring of the answers' spans."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class QuestionExamples(EncoderExamples):
     Attributes:
         loaded: the reader, which defines the windows of contexts and the choice of answers.
         inputs: dicts of "question" and "context".
-        scorer: the main metric from the best spans of every question.
+        scorer: computes the main metric from the best spans of every question.
     """
 
     kind: ClassVar[AnswerKind] = "spans"
@@ -41,11 +41,11 @@ class QuestionExamples(EncoderExamples):
 
     @property
     def rows(self) -> list[Tokens]:
-        """All windows in order."""
+        """The token rows of all windows, in order."""
         return [window.tokens for windows in self.windows for window in windows]
 
     def spans(self, outputs: Outputs) -> list[Spans]:
-        """The best spans of every question, by the runtime's own code."""
+        """Return the best spans for each question, found by the runtime's own code."""
         rows = iter(outputs)
         return [
             find_spans(
@@ -58,26 +58,26 @@ class QuestionExamples(EncoderExamples):
         ]
 
     def answers(self, outputs: Outputs) -> list[Answer]:
-        """The runtime's answers to all questions."""
+        """Return the runtime's answer to each question."""
         return [
             read_answer(given["context"], spans, self.loaded.no_answer_threshold)
             for given, spans in zip(self.inputs, self.spans(outputs), strict=True)
         ]
 
     def score(self, outputs: Outputs) -> float:
-        """The main metric."""
+        """Return the main metric of the spans in `outputs`."""
         assert self.scorer is not None, "these questions have no reference answers"
         return self.scorer(self.spans(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether the answer is the same span of the context, or none in both: (questions, 1)."""
+        """Return whether both answers are the same span, or both are "no answer": bool (questions, 1)."""
         pairs = zip(self.answers(reference), self.answers(other), strict=True)
         return np.array(
             [[one.start == two.start and one.end == two.end] for one, two in pairs], dtype=np.bool_
         )
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a token's probability to be a start, or an end, in its window: (questions,)."""
+        """Return the largest change, within a window, of a token's start or end probability: float64 (questions,)."""
         pairs = zip(reference, other, strict=True)
         changes = iter(
             [float(np.abs(softmax(one, axis=0) - softmax(two, axis=0)).max()) for one, two in pairs]

@@ -1,4 +1,4 @@
-"""Texts to tag, with the entities and tags from their logits, and the comparison and scoring of them."""
+"""Examples for taggers: tags and entities from logits, and their comparison and scoring."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class TaggingExamples(EncoderExamples):
     """Texts for a tagger.
 
     Attributes:
-        loaded: the tagger, which knows the meaning of the logits.
+        loaded: the tagger, whose tags and windows turn logits into entities.
         inputs: the texts.
         words: the character ranges of each text's words, for `tags`; None if unknown.
-        scorer: the main metric from the tags of every text's words.
+        scorer: computes the main metric from the tags of every text's words.
     """
 
     kind: ClassVar[AnswerKind] = "labels"
@@ -42,26 +42,26 @@ class TaggingExamples(EncoderExamples):
 
     @property
     def rows(self) -> list[Tokens]:
-        """All windows in order."""
+        """The token rows of all windows, in order."""
         return [window.tokens for windows in self.windows for window in windows]
 
     def tags(self, outputs: Outputs) -> list[list[str]]:
-        """Return the tags of the given words, in IOB2."""
+        """Return the tag of each word in `words`, in IOB2."""
         assert self.words is not None, "these texts come without words"
         found = self._found(outputs, self.words)
         return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
 
     def entities(self, outputs: Outputs) -> list[list[Entity]]:
-        """The runtime's answer to each text."""
+        """Return the entities that the runtime finds in each text."""
         return self._found(outputs, [None] * len(self.inputs))
 
     def score(self, outputs: Outputs) -> float:
-        """The main metric."""
+        """Return the main metric of the tags in `outputs`."""
         assert self.scorer is not None, "these texts have no tags"
         return self.scorer(self.tags(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Whether all entities of a text are the same, offsets and labels included: (texts, 1)."""
+        """Return whether all entities of each text agree, offsets and labels included: bool (texts, 1)."""
         places = [
             [[(one.start, one.end, one.label) for one in entities] for entities in self.entities(outputs)]
             for outputs in (reference, other)
@@ -69,7 +69,7 @@ class TaggingExamples(EncoderExamples):
         return np.array([[first == second] for first, second in zip(*places, strict=True)], dtype=np.bool_)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """The largest change of a tag's probability over all tokens of a text, (texts,)."""
+        """Return the largest change of a tag's probability over all tokens of each text, float64 (texts,)."""
         both = zip(
             self._scores(reference, [None] * len(self.inputs)),
             self._scores(other, [None] * len(self.inputs)),

@@ -1,1 +1,1 @@
-"""The torch networks of encoder tasks: an encoder and what follows it."""
+"""PyTorch networks of the encoder tasks: an encoder with a task's own layers."""

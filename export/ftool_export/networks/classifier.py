@@ -13,14 +13,13 @@ Pooling = Literal["mean", "cls", "pooler"]
 
 
 class SequenceClassifier(EncoderNetwork):
-    """Token ids to one logit per label, for two kinds of checkpoint behind one interface.
+    """A network from token ids to one logit per label, for two kinds of checkpoint.
 
-    - `pooling` "mean" or "cls": `encoder` is an `AutoModel`; its token vectors are pooled, scaled to length 1
-      if `normalize`, and a linear head of ours follows.
-    - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` that brings its own head.
+    - `pooling` "mean" or "cls": `encoder` is an `AutoModel`. Its token vectors are pooled, scaled to length 1 if
+      `normalize`, and passed to a linear head that ftool trains.
+    - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` with its own head.
 
-    With `regression` there are no labels, and the one number it gives is the answer; `sigmoid` says whether it passes
-    through a sigmoid.
+    With `regression` there are no labels and the network gives one number, after a sigmoid if `sigmoid`.
     """
 
     def __init__(
@@ -47,12 +46,12 @@ class SequenceClassifier(EncoderNetwork):
 
     @property
     def width(self) -> int:
-        """A logit for every label, or one number."""
+        """The number of logits: one per label, or 1 for regression."""
         return 1 if self.regression else len(self.labels)
 
     @property
     def head(self) -> nn.Linear:
-        """The last linear layer, whose output is the logits: weight (labels, hidden) float32."""
+        """The linear layer that computes the logits: weight float32 (labels, hidden)."""
         if self.pooled_head is not None:
             return self.pooled_head
         return last_linear(self.encoder, self.width)
@@ -60,7 +59,7 @@ class SequenceClassifier(EncoderNetwork):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Logits float32 (batch, labels) of int64 (batch, sequence) inputs; the mask is 0 on padding."""
+        """Return logits, float32 (batch, labels), for int64 (batch, sequence) inputs; the mask is 0 on padding."""
         logits: Tensor
         if self.pooled_head is not None:
             logits = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
@@ -71,7 +70,7 @@ class SequenceClassifier(EncoderNetwork):
     def features(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """The head's inputs, float32 (batch, hidden); the arguments are `forward`'s."""
+        """Return the inputs of the head, float32 (batch, hidden); the arguments are those of `forward`."""
         if self.pooled_head is None:
             return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
         hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
@@ -90,6 +89,6 @@ class SequenceClassifier(EncoderNetwork):
         features = seen[-1]
         if features.dim() == 2:
             return features
-        # Decoders score every position, and their logits are the last token's.
+        # Decoders compute logits at every position; the last token's are the answer.
         last = attention_mask.sum(dim=1) - 1  # (batch,); padding is on the right
         return features[torch.arange(features.shape[0], device=features.device), last]

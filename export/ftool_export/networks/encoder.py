@@ -1,4 +1,4 @@
-"""The base of all tasks' networks, an encoder and one output made of it, and the poolings that they share."""
+"""`EncoderNetwork`, the base of the networks of all encoder tasks, and the pooling of token vectors."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
-_PROBED = 9  # tokens, and as many of padding
-_PADDING_EFFECT = 1e-4  # of the largest hidden state; sums in another order differ by 1e-6
+_PROBED = 9  # tokens of the probe row, and tokens of padding
+_PADDING_EFFECT = 1e-4  # relative to the largest hidden state; another order of summation changes 1e-6
 
 
 class EncoderNetwork(nn.Module, ABC):
     """An encoder and the task's own layers.
 
-    `forward(input_ids, attention_mask, token_type_ids=None)` takes int64 (batch, sequence), the mask 0 on padding,
-    which is on the right, and gives float32 (batch, width), or (batch, sequence, width) if `per_token`.
+    `forward(input_ids, attention_mask, token_type_ids=None)` takes int64 (batch, sequence); the mask is 0 on padding,
+    which is on the right. It returns float32 (batch, width), or (batch, sequence, width) if `per_token`.
     """
 
     per_token: ClassVar[bool] = False
@@ -25,7 +25,7 @@ class EncoderNetwork(nn.Module, ABC):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
-        # Read here, as wrappers put around the encoder later hide its signature.
+        # Read the signature here, because wrappers that are put around the encoder later hide it.
         accepted = inspect.signature(encoder.forward).parameters
         self.input_names = tuple(name for name in INPUT_NAMES if name in accepted)
 
@@ -37,11 +37,11 @@ class EncoderNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """The numbers that a row, or a token, gets."""
+        """The number of outputs per row, or per token if `per_token`."""
 
     @cached_property
     def reads_padding(self) -> bool:
-        """Whether the padding of a batch changes a row's hidden states, as with a convolution that runs over it.
+        """Whether padding in a batch changes a row's hidden states, as in a network with a convolution over tokens.
 
         Measured once, on a row of random tokens; the network must be in evaluation mode.
         """
@@ -68,7 +68,7 @@ class EncoderNetwork(nn.Module, ABC):
         return last
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
-        """The encoder's own output; the arguments are `forward`'s."""
+        """Return the output of the encoder without the task's layers; the arguments are those of `forward`."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
@@ -76,9 +76,10 @@ class EncoderNetwork(nn.Module, ABC):
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """One vector a row, (batch, hidden), of token vectors (batch, sequence, hidden), padded on the right.
+    """Pool token vectors (batch, sequence, hidden), padded on the right, into one vector per row (batch, hidden).
 
-    mean: over all tokens but padding; cls: the first token's; last: that of the last token before the padding.
+    mean: over all tokens except padding; cls: the first token's vector; last: the vector of the last token before
+    padding.
     """
     if pooling == "cls":
         return hidden[:, 0]
@@ -90,12 +91,12 @@ def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
 
 
 def hidden_size(config: Any) -> int:
-    """The width of a token's vector."""
+    """Return the width of an encoder's token vectors."""
     return int(getattr(config, "hidden_size", None) or config.dim)
 
 
 def last_linear(network: nn.Module, width: int) -> nn.Linear:
-    """The last linear layer with `width` outputs, which serves as the head. Raises TypeError if there is none."""
+    """Return the last linear layer with `width` outputs, used as the head. Raises TypeError if there is none."""
     found = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == width]
     if not found:
         raise TypeError(

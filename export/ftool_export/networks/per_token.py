@@ -1,4 +1,4 @@
-"""Networks with an output for every token: a tagger's logits, and a reader's starts and ends of an answer."""
+"""Networks with an output for every token: tag logits of a tagger, start and end logits of a reader."""
 
 from typing import ClassVar
 
@@ -20,35 +20,35 @@ class TokenTagger(EncoderNetwork):
 
     @property
     def width(self) -> int:
-        """A logit for every tag."""
+        """The number of logits per token: one per tag."""
         return len(self.labels)
 
     @property
     def head(self) -> nn.Linear:
-        """The last linear layer, whose output is the logits: weight (labels, hidden) float32."""
+        """The linear layer that computes the logits: weight float32 (labels, hidden)."""
         return last_linear(self.encoder, self.width)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Logits float32 (batch, sequence, labels) of int64 (batch, sequence) inputs; the mask is 0 on padding."""
+        """Return logits, float32 (batch, sequence, labels), for int64 (batch, sequence) inputs; padding has mask 0."""
         logits: Tensor = self.encode(input_ids, attention_mask, token_type_ids).logits
         return logits
 
 
 class SpanReader(EncoderNetwork):
-    """A Hugging Face model for question answering, its two outputs as one."""
+    """A Hugging Face model for question answering, with its start and end logits in one output."""
 
     per_token: ClassVar[bool] = True
 
     @property
     def width(self) -> int:
-        """A start and an end."""
+        """The number of logits per token: a start and an end."""
         return 2
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Logits float32 (batch, sequence, 2), of a start and an end, of int64 (batch, sequence) inputs."""
+        """Return start and end logits, float32 (batch, sequence, 2), for int64 (batch, sequence) inputs."""
         found = self.encode(input_ids, attention_mask, token_type_ids)
         return torch.stack([found.start_logits, found.end_logits], dim=-1)

@@ -1,1 +1,1 @@
-"""Tokenizers as checkpoints store them, compared with the files they were made from."""
+"""Read checkpoints' tokenizers, and compare them with their source files and with the runtime."""

@@ -1,9 +1,9 @@
-"""The check that the runtime reads probe texts as the same token ids as the checkpoint's own tokenizer.
+"""Check that the runtime turns probe texts into the same token ids as the checkpoint's own tokenizer.
 
-Texts that the two read differently would make every later comparison one of different inputs. The manifest already
-carries the tokenizer's truncation side and whether it splits special tokens; a difference that remains is refused.
-Generators are compared with `split_special_tokens=True`: in their texts nothing ever becomes a special token, so that
-no user can end a turn or an answer by writing its token.
+If the two differ, every later comparison of answers would be of different inputs. The manifest already carries the
+tokenizer's truncation side and whether it splits special tokens; any remaining difference is refused. Generators are
+compared with `split_special_tokens=True`: no part of a user's text may become a special token, because that could end a
+turn or an answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,20 @@ from ftool_export.errors import ExportError
 from ftool_export.tokenizers.texts import SENTENCES, TEXTS
 from ftool_runtime.errors import InputError
 
-_SPELLED: Final = 24  # added tokens that are spelled out in a text
+_SPELLED: Final = 24  # added tokens whose names are put into probe texts
 _SHOWN: Final = 40  # characters of a text in an error
 _EMPTY: Final = ("", " \n")
 
 
 def check_tokens(loaded: LoadedModel, model: Any) -> None:
-    """Compare a loaded bundle's token ids with the checkpoint's on texts of many scripts, lengths and kinds.
+    """Compare a bundle's token ids with the checkpoint's on texts of many scripts, lengths and kinds.
 
     Args:
         loaded: the checkpoint.
         model: its bundle, loaded by the runtime.
 
     Raises:
-        ExportError: the two read a text differently; the text and the first ids that differ are named.
+        ExportError: the two tokenise a text differently; the error names the text and the first ids that differ.
     """
     special = set(loaded.tokenizer.all_special_ids)
     options = {} if loaded.family == "encoder" else {"overflow": "cut"}
@@ -44,21 +44,21 @@ def check_tokens(loaded: LoadedModel, model: Any) -> None:
             found = [list(row.ids) for row in model.encode([given], **options)[0]]
         except InputError:
             if _blank(given) or all(special.issuperset(row) for row in wanted):
-                continue  # the runtime refuses texts of nothing but special tokens, and says so
+                continue  # the runtime refuses texts that have only special tokens
             found = []
         if wanted != found:
             raise ExportError(
-                f"the bundle would read {str(given)[:_SHOWN]!r} as other tokens than its checkpoint: "
+                f"the bundle would turn {str(given)[:_SHOWN]!r} into other tokens than its checkpoint does: "
                 f"{_first_difference(wanted, found)}; save the tokenizer as a plain tokenizer.json "
                 "(PreTrainedTokenizerFast) and export again"
             )
 
 
 def _inputs(loaded: LoadedModel, model: Any) -> list[Any]:
-    """Inputs of the model's kind: every probe text in the place of each of an input's texts."""
+    """Return inputs of the model's kind in which every probe text occurs in the place of each of the input's texts."""
     texts, fields = [*_probe_texts(loaded)], model.input_fields
     if len(fields) == 1:
-        kinds = getattr(loaded, "prompts", {})  # of embedders: those that have a prompt of their own
+        kinds = getattr(loaded, "prompts", {})  # embedders have kinds of text with their own prompts
         return [*texts, *({"text": texts[0], "kind": kind} for kind in kinds)]
     first, second = fields
     pairs = [(text, texts[0]) for text in texts] + [("turn it off", text) for text in texts]
@@ -83,7 +83,7 @@ def _probe_texts(loaded: LoadedModel) -> Iterator[str]:
 
 
 def _long_text(loaded: LoadedModel) -> str:
-    """A text past the limit, different at both ends."""
+    """Return a text that is longer than the model's limit, and whose two ends differ."""
     text, sentences = "", (*SENTENCES, *TEXTS)
     for number in range(10_000):
         text += f"{number} {sentences[number % len(sentences)]} "

@@ -1,4 +1,4 @@
-"""Slow tokenizers' files read by the libraries that wrote them, as a reference for the fast conversions."""
+"""References for converted tokenizers: a slow tokenizer's files, read by the library that wrote them."""
 
 import unicodedata
 from collections.abc import Callable
@@ -7,14 +7,19 @@ from typing import Any, NamedTuple
 
 
 class Reference(NamedTuple):
-    """The pieces into which a file cuts texts, and their numbers."""
+    """The tokenizer that a file describes.
+
+    Attributes:
+        pieces: splits a text into its pieces.
+        number: returns the id of a piece.
+    """
 
     pieces: Callable[[str], list[str]]
     number: Callable[[str], int]
 
 
 def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
-    """sentencepiece itself on the model file, after the preparation of ALBERT's tokenizer."""
+    """Return the sentencepiece library's tokenizer for a model file, preparing texts like ALBERT's tokenizer."""
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(model))
@@ -27,7 +32,7 @@ def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
 
 
 def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
-    """BERT's first tokenizer, in Python, on the vocabulary file."""
+    """Return BERT's original tokenizer, written in Python, for a vocabulary file."""
     from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
     legacy = BertTokenizerLegacy(
@@ -46,7 +51,7 @@ def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
 
 
 def lossless(tokenizer: Any, text: str) -> bool:
-    """Whether the tokens of a text give it back, as they must if there is one for every byte."""
+    """Whether decoding a text's tokens gives the text back, as it must with one token for every byte."""
     ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).lstrip(" ") == text.lstrip(" "))
 

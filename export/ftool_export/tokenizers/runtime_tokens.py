@@ -1,4 +1,4 @@
-"""Texts and conversations as the runtime will read them: its own code, on the checkpoint's tokenizer."""
+"""Tokenise texts and conversations for torch with the runtime's own code, so that both read the same tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 @dataclass(frozen=True)
 class RuntimeTokens:
-    """The runtime's readers on one tokenizer.
+    """The runtime's tokenisation of texts and conversations with one checkpoint's tokenizer.
 
     Attributes:
-        language: what the tokenizer was set to read when these were made.
-        texts: reads texts.
-        chats: reads conversations; None if the tokenizer has no chat template.
+        language: the source language that the tokenizer was set to when this was made.
+        texts: tokenises texts.
+        chats: tokenises conversations; None if the tokenizer has no chat template.
     """
 
     language: str | None
@@ -31,28 +31,27 @@ class RuntimeTokens:
     chats: ChatTokens | None
 
 
-_MADE: WeakKeyDictionary[Any, RuntimeTokens] = (
-    WeakKeyDictionary()
-)  # by tokenizer: a vocabulary takes seconds to read
+# Cached by tokenizer, because reading a vocabulary takes seconds.
+_CACHE: WeakKeyDictionary[Any, RuntimeTokens] = WeakKeyDictionary()
 
 
 def runtime_tokens(loaded: LoadedGenerator) -> RuntimeTokens:
-    """The runtime's readers on the loaded tokenizer."""
+    """Return the runtime's tokenisation for the tokenizer of `loaded`, cached until its source language changes."""
     tokenizer = loaded.tokenizer
     language = getattr(tokenizer, "src_lang", None)
-    made = _MADE.get(tokenizer)
+    made = _CACHE.get(tokenizer)
     if made is None or made.language != language:
-        made = _MADE[tokenizer] = _make(loaded, language)
+        made = _CACHE[tokenizer] = _make(loaded, language)
     return made
 
 
 def chat_tokens(loaded: LoadedGenerator) -> ChatTokens:
-    """The runtime's reader of conversations. Raises CheckpointError if the tokenizer has no chat template."""
+    """Return the runtime's tokenisation of conversations. Raises CheckpointError if there is no chat template."""
     chats = runtime_tokens(loaded).chats
     if chats is None:
         raise CheckpointError(
-            f"{loaded.base or 'this checkpoint'} has no chat template, so it reads no conversations; take a base that "
-            "was trained on chats"
+            f"{loaded.base or 'this checkpoint'} has no chat template, so it can't read conversations; choose a base "
+            "that was trained on chats"
         )
     return chats
 

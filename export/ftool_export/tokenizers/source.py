@@ -1,8 +1,8 @@
 """Load a checkpoint's tokenizer in the form that bundles ship, and compare it with its source files.
 
-transformers makes its tokenizers anew from a vocabulary, and what a tokenizer.json or a sentencepiece model says of
-normalising may be lost on the way: 5.23 drops DeBERTa's table of characters, and lower-cases a cased vocab.txt. So what
-it reads is compared with the files on texts of many scripts, mended if the file says how, and otherwise refused.
+transformers rebuilds its tokenizers from a vocabulary and may lose normalisation that tokenizer.json or a sentencepiece
+model specifies: 5.23 drops DeBERTa's character table, and lower-cases a cased vocab.txt. Therefore its tokenizer is
+compared with the files on texts of many scripts; a difference is repaired if the files say how, and refused otherwise.
 """
 
 import json
@@ -36,21 +36,21 @@ _SENTENCEPIECE = (
     "sentencepiece.model",
 )
 _TIKTOKEN = "tiktoken"
-# Settings of tokenizer_config.json that contradict tokenizer.json's own normalising.
+# Settings of tokenizer_config.json that may contradict the normalisation in tokenizer.json.
 _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 
 
 def load_tokenizer(source: str) -> Any:
-    """The tokenizer in tokenizer.json, or the one that the checkpoint's slower files are converted to.
+    """Load the tokenizer in tokenizer.json, or convert it from the checkpoint's slower files.
 
-    Raises CheckpointError if there is none, it runs Python code, or the conversion reads a text differently from the
-    files.
+    Raises CheckpointError if there is none, if it runs Python code, or if the converted tokenizer splits a text
+    differently from the files.
     """
     tokenizer = _load(source)
     if not tokenizer.is_fast:
         raise CheckpointError(
-            f"{source}: {type(tokenizer).__name__} cuts texts by Python code, which no tokenizer.json can hold and a "
-            "bundle does not run; take a checkpoint whose tokenizer is WordPiece, BPE or Unigram"
+            f"{source}: {type(tokenizer).__name__} is Python code, which tokenizer.json can't hold and a bundle does "
+            "not run; choose a checkpoint whose tokenizer is WordPiece, BPE or Unigram"
         )
     path = find_file(source, "tokenizer.json")
     if path is not None:
@@ -63,13 +63,13 @@ def load_tokenizer(source: str) -> Any:
         for text in TEXTS:
             if not lossless(tokenizer, text):
                 raise CheckpointError(
-                    f"{merges}: the tokenizer made of it does not give {text!r} back; {_REMEDY}"
+                    f"{merges}: the tokenizer made from it does not decode to {text!r} again; {_REMEDY}"
                 )
     return tokenizer
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """Like `load_tokenizer`, but with a padding token, which is also set in `config`."""
+    """Like `load_tokenizer`, but with a padding token, whose id is also set in `config`."""
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
@@ -85,8 +85,8 @@ def _load(source: str) -> Any:
     options: dict[str, Any] = {}
     if _is_cased_without_saying_so(source):
         log.warning(
-            "%s: its vocabulary has capitals and tokenizer_config.json does not say do_lower_case, so texts keep "
-            "theirs", source,
+            "%s: its vocabulary has capitals and tokenizer_config.json does not set do_lower_case, so texts keep "
+            "their capitals", source,
         )  # fmt: skip
         options["do_lower_case"] = False
     try:
@@ -96,12 +96,15 @@ def _load(source: str) -> Any:
 
 
 def _reason(source: str, error: Exception) -> str:
-    """Return the reason why transformers reads no tokenizer, for an error message."""
+    """Return why transformers can't read the tokenizer of `source`, for an error message."""
     if "auto_map" in _config(source) or "trust_remote_code" in str(error):
-        return "its tokenizer is Python code of its own (auto_map), which ftool does not run; " + _REMEDY
-    if _TIKTOKEN in str(error):  # what transformers tries last
         return (
-            "its tokenizer is not a sentencepiece model; a bundle can't ship tiktoken's form, if it is that; "
+            "its tokenizer is the checkpoint's own Python code (auto_map), which ftool does not run; "
+            + _REMEDY
+        )
+    if _TIKTOKEN in str(error):  # transformers tries this format last
+        return (
+            "its tokenizer is not a sentencepiece model; if it is a tiktoken file, a bundle can't ship it; "
             + _REMEDY
         )
     if isinstance(error, TypeError):  # a special token that the vocabulary lacks
@@ -120,7 +123,7 @@ def _is_cased_without_saying_so(source: str) -> bool:
 
 
 def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
-    """The tokenizer of tokenizer.json, if transformers' own differs for no reason that the files give."""
+    """Return the tokenizer exactly as in tokenizer.json if transformers' differs without a reason in the files."""
     backend = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     backend.no_truncation()
     backend.no_padding()
@@ -132,13 +135,13 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
     if not lost_table and not unsaid:
         return tokenizer
     log.info(
-        "%s: transformers' %s normalises otherwise, so the file is taken", path, type(tokenizer).__name__
+        "%s: transformers' %s normalises differently, so the file is used", path, type(tokenizer).__name__
     )
     return _plain(tokenizer, backend)
 
 
 def _with_table(tokenizer: Any, model: Path) -> Any:
-    """The tokenizer with the table by which a sentencepiece model normalises characters, if transformers dropped it."""
+    """Return the tokenizer with its sentencepiece model's character table, if transformers dropped that."""
     from sentencepiece import sentencepiece_model_pb2
 
     table = sentencepiece_model_pb2.ModelProto.FromString(
@@ -164,7 +167,7 @@ def _has_table(tokenizer: Any) -> bool:
 
 
 def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
-    """A tokenizer of the general class: when it is read again, no architecture's class rebuilds it."""
+    """Return `backend` as a PreTrainedTokenizerFast, which no architecture's class rebuilds when it is read again."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=list(tokenizer.model_input_names),
@@ -182,9 +185,11 @@ def _same(tokenizer: Any, backend: Tokenizer, text: str) -> bool:
 
 def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
     known = tokenizer.get_vocab()
-    shifts: set[int] = set()  # of all numbers alike: XLM-R puts a token before the file's own
+    shifts: set[int] = (
+        set()
+    )  # one value if all ids are shifted alike: XLM-R inserts a token before the file's own
     for text in TEXTS:
-        # Composed: the Python tokenizer of BERT composes characters, and the first one, Google's, did not.
+        # Composed characters only: transformers' Python tokenizer of BERT composes them, Google's original did not.
         composed = unicodedata.normalize("NFC", text)
         given, wanted = (
             [piece if piece in known else tokenizer.unk_token for piece in pieces]
@@ -194,8 +199,8 @@ def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
             pairs = zip_longest(given, wanted)
             at = next(place for place, (one, other) in enumerate(pairs) if one != other)
             raise CheckpointError(
-                f"{path}: {text[:40]!r} is cut into {_shown(wanted, at)} by this file, but into {_shown(given, at)} "
-                f"as converted to tokenizer.json; {_REMEDY}"
+                f"{path}: this file splits {text[:40]!r} into {_shown(wanted, at)}, but after conversion to "
+                f"tokenizer.json it becomes {_shown(given, at)}; {_REMEDY}"
             )
         ids = tokenizer.convert_tokens_to_ids(given)
         shifts |= {
@@ -204,7 +209,9 @@ def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
             if piece != tokenizer.unk_token
         }
     if len(shifts) > 1:
-        raise CheckpointError(f"{path}: converted to tokenizer.json its pieces have other numbers; {_REMEDY}")
+        raise CheckpointError(
+            f"{path}: after conversion to tokenizer.json, tokens have different ids; {_REMEDY}"
+        )
     return tokenizer
 
 
@@ -234,6 +241,6 @@ def _config(source: str) -> dict[str, Any]:
 
 
 def tokenizer_text(tokenizer: Any) -> str:
-    """A fast tokenizer as JSON text, without the padding and truncation of its last call."""
+    """Return a fast tokenizer as JSON text, without the padding and truncation settings of its last call."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     return json.dumps({name: part for name, part in content.items() if name not in ("padding", "truncation")})

@@ -1,8 +1,8 @@
-"""Probe texts: inputs of every kind that no user's data has to supply.
+"""Probe texts: inputs for checks that need no data from the user.
 
-They are sentences of our own, and the first article of the Universal Declaration of Human Rights (United Nations, 1948,
-public domain) in languages of many scripts, with what trips tokenizers: accents composed and decomposed, full-width
-forms, ligatures, joiners, spaces of all kinds, numbers, emoji.
+They are sentences written for ftool, and the first article of the Universal Declaration of Human Rights (United
+Nations, 1948, public domain) in languages of many scripts, with features that are difficult for tokenizers: composed
+and decomposed accents, full-width forms, ligatures, joiners, spaces of all kinds, numbers and emoji.
 """
 
 from collections.abc import Sequence
@@ -62,11 +62,11 @@ CONVERSATIONS: Final = (
 
 
 def probe_inputs(fields: Sequence[str]) -> list[Any]:
-    """Return probe inputs of a kind, at most 16, as JSON values.
+    """Return up to 16 probe inputs of one kind, as JSON values.
 
     Args:
-        fields: the names of an input's texts, as `input_fields` of the runtime's model gives them: one for texts, which
-            are strings here; "text" and "text_pair"; or "question" and "context".
+        fields: the names of an input's texts (`input_fields` of the runtime's model). One name gives strings; "text"
+            and "text_pair", or "question" and "context", give dicts.
     """
     several = (*SENTENCES, *TEXTS[2:9], LONG_TEXT)
     if len(fields) == 1:

@@ -1,4 +1,4 @@
-"""Windows of long texts, cut by transformers' own tokenizer: the reference for the runtime's windows."""
+"""Cut long texts into windows with transformers' own tokenizer: the reference for the runtime's windows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from ftool_runtime.text.windows import Window
 
 
 def text_windows(loaded: LoadedEncoder, texts: Sequence[str], stride: int) -> list[list[Window]]:
-    """The windows of each text, first to last; neighbours share `stride` tokens."""
+    """Return the windows of each text, in order; neighbouring windows share `stride` tokens."""
     given = [loaded.prefix + text for text in texts]
     return _windows(loaded, [given], stride, skip=len(loaded.prefix), truncation="only_first")
 
@@ -18,9 +18,9 @@ def text_windows(loaded: LoadedEncoder, texts: Sequence[str], stride: int) -> li
 def context_windows(
     loaded: LoadedEncoder, questions: Sequence[str], contexts: Sequence[str], stride: int
 ) -> list[list[Window]]:
-    """The windows of each context beside its question, first to last; neighbours share `stride` tokens.
+    """Return the windows of each context, in order; each holds the question, and neighbours share `stride` tokens.
 
-    Raises InputError, with its row, for a question that leaves the context too little room.
+    Raises InputError, with the row, for a question that leaves too little room for the context.
     """
     _check_room(loaded, questions, stride)
     given = [loaded.prefix + question for question in questions]
@@ -28,13 +28,13 @@ def context_windows(
 
 
 def longest_question(loaded: LoadedEncoder, stride: int) -> int:
-    """The most tokens of a question, special ones left out: beside a longer one no window could move on."""
+    """Return the most tokens of a question, without special ones, that leave room for new tokens in every window."""
     special = loaded.tokenizer.num_special_tokens_to_add(pair=True)
     return int(loaded.max_length - special - stride - 1)
 
 
 def question_lengths(loaded: LoadedEncoder, questions: Sequence[str]) -> list[int]:
-    """The tokens of each question, the prefix included and special ones left out."""
+    """Return the number of tokens of each question, with the prefix and without special tokens."""
     asked = [loaded.prefix + question for question in questions]
     return [len(ids) for ids in loaded.tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"]]
 
@@ -46,7 +46,7 @@ def _check_room(loaded: LoadedEncoder, questions: Sequence[str], stride: int) ->
     for row, length in enumerate(question_lengths(loaded, questions)):
         if length > longest:
             raise InputError(
-                f"question {row} has {length} tokens; at most {longest} fit beside a context in windows that "
+                f"question {row} has {length} tokens; at most {longest} fit next to a context in windows that "
                 f"overlap by {stride}; shorten the question",
                 row=row,
             )
@@ -55,7 +55,7 @@ def _check_room(loaded: LoadedEncoder, questions: Sequence[str], stride: int) ->
 def _windows(
     loaded: LoadedEncoder, columns: Sequence[list[str]], stride: int, *, skip: int, truncation: str
 ) -> list[list[Window]]:
-    """The windows of each row of `columns`; the text of the last column begins `skip` characters into it."""
+    """Return the windows of each row of `columns`; the last column's text starts after `skip` characters of prefix."""
     windows: list[list[Window]] = [[] for _ in columns[0]]
     if not windows:
         return []
@@ -78,7 +78,7 @@ def _windows(
 
 
 def _window(encoding: Any, sequence: int, skip: int, with_type_ids: bool) -> Window:
-    """The window whose text is the sequence of that number."""
+    """Return the window over the text with index `sequence` in an encoding, without the first `skip` characters."""
     of_text = [
         place
         for place, (which, (_, end)) in enumerate(zip(encoding.sequence_ids, encoding.offsets, strict=True))

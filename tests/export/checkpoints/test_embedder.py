@@ -147,7 +147,7 @@ def test_the_old_folder_of_the_encoder_and_lower_case_are_followed(
 @pytest.mark.parametrize(
     ("after", "pooling", "options", "words"),
     [
-        ((), "max", {}, "pooled by 'max', and a bundle knows mean, cls and last"),
+        ((), "max", {}, "pooled by 'max', but a bundle can pool only by mean, cls and last"),
         ((), ("mean", "cls"), {}, "pooled by 'mean+cls'"),
         ((parts.LayerNorm(32),), "mean", {}, "its module LayerNorm can't be part of a bundle"),
         (
@@ -156,7 +156,12 @@ def test_the_old_folder_of_the_encoder_and_lower_case_are_followed(
             {},
             "2_Dense: the activation ELU can't",
         ),
-        ((parts.Dense(32, 32, use_residual=True),), "mean", {}, "2_Dense: a Dense module with a residual"),
+        (
+            (parts.Dense(32, 32, use_residual=True),),
+            "mean",
+            {},
+            "2_Dense: a Dense module can't be used if it has a residual",
+        ),
     ],
 )
 def test_what_a_bundle_cannot_do_is_refused_with_the_reason(

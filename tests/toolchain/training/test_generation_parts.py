@@ -324,7 +324,7 @@ def test_m2m_100_is_known_by_its_tokens_alone() -> None:
     assert (languages.source, languages.target) == ("en", "zh")
     loaded = loaded_with(tokenizer, 2, languages)
     assert first_token(loaded.generation_config, languages) == [tokenizer.convert_tokens_to_ids("__zh__")]
-    with pytest.raises(CheckpointError, match="can't mark them as 'zh'"):
+    with pytest.raises(CheckpointError, match="can't be set to 'zh'"):
         languages_of(tokenizer, T5Config(), "zh", "en")
 
 
