@@ -86,11 +86,11 @@ class AdaptReport:
 
 
 def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0.01) -> AdaptReport:
-    """Teach the model in `folder` that `text` has `labels`, by changing its head; run/ is replaced whole or not at all.
+    """Teach the model in `folder` that `text` has `labels`, by changing its head.
 
-    A change that lowers the main metric on validation by more than `max_drop` is not kept; the report says so.
-    metrics.json is updated and lists what was taught. Raises FtoolError for a label that the model does not know, a
-    folder without run/, or validation data that can't be read.
+    A change that lowers the main metric on validation by more than `max_drop` is not kept; the report says so. run/ is
+    replaced as a whole or not at all; its metrics.json lists the examples that were taught. Raises FtoolError for a
+    label that the model does not know, a folder without run/, or validation data that can't be read.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     if not recipe.row.teachable:
@@ -128,7 +128,7 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """A split with its features; `logits` uses the classifier's current head."""
+    """A split with its features, on which the classifier's current head is evaluated."""
 
     name: str
     examples: Split[LabelledText]
@@ -136,7 +136,7 @@ class _HeldOut:
     loaded: LoadedClassifier
 
     def logits(self, _: Sequence[Any]) -> NDArray[np.float32]:
-        """The logits of the split's inputs, float32 (examples, labels)."""
+        """Return the current head's logits for the split's inputs, float32 (examples, labels)."""
         return _logits(self.loaded, self.features)
 
 
@@ -163,7 +163,7 @@ def _logits(loaded: LoadedClassifier, features: NDArray[np.float32]) -> NDArray[
 
 
 def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop: float) -> list[int]:
-    """Return the labels' indices. Raises InputError for what can't be taught."""
+    """Return the labels' indices. Raises InputError for a text, labels or model that can't be taught."""
     if loaded.pairs or loaded.regression:
         raise InputError(
             "one example can only be taught to models that label single texts; train this model again"

@@ -63,7 +63,7 @@ SCRATCH_SIZES = ("tiny", "mini", "small")
 
 
 def resolve_base(name: str) -> str:
-    """The checkpoint folder or hub id for `name`: a name in BASES, a local folder or a hub id.
+    """Return the checkpoint folder or hub id for `name`: a name in BASES, a local folder or a hub id.
 
     A base with random weights, such as scratch:t5-tiny, is returned unchanged. Raises BaseError for a folder that is
     missing or contains no checkpoint, and for any other name that can't be resolved.
@@ -87,7 +87,7 @@ def resolve_base(name: str) -> str:
 
 
 def hub_name(name: str) -> str:
-    """The name that a checkpoint records as its base: the hub id of a base in BASES, otherwise the name itself."""
+    """Return the name that a checkpoint records as its base: the hub id of a base in BASES, otherwise `name` itself."""
     return BASES[name].hub_id if name in BASES else name
 
 

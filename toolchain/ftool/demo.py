@@ -47,7 +47,7 @@ class DemoReport:
         return self.export.verdict.passed and self.parity is not None and self.parity.passed
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: for each step, what its command prints with --json."""
+        """Return the results as plain JSON: for each step, the output of its command with --json."""
         return {
             "passed": self.passed,
             "train": self.trained.to_json(),

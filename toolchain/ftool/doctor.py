@@ -42,7 +42,7 @@ class Cache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """The state of the installation. `to_json` gives what `ftool doctor --json` prints."""
+    """The state of the installation. `ftool doctor --json` prints its `to_json`."""
 
     machine: Mapping[str, Any]
     versions: Mapping[str, str | None]  # by package; None if it is not installed
@@ -53,7 +53,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing that ftool needs is missing."""
+        """Whether the installation has everything that ftool needs."""
         return not any(finding.blocking for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _requirements() -> list[Requirement]:
-    """The packages that ftool requires without any extra."""
+    """Return the packages that ftool requires without any extra."""
     required = map(Requirement, importlib.metadata.requires("ftool") or ())
     return [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
 
@@ -143,7 +143,7 @@ def _providers(gpu: str | None) -> tuple[tuple[str, ...], list[Finding]]:
 
 
 def _gpu() -> str | None:
-    """The name of the first GPU that torch can use; None if there is none or torch is not installed."""
+    """Return the name of the first GPU that torch can use; None if there is none or torch is not installed."""
     try:
         import torch
     except ImportError:

@@ -18,9 +18,9 @@ from ftool_export.settings import ExportSettings
 
 
 def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
-    """Export a model folder's run/ to its bundle/, compared on the recipe's validation split.
+    """Export a model folder's run/ to its bundle/, and compare the two on the recipe's validation split.
 
-    Raises FtoolError if there is no run/, the data can't be read, or the export failed; an existing bundle stays.
+    Raises FtoolError if there is no run/, the data can't be read, or the export failed; an existing bundle is kept.
     """
     model = ModelFolder(folder)
     settings = ExportSettings(
@@ -45,7 +45,7 @@ def export_any(
     target_language: str | None = None,
     base: str | None = None,
 ) -> ExportReport:
-    """Export any Hugging Face checkpoint; the loss of quality is measured if there is data.
+    """Export any Hugging Face checkpoint. The loss of quality is measured if there is data.
 
     Args:
         settings: the checkpoint, the bundle's folder, and how to export.
@@ -55,7 +55,7 @@ def export_any(
         base: the checkpoint's name in manifest and card; None: its hub id or its folder's name.
 
     Raises:
-        FtoolError: the checkpoint or the data can't be read, or the export failed; an existing bundle stays.
+        FtoolError: the checkpoint or the data can't be read, or the export failed; an existing bundle is kept.
     """
     row = find_task(settings.task)
     loaded = row.in_languages(row.load(settings.checkpoint), source_language, target_language)
@@ -72,7 +72,8 @@ def check_parity(
 ) -> ParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
 
-    The loss of the metric is compared with the precision's own tolerance, or with the recipe's if that was changed.
+    The loss of the metric is compared with the precision's own tolerance, or with the recipe's max_drop if it was
+    changed.
 
     Raises:
         FtoolError: run/ or bundle/ is missing, the data can't be read, or the two are not the same model.
@@ -86,9 +87,9 @@ def check_parity(
 
 
 def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | None = None) -> Any:
-    """Return a split of the recipe's data, or of `data`, as the `Examples` that `ftool_export` compares models on.
+    """Return a split of the recipe's data, or of `data`, as the `Examples` on which `ftool_export` compares models.
 
-    Raises DataError if it can't be read, or has a label that the model does not know.
+    Raises DataError if the data can't be read, or has a label that the model does not know.
     """
     row = recipe.row
     model = opened_run(loaded, row.answering(loaded))

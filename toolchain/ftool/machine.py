@@ -15,18 +15,18 @@ CPU_FEATURES = (
 
 
 def cpu_features() -> list[str]:
-    """The processor's features among CPU_FEATURES, by their Linux names; empty if the system does not list them."""
+    """Return the Linux names of the processor's features in CPU_FEATURES; empty if the system lists none."""
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return [feature for feature in CPU_FEATURES if feature in flags]
 
 
 def cpu_name() -> str:
-    """The processor's name as reported by the system."""
+    """Return the processor's name as reported by the system."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory in GB (10^9 bytes), system and Python."""
+    """Return processor, cores, memory in GB (10^9 bytes), system and Python version, as plain JSON."""
     return {
         "cpu": cpu_name(),
         "cpu_features": cpu_features(),
@@ -49,7 +49,7 @@ def _memory_gb() -> float | None:
 
 
 def _cpuinfo(key: str) -> str:
-    """The first entry under a key of Linux's /proc/cpuinfo; empty elsewhere."""
+    """Return the first entry under `key` in Linux's /proc/cpuinfo; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Output for people: tables as text, and one live progress display that log lines are printed above."""
+"""Output for people: tables as text, and one live progress display with log lines above it."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ _EVERY_S: Final = 30.0  # between log lines of progress, if standard error is no
 _REFRESHES: Final = 4  # per second; more would slow down the training
 _WIDEST: Final = 10_000  # characters; tables are never wrapped
 
-_display: "Progress | None" = None  # the only live one
+_display: "Progress | None" = None  # the live display, if one is shown
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:

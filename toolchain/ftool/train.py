@@ -19,10 +19,10 @@ from ftool.training.runs import account, checkpointed, identity, keep_run, prepa
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
-    """Train the model of `folder` as `recipe` says; run/, with metrics.json, is replaced once the new one is complete.
+    """Train the model of `folder` according to `recipe`, evaluate it, and replace run/ once the new one is complete.
 
-    `resume` continues an interrupted run, with the same result as an uninterrupted one. Raises FtoolError if
-    recipe, data, base model or checkpoints don't allow it.
+    `resume` continues an interrupted run, with the same result as an uninterrupted one. Raises FtoolError if recipe,
+    data, base model or checkpoints don't allow the training.
     """
     began = time.monotonic()
     row = recipe.row
@@ -63,7 +63,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
 
 
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the splits as the model can read them, and facts for metrics.json: values by fact and split."""
+    """Return the splits as the model can read them, and facts for metrics.json: by fact, a value for each split."""
     splits: dict[str, Any] = {}
     facts: dict[str, Any] = {}
     for name, split in data.splits.items():

@@ -32,7 +32,7 @@ class ModelFolder:
 
     @property
     def bundle(self) -> Path:
-        """The bundle: what is shipped."""
+        """The bundle, which is shipped with an app."""
         return self.path / "bundle"
 
     @property
@@ -41,13 +41,13 @@ class ModelFolder:
         return self.path / "reports"
 
     def require_run(self) -> Path:
-        """The trained checkpoint's folder. Raises ModelFolderError if it is missing."""
+        """Return the trained checkpoint's folder. Raises ModelFolderError if it is missing."""
         if not self.run.is_dir():
             raise ModelFolderError(f"{self.run} is missing; create it with `ftool train {self.path}`")
         return self.run
 
     def require_bundle(self) -> Path:
-        """The bundle's folder. Raises ModelFolderError if it is missing."""
+        """Return the bundle's folder. Raises ModelFolderError if it is missing."""
         if not self.bundle.is_dir():
             raise ModelFolderError(f"{self.bundle} is missing; create it with `ftool export {self.path}`")
         return self.bundle

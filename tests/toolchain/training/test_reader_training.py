@@ -116,7 +116,8 @@ def test_a_long_question_is_dropped_with_a_warning(
     lengths = reader.question_lengths([fits.question, long.question])
     assert without_long_questions(split, lengths, reader.longest_question).examples == [fits]
     assert (
-        "d.json: 1 question dropped (row 15), as more than 14 tokens leave the context no room" in caplog.text
+        "d.json: 1 question dropped (row 15), because more than 14 tokens leave the context no room"
+        in caplog.text
     )
     with pytest.raises(InputError, match="question 1 has 15 tokens; at most 14 fit"):
         reader.windows([fits.question, long.question], ["rain", "rain"])

@@ -117,11 +117,11 @@ class Task:
     suites: tuple[str, ...] = ()
 
     def uses(self, path: str) -> bool:
-        """Return whether the task uses a setting that only some tasks use."""
+        """Return whether the task uses the setting `path`, such as "train.pooling", that not all tasks use."""
         return path in self.settings or path.partition(".")[0] in self.settings
 
     def check_method(self, recipe: Sections) -> None:
-        """Raise RecipeError for a training method or a metric that the task does not have."""
+        """Raise RecipeError for a training method or a metric that the task does not support."""
         method, metric = recipe.train.method, recipe.train.metric
         if method not in self.methods:
             allowed = " or ".join(f'"{name}"' for name in self.methods)

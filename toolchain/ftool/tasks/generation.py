@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 _CONTEXT: Final = 512  # tokens of prompt and answer together
 _SHOWN: Final = 3  # answers in tables
-_GIVEN: Final = 8  # tokens of plain text in an export's prompts; the rest is to be predicted
-_TIMED: Final = 24  # tokens of plain text in a prompt for timing
-_LONGEST_TIMED: Final = 1000  # characters of plain text to take them from
+_GIVEN: Final = 8  # tokens at the start of a plain text that an export uses as its prompt
+_TIMED: Final = 24  # tokens at the start of a plain text that bench uses as its prompt
+_LONGEST_TIMED: Final = 1000  # characters of a plain text that are tokenised to find these
 
 
 def _pair_defaults(recipe: Sections) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ def _load(name: str, checkpoint: str | Path) -> Any:
 
 
 def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
-    """A decoder's context stays as long as it is; only training may use less of it."""
+    """Return train.max_length: a decoder's own context may be longer, but training uses only this much of it."""
     return {"train.max_length": min(recipe.train.max_length, loaded.max_length)}
 
 
@@ -89,7 +89,7 @@ def _fit(
     *,
     training: bool = False,
 ) -> tuple["WrittenSplit", Mapping[str, Any]]:
-    """Tokenise a split; for training, every turn of the assistant is an example, cut at train.max_length."""
+    """Tokenise a split. For training, every turn of the assistant becomes an example, cut at train.max_length."""
     from ftool.evaluation.written import WrittenSplit
     from ftool.training.generator_rows import assistant_turns, tokenize_examples, warn_of_cut
 
@@ -149,7 +149,7 @@ def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
 
 
 def _answers(model: "OpenModel", split: "WrittenSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
-    """Return the answers to a split as an application gets them, except that long conversations are cut as in training.
+    """Return the answers to a split as an application gets them, but with long conversations cut as in training.
 
     An application gets an error for a conversation that leaves no room for an answer.
     """
@@ -199,7 +199,7 @@ def _samples(loaded: Any) -> Any:
 
 
 def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
-    """Return a hub checkpoint set to the languages. A run/ has its own: raises CheckpointError for any others."""
+    """Return `loaded` set to two languages. A run/ already has its languages: raises CheckpointError for any others."""
     from ftool_export.checkpoints.languages import set_to_languages
     from ftool_export.errors import CheckpointError
     from ftool_runtime.bundle.manifest import Languages
@@ -216,10 +216,10 @@ def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
 
 
 def _timed(split: Split[GenerationExample], bundle: Path) -> Sequence[Any]:
-    """Return sources, conversations up to the answer, or the beginnings of plain texts.
+    """Return a split's inputs for bench: sources, conversations up to the answer, or the beginnings of plain texts.
 
-    A beginning takes at most half of the bundle's context. It is measured in the bundle's tokens, because not every
-    script has spaces between words. Raises BundleError.
+    A beginning takes at most half of the bundle's context, measured in the bundle's tokens, because not every script
+    has spaces between words. Raises BundleError.
     """
     from ftool_runtime.bundle.manifest import Manifest
     from ftool_runtime.bundle.paths import TOKENIZER_FILE

@@ -44,7 +44,7 @@ def tasks_using(path: str) -> tuple[str, ...]:
 
 
 def register(row: Task) -> None:
-    """Add a task, which recipes can then name. Raises InputError if another row has this name."""
+    """Add a task, so that recipes can name it. Raises InputError if another row has this name."""
     if _TASKS.get(row.name, row) is not row:
         raise InputError(f"a task {row.name!r} already exists; choose another name")
     _TASKS[row.name] = row

@@ -1,1 +1,1 @@
-"""Fine-tuning: one Trainer loop, and the rows and losses of each task."""
+"""Fine-tuning: one Trainer loop for all tasks, and each task's rows and losses."""

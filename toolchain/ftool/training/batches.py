@@ -17,12 +17,12 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_runtime.text.encode import Tokens
 
 IGNORED = -100  # label of tokens that are excluded from the loss, as in torch and transformers
-_BATCHES_SORTED_TOGETHER = 50  # many remove nearly all padding, few keep batches mixed
+_BATCHES_SORTED_TOGETHER = 50  # more batches leave less padding, fewer keep each batch's lengths more mixed
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderRow:
-    """One row for an encoder: its tokens, int32 (tokens,), and its target."""
+    """One training row of an encoder: token ids, int32 (tokens,), and the row's target."""
 
     ids: NDArray[np.int32]
     type_ids: NDArray[np.int32] | None  # None if the network has no such input
@@ -30,7 +30,7 @@ class EncoderRow:
 
     @classmethod
     def of(cls, tokens: Tokens, target: Tensor) -> Self:
-        """Return a tokenizer's row with its target; arrays need a tenth of the memory of lists."""
+        """Return a row with its target. Ids become arrays, which need a tenth of the memory of lists."""
         types = tokens.type_ids
         return cls(
             np.array(tokens.ids, np.int32), None if types is None else np.array(types, np.int32), target
@@ -38,7 +38,7 @@ class EncoderRow:
 
 
 class EncoderRows(Dataset[EncoderRow]):
-    """Rows for an encoder; `collate` makes a batch of them."""
+    """A data set of training rows for an encoder; `collate` makes batches of them."""
 
     def __init__(self, loaded: LoadedEncoder, rows: Sequence[EncoderRow]) -> None:
         self.rows = rows
@@ -81,7 +81,7 @@ class EncoderRows(Dataset[EncoderRow]):
 
 
 def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> EncoderRows:
-    """Return rows of texts, or pairs of texts, with their `targets`."""
+    """Return the training rows of texts, or pairs of texts, with their `targets`."""
     rows = all_rows(loaded, inputs)
     return EncoderRows(
         loaded, [EncoderRow.of(row, target) for row, target in zip(rows, targets, strict=True)]
@@ -89,7 +89,7 @@ def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> 
 
 
 class PairRows(Dataset[TokenRow]):
-    """Rows for an encoder-decoder; `collate` makes a batch of them."""
+    """A data set of training rows for an encoder-decoder; `collate` makes batches of them."""
 
     def __init__(self, loaded: LoadedGenerator, rows: Sequence[TokenRow]) -> None:
         self._rows = rows
@@ -103,8 +103,11 @@ class PairRows(Dataset[TokenRow]):
         return self._rows[index]
 
     def collate(self, items: Sequence[TokenRow]) -> dict[str, Tensor]:
-        """Return a batch, int64: sources and their mask (items, longest source); answers shifted by one token as
-        decoder inputs, and answers as labels (items, longest answer)."""
+        """Return a batch of int64 tensors, padded on the right.
+
+        Sources and their mask are (items, longest source); the answers, as labels and (shifted by one token) as decoder
+        inputs, are (items, longest answer).
+        """
         given = [torch.tensor(item.given) for item in items]
         return {
             "input_ids": pad_sequence(given, batch_first=True, padding_value=self._pad),
@@ -133,7 +136,7 @@ def decoder_dataset(rows: Sequence[TokenRow]) -> Any:
 
 
 def start_token(loaded: LoadedGenerator) -> int:
-    """Return the token that starts the decoder of an encoder-decoder."""
+    """Return the id of the token with which an encoder-decoder's decoder starts."""
     start = loaded.generation_config.decoder_start_token_id
     if start is None:
         start = loaded.model.config.decoder_start_token_id
@@ -170,7 +173,7 @@ class SimilarLengths(Sampler[int]):
             yield from batch
 
     def _cut(self, shuffled: list[int]) -> Iterator[list[int]]:
-        """Yield batches of similar length; a short one, if any, comes last."""
+        """Yield batches of rows with similar lengths; a batch that is not full, if any, comes last."""
         span = self._batch_size * _BATCHES_SORTED_TOGETHER
         for start in range(0, len(shuffled), span):
             together = sorted(shuffled[start : start + span], key=lambda index: self._lengths[index])

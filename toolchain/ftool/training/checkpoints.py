@@ -1,4 +1,4 @@
-"""Trainer's checkpoints of an unfinished run, and the one to resume from."""
+"""Trainer's checkpoints of an unfinished run: begin, mark complete, discard, resume."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from ftool.training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
-_COMPLETE = "complete"  # written last, so that an interrupted save is not taken for a complete checkpoint
+_COMPLETE = "complete"  # a file that is written last, so that an interrupted save is recognised
 _SETTINGS = "settings.json"
 
 
@@ -28,7 +28,7 @@ class MarkComplete(TrainerCallback):  # type: ignore[misc]
 
 
 def begin(folder: Path, settings: dict[str, Any]) -> None:
-    """Empty `folder` for a new run made with `settings`."""
+    """Empty `folder` and record `settings` there, for a new run."""
     if any(folder.glob(f"checkpoint-*/{_COMPLETE}")):
         log.warning("%s: an interrupted run is discarded; --resume would have continued it", folder)
     discard(folder)
@@ -38,7 +38,7 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
 
 @contextmanager
 def kept_if_resumable(folder: Path) -> Iterator[None]:
-    """Remove `folder` if the block fails before the first complete checkpoint, as there is nothing to resume."""
+    """Remove `folder` if the block fails before the first complete checkpoint, because there is nothing to resume."""
     try:
         yield
     except BaseException:
@@ -48,14 +48,14 @@ def kept_if_resumable(folder: Path) -> Iterator[None]:
 
 
 def discard(folder: Path) -> None:
-    """Remove the folder of checkpoints."""
+    """Remove the folder with a run's checkpoints."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def resume(folder: Path, settings: dict[str, Any]) -> Path | None:
-    """Return the checkpoint to resume from; None if the run was interrupted before the first.
+    """Return the latest complete checkpoint in `folder`; None if the run was interrupted before the first.
 
-    Raises TrainingError if there is no such run, or it had other settings.
+    Raises TrainingError if there is no interrupted run, or it had other `settings`.
     """
     try:
         before = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))

@@ -76,7 +76,7 @@ class ClassifierObjective(EncoderObjective):
         }
 
     def begin(self) -> None:
-        """Load the head that fine-tuning starts from."""
+        """Load the more regularised head that fine-tuning starts from."""
         self.loaded.model.head.load_state_dict(self._start_head)
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
@@ -84,7 +84,7 @@ class ClassifierObjective(EncoderObjective):
         return self._loss(logits, labels)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """Return the loss and the main metric."""
+        """Return the loss and the main metric for the outputs of all validation rows."""
         logits = np.asarray(outputs)
         loss = self._loss(torch.from_numpy(logits), self._targets["validation"])
         return {"loss": float(loss), SCORE: self._score(logits)}
@@ -101,7 +101,7 @@ class ClassifierObjective(EncoderObjective):
         return self._kind["multi_label"] and self.settings.thresholds == "tuned"
 
     def _score(self, logits: NDArray[np.float32]) -> float:
-        """Return the main metric of validation's `logits` (examples, labels), with thresholds tuned if so set."""
+        """Return the main metric of validation logits (examples, labels), with tuned thresholds if so set."""
         thresholds = self._thresholds(logits) if self._tunes else None
         return main_score(logits, self._targets["validation"].numpy(), thresholds=thresholds, **self._kind)
 
@@ -124,7 +124,7 @@ def _kind(facts: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor) -> ClassificationLoss:
-    """Return the loss. Raises TrainingError for settings that regression does not support."""
+    """Return the loss for this kind of data. Raises TrainingError for settings that regression does not support."""
     if not data.facts["regression"]:
         weights = class_weights(settings.class_weights, targets, data.labels)
         return ClassificationLoss(

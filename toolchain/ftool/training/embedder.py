@@ -29,12 +29,12 @@ from ftool.training.objective import Objective
 from ftool_export.checkpoints.embedder import LoadedEmbedder, compute_vectors
 from ftool_export.checkpoints.embedder_layout import Kind
 
-_WEIGHTS = "model.safetensors"  # in a checkpoint
+_WEIGHTS = "model.safetensors"  # the file of a checkpoint's weights
 _KINDS: Mapping[str, Kind] = {"anchor": "query", "positive": "passage", "negative": "passage"}
 
 
 class EmbedderObjective(Objective):
-    """One of sentence-transformers' losses; a search or similarity metric on validation selects the weights."""
+    """The objective with a sentence-transformers loss; a search or similarity metric selects the weights."""
 
     keep_start = True
 
@@ -53,7 +53,7 @@ class EmbedderObjective(Objective):
         return [0] * len(self._data.train)
 
     def first_stage(self) -> dict[str, Any]:
-        """Measure the base model."""
+        """Measure the base model on validation and test, for comparison."""
         before = {name: self._measured(self._data.split(name)) for name in ("validation", "test")}
         return {"before": before, "metric": self._metric}
 
@@ -119,12 +119,12 @@ class EmbedderObjective(Objective):
 
 
 def vectors_of(loaded: LoadedEmbedder, split: Split[SimilarPair]) -> list[Vectors]:
-    """Return the vectors that `embedding_metrics` needs, of texts with the prompts of their kinds."""
+    """Return the vectors of a split's texts, with the prompts of their kinds, as `embedding_metrics` needs them."""
     return [compute_vectors(loaded, texts, kind) for kind, texts in judged_texts(split)]
 
 
 def _by_text(split: Split[SimilarPair], vectors: Sequence[Vectors]) -> list[dict[str, Vectors]]:
-    """Return vectors by text: of queries, then of passages."""
+    """Return two dicts from text to vector: for queries, then for passages."""
     return [
         dict(zip(texts, found, strict=True))
         for (_, texts), found in zip(judged_texts(split), vectors, strict=True)
@@ -167,7 +167,7 @@ class _Network(nn.Module):
 
 
 class _EmbedderTrainer(Measured, SentenceTransformerTrainer):  # type: ignore[misc]
-    """sentence-transformers' Trainer with our measure; checkpoints contain only the weights, including adapters."""
+    """sentence-transformers' Trainer with ftool's validation; checkpoints hold only weights and adapters."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002 (Trainer's own)
         folder = Path(output_dir or self.args.output_dir)

@@ -11,10 +11,9 @@ from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, sco
 from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 
-_CACHED_FROM = (
-    64  # examples in a batch from which on activations are computed in parts, twice, to save memory
-)
-_CACHED_PART = 32
+# To save memory, larger batches compute their activations twice, in parts.
+_MAX_UNCACHED = 64  # examples
+_CACHED_PART = 32  # examples
 _TRIPLET_MARGIN = 0.3  # of cosine distances, which go from 0 to 2
 _FITTING: dict[SimilarityKind, tuple[str, ...]] = {
     "pairs": ("multiple_negatives",),
@@ -25,9 +24,9 @@ _PER_EXAMPLE = ("triplet", "cosine")  # losses that don't compare the examples o
 
 
 def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
-    """Return the recipe's loss, or the default for this kind of data.
+    """Return the name of the recipe's loss, or of the default for this kind of data.
 
-    Raises TrainingError if the loss does not fit the data, or single samples.
+    Raises TrainingError if the loss can't learn from this kind of data, or not from single samples.
     """
     fitting = _FITTING[kind]
     name = fitting[0] if settings.loss == "auto" else settings.loss
@@ -56,7 +55,7 @@ def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any
             if similarity == "cosine"
             else {"similarity_fct": dot_score, "scale": 1.0}
         )
-        if batch_size > _CACHED_FROM:
+        if batch_size > _MAX_UNCACHED:
             return losses.CachedMultipleNegativesRankingLoss(model, mini_batch_size=_CACHED_PART, **by)
         return losses.MultipleNegativesRankingLoss(model, **by)
     if name == "triplet":
@@ -80,6 +79,6 @@ def columns(split: Split[SimilarPair], scale: tuple[float, float] | None) -> dic
 
 
 def score_scale(train: Split[SimilarPair]) -> tuple[float, float] | None:
-    """Return the least and the greatest score of the training data, which differ; None if it has none."""
+    """Return the lowest and the highest score of the training data, which differ; None if the data has no scores."""
     scores = scores_of(train)
     return (min(scores), max(scores)) if scores else None

@@ -1,4 +1,4 @@
-"""Fine-tune encoders with transformers' Trainer: a network with a loss on rows of tokens."""
+"""Fine-tune encoders with transformers' Trainer: the objective, and the network together with its loss."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,8 @@ from ftool_export.checkpoints.encoder import LoadedEncoder, compute_outputs
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
 
-RowLoss = Callable[
-    [Tensor, Tensor, Tensor], Tensor
-]  # logits, labels and attention mask of a batch to float32 ()
+# Computes a batch's loss, float32 (), from its logits, labels and attention mask.
+RowLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class NetworkWithLoss(nn.Module):
@@ -43,10 +42,11 @@ class NetworkWithLoss(nn.Module):
 
 
 class EncoderObjective(Objective):
-    """The objective of an encoder with a head; subclasses add rows, loss and score.
+    """The objective for training an encoder with a head; subclasses add rows, loss and score.
 
     Attributes:
         loaded: the model, which is trained in place.
+        settings: the recipe's [train] table.
         head: the layer that gets no adapters.
     """
 
@@ -72,11 +72,11 @@ class EncoderObjective(Objective):
 
     @abstractmethod
     def training_rows(self) -> EncoderRows:
-        """Tokenise the training examples."""
+        """Tokenise the training examples and return their rows with targets."""
 
     @abstractmethod
     def validation_rows(self) -> Sequence[Tokens]:
-        """Tokenise the validation examples."""
+        """Tokenise the validation examples and return their rows."""
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class EncoderObjective(Objective):
         return NetworkWithLoss(self.loaded.model, self.loss)
 
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
-        """Return transformers' Trainer on the rows."""
+        """Return transformers' Trainer for the training rows."""
         return _RowsTrainer(
             model=network,
             args=TrainingArguments(**arguments),
@@ -124,4 +124,4 @@ class EncoderObjective(Objective):
 
 
 class _RowsTrainer(Measured, Trainer):  # type: ignore[misc]
-    """Trainer with our order of rows and our measure."""
+    """transformers' Trainer with ftool's order of rows and validation."""

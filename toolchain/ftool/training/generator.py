@@ -1,4 +1,4 @@
-"""Training generators: Seq2SeqTrainer for encoder-decoders, TRL's SFTTrainer for decoders."""
+"""Train generators: Seq2SeqTrainer for encoder-decoders, TRL's SFTTrainer for decoders."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +75,7 @@ class GeneratorObjective(Objective):
         return _decoder_trainer(self.loaded, self._rows, made, shared)
 
     def measure(self, network: Any) -> dict[str, float]:
-        """Return the token metrics and the main metric; answers are generated greedily, for speed."""
+        """Return loss, token accuracy and main metric on validation; answers are generated greedily, for speed."""
         now = replace(self.loaded, model=network)
         found = self._validation.token_metrics(partial(score_tokens, now))
         if self._metric not in found:
@@ -102,11 +102,11 @@ class GeneratorObjective(Objective):
 
     def _without_hooks(self) -> None:
         for module in self._trained.modules():
-            module.__dict__.pop("forward", None)  # the one that TRL sets, which other callers must not get
+            module.__dict__.pop("forward", None)  # TRL sets its own, which other callers must not get
 
 
 class _PairTrainer(Measured, Seq2SeqTrainer):  # type: ignore[misc]
-    """Trainer of encoder-decoders."""
+    """Seq2SeqTrainer with ftool's order of rows and validation."""
 
 
 class _SmoothingTrainer(Measured, Trainer):  # type: ignore[misc]

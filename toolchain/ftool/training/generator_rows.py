@@ -34,7 +34,7 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """A split's rows in the order of its examples (or chunks of plain text), and how many texts were cut."""
+    """A split's rows, one per example or per chunk of plain text, and the numbers of texts that were cut."""
 
     rows: list[TokenRow]
     sources_cut: int = 0
@@ -54,9 +54,15 @@ def tokenize_examples(
     """Tokenise examples exactly as the runtime does.
 
     Encoder-decoders: a source is cut at its end, an answer before its end token. Decoders: an answer is cut at
-    `max_target_length`, then a prompt loses its beginning until both fit. Plain texts are joined, with an end token
-    after each, and cut into chunks. `max_length` may be less than the loaded model's; None means the model's, and for
-    plain text at most 512, because a long context would make it a single chunk.
+    `max_target_length`, then the prompt loses its beginning until both fit. Plain texts are joined, with an end token
+    after each, and cut into chunks.
+
+    Args:
+        loaded: the model.
+        examples: pairs, conversations or plain texts; all are of one kind.
+        max_target_length: the most tokens of an answer, including the end token.
+        max_length: the most tokens of a source, or of prompt and answer, if less than the model's. None means the
+            model's, and for plain text at most 512, because a long context would make all text a single chunk.
     """
     if max_length is None and is_plain_text(examples):
         max_length = _CHUNK
@@ -98,7 +104,7 @@ def assistant_turns(examples: Sequence[GenerationExample]) -> list[GenerationExa
 
 
 def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: bool = False) -> list[list[int]]:
-    """Return the tokens of answers, each with its end token."""
+    """Return the token ids of answers, each with its end token."""
     if not texts:
         return []
     tokenizer = loaded.tokenizer
@@ -116,7 +122,7 @@ def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: boo
 
 
 def turn_end(loaded: LoadedGenerator) -> int:
-    """Return the token that the chat template puts after an answer. Raises TrainingError if there is none."""
+    """Return the id of the token that the chat template puts after an answer. Raises TrainingError if there is none."""
     tokenizer = loaded.tokenizer
     asked = [{"role": "user", "content": "x"}]
     answer = "answer"
@@ -157,7 +163,7 @@ def warn_of_cut(rows: TokenRows, split: str, *, max_length: int, max_target_leng
 
 
 def _prompts(loaded: LoadedGenerator, examples: Sequence[GenerationExample]) -> list[list[int]]:
-    """Return the tokens of uncut prompts, so that cut ones can be counted."""
+    """Return the token ids of uncut prompts, so that the prompts that must be cut can be counted."""
     if is_chat(examples):
         chats = [[message.to_json() for message in example.messages or ()] for example in examples]
         return tokenize_chats(loaded, chats)
@@ -192,7 +198,7 @@ def _chunks(loaded: LoadedGenerator, texts: Sequence[str]) -> TokenRows:
 
 
 def _cut(stream: list[int], length: int) -> Iterator[TokenRow]:
-    """Yield chunks that overlap by one token, so that every token is predicted once."""
+    """Yield chunks that overlap by one token, so that every token except the first is predicted once."""
     for start in range(0, len(stream) - 1, length - 1):
         chunk = stream[start : start + length]
         yield TokenRow(chunk[:1], chunk[1:])

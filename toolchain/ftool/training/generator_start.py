@@ -16,7 +16,7 @@ from ftool_runtime.bundle.manifest import Languages
 
 
 def create_generator(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:
-    """Return the recipe's base, set to its lengths, prefix, languages and generation settings.
+    """Return the model of the recipe's base, set to the recipe's lengths, prefix, languages and generation settings.
 
     Raises FtoolError if the base can't be read or doesn't fit the task or its languages.
     """
@@ -41,7 +41,7 @@ def _from_checkpoint(recipe: Sections) -> LoadedGenerator:
     longest = trained_length(
         recipe.base, loaded.model, loaded.tokenizer, wanted, exact=not is_default(wanted)
     )
-    if loaded.family == "decoder":  # its context stays as long as it is; only training may use less of it
+    if loaded.family == "decoder":  # training may use less of its context, but the context stays as it is
         longest = max(longest, loaded.max_length)
     return replace(loaded, base=hub_name(recipe.base), max_length=longest)
 

@@ -1,4 +1,4 @@
-"""The part of transformers' Trainer that all fine-tuning shares: arguments, order of rows, measuring, best weights."""
+"""The parts of Trainer that all fine-tuning shares: arguments, order of rows, validation, best weights."""
 
 import logging
 import math
@@ -21,9 +21,8 @@ from ftool_export.checkpoints.pretrained import quiet_transformers
 
 log = logging.getLogger(__name__)
 
-Measure = Callable[
-    [Any], dict[str, float]
-]  # takes a network in evaluation mode; gives at least "loss" and "score"
+# Measures a network, in evaluation mode, on validation; gives at least "loss" and "score".
+Measure = Callable[[Any], dict[str, float]]
 
 SCORE = "score"  # the main metric's name within the Trainer
 _RANK = "rank"  # selects the best weights: the score, and for equal scores the loss
@@ -46,7 +45,7 @@ class FinetuneResult:
 
 
 class Measured:
-    """A mixin for Trainer classes: an order of rows that a resumed run repeats, and our measure."""
+    """A mixin for Trainer classes: an order of rows that a resumed run repeats, and validation by `measure`."""
 
     train_lengths: Sequence[int]  # of the training examples, in tokens
     measure: Measure
@@ -114,7 +113,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
 
 
 def callbacks(settings: TrainSettings) -> list[TrainerCallback]:
-    """Return the callbacks for complete checkpoints and, if the settings ask for it, early stopping."""
+    """Return the callbacks that mark complete checkpoints and, if the settings ask for it, stop early."""
     patience = settings.early_stopping_patience
     stopping = [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
     return [MarkComplete(), *stopping]
@@ -173,7 +172,7 @@ def keep_best(
 
 
 def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
-    """Return what Trainer logged: one entry for each update at which `first` was logged."""
+    """Return the values that Trainer logged, one entry per update at which all the names were logged."""
     return tuple(
         {"step": entry["step"]} | {name.removeprefix("eval_"): entry[name] for name in (first, *others)}
         for entry in trainer.state.log_history

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021, by peft) for linear layers, and merging them into the weights."""
+"""Low-rank adapters (LoRA, Hu et al. 2021, from peft) for linear layers, and merging them into the weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from ftool.recipe.sections import TrainSettings
 from ftool.training.errors import TrainingError
 from ftool_export.networks.encoder import EncoderNetwork
 
-_MERGE_TOLERANCE = 1e-4  # on logits, relative to the largest: float32 rounding
+_MERGE_TOLERANCE = 1e-4  # relative to the largest logit: allows float32 rounding
 
 
 def with_adapters(
@@ -70,7 +70,10 @@ def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainS
 
 
 def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:
-    """Merge the encoder's adapters; return the largest change of `sample`'s outputs. Raises as `merged` does."""
+    """Merge the encoder's adapters; return the largest change of the outputs for `sample`, the network's inputs.
+
+    Raises TrainingError if the merge changes the outputs beyond rounding.
+    """
     device = next(model.parameters()).device
     sample = {name: value.to(device) for name, value in sample.items()}
 

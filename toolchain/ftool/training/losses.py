@@ -1,4 +1,4 @@
-"""Losses of classifiers: softmax or binary cross-entropy, weighted and smoothed, or the squared error."""
+"""Losses of classifiers: softmax or binary cross-entropy, with weights and smoothing, or the squared error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationLoss:
-    """The loss of logits against targets: the mean over examples, weighted by class.
+    """The loss of a classifier's logits, averaged over examples and weighted by class.
 
     - one label per text: softmax cross-entropy, targets int64 (batch,), one weight per class;
     - several labels: binary cross-entropy summed over labels, targets float32 (batch, labels), weights on positives;
@@ -34,7 +34,7 @@ class ClassificationLoss:
         return self.sum(logits, targets) / self.weight_of(targets)
 
     def sum(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the batch's weighted loss, summed, so that batches can be added up."""
+        """Return the sum of a batch's weighted losses, float32 (); sums of several batches can be added."""
         if self.regression:
             return F.mse_loss(logits.squeeze(1), targets, reduction="sum")
         weights = None if self.weights is None else self.weights.to(logits.device)
@@ -46,7 +46,7 @@ class ClassificationLoss:
         )
 
     def weight_of(self, targets: Tensor) -> float:
-        """Return the divisor of `sum` for the mean: the number of examples, weighted by class."""
+        """Return the number of examples, weighted by class: the divisor that turns `sum` into a mean."""
         if self.multi_label or self.weights is None:
             return float(len(targets))
         return float(self.weights.to(targets.device)[targets].sum())

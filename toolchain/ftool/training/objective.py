@@ -1,4 +1,4 @@
-"""Training objectives, and the function that fine-tunes a model for any of them."""
+"""Training objectives, and `finetune`, which fine-tunes a model for any of them."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from torch import nn
 from ftool.recipe.sections import TrainSettings
 from ftool.training.loop import keep_best, trainer_arguments
 
-SAMPLE: Final = 4  # training rows to check the merge of adapters on
+SAMPLE: Final = 4  # training rows on which the merge of adapters is checked
 
 
 class Objective(ABC):
@@ -54,10 +54,13 @@ class Objective(ABC):
 
     @abstractmethod
     def merge(self, network: Any) -> float:
-        """Merge adapters into the weights; return the largest change of an output. Raises TrainingError if large."""
+        """Merge adapters into the weights; return the largest change of an output.
+
+        Raises TrainingError if the outputs change beyond rounding.
+        """
 
     def happened(self) -> dict[str, Any]:
-        """Return further results of fine-tuning, as plain JSON."""
+        """Return further results of fine-tuning for metrics.json, as plain JSON."""
         return {}
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Report the progress of Trainer as a bar and log lines, and stop if the loss is not finite."""
+"""Report the progress of Trainer with a bar and log lines, and stop if the loss is not a finite number."""
 
 import logging
 import math
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 class ReportProgress(TrainerCallback):  # type: ignore[misc]
-    """Shows a bar and logs losses. Leaving it as a context removes the bar, also after an error.
+    """A callback with a progress bar and logged losses. As a context manager it always removes the bar.
 
-    It replaces Trainer's callbacks, which print to standard output, where only results go.
+    It replaces Trainer's own callbacks, because they print to standard output, which is only for results.
     """
 
     def __init__(self) -> None:

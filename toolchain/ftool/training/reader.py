@@ -1,4 +1,4 @@
-"""Train readers: windows with answer tokens, their loss, and the F1 of answers."""
+"""Train readers: windows labelled with the answer's first and last token, the loss, and the F1 of answers."""
 
 import logging
 from bisect import bisect_left, bisect_right
@@ -54,19 +54,19 @@ class ReaderObjective(EncoderObjective):
         self._examples = QuestionExamples(loaded=loaded, inputs=validation.inputs)
 
     def training_rows(self) -> EncoderRows:
-        """The windows of the training questions."""
+        """Return the windows of the training questions, with their answers' tokens."""
         return window_rows(self.loaded, self._train.examples)
 
     def validation_rows(self) -> Sequence[Tokens]:
-        """The windows of the validation questions."""
+        """Return the windows of the validation questions."""
         return self._examples.rows
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return `span_loss` of the batch."""
+        """Return the batch's loss. See `span_loss`."""
         return span_loss(logits, attention_mask, labels, self.settings.label_smoothing)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """Return the mean loss of windows, and the F1."""
+        """Return the mean loss per window, and the F1 of answers."""
         scored = self._scored(outputs)
         if self._unanswerable:
             score = tune_threshold(scored)[1]
@@ -76,11 +76,11 @@ class ReaderObjective(EncoderObjective):
         return {"loss": _loss(outputs, self._labels), SCORE: score}
 
     def happened(self) -> dict[str, Any]:
-        """Return the number of windows."""
+        """Return the number of training windows."""
         return {"windows": len(self.rows)}
 
     def finish(self) -> LoadedReader:
-        """Return the reader, with its threshold tuned if some questions have no answer."""
+        """Return the reader, with its no-answer threshold tuned if some training questions have no answer."""
         loaded: LoadedReader = super().finish()
         if not self._unanswerable:
             return loaded
@@ -127,7 +127,7 @@ def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRo
 
 
 def without_long_questions(split: Split[Question], lengths: Sequence[int], longest: int) -> Split[Question]:
-    """Return the questions of at most `longest` tokens; longer ones are dropped with a warning.
+    """Return the split without questions of more than `longest` tokens, whose number is logged as a warning.
 
     `lengths` are the numbers of tokens of the questions, without special tokens.
     """
@@ -135,7 +135,7 @@ def without_long_questions(split: Split[Question], lengths: Sequence[int], longe
     if not long:
         return split
     log.warning(
-        "%s: %d question%s dropped (%s), as more than %d tokens leave the context no room in a window; raise "
+        "%s: %d question%s dropped (%s), because more than %d tokens leave the context no room in a window; raise "
         "train.max_length or lower train.stride",
         split.source,
         len(long),
@@ -147,9 +147,9 @@ def without_long_questions(split: Split[Question], lengths: Sequence[int], longe
 
 
 def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
-    """Return the first and the last token in the window of the text's characters from `start` to `end`.
+    """Return the first and the last token in a window that cover the context's characters from `start` to `end`.
 
-    Both are `NO_ANSWER` if the window does not contain all of them.
+    Both are `NO_ANSWER` if the window does not contain all of these characters.
     """
     places = window.text_positions
     offsets = window.offsets[places.start : places.stop]
@@ -157,8 +157,10 @@ def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
         return NO_ANSWER, NO_ANSWER
     first = bisect_right(
         offsets, start, key=lambda pair: pair[1]
-    )  # the first token that ends behind the start
-    last = bisect_left(offsets, end, key=lambda pair: pair[0]) - 1  # the last that begins before the end
+    )  # the first token that ends after the start
+    last = (
+        bisect_left(offsets, end, key=lambda pair: pair[0]) - 1
+    )  # the last token that begins before the end
     return (places[first], places[last]) if first <= last else (NO_ANSWER, NO_ANSWER)
 
 
@@ -172,7 +174,7 @@ def _rows(loaded: LoadedReader, examples: Sequence[Question]) -> list[EncoderRow
 
 
 def _row(window: Window, example: Question) -> EncoderRow:
-    """Return a window with its answer, the first if there are several, as in the SQuAD scripts."""
+    """Return a window with the tokens of its answer; the first answer if there are several, as in the SQuAD scripts."""
     places = NO_ANSWER, NO_ANSWER
     if example.answers:
         first = example.starts[0]

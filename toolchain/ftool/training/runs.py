@@ -1,4 +1,4 @@
-"""Training runs: checkpoints, the identity that a resumed run must have, and the resulting run/."""
+"""Training runs: locking a model folder, the settings that a resumed run must share, and writing run/."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def identity(
     recipe: Sections, data: Dataset[Any], validation: Sequence[Example], tokenizer: Any
 ) -> dict[str, Any]:
-    """Return what must not change between a run and its resumption, as plain JSON.
+    """Return the settings and data that must not change between a run and its resumption, as plain JSON.
 
     `validation` are the fitted validation examples, `tokenizer` is a fast Hugging Face tokenizer.
     """
@@ -108,7 +108,7 @@ def identity(
 
 
 def circumstances() -> dict[str, Any]:
-    """Return the run's memory, hardware and versions, as plain JSON."""
+    """Return the run's peak memory, hardware and package versions, as plain JSON."""
     return {
         "peak_memory_mb": peak_memory_mb(),
         "device": device_name(),
@@ -126,14 +126,14 @@ def account(
     examples: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return an account of the training as plain JSON: stages, the weights that were kept, time and memory.
+    """Return a summary of the training for metrics.json: its stages, which weights were kept, time and memory.
 
     Args:
         first: the results of `Objective.first_stage`.
         tuned: the results of `finetune`; None without fine-tuning.
         begun_with: a description of the initial weights.
         examples: the number of training examples.
-        seconds: the duration of the call, including evaluation.
+        seconds: the duration of the whole training, including evaluation.
     """
     kept = begun_with
     if tuned is None:
@@ -161,9 +161,9 @@ def prepare(recipe: Sections) -> None:
 
 
 def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) -> None:
-    """Replace the model folder's run/ with what `save` writes and metrics.json, and delete the checkpoints.
+    """Replace the model folder's run/ with the files that `save` writes and metrics.json, and delete the checkpoints.
 
-    Only the main process does this. Raises TrainingError if the disk is full; the old run/ is then kept.
+    Only the main process does this. Raises TrainingError if the disk is full; the old run/ is kept then.
     """
     if not is_main_process():
         return

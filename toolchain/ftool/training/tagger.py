@@ -1,4 +1,4 @@
-"""Train taggers: windows with one label per word, their loss, and the F1 of entities."""
+"""Train taggers: windows with one labelled token per word, the loss, and the F1 of entities."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -47,13 +47,13 @@ class TaggerObjective(EncoderObjective):
         self._examples = TaggingExamples(loaded=loaded, inputs=validation.inputs, words=words)
 
     def training_rows(self) -> "TaggedRows":
-        """The windows of the training texts."""
+        """Return the windows of the training texts, with their tags."""
         rows = TaggedRows(self.loaded, self._train.examples)
         warn_of_entities(rows, "train")
         return rows
 
     def validation_rows(self) -> Sequence[Tokens]:
-        """The windows of the validation texts."""
+        """Return the windows of the validation texts."""
         return self._examples.rows
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
@@ -78,18 +78,18 @@ class TaggerObjective(EncoderObjective):
         return torch.cat([row.target for row in rows]).long()
 
     def happened(self) -> dict[str, Any]:
-        """Return the numbers of windows, of entities that no window contains, and of words without a token."""
+        """Return counts of windows, of entities that no window contains, and of words without their own token."""
         rows = self.rows
         assert isinstance(rows, TaggedRows)
         return {"windows": len(rows), "entities_cut": rows.cut, "words_without_token": rows.silent}
 
 
 class TaggedRows(EncoderRows):
-    """Windows of many texts; the first token of each word has the word's tag as its label. Labels are int32 (tokens,).
+    """The windows of many texts, with each word's tag as the label of its first token: int32 (tokens,).
 
     Attributes:
         cut: the number of entities longer than the overlap of windows, which no window contains.
-        silent: the number of words without a first token of their own, from which nothing is learnt.
+        silent: the number of words without a token of their own, from which nothing is learnt.
     """
 
     def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
@@ -142,7 +142,7 @@ def _windows(
 
 
 def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:
-    """Return for each word the window's position of its first token; None if the window does not contain it."""
+    """Return the position in the window of each word's first token; None for words that the window does not contain."""
     span = window.text_positions
     offsets = window.offsets[span.start : span.stop]
     if not offsets:
@@ -152,15 +152,17 @@ def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:
     found = first_tokens(one.text, offsets, [one.words[position] for position in inside])
     tokens: list[int | None] = [None] * len(one.words)
     for position, token in zip(inside, found, strict=True):
-        if (
-            token is not None and one.words[position][0] >= begins
-        ):  # skip a word whose beginning is outside the window
+        # Skip a word whose beginning is outside the window.
+        if token is not None and one.words[position][0] >= begins:
             tokens[position] = span.start + token
     return tokens
 
 
 def _holds(tokens: Sequence[int | None], words: range) -> bool:
-    """Return whether a window has the first and the last word of an entity."""
+    """Return whether a window contains the first and the last word of an entity.
+
+    `tokens` is the position of each word's first token in the window, `words` the range of the entity's words.
+    """
     return tokens[words[0]] is not None and tokens[words[-1]] is not None
 
 

@@ -1,7 +1,8 @@
 """Cache the frozen encoder's features of texts on disk.
 
 An entry is a float32 .npy file, read memory-mapped, whose name is a hash of everything that determines its content:
-texts, weights, tokenizer, length, pooling and prefix. A change of any of them makes a new entry, so none is ever stale.
+texts, weights, tokenizer, length, pooling and prefix. If any of these changes, a new entry is made, so no entry is
+stale.
 """
 
 import errno
@@ -107,7 +108,7 @@ def _write(path: Path, loaded: LoadedClassifier, texts: Sequence[Any], shape: tu
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Reserve the bytes first, because writing through a memory map to a full disk kills the process."""
+    """Reserve `size` bytes for the file, because writing through a memory map to a full disk would kill the process."""
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)

@@ -1,4 +1,4 @@
-"""Train the head on frozen features: a linear layer, trained to its optimum by L-BFGS (linear probing)."""
+"""Train a classifier's linear head on frozen features to its optimum, by L-BFGS (linear probing)."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 # Penalties on the squared weights, strongest first; each trial starts from the solution of the one before.
 STRENGTHS = (1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-_ITERATIONS = 150  # at most, per penalty
+_ITERATIONS = 150  # the most iterations per penalty
 _NEARLY = 0.01  # one point of the main metric
 _CHUNK = 16384  # rows whose logits are in memory at a time
 
@@ -33,13 +33,13 @@ class LabelledFeatures:
             yield torch.from_numpy(np.array(self.features[rows])), self.targets[rows]
 
     def weight(self, loss: ClassificationLoss) -> float:
-        """Return the divisor of the summed loss for its mean."""
+        """Return the number of examples, weighted by class: the divisor that turns a sum of losses into a mean."""
         return sum(loss.weight_of(targets) for _, targets in self.chunks())
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTrial:
-    """The result of one penalty, or of one epoch with single examples."""
+    """The result for one penalty, or for one epoch of training with single examples."""
 
     strength: float  # 0 if there is no penalty
     train_loss: float  # without the penalty
@@ -70,7 +70,7 @@ def fit_head(
 ) -> HeadResult:
     """Train `head` in place on frozen features, with the penalty that scores best on validation.
 
-    `score` takes validation's logits, float32 (examples, labels), and returns the main metric; for equal scores the
+    `score` takes the validation logits, float32 (examples, labels), and returns the main metric; for equal scores the
     stronger penalty wins. Features are centred and scaled during training, so that the same penalties suit every
     encoder; the resulting head works on the original features.
     """
@@ -93,7 +93,7 @@ def fit_head(
 
 
 def choose(head: nn.Linear, trials: list[HeadTrial], weights: list[dict[str, Tensor]]) -> HeadResult:
-    """Load the weights of the best trial into `head`; for equal scores the first wins."""
+    """Load the weights of the best trial into `head`, and return the result; for equal scores the first trial wins."""
     best = max(range(len(trials)), key=lambda index: trials[index].score)
     start = next(i for i, trial in enumerate(trials) if trial.score >= trials[best].score - _NEARLY)
     head.load_state_dict(weights[best])
@@ -103,7 +103,7 @@ def choose(head: nn.Linear, trials: list[HeadTrial], weights: list[dict[str, Ten
 
 
 def head_logits(head: nn.Linear, examples: LabelledFeatures) -> np.ndarray:
-    """Return the head's logits, float32 (examples, labels)."""
+    """Return the head's logits for all examples, float32 (examples, labels)."""
     with torch.inference_mode():
         return np.concatenate([head(features).numpy() for features, _ in examples.chunks()])
 
@@ -140,7 +140,7 @@ def _minimise(
 
 
 def _location(train: LabelledFeatures) -> tuple[Tensor, float]:
-    """Return the mean feature, float32 (hidden,), and the root mean square distance from it."""
+    """Return the mean feature vector, float32 (hidden,), and the root mean square distance from it."""
     total, count = torch.zeros(train.features.shape[1], dtype=torch.float64), len(train.features)
     for features, _ in train.chunks():
         total += features.sum(dim=0, dtype=torch.float64)
@@ -150,7 +150,7 @@ def _location(train: LabelledFeatures) -> tuple[Tensor, float]:
 
 
 def _folded(probe: nn.Linear, centre: Tensor, scale: float) -> nn.Linear:
-    """Return the head that gives the same outputs on original features as `probe` on centred and scaled ones."""
+    """Return a head that gives the same outputs on original features as `probe` gives on centred and scaled ones."""
     head = nn.Linear(probe.in_features, probe.out_features)
     with torch.no_grad():
         head.weight.copy_(probe.weight / scale)

@@ -1,4 +1,4 @@
-"""Train the head on frozen features, one labelled example per update."""
+"""Train a classifier's head on frozen features, one labelled example per update."""
 
 import logging
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def _epoch(
     decay: torch.optim.lr_scheduler.LRScheduler,
     generator: torch.Generator,
 ) -> float:
-    """Run one pass with one update per example; return the mean loss."""
+    """Train `head` on each example once, with one update per example; return the mean loss."""
     total = 0.0
     for row in torch.randperm(len(train.features), generator=generator).tolist():
         optimizer.zero_grad()

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 _RATE = 0.5  # share of the error by which one update moves the example's logits
-_UPDATES = 200  # at most
+_UPDATES = 200  # the most updates for one example
 _MARGIN = 0.5  # single-label: the probability that the label must reach
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """The result of teaching one example."""
+    """The result of teaching one example: the number of updates, and whether the model now gives its labels."""
 
     updates: int
     learned: bool
@@ -27,11 +27,16 @@ def teach_head(
 ) -> Lesson:
     """Change `head` in place until the example has its labels, by gradient steps on its cross-entropy.
 
-    `features` is the head's input, float32 (hidden,). If `thresholds` is None (softmax), the one label must reach a
-    probability of one half. Otherwise (sigmoid), each of `labels` must reach its threshold, and other labels don't
-    change. Only weights in the direction of the example's features change, and no bias, so that unlike texts keep
-    their answers. The step is divided by the features' squared length, so that one rate suits every encoder
-    (normalised least mean squares, Widrow and Hoff 1960).
+    Only weights in the direction of the example's features change, and not the bias, so that dissimilar texts keep
+    their answers. The step is divided by the features' squared length, so that one rate suits every encoder (normalised
+    least mean squares, Widrow and Hoff 1960).
+
+    Args:
+        head: the linear layer that computes the logits.
+        features: the head's input for the example, float32 (hidden,).
+        labels: the indices of the example's labels.
+        thresholds: None for softmax: the one label must reach a probability of one half. For sigmoids, one threshold
+            per label: each of `labels` must reach its threshold, and other labels don't change.
     """
     step = _RATE / float(features.square().sum())
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Models with random weights, for small tasks and for languages without a checkpoint."""
+"""Generators with random weights, for small tasks and for languages without a checkpoint."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from ftool.recipe.sections import SCRATCH, TrainSettings
 from ftool.training.scratch.tokenizer import learn_tokenizer
 from ftool_export.checkpoints.generator import LoadedGenerator
 
-_LONGEST_ANSWER = 1024  # least number of positions of a decoder with a position table
+_MIN_POSITIONS = 1024  # of the decoder in an encoder-decoder with a position table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """The size of a network; attention heads are a multiple of 8 wide, so that caches can append in place."""
+    """The size of a network. Attention heads are a multiple of 8 wide, so that caches can be appended in place."""
 
     width: int
     heads: int
@@ -121,10 +121,17 @@ def create_scratch(
     chat: bool,
     settings: TrainSettings,
 ) -> LoadedGenerator:
-    """Return a network with random weights, seeded by `settings.seed`, and a tokenizer learnt from sources and targets.
+    """Return a network with random weights, seeded by `settings.seed`, and a tokenizer learnt from the texts.
 
-    `chat` means that the texts are turns of conversations, so the tokenizer gets a chat template. Raises BaseError
-    for an unknown name.
+    Args:
+        base: the name of the family and size, such as scratch:t5-tiny.
+        task: the task's name.
+        sources: sources of pairs, prompts, or turns of conversations.
+        targets: the texts that the model learns to write.
+        chat: whether the texts are turns of conversations, so that the tokenizer needs a chat template.
+        settings: the recipe's [train] table.
+
+    Raises BaseError for an unknown name.
     """
     family, size = _find(base)
     longest = settings.max_length
@@ -139,7 +146,7 @@ def create_scratch(
     )
     positions = longest
     if family.encoder:
-        positions = max(longest, settings.max_target_length, _LONGEST_ANSWER)
+        positions = max(longest, settings.max_target_length, _MIN_POSITIONS)
     config = family.configure(size, positions, settings.dropout)
     _name_tokens(config, tokenizer)
     torch.manual_seed(settings.seed)

@@ -1,6 +1,6 @@
 """Learn tokenizers from the training data, for models with random weights.
 
-No text is lost: in any script, characters that are not in the vocabulary become bytes.
+Every text can be encoded: characters of any script that are not in the vocabulary become bytes.
 """
 
 import json
@@ -43,18 +43,16 @@ CHAT_TEMPLATE: Final = (
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
 )
 
-_SPECIAL: Final = (PAD, END, UNKNOWN, START)  # ids 0 to 3, as T5 has the first three
+_SPECIAL: Final = (PAD, END, UNKNOWN, START)  # ids 0 to 3; the first three are the same as T5's
 _BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _COVERAGE: Final = 0.9995  # share of all characters that have tokens of their own; rarer ones become bytes
-_DIGITS: Final = 4  # kept of a score
-_LEAST_STEP: Final = 1e-4  # between the scores of characters that are only there for spelling
+_DIGITS: Final = 4  # decimal places to which scores are rounded
+_LEAST_STEP: Final = 1e-4  # between the scores of characters that the trainer found useless
 _LEAST: Final = 300  # tokens
-_NEVER: Final = (
-    -1e6
-)  # score of tokens that no text is split into: text that looks like a special token stays text
+_NEVER: Final = -1e6  # the score of tokens that no text is split into, such as special tokens
 _SPELLING: Final = sorted(
     set("".join((*_SPECIAL, TURN_START, TURN_END, *_BYTES)))
-)  # the characters of special tokens
+)  # characters of these names
 _SPARE: Final = 8  # pieces that the trainer needs in addition to characters
 _SPACE: Final = "▁"
 
@@ -118,7 +116,10 @@ def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrained
 
 
 def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
-    """Return how many texts are altered by encoding and decoding, apart from the normaliser, or have unknown tokens."""
+    """Return how many texts have unknown tokens, or are not the same after encoding and decoding.
+
+    Changes by the tokenizer's normaliser don't count.
+    """
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     back = tokenizer.batch_decode(encoded, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     nfkc = isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.NFKC)
@@ -129,7 +130,7 @@ def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
 
 
 def _plain(exact: Iterable[str]) -> bool:
-    """Return whether there are texts and NFKC changes none of them."""
+    """Return whether there are any texts, and NFKC changes none of them."""
     texts = list(exact)
     return bool(texts) and all(unicodedata.is_normalized("NFKC", text) for text in texts)
 
@@ -154,7 +155,7 @@ def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: 
 
 
 def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
-    """Learn a unigram model, and add bytes to its vocabulary, which the trainer does not do."""
+    """Learn a unigram model and add byte tokens to its vocabulary, which the trainer can't do itself."""
     learner = Tokenizer(models.Unigram())
     if normalizer is not None:
         learner.normalizer = normalizer
@@ -190,15 +191,15 @@ def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normaliz
 
 
 def _digits() -> Any:
-    """Split numbers into digits, so that rare and frequent numbers are tokenised alike."""
+    """Return a pre-tokenizer that splits numbers into digits, so that rare and frequent numbers are tokenised alike."""
     return pre_tokenizers.Digits(individual_digits=True)
 
 
 def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]:
-    """Return the learnt pieces and their scores, most probable first, without the trainer's unknown token.
+    """Return the learnt pieces with their scores, most probable first, without the trainer's unknown token.
 
-    The trainer ranks useless characters randomly: here they are ranked by frequency, so that the same texts give the
-    same tokenizer. Scores are rounded because threads sum in a different order each time.
+    The trainer ranks useless characters randomly; here frequency ranks them, so that the same texts give the same
+    tokenizer. Scores are rounded because the trainer's threads sum in a different order each time.
     """
     learnt = json.loads(learner.to_str())["model"]["vocab"]
     scores = {
@@ -214,7 +215,7 @@ def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]
 
 
 def _common_characters(texts: Sequence[str], normalizer: Any) -> list[str]:
-    """Replace rare characters with spaces, because the trainer would give each of them a token."""
+    """Return the texts with rare characters replaced by spaces, because the trainer would give each of them a token."""
     if normalizer is not None:
         texts = [unicodedata.normalize("NFKC", text) for text in texts]
     counts = Counter(character for text in texts for character in text)
