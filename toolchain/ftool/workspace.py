@@ -58,7 +58,7 @@ class ModelFolder:
 
 
 def cache_folder(kind: str = "features") -> Path:
-    """The folder for cached `kind`s ("features", "bundles"): in $FTOOL_CACHE, or in the user's cache folder."""
+    """Return the folder for one kind of cache ("features", "bundles"), in $FTOOL_CACHE or the user's cache folder."""
     if own := os.environ.get("FTOOL_CACHE"):
         return Path(own) / kind
     if sys.platform == "win32":

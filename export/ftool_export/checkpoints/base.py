@@ -92,7 +92,7 @@ class LoadedModel(ABC):
         return {"labels": ()}
 
     def config_fields(self) -> dict[str, Any]:
-        """The fields of config.json that depend on the task."""
+        """Return the fields of config.json that depend on the task."""
         return {}
 
     def save_tokenizer(self, folder: Path) -> None:
@@ -102,7 +102,7 @@ class LoadedModel(ABC):
         self.tokenizer.save_pretrained(folder)
 
     def facts(self) -> dict[str, Any]:
-        """The facts for which Hugging Face has no field, by their names under "ftool" in config.json."""
+        """Return the facts that Hugging Face has no fields for; `save` stores them under "ftool" in config.json."""
         return {
             "task": self.task,
             "max_length": self.max_length,
@@ -115,7 +115,7 @@ class LoadedModel(ABC):
     def save(self, folder: Path) -> None:
         """Write network and tokenizer into the existing, empty `folder`, so that transformers' own classes load them.
 
-        `facts` go under "ftool" in config.json. Raises OSError.
+        The model's `facts()` go under "ftool" in config.json. Raises OSError.
         """
         for name, value in self.config_fields().items():
             setattr(self.config, name, value)
@@ -135,7 +135,7 @@ class LoadedModel(ABC):
 
 
 def read_facts(config: Any) -> dict[str, Any]:
-    """The facts that `LoadedModel.save` wrote; empty for checkpoints that ftool did not make."""
+    """Return the facts that `LoadedModel.save` wrote to config.json; empty for checkpoints that ftool did not make."""
     return getattr(config, _FACTS, None) or {}
 
 

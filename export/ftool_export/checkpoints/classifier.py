@@ -71,7 +71,7 @@ class LoadedClassifier(LoadedEncoder):
         return _label_fields(self.model)
 
     def facts(self) -> dict[str, Any]:
-        """The facts of every checkpoint, and those of labels and inputs."""
+        """Return the facts of every checkpoint, with pooling, thresholds and whether inputs are pairs."""
         thresholds = None if self.thresholds is None else list(self.thresholds)
         return {
             **super().facts(),
@@ -83,9 +83,9 @@ class LoadedClassifier(LoadedEncoder):
     def save(self, folder: Path) -> None:
         """Write the classifier into the existing, empty `folder`, so that it loads without ftool.
 
-        The encoder and tokenizer are at the root for AutoModel, pooling and head beside them as
-        sentence-transformers modules; with the checkpoint's own head AutoModelForSequenceClassification loads the
-        whole. `facts` go under "ftool" in config.json.
+        The encoder and tokenizer are at the root, for AutoModel; pooling and head are in sentence-transformers modules
+        next to them. If the head is the checkpoint's own, AutoModelForSequenceClassification loads everything. The
+        model's `facts()` go under "ftool" in config.json.
         """
         super().save(folder)
         if self.model.pooled_head is not None:

@@ -71,9 +71,9 @@ class LoadedEmbedder(LoadedEncoder):
         }
 
     def save(self, folder: Path) -> None:
-        """Write the embedder into the existing, empty `folder`: `SentenceTransformer(folder)` gives the same vectors.
+        """Write the embedder into the existing, empty `folder`; `SentenceTransformer(folder)` gives the same vectors.
 
-        The encoder and tokenizer are at the root for AutoModel; `facts` go under "ftool" in config.json.
+        The encoder and tokenizer are at the root, for AutoModel; the model's `facts()` go under "ftool" in config.json.
         """
         super().save(folder)
         write_modules(

@@ -91,7 +91,7 @@ class LoadedGenerator(LoadedModel):
         )
 
     def facts(self) -> dict[str, Any]:
-        """The facts of every checkpoint, and a translator's languages."""
+        """Return the facts of every checkpoint, with the languages of a translator."""
         return {**super().facts(), "languages": asdict(self.languages) if self.languages else None}
 
     def write_files(self, folder: Path) -> None:

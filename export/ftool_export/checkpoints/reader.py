@@ -82,7 +82,7 @@ class LoadedReader(LoadedEncoder):
         }
 
     def facts(self) -> dict[str, Any]:
-        """The facts of every checkpoint, and those of the contract."""
+        """Return the facts of every checkpoint, with the settings of windows and answers."""
         return {
             **super().facts(),
             "stride": self.stride,

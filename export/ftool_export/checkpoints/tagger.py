@@ -69,7 +69,7 @@ class LoadedTagger(LoadedEncoder):
         return _label_fields(self.labels)
 
     def facts(self) -> dict[str, Any]:
-        """The facts of every checkpoint, and how windows overlap and tokens become entities."""
+        """Return the facts of every checkpoint, with the overlap of windows and the aggregation of tokens."""
         return {**super().facts(), "stride": self.stride, "aggregation": self.aggregation}
 
 

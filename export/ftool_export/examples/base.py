@@ -222,7 +222,7 @@ def shown(given: Any, longest: int = 100) -> str:
 
 
 def spread(texts: Sequence[T], count: int) -> list[T]:
-    """Return `count` texts evenly spread over all, which may be sorted by label; all if there are no more."""
+    """Return `count` items evenly spread over `texts`, which may be sorted by label; all of them if there are fewer."""
     if len(texts) <= count:
         return list(texts)
     return [texts[position * len(texts) // count] for position in range(count)]
