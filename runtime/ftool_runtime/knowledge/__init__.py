@@ -1,4 +1,4 @@
-"""Search and answers from your own documents: one file holds the passages, a full-text index and embeddings.
+"""Search in your own documents, and answers from them. One file holds the passages, a full-text index and embeddings.
 
 from ftool_runtime.knowledge import KnowledgeBase
 

@@ -30,10 +30,10 @@ class Connections:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction: everything read in it is one snapshot, even while others write.
+        """Yield a connection in a transaction, so that all reads see the same state, even while other programs write.
 
         Raises KnowledgeBaseError if the file is damaged or stays locked for longer than the time-out, ClosedError
-        after `close`, and OtherProcessError in a child of the process that opened it.
+        after `close`, and OtherProcessError in a child of the process that opened the file.
         """
         connection = self._take()
         try:
@@ -46,7 +46,7 @@ class Connections:
             self._give_back(connection)
 
     def close(self) -> None:
-        """Close the idle connections now, and those in use when they are returned."""
+        """Close the idle connections now, and the connections in use when they are returned."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []
@@ -86,7 +86,7 @@ class Connections:
         try:
             return self._connect("mode=ro")
         except sqlite3.OperationalError as error:
-            # A file in WAL mode in a folder that is not writable: nobody can change it, so it may be read as immutable.
+            # The file is in WAL mode in a read-only folder. Since nobody can change it, it can be opened as immutable.
             if error.sqlite_errorcode & 0xFF not in _LOG_NOT_WRITABLE or self._has_log():
                 raise
             return self._connect("immutable=1")

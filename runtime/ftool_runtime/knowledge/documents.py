@@ -1,4 +1,4 @@
-"""Read from a knowledge base: passages by id, and documents reassembled from their passages."""
+"""Read passages by id from a knowledge base, and reassemble documents from their passages."""
 
 from collections.abc import Sequence
 from sqlite3 import Connection
@@ -19,9 +19,10 @@ def passages_of(
     words: Sequence[tuple[int, float]],
     near: Sequence[tuple[int, float]],
 ) -> list[Passage]:
-    """The passages for a ranking of (id, score), each with its rank by words and by embeddings.
+    """Return the passages of the ranking `ranked`, a list of (id, score), in order.
 
-    Raises sqlite3.DatabaseError if there is no passage for an id: the file is damaged.
+    `words` and `near` are the rankings by words and by embeddings, which give each passage's two ranks. Raises
+    sqlite3.DatabaseError if an id has no passage, which means that the file is damaged.
     """
     by_words = {passage: rank for rank, (passage, _) in enumerate(words, start=1)}
     by_meaning = {passage: rank for rank, (passage, _) in enumerate(near, start=1)}
@@ -48,12 +49,12 @@ def passages_of(
 
 
 def document_names(connection: Connection) -> list[str]:
-    """The names of all documents, in alphabetical order."""
+    """Return the names of all documents, in alphabetical order."""
     return [name for (name,) in connection.execute("SELECT name FROM documents ORDER BY name")]
 
 
 def document_text(connection: Connection, name: str) -> str:
-    """The exact text of the document `name`. Raises InputError if there is no such document."""
+    """Return the exact text of the document `name`. Raises InputError if there is no such document."""
     found = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,)).fetchone()
     if found is None:
         near = nearest(name, document_names(connection))
@@ -71,7 +72,7 @@ def document_text(connection: Connection, name: str) -> str:
 
 
 def sizes(connection: Connection) -> dict[str, int]:
-    """The number of documents and of passages."""
+    """Return the numbers of `documents` and `passages` in a knowledge base."""
     return {
         name: int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
         for name in ("documents", "passages")

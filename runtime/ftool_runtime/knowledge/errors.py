@@ -1,4 +1,4 @@
-"""Errors of a knowledge base's file, translated from SQLite into messages with a remedy."""
+"""Translate SQLite's errors about a knowledge base's file into messages with a remedy."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class KnowledgeBaseError(FtoolError):
-    """A file is not a knowledge base, is damaged or locked, or was made by another embedding model."""
+    """Raised if a file is not a knowledge base, is damaged or locked, or was made with another embedding model."""
 
 
 @contextmanager
@@ -27,12 +27,15 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 def damage(found: str) -> str:
-    """The message for a damaged file, with what was found in it."""
+    """Return the message for a damaged file; `found` describes the damage."""
     return f"damaged ({found}); index the documents into a new file, or restore a backup copy"
 
 
 def damaged(found: str) -> sqlite3.DatabaseError:
-    """A "corrupt" error like SQLite's own, for damage that SQLite does not detect."""
+    """Return an error like SQLite's own for a corrupt file, for damage that SQLite does not detect.
+
+    `found` describes the damage.
+    """
     error = sqlite3.DatabaseError(found)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error

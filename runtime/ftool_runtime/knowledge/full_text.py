@@ -1,25 +1,26 @@
-"""Rank passages by words: BM25 over the full-text index."""
+"""Rank passages by words, with BM25 over the full-text index."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
 
 from ftool_runtime.knowledge.terms import folded, query_terms
 
-_MOST_TERMS = 64  # of a longer question, only its rarest words are searched
-# In more passages than this, searching common words costs tens of milliseconds and adds only the lowest ranks.
+_MOST_TERMS = 64  # the largest number of words searched; of a longer question, only the rarest words
+# With more passages than this, a search for common words takes tens of milliseconds and adds only the lowest ranks.
 _MOST_PASSAGES_FOR_COMMON_TERMS = 20_000
 
 
 def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> list[tuple[int, float]]:
-    """The passages that contain words of the question, best first.
+    """Return the passages that contain words of the question, best first.
 
     Args:
-        connection: to a knowledge base.
+        connection: a connection to a knowledge base.
         question: any text.
         depth: the maximum number of passages.
 
     Returns:
-        Ids with SQLite's BM25 scores, negated so that higher is better; empty if no word is found.
+        Pairs of a passage's id and its BM25 score from SQLite, negated so that higher is better; empty if no passage
+        contains any of the words.
     """
     counts = {term: _count(connection, term) for term in query_terms(question)}
     (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
@@ -42,10 +43,11 @@ def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> lis
 
 
 def _distinctive(counts: Mapping[str, int], passages: int) -> list[str]:
-    """The terms found in fewer than half of the passages; all terms if no passage contains one of those.
+    """Return the terms that fewer than half of the passages contain; all terms if no passage contains any of these.
 
-    SQLite's BM25 weighs a term found in half of the passages at 1e-6: it does not change the ranking, but searching
-    for it scores all those passages. Small bases search for it only if the other terms find too few passages.
+    SQLite's BM25 gives a term that half of the passages contain a weight of 1e-6: the term does not change the ranking,
+    but a search for it must score all these passages. Small knowledge bases are searched for such terms only if the
+    other terms find too few passages.
     """
     rare = [term for term, count in counts.items() if 2 * count < passages]
     found = any(counts[term] for term in rare)

@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion: merge several rankings into one."""
+"""Merge several rankings into one, by reciprocal rank fusion."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,9 +7,10 @@ K: Final = 60  # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperfo
 
 
 def fuse(*rankings: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Merge rankings of (id, score), best first: an id's score is the sum of 1 / (K + rank), with ranks from 1.
+    """Return one ranking, a list of (id, score), made from several such rankings; all have the best entry first.
 
-    Only ranks count, so the rankings' own scores need not be comparable. Ids with equal scores are sorted by id.
+    An id's new score is the sum of 1 / (K + rank) over the rankings, with ranks from 1. The old scores are ignored, so
+    they need not be comparable. Ids with equal scores are sorted by id.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:

@@ -1,4 +1,4 @@
-"""`KnowledgeBase`: search and question answering over documents that `ftool index` has written to one file."""
+"""`KnowledgeBase`: search and question answering over documents that `ftool index` wrote to a file."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,15 +25,15 @@ from ftool_runtime.text.encode import text_problem
 Mode = Literal["bm25", "embeddings", "fused"]
 MODES: Final = ("bm25", "embeddings", "fused")
 
-RECORDED: Final = "recorded"  # use the bundle named in the file
-
-_DEPTH = 100  # passages of each ranking that fusion takes into account
+RECORDED: Final = "recorded"  # the value that stands for the bundle named in the file
+_DEPTH = 100  # the number of passages of each ranking that are fused
 
 
 class KnowledgeBase:
-    """Searchable documents. Several threads may use one object at once, while another process writes to the file.
+    """Searchable documents in one file.
 
-    Create one with `open`. It is a context manager; `close` releases the file and the models opened with it.
+    Open a knowledge base with `open`. Several threads can use one object at the same time, even while another process
+    writes to the file. An object is a context manager; `close` releases the file and the models opened with it.
     """
 
     @classmethod
@@ -52,13 +52,13 @@ class KnowledgeBase:
         Args:
             path: a file written by `ftool index`.
             embedder: the model that embedded the documents: a bundle's folder, your own embedder, None to rank by
-                words only, or "recorded": the bundle named in the file.
+                words only, or "recorded" for the bundle named in the file.
             reader: the model that extracts answers from passages: a bundle's folder, your own reader, None to return
-                passages only, or "recorded".
-            busy_timeout_s: how long to wait, in seconds, if another program has locked the file.
-            vector_memory_mb: vectors up to this size stay in memory between questions; larger ones are read block by
-                block for every question.
-            loading: `device`, `threads` and `profile` of `ftool_runtime.load`, for bundles.
+                only passages, or "recorded" for the bundle named in the file.
+            busy_timeout_s: the time to wait, in seconds, if another program has locked the file.
+            vector_memory_mb: the largest size of all vectors, in MiB, at which they stay in memory between questions;
+                larger vectors are read in blocks for every question.
+            loading: the arguments `device`, `threads` and `profile` of `ftool_runtime.load`, for bundles.
 
         Raises:
             KnowledgeBaseError: the file is missing, damaged, locked, made by a newer ftool or embedded by another
@@ -100,7 +100,7 @@ class KnowledgeBase:
         return "fused" if self._embedder is not None and self._meta.fingerprint else "bm25"
 
     def search(self, question: str, k: int = 5, *, mode: Mode | None = None) -> list[Passage]:
-        """The `k` passages most relevant to the question, best first.
+        """Return the `k` passages most relevant to the question, best first.
 
         Args:
             question: any text.
@@ -108,8 +108,9 @@ class KnowledgeBase:
             mode: "bm25" ranks by words, "embeddings" by meaning, "fused" by both with reciprocal rank fusion.
 
         Raises:
-            InputError: the question is not a string, is blank or not valid Unicode; or k or mode is invalid.
-            KnowledgeBaseError: the file is locked or damaged, or the mode needs embeddings and there are none.
+            InputError: the question is not a string, is blank or not valid Unicode; or `k` or `mode` is invalid.
+            KnowledgeBaseError: the file is locked or damaged, or the mode needs an embedder or embeddings that are
+                missing.
             ClosedError: after `close()`.
         """
         mode = self._checked(question, k, mode)
@@ -123,23 +124,26 @@ class KnowledgeBase:
             return passages_of(connection, ranked, words, near)
 
     def ask(self, question: str, k: int = 5, *, mode: Mode | None = None) -> FoundAnswer:
-        """The answer that the reader finds in the best `k` passages; its text is None if they contain no answer.
+        """Return the answer that the reader finds in the best `k` passages; its text is None if there is no answer.
 
-        Without a reader, only the passages are returned. Takes the arguments of `search`; raises its errors and those
-        of the models.
+        Without a reader, only the passages are returned. The arguments are the same as for `search`; raises the errors
+        of `search` and of the models.
         """
         return read_passages(self._reader, question, self.search(question, k, mode=mode))
 
     def documents(self) -> list[str]:
-        """The names of the documents, in alphabetical order. Raises KnowledgeBaseError or ClosedError."""
+        """Return the names of the documents, in alphabetical order.
+
+        Raises KnowledgeBaseError if the file is locked or damaged, and ClosedError after `close()`.
+        """
         with self._reading() as (connection, _):
             return document_names(connection)
 
     def text(self, document: str) -> str:
-        """The text of a document as indexed; the offsets of passages and answers refer to it.
+        """Return the text of a document as it was indexed; the offsets of passages and answers refer to this text.
 
-        Raises InputError for an unknown name, KnowledgeBaseError if the file is locked or damaged, ClosedError after
-        `close()`.
+        Raises InputError for an unknown name, KnowledgeBaseError if the file is locked or damaged, and ClosedError
+        after `close()`.
         """
         problem = text_problem(document)
         if problem:
@@ -148,7 +152,10 @@ class KnowledgeBase:
             return document_text(connection, document)
 
     def info(self) -> dict[str, Any]:
-        """Path, sizes, ranking mode and metadata as JSON values. Raises KnowledgeBaseError or ClosedError."""
+        """Return the path, sizes, ranking mode and metadata as JSON values.
+
+        Raises KnowledgeBaseError if the file is locked or damaged, and ClosedError after `close()`.
+        """
         with self._reading() as (connection, meta):
             counts = sizes(connection)
         described = {name: getattr(meta, name) for name in Meta.__slots__}
@@ -166,7 +173,7 @@ class KnowledgeBase:
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[Connection, Meta]]:
-        """A transaction and the file's current metadata.
+        """Run the block in a transaction, and yield its connection and the file's current metadata.
 
         Raises KnowledgeBaseError if the file was replaced after it was opened.
         """
@@ -206,7 +213,7 @@ class KnowledgeBase:
 
 
 class _Models(NamedTuple):
-    """Loads the models for a knowledge base."""
+    """Loads the models for a knowledge base; `opened` closes them, and `loading` has arguments of `load`."""
 
     path: Path
     meta: Meta
@@ -214,7 +221,10 @@ class _Models(NamedTuple):
     loading: dict[str, Any]
 
     def embedder(self, given: Embedder | Path | str | None) -> Embedder | None:
-        """The embedder. Raises KnowledgeBaseError if it is not the model that embedded the documents."""
+        """Return the embedder, or None to rank by words only; `given` is the argument of `KnowledgeBase.open`.
+
+        Raises KnowledgeBaseError if the embedder is not the model that embedded the documents.
+        """
         if given is None or (given == RECORDED and not self.meta.embedder):
             if given == RECORDED and self.meta.fingerprint:
                 raise KnowledgeBaseError(
@@ -234,7 +244,7 @@ class _Models(NamedTuple):
         return given
 
     def reader(self, given: Reader | Path | str | None) -> Reader | None:
-        """The reader; None if none is given and the file names none."""
+        """Return the reader, or None to return only passages; `given` is the argument of `KnowledgeBase.open`."""
         if given is None or (given == RECORDED and not self.meta.reader):
             return None
         if isinstance(given, str | Path):

@@ -1,4 +1,4 @@
-"""The models of a knowledge base: an embedder and an optional reader, from bundles or provided by the app."""
+"""The models of a knowledge base, an embedder and a reader: their interfaces, and models loaded from bundles."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ Kind = Literal["query", "passage"]
 EMBEDDER_TASK = "feature-extraction"
 READER_TASK = "question-answering"
 
-# Input fields that fingerprints of older knowledge bases do not cover, with their defaults.
+# Fields of the input contract that fingerprints in older knowledge bases do not cover, with their defaults.
 _ADDED_LATER: Mapping[str, object] = {"truncation_side": "right", "split_special_tokens": False}
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors; a larger inner product means more similar texts."""
+    """Interface of a model that turns texts into vectors; more similar texts have larger inner products."""
 
     @property
     def dimension(self) -> int:
@@ -34,48 +34,48 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vectors: equal for two models exactly if their vectors are equal."""
+        """A string that is equal for two models exactly if they give equal vectors."""
 
     def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
-        """The vectors of texts, float32 (texts, dimension)."""
+        """Return the vectors of texts, float32 (texts, dimension)."""
 
 
 class ReadAnswer(Protocol):
-    """A reader's answer from one context."""
+    """Interface of a reader's answer from one context."""
 
     @property
     def text(self) -> str | None:
-        """The answer; None if the context contains none."""
+        """The answer; None if the context contains no answer."""
 
     @property
     def start(self) -> int | None:
-        """The position of its first character in the context; None without an answer."""
+        """The index of the answer's first character in the context; None without an answer."""
 
     @property
     def end(self) -> int | None:
-        """The position after its last character; None without an answer."""
+        """The index after the answer's last character; None without an answer."""
 
     @property
     def score(self) -> float:
-        """The reader's confidence in the answer, or in there being none."""
+        """The reader's confidence in the answer, or, without an answer, that the context contains no answer."""
 
     @property
     def margin(self) -> float:
-        """How far the answer scores above "no answer"; used to choose among the answers of several contexts."""
+        """The answer's score minus the score of "no answer", to choose among the answers from several contexts."""
 
 
 class Reader(Protocol):
-    """Extracts answers from contexts."""
+    """Interface of a model that extracts answers from contexts."""
 
     def __call__(self, asked: Sequence[Mapping[str, str]]) -> Sequence[ReadAnswer]:
-        """The answer for each pair of a "question" and a "context", in order."""
+        """Return the answer to each mapping of "question" and "context", in order."""
 
 
 class BundledEmbedder:
     """An embedder loaded from a bundle. `close` releases it."""
 
     def __init__(self, folder: Path | str, **loading: Any) -> None:
-        """Load the bundle in `folder`. Takes the other arguments of `ftool_runtime.load` and raises its errors."""
+        """Load the bundle in `folder`; `loading` holds other arguments of `ftool_runtime.load`. Raises its errors."""
         self.folder = Path(folder)
         manifest = _manifest(self.folder, EMBEDDER_TASK)
         assert manifest.embedding is not None
@@ -95,7 +95,7 @@ class BundledEmbedder:
         return self._fingerprint
 
     def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
-        """The vectors of texts, float32 (texts, dimension). Raises the errors of the bundle's model."""
+        """Return the vectors of texts, float32 (texts, dimension). Raises the errors of the bundle's model."""
         vectors: NDArray[np.float32] = self._model(list(texts), kind=kind)
         if self._scaled:
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
@@ -107,15 +107,20 @@ class BundledEmbedder:
 
 
 def load_reader(folder: Path | str, **loading: Any) -> Any:
-    """Load the reader bundle in `folder`. Takes the arguments of `ftool_runtime.load` and raises its errors."""
+    """Return the reader loaded from the bundle in `folder`.
+
+    `loading` holds other arguments of `ftool_runtime.load`. Raises the errors of `load`, and BundleError for a bundle
+    of another task.
+    """
     _manifest(Path(folder), READER_TASK)
     return load(folder, **loading)
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """SHA-256, in hex, of all that determines a bundle's vectors: graph, tokenizer, input and pooling settings.
+    """Return the SHA-256 (hexadecimal) of everything that determines a bundle's vectors.
 
-    Input fields that were added later are left out at their defaults, so that older knowledge bases still match.
+    It covers the graph, the tokenizer, and the input and embedding contracts. Fields that were added later are left out
+    if they have their defaults, so that older knowledge bases still match.
     """
     inputs = asdict(manifest.input)
     for name, usual in _ADDED_LATER.items():
@@ -134,22 +139,25 @@ def fingerprint(manifest: Manifest) -> str:
 
 
 def bundle_fingerprint(folder: Path | str) -> str:
-    """The fingerprint of the embedder bundle in `folder`, without loading it. Raises BundleError if it is not one."""
+    """Return the fingerprint of the embedder bundle in `folder`, without loading the model.
+
+    Raises BundleError if the folder is not a bundle of an embedder.
+    """
     return fingerprint(_manifest(Path(folder), EMBEDDER_TASK))
 
 
 def recorded_path(bundle: Path, knowledge_base: Path) -> str:
-    """The path of a bundle as recorded in the file `knowledge_base`.
+    """Return the path of a bundle in the form that is recorded in the file `knowledge_base`.
 
-    It is relative if the bundle is inside the file's folder, so that the folder can be moved and shipped as a whole,
-    and absolute otherwise.
+    The path is relative if the bundle is inside the file's folder, so that the folder can be moved and shipped as a
+    whole, and absolute otherwise.
     """
     bundle, beside = bundle.resolve(), knowledge_base.resolve().parent
     return bundle.relative_to(beside).as_posix() if bundle.is_relative_to(beside) else str(bundle)
 
 
 def found_path(recorded: str, knowledge_base: Path) -> Path:
-    """The path of a bundle, resolved from the one recorded in `knowledge_base`."""
+    """Return the absolute path of a bundle whose path is recorded in the file `knowledge_base`."""
     return Path(os.path.normpath(knowledge_base.resolve().parent / recorded))
 
 

@@ -1,4 +1,4 @@
-"""Extract the answer to a question from the passages found for it."""
+"""Extract the answer to a question from the passages that a search found."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,10 @@ from ftool_runtime.knowledge.results import FoundAnswer, Passage
 
 
 def read_passages(reader: Reader | None, question: str, passages: Sequence[Passage]) -> FoundAnswer:
-    """The answer with the largest margin among the reader's answers from the passages; without a reader, no answer."""
+    """Return the reader's answer with the largest margin among its answers from the passages.
+
+    Without a reader, or if no passage contains an answer, the result's text is None.
+    """
     nothing = FoundAnswer(
         question=question,
         text=None,
@@ -27,7 +30,8 @@ def read_passages(reader: Reader | None, question: str, passages: Sequence[Passa
     answered = [(passage, answer) for passage, answer in read if answer.text is not None]
     if not answered:
         return replace(nothing, score=float(answers[0].score))
-    passage, answer = max(answered, key=lambda pair: pair[1].margin)  # among equals the best passage's
+    # Among answers with equal margins, the first one, from the best passage.
+    passage, answer = max(answered, key=lambda pair: pair[1].margin)
     assert answer.start is not None
     assert answer.end is not None
     return replace(

@@ -1,4 +1,4 @@
-"""Results of a knowledge base: passages and answers."""
+"""Classes for the results of a knowledge base: passages and answers."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A passage that was found.
+    """A passage that a search found.
 
     Attributes:
         document: the name of the document.
-        title: its title; "" if it has none.
-        heading: the headings above the passage, outermost first, separated by " > "; "" if there are none.
-        start: position of the passage's first character in `KnowledgeBase.text(document)`, from 0.
-        end: position after its last character.
-        text: the passage itself.
+        title: the document's title; "" if it has no title.
+        heading: the headings above the passage, outermost first, separated by " > "; "" without headings.
+        start: the index of the passage's first character in `KnowledgeBase.text(document)`, from 0.
+        end: the index after the passage's last character.
+        text: the text of the passage.
         score: the ranking's score: sum of reciprocal ranks, BM25 or inner product of vectors; higher is better.
-        bm25_rank: its rank in the full-text ranking, from 1; None if it is not near the top there.
-        embedding_rank: its rank by embeddings, from 1; None if it is not near the top there.
+        bm25_rank: the passage's rank by words, from 1; None if it is not among the top 100.
+        embedding_rank: the passage's rank by embeddings, from 1; None if it is not among the top 100.
     """
 
     document: str
@@ -37,19 +37,19 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundAnswer:
-    """The answer to a question, if there is one, and the passages found for it.
+    """The answer to a question, if any, and the passages that were found for the question.
 
     Attributes:
         question: the question.
-        text: the answer; None if the passages contain none or there is no reader.
-        score: the reader's score of the answer; without an answer, its "no answer" score for the best passage; None
+        text: the answer; None if the passages contain no answer or there is no reader.
+        score: the reader's score of the answer; without an answer, its score of "no answer" for the best passage; None
             without a reader.
         document: the name of the document that contains the answer; None without an answer.
         heading: the headings above the answer, as in `Passage`; None without an answer.
-        start: position of the answer's first character in `KnowledgeBase.text(document)`, from 0.
-        end: position after its last character.
-        read: whether a reader read the passages; if not, the passages are the result.
-        passages: the passages found, best first.
+        start: the index of the answer's first character in `KnowledgeBase.text(document)`, from 0; None without one.
+        end: the index after the answer's last character; None without an answer.
+        read: whether there was a reader; without a reader, the passages are the result.
+        passages: the passages that were found, best first.
     """
 
     question: str

@@ -2,7 +2,7 @@
 
 passages       text and its position in the document: characters `start` to `end`; `gap` is the white space between
                the previous passage and this one, so that a document can be reassembled
-full_text      FTS5 over the view `index_terms`: the terms that terms.py makes of a text, or the text if they are equal
+full_text      FTS5 index over the view `index_terms`: the terms made from each text, or the text if they are equal
 vectors        each row holds up to VECTORS_A_ROW passages with consecutive ids: float16 (passages, dimension)
 meta           metadata; `changes` counts the transactions that wrote to the file
 """
@@ -51,15 +51,16 @@ class Meta:
     """Metadata of a knowledge base.
 
     Attributes:
-        schema: version of the tables.
-        created: ISO 8601, UTC.
-        fingerprint: of the embedding model; "" without embeddings.
-        dimension: length of the vectors; 0 without embeddings.
-        embedder: path of the embedder's bundle, as written by `recorded_path`; "" for an app's own or none.
-        reader: path of the reader's bundle, as written by `recorded_path`; "" if there is none.
-        passage_tokens: maximum length of a passage with its headings, in tokens.
-        overlap_tokens: maximum number of tokens of a passage that the next one repeats.
-        changes: number of transactions that have written to the file.
+        schema: the version of the tables.
+        created: the time of creation, ISO 8601, UTC.
+        fingerprint: the fingerprint of the embedding model; "" without embeddings.
+        dimension: the length of the vectors; 0 without embeddings.
+        embedder: the path of the embedder's bundle, as written by `recorded_path`; "" for an app's own embedder, and
+            without embeddings.
+        reader: the path of the reader's bundle, as written by `recorded_path`; "" without a reader.
+        passage_tokens: the maximum length of a passage with its headings, in tokens.
+        overlap_tokens: the maximum number of tokens that a passage repeats from the end of the previous one.
+        changes: the number of transactions that have written to the file.
     """
 
     schema: int = SCHEMA
@@ -73,15 +74,15 @@ class Meta:
     changes: int = 0
 
     def rows(self) -> list[tuple[str, str]]:
-        """The rows of the table `meta`: keys and values."""
+        """Return the rows of the table `meta`, as (key, value) pairs."""
         return [(name, str(getattr(self, name))) for name in self.__slots__]
 
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
-    """The metadata of the knowledge base at `path`.
+    """Return the metadata of the knowledge base at `path`.
 
-    Raises KnowledgeBaseError if the file is not a knowledge base or was made by a newer ftool, sqlite3.Error if it
-    can't be read.
+    Raises KnowledgeBaseError if the file is not a knowledge base or was made by another version of ftool that this
+    version can't read, and sqlite3.Error if the file can't be read.
     """
     if _pragma(connection, "application_id") != APPLICATION_ID:
         if _pragma(connection, "schema_version") == 0:

@@ -1,9 +1,9 @@
 """Prepare texts for the full-text index, and turn questions into queries that are valid for any text.
 
-SQLite's `unicode61` splits at spaces and removes case and Latin diacritics. This module removes the diacritics of
-Greek and other scripts, and handles scripts without spaces between words: there, every pair of neighbouring characters
-is a term, as in Lucene's CJKBigramFilter. Korean is treated in the same way, because its particles are attached to the
-words.
+SQLite's tokenizer `unicode61` splits at spaces and removes case and Latin diacritics. This module removes the
+diacritics of Greek and other scripts. In scripts without spaces between words, it makes every pair of neighbouring
+characters a term, like Lucene's CJKBigramFilter. Korean is treated in the same way, because its particles are attached
+to words.
 """
 
 import re
@@ -27,33 +27,34 @@ _BETWEEN_WORDS = frozenset("ZPS")
 
 
 def index_text(text: str) -> str | None:
-    """The form of `text` that goes into the full-text index; None if that is `text` itself.
+    """Return the form of `text` that goes into the full-text index; None if that form is `text` itself.
 
-    Each run of unspaced letters becomes its bigrams and its last letter, so that every letter starts a term.
+    Each run of letters in a script without spaces is replaced by its bigrams and its last letter, so that every letter
+    starts a term.
     """
     terms = _UNSPACED.sub(_bigrams, _normalised(text))
     return None if terms == text else terms
 
 
 def query_terms(question: str) -> list[str]:
-    """The distinct terms of a question, as FTS5 query strings.
+    """Return the distinct terms of a question, as FTS5 query strings.
 
-    All are quoted, so that FTS5 does not interpret words, quotes or operators in them. A single unspaced letter
-    becomes a prefix query.
+    Terms are quoted, so that FTS5 does not interpret words, quotes or operators in them. A single letter of a script
+    without spaces becomes a prefix query.
     """
     return list({folded(term): term for term in _terms(_normalised(question))}.values())
 
 
 def folded(term: str) -> str:
-    """The index term for a query term, without case and diacritics: an approximation of unicode61's rules in Python."""
+    """Return a query term in the form of the index, without case and diacritics; approximates unicode61's rules."""
     letters = unicodedata.normalize("NFD", term.strip('"*').lower().replace("ς", "σ"))
     return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 
 
 def _normalised(text: str) -> str:
-    """`text` in NFKC, without the accents and points that unicode61 does not remove.
+    """Return `text` in the Unicode form NFKC, without the accents and points that unicode61 does not remove.
 
-    NFKC has one form for full-width and normal letters, ligatures and composed characters.
+    NFKC unifies full-width and normal letters, ligatures and their letters, and composed and decomposed characters.
     """
     if text.isascii():
         return text
@@ -90,6 +91,6 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _between_words(character: str) -> bool:
-    """Whether the character separates words. SQLite decides on those newer than Unicode 3.2, as when indexing."""
+    """Return whether a character separates words; for characters newer than Unicode 3.2, False lets SQLite decide."""
     category = unicodedata.ucd_3_2_0.category(character)
     return category[0] in _BETWEEN_WORDS or category in ("Cc", "Cf")

@@ -1,4 +1,4 @@
-"""Rank passages by embeddings: exact search, block by block."""
+"""Rank passages by embeddings, by an exact search in blocks of vectors."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,24 +11,25 @@ from ftool_runtime.knowledge.errors import damaged
 
 STORED: Final = np.dtype("<f2")  # half the size of float32 with the same results: see docs/search.md
 
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 4096  # vectors in a block
 
 
 class Block(NamedTuple):
-    """Passages' ids, int64 (passages,), and vectors, float32 (passages, dimension)."""
+    """The ids, int64 (passages,), and vectors, float32 (passages, dimension), of some passages."""
 
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
 
 class VectorSearch:
-    """Finds the nearest vectors. Keeps them in memory between questions if they take at most `memory_bytes`.
+    """Finds the vectors with the largest inner products. Thread-safe.
 
-    Otherwise they are read again for every question, a few thousand at a time. Threads may share one object.
+    All vectors stay in memory between questions if they take at most `memory_bytes`. Otherwise they are read again for
+    every question, a few thousand at a time.
     """
 
     def __init__(self, dimension: int, memory_bytes: int) -> None:
-        """Search vectors of length `dimension`."""
+        """Prepare to search vectors of length `dimension`."""
         self._dimension = dimension
         self._memory_bytes = memory_bytes
         self._kept: tuple[int, list[Block]] | None = None  # `changes` of the file when read, and its blocks
@@ -36,18 +37,18 @@ class VectorSearch:
     def rank(
         self, connection: sqlite3.Connection, query: NDArray[np.float32], depth: int, changes: int
     ) -> list[tuple[int, float]]:
-        """The passages whose vectors have the largest inner products with `query`, float32 (dimension,).
+        """Return the passages whose vectors have the largest inner products with `query`.
 
         Args:
-            connection: to a knowledge base, in a transaction.
-            query: the question's vector.
+            connection: a connection to a knowledge base, in a transaction.
+            query: the question's vector, float32 (dimension,).
             depth: the maximum number of passages.
-            changes: `Meta.changes` in this transaction; tells whether vectors in memory are up to date.
+            changes: `Meta.changes` in this transaction, which shows whether vectors in memory are up to date.
 
         Returns:
-            Ids with inner products, best first.
+            Pairs of a passage's id and its inner product, best first.
 
-        Raises sqlite3.DatabaseError if a vector contains nan or infinity: the file is damaged.
+        Raises sqlite3.DatabaseError if a vector contains nan or infinity, which means that the file is damaged.
         """
         best_ids, best_scores = np.empty(0, np.int64), np.empty(0, np.float32)
         for ids, vectors in self._blocks(connection, changes):
@@ -79,7 +80,7 @@ class VectorSearch:
 
 
 def read_blocks(connection: sqlite3.Connection, dimension: int) -> Iterator[Block]:
-    """All vectors of a knowledge base, in order of ids, a few thousand passages at a time."""
+    """Yield all vectors of a knowledge base, in order of ids, in blocks of a few thousand passages."""
     rows = connection.execute("SELECT first, vectors FROM vectors ORDER BY first")
     waiting: list[tuple[int, bytes]] = []
     size = 0
@@ -108,9 +109,10 @@ def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
 def _best(
     ids: NDArray[np.int64], scores: NDArray[np.float32], depth: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The `depth` largest scores with their ids, best first; equal scores in order of ids."""
+    """Return the ids and values of the `depth` largest scores, largest first; equal scores are in order of ids."""
     if len(ids) > depth:
-        candidates = scores >= np.partition(scores, -depth)[-depth]  # includes all of the lowest kept score
+        # All entries with the lowest kept score are candidates.
+        candidates = scores >= np.partition(scores, -depth)[-depth]
         ids, scores = ids[candidates], scores[candidates]
     order = np.lexsort((ids, -scores))[:depth]
     return ids[order], scores[order]

@@ -1,4 +1,4 @@
-"""`Model`: the calls, streams and inspection that the loaded models of all tasks share."""
+"""`Model`: base class of all loaded models, with calls, streams and inspection."""
 
 import itertools
 from abc import ABC, abstractmethod
@@ -19,25 +19,27 @@ Out = TypeVar("Out")  # the answer to one input
 
 
 class Engine(Loaded, Protocol):
-    """A bundle's loaded graphs."""
+    """The interface of an engine, which holds a bundle's loaded graphs."""
 
     def close(self) -> None:
         """Release the graphs and their threads."""
 
 
 class Model(ABC, Generic[In, Out]):
-    """A loaded model; several threads may call it at once.
+    """A loaded model. Several threads can call it at the same time.
 
     Load a model with `load`, and use it as a context manager or call `close`, which releases the graphs and their
     threads. A loaded model does not read the bundle's files again.
 
-    A call with one input gives one answer; a call with many gives a list in the same order. An answer is independent of
-    the other inputs of a call.
+    A call with one input returns one answer; a call with many inputs returns a list of answers in the same order. An
+    answer is independent of the other inputs of the call.
     """
 
     tasks: ClassVar[tuple[str, ...]]  # the tasks whose bundles this class runs, as Hugging Face names them
-    call_options: ClassVar[tuple[str, ...]] = ()  # the options of a call that `predict` has flags for
-    at_once: ClassVar[int | None] = None  # how many inputs of a call are in memory together; None: all
+    call_options: ClassVar[tuple[str, ...]] = ()  # the options of a call for which `predict` has flags
+    at_once: ClassVar[int | None] = (
+        None  # the largest number of inputs in memory at once; None for all of a call
+    )
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         """Wrap the engine of the bundle in `folder`."""
@@ -55,7 +57,7 @@ class Model(ABC, Generic[In, Out]):
     ) -> Self:
         """Load the bundle in `folder`, which must be for a task of this class.
 
-        Arguments and errors are those of `ftool_runtime.load`. Also raises BundleError for a bundle of another task.
+        Arguments and errors are the same as for `ftool_runtime.load`; a bundle of another task raises BundleError.
         """
         settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
         folder = Path(folder)
@@ -69,54 +71,57 @@ class Model(ABC, Generic[In, Out]):
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
-        """Whether this class runs bundles with this manifest."""
+        """Return whether this class runs bundles with this manifest."""
         return manifest.task in cls.tasks
 
     @classmethod
     @abstractmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`, given its manifest. Raises as `ftool_runtime.load`."""
+        """Load the bundle in `folder`, given its manifest. Raises the errors of `ftool_runtime.load`."""
 
     @property
     def input_fields(self) -> tuple[str, ...]:
-        """The names of an input's texts; an input with several texts is a mapping from these names."""
+        """The names of an input's texts. An input with several texts is a mapping from these names to texts."""
         return ("text",)
 
     @abstractmethod
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Answer one input, or a list of them."""
+        """Return the answer to one input, or a list of answers to several inputs."""
 
     def stream(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
-        """Answer any number of inputs, in order, with at most `batch_size` of them in memory.
+        """Yield the answers to any number of inputs, in order, with at most `batch_size` inputs in memory.
 
-        Inputs are read as answers are consumed. Options are those of a call. Raises InputError at once for a wrong
-        option, and later as a call does; rows count from the start of the stream.
+        Inputs are read as answers are consumed. `options` are the options of a call. Raises InputError at once for a
+        wrong option, and the errors of a call later, with rows counted from the start of the stream.
         """
         return self.predict_iter(inputs, batch_size=batch_size, **options)
 
     def predict_iter(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
-        """Answer any number of inputs: an older name of `stream`."""
+        """Yield the answers to any number of inputs; an older name for `stream`."""
         return itertools.chain.from_iterable(self.predict_batches(_cut(inputs, batch_size), **options))
 
     def predict_batches(self, batches: Iterable[Sequence[In]], **options: Any) -> Iterator[list[Out]]:
-        """Answer any number of lists of inputs, of any length, and yield a list of answers for each.
+        """Yield a list of answers for each list of inputs in `batches`; the lists can have any length.
 
-        Raises as `stream`.
+        `options` and errors are the same as for `stream`.
         """
-        settled = self._settle(**options)  # refuses a wrong option before the first batch
+        settled = self._settle(**options)  # raises for a wrong option before the first batch is read
         return self._batches(batches, settled)
 
     def encode(self, inputs: Iterable[In], **options: Any) -> list[list[Tokens]]:
-        """The rows of tokens that the graph gets for each input, including special tokens. Raises as a call."""
+        """Return, for each input, the rows of tokens that the graph gets, including special tokens.
+
+        `options` and errors are those of a call.
+        """
         settled = self._settle(**options)
         return [self._rows(self._encode(given, row, settled)) for row, given in enumerate(listed(inputs))]
 
     @abstractmethod
     def outputs(self, inputs: Iterable[In]) -> Outputs:
-        """The graph's outputs for every row of `inputs`, in order. Raises as a call."""
+        """Return the graph's outputs for every row of `inputs`, in order. Raises the errors of a call."""
 
     def info(self) -> dict[str, Any]:
-        """A summary of the model and how it runs, as JSON values."""
+        """Return a summary of the model and how it runs here, as JSON values."""
         return describe(self._folder, self.__engine)
 
     def close(self) -> None:
@@ -131,28 +136,34 @@ class Model(ABC, Generic[In, Out]):
 
     @abstractmethod
     def _settle(self, *_: Any, **options: Any) -> Any:
-        """Check and complete a call's options before any input is read. Raises InputError."""
+        """Return a call's options, checked and completed, before any input is read. Raises InputError."""
 
     @abstractmethod
     def _encode(self, given: In, row: int, options: Any, /) -> Any:
-        """Encode one input, at position `row` of its call or stream, as rows of tokens. Raises InputError."""
+        """Return one input, at position `row` of its call or stream, encoded as rows of tokens.
+
+        Raises InputError for an input that can't be encoded.
+        """
 
     def _rows(self, encoded: Any) -> list[Tokens]:
-        """The rows of tokens in a result of `_encode`: the result itself, for models that read an input as one row."""
+        """Return the rows of tokens in a result of `_encode`; by default the result is the only row."""
         return [encoded]
 
     @abstractmethod
     def _run(self, encoded: Sequence[Any], first_row: int, options: Any, /) -> Iterable[Any]:
-        """Run the graphs on encoded inputs; the first has position `first_row`. Returns the outputs of each input."""
+        """Run the graphs on encoded inputs and return the outputs for each input.
+
+        `first_row` is the position of the first input in the call or stream, for errors.
+        """
 
     @abstractmethod
     def _decode(self, given: In, encoded: Any, outputs: Any, options: Any, /) -> Out:
-        """Convert the outputs for one input to its answer."""
+        """Return the answer to one input, made from the graph's outputs."""
 
     def _decode_all(
         self, inputs: Sequence[In], encoded: Sequence[Any], outputs: Iterable[Any], options: Any
     ) -> list[Out]:
-        """Convert the outputs for several inputs to their answers, in order."""
+        """Return the answers to several inputs, in order, made from the graph's outputs."""
         return [
             self._decode(given, one, found, options)
             for given, one, found in zip(inputs, encoded, outputs, strict=True)
@@ -177,13 +188,16 @@ class Model(ABC, Generic[In, Out]):
 
 
 def listed(inputs: Iterable[In]) -> list[In]:
-    """`inputs` as a list. Raises InputError for a single text, bytes, a mapping, and anything that is not iterable."""
+    """Return `inputs` as a list. Raises InputError for a single text, bytes, a mapping or a non-iterable."""
     _refuse_scalar(inputs)
     return list(inputs)
 
 
 def _cut(inputs: Iterable[In], batch_size: int) -> Iterator[list[In]]:
-    """Lists of `batch_size` inputs, read as they are consumed. Raises InputError at once, as `listed`."""
+    """Return an iterator of lists of up to `batch_size` inputs, which are read as the lists are consumed.
+
+    Raises InputError at once for a wrong `batch_size`, and for the inputs that `listed` refuses.
+    """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     _refuse_scalar(inputs)
@@ -201,5 +215,5 @@ def _refuse_scalar(inputs: object) -> None:
 
 
 def describe_task(manifest: Manifest) -> str:
-    """The task of a bundle, for errors."""
+    """Return the task of a bundle as text for errors."""
     return f"{manifest.task} with numbers as answers" if manifest.regression else manifest.task

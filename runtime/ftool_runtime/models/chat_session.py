@@ -12,15 +12,15 @@ from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 
 
 class ChatModel(Protocol):
-    """What a session needs of a model: answers to conversations, whose beginning a cache may hold."""
+    """The interface of a model that a session needs: answers to conversations, with or without a prefix cache."""
 
     def prefix_cache(self, system: str | None) -> PrefixCache | None:
-        """A cache for a new session; None if the model must read the whole conversation in every turn."""
+        """Return a cache for a new session; None if the model must read the whole conversation in every turn."""
 
     def answer_chat(
         self, messages: list[Message], cache: PrefixCache | None, options: dict[str, Any]
     ) -> Generation:
-        """Answer a conversation."""
+        """Return the answer to a conversation, whose beginning `cache` may hold."""
 
     def stream_answer(
         self,
@@ -29,14 +29,17 @@ class ChatModel(Protocol):
         options: dict[str, Any],
         ended: Callable[[Generation, bool], None],
     ) -> TextStream:
-        """Stream the answer; `ended` is called with the answer and whether it was read to its end."""
+        """Return a stream of the answer to a conversation, whose beginning `cache` may hold.
+
+        `ended` is called with the answer and whether it was read to its end.
+        """
 
 
 class ChatSession:
-    """A conversation with a model. Its answers are those of `chat` to the same messages.
+    """A conversation with a model. The answers are the same as those of `chat` to the same messages.
 
-    Every turn renders and tokenizes the whole conversation; the model runs only on tokens that it has not read yet. One
-    turn at a time. It is a context manager; `close` frees its buffers.
+    Every turn renders and tokenizes the whole conversation, but the model runs only on tokens that it has not read yet.
+    Only one turn can be in progress. A session is a context manager; `close` frees its buffers.
     """
 
     def __init__(self, model: ChatModel, system: str | None) -> None:
@@ -54,9 +57,10 @@ class ChatSession:
         return [dict(message) for message in self._messages]
 
     def say(self, text: str, **options: Any) -> Generation:
-        """Say something and return the answer; both are added to the conversation, or neither if this raises.
+        """Send a message and return the answer. Both are added to the conversation, or neither if an error is raised.
 
-        Options and errors are those of `TextGenerator.chat`. Raises InputError while another answer is in progress.
+        Options and errors are the same as for `TextGenerator.chat`. Also raises InputError while another answer is in
+        progress, and ClosedError after `close`.
         """
         said = self._begin_turn(text)
         try:
@@ -67,10 +71,10 @@ class ChatSession:
         return answer
 
     def stream(self, text: str, **options: Any) -> TextStream:
-        """Say something and stream the answer.
+        """Send a message and return a stream of the answer.
 
         Both are added to the conversation when the answer has ended, even if it was cancelled. A stream that is closed
-        or dropped before its end leaves the conversation unchanged. Errors are those of `say`.
+        or dropped before its end leaves the conversation unchanged. Options and errors are the same as for `say`.
         """
         said = self._begin_turn(text)
 
@@ -98,7 +102,7 @@ class ChatSession:
         self.close()
 
     def _begin_turn(self, text: str) -> list[Message]:
-        """The messages of the next turn, which locks the session until `_end_turn`."""
+        """Lock the session until `_end_turn`, and return the messages with the user's new message."""
         if self._closed:
             raise ClosedError("this chat session was closed; start another one")
         if not self._busy.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""Text classification: labels for a text, or for a pair of them."""
+"""`TextClassifier`: text classification, which finds the labels of a text or of a pair of texts."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,9 +28,10 @@ class _Options(NamedTuple):
 
 
 class TextClassifier(TextModel[Classification]):
-    """A loaded classifier. Call it with one input or many; several threads may do so at once.
+    """A loaded classifier. Call it with one input or many; several threads can call it at the same time.
 
-    An input is a text; for models that read pairs it is two: a tuple of them, or a dict of "text" and "text_pair".
+    An input is a text. For models that read pairs, an input is a tuple of two texts, or a dict of "text" and
+    "text_pair".
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("text-classification",)
@@ -45,12 +46,12 @@ class TextClassifier(TextModel[Classification]):
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
-        """Whether this class runs bundles with this manifest."""
+        """Return whether this class runs bundles with this manifest."""
         return super().runs(manifest) and not manifest.regression
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """One logit for each label."""
+        """Return the number of outputs for each row: one logit for each label."""
         return len(manifest.labels)
 
     @overload
@@ -83,15 +84,14 @@ class TextClassifier(TextModel[Classification]):
         """Classify one input, or many in one call.
 
         Args:
-            texts: a string, or strings; for models that read pairs a tuple or a dict, or several in a list. Each answer
-                is independent of the other inputs.
-            text_pair: for models that read pairs the second text, if `texts` is the first of one pair.
-            top_k: how many labels `Classification.top` holds; None: those that apply.
-            thresholds: multi-label only: the probability from which a label applies: one number for all labels, one for
-                each label, or a mapping that changes some; None: the bundle's thresholds.
+            texts: one input, or several in a list or another iterable. Each answer is independent of the other inputs.
+            text_pair: for models that read pairs, the second text, if `texts` is the first text of a single pair.
+            top_k: the largest number of labels in `Classification.top`; None for the labels that apply.
+            thresholds: for multi-label models, the probability from which a label applies: one number for all labels,
+                one for each label, or a mapping that changes some; None for the bundle's thresholds.
 
         Returns:
-            One answer for one input; for several a list in the same order.
+            One answer for one input; for several inputs a list of answers in the same order.
 
         Raises:
             InputError: a text is not a string, blank, not Unicode, or lacks its pair (`row` says which); or a wrong
@@ -102,7 +102,7 @@ class TextClassifier(TextModel[Classification]):
         return self._one_or_many(texts, text_pair, self._settle(top_k=top_k, thresholds=thresholds))
 
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
-        """The graph's output, float32 (texts, labels), without softmax or sigmoid. Raises as `__call__`."""
+        """Return the logits, float32 (texts, labels), before softmax or sigmoid. Raises the errors of a call."""
         return np.asarray(self.outputs(texts))
 
     def _settle(self, *, top_k: int | None = None, thresholds: Thresholds | None = None) -> _Options:

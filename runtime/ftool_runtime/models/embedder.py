@@ -1,4 +1,4 @@
-"""Feature extraction: the vector of a text, and the similarity of vectors."""
+"""`Embedder`: feature extraction, which turns texts into vectors and compares them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ EmbedderInput = str | Mapping[str, str]  # a text, or a mapping of "text" and it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """A text's vector.
+    """The vector of a text.
 
     Attributes:
         vector: float32 (dimension,).
@@ -36,9 +36,9 @@ class Embedding:
     input: EmbedderInput | None = field(default=None, repr=False)
 
     def to_json(self, given: EmbedderInput | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` replaces `input`.
+        """Return the answer as JSON values, as `predict` prints it; `given`, if not None, replaces `input`.
 
-        Numbers have the fewest digits that identify their float32.
+        Each number is written with the fewest digits that identify its float32 value.
         """
         given = self.input if given is None else given
         fields = {"text": given} if isinstance(given, str) else dict(given or {})
@@ -47,9 +47,9 @@ class Embedding:
 
 
 class Embedder(EncoderModel[EmbedderInput, Embedding]):
-    """A loaded embedder. Call it with one text or many; several threads may do so at once.
+    """A loaded embedder. Call it with one text or many; several threads can call it at the same time.
 
-    A call returns vectors only; `embed` and `stream` give an Embedding for each text, which says if the text was cut.
+    A call returns only vectors; `embed` and `stream` return an Embedding for each text, which says if the text was cut.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
@@ -57,7 +57,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """The dimension of a vector."""
+        """Return the number of outputs for each row: the dimension of a vector."""
         return _contract(manifest).dimension
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
@@ -78,12 +78,12 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         """Return the vector of one text, or of many in one call.
 
         Args:
-            texts: a string, or strings. Each vector is independent of the other texts.
-            kind: "query" for a question or search term, "passage" for a text to find. Puts the model's prompt for it
-                before the text; has no effect for models without such prompts.
+            texts: a string, or several in a list or another iterable. Each vector is independent of the other texts.
+            kind: "query" for a question or search term, or "passage" for a text to find. The model's prompt for this
+                kind is put before the text; for models without such prompts, the kind has no effect.
 
         Returns:
-            float32 (dimension,) for a string; for strings (texts, dimension) in the same order.
+            float32 (dimension,) for a string; for several strings (texts, dimension) in the same order.
 
         Raises:
             InputError: a text is not a string, blank or not Unicode (`row` says which), or the kind is unknown.
@@ -107,12 +107,15 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
     def embed(
         self, texts: EmbedderInput | Iterable[EmbedderInput], *, kind: Kind | None = None
     ) -> Embedding | list[Embedding]:
-        """Return an Embedding for each text, which says whether the text was cut. Arguments and errors are a call's."""
+        """Return an Embedding for each text, which says whether the text was cut.
+
+        Arguments and errors are the same as for a call.
+        """
         options = self._settle(kind=kind)
         return self._one(texts, options) if isinstance(texts, str | Mapping) else self._many(texts, options)
 
     def similarity(self, first: ArrayLike, second: ArrayLike) -> NDArray[np.float32]:
-        """The similarity of texts from their vectors: cosines, -1 to 1, or dot products if the model is for these.
+        """Return the similarity of texts from their vectors: cosines, -1 to 1, or dot products if the model uses these.
 
         Args:
             first: a vector (dimension,), or vectors (n, dimension).
@@ -121,7 +124,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         Returns:
             float32 (n, m), without the axis of an argument that is a single vector; () for two single vectors.
 
-        Raises InputError for anything but vectors of this model's dimension, such as texts.
+        Raises InputError unless the arguments are vectors of this model's dimension.
         """
         left, right = (self._comparable(side) for side in (first, second))
         return np.asarray(left @ right.T, dtype=np.float32)

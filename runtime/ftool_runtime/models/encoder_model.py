@@ -1,4 +1,4 @@
-"""`EncoderModel`: models whose graph is one encoder; `WindowedModel`: those that read long texts in windows."""
+"""`EncoderModel`: models whose graph is one encoder; `WindowedModel`: encoder models that read texts in windows."""
 
 import itertools
 from abc import abstractmethod
@@ -19,22 +19,27 @@ from ftool_runtime.session.onnx_session import SessionSettings
 from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
-WindowOutputs = Sequence[NDArray[np.float32]]  # for each window of one input, in order: (tokens, width)
+WindowOutputs = Sequence[
+    NDArray[np.float32]
+]  # the outputs for each window of an input, in order, (tokens, width)
 
 
 class EncoderModel(Model[In, Out]):
-    """A loaded model whose graph is one encoder."""
+    """Base class of loaded models whose graph is one encoder."""
 
-    per_token: ClassVar[bool] = False  # whether the graph has outputs for each token, not for each row
+    per_token: ClassVar[bool] = False  # whether the graph has outputs for each token rather than for each row
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`. Raises BundleError if its manifest or tokenizer can't be used."""
+        """Wrap the engine of the bundle in `folder`.
+
+        Subclasses raise BundleError if the bundle's manifest or tokenizer can't be used.
+        """
         super().__init__(folder, engine)
         self._engine = engine
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`, given its manifest. Raises as `ftool_runtime.load`."""
+        """Load the bundle in `folder`, given its manifest. Raises the errors of `ftool_runtime.load`."""
         check_files(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
         width = cls.width(manifest)
         return cls(folder, EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token))
@@ -42,22 +47,25 @@ class EncoderModel(Model[In, Out]):
     @classmethod
     @abstractmethod
     def width(cls, manifest: Manifest, /) -> int:
-        """The graph's outputs for each row, or each token. Raises BundleError if the manifest lacks the information."""
+        """Return the number of the graph's outputs for each row, or for each token.
+
+        Raises BundleError if the manifest lacks this information.
+        """
 
     def outputs(self, inputs: Iterable[In]) -> Outputs:
-        """The graph's outputs for every row of `inputs`, in order. Raises as a call.
+        """Return the graph's outputs for every row of `inputs`, in order. Raises the errors of a call.
 
         Returns:
-            float32 (rows, width); if `per_token`, a list of float32 (tokens, width).
+            float32 (rows, width), or, if `per_token`, a list of float32 arrays (tokens, width).
         """
         options = self._settle()
         encoded = [self._encode(given, row, options) for row, given in enumerate(listed(inputs))]
         return self._engine.outputs([row for one in encoded for row in self._rows(one)])
 
     def answers(self, inputs: Iterable[In], outputs: Outputs, **options: Any) -> list[Out]:
-        """Convert outputs, as from `outputs` for all rows of `inputs`, to the answers of a call with `options`.
+        """Return the answers of a call with `options`, made from `outputs`, which are those of all rows of `inputs`.
 
-        The graph does not run. Raises as a call.
+        The graph does not run. Raises the errors of a call.
         """
         settled = self._settle(**options)
         given = listed(inputs)
@@ -71,13 +79,13 @@ class EncoderModel(Model[In, Out]):
         return found
 
     def _by_input(self, encoded: Sequence[Any], outputs: Outputs) -> Iterable[Any]:
-        """The outputs for each input: here an input is one row, so float32 (width,) each."""
+        """Return the outputs for each input, float32 (width,), since each input is one row."""
         assert len(encoded) == len(outputs)
         return outputs
 
 
 class WindowedModel(EncoderModel[In, Out]):
-    """A loaded model that reads a text of any length, as one or more windows, each with outputs for its tokens."""
+    """Base class of loaded models that read a text of any length, in windows with outputs for each token."""
 
     per_token: ClassVar[bool] = True
 
@@ -85,14 +93,17 @@ class WindowedModel(EncoderModel[In, Out]):
         return [window.tokens for window in encoded]
 
     def _by_input(self, encoded: Sequence[list[Window]], outputs: Outputs) -> list[WindowOutputs]:
-        """The outputs for each input's windows."""
+        """Return, for each input, the outputs for its windows."""
         counts = [len(windows) for windows in encoded]
         ends = itertools.accumulate(counts)
         return [list(outputs[end - count : end]) for end, count in zip(ends, counts, strict=True)]
 
 
 def _check_finite(outputs: Outputs, found: Iterable[Any], first_row: int) -> None:
-    """Raise BundleError, naming the input, for an output that is not a finite number."""
+    """Raise BundleError, which names the input, if an output is not a finite number.
+
+    `found` holds the outputs for each input; `first_row` is the position of the first input.
+    """
     if isinstance(outputs, np.ndarray) and np.isfinite(outputs).all():
         return
     for row, values in enumerate(found, first_row):

@@ -1,4 +1,4 @@
-"""`Generator`: models that generate text from texts or token ids."""
+"""`Generator`: base class of models that generate text from texts or token ids."""
 
 import operator
 from abc import abstractmethod
@@ -34,11 +34,11 @@ Overflow = Literal["refuse", "cut"]
 
 
 class InputReader(NamedTuple):
-    """The settled options of one call.
+    """The checked options of one call.
 
     Attributes:
-        read: encodes the text at a position of the call; raises InputError.
-        config: how answers are generated.
+        read: a function that encodes a text, given the text and its position in the call; raises InputError.
+        config: the generation settings.
     """
 
     read: Callable[[str, int], Tokens]
@@ -46,14 +46,14 @@ class InputReader(NamedTuple):
 
 
 class Generator(Model[str, Generation]):
-    """A loaded model that generates text; several threads may call it at once."""
+    """Base class of loaded models that generate text. Several threads can call a model at the same time."""
 
     family: ClassVar[str]
     default_overflow: ClassVar[Overflow]
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
-        """Load the bundle in `folder`, whose manifest has been read. Raises as `ftool_runtime.load`."""
+        """Load the bundle in `folder`, given its manifest. Raises the errors of `ftool_runtime.load`."""
         if manifest.generation is None or manifest.generation.family != cls.family:
             raise BundleError(f"{folder}: a {manifest.task} bundle must hold the family {cls.family!r}")
         needed = (DECODER_FILE, ENCODER_FILE) if cls.family == "encoder-decoder" else (DECODER_FILE,)
@@ -101,15 +101,15 @@ class Generator(Model[str, Generation]):
         """Answer one text, or many in one call.
 
         Args:
-            texts: a string, or strings. Each answer is independent of the other texts.
+            texts: a string, or several in a list or another iterable. Each answer is independent of the other texts.
             config: generation settings that replace the bundle's `generation_config`.
-            overflow: what to do with a text that is too long: "refuse" it, or "cut" it, which sets `truncated` in the
-                answer. None: the class's default.
-            options: fields of GenerationConfig, such as max_new_tokens=64, num_beams=4, do_sample=True, seed=1;
-                for translators with a choice of languages also source_language and target_language.
+            overflow: "refuse" to raise an error for a text that is too long, or "cut" to cut it, which sets `truncated`
+                in the answer. None for the class's default.
+            options: fields of GenerationConfig, such as max_new_tokens=64, num_beams=4, do_sample=True, seed=1; for
+                translators with a choice of languages also source_language and target_language.
 
         Returns:
-            One answer for a string; for strings a list of answers in the same order.
+            One answer for a string; for several strings a list of answers in the same order.
 
         Raises:
             InputError: a text is not a string, blank, not Unicode or too long (`row` says which); or a wrong option.
@@ -137,15 +137,15 @@ class Generator(Model[str, Generation]):
     def stream(
         self, text: str | Iterable[str], *, batch_size: int = 64, **options: Any
     ) -> TextStream | Iterator[Generation]:
-        """Stream the answer to one text as chunks of text, or the answers to any number of texts.
+        """Stream the answer to one text, as chunks of text, or the answers to any number of texts.
 
         Args:
             text: a string, or an iterable of strings, which is read as answers are consumed.
-            batch_size: for many texts, how many are in memory at most.
+            batch_size: for many texts, the largest number of texts in memory.
             options: `config`, `overflow` and the other options of a call.
 
-        Raises as a call; rows count from the start of the stream. For one text, num_beams and num_return_sequences
-        above 1 raise InputError too: beam search may still change text that was already read.
+        Raises the errors of a call, with rows counted from the start of the stream. For one text, also raises
+        InputError if num_beams or num_return_sequences is above 1, since beam search can change text already read.
         """
         if not isinstance(text, str):
             return super().stream(text, batch_size=batch_size, **options)
@@ -155,7 +155,7 @@ class Generator(Model[str, Generation]):
     def tokenize(
         self, texts: Sequence[str], *, overflow: Overflow | None = None, **options: Any
     ) -> list[list[int]]:
-        """The token ids of sources or prompts, as `encode` gives them. Raises InputError as a call."""
+        """Return the token ids of sources or prompts. Options and errors are the same as for a call."""
         return [row.ids for [row] in self.encode(texts, overflow=overflow, **options)]
 
     def generate(
@@ -166,18 +166,18 @@ class Generator(Model[str, Generation]):
         keep_logits: bool = False,
         **options: Any,
     ) -> list[GeneratedRow]:
-        """Answer sources or prompts given as token ids.
+        """Answer sources or prompts that are given as token ids.
 
         Args:
-            rows: at least one token each.
+            rows: the token ids of each source or prompt, at least one.
             config: generation settings that replace the bundle's `generation_config`.
-            keep_logits: whether each answer keeps the graph's logits, float32 (tokens, vocabulary); not with beams.
-            options: those of a call.
+            keep_logits: whether answers keep the graph's logits, float32 (tokens, vocabulary); only for num_beams=1.
+            options: the options of a call.
 
         Returns:
             `num_return_sequences` answers for each row, in the order of the rows.
 
-        Raises as a call.
+        Raises the errors of a call.
         """
         chosen = self._settle(config=config, **options).config
         new_stop_check = stop_checks(self._engine.tokens, chosen.stop_strings, chosen.num_beams)
@@ -186,17 +186,25 @@ class Generator(Model[str, Generation]):
     def score_tokens(
         self, rows: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], **options: Any
     ) -> list[NDArray[np.float32]]:
-        """The logits that predict each token of given answers from the tokens before it.
+        """Return the logits that predict each token of given answers from all tokens before it.
+
+        Args:
+            rows: the token ids of each source or prompt.
+            answers: the token ids of each answer.
+            options: the options of a call.
 
         Returns:
-            For each row float32 (tokens of its answer, vocabulary).
+            For each row float32 (answer tokens, vocabulary).
 
-        Raises InputError if a row and its answer together are too long for the model, and as a call.
+        Raises InputError if a row and its answer together are too long for the model, and the errors of a call.
         """
         return self._engine.score(rows, answers, self._settle(**options).config)
 
     def time_tokens(self, row: Sequence[int], **options: Any) -> list[float]:
-        """Seconds from the call to each token of the answer to `row`, token ids. Options and errors are a call's."""
+        """Return the time, in seconds from the start of the call, at which each token of an answer was generated.
+
+        `row` holds the token ids of a source or prompt. Options and errors are the same as for a call.
+        """
         import time
 
         config = self._settle(**options).config
@@ -205,16 +213,16 @@ class Generator(Model[str, Generation]):
         return [time.perf_counter() - started for _ in self._engine.steps(row, config, made)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer's token ids, without special tokens and without white space at its ends.
+        """Return the text of an answer's token ids, without special tokens and without white space at either end.
 
         An id that the tokenizer doesn't know has no text. Raises InputError if `ids` is not a list of token ids.
         """
         return self._engine.tokens.decode(_whole_numbers(ids)).strip()
 
     def outputs(self, inputs: Iterable[str]) -> list[NDArray[np.float32]]:
-        """The logits of the first token of each answer, float32 (1, vocabulary), before any processing.
+        """Return, for each input, the logits of the answer's first token, float32 (1, vocabulary), unprocessed.
 
-        Raises as a call.
+        Raises the errors of a call.
         """
         options = self._settle(num_beams=1, num_return_sequences=1, max_new_tokens=1)
         rows = [options.read(text, row).ids for row, text in enumerate(listed(inputs))]
@@ -223,7 +231,10 @@ class Generator(Model[str, Generation]):
 
     @abstractmethod
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
-        """How a call with these options encodes texts. Raises InputError for a wrong option."""
+        """Return the checked options of a call, with the function that encodes its texts.
+
+        Raises InputError for a wrong option.
+        """
 
     def _settle(
         self, *, config: GenerationConfig | None = None, overflow: Overflow | None = None, **options: Any
@@ -301,7 +312,10 @@ class Generator(Model[str, Generation]):
 
 
 def _whole_numbers(ids: object) -> list[int]:
-    """Token ids as Python integers of at most 32 bits, as the tokenizer takes them. Raises InputError."""
+    """Return token ids as Python integers, which tokenizers need.
+
+    Raises InputError unless `ids` is an iterable of integers from 0 to 2**32 - 1.
+    """
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise InputError(f"ids must be a list of token ids, got {ids!r}")
     numbers = []

@@ -1,4 +1,4 @@
-"""`Reader`: question answering, the span of a context that answers a question, or no answer."""
+"""`Reader`: question answering, which finds the span of a context that answers a question, or no answer."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,10 @@ Asked = Mapping[str, str]  # "question" and "context"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A span of the context, `context[start:end]`, and its probability; for "no answer" the rest is None."""
+    """A possible answer: a span of the context, `context[start:end]`, and its probability.
+
+    For the candidate "no answer", `text`, `start` and `end` are None.
+    """
 
     text: str | None
     start: int | None
@@ -34,12 +37,12 @@ class Answer:
     """The answer to one question about one context.
 
     Attributes:
-        text: the answer, as in the context; None if the context does not answer the question.
-        start: the index of its first character in the given context; None without an answer.
-        end: the index after its last character; None without an answer.
-        score: its probability among the best candidates; without an answer the probability of "no answer".
-        margin: the score of the best candidate minus that of "no answer", in logits, to compare the answers of
-            several contexts to one question. Minus infinity if no token of the context can be an answer.
+        text: the answer, exactly as in the context; None if the context does not answer the question.
+        start: the index of the answer's first character in the given context; None without an answer.
+        end: the index after the answer's last character; None without an answer.
+        score: the answer's probability among the best candidates; without an answer, the probability of "no answer".
+        margin: the score of the best candidate minus the score of "no answer", in logits, to compare the answers from
+            several contexts to the same question. Minus infinity if no token of the context can be an answer.
         top: the `top_k` best candidates, most probable first.
         input: the question and its context; None if the answer was not made by a model's call.
     """
@@ -54,11 +57,11 @@ class Answer:
 
     @property
     def truncated(self) -> bool:
-        """False: a context is read completely, in windows."""
+        """Always False, since a context is read completely, in windows."""
         return False
 
     def to_json(self, given: Asked | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `given` replaces `input`."""
+        """Return the answer as JSON values, as `predict` prints it; `given`, if not None, replaces `input`."""
         given = self.input if given is None else given
         values: dict[str, Any] = {"question": given and given["question"], "answer": self.text}
         values |= {"start": self.start, "end": self.end, "score": self.score}
@@ -73,7 +76,7 @@ class Answer:
 
 
 class Reader(WindowedModel[Asked, Answer]):
-    """A loaded reader. Call it with a question and a context, or many; several threads may do so at once."""
+    """A loaded reader. Call it with one or many questions and contexts. Several threads can call it at once."""
 
     tasks: ClassVar[tuple[str, ...]] = ("question-answering",)
     at_once: ClassVar[int] = 128  # the windows of a context, with their offsets, take memory
@@ -89,12 +92,12 @@ class Reader(WindowedModel[Asked, Answer]):
 
     @property
     def input_fields(self) -> tuple[str, ...]:
-        """A question and a context."""
+        """The names of an input's two texts, "question" and "context"."""
         return ("question", "context")
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """Two logits for each token: for the start and the end of an answer."""
+        """Return the number of outputs for each token: two logits, for the start and the end of an answer."""
         _contract(manifest)
         return 2
 
@@ -123,14 +126,14 @@ class Reader(WindowedModel[Asked, Answer]):
         """Answer one or many questions about one or many contexts.
 
         Args:
-            question: a string, or strings; or without `context` a mapping of "question" and "context", or several.
-            context: a string, or strings: one for each question, or several for one question, or one for several
+            question: a string, or several; or, without `context`, a mapping of "question" and "context", or several.
+            context: a string, or several: one for each question, several for one question, or one for several
                 questions.
-            top_k: how many candidates `Answer.top` holds, at most 20; None: none.
+            top_k: the number of candidates in `Answer.top`, at most 20; None for no candidates.
 
         Returns:
-            One answer for two strings, or for a mapping; otherwise a list of answers in the same order. Each answer is
-            independent of the others.
+            One answer for two strings or for one mapping; otherwise a list of answers in the same order. Each answer is
+            independent of the other inputs.
 
         Raises:
             InputError: a question or a context is not a string, blank or not Unicode, or a question is so long that it
@@ -148,9 +151,9 @@ class Reader(WindowedModel[Asked, Answer]):
         return self._one(question, options) if single else self._many(question, options)
 
     def n_best(self, question: str, context: str, n: int = 5) -> tuple[Candidate, ...]:
-        """The `n` best candidates, at most 20, most probable first; with "no answer" if the model knows it.
+        """Return the `n` best candidates, at most 20, most probable first, with "no answer" if the model can give it.
 
-        Raises InputError for several questions or contexts, and as `__call__`.
+        Raises InputError for several questions or contexts, and the errors of a call.
         """
         if not isinstance(question, str) or not isinstance(context, str):
             raise InputError(
@@ -159,7 +162,7 @@ class Reader(WindowedModel[Asked, Answer]):
         return self(question, context, top_k=n).top
 
     def spans(self, inputs: Iterable[Asked]) -> list[Spans]:
-        """The best spans of each of `inputs` with their scores, before any threshold. Raises as `__call__`."""
+        """Return the best spans for each input, before any threshold is applied. Raises the errors of a call."""
         questions, found = listed(inputs), list[Spans]()
         for first in range(0, len(questions), self.at_once):
             asked = questions[first : first + self.at_once]
@@ -170,7 +173,7 @@ class Reader(WindowedModel[Asked, Answer]):
 
     @property
     def longest_question(self) -> int:
-        """The most tokens of a question, without special tokens, that leave room for a context."""
+        """The longest question, in tokens without special tokens, that leaves room for a context."""
         return self._windows.longest_question
 
     def _settle(self, *, top_k: int | None = None) -> int | None:
@@ -200,13 +203,13 @@ class Reader(WindowedModel[Asked, Answer]):
 
 
 def read_answer(context: str, spans: Spans, threshold: float | None, *, top_k: int | None = None) -> Answer:
-    """Convert the best spans of a context to an answer; used for the outputs of both torch and ONNX.
+    """Return the answer made from the best spans of a context, for the outputs of both PyTorch and ONNX.
 
     Args:
-        context: the text that the spans are from.
-        spans: the best spans; none if no token of the context can be an answer.
-        threshold: see `Spans.answered`; None for models that always answer.
-        top_k: how many candidates `Answer.top` holds.
+        context: the text in which the spans were found.
+        spans: the best spans; empty if no token of the context can be an answer.
+        threshold: the no-answer threshold, as in `Spans.answered`; None for models that always answer.
+        top_k: the number of candidates in `Answer.top`; None for no candidates.
     """
     knows_none = threshold is not None or not spans.best
     shares = spans.probabilities(with_no_answer=knows_none).tolist()
@@ -231,7 +234,10 @@ def _contract(manifest: Manifest) -> QuestionContract:
 
 
 def _paired(question: Any, context: Any) -> tuple[Any, bool]:
-    """Questions and contexts as a list of mappings, or as one mapping; and whether it is one."""
+    """Return questions and contexts as a list of mappings, or as one mapping, and whether it is just one.
+
+    Raises InputError if the numbers of questions and contexts do not fit.
+    """
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}, True
     questions, contexts = _listed(question, "questions"), _listed(context, "contexts")

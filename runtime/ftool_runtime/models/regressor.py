@@ -1,4 +1,4 @@
-"""Regression: a number for a text, or for a pair of them."""
+"""`TextRegressor`: regression, which gives a number for a text or a pair of texts."""
 
 from collections.abc import Iterable
 from typing import ClassVar, overload
@@ -16,22 +16,24 @@ from ftool_runtime.text.encode import Tokens
 class TextRegressor(TextModel[Score]):
     """A loaded model whose answers are numbers, such as the similarity of two texts.
 
-    An input is a text; for models that read pairs it is two: a tuple of them, or a dict of "text" and "text_pair".
+    An input is a text. For models that read pairs, an input is a tuple of two texts, or a dict of "text" and
+    "text_pair".
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("text-classification",)  # as transformers names it
+    tasks: ClassVar[tuple[str, ...]] = ("text-classification",)  # transformers' name for regression too
     regression: ClassVar[bool] = True
     labels: ClassVar[tuple[str, ...]] = ()
-    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")  # refused with a reason
+    # A call refuses these options, with an error that explains why.
+    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
-        """Whether this class runs bundles with this manifest."""
+        """Return whether this class runs bundles with this manifest."""
         return super().runs(manifest) and manifest.regression
 
     @classmethod
     def width(cls, _: Manifest) -> int:
-        """One number."""
+        """Return the number of outputs for each row, 1."""
         return 1
 
     @overload
@@ -48,13 +50,12 @@ class TextRegressor(TextModel[Score]):
         """Return the number for one input, or for many in one call.
 
         Args:
-            texts: a string, or strings; for models that read pairs a tuple or a dict, or several in a list. Each answer
-                is independent of the other inputs.
-            text_pair: for models that read pairs the second text, if `texts` is the first of one pair.
-            options: none are supported; those of classifiers are refused.
+            texts: one input, or several in a list or another iterable. Each answer is independent of the other inputs.
+            text_pair: for models that read pairs, the second text, if `texts` is the first text of a single pair.
+            options: not supported; the options of classifiers raise InputError.
 
         Returns:
-            One answer for one input; for several a list in the same order.
+            One answer for one input; for several inputs a list of answers in the same order.
 
         Raises:
             InputError: a text is not a string, blank, not Unicode, or lacks its pair (`row` says which).
@@ -65,7 +66,7 @@ class TextRegressor(TextModel[Score]):
         return self._one_or_many(texts, text_pair, None)
 
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
-        """The graph's output, float32 (texts, 1). Raises as `__call__`."""
+        """Return the graph's output, float32 (texts, 1). Raises the errors of a call."""
         return np.asarray(self.outputs(texts))
 
     def _settle(self, *, top_k: None = None, thresholds: None = None) -> None:

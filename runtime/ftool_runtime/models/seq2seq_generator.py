@@ -1,4 +1,4 @@
-"""`Seq2SeqGenerator`: encoder-decoders, for summarization and translation."""
+"""`Seq2SeqGenerator`: encoder-decoder models for summarization and translation."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,8 +19,8 @@ _LANGUAGES: Final = ("source_language", "target_language")
 class Seq2SeqGenerator(Generator):
     """A loaded summariser or translator. Call it with one text or many.
 
-    A source that is too long is cut on the side where the checkpoint's tokenizer cuts, usually at its end, and the
-    answer is marked as truncated; overflow="refuse" raises InputError instead.
+    A source that is too long is cut on the same side as by the checkpoint's tokenizer, usually at the end, and the
+    answer is marked as truncated; with overflow="refuse" it raises InputError instead.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("summarization", "translation")
@@ -39,20 +39,22 @@ class Seq2SeqGenerator(Generator):
         """Answer a text of any length chunk by chunk, and join the answers in order.
 
         Args:
-            text: split at paragraphs; at sentences if a paragraph is too long, and at words if a sentence is.
-            budget: the most tokens of a chunk, including prefix and special tokens; None: as many as the model reads.
+            text: the text, which is split at paragraphs, or at sentences if a paragraph is too long, or at words if a
+                sentence is too long.
+            budget: the largest number of tokens in a chunk, including prefix and special tokens; None for as many as
+                the model reads.
             separator: the text between the answers.
-            config: as in a call.
-            options: those of a call.
+            config: generation settings, as in a call.
+            options: the options of a call.
 
-        Raises InputError for a budget that is too small, or larger than the model reads, and as a call.
+        Raises InputError if the budget is too small, or larger than the model reads, and the errors of a call.
         """
         most = self._engine.manifest.input.max_length
         budget = most if budget is None else budget
         if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= most:
             raise InputError(f"budget must be a whole number of tokens from 1 to {most}, got {budget!r}")
         reader = self._settle(config=config, overflow="refuse", **options)
-        self._engine.tokens.encode(text, 0)  # refuses anything but a text
+        self._engine.tokens.encode(text, 0)  # raises unless `text` is a valid text
         prefix = self._direction(reader.config, options).prefix
         overhead = self._engine.tokens.count(prefix)
         if budget <= overhead:

@@ -1,4 +1,4 @@
-"""`TokenTagger`: token classification, for the entities of a text or the tags of given words."""
+"""`TokenTagger`: token classification, which finds the entities of a text or the tags of given words."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from ftool_runtime.text.words import CharRange, join_words
 
 
 class Entities(list[Entity]):
-    """The entities of one text, in order; they do not overlap.
+    """The entities of one text, in order, without overlaps.
 
     Attributes:
         input: the given text; None if the entities were not found by a model's call.
@@ -36,7 +36,7 @@ class Entities(list[Entity]):
         self.input = input
 
     def to_json(self, text: str | None = None) -> dict[str, Any]:
-        """The answer as `predict` prints it, JSON values; `text` replaces `input`."""
+        """Return the answer as JSON values, as `predict` prints it; `text`, if not None, replaces `input`."""
         entities = [entity.to_json() for entity in self]
         return {
             "text": self.input if text is None else text,
@@ -46,7 +46,7 @@ class Entities(list[Entity]):
 
 
 class TokenTagger(WindowedModel[str, Entities]):
-    """A loaded tagger. Call it with one text or many; several threads may do so at once.
+    """A loaded tagger. Call it with one text or many; several threads can call it at the same time.
 
     A text of any length is read completely, in overlapping windows.
     """
@@ -68,7 +68,7 @@ class TokenTagger(WindowedModel[str, Entities]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """One logit for each tag."""
+        """Return the number of outputs for each token: one logit for each tag."""
         return len(manifest.labels)
 
     @overload
@@ -85,15 +85,16 @@ class TokenTagger(WindowedModel[str, Entities]):
         """Find the entities of one text, or of many in one call.
 
         Args:
-            texts: a string, or strings; an answer does not depend on the others.
-            aggregation: how tokens become entities, as in transformers: "first", "average" or "max" (whole words),
-                "simple" (tokens that follow each other), "none" (each token with its own tag); None: the bundle's.
+            texts: a string, or several in a list or another iterable. Each answer is independent of the other texts.
+            aggregation: the method of merging tokens into entities, as in transformers: "first", "average" or "max" for
+                whole words, "simple" for neighbouring tokens, "none" for single tokens; None for the bundle's method.
 
         Returns:
-            The entities of a string, each with its place; for strings a list of such lists in the same order.
+            The entities of a string with their character ranges; for several strings a list of results in the same
+            order.
 
         Raises:
-            InputError: a text is not a string, blank or not Unicode (`row` tells which), or the aggregation is unknown.
+            InputError: a text is not a string, blank or not Unicode (`row` says which), or the aggregation is unknown.
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
@@ -101,16 +102,16 @@ class TokenTagger(WindowedModel[str, Entities]):
         return self._one(texts, chosen) if isinstance(texts, str) else self._many(texts, chosen)
 
     def tags(self, sentences: Iterable[Sequence[str]]) -> list[list[str]]:
-        """The tags of given words in IOB2, one for each word of each sentence.
+        """Return an IOB2 tag for each word of each sentence, a list of words.
 
-        The model reads the words of a sentence joined by spaces. Raises InputError for a sentence that is a string or
-        holds no words, and as `__call__`.
+        The model reads the words of a sentence joined by spaces. Raises InputError if a sentence is a string or has no
+        words, and the errors of a call.
         """
         joined = [join_words(_checked_words(words, row)) for row, words in enumerate(sentences)]
         return self.word_tags([text for text, _ in joined], [places for _, places in joined])
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
-        """The tags of words, as `tags`, given texts and the character range of each word in them."""
+        """Return an IOB2 tag for each word of each text; `words` holds the character ranges of each text's words."""
         encoded = [self._encode(text, row, None) for row, text in enumerate(texts)]
         outputs = self._run(encoded, 0, None)
         return [

@@ -1,4 +1,4 @@
-"""`TextGenerator`: decoders without an encoder, which continue prompts and answer in chats."""
+"""`TextGenerator`: decoder models without an encoder, which continue prompts and answer chats."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -19,10 +19,10 @@ from ftool_runtime.text.encode import Tokens
 
 
 class TextGenerator(Generator):
-    """A loaded model that continues prompts and answers in chats. Call it with one prompt or many.
+    """A loaded model that continues prompts and answers chats. Call it with one prompt or many.
 
-    A prompt that leaves no room for an answer is refused; overflow="cut" cuts its beginning, to leave room for the
-    requested number of new tokens, but at most half the context.
+    A prompt that leaves no room for an answer raises InputError. With overflow="cut", its beginning is cut instead, to
+    leave room for the requested number of new tokens, but at most half the context.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("text-generation",)
@@ -51,15 +51,15 @@ class TextGenerator(Generator):
         """Answer a conversation, rendered with the checkpoint's chat template.
 
         Args:
-            messages: each with a "role", such as "system", "user" or "assistant", and a "content", and other keys that
-                the template supports. Special tokens spelled out in a content are text.
-            config: as in a call.
-            overflow: what to do with a conversation that is too long: "refuse" it (the default), or "cut" its oldest
-                turns, except for the system message.
-            options: those of a call.
+            messages: mappings, each with a "role", such as "system", "user" or "assistant", a "content", and any other
+                keys that the template supports. Special tokens spelled out in a message stay text.
+            config: generation settings, as in a call.
+            overflow: "refuse" (the default) to raise an error for a conversation that is too long, or "cut" to leave
+                out its oldest turns, but not the system message.
+            options: the options of a call.
 
-        Raises InputError if the bundle has no template, or if the template refuses the messages, with its message;
-        RuntimeMissingError without jinja2; and as a call.
+        Raises InputError if the bundle has no template, or with the template's message if it refuses the messages;
+        RuntimeMissingError if jinja2 is not installed; and the errors of a call.
         """
         given = {"config": config, "overflow": overflow, **options}
         return self.answer_chat(messages, None, given)
@@ -72,13 +72,16 @@ class TextGenerator(Generator):
         overflow: Overflow | None = None,
         **options: Any,
     ) -> TextStream:
-        """Stream the answer to a conversation. Arguments are those of `chat`; raises as `chat` and `stream`."""
+        """Return a stream of the answer to a conversation.
+
+        Arguments are the same as for `chat`; raises the errors of `chat` and of `stream`.
+        """
         return self.stream_answer(messages, None, {"config": config, "overflow": overflow, **options})
 
     def session(self, system: str | None = None) -> ChatSession:
         """Start a conversation that keeps its caches between turns.
 
-        Sessions with the same `system`, the system message, share its caches.
+        `system` is the system message, if any. Sessions with the same system message share its caches.
         """
         if system is not None:
             check_messages([{"role": "system", "content": system}])
@@ -87,7 +90,7 @@ class TextGenerator(Generator):
     def answer_chat(
         self, messages: Sequence[Message], cache: PrefixCache | None, options: dict[str, Any]
     ) -> Generation:
-        """Answer a conversation, whose beginning `cache` may hold; `options` are those of `chat`."""
+        """Return the answer to a conversation, whose beginning `cache` may hold; `options` are those of `chat`."""
         prompt, settled = self._chat_prompt(messages, **options)
         config = settled.config
         if cache is None or config.num_beams > 1 or config.num_return_sequences > 1:
@@ -105,14 +108,17 @@ class TextGenerator(Generator):
         options: dict[str, Any],
         ended: Callable[[Generation, bool], None] | None = None,
     ) -> TextStream:
-        """Stream the answer of `answer_chat`; `ended` is called with the answer and whether it was read to its end."""
+        """Return a stream of the answer to a conversation, whose beginning `cache` may hold.
+
+        `options` are those of `chat`; `ended` is called with the answer and whether it was read to its end.
+        """
         prompt, settled = self._chat_prompt(messages, **options)
         return self._text_stream(messages[-1]["content"], prompt, settled.config, cache, ended)
 
     def prefix_cache(self, system: str | None) -> PrefixCache | None:
-        """A cache for a new session; None if a conversation read in parts would give other logits than read at once.
+        """Return a cache for a new session; None if reading a conversation in parts would change the logits.
 
-        Sessions with the same `system` message start with its caches, which are computed once.
+        Sessions with the same `system` message start with its caches, which are computed only once.
         """
         if self._engine.manifest.precision.rows_share_scale:
             return None
@@ -155,7 +161,7 @@ class TextGenerator(Generator):
         return ChatTokens(self._chat_files, self._engine.config, self._engine.tokens)
 
     def _shared_beginning(self, system: str) -> list[int]:
-        """The tokens that every conversation with this `system` message begins with."""
+        """Return the token ids with which every conversation with this `system` message begins."""
         first, second = (
             self._chats.encode([{"role": "system", "content": system}, {"role": "user", "content": text}])
             for text in ("a", "1")
@@ -166,7 +172,7 @@ class TextGenerator(Generator):
 
     def _reader(self, config: GenerationConfig, overflow: Overflow, options: dict[str, Any]) -> InputReader:
         settled = config.changed(**options)
-        # the engine refuses a prompt that leaves no room
+        # the engine raises for a prompt that leaves no room
         room = self._room(settled) if overflow == "cut" else None
         return InputReader(partial(self._read, room), settled)
 
@@ -175,7 +181,7 @@ class TextGenerator(Generator):
         return fit(ids, added, room, side="left", refuse=False, row=row, what="prompt")
 
     def _room(self, config: GenerationConfig) -> int | None:
-        """The most tokens of a prompt that leave room for the answer; None if there is no limit."""
+        """Return the largest number of prompt tokens that leaves room for the answer; None if there is no limit."""
         limit = self._engine.contract.max_length
         if limit is None:
             return config.max_length - 1 if config.max_new_tokens is None and config.max_length else None
@@ -185,7 +191,10 @@ class TextGenerator(Generator):
 
 
 def _without_oldest_turn(messages: Sequence[Message], tokens: int, room: int) -> list[Message]:
-    """Remove the first message after the system message, and those after it up to the user's next one."""
+    """Return the messages without the oldest turn, which ends before the second message of the user.
+
+    Raises InputError if there is just one turn; `tokens` is its length, and `room` the largest length that would fit.
+    """
     first = 1 if messages[0]["role"] == "system" else 0
     later = [place for place in range(first + 1, len(messages)) if messages[place]["role"] == "user"]
     if not later:

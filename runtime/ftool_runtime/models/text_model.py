@@ -1,4 +1,4 @@
-"""`TextModel`: encoder models that read one text, or a pair of texts, as one row of tokens."""
+"""`TextModel`: base class of encoder models that read a text, or a pair of texts, as one row of tokens."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,10 @@ from ftool_runtime.text.encode import TokenEncoder, Tokens
 
 
 class TextModel(EncoderModel[TextInput, Out]):
-    """A loaded model whose input is a text, or if `pairs` two: a tuple, or a mapping of "text" and "text_pair"."""
+    """Base class of loaded models whose input is a text, or, if `pairs`, two texts.
+
+    Two texts are a tuple, or a mapping of "text" and "text_pair".
+    """
 
     regression: ClassVar[bool] = False  # whether answers are numbers
 
@@ -26,11 +29,11 @@ class TextModel(EncoderModel[TextInput, Out]):
 
     @property
     def input_fields(self) -> tuple[str, ...]:
-        """The names of an input's texts."""
+        """The names of an input's texts: "text", and "text_pair" if the model reads pairs."""
         return ("text", "text_pair") if self.pairs else ("text",)
 
     def _one_or_many(self, texts: Any, text_pair: Any, options: Any) -> Out | list[Out]:
-        """The answer to one input, or a list of answers to several."""
+        """Return the answer to one input, or a list of answers to several inputs."""
         if text_pair is not None:
             texts = self._pair(texts, text_pair)
         if isinstance(texts, str) or (self.pairs and isinstance(texts, tuple | Mapping)):

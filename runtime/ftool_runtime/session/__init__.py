@@ -1,1 +1,1 @@
-"""ONNX Runtime sessions: devices, threads, batches, processes, memory."""
+"""ONNX Runtime sessions, with their devices, threads, batches, processes and memory."""

@@ -1,4 +1,4 @@
-"""Split rows into runs of the graph, and pad the rows of a run to one length."""
+"""Split rows into runs of the graph, and pad the rows of a run to the same length."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ Feeds = dict[str, NDArray[np.int64]]
 
 
 def cut_into_runs(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Group texts of similar length, so that little is padded.
+    """Group texts of similar length into runs, so that little padding is needed.
 
     Args:
         lengths: the number of tokens of each text.
-        token_budget: the most tokens of a run, including padding; a longer text gets a run of its own.
+        token_budget: the largest number of tokens in a run, including padding; a longer text gets a run of its own.
 
     Returns:
-        For each run the positions of its texts in `lengths`; the longest texts first, every position once.
+        For each run the indices of its texts in `lengths`. Each index occurs once; the longest texts come first.
     """
     runs: list[list[int]] = []
     longest = 0
@@ -33,7 +33,7 @@ def cut_into_runs(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 
 
 def pad(texts: Sequence[Tokens], contract: InputContract) -> Feeds:
-    """The graph's inputs for one run: int64 arrays (batch, sequence) by name, padded on the right."""
+    """Return the graph's inputs for one run: int64 arrays (batch, sequence) by name, padded on the right."""
     if len(texts) == 1:
         return _single(texts[0], contract)
     shape = (len(texts), max(len(text.ids) for text in texts))

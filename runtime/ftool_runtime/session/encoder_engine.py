@@ -1,4 +1,4 @@
-"""`EncoderEngine`: run an encoder's graph on rows of tokens, in batches, and return the outputs in order."""
+"""`EncoderEngine`: run an encoder's graph on rows of tokens, in batches."""
 
 import os
 import threading
@@ -20,21 +20,22 @@ from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 from ftool_runtime.text.encode import Tokens
 
-# The most tokens of one run, including padding. cpu: measured, the least CPU time is between 512 and 2048
-# (runtime/README.md). cuda: not measured; enough work to fill a GPU, about 100 MB of activations in a small encoder.
+# The largest number of tokens in one run, including padding. The value for cpu was measured: CPU time is lowest between
+# 512 and 2048 (runtime/README.md). The value for cuda was not measured: it is enough work to fill a GPU, with about
+# 100 MB of activations in a small encoder.
 TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
 
 
-# The graph's outputs for some rows, in order: float32 (width,) each, or (tokens, width) for graphs with outputs for
-# every token. Without padding.
+# The graph's outputs for some rows, in order, without padding: float32 (width,) for each row, or (tokens, width) for
+# graphs with outputs for every token.
 Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 
 
 class EncoderEngine:
-    """A bundle's graph, ready to run. Thread-safe.
+    """Runs a bundle's encoder graph on rows of tokens. Thread-safe.
 
-    A row's output is independent of the other rows of a call. If the rows of a run would share a quantisation scale,
-    every row gets a run of its own, and several runs go in parallel.
+    A row's output is independent of the other rows of a call. If rows in the same run would change each other's
+    outputs, every row gets a run of its own, and several runs go in parallel.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class EncoderEngine:
 
         Args:
             folder: the bundle.
-            manifest: its manifest.
+            manifest: the bundle's manifest.
             settings: device, threads and profile.
-            width: the graph's outputs for each row, or for each token.
-            per_token: whether outputs are for each token.
+            width: the number of the graph's outputs for each row, or for each token.
+            per_token: whether the graph has outputs for each token rather than for each row.
 
-        Raises as `OnnxSession`, and BundleError if the graph's inputs or outputs are not those of the manifest.
+        Raises the errors of OnnxSession, and BundleError if the graph's inputs or outputs differ from the manifest's.
         """
         self.manifest = manifest
         self._width, self._per_token = width, per_token
@@ -68,10 +69,11 @@ class EncoderEngine:
         self.device = session.device
 
     def outputs(self, rows: Sequence[Tokens]) -> Outputs:
-        """Run the model on rows of tokens.
+        """Run the graph on rows of tokens.
 
         Returns:
-            In the order of `rows`: one float32 array (rows, width), or with `per_token` a list of (tokens, width).
+            One float32 array (rows, width), or with `per_token` a list of float32 arrays (tokens, width), in the order
+            of `rows`.
 
         Raises:
             BundleError: the graph fails.
@@ -117,7 +119,7 @@ class EncoderEngine:
         return [values[row, : len(tokens.ids)] for row, tokens in enumerate(rows)]
 
     def _in_order(self, rows: Sequence[Tokens], found: Iterator[tuple[int, NDArray[np.float32]]]) -> Outputs:
-        """The outputs in the order of `rows`, from pairs of a position and its output."""
+        """Return the outputs in the order of `rows`; `found` yields pairs of a row's index and its output."""
         if self._per_token:
             by_position = dict(found)
             return [by_position[position] for position in range(len(rows))]
@@ -160,11 +162,12 @@ class EncoderEngine:
                 yield from done.result()
 
     def _session_of_one_thread(self) -> OnnxSession:
-        """A second session on the graph, with one thread: n of its runs in parallel beat n runs that share n threads.
+        """Return a second session on the graph, with one thread, for running several rows in parallel.
 
-        It is opened for the first list, because it takes as much memory as the first session. If the file has changed
-        since it was loaded, or has external weights, the first session is used: same answers, about a fifth more CPU
-        time.
+        n parallel runs of one thread each are faster than n runs in turn that share n threads. The session is opened
+        on the first call, because it takes as much memory as the first session. If the file has changed since it was
+        loaded, or has external weights, the first session is returned: it gives the same outputs and takes about a
+        fifth more CPU time.
         """
         with self._lock:
             if self._one_thread_session is None:
@@ -172,7 +175,10 @@ class EncoderEngine:
             return self._one_thread_session
 
     def _second_session(self) -> OnnxSession | None:
-        """A session on the graph's file, if it is the whole graph and still has the hash in the loaded manifest."""
+        """Return a session with one thread on the graph's file.
+
+        Returns None if the graph has external weights, or if the file no longer has the hash in the loaded manifest.
+        """
         files = self.manifest.files
         self._guard.get()
         try:
@@ -190,5 +196,5 @@ class EncoderEngine:
 
 
 def _version(found: os.stat_result) -> tuple[int, ...]:
-    """Properties of a file that change when it is replaced or written to."""
+    """Return properties of a file that change when the file is replaced or written to."""
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,4 +1,4 @@
-"""`ForkGuard`: a resource that only the process that opened it may use, and only until `close`."""
+"""`ForkGuard`: guard a resource that only the process that opened it may use, and only until `close`."""
 
 import os
 from typing import Generic, NoReturn, TypeVar
@@ -9,7 +9,7 @@ Resource = TypeVar("Resource")
 
 
 class ForkGuard(Generic[Resource]):
-    """Guards a resource with its own threads and memory, such as a session."""
+    """Guards a resource with its own threads and memory, such as a session, against use in a forked process."""
 
     def __init__(self, resource: Resource) -> None:
         """Hold `resource` for this process."""
@@ -17,7 +17,10 @@ class ForkGuard(Generic[Resource]):
         self._process = os.getpid()
 
     def get(self) -> Resource:
-        """The resource. Raises ClosedError after `close`, OtherProcessError in a child of this process."""
+        """Return the resource.
+
+        Raises ClosedError after `close`, and OtherProcessError in a child of the process that made this object.
+        """
         resource = self._resource
         if resource is None:
             raise ClosedError("this model was closed; load it again")
@@ -29,7 +32,7 @@ class ForkGuard(Generic[Resource]):
         return resource
 
     def close(self) -> None:
-        """Drop the resource. Code that already has it can go on; `get` raises from now on."""
+        """Drop the resource. Code that already has the resource can still use it, but `get` raises ClosedError."""
         self._resource = None
 
     def __reduce__(self) -> NoReturn:

@@ -1,8 +1,8 @@
 """Request huge pages (2 MB) for a model's weights on Linux.
 
 A step of generation reads all weights once. With pages of 4 KB, address lookups take much of that time: GPT-2 small in
-8 bits took 15.3 ms a token, and 10.6 ms with pages of 2 MB (one thread, a virtual machine). Most systems are set to
-"madvise": memory gets huge pages if a program requests them. If the request fails, nothing changes.
+8 bits took 15.3 ms per token, and 10.6 ms with pages of 2 MB (one thread, in a virtual machine). Most systems are set
+to "madvise": a program's memory gets huge pages if the program requests them. If the request fails, nothing changes.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_HUGE: Final = 2 << 20  # bytes of a page
-_LARGE: Final = 4 << 20  # bytes of the smallest mapping that is worth a request
+_HUGE: Final = 2 << 20  # size of a huge page in bytes
+_LARGE: Final = 4 << 20  # size in bytes of the smallest mapping that is worth a request
 _PREFER, _COLLAPSE_NOW = 14, 25  # MADV_HUGEPAGE and, since Linux 6.1, MADV_COLLAPSE
 
-Range = tuple[int, int]  # the first address and the one after the last
+Range = tuple[int, int]  # the first address of a mapping, and the address after its end
 
 
 @contextlib.contextmanager
@@ -36,7 +36,10 @@ def huge_pages() -> Iterator[None]:
 
 
 def large_mappings(maps: Path = Path("/proc/self/maps")) -> list[Range]:
-    """This process's private, writable, anonymous mappings of 4 MB or more; empty if unknown."""
+    """Return the address ranges of this process's private, writable, anonymous mappings of 4 MB or more.
+
+    `maps` is the file that lists the mappings. Returns an empty list if the file can't be read.
+    """
     try:
         lines = maps.read_text().splitlines()
     except (OSError, ValueError):
@@ -51,7 +54,7 @@ def large_mappings(maps: Path = Path("/proc/self/maps")) -> list[Range]:
 
 
 def _allowed(switch: Path = Path("/sys/kernel/mm/transparent_hugepage/enabled")) -> bool:
-    """Whether the system gives huge pages on request; if all memory has them, there is nothing to do."""
+    """Return whether the system gives huge pages only on request, as the file `switch` says."""
     try:
         return sys.platform == "linux" and "[madvise]" in switch.read_text()
     except OSError:

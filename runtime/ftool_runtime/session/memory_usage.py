@@ -1,11 +1,11 @@
-"""Peak resident memory of this process, on Linux, macOS and Windows."""
+"""Measure the peak resident memory of this process, on Linux, macOS and Windows."""
 
 import sys
 from pathlib import Path
 
 
 def peak_memory_mb() -> float | None:
-    """Peak resident memory of this process in MB (10**6 bytes); None if unknown."""
+    """Return the peak resident memory of this process in MB (10**6 bytes); None if unknown."""
     if sys.platform == "win32":
         peak = _windows_peak_bytes()
     elif sys.platform == "darwin":
@@ -18,7 +18,7 @@ def peak_memory_mb() -> float | None:
 
 
 def _linux_peak_bytes() -> int | None:
-    """VmHWM, because getrusage's peak includes that of the parent before it started this program."""
+    """Return VmHWM, since the peak from getrusage can be the parent's, from before this program started."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

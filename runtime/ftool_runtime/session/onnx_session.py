@@ -1,4 +1,4 @@
-"""`OnnxSession`: one graph loaded into onnxruntime, with the requested device, threads and profile."""
+"""`OnnxSession`: a graph loaded into onnxruntime, with the requested device, threads and profile."""
 
 import contextlib
 import logging
@@ -29,12 +29,12 @@ _ERRORS_ONLY: Final = 3  # onnxruntime's log severities: 2 warning, 3 error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """How a graph is run.
+    """The device, threads and profile with which a graph is run.
 
     Attributes:
-        device: "auto" takes CUDA if it is available.
-        threads: threads that share the work of one operator.
-        profile: "desktop" lets idle threads sleep as soon as a run ends, "throughput" keeps them spinning until the
+        device: "cpu", "cuda", or "auto", which takes CUDA if it is available.
+        threads: the number of threads that share the work of an operator.
+        profile: "desktop" lets idle threads sleep as soon as a run ends; "throughput" keeps them spinning until the
             next run.
     """
 
@@ -51,7 +51,7 @@ class SessionSettings:
 
 def import_onnxruntime() -> Any:
     """Import onnxruntime with telemetry off. Raises RuntimeMissingError, which says what to install."""
-    # Since 1.29 it sends telemetry by default, and then a forked child that only imported it hangs at exit.
+    # Since 1.29, onnxruntime sends telemetry by default, and a forked child that has only imported it hangs at exit.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
@@ -68,7 +68,7 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxSession:
-    """A loaded graph. Thread-safe."""
+    """A graph that is loaded into onnxruntime. Thread-safe."""
 
     def __init__(self, path: Path, settings: SessionSettings, allowed_devices: tuple[str, ...]) -> None:
         """Load the graph at `path`.
@@ -97,15 +97,18 @@ class OnnxSession:
         self.types: Mapping[str, str] = {node.name: node.type for node in (*inputs, *outputs)}
 
     def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        """The graph's `output` for `feeds`, whose shapes and types are those of the manifest.
+        """Run the graph on `feeds`, its inputs by name, and return the output named `output`.
 
-        Raises BundleError if the graph fails, DeviceError if a GPU fails.
+        Raises BundleError if the graph fails, and DeviceError if a GPU fails.
         """
         result: NDArray[np.float32] = self.run_all((output,), feeds)[0]
         return result
 
     def run_all(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The graph's `outputs` for `feeds`. Raises as `run`."""
+        """Run the graph on `feeds`, its inputs by name, and return the outputs named in `outputs`, in order.
+
+        Raises BundleError if the graph fails, and DeviceError if a GPU fails.
+        """
         try:
             results: list[NDArray[Any]] = self._session.run(outputs, feeds)
         except self._errors as error:
@@ -113,15 +116,18 @@ class OnnxSession:
         return results
 
     def binding(self) -> Any:
-        """A new onnxruntime IOBinding for `run_bound`, for inputs and outputs in fixed buffers."""
+        """Return a new onnxruntime IOBinding for `run_bound`, for inputs and outputs in fixed buffers."""
         return self._session.io_binding()
 
     def value(self, array: NDArray[Any]) -> Any:
-        """An OrtValue that shares the memory of `array`, which must be contiguous; later writes to it are seen."""
+        """Return an OrtValue that shares the memory of `array`, which must be contiguous."""
         return self._onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
     def run_bound(self, binding: Any) -> None:
-        """Run the graph with `binding`. Raises as `run`."""
+        """Run the graph with the inputs and outputs of `binding`.
+
+        Raises BundleError if the graph fails, and DeviceError if a GPU fails.
+        """
         try:
             self._session.run_with_iobinding(binding)
         except self._errors as error:
@@ -167,7 +173,7 @@ def _choose_device(onnxruntime: Any, device: Device, allowed: tuple[str, ...]) -
         return "cpu"
     missing = _why_no_cuda(onnxruntime, allowed)
     if missing is None:
-        with contextlib.redirect_stdout(sys.stderr):  # it prints the libraries that it can't find
+        with contextlib.redirect_stdout(sys.stderr):  # onnxruntime prints the libraries that it can't find
             onnxruntime.preload_dlls()
         return "cuda"
     if device == "cuda":
@@ -196,15 +202,15 @@ def _options(onnxruntime: Any, settings: SessionSettings) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     if settings.profile == "desktop":
-        # Within a run, threads spin briefly for the next operator, and not after the end of the run. Spinning without
-        # limit doubles a run's time if other programs need the cores (runtime/README.md).
+        # Threads spin briefly for the next operator within a run, but not after the run. Unlimited spinning doubles a
+        # run's time if other programs need the cores (runtime/README.md).
         options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
         options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
 def _error_types(onnxruntime: Any) -> tuple[type[Exception], ...]:
-    """The exceptions of onnxruntime. They have no common base class, so they are collected from its module."""
+    """Return the exception classes of onnxruntime, from its module, since they have no common base class."""
     state = vars(onnxruntime.capi.onnxruntime_pybind11_state)
     own = [kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception)]
     return (*own, RuntimeError, ValueError)

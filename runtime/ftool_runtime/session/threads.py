@@ -1,6 +1,6 @@
-"""The number of threads to use: limited by the CPUs that this process may run on, its CPU quota and physical cores.
+"""Find the number of threads to use, from the CPUs that this process may run on, its CPU quota and the physical cores.
 
-Each query of the operating system may fail (no /sys, a sandbox); a limit that is unknown is ignored.
+Any query of the operating system can fail (no /sys, a sandbox); an unknown limit is ignored.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ftool_runtime.errors import InputError
 
-_MOST_THREADS_PER_CPU = 4  # a larger number is a mistake in the caller's arithmetic
+_MOST_THREADS_PER_CPU = 4  # a larger number of threads is taken as a mistake of the caller
 
 
 def resolve_threads(threads: int | None) -> int:
-    """The number of threads to use: `threads`, or for None `usable_threads()`.
+    """Return the number of threads to use: `threads` if given, otherwise `usable_threads()`.
 
-    Raises InputError for a number below 1, or above four times the machine's logical CPUs.
+    Raises InputError unless `threads` is a whole number from 1 to four times the machine's logical CPUs.
     """
     if threads is None:
         return usable_threads()
@@ -34,7 +34,7 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def usable_threads() -> int:
-    """The least of allowed CPUs, CPU quota (rounded down) and physical cores; at least 1."""
+    """Return the smallest of the allowed CPUs, the CPU quota (rounded down) and the physical cores; at least 1."""
     allowed = allowed_cpus()
     limits = [len(allowed), physical_cores(allowed)]
     quota = cpu_quota()
@@ -44,17 +44,17 @@ def usable_threads() -> int:
 
 
 def allowed_cpus() -> frozenset[int]:
-    """The numbers of the logical CPUs that this process may run on."""
+    """Return the numbers of the logical CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """The CPU time, in CPUs, that this process's control groups allow, the least of them; None if there is no limit.
+    """Return the smallest CPU quota, in CPUs, of this process's control groups; None if they set no limit.
 
     Args:
-        root: the folder that holds /proc and /sys.
+        root: the folder that contains /proc and /sys.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -71,9 +71,9 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _group_quotas(mount: Path, group: str, read: Callable[[Path], float | None]) -> list[float]:
-    """The quotas of `group` and of every group above it, up to the mount.
+    """Return the quotas, in CPUs, of `group` and of every group above it, up to `mount`; `read` reads one folder.
 
-    In a container the path may be the host's, and not exist.
+    Missing folders are skipped: in a container, the path can be the host's path, which does not exist inside.
     """
     parts = [part for part in group.split("/") if part not in ("", "..")]
     folders = [mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
@@ -98,11 +98,11 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def physical_cores(allowed: frozenset[int], root: Path = Path("/")) -> int:
-    """Physical cores among the allowed CPUs (hyper-threads of one core count once); all CPUs if unknown.
+    """Return the number of physical cores among the allowed CPUs; if unknown, the number of allowed CPUs.
 
     Args:
-        allowed: numbers of logical CPUs.
-        root: the folder that holds /sys.
+        allowed: the numbers of logical CPUs; hyper-threads of the same core count once.
+        root: the folder that contains /sys.
     """
     cores = None
     if sys.platform == "linux":
@@ -123,7 +123,7 @@ def _linux_cores(allowed: frozenset[int], root: Path) -> int | None:
 
 
 def _darwin_cores() -> int | None:
-    """Performance cores on Apple silicon; all physical cores on Intel."""
+    """Return the number of performance cores on Apple silicon, or of physical cores on Intel; None if unknown."""
     import ctypes
 
     library = ctypes.CDLL(None)
@@ -145,7 +145,10 @@ def _windows_cores() -> int | None:
 
 
 def count_records(buffer: bytes) -> int:
-    """The number of records that GetLogicalProcessorInformationEx wrote; each begins with kind and size, uint32."""
+    """Return the number of records in a buffer from GetLogicalProcessorInformationEx, which is the number of cores.
+
+    Each record begins with its kind and its size in bytes, as uint32.
+    """
     count = offset = 0
     while offset + 8 <= len(buffer):
         _, size = struct.unpack_from("<II", buffer, offset)

@@ -1,4 +1,4 @@
-"""`bench`: measure the speed and the memory of a bundle on this machine."""
+"""`bench`: measure the speed and memory of a bundle on this machine."""
 
 import itertools
 import sys
@@ -20,14 +20,14 @@ from ftool_runtime.session.onnx_session import Device, Profile
 from ftool_runtime.text.files import read_texts
 from ftool_runtime.tools.options import input_columns
 
-_WARM_UP_CALLS = 20
-NEW_TOKENS: Final = 64
-ROWS_AT_ONCE: Final = 8
+_WARM_UP_CALLS = 20  # untimed calls before timing
+NEW_TOKENS: Final = 64  # length of each timed answer of a generator
+ROWS_AT_ONCE: Final = 8  # rows in a timed batch of a generator
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Percentiles of a time in milliseconds, such as that of a call on one text, including tokenization."""
+    """Percentiles of a duration in milliseconds, such as the duration of a call on one text, with tokenization."""
 
     p50: float
     p90: float
@@ -36,7 +36,7 @@ class Latency:
 
     @classmethod
     def of(cls, latencies_ms: Sequence[float]) -> "Latency":
-        """The percentiles of times in milliseconds."""
+        """Return the percentiles of durations in milliseconds."""
         return cls(*(round(float(value), 4) for value in np.percentile(latencies_ms, (50, 90, 95, 99))))
 
 
@@ -45,10 +45,10 @@ class BenchReport:
     """The results of `bench`; times in milliseconds, memory in MB (10**6 bytes).
 
     Attributes:
-        latency_ms: calls on one text.
-        throughput_per_s: texts per second when all are given in one call.
-        cold_start_ms: from the start of a new process to its first answer, median.
-        load_ms: `load` in this process, including the import of onnxruntime if it was not imported yet.
+        latency_ms: the duration of calls on one text.
+        throughput_per_s: texts per second if all texts are given in one call.
+        cold_start_ms: the median time from the start of a new process to its first answer.
+        load_ms: the duration of `load` in this process, including the import of onnxruntime unless already imported.
         peak_memory_mb: peak resident memory of this process; None if unknown.
         texts: the number of different texts that were timed.
         calls: the number of timed calls behind `latency_ms`.
@@ -65,11 +65,11 @@ class BenchReport:
     info: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The report as lines of text."""
+        """Return the report as lines of text."""
         latency = self.latency_ms
         memory = "unknown" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
         return [
@@ -88,13 +88,13 @@ class GenerationBenchReport:
     """The results of `bench` for a model that generates text; times in milliseconds, memory in MB (10**6 bytes).
 
     Attributes:
-        first_token_ms: from the call to the answer's first token, one row in each call.
-        token_ms: each further token, one row in each call.
-        tokens_per_s: new tokens per second of one row, including the time for the prompt.
-        tokens_per_s_batch: new tokens per second of eight rows in one call.
-        new_tokens: tokens of each answer; fewer if the context ends.
-        cold_start_ms: from the start of a new process to the end of its first answer, median.
-        load_ms: `load` in this process.
+        first_token_ms: the time from a call with one row to the answer's first token.
+        token_ms: the time for each later token, in calls with one row.
+        tokens_per_s: new tokens per second in calls with one row, including the time for the prompt.
+        tokens_per_s_batch: new tokens per second in a call with eight rows.
+        new_tokens: the number of tokens in each answer; answers that reach the model's limit are shorter.
+        cold_start_ms: the median time from the start of a new process to the end of its first answer.
+        load_ms: the duration of `load` in this process.
         peak_memory_mb: peak resident memory of this process; None if unknown.
         rows: the number of different sources or prompts that were timed.
         calls: the number of timed calls.
@@ -114,11 +114,11 @@ class GenerationBenchReport:
     info: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The report as lines of text."""
+        """Return the report as lines of text."""
         first, token = self.first_token_ms, self.token_ms
         memory = "unknown" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
         return [
@@ -148,17 +148,17 @@ def bench(
 
     Args:
         folder: the bundle.
-        texts: inputs to answer, or a file of them; None: the bundle's golden inputs.
-        columns: the columns of the file that hold them, as for `predict --column`.
-        device: as for `load`.
-        threads: as for `load`.
-        profile: as for `load`.
-        calls: the least number of single calls to time; every text is timed at least once.
+        texts: the inputs to answer, or a file of inputs; None for the bundle's golden inputs.
+        columns: the columns of the file that hold the inputs, as for `predict --column`.
+        device: the device, as for `load`.
+        threads: the number of CPU threads, as for `load`.
+        profile: the profile, as for `load`.
+        calls: the smallest number of single calls to time; every text is timed at least once.
         cold_starts: the number of new processes to start.
 
     Raises:
-        InputError: no texts, or fewer than one call or cold start.
-        FtoolError: as `load` and as the model.
+        InputError: there are no texts, or `calls` or `cold_starts` is below 1.
+        FtoolError: any error of `load` or of the model.
     """
     if min(calls, cold_starts) < 1:
         raise InputError(f"calls and cold_starts must be at least 1, got {calls} and {cold_starts}")
@@ -224,7 +224,10 @@ def _bench_generator(
 
 
 def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls: int) -> list[float]:
-    """Milliseconds of each of at least `calls` calls on one text, cycling through `texts`. Warms up first."""
+    """Return the durations, in milliseconds, of at least `calls` calls on one text, cycling through `texts`.
+
+    Untimed calls are made first. Raises InputError if there are no texts.
+    """
     if not texts:
         raise InputError("no texts to time")
     for text in itertools.islice(itertools.cycle(texts), _WARM_UP_CALLS):
@@ -238,7 +241,7 @@ def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls
 
 
 def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_least_s: float = 1.0) -> float:
-    """Texts per second with all of `texts` in one call, repeated for at least `at_least_s` seconds."""
+    """Return the texts per second with all `texts` in one call, repeated for at least `at_least_s` seconds."""
     model(texts[:_WARM_UP_CALLS])
     answered, elapsed = 0, 0.0
     while elapsed < at_least_s:
@@ -251,7 +254,7 @@ def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_leas
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """Times of single calls in milliseconds, and tokens per second, single and batched."""
+    """Times to the first token and for later tokens in milliseconds, and tokens per second, single and batched."""
 
     first_ms: list[float]
     token_ms: list[float]
@@ -260,9 +263,9 @@ class Speeds:
 
 
 def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int) -> Speeds:
-    """Time greedy answers of NEW_TOKENS tokens, cycling through `rows` of token ids. Warms up first.
+    """Time greedy answers of NEW_TOKENS tokens, in at least `calls` calls, cycling through `rows` of token ids.
 
-    Raises InputError if there are no rows.
+    An untimed call is made first. Raises InputError if there are no rows.
     """
     if not rows:
         raise InputError("no texts to time")
@@ -285,14 +288,14 @@ def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int)
 
 
 def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
-    """Milliseconds from the start of a new Python process to its first answer on standard output.
+    """Return the time, in milliseconds, from the start of a new Python process to its first answer.
 
     Args:
         folder: the bundle.
         given: the input to answer: a text, or the texts of an input by field.
-        info: a model's `info()`; the new process loads with the same device, threads and profile.
+        info: a model's `info()`; the new process loads the bundle with the same device, threads and profile.
 
-    Raises FtoolError with the process's error output if it fails.
+    Raises FtoolError, with the process's error output, if the process fails.
     """
     import subprocess  # not needed by `import ftool_runtime`
 

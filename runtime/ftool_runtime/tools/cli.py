@@ -36,10 +36,10 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as in shells
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 a check failed, 2 wrong usage or bad input."""
+    """Run one command and return its exit status: 0 success, 1 a check failed, 2 wrong usage or bad input."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # Windows would use its code page
+        if hasattr(stream, "reconfigure"):  # on Windows the default is the system's code page
             stream.reconfigure(encoding="utf-8")
     try:
         options = _parse(arguments)
@@ -279,7 +279,7 @@ def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `python -m ftool_runtime ask`."""
+    """Add the arguments of `python -m ftool_runtime ask`."""
     parser.add_argument("knowledge_base", type=Path, metavar="KB", help="the file that `ftool index` wrote")
     parser.add_argument("question", metavar="QUESTION", help="the question")
     parser.add_argument("-k", type=int, default=5, metavar="N", help="passages to read (default 5)")

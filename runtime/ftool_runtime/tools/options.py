@@ -1,6 +1,6 @@
-"""Command-line options that argparse here and click in the toolchain share; imports little.
+"""Command-line options that this package's argparse and the toolchain's click share; this module imports little.
 
-FLAGS are those of commands that generate text. The functions convert given flags to the options of a call.
+FLAGS lists the flags of commands that generate text. The functions convert given flags to the options of a call.
 """
 
 import argparse
@@ -22,11 +22,11 @@ class Flag:
 
     Attributes:
         name: the name of the field or option.
-        kind: the type of its value; `bool` for a switch.
-        metavar: the name of the value in help.
-        use: where the flag applies.
+        kind: the type of the flag's value; `bool` for a switch.
+        metavar: the name of the value in the help text.
+        use: the kind of generation that the flag is for, such as "sampling".
         help: the help text.
-        choices: the allowed values; empty: any.
+        choices: the allowed values; empty if any value is allowed.
         many: whether the flag may be repeated to give several values.
     """
 
@@ -40,7 +40,7 @@ class Flag:
 
     @property
     def option(self) -> str:
-        """The flag as it is typed."""
+        """The flag as a user types it, such as "--top-p"."""
         return "--stop" if self.name == "stop_strings" else f"--{self.name.replace('_', '-')}"
 
 
@@ -102,7 +102,7 @@ FLAGS: Final = (
 
 
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The given flags as the options of a call."""
+    """Return the given flags as the options of a call, with `do_sample` set if a flag for sampling is given."""
     values = {flag.name: getattr(options, flag.name) for flag in FLAGS}
     given = {name: value for name, value in values.items() if value is not None}
     if any(flag.use == "sampling" and flag.name in given for flag in FLAGS):
@@ -111,7 +111,10 @@ def generation_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dict[str, Any]:
-    """The options of a call for `predict`'s flags. Raises InputError for a flag that is not for this kind of model."""
+    """Return the flags of `predict` as the options of a call of `model`.
+
+    Raises InputError for a flag that is not for this kind of model.
+    """
     from ftool_runtime.models.generator import Generator
 
     given = generation_options(options)
@@ -140,12 +143,12 @@ def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dic
 
 
 def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dict[str, str]:
-    """The columns that hold the texts of `model`'s inputs, as `read_texts` takes them.
+    """Return the columns that hold the texts of `model`'s inputs, in the form that `read_texts` takes.
 
     Args:
         model: a loaded model.
-        columns: NAME for the only field, or FIELD=NAME for one of several. A field without one is in the column of its
-            own name.
+        columns: NAME for a model with one field, or FIELD=NAME for one of several fields. The column of a field that
+            is not listed has the field's own name.
 
     Raises InputError for a field that the model does not have.
     """
@@ -164,7 +167,7 @@ def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dic
 
 
 def inputs_of(model: "Model[Any, Any]", texts: Sequence[str]) -> list[Any]:
-    """Texts of the command line as inputs of `model`; an input with several fields takes that many texts.
+    """Return texts of the command line as inputs of `model`; an input with several fields takes several texts.
 
     Raises InputError if the number of texts is not a multiple of the number of fields.
     """

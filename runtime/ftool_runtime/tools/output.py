@@ -20,18 +20,17 @@ from ftool_runtime.models.text_generator import TextGenerator
 if TYPE_CHECKING:
     from ftool_runtime.knowledge import FoundAnswer
 
-NONE: Final = "none"  # the value of --embedder or --reader that means to use none
-
-_SHOWN: Final = 300  # characters of a passage that are printed
+NONE: Final = "none"  # the value of --embedder or --reader for not using such a model
+_SHOWN: Final = 300  # the largest number of characters of a passage that are printed
 
 
 def write_answers(
     model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
 ) -> int:
-    """Write one JSON line for each text to `out`, in order, and return how many texts were cut.
+    """Write one JSON line for each text to `out`, in order, and return the number of texts that were cut.
 
-    Flushes after each batch, so that a reader at the other end of a pipe need not wait. `options` are those of the
-    model's `predict_batches`; None means the model's default.
+    `out` is flushed after each batch, so that a program at the other end of a pipe does not wait. `options` are those
+    of the model's `predict_batches`; None stands for the model's default.
     """
     options = {name: value for name, value in options.items() if value is not None}
     kept, asked = itertools.tee(batches)
@@ -47,7 +46,10 @@ def write_answers(
 
 @contextlib.contextmanager
 def output_to(path: Path | None) -> Iterator[TextIO]:
-    """The file at `path`, which is replaced if the block ends without an exception; for None standard output."""
+    """Yield the file to write to: `path`, which is replaced if the block does not raise, or standard output for None.
+
+    Raises InputError if `path` is None and standard output is closed.
+    """
     if path is not None:
         with replacing(path) as file:
             yield file
@@ -60,7 +62,7 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
 def stream_answers(
     model: Generator, batches: Iterable[Iterable[str]], out: TextIO, options: dict[str, Any]
 ) -> int:
-    """Write each answer while it is generated, followed by a newline, and return how many texts were cut."""
+    """Write each answer while it is generated, followed by a newline; return the number of texts that were cut."""
     truncated = 0
     for texts in batches:
         for text in texts:
@@ -71,7 +73,7 @@ def stream_answers(
 
 
 def write_stream(stream: TextStream, out: TextIO) -> None:
-    """Write an answer while it is generated. Ctrl-C closes the answer before it ends the program."""
+    """Write an answer to `out` while it is generated. Ctrl-C closes the stream before it ends the program."""
     with stream:
         for chunk in stream:
             out.write(chunk)
@@ -89,11 +91,11 @@ def talk(
     *,
     as_json: bool = False,
 ) -> None:
-    """Answer each of `lines` as a turn of one conversation; with `as_json` write each answer as a JSON line.
+    """Answer each of `lines` as a turn of one conversation; with `as_json`, write each answer as a JSON line.
 
-    A turn that is refused, such as one for which there is no room, is reported on standard error, and the chat
-    continues. Raises InputError for a model that can't chat and for wrong options, and, if the lines are not from a
-    terminal, at the end if turns were refused.
+    A turn that can't be answered, such as a message that is too long, is reported on standard error, and the chat
+    continues. Raises InputError for a model that can't chat and for wrong options; and at the end, if the input is not
+    a terminal, if there were turns that could not be answered.
     """
     if not isinstance(model, TextGenerator):
         raise InputError("this model can't chat; use predict")
@@ -124,7 +126,10 @@ def _on_a_terminal() -> bool:
 
 
 def asked_lines() -> Iterator[str]:
-    """The lines of standard input, with a prompt for each on a terminal."""
+    """Yield the lines of standard input, after a prompt for each line if the input is a terminal.
+
+    Raises InputError if standard input is closed.
+    """
     if sys.stdin is None:
         raise InputError("standard input is closed; a chat reads its lines from there")
     while True:
@@ -138,7 +143,10 @@ def asked_lines() -> Iterator[str]:
 
 
 def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
-    """Answer the question in the flags; mode bm25 loads no embedder. `loading` is for `ftool_runtime.load`."""
+    """Return the answer to the question in the flags; with the mode bm25, no embedder is loaded.
+
+    `loading` holds arguments of `ftool_runtime.load`.
+    """
     from ftool_runtime.knowledge import RECORDED, KnowledgeBase
 
     def chosen(model: str | None) -> str | None:
@@ -152,7 +160,7 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
 
 
 def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
-    """An answer as lines of text: the answer and its place, or the passages if there is none."""
+    """Yield an answer as lines of text: the answer and its place in the documents, or the passages found."""
     if answer.text is not None:
         yield " ".join(answer.text.split())
         where = f"{answer.document}, characters {answer.start} to {answer.end}"
@@ -169,7 +177,7 @@ def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
 
 
 def drop_output() -> None:
-    """Discard buffered output if standard output is broken, or the interpreter would print an error at exit."""
+    """Discard buffered output if standard output is broken; otherwise Python would print an error at exit."""
     if sys.stdout is None:
         return
     with contextlib.suppress(OSError, ValueError):

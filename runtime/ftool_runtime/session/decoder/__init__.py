@@ -1,1 +1,1 @@
-"""Decoders: the graph, its key and value caches, and rows that share a run."""
+"""Decoders: the decoder graph, key and value caches, and batches of rows."""

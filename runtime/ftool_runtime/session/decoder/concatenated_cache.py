@@ -1,4 +1,4 @@
-"""Concatenated caches: the graph returns past and new keys and values together; the two buffers swap at every run."""
+"""Concatenated caches: the graph returns past and new keys and values together, in buffers that swap at every run."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class ConcatenatedCacheDecoder(Decoder):
         return self.feed(tokens[:, None])  # type: ignore[arg-type]
 
     def cut(self, length: int) -> None:
-        """Drop all but the first `length` tokens of the only row, which has no padding."""
+        """Keep only the first `length` tokens of the only row, which has no padding."""
         for place, view in enumerate(self._past_views()):
             kept = view[:, :, :length].copy()
             self._past[place][: kept.size] = kept.reshape(-1)
@@ -33,11 +33,11 @@ class ConcatenatedCacheDecoder(Decoder):
         self.lengths = np.minimum(self.lengths, length)
 
     def snapshot(self) -> Snapshot:
-        """A copy of the only row's caches."""
+        """Return a copy of the only row's caches."""
         return [view.copy() for view in self._past_views()]
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Start with one row whose caches are `snapshot`."""
+        """Replace all rows with one row whose caches are `snapshot`."""
         self.begin(1, None)
         self._past = [kept.reshape(-1).copy() for kept in snapshot]
         self._mask = np.ones((1, snapshot[0].shape[2]), np.int64)

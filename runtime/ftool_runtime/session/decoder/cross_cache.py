@@ -1,4 +1,4 @@
-"""Cross-attention caches: the keys and values of an encoder's sources, computed once for the rows that answer them."""
+"""Cross-attention caches: keys and values of the sources, which the encoder computes once for all rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,22 +14,22 @@ from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 
 
 class Sources:
-    """Keys and values of sources, one row for each answer.
+    """The keys and values of sources, with one row for each answer.
 
     Attributes:
-        values: float32 (rows, heads, source_length, head_dim) by the name of the decoder's input.
-        mask: (rows, source_length), 1 for a token, 0 for padding.
-        origin: int64 (rows,), the source that each row answers.
+        values: float32 arrays (rows, heads, source_length, head_dim) by the name of the decoder's input.
+        mask: int64 (rows, source_length), 1 for a token and 0 for padding.
+        origin: int64 (rows,), the index of the source that each row answers.
     """
 
     def __init__(self, values: Mapping[str, NDArray[np.float32]], mask: NDArray[np.int64]) -> None:
-        """Hold the encoder's outputs; row i answers source i."""
+        """Hold the encoder's outputs, with one row for each source, in order."""
         self.values = values
         self.mask = mask
         self.origin = np.arange(len(mask))
 
     def select(self, rows: NDArray[np.intp]) -> bool:
-        """Let row i answer the source of row rows[i]. Returns whether anything changed."""
+        """Replace row i with a copy of row rows[i]. Returns whether anything changed."""
         origin = self.origin[rows]
         moved = not np.array_equal(origin, self.origin)
         if moved:
@@ -40,7 +40,7 @@ class Sources:
 
 
 class SourceEncoder:
-    """The encoder's graph. Thread-safe."""
+    """Runs the encoder's graph on sources. Thread-safe."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class SourceEncoder:
         pad_token_id: int,
         wanted: Sequence[str],
     ) -> None:
-        """Load the graph at `path`; `wanted` are the outputs that the decoder takes.
+        """Load the graph at `path`; `wanted` names the outputs that the decoder takes.
 
-        Raises BundleError if the graph lacks one of them, and as OnnxSession.
+        Raises BundleError if the graph lacks one of these outputs, and the errors of OnnxSession.
         """
         self._session = OnnxSession(path, settings, precision.devices)
         missing = sorted(set(wanted) - set(self._session.output_names))
@@ -64,13 +64,13 @@ class SourceEncoder:
         self._pad = pad_token_id
 
     def encode(self, rows: Sequence[Sequence[int]]) -> Sources:
-        """Run the encoder on token ids; rows of different lengths run one after another."""
+        """Run the encoder on rows of token ids; rows of very different lengths run one after another."""
         groups = length_groups([len(row) for row in rows])
         parts = [self._encode(rows[group]) for group in groups]
         return parts[0] if len(parts) == 1 else _concatenated(parts)
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> Sources:
-        """Pad rows on the right and run them together."""
+        """Pad rows of token ids on the right and run them together."""
         length = max(len(row) for row in rows)
         ids = np.full((len(rows), length), self._pad, np.int64)
         mask = np.zeros((len(rows), length), np.int64)
@@ -84,7 +84,7 @@ class SourceEncoder:
 
 
 def _concatenated(parts: Sequence[Sources]) -> Sources:
-    """All rows together; shorter ones are padded with zeros, which the mask excludes."""
+    """Return the rows of all parts together; shorter sources are padded with zeros, which the mask excludes."""
     length = max(part.mask.shape[1] for part in parts)
     names = parts[0].values
     values = {name: _padded_and_stacked([part.values[name] for part in parts], 2, length) for name in names}
@@ -92,7 +92,7 @@ def _concatenated(parts: Sequence[Sources]) -> Sources:
 
 
 def _padded_and_stacked(arrays: Sequence[NDArray[Any]], axis: int, length: int) -> NDArray[Any]:
-    """Arrays concatenated along axis 0, each padded with zeros to `length` along `axis`."""
+    """Return arrays concatenated along axis 0, after padding each with zeros to `length` along `axis`."""
     rows, others = sum(len(array) for array in arrays), list(arrays[0].shape[1:])
     others[axis - 1] = length
     stacked = np.zeros((rows, *others), arrays[0].dtype)

@@ -1,4 +1,4 @@
-"""`Decoder`: rows of tokens and their caches; the part that both kinds of caches share."""
+"""`Decoder`: rows of tokens and their caches; base class of the decoders for both kinds of caches."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from ftool_runtime.session.decoder.cross_cache import Sources
 from ftool_runtime.session.decoder.graph import LOGITS, DecoderGraph
 
 Logits = NDArray[np.float32]
-Snapshot = list[NDArray[np.float32]]  # of each cache (1, heads, tokens, head_dim)
-_KEPT_LOGITS = 64  # positions whose buffer is kept between calls
+Snapshot = list[NDArray[np.float32]]  # a copy of each cache, (1, heads, tokens, head_dim)
+_KEPT_LOGITS = 64  # a buffer for the logits of at most this many positions is kept between calls
 
 Arrays = dict[str, NDArray[np.integer]]
 
 
 class Decoder(ABC):
-    """Rows of tokens, their caches, and the graph that extends them. Not thread-safe: one call at a time.
+    """Rows of tokens, their caches, and the graph that extends them. Not thread-safe.
 
-    Arrays of logits are float32 (rows, kept, vocabulary), in a buffer that the next run overwrites.
+    Logits are float32 (rows, kept, vocabulary), in a buffer that the next run overwrites.
 
     Attributes:
-        lengths: int64 (rows,), how many tokens each row holds.
+        lengths: int64 (rows,), the number of tokens that each row holds.
     """
 
     def __init__(self, graph: DecoderGraph) -> None:
@@ -35,12 +35,12 @@ class Decoder(ABC):
         self._logits = np.empty(0, np.float32)
         self._all_positions = np.arange(64)
         self._bound: dict[str, NDArray[np.integer]] = {}  # inputs that the next step may overwrite in place
-        self._keep_alive: dict[str, NDArray[np.integer]] = {}  # the arrays that are bound
+        self._keep_alive: dict[str, NDArray[np.integer]] = {}  # references to the arrays that are bound
 
     def begin(self, rows: int, sources: Sources | None, room: int = 0) -> None:
-        """Start `rows` empty rows that answer `sources`, and drop the earlier rows.
+        """Replace all rows with `rows` empty rows that answer `sources`, or None for a decoder without an encoder.
 
-        `room` is the expected largest number of tokens of a row; 0 if unknown.
+        `room` is the expected largest number of tokens in a row; 0 if unknown.
         """
         self.lengths = np.zeros(rows, np.int64)
         self._bound = {}
@@ -54,11 +54,14 @@ class Decoder(ABC):
         """Add tokens to each row and run them.
 
         Args:
-            rows: at least one token for each row. Their lengths may differ only if the rows are empty, and several
-                tokens may be added to a filled cache only if there is a single row.
-            kept: int64 (rows, kept), the positions among these tokens whose logits are returned; None: the last one.
+            rows: the token ids to add, at least one for each row. Their numbers may differ only if the decoder's rows
+                are empty; several tokens can be added to a row that is not empty only if it is the only row.
+            kept: int64 (rows, kept), the indices among these tokens whose logits are returned; None for the last one.
 
-        Raises InputError if the model can't hold so many tokens.
+        Returns:
+            The logits, float32 (rows, kept, vocabulary).
+
+        Raises InputError if a row would have more tokens than the model can hold.
         """
         counts = np.array([len(row) for row in rows])
         ids = np.zeros((len(rows), int(counts.max())), np.int64)
@@ -77,19 +80,22 @@ class Decoder(ABC):
 
     @abstractmethod
     def step(self, tokens: NDArray[np.int64]) -> Logits:
-        """Add one token to each row, int64 (rows,), and run; returns logits (rows, 1, vocabulary). Raises as `feed`."""
+        """Add one token to each row and run; `tokens` is int64 (rows,). Returns logits (rows, 1, vocabulary).
+
+        Raises InputError if a row would have more tokens than the model can hold.
+        """
 
     @abstractmethod
     def cut(self, length: int) -> None:
-        """Drop all but the first `length` tokens of the only row."""
+        """Keep only the first `length` tokens of the only row."""
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """A copy of the only row's caches."""
+        """Return a copy of the only row's caches."""
 
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:
-        """Start with one row whose caches are `snapshot`, for a decoder without an encoder."""
+        """Replace all rows with one row whose caches are `snapshot`, for a decoder without an encoder."""
 
     def select(self, rows: NDArray[np.intp]) -> None:
         """Replace row i with a copy of row rows[i], which may change the number and the order of rows."""
@@ -105,18 +111,19 @@ class Decoder(ABC):
 
     @abstractmethod
     def _reset(self, rows: int, room: int) -> None:
-        """Prepare the caches for `rows` empty rows of about `room` tokens each."""
+        """Prepare the caches for `rows` empty rows, which will grow to about `room` tokens each."""
 
     @abstractmethod
     def _inputs(self, ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Arrays:
-        """Make room for new tokens `ids` (rows, tokens), `counts` (rows,) of them real, and return the graph's inputs.
+        """Make room for new tokens, add `counts` to `lengths`, and return the graph's integer inputs by name.
 
-        Adds `counts` to `lengths`. Raises InputError if the model can't hold so many tokens.
+        `ids` are the padded tokens, int64 (rows, tokens); `counts` is the number of tokens in each row without padding,
+        int64 (rows,). Raises InputError if a row would have more tokens than the model can hold.
         """
 
     @abstractmethod
     def _move(self, rows: NDArray[np.intp]) -> None:
-        """Rearrange the caches as in `select`; `lengths` is still that of the old rows."""
+        """Replace cache row i with row rows[i], as in `select`; `lengths` still describes the old rows."""
 
     def _check_limit(self, longest: int) -> None:
         limit = self.graph.contract.max_length
@@ -139,7 +146,7 @@ class Decoder(ABC):
         self._bind("source_mask", self._sources.mask)
 
     def _bind_logits(self, kept: int) -> Logits:
-        """Bind a buffer for logits (rows, kept, vocabulary) and return it."""
+        """Bind a buffer for logits, float32 (rows, kept, vocabulary), as the graph's output, and return the buffer."""
         shape = (len(self.lengths), kept, self.graph.vocabulary)
         size = shape[0] * shape[1] * shape[2]
         if self._logits.size < size:

@@ -1,4 +1,4 @@
-"""`DecoderGraph`: a loaded decoder graph, its caches and sizes, read from its inputs and outputs."""
+"""`DecoderGraph`: a loaded decoder graph, with its caches and sizes as read from the graph's inputs and outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ _TYPES: Final = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """One key or value cache of the graph: its input's name without "past.", and its fixed sizes."""
+    """A key or value cache of the graph: the name of its input without "past.", and its fixed sizes."""
 
     name: str  # such as "0.key"
     heads: int
@@ -42,30 +42,33 @@ class CacheShape:
 
     @property
     def past(self) -> str:
-        """The input's name."""
+        """The name of the graph's input for the cache."""
         return PAST + self.name
 
     @property
     def present(self) -> str:
-        """The output's name."""
+        """The name of the graph's output for the cache."""
         return "present." + self.name
 
 
 class DecoderGraph:
-    """The loaded decoder and the sizes of its caches. Thread-safe.
+    """A loaded decoder graph and the sizes of its caches. Thread-safe.
 
     Attributes:
-        session: the graph.
-        contract: the manifest's description of it.
-        caches: its key and value caches, in the order of its inputs.
-        cross: the names of its inputs for the source's keys and values; empty for decoders without an encoder.
-        vocabulary: logits of a position.
+        session: the loaded graph.
+        contract: the manifest's description of the graph.
+        caches: the key and value caches, in the order of the graph's inputs.
+        cross: the names of the inputs for the source's keys and values; empty for decoders without an encoder.
+        vocabulary: the number of logits for each position.
     """
 
     def __init__(
         self, path: Path, contract: GenerationContract, precision: Precision, settings: SessionSettings
     ) -> None:
-        """Load the graph at `path`. Raises BundleError if it does not match the contract, and as OnnxSession."""
+        """Load the graph at `path`.
+
+        Raises BundleError if the graph does not match the contract, and the errors of OnnxSession.
+        """
         with huge_pages():  # every step reads all weights
             self.session = OnnxSession(path, settings, precision.devices)
         self.contract = contract
@@ -79,11 +82,11 @@ class DecoderGraph:
         self.vocabulary = vocabulary
 
     def takes(self, name: str) -> bool:
-        """Whether the graph has this input."""
+        """Return whether the graph has an input (or output) with this name."""
         return name in self.session.shapes
 
     def integers(self, name: str, values: NDArray[np.integer]) -> NDArray[np.integer]:
-        """`values` in the integer type of the graph's input `name`."""
+        """Return `values` in the integer type of the graph's input `name`."""
         return values.astype(_TYPES[self.session.types[name]], copy=False)
 
     def _cache(self, name: str, path: Path) -> CacheShape:

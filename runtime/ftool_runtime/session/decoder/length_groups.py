@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-# A run reads all weights once, which takes as long as this many tokens' arithmetic (measured for GPT-2 small, one
-# thread: 10 ms for a token, 1.4 ms for each of 512). A row that would be padded by more is faster in a run of its own.
+# A run reads all weights once, which takes as long as the arithmetic for this many tokens (measured for GPT-2 small on
+# one thread: 10 ms for a single token, 1.4 ms per token for 512). A row that needs more padding than this is faster in
+# a run of its own.
 _PADDING: Final = 8
 
 
 def length_groups(lengths: Sequence[int]) -> list[slice]:
-    """Neighbouring rows of similar lengths, as slices that cover all rows in order."""
+    """Return slices of neighbouring rows with similar lengths, which together cover all rows in order."""
     groups: list[slice] = []
     shortest = longest = 0
     for row, length in enumerate(lengths):

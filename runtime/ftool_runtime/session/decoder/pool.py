@@ -1,4 +1,4 @@
-"""A pool of decoders with their buffers: one for each thread that generates at the same time."""
+"""A pool of decoders with their buffers, one for each thread that generates at the same time."""
 
 import contextlib
 import threading
@@ -11,17 +11,17 @@ from ftool_runtime.session.decoder.static_cache import StaticCacheDecoder
 
 
 class DecoderPool:
-    """Lends decoders on one graph. Thread-safe."""
+    """Lends decoders that share one graph. Thread-safe."""
 
     def __init__(self, graph: DecoderGraph) -> None:
-        """Start empty; decoders are made when needed."""
+        """Start with an empty pool; decoders are made when needed."""
         self.graph = graph
         self._idle: list[Decoder] = []
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Decoder]:
-        """A decoder for the duration of the block."""
+        """Lend a decoder for the duration of the block."""
         decoder = self.acquire()
         try:
             yield decoder
@@ -29,7 +29,7 @@ class DecoderPool:
             self.release(decoder)
 
     def acquire(self) -> Decoder:
-        """A decoder that no other call gets until `release`."""
+        """Return a decoder that no other call gets until `release`."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()

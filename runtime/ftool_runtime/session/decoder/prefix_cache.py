@@ -1,4 +1,4 @@
-"""Prefix caches: keep what a decoder has read of a conversation, so that the next turn reads only what is new."""
+"""Prefix caches: keep a conversation's keys and values, so that the next turn runs only the new tokens."""
 
 import threading
 from collections import OrderedDict
@@ -8,31 +8,31 @@ from typing import Final
 from ftool_runtime.session.decoder.decoder import Decoder, Logits, Snapshot
 from ftool_runtime.session.decoder.pool import DecoderPool
 
-_PREFIXES: Final = 8  # shared prefixes that are kept
+_PREFIXES: Final = 8  # the largest number of shared prefixes that are kept
 
 
 class PrefixCache:
-    """The caches of one conversation between turns, in a decoder of its own until `release`."""
+    """Keeps the caches of one conversation between turns, in a decoder that it borrows until `release`."""
 
     def __init__(self, decoders: DecoderPool) -> None:
-        """Take a decoder, with empty caches."""
+        """Borrow a decoder, with empty caches."""
         self.decoder: Decoder = decoders.acquire()
         self._decoders = decoders
         self._ids: list[int] = []
 
     def release(self) -> None:
-        """Give the decoder back for other calls; this cache must not be used again."""
+        """Return the decoder to the pool; this object must not be used afterwards."""
         self._decoders.release(self.decoder)
 
     def restore(self, ids: Sequence[int], snapshot: Snapshot) -> None:
-        """Start with the caches of `ids`, which `snapshot` holds."""
+        """Start with the token ids `ids`, whose caches are in `snapshot`."""
         self.decoder.restore(snapshot)
         self._ids = list(ids)
 
     def read(self, ids: Sequence[int]) -> Logits:
-        """Read `ids`, except for the beginning that was read before, and return the logits of the next token."""
-        same = _common_length(self._ids, ids[:-1])  # the last one must be run for its logits
-        self._ids = []  # if reading fails, the caches are in no known state
+        """Run the tokens of `ids` that come after the part already in the caches; return the next token's logits."""
+        same = _common_length(self._ids, ids[:-1])  # the last token must be run, to get its logits
+        self._ids = []  # if running fails, the state of the caches is unknown
         if same:
             self.decoder.cut(same)
         else:
@@ -42,21 +42,21 @@ class PrefixCache:
         return logits
 
     def append(self, answer: Sequence[int]) -> None:
-        """Record an answer's tokens; the decoder has read all of them except the last one or more."""
+        """Record the tokens of an answer, of which the decoder has run all except the last one or more."""
         read = int(self.decoder.lengths[0]) if len(self.decoder.lengths) else 0
         self._ids = [*self._ids, *answer][:read]
 
 
 class SharedPrefixes:
-    """Caches of prefixes that several conversations share. Thread-safe."""
+    """Keeps the caches of prefixes that several conversations share. Thread-safe."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without any prefixes."""
         self._kept: OrderedDict[tuple[int, ...], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
 
     def snapshot(self, ids: Sequence[int], decoders: DecoderPool) -> Snapshot:
-        """The caches after reading `ids`, computed the first time."""
+        """Return the caches of the prefix `ids`, computed on the first call for this prefix."""
         key = tuple(ids)
         with self._lock:
             snapshot = self._kept.get(key)
@@ -71,13 +71,13 @@ class SharedPrefixes:
             return snapshot
 
     def clear(self) -> None:
-        """Drop all of them."""
+        """Drop all prefixes."""
         with self._lock:
             self._kept.clear()
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:
-    """The tokens that both begin with."""
+    """Return the longest common prefix of two lists of token ids."""
     return list(first[: _common_length(first, second)])
 
 

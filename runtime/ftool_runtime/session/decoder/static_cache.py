@@ -1,4 +1,4 @@
-"""Static caches: one buffer is both the graph's input and its output, and the graph appends to it."""
+"""Static caches: the same buffer is the graph's input and output, and the graph appends to it."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from ftool_runtime.session.decoder.decoder import Arrays, Decoder, Logits, Snaps
 from ftool_runtime.session.decoder.graph import DecoderGraph
 from ftool_runtime.session.decoder.length_groups import length_groups
 
-_SMALLEST = 64  # tokens: the smallest capacity of a row
+_SMALLEST = 64  # the smallest capacity of a row, in tokens
 
 
 class StaticCacheDecoder(Decoder):
-    """A decoder whose buffers (rows, heads, capacity, head_dim) are reused by later calls, and double when full.
+    """A decoder with buffers (rows, heads, capacity, head_dim) that later calls reuse and that double when full.
 
     A step with the same number of rows binds only `positions` again; all other inputs are written into arrays that
     stay bound.
@@ -64,16 +64,16 @@ class StaticCacheDecoder(Decoder):
         return self._step_logits
 
     def cut(self, length: int) -> None:
-        """Drop all but the first `length` tokens of the only row."""
+        """Keep only the first `length` tokens of the only row."""
         self.lengths = np.minimum(self.lengths, length)
 
     def snapshot(self) -> Snapshot:
-        """A copy of the only row's caches."""
+        """Return a copy of the only row's caches."""
         used = int(self.lengths[0])
         return [view[:, :, :used].copy() for view in self._views]
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Start with one row whose caches are `snapshot`."""
+        """Replace all rows with one row whose caches are `snapshot`."""
         self.begin(1, None)
         used = snapshot[0].shape[2]
         self._reserve(used, used=0)
@@ -115,7 +115,7 @@ class StaticCacheDecoder(Decoder):
             for flat, cache in zip(self._flat, self.graph.caches, strict=True)
         )
         self._capacity = 0  # the old content is dropped
-        # as large as the buffers allow, but not larger than needed: the operator's own memory grows with the capacity
+        # As large as the buffers allow, but not larger than needed: the operator's memory grows with the capacity.
         self._arrange(rows, self._limited(max(min(fits, room), _SMALLEST)), used=0)
 
     def _reserve(self, longest: int, used: int) -> None:
@@ -137,7 +137,7 @@ class StaticCacheDecoder(Decoder):
         if len(rows) == len(self.lengths):
             return
         grown = len(rows) > len(self.lengths)
-        # A capacity that few rows took from a large buffer would need several times that buffer for more rows.
+        # With few rows, a large buffer gives a high capacity, which more rows could not have without much more memory.
         capacity = min(self._capacity, max(2 * used, _SMALLEST)) if grown else self._capacity
         self._arrange(len(rows), self._limited(capacity), used)
         if grown:
@@ -145,7 +145,7 @@ class StaticCacheDecoder(Decoder):
                 view[:, :, :used] = view[rows, :, :used]
 
     def _arrange(self, rows: int, capacity: int, used: int) -> None:
-        """Shape the buffers for `rows` of `capacity` tokens, keep the first `used` tokens of each, and bind them."""
+        """Shape and bind the buffers for `rows` rows of `capacity` tokens; each row keeps its first `used` tokens."""
         views = []
         for place, cache in enumerate(self.graph.caches):
             shape = (rows, cache.heads, capacity, cache.head_dim)

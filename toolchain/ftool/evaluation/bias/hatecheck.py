@@ -23,13 +23,8 @@ from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics, av
 from ftool_runtime.errors import InputError
 
 HATEFUL, OTHER = "hateful", "non-hateful"  # the gold labels
-_USUAL = (
-    HATEFUL,
-    "hate",
-    "hate speech",
-    "hate_speech",
-    "hatespeech",
-)  # usual names of a model's hateful label, in lower case
+# Usual names of a model's label for hateful texts, in lower case.
+_USUAL = (HATEFUL, "hate", "hate speech", "hate_speech", "hatespeech")
 _TEXT, _GOLD, _FUNCTIONALITY, _TARGET, _TEMPLATE = (
     "test_case", "label_gold", "functionality", "target_ident", "case_templ",
 )  # fmt: skip
