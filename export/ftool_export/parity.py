@@ -13,31 +13,26 @@ from ftool_export.graph.probes import difference, make_probes
 from ftool_export.graph.session import open_sessions
 from ftool_export.rederive import compare_with_derived
 from ftool_export.report import MetricPair, ParityReport, ShapeDifference, WorstInput
-from ftool_export.tolerances import metric_allowance, tolerance_for
+from ftool_export.tolerances import MAX_DROP, metric_allowance, tolerance_for
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE
 
 
-def parity(
-    loaded: LoadedEncoder | LoadedGenerator,
-    bundle: Path,
-    examples: Examples,
-    *,
-    max_drop: float | None = None,
-) -> ParityReport:
+def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Examples) -> ParityReport:
     """Compare a bundle with the checkpoint it was made from.
 
     Generators answer greedily and with four beams. An fp32 bundle must give torch's tokens; if a token differs, torch's
     own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each such difference
-    is counted. A quantised generator must nearly always choose torch's token after torch's previous tokens. Every
-    quantised bundle must store the constants that the checkpoint gives when it is quantised again (`rederive`).
+    is counted. A quantised generator must nearly always choose torch's token after torch's previous tokens.
+
+    The main metric of a quantised bundle may drop as far as its export allowed, and its constants must be those that
+    the checkpoint gives when it is quantised again (`rederive`).
 
     Args:
         loaded: the checkpoint.
         bundle: a bundle folder.
         examples: the inputs that both answer.
-        max_drop: the largest drop of the main metric of a quantised bundle; overrides the precision's tolerance.
 
     Returns:
         Every difference with its tolerance; `passed` is True if all are within their tolerances.
@@ -63,8 +58,8 @@ def parity(
         found=found,
         grid=_grid(loaded, manifest, bundle, examples) if isinstance(loaded, LoadedEncoder) else (),
         worst=_worst(found.comparison, examples) if isinstance(loaded, LoadedEncoder) else None,
-        metric=_metric(found.comparison, examples.metric),
-        tolerance=tolerance_for(examples.kind, manifest.precision.name).with_drop(max_drop),
+        metric=_metric(found.comparison, examples.metric, manifest),
+        tolerance=tolerance_for(examples.kind, manifest.precision.name),
         stored=stored,
     )
 
@@ -105,7 +100,12 @@ def _worst(found: Comparison, examples: Examples) -> WorstInput:
     return WorstInput(row, shown(examples.inputs[row]), found.probability_difference)
 
 
-def _metric(found: Comparison, metric: str | None) -> MetricPair | None:
+def _metric(found: Comparison, metric: str | None, manifest: Manifest) -> MetricPair | None:
     if metric is None or found.scores is None:
         return None
-    return MetricPair(metric, *found.scores, metric_allowance(found.differing, found.examples))
+    max_drop = (
+        None
+        if manifest.precision.name == "fp32"
+        else manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)
+    )
+    return MetricPair(metric, *found.scores, max_drop, metric_allowance(found.differing, found.examples))

@@ -8,6 +8,7 @@ from ftool_export.architectures.checks import canonical_task
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
 from ftool_export.quantization import precision_plan
+from ftool_export.tolerances import MAX_DROP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class ExportSettings:
     name: str | None = None
     task: str = "text-classification"
     precision: str = "int8"
-    max_drop: float = 0.01
+    max_drop: float = MAX_DROP
     allow_drift: bool = False
     device: str = "cpu"
     golden: Literal["probes", "data"] = "probes"

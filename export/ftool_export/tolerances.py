@@ -1,15 +1,16 @@
 """Limits for differences of a bundle from torch, by kind of answer and precision, and allowances for chance."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final
 
 from ftool_export.examples.base import AnswerKind
 from ftool_export.graph.guards import FP32_TOLERANCE
 
 # Probabilities of one text, single and batched: sums over padded rows are added in another order.
 _REORDERED_SUMS: Final = 1e-5
+MAX_DROP: Final = 0.01  # of the main metric by quantisation, unless an export sets another limit
 _UNLIKELY: Final = 0.01  # a share of differing answers less probable than this is not chance
 
 
@@ -21,33 +22,20 @@ class Tolerance:
         agreement: smallest share of answers, or of next tokens, that are the same.
         max_difference: largest difference of a logit (fp32) or of a probability (the others).
         batch_effect: largest difference of a probability between a text single and batched.
-        drop: largest drop of the main metric, before the allowance for chance. None for fp32, whose answers must
-            all be the same.
     """
 
     agreement: float
     max_difference: float
     batch_effect: float
-    drop: float | None
-
-    def with_drop(self, drop: float | None) -> Self:
-        """Return a copy with another allowed drop, unless `drop` is None or this precision allows none."""
-        return self if drop is None or self.drop is None else replace(self, drop=drop)
-
-    def to_json(self) -> dict[str, float | None]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 # The same arithmetic in another order.
-_FP32: Final = Tolerance(
-    agreement=1.0, max_difference=FP32_TOLERANCE, batch_effect=_REORDERED_SUMS, drop=None
-)
+_FP32: Final = Tolerance(agreement=1.0, max_difference=FP32_TOLERANCE, batch_effect=_REORDERED_SUMS)
 # One activation scale per tensor: an outlier can change a single text a lot, which says little about the others;
 # agreement covers those. Texts run one at a time, so batching changes nothing at all.
-_INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0, drop=0.01)
+_INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0)
 # A scale for every 32 activations: an outlier stays in its block.
-_W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS, drop=0.003)
+_W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS)
 
 TOLERANCES: Final = MappingProxyType(
     {
@@ -63,11 +51,11 @@ TOLERANCES: Final = MappingProxyType(
         ("vectors", "int8"): replace(_INT8, agreement=0.85),
         ("vectors", "w8"): replace(_W8, agreement=0.95),
         # A token may differ only if torch itself has no preference.
-        ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4, drop=None),
+        ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4),
         # One activation scale per row and 7 bits per weight; a batch changes the order of attention's sums.
-        ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-2, drop=0.01),
+        ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-2),
         # A scale for every 128 activations of a row; attention as above.
-        ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-2, drop=0.01),
+        ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-2),
     }
 )
 

@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,27 @@ def right_labels(checkpoint: Path, texts: Sequence[str]) -> np.ndarray:
     """The labels that torch gives, as if they were the true ones."""
     answers: np.ndarray = compute_logits(load_classifier(checkpoint), texts).argmax(axis=1)
     return answers
+
+
+def test_parity_allows_the_loss_that_the_export_allowed(
+    bert: Path, exported: Callable[[str], Path], texts: list[str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported("w8"), tmp_path / "bundle"))
+    loaded = load_classifier(str(bert))
+
+    def failed() -> list[str]:
+        scores = iter([0.9, 0.3])  # torch's, then the bundle's
+        examples = ClassificationExamples(
+            loaded=loaded, inputs=texts, metric="accuracy", scorer=lambda _: next(scores)
+        )
+        found = parity(loaded, folder, examples).to_json()["failed"]
+        return [name for name in found if name == "metric_drop"]
+
+    manifest = Manifest.read(folder)
+    for allowed, expected in ((0.61, []), (0.01, ["metric_drop"])):
+        evidence = {**manifest.evidence, "gate": {**manifest.evidence["gate"], "max_drop": allowed}}
+        bundle_writer.Draft(folder).write_manifest(replace(manifest, evidence=evidence))
+        assert failed() == expected
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])

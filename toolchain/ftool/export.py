@@ -8,7 +8,6 @@ from ftool.data.load import split_for_model
 from ftool.evaluation.opened import opened_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.sections import ExportRecipe
 from ftool.tasks.registry import find_task
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
@@ -72,18 +71,14 @@ def check_parity(
 ) -> ParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
 
-    The loss of the metric is compared with the precision's own tolerance, or with the recipe's max_drop if it was
-    changed.
-
     Raises:
         FtoolError: run/ or bundle/ is missing, the data can't be read, or the two are not the same model.
     """
     model = ModelFolder(folder)
     bundle, run = model.require_bundle(), model.require_run()
-    changed = recipe.export.max_drop != ExportRecipe().max_drop
     loaded = recipe.row.load(run)
     examples = examples_for(recipe, loaded, split, data)
-    return parity(loaded, bundle, examples, max_drop=recipe.export.max_drop if changed else None)
+    return parity(loaded, bundle, examples)
 
 
 def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | None = None) -> Any:
