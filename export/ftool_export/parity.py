@@ -103,9 +103,6 @@ def _worst(found: Comparison, examples: Examples) -> WorstInput:
 def _metric(found: Comparison, metric: str | None, manifest: Manifest) -> MetricPair | None:
     if metric is None or found.scores is None:
         return None
-    max_drop = (
-        None
-        if manifest.precision.name == "fp32"
-        else manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)
-    )
+    fp32 = manifest.precision.name == "fp32"
+    max_drop = None if fp32 else manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)
     return MetricPair(metric, *found.scores, max_drop, metric_allowance(found.differing, found.examples))
