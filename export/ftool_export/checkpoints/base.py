@@ -207,20 +207,6 @@ def trained_length(
     return wanted
 
 
-def window_stride(stride: int | None, longest: int) -> int:
-    """Return how many tokens two neighbouring windows of `longest` tokens share: a third of them if `stride` is None.
-
-    Raises CheckpointError if windows can't overlap by `stride` tokens.
-    """
-    if stride is None:
-        return longest // 3
-    if stride >= longest - 3:  # three special tokens around a question and its context
-        raise CheckpointError(
-            f"train.stride is {stride}, but the base reads {longest} tokens at once; set it below {longest - 3}"
-        )
-    return stride
-
-
 def _positions(network: nn.Module) -> list[int]:
     """Return the sizes of the network's position tables without unused entries; empty if its positions are relative."""
     named = (getattr(network.config, name, None) for name in ("max_position_embeddings", "n_positions"))

@@ -18,7 +18,7 @@ from ftool_export.checkpoints.base import (
     trained_length,
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
+from ftool_export.checkpoints.pretrained import read_config, read_licence, read_trained, read_weights
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.classifier import Pooling, SequenceClassifier
@@ -26,6 +26,8 @@ from ftool_export.networks.encoder import hidden_size
 from ftool_export.tokenizers.source import read_tokenizer
 
 log = logging.getLogger(__name__)
+
+TASK = "text-classification"
 
 _MULTI_LABEL = "multi_label_classification"
 _SINGLE_LABEL = "single_label_classification"
@@ -36,7 +38,7 @@ _REGRESSION = "regression"
 class LoadedClassifier(LoadedEncoder):
     """The checkpoint of a text classifier, or of a regressor, which gives one number."""
 
-    task: str = "text-classification"
+    task: str = TASK
     model: SequenceClassifier
     thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
     pairs: bool = False  # whether an input is two texts
@@ -208,12 +210,7 @@ def count_truncated(loaded: LoadedClassifier, inputs: Sequence[Any]) -> int:
 
 
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:
-    encoder, missing = read_weights(AutoModelForSequenceClassification, source, config)
-    if missing:
-        raise CheckpointError(
-            f"{source} has no trained classification head ({', '.join(missing[:3])} missing); "
-            "train one on it: ftool train FOLDER --base …"
-        )
+    encoder = read_trained(AutoModelForSequenceClassification, source, config, TASK)
     return _assemble(encoder, None, config, "pooler", normalize=False)
 
 

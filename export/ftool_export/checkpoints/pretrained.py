@@ -95,6 +95,17 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
     return network, sorted(info["missing_keys"])
 
 
+def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Module:
+    """The network in float32. Raises CheckpointError as `read_weights`, and for one without a trained head."""
+    network, fresh = read_weights(auto_class, source, config)
+    if fresh:
+        raise CheckpointError(
+            f"{source} has no trained head for {task.replace('-', ' ')} ({', '.join(fresh[:3])} missing); "
+            f"train one on it: ftool train FOLDER --task {task} --base …"
+        )
+    return network
+
+
 def read_licence(source: str) -> str | None:
     """Return the licence that the model card names, or None."""
     path = find_file(source, "README.md")

@@ -8,28 +8,16 @@ from typing import Any
 from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
-from ftool_export.checkpoints.base import (
-    longest_input,
-    origin,
-    read_facts,
-    trained_length,
-    window_stride,
-)
-from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.pretrained import (
-    find_file,
-    read_config,
-    read_licence,
-    read_weights,
-)
+from ftool_export.checkpoints.base import read_facts
+from ftool_export.checkpoints.pretrained import find_file, read_config, read_trained, read_weights
+from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.per_token import SpanReader
-from ftool_export.tokenizers.source import read_tokenizer
-from ftool_export.tokenizers.windows import context_windows, longest_question, question_lengths
+from ftool_export.tokenizers.windows import context_windows
 from ftool_runtime.bundle.contracts import QuestionContract
-from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
+TASK = "question-answering"
 DEFAULT_MAX_LENGTH = 384  # tokens, as in the SQuAD scripts, if the checkpoint does not say
 DEFAULT_MAX_ANSWER_LENGTH = 30  # tokens, as in the SQuAD scripts
 
@@ -37,38 +25,26 @@ _UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name t
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedReader(LoadedEncoder):
+class LoadedReader(WindowedEncoder):
     """The checkpoint of a reader; `prefix` goes before every question.
 
     Attributes:
-        stride: the number of tokens that two neighbouring windows of a context share.
         max_answer_length: the most tokens of an answer.
         no_answer_threshold: see `Spans.answered`; None for a model that always answers.
     """
 
-    task: str = "question-answering"
+    task: str = TASK
     model: SpanReader
-    stride: int
     max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH
     no_answer_threshold: float | None = None
 
-    def windows(self, questions: Sequence[str], contexts: Sequence[str]) -> list[list[Window]]:
-        """Return each context's windows, its question in each. Raises InputError for a question that is too long."""
-        return context_windows(self, questions, contexts, self.stride)
+    def windows(self, inputs: Sequence[Any]) -> list[list[Window]]:
+        """Return the windows of each input, a dict of "question" and "context": the question is in each window.
 
-    @property
-    def longest_question(self) -> int:
-        """The most tokens that a question may have, special tokens not included."""
-        return longest_question(self, self.stride)
-
-    def question_lengths(self, questions: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each question, with the prefix and without special tokens."""
-        return question_lengths(self, questions)
-
-    def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """Return the token rows, one per window, of each input: a dict of "question" and "context"."""
+        Raises InputError for a question that is too long.
+        """
         questions, contexts = ([given[name] for given in inputs] for name in ("question", "context"))
-        return [[window.tokens for window in windows] for windows in self.windows(questions, contexts)]
+        return context_windows(self, questions, contexts, self.stride)
 
     def manifest_fields(self) -> dict[str, Any]:
         """Return the manifest's contract: the overlap of windows, the longest answer and the no-answer threshold."""
@@ -82,10 +58,9 @@ class LoadedReader(LoadedEncoder):
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every checkpoint, with the settings of windows and answers."""
+        """Return the facts of every windowed encoder, and those of answers."""
         return {
             **super().facts(),
-            "stride": self.stride,
             "max_answer_length": self.max_answer_length,
             "no_answer_threshold": self.no_answer_threshold,
         }
@@ -116,9 +91,16 @@ def create_reader(
     config = read_config(base)
     config.num_labels = 2  # a start and an end, however many labels the base had
     encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config, ignore_mismatched_sizes=True)
-    tokenizer = read_tokenizer(base, config)
-    longest = trained_length(base, encoder, tokenizer, max_length, exact=exact_length)
-    overlap = window_stride(stride, longest)
+    read = base_fields(
+        base,
+        encoder,
+        config,
+        max_length=max_length,
+        exact_length=exact_length,
+        stride=stride,
+        base_name=base_name,
+    )
+    overlap = read["stride"]
     if max_answer_length is None:
         max_answer_length = min(DEFAULT_MAX_ANSWER_LENGTH, overlap + 1)
     elif max_answer_length > overlap + 1:  # no window would hold a longer answer completely
@@ -126,15 +108,7 @@ def create_reader(
             f"train.max_answer_length is {max_answer_length}, but windows that overlap by {overlap} tokens hold "
             f"answers of at most {overlap + 1}; lower it, or raise train.stride"
         )
-    return LoadedReader(
-        model=SpanReader(encoder).eval(),
-        tokenizer=tokenizer,
-        max_length=longest,
-        stride=overlap,
-        max_answer_length=max_answer_length,
-        base=base_name or base,
-        licence=read_licence(base),
-    )
+    return LoadedReader(model=SpanReader(encoder).eval(), max_answer_length=max_answer_length, **read)
 
 
 def load_reader(source: str | Path) -> LoadedReader:
@@ -144,26 +118,15 @@ def load_reader(source: str | Path) -> LoadedReader:
     """
     source = str(source)
     config = read_config(source)
-    encoder, missing = read_weights(AutoModelForQuestionAnswering, source, config)
-    if missing:
-        raise CheckpointError(
-            f"{source} has no trained head for question answering ({', '.join(missing[:3])} missing); "
-            "train one on it: ftool train FOLDER --task question-answering --base …"
-        )
-    tokenizer = read_tokenizer(source, config)
-    facts = read_facts(config)
-    max_length = facts.get("max_length") or min(DEFAULT_MAX_LENGTH, longest_input(encoder, tokenizer))
-    stride = facts.get("stride", max_length // 3)
-    threshold = facts["no_answer_threshold"] if "no_answer_threshold" in facts else _untuned(source)
+    encoder, facts = read_trained(AutoModelForQuestionAnswering, source, config, TASK), read_facts(config)
+    read = trained_fields(source, encoder, config, longest=DEFAULT_MAX_LENGTH, overlaps=3)
     return LoadedReader(
         model=SpanReader(encoder).eval(),
-        tokenizer=tokenizer,
-        max_length=max_length,
-        stride=stride,
-        max_answer_length=facts.get("max_answer_length", min(DEFAULT_MAX_ANSWER_LENGTH, stride + 1)),
-        no_answer_threshold=threshold,
-        prefix=facts.get("prefix", ""),
-        **origin(facts, source),
+        max_answer_length=facts.get("max_answer_length", min(DEFAULT_MAX_ANSWER_LENGTH, read["stride"] + 1)),
+        no_answer_threshold=facts["no_answer_threshold"]
+        if "no_answer_threshold" in facts
+        else _untuned(source),
+        **read,
     )
 
 

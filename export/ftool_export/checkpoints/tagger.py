@@ -7,41 +7,32 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification
 
-from ftool_export.checkpoints.base import (
-    longest_input,
-    origin,
-    read_facts,
-    trained_length,
-    window_stride,
-)
-from ftool_export.checkpoints.encoder import LoadedEncoder
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
+from ftool_export.checkpoints.base import read_facts
+from ftool_export.checkpoints.pretrained import read_config, read_trained, read_weights
+from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.per_token import TokenTagger
-from ftool_export.tokenizers.source import read_tokenizer
 from ftool_export.tokenizers.windows import text_windows
 from ftool_runtime.bundle.manifest import EntityContract
 from ftool_runtime.postprocessing.entities import Aggregation
-from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
+
+TASK = "token-classification"
 
 _UNNAMED = "LABEL_"  # the prefix that transformers gives to labels without a name
 _LONGEST = 512  # tokens of a window, if the checkpoint does not say
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedTagger(LoadedEncoder):
+class LoadedTagger(WindowedEncoder):
     """The checkpoint of a tagger.
 
     Attributes:
-        max_length: the tokens of a window, special ones included; longer texts are cut into several windows.
-        stride: the number of tokens that two neighbouring windows of a text share.
         aggregation: how tokens become entities by default, see `postprocessing.entities`.
     """
 
-    task: str = "token-classification"
+    task: str = TASK
     model: TokenTagger
-    stride: int
     aggregation: Aggregation = "first"  # training labels the first token of each word
 
     @property
@@ -49,13 +40,9 @@ class LoadedTagger(LoadedEncoder):
         """The names of the tags, in the order of the logits."""
         return self.model.labels
 
-    def windows(self, texts: Sequence[str]) -> list[list[Window]]:
+    def windows(self, inputs: Sequence[str]) -> list[list[Window]]:
         """Return the windows of each text, in order."""
-        return text_windows(self, texts, self.stride)
-
-    def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """Return the token rows of each text, one per window."""
-        return [[window.tokens for window in windows] for windows in self.windows(inputs)]
+        return text_windows(self, inputs, self.stride)
 
     def manifest_fields(self) -> dict[str, Any]:
         """Return the manifest's tags, and its contract for turning the tags of tokens into entities."""
@@ -69,8 +56,8 @@ class LoadedTagger(LoadedEncoder):
         return _label_fields(self.labels)
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every checkpoint, with the overlap of windows and the aggregation of tokens."""
-        return {**super().facts(), "stride": self.stride, "aggregation": self.aggregation}
+        """Return the facts of every windowed encoder, and the aggregation of tokens."""
+        return {**super().facts(), "aggregation": self.aggregation}
 
 
 def create_tagger(
@@ -98,16 +85,16 @@ def create_tagger(
     config = read_config(base)
     config.update(_label_fields(labels))
     encoder, _ = read_weights(AutoModelForTokenClassification, base, config, ignore_mismatched_sizes=True)
-    tokenizer = read_tokenizer(base, config)
-    longest = trained_length(base, encoder, tokenizer, max_length, exact=exact_length)
-    return LoadedTagger(
-        model=TokenTagger(encoder).eval(),
-        tokenizer=tokenizer,
-        max_length=longest,
-        stride=window_stride(stride, longest),
-        base=base_name or base,
-        licence=read_licence(base),
+    read = base_fields(
+        base,
+        encoder,
+        config,
+        max_length=max_length,
+        exact_length=exact_length,
+        stride=stride,
+        base_name=base_name,
     )
+    return LoadedTagger(model=TokenTagger(encoder).eval(), **read)
 
 
 def load_tagger(source: str | Path) -> LoadedTagger:
@@ -117,25 +104,13 @@ def load_tagger(source: str | Path) -> LoadedTagger:
     """
     source = str(source)
     config = read_config(source)
-    encoder, missing = read_weights(AutoModelForTokenClassification, source, config)
-    if missing:
-        raise CheckpointError(
-            f"{source} has no trained head for token classification ({', '.join(missing[:3])} missing); "
-            "train one on it: ftool train FOLDER --task token-classification --base …"
-        )
+    encoder = read_trained(AutoModelForTokenClassification, source, config, TASK)
     model = TokenTagger(encoder).eval()
     _check_labels(source, model.labels)
-    tokenizer = read_tokenizer(source, config)
-    facts = read_facts(config)
-    max_length = facts.get("max_length") or min(_LONGEST, longest_input(encoder, tokenizer))
     return LoadedTagger(
         model=model,
-        tokenizer=tokenizer,
-        max_length=max_length,
-        stride=facts.get("stride", max_length // 4),
-        aggregation=facts.get("aggregation", "first"),
-        prefix=facts.get("prefix", ""),
-        **origin(facts, source),
+        aggregation=read_facts(config).get("aggregation", "first"),
+        **trained_fields(source, encoder, config, longest=_LONGEST, overlaps=4),
     )
 
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
 
@@ -10,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
+from ftool_export.checkpoints.windowed import WindowedEncoder
 from ftool_runtime.bundle.golden import largest_difference
 from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
 
 T = TypeVar("T")
 AnswerKind = Literal["labels", "spans", "vectors", "text"]
@@ -213,6 +217,27 @@ class EncoderExamples(ABC):
         for position in spread(range(len(self.inputs)), _SINGLE):
             mixed[starts[position] : starts[position + 1]] = list(model.outputs([self.inputs[position]]))
         return mixed
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowExamples(EncoderExamples):
+    """Examples of an encoder whose rows are windows.
+
+    Attributes:
+        loaded: the checkpoint, which defines the windows and the meaning of their outputs.
+    """
+
+    loaded: WindowedEncoder
+
+    @cached_property
+    def windows(self) -> list[list[Window]]:
+        """The windows of every input."""
+        return self.loaded.windows(self.inputs)
+
+    @property
+    def rows(self) -> list[Tokens]:
+        """All windows in order."""
+        return [window.tokens for windows in self.windows for window in windows]
 
 
 def shown(given: Any, longest: int = 100) -> str:

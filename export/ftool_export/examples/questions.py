@@ -2,24 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.reader import LoadedReader
-from ftool_export.examples.base import AnswerKind, EncoderExamples
+from ftool_export.examples.base import AnswerKind, WindowExamples
 from ftool_runtime.models.reader import Answer, Asked, read_answer
 from ftool_runtime.numerics import softmax
 from ftool_runtime.postprocessing.spans import Spans, find_spans
 from ftool_runtime.session.encoder_engine import Outputs
-from ftool_runtime.text.encode import Tokens
-from ftool_runtime.text.windows import Window
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuestionExamples(EncoderExamples):
+class QuestionExamples(WindowExamples):
     """Questions for a reader.
 
     Attributes:
@@ -32,17 +29,6 @@ class QuestionExamples(EncoderExamples):
     loaded: LoadedReader
     inputs: Sequence[Asked]
     scorer: Callable[[Sequence[Spans]], float] | None = None
-
-    @cached_property
-    def windows(self) -> list[list[Window]]:
-        """The windows of every context."""
-        questions, contexts = ([given[name] for given in self.inputs] for name in ("question", "context"))
-        return self.loaded.windows(questions, contexts)
-
-    @property
-    def rows(self) -> list[Tokens]:
-        """The token rows of all windows, in order."""
-        return [window.tokens for windows in self.windows for window in windows]
 
     def spans(self, outputs: Outputs) -> list[Spans]:
         """Return the best spans for each question, found by the runtime's own code."""

@@ -2,24 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.tagger import LoadedTagger
-from ftool_export.examples.base import AnswerKind, EncoderExamples
+from ftool_export.examples.base import AnswerKind, WindowExamples
 from ftool_runtime.postprocessing.entities import Entity, TokenScores, find_entities, tags_of_words
 from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import Outputs
-from ftool_runtime.text.encode import Tokens
-from ftool_runtime.text.windows import Window
 from ftool_runtime.text.words import CharRange
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggingExamples(EncoderExamples):
+class TaggingExamples(WindowExamples):
     """Texts for a tagger.
 
     Attributes:
@@ -34,16 +31,6 @@ class TaggingExamples(EncoderExamples):
     inputs: Sequence[str]
     words: Sequence[Sequence[CharRange]] | None = None
     scorer: Callable[[list[list[str]]], float] | None = None
-
-    @cached_property
-    def windows(self) -> list[list[Window]]:
-        """The windows of each text."""
-        return self.loaded.windows(list(self.inputs))
-
-    @property
-    def rows(self) -> list[Tokens]:
-        """The token rows of all windows, in order."""
-        return [window.tokens for windows in self.windows for window in windows]
 
     def tags(self, outputs: Outputs) -> list[list[str]]:
         """Return the tag of each word in `words`, in IOB2."""

@@ -299,7 +299,8 @@ def test_padding_and_company_change_no_logits(encoder: Path) -> None:
 
 def test_an_encoder_without_a_trained_head_is_refused_by_name(encoder: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"no trained classification head \(classifier\.bias, classifier\.weight"
+        CheckpointError,
+        match=r"no trained head for text classification \(classifier\.bias, classifier\.weight",
     ):
         load_classifier(encoder)
 

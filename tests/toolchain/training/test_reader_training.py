@@ -20,6 +20,7 @@ from ftool.training.reader import answer_tokens, span_loss, window_rows, without
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader
 from ftool_export.examples.questions import QuestionExamples
+from ftool_export.tokenizers.windows import longest_question, question_lengths
 from ftool_runtime.errors import InputError
 from ftool_runtime.postprocessing.spans import NO_ANSWER
 from ftool_runtime.text.encode import Tokens
@@ -42,7 +43,7 @@ def test_windows_are_labelled_with_the_tokens_of_their_answer(reader: LoadedRead
     context = " ".join(["rain"] * 24 + ["song", "band"] + ["sun"] * 24)
     start = context.index("song")
     example = Question("tell", context, ("song band",), (start,), id="1")
-    windows = reader.windows([example.question], [context])[0]
+    windows = reader.windows([example.input])[0]
     rows = window_rows(reader, [example]).rows
     assert len(rows) == len(windows) > 1
     held = 0
@@ -113,14 +114,14 @@ def test_a_long_question_is_dropped_with_a_warning(
 ) -> None:
     fits, long = (Question("tell " * n, "rain", ("rain",), (0,), id=str(n), row=n) for n in (14, 15))
     split = Split([fits, long], "d.json")
-    lengths = reader.question_lengths([fits.question, long.question])
-    assert without_long_questions(split, lengths, reader.longest_question).examples == [fits]
+    lengths = question_lengths(reader, [fits.question, long.question])
+    assert without_long_questions(split, lengths, longest_question(reader, reader.stride)).examples == [fits]
     assert (
         "d.json: 1 question dropped (row 15), because more than 14 tokens leave the context no room"
         in caplog.text
     )
     with pytest.raises(InputError, match="question 1 has 15 tokens; at most 14 fit"):
-        reader.windows([fits.question, long.question], ["rain", "rain"])
+        reader.windows([fits.input, long.input])
 
 
 def test_a_trained_reader_finds_answers_and_says_where_there_are_none(
@@ -175,7 +176,7 @@ def test_adapters_are_trained_and_merged(tiny_base: Path, questions: Path, tmp_p
 
 def test_outputs_do_not_depend_on_company(reader: LoadedReader) -> None:
     contexts = ["rain sun", "rain " * 60, "song band about sun"]
-    windows = reader.windows(["tell me"] * 3, contexts)
+    windows = reader.windows([{"question": "tell me", "context": context} for context in contexts])
     rows = [window.tokens for one in windows for window in one]
     together = compute_outputs(reader, rows)
     for row, values in zip(rows, together, strict=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -11,12 +11,18 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
+from ftool.data.dataset import Example
 from ftool.training.generator_rows import TokenRow
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.windowed import WindowedEncoder
 from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
+
+E = TypeVar("E", bound=Example)
 
 IGNORED = -100  # label of tokens that are excluded from the loss, as in torch and transformers
+_AT_ONCE = 512  # inputs whose windows and offsets are in memory at a time
 _BATCHES_SORTED_TOGETHER = 50  # more batches leave less padding, fewer keep each batch's lengths more mixed
 
 
@@ -78,6 +84,13 @@ class EncoderRows(Dataset[EncoderRow]):
 
     def _targets(self, targets: list[Tensor]) -> Tensor:
         return torch.stack(targets)
+
+
+def windows_of(loaded: WindowedEncoder, examples: Sequence[E]) -> Iterator[tuple[list[Window], E]]:
+    """Yield each example's windows with the example; few of the windows are in memory at a time."""
+    for first in range(0, len(examples), _AT_ONCE):
+        some = examples[first : first + _AT_ONCE]
+        yield from zip(loaded.windows([one.input for one in some]), some, strict=True)
 
 
 def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> EncoderRows:

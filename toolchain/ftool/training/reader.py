@@ -16,7 +16,7 @@ from ftool.data.dataset import Split
 from ftool.data.rows.questions import Question
 from ftool.evaluation.metrics.answers import ScoredSpans, score_answers, scored_spans, tune_threshold
 from ftool.recipe.sections import TrainSettings
-from ftool.training.batches import EncoderRow, EncoderRows
+from ftool.training.batches import EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
 from ftool.training.loop import SCORE
 from ftool_export.checkpoints.reader import LoadedReader
@@ -28,8 +28,6 @@ from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 512  # questions whose windows and offsets are in memory at a time
 
 
 class ReaderObjective(EncoderObjective):
@@ -118,11 +116,7 @@ def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing:
 
 def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRows:
     """Return the windows of many contexts, each with the first and the last token of its answer, int64 (2,)."""
-    rows = [
-        row
-        for first in range(0, len(examples), _AT_ONCE)
-        for row in _rows(loaded, examples[first : first + _AT_ONCE])
-    ]
+    rows = [_row(window, one) for windows, one in windows_of(loaded, examples) for window in windows]
     return EncoderRows(loaded, rows)
 
 
@@ -162,15 +156,6 @@ def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
         bisect_left(offsets, end, key=lambda pair: pair[0]) - 1
     )  # the last token that begins before the end
     return (places[first], places[last]) if first <= last else (NO_ANSWER, NO_ANSWER)
-
-
-def _rows(loaded: LoadedReader, examples: Sequence[Question]) -> list[EncoderRow]:
-    windows = loaded.windows(
-        [example.question for example in examples], [example.context for example in examples]
-    )
-    return [
-        _row(window, example) for example, of_one in zip(examples, windows, strict=True) for window in of_one
-    ]
 
 
 def _row(window: Window, example: Question) -> EncoderRow:

@@ -16,7 +16,7 @@ from ftool.data.rows.tag_schemes import spans_of_tags
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.evaluation.metrics.entities import entity_f1
 from ftool.recipe.sections import TrainSettings
-from ftool.training.batches import IGNORED, EncoderRow, EncoderRows
+from ftool.training.batches import IGNORED, EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
 from ftool.training.loop import SCORE
 from ftool_export.checkpoints.tagger import LoadedTagger
@@ -27,8 +27,6 @@ from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 1024  # texts whose windows and offsets are in memory at a time
 
 
 class TaggerObjective(EncoderObjective):
@@ -95,7 +93,7 @@ class TaggedRows(EncoderRows):
     def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
         self.cut = self.silent = 0
         self._numbers = {label: number for number, label in enumerate(loaded.labels)}
-        rows = [row for windows, one in _windows(loaded, examples) for row in self._rows(windows, one)]
+        rows = [row for windows, one in windows_of(loaded, examples) for row in self._rows(windows, one)]
         super().__init__(loaded, rows)
 
     def _targets(self, targets: list[Tensor]) -> Tensor:
@@ -131,14 +129,6 @@ def warn_of_entities(rows: TaggedRows, split: str) -> None:
             rows.silent,
             split,
         )
-
-
-def _windows(
-    loaded: LoadedTagger, examples: Sequence[TaggedText]
-) -> Iterator[tuple[list[Window], TaggedText]]:
-    for first in range(0, len(examples), _AT_ONCE):
-        some = examples[first : first + _AT_ONCE]
-        yield from zip(loaded.windows([one.text for one in some]), some, strict=True)
 
 
 def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:

@@ -1,0 +1,97 @@
+"""Encoders that read long inputs in windows: the common part of taggers and readers."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ftool_export.checkpoints.base import longest_input, origin, read_facts, trained_length
+from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.pretrained import read_licence
+from ftool_export.errors import CheckpointError
+from ftool_export.tokenizers.source import read_tokenizer
+from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.windows import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowedEncoder(LoadedEncoder):
+    """The checkpoint of an encoder whose rows are the windows of its inputs.
+
+    Attributes:
+        max_length: the tokens of a window, special ones included; longer inputs are cut into several windows.
+        stride: the number of tokens that two neighbouring windows of an input share.
+    """
+
+    stride: int
+
+    @abstractmethod
+    def windows(self, inputs: Sequence[Any]) -> list[list[Window]]:
+        """Return the windows of each input, in order. Raises InputError for an invalid input."""
+
+    def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
+        """Return the token rows of each input, one per window. Raises InputError for an invalid input."""
+        return [[window.tokens for window in windows] for windows in self.windows(inputs)]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of every checkpoint, and the overlap of windows."""
+        return {**super().facts(), "stride": self.stride}
+
+
+def base_fields(
+    base: str,
+    network: nn.Module,
+    config: Any,
+    *,
+    max_length: int,
+    exact_length: bool,
+    stride: int | None,
+    base_name: str | None,
+) -> dict[str, Any]:
+    """Return the arguments of a `WindowedEncoder` that is to be trained on `base`, except its network.
+
+    The other parameters are those of `create_tagger`. Raises CheckpointError.
+    """
+    tokenizer = read_tokenizer(base, config)
+    longest = trained_length(base, network, tokenizer, max_length, exact=exact_length)
+    return {
+        "tokenizer": tokenizer,
+        "max_length": longest,
+        "stride": _stride(stride, longest),
+        "base": base_name or base,
+        "licence": read_licence(base),
+    }
+
+
+def trained_fields(
+    source: str, network: nn.Module, config: Any, *, longest: int, overlaps: int
+) -> dict[str, Any]:
+    """Return the arguments of a `WindowedEncoder` that was trained, except its network.
+
+    If the checkpoint does not say how it reads, windows have at most `longest` tokens and share one in `overlaps`.
+    """
+    tokenizer, facts = read_tokenizer(source, config), read_facts(config)
+    max_length = facts.get("max_length") or min(longest, longest_input(network, tokenizer))
+    return {
+        "tokenizer": tokenizer,
+        "max_length": max_length,
+        "stride": facts.get("stride", max_length // overlaps),
+        "prefix": facts.get("prefix", ""),
+        **origin(facts, source),
+    }
+
+
+def _stride(stride: int | None, longest: int) -> int:
+    """Return how many tokens two neighbouring windows of `longest` tokens share: a third of them if `stride` is None.
+
+    Raises CheckpointError if windows can't overlap by `stride` tokens.
+    """
+    if stride is None:
+        return longest // 3
+    if stride >= longest - 3:  # three special tokens around a question and its context
+        raise CheckpointError(
+            f"train.stride is {stride}, but the base reads {longest} tokens at once; set it below {longest - 3}"
+        )
+    return stride
