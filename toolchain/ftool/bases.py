@@ -5,9 +5,10 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ftool.recipe.paths import looks_like_path
-from ftool.recipe.sections import SCRATCH
+from ftool.recipe.sections import SCRATCH, Sections, is_default
 from ftool.tasks.base import Task
 from ftool_runtime.errors import FtoolError, nearest
 
@@ -89,6 +90,17 @@ def resolve_base(name: str) -> str:
 def hub_name(name: str) -> str:
     """Return the name that a checkpoint records as its base: the hub id of a base in BASES, otherwise `name` itself."""
     return BASES[name].hub_id if name in BASES else name
+
+
+def base_arguments(recipe: Sections) -> dict[str, Any]:
+    """Return the arguments about the base and its longest input that every `create_…` of `ftool_export` takes."""
+    longest = recipe.train.max_length
+    return {
+        "base": resolve_base(recipe.base),
+        "base_name": hub_name(recipe.base),
+        "max_length": longest,
+        "exact_length": not is_default(longest),
+    }
 
 
 def check_base(name: str, task: Task) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.recipe.schema import RecipeError
-from ftool.recipe.sections import Sections, is_default
+from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task, warn_of_cut
 
 if TYPE_CHECKING:
@@ -22,21 +22,18 @@ def _check(recipe: Sections) -> None:
 
 
 def _create(recipe: Sections, data: Dataset[LabelledText]) -> Any:
-    from ftool.bases import hub_name, resolve_base
+    from ftool.bases import base_arguments
     from ftool_export.checkpoints.classifier import create_classifier
 
     pooling = recipe.train.pooling
     assert pooling != "last", "the recipe refuses it"
     return create_classifier(
-        resolve_base(recipe.base),
-        data.labels,
+        labels=data.labels,
         multi_label=data.facts["multi_label"],
         regression=data.facts["regression"],
         pairs=data.facts["pairs"],
         pooling=pooling,
-        max_length=recipe.train.max_length,
-        exact_length=not is_default(recipe.train.max_length),
-        base_name=hub_name(recipe.base),
+        **base_arguments(recipe),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
 from ftool.recipe.schema import RecipeError
-from ftool.recipe.sections import Sections, given, is_default
+from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, warn_of_cut
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _check(recipe: Sections) -> None:
 
 
 def _create(recipe: Sections, data: Dataset[SimilarPair]) -> Any:
-    from ftool.bases import hub_name, resolve_base
+    from ftool.bases import base_arguments
     from ftool.training.embedder_loss import loss_name
     from ftool_export.checkpoints.embedder import create_embedder
 
@@ -32,15 +32,12 @@ def _create(recipe: Sections, data: Dataset[SimilarPair]) -> Any:
     assert pooling != "pooler", "the recipe refuses it"
     query, passage = recipe.data.query_prompt, recipe.data.passage_prompt
     return create_embedder(
-        resolve_base(recipe.base),
         pooling=pooling,
-        max_length=recipe.train.max_length,
-        exact_length=not is_default(recipe.train.max_length),
         prompts={
             **({} if query is None else {"query": query}),
             **({} if passage is None else {"passage": passage}),
         },
-        base_name=hub_name(recipe.base),
+        **base_arguments(recipe),
     )
 
 

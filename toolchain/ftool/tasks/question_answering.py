@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.questions import Question, QuestionReader
 from ftool.recipe.schema import RecipeError
-from ftool.recipe.sections import Sections, chosen, given, is_default
+from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
@@ -40,16 +40,13 @@ def _check(recipe: Sections) -> None:
 
 
 def _create(recipe: Sections, _: Dataset[Question]) -> Any:
-    from ftool.bases import hub_name, resolve_base
+    from ftool.bases import base_arguments
     from ftool_export.checkpoints.reader import create_reader
 
     return create_reader(
-        resolve_base(recipe.base),
-        max_length=recipe.train.max_length,
-        exact_length=not is_default(recipe.train.max_length),
         stride=given(recipe.train.stride),
         max_answer_length=given(recipe.train.max_answer_length),
-        base_name=hub_name(recipe.base),
+        **base_arguments(recipe),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
-from ftool.recipe.sections import Sections, chosen, given, is_default
+from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
@@ -25,16 +25,13 @@ def _defaults(recipe: Sections) -> Mapping[str, Any]:
 
 
 def _create(recipe: Sections, data: Dataset[TaggedText]) -> Any:
-    from ftool.bases import hub_name, resolve_base
+    from ftool.bases import base_arguments
     from ftool_export.checkpoints.tagger import create_tagger
 
     return create_tagger(
-        resolve_base(recipe.base),
-        data.labels,
-        max_length=recipe.train.max_length,
-        exact_length=not is_default(recipe.train.max_length),
+        labels=data.labels,
         stride=given(recipe.train.stride),
-        base_name=hub_name(recipe.base),
+        **base_arguments(recipe),
     )
 
 
