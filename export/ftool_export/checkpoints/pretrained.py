@@ -96,7 +96,10 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
 
 
 def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Module:
-    """The network in float32. Raises CheckpointError as `read_weights`, and for one without a trained head."""
+    """Read a network with a trained head, in float32.
+
+    Raises CheckpointError as `read_weights` does, and if the checkpoint has no trained head.
+    """
     network, fresh = read_weights(auto_class, source, config)
     if fresh:
         raise CheckpointError(

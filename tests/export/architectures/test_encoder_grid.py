@@ -14,8 +14,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from ftool_export.architectures.encoders import SUPPORTED, TASKS, Supported
-from ftool_export.architectures.page import architectures_page
+from ftool_export.architectures.supported import ENCODER_TASKS, ENCODERS, Encoder, architectures_page
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.checkpoints.encoder import compute_outputs
@@ -36,7 +35,7 @@ WriteCheckpoint = Callable[..., Path]
 TAGS = dict(enumerate(("O", "B-device", "I-device", "B-time", "I-time")))
 HEADS = dict(
     zip(
-        TASKS,
+        ENCODER_TASKS,
         (
             AutoModelForSequenceClassification,
             AutoModelForSequenceClassification,
@@ -64,7 +63,7 @@ IN_CI = {
 }
 
 
-def checkpoint(row: Supported, task: str, write: WriteCheckpoint) -> Path:
+def checkpoint(row: Encoder, task: str, write: WriteCheckpoint) -> Path:
     changes = {**CHANGES.get(row.name, {})}
     if task == "token-classification":
         changes |= {"id2label": TAGS, "label2id": {tag: number for number, tag in TAGS.items()}}
@@ -92,19 +91,19 @@ def loaded_with_examples(task: str, folder: Path, texts: list[str]) -> tuple[Any
 
 
 def test_every_architecture_in_the_table_has_a_name_of_its_own() -> None:
-    assert len({row.name for row in SUPPORTED}) == len(SUPPORTED) == 10
+    assert len({row.name for row in ENCODERS}) == len(ENCODERS) == 10
 
 
 @pytest.mark.parametrize(
     ("row", "task"),
     [
         pytest.param(row, task, id=f"{row.name}, {task}", marks=() if (row.name, task) in IN_CI else pytest.mark.slow)
-        for row in SUPPORTED
-        for task in TASKS
+        for row in ENCODERS
+        for task in ENCODER_TASKS
     ],
 )  # fmt: skip
 def test_a_bundle_answers_as_torch_does_in_every_shape(
-    row: Supported,
+    row: Encoder,
     task: str,
     write_checkpoint: WriteCheckpoint,
     tiny: PassSettings,
@@ -134,7 +133,7 @@ def test_a_bundle_answers_as_torch_does_in_every_shape(
 def test_docs_list_the_architectures_that_are_tried() -> None:
     page = REPOSITORY / "docs" / "architectures.md"
     assert page.read_text(encoding="utf-8") == architectures_page(), (
-        "python -m ftool_export.architectures.page docs/…"
+        "python -m ftool_export.architectures.supported docs/…"
     )
 
 

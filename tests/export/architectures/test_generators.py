@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ftool_export.architectures.generators import SUPPORTED
+from ftool_export.architectures.supported import GENERATORS
 from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import FP32_TOLERANCE, count_operators
 from ftool_export.passes import PassSettings
@@ -17,9 +17,9 @@ GraphsOf = Callable[..., Graphs]
 ALWAYS = {"t5", "gpt2", "llama", "gpt_neo"}
 EACH = [
     name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
-    for name in ("t5-gated", "opt-post-norm", *dict.fromkeys(row.model_type for row in SUPPORTED))
+    for name in ("t5-gated", "opt-post-norm", *dict.fromkeys(row.model_type for row in GENERATORS))
 ]
-RECORDS = {row.model_type: row for row in SUPPORTED}
+RECORDS = {row.model_type: row for row in GENERATORS}
 
 
 @pytest.mark.parametrize("name", EACH)
