@@ -6,7 +6,7 @@ from typing import Any, Literal
 from ftool_export.examples.base import Comparison, Examples
 from ftool_export.tolerances import Tolerance, chance_agreement, metric_allowance, tolerance_for
 
-ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01 in binary
+ROUNDING = 1e-9  # added to limits, because 0.93 - 0.92 is slightly more than 0.01 in binary
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ class Verdict:
 
     Attributes:
         passed: whether the bundle may be written.
-        judged: whether the inputs had labels; without labels only agreement with torch is known.
+        judged: whether the inputs had labels; without labels only the agreement with torch is known.
         metric: the metric's name; None without labels.
         reference: torch's score.
         bundle: the bundle's score.
         max_drop: how far the bundle's score may lie below torch's.
-        allowance: the additional drop that chance may cause: one standard error of the difference.
+        allowance: the additional drop that sampling error may cause: one standard error of the difference.
         examples: the number of inputs compared.
         agreement: the share of answers, or next tokens, that are the same.
         largest_difference: the largest difference of a probability, over all inputs.
-        compared: "answers", or their parts; or "next tokens", each predicted after torch's previous tokens.
-        drift: the checks that `ftool parity` would fail on these inputs, after an allowance for chance; with any of
-            them the bundle is written only if `judge` was called with `allow_drift`.
+        compared: "answers", or their parts; or "next tokens", each predicted after torch's preceding tokens.
+        drift: the checks that `ftool parity` would fail on these inputs, after the allowance for sampling error; if
+            there are any, the bundle is written only if `judge` was called with `allow_drift`.
     """
 
     passed: bool
@@ -64,11 +64,11 @@ class Verdict:
 
     @property
     def drop(self) -> float | None:
-        """The drop of the metric; below 0 if the bundle is better. None without labels."""
+        """How far the bundle's score lies below torch's; negative if it is better. None without labels."""
         return None if self.reference is None or self.bundle is None else self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return the verdict as plain JSON."""
         return {**asdict(self), "drift": [check.name for check in self.drift], "drop": self.drop}
 
     def __str__(self) -> str:
@@ -91,12 +91,12 @@ def judge(
         loaded: the checkpoint, whose answers are computed once for the same `examples`.
         model: a bundle loaded by the runtime, or any object with the same methods.
         examples: the inputs that both answer.
-        precision: the model's precision, which decides the limits.
-        max_drop: the largest absolute drop of the metric, before the allowance for chance.
+        precision: the model's precision, which determines the limits.
+        max_drop: the largest absolute drop of the metric, before the allowance for sampling error.
         allow_drift: whether the verdict may pass if `ftool parity` would fail.
 
     Raises:
-        BundleError: the model splits inputs into different rows of tokens from the checkpoint.
+        BundleError: the model turns inputs into other rows of tokens than the checkpoint does.
     """
     found = examples.compare(loaded, model)
     reference, score = found.scores or (None, None)
@@ -121,7 +121,7 @@ def judge(
 
 
 def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> list[Check]:
-    """Return the checks of answers against torch that gate and parity share."""
+    """Return the checks of answers against torch that both gate and parity make."""
     difference = found.output_difference if precision == "fp32" else found.probability_difference
     return [
         at_least("agreement", found.agreement, chance_agreement(limit.agreement, found.count)),
@@ -130,7 +130,7 @@ def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> lis
 
 
 def advise(verdict: Verdict, precision: str) -> str | None:
-    """Return a remedy for a verdict, or None if there is nothing to report.
+    """Return how to remedy the gate's verdict, or None if there is nothing to report.
 
     Args:
         verdict: the gate's result for the bundle.
@@ -140,16 +140,16 @@ def advise(verdict: Verdict, precision: str) -> str | None:
     remedy = closer.get(precision, "the graph differs from torch")
     said = []
     if not verdict.judged:
-        said.append("quality was not judged, as there were no labelled examples; name some with --data")
+        said.append(
+            "quality was not measured, because there were no labelled examples; name some with --data"
+        )
     if verdict.drop is not None and verdict.drop > verdict.max_drop + verdict.allowance + ROUNDING:
         said.append(f"{remedy}, or allow more with --max-drop")
     if verdict.drift:
         found = " and ".join(
             f"{check.name} {check.value:.4g} (allowed {check.limit:.4g})" for check in verdict.drift
         )
-        written = (
-            "it was written as asked" if verdict.passed else "or write it all the same with --allow-drift"
-        )
+        written = "it was written as asked" if verdict.passed else "or write it anyway with --allow-drift"
         said.append(
             f"ftool parity would fail this bundle on these {verdict.examples} examples: {found}; {remedy}, {written}"
         )

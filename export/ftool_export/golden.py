@@ -1,4 +1,4 @@
-"""Golden answers of a bundle: inputs with the numbers that `verify` must reproduce on the machine where it runs."""
+"""Golden answers of a bundle: inputs, with numbers and answers that `verify` must reproduce on the target machine."""
 
 import json
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from ftool_runtime.bundle.golden import (
 from ftool_runtime.text.encode import Tokens, text_problem
 
 _INPUTS: Final = 16
-_GENERATED: Final = 8  # of models that generate text, which takes longer
-_MOST_TOKENS: Final = 48  # of an answer
+_GENERATED: Final = 8  # inputs of generators, whose answers take longer
+_MOST_TOKENS: Final = 48  # tokens of a generated answer
 
 
 def make_golden(
@@ -33,18 +33,18 @@ def make_golden(
 ) -> Golden:
     """Return the golden answers of a bundle: torch's numbers for fp32, the bundle's own for quantised precisions.
 
-    Another CPU may round an activation the other way, so a quantised bundle's numbers may change there, but by no
-    more than quantisation itself changed them.
+    Another CPU may round an activation the other way, so a quantised bundle's numbers may change there, but by no more
+    than quantisation itself changed them.
 
     Args:
-        loaded: the torch reference.
+        loaded: the checkpoint.
         model: the bundle, loaded by the runtime.
-        data: inputs of the user's data, or token ids for generators.
+        data: inputs from the user's data; token ids for generators.
         quantized: whether the bundle is quantised.
         texts: "probes" uses ftool's own texts, so that none of the user's data ships; "data" uses some of `data`.
 
     Raises:
-        BundleError: the bundle splits inputs into different tokens from the reference.
+        BundleError: the bundle turns inputs into other tokens than the checkpoint does.
     """
     inputs = choose_inputs(data) if texts == "data" else probe_inputs(model.input_fields)
     if isinstance(loaded, LoadedGenerator):
@@ -68,7 +68,7 @@ def golden_evidence(golden: Golden) -> dict[str, Any]:
 
 
 def choose_inputs(inputs: Sequence[Any]) -> list[Any]:
-    """Return at most 16 different inputs, from the shortest to the longest in even steps, without blank ones."""
+    """Return at most 16 different inputs that are not blank, evenly spread from the shortest to the longest."""
     different = {json.dumps(given, ensure_ascii=False): given for given in inputs if not _blank(given)}
     some = [different[text] for text in sorted(different, key=len)]
     if len(some) <= _INPUTS:
@@ -105,7 +105,7 @@ def _of_generator(
 def _rows_that_fit(
     loaded: LoadedGenerator, model: Any, inputs: Sequence[Any]
 ) -> list[tuple[Any, tuple[int, ...]]]:
-    """Return inputs and their tokens; for decoders only those that leave half of the context for the answer."""
+    """Return inputs with their tokens; for decoders, only inputs that leave half of the context for the answer."""
     decoder = loaded.family == "decoder"
     longest = loaded.max_length // 2 if decoder else loaded.max_length
     rows = [

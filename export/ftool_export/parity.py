@@ -1,4 +1,4 @@
-"""Compare a bundle with its torch reference: the same inputs, single and batched, in every shape of the grid."""
+"""Compare a bundle with its checkpoint: the same inputs, single and batched, in every shape of a grid."""
 
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from ftool_runtime.bundle.paths import MODEL_FILE
 def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Examples) -> ParityReport:
     """Compare a bundle with the checkpoint it was made from.
 
-    Generators answer greedily and with four beams. An fp32 bundle must give torch's tokens; if a token differs, torch's
-    own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each such difference
-    is counted. A quantised generator must nearly always choose torch's token after torch's previous tokens.
+    Generators answer with greedy decoding and with four beams. An fp32 bundle must give torch's tokens; if a token
+    differs, torch's own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each
+    such difference is counted. A quantised generator must nearly always choose torch's token after torch's preceding
+    tokens.
 
     The main metric of a quantised bundle may drop as far as its export allowed, and its constants must be those that
     the checkpoint gives when it is quantised again (`rederive`).
@@ -38,8 +39,8 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
         Every difference with its tolerance; `passed` is True if all are within their tolerances.
 
     Raises:
-        BundleError: a file of the bundle was changed, the bundle can't be loaded, or it splits inputs into different
-            tokens from the checkpoint.
+        BundleError: a file of the bundle was changed, the bundle can't be loaded, or it turns inputs into other tokens
+            than the checkpoint does.
         ExportError: `examples` is empty, or bundle and checkpoint are not the same model.
     """
     if not examples.inputs:
@@ -65,11 +66,11 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
 
 
 def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest, bundle: Path) -> None:
-    """Raise ExportError unless the bundle's manifest agrees with the checkpoint."""
+    """Raise ExportError unless the bundle's manifest agrees with the checkpoint's task, labels and lengths."""
     if isinstance(loaded, LoadedGenerator):
         if manifest.generation is None or manifest.generation.family != loaded.family:
             raise ExportError(
-                f"{bundle} is for {manifest.task} and its checkpoint for {loaded.task}: export again"
+                f"{bundle} is for {manifest.task}, but its checkpoint is for {loaded.task}: export again"
             )
         expected: dict[str, Any] = {}
     else:
@@ -77,19 +78,19 @@ def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest
     differing = [name for name, value in expected.items() if getattr(manifest, name) != value]
     if differing:
         raise ExportError(
-            f"{bundle} has other {', '.join(differing)} than its checkpoint, so it was made from another: export again"
+            f"{bundle} differs from its checkpoint in {', '.join(differing)}, so it was made from another: export again"
         )
     if (loaded.max_length, loaded.prefix) != (manifest.input.max_length, manifest.input.prefix):
         raise ExportError(
             f"{bundle} cuts texts at {manifest.input.max_length} tokens after the prefix {manifest.input.prefix!r}, "
-            f"and its checkpoint at {loaded.max_length} after {loaded.prefix!r}: export again"
+            f"but its checkpoint at {loaded.max_length} after {loaded.prefix!r}: export again"
         )
 
 
 def _grid(
     loaded: LoadedEncoder, manifest: Manifest, bundle: Path, examples: Examples
 ) -> tuple[ShapeDifference, ...]:
-    """Compare logits with torch's for batch 1 and n, length 1 and maximum, padded and not."""
+    """Compare the graph's outputs with torch's in several shapes: single and batched, short and long, padded or not."""
     sessions = open_sessions({"model": bundle / MODEL_FILE})
     probes = make_probes(loaded, all_rows(loaded, examples.inputs), manifest.input.names)
     return tuple(ShapeDifference(probe.name, difference(probe, probe.run(sessions))) for probe in probes)

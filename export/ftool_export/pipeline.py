@@ -33,8 +33,8 @@ from ftool_runtime.text.encode import Tokens
 log = logging.getLogger(__name__)
 
 _TIMED_ROUNDS: Final = 5
-_TIMED_TEXTS: Final = 3  # answers from which a generator's latency is measured
-_TIMED_TOKENS: Final = 32
+_TIMED_TEXTS: Final = 3  # inputs on which a generator's latency is measured
+_TIMED_TOKENS: Final = 32  # the most tokens of an answer that is timed
 
 
 def export(
@@ -60,7 +60,7 @@ def export(
     check_place(settings.bundle)
     plan = precision_plan(settings.precision, settings.device, loaded.family)
     if not examples.inputs:
-        raise ExportError("no examples to judge the bundle by; name data that has some")
+        raise ExportError("there are no examples to compare the bundle on; name data that has some")
     rows = all_rows(loaded, examples.inputs) if isinstance(loaded, LoadedEncoder) else ()
     source = captured or capture_source(loaded, rows, settings.passes)
     passes = plan.settings(settings.passes)
@@ -91,10 +91,10 @@ def export(
 
 
 def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSettings) -> Graphs:
-    """Capture and tidy the fp32 graphs that every precision starts from, and check each stage.
+    """Capture and tidy the fp32 graphs from which every precision starts, and check each stage.
 
     Args:
-        loaded: in evaluation mode and float32, on the CPU; it is left as it was.
+        loaded: in evaluation mode and float32, on the CPU; it is not changed.
         rows: for encoders, at least one row of the task's own inputs.
         passes: settings of the passes.
 
@@ -110,7 +110,7 @@ class _RefusedError(Exception):
 
 @dataclass(slots=True)
 class _Trials:
-    """The drafts of one export: each replaces the previous one and passes the gate as the runtime loads it."""
+    """The drafts of one export: each replaces the previous one, is loaded by the runtime, and goes through the gate."""
 
     settings: ExportSettings
     loaded: LoadedModel
@@ -129,7 +129,7 @@ class _Trials:
             self.exact_effect = self.source.batch_effect(quantized=False)
 
     def judge(self, left_out: Sequence[str]) -> Verdict:
-        """Write the draft without these layers quantised, and return its verdict."""
+        """Write the draft with these layers left unquantised, and return the gate's verdict on it."""
         self._write(left_out)
         with ft.load(self.draft.folder, device="cpu") as model:
             if not left_out:  # tokens don't depend on the layers left out
@@ -154,9 +154,9 @@ class _Trials:
         self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
     def _run_singly(self, graphs: Graphs) -> bool:
-        """Whether rows must run singly because an answer would otherwise depend on the rest of its batch.
+        """Return whether rows must run singly because an answer would otherwise depend on the rest of its batch.
 
-        Raises ExportError for generators in that case, as the runtime runs their rows in batches.
+        Raises ExportError for generators in that case, because the runtime always runs their rows in batches.
         """
         if self.plan.rows_share_scale:
             return True
@@ -168,16 +168,16 @@ class _Trials:
         if self.loaded.family != "encoder":
             raise ExportError(
                 f"{architecture} in {self.settings.precision} answers differently in a batch and singly, by "
-                f"{effect:.1f} times what is allowed; try --precision fp32, or take another model"
+                f"{effect:.1f} times the allowed difference; try --precision fp32, or choose another model"
             )
         log.warning("%s reads the padding of a batch, so its bundle runs texts one at a time", architecture)
         return True
 
 
 def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], Verdict]:
-    """Return the layers left out of the draft, as few as the gate needs, and the verdict.
+    """Return the layers to leave out, as few as the gate needs, and the verdict on the draft without them.
 
-    If no draft passes, the verdict is that of the one with every layer quantised.
+    If no draft passes, the verdict is that on the draft with every layer quantised.
     """
     verdict = trials.judge(())
     if verdict.passed or not trials.plan.search or not isinstance(trials.loaded, LoadedEncoder):
@@ -195,7 +195,7 @@ def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], V
 
 
 def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
-    """Write golden answers, card and final manifest of the draft that passed, and return the manifest."""
+    """Write golden answers, model card and the final manifest of the draft that passed, and return the manifest."""
     settings, loaded, inputs = trials.settings, trials.loaded, trials.examples.inputs
     quantized = trials.plan.quantize_products is not None
     with ft.load(trials.draft.folder, device="cpu") as model:
@@ -252,7 +252,7 @@ def _short_answers(model: Any) -> Callable[[Sequence[int]], Any]:
 
 
 def _latency_ms(answer: Callable[[Any], Any], inputs: Sequence[Any], rounds: int) -> float:
-    """Return the median time of an answer in milliseconds; the first round is a warm-up and is not counted."""
+    """Return the median time of an answer in milliseconds; the first round is a warm-up and does not count."""
     times = []
     for _ in range(rounds):
         for given in inputs:

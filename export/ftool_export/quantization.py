@@ -38,19 +38,19 @@ PrecisionName = Literal["fp32", "int8", "w8"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionPlan:
-    """The passes and settings of a precision, and the facts that a runtime needs.
+    """The passes and settings of a precision, and the facts about it that a runtime needs.
 
     Attributes:
         quantize_products: the pass that quantises products with constant weights; None for fp32.
         quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
         smooth: whether outliers are first moved from activations into weights.
-        rows_share_scale: the rows of a batch share an activation scale, so texts must run singly.
+        rows_share_scale: whether the rows of a batch share an activation scale, so that texts must run singly.
         devices: the devices that support the graph's operators.
-        search: whether layers are left out if the gate refuses the bundle with all of them quantised.
-        needs_products: whether a model without a sufficiently large product is refused.
-        block_size: smallest value of `PassSettings.block_size`.
-        smallest: largest value of `PassSettings.smallest`; None takes any.
-        smallest_table: largest value of `PassSettings.smallest_table`; None takes any.
+        search: whether to leave layers out if the gate refuses the bundle with all layers quantised.
+        needs_products: whether to refuse a model without a sufficiently large product.
+        block_size: the smallest value of `PassSettings.block_size`.
+        smallest: the largest value of `PassSettings.smallest`; None allows any.
+        smallest_table: the largest value of `PassSettings.smallest_table`; None allows any.
     """
 
     quantize_products: type[QuantizeProducts] | None = None
@@ -65,7 +65,7 @@ class PrecisionPlan:
     smallest_table: int | None = None
 
     def settings(self, passes: PassSettings) -> PassSettings:
-        """Return the settings, adjusted to the plan's limits."""
+        """Return `passes` adjusted to the plan's limits."""
         return replace(
             passes,
             block_size=max(passes.block_size, self.block_size),
@@ -89,11 +89,12 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     }
 )
 
-# Every step reads all weights, so smaller ones are worth quantising than an encoder's.
+# Every step of a generator reads all weights, so smaller weights than in an encoder are worth quantising.
 _SMALLEST: Final = 4_096  # elements of a product's weight
 _SMALLEST_TABLE: Final = 131_072
-# Wider blocks than an encoder's: every block ends in a floating-point multiplication. With 128 the operator sums a
-# row in another order than several rows, and rounding in the next layer turns that into hundredths: docs/generation.md.
+# Wider blocks than in encoders are faster, because every block ends in a floating-point multiplication. With 128 the
+# operator sums one row in a different order from several rows, and rounding in the next layer turns that into
+# hundredths: docs/generation.md.
 _BLOCK: Final = 64
 
 _GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
@@ -197,10 +198,10 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
 
 
 def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> None:
-    """Quantise every product of at least `smallest` elements in place; layers left out get the finer operator.
+    """Quantise every product of at least `smallest` elements in place; layers left out get a more exact operator.
 
     Raises:
-        GuardError: a product of size was not quantised.
+        GuardError: a large enough product was not quantised.
     """
     assert plan.quantize_products is not None
     stage = plan.quantize_products.__name__
@@ -220,7 +221,7 @@ def _applied(graph_pass: ir.passes.InPlacePass, graphs: Graphs, *, quantized: bo
 
 
 def _check_any_product(graphs: Graphs, plan: PrecisionPlan) -> None:
-    """Raise ExportError if the precision's name would promise what no layer has."""
+    """Raise ExportError if no layer was quantised although the plan requires it."""
     assert plan.quantize_products is not None
     operators = {plan.quantize_products.operator, QuantizeBlocks.operator}
     nodes = (node for model in graphs.models.values() for node in model.graph)
@@ -231,7 +232,7 @@ def _check_any_product(graphs: Graphs, plan: PrecisionPlan) -> None:
 
 
 def _check_heads(graphs: Graphs, settings: PassSettings) -> None:
-    """Raise GuardError if a tied head of size is in fp32 and was not to be left out."""
+    """Raise GuardError if a large enough tied head is in fp32 although its layer is not left out."""
     for model in graphs.models.values():
         for product in tied_products(model):
             shape = constant_shape(product.inputs[1])

@@ -1,7 +1,7 @@
-"""Derive a quantised bundle's graphs from its checkpoint again, and compare what the bundle stores with them.
+"""Derive a quantised bundle's graphs from its checkpoint again, and compare the bundle's constants with them.
 
-Quantisation moves answers far more than a damaged weight may, so limits against torch can't tell the two apart.
-But it is deterministic: the same checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
+Quantisation changes answers far more than a damaged weight may, so limits against torch can't tell the two apart. But
+it is deterministic: the same checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
 """
 
 import shutil
@@ -30,14 +30,12 @@ from ftool_runtime.bundle.manifest import Manifest
 
 Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" of generators
 
-_BLOCK_ZERO: Final = 128  # of weights in blocks
+_BLOCK_ZERO: Final = 128  # the integer that represents zero in weights in blocks
 _ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
-_MARGIN: Final = 2.0  # times the rounding measured, which is one sample; others differed by 5%
-_FLOAT32: Final = 1e-6  # relative: sums in another order
-_LEVELS: Final = {
-    ".int8": 0,
-    ".blocks": _BLOCK_ZERO,
-}  # endings of names, and the integer that represents zero
+_MARGIN: Final = 2.0  # factor on the measured rounding, which is one sample; other samples differed by 5%
+_FLOAT32: Final = 1e-6  # relative change from another order of summation
+# By the ending of a constant's name, the integer that represents zero.
+_LEVELS: Final = {".int8": 0, ".blocks": _BLOCK_ZERO}
 _SCALE: Final = ".scale"
 
 
@@ -55,7 +53,7 @@ class Derived:
 
 
 def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Examples) -> Derived:
-    """Return the graphs that an export of `loaded` in the bundle's precision gives.
+    """Return the graphs that exporting `loaded` in the bundle's precision gives.
 
     Args:
         loaded: the checkpoint.
@@ -78,12 +76,12 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
 
 
 def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
-    """Return the graphs of a bundle."""
+    """Return the graphs of a bundle, by name."""
     return {name: ir.load(bundle / file) for name, file in GRAPH_FILES.items() if file in manifest.files}
 
 
 def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
-    """Return the multipliers of a graph's activations, float32 (inputs,) each, by the weight's name."""
+    """Return the smoothing multipliers in a graph: float32 (inputs,), by the weight's name."""
     found = {}
     for name, value in model.graph.initializers.items():
         if name.endswith(RECIPROCAL) and value.const_value is not None:
@@ -92,9 +90,9 @@ def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
 
 
 def weight_error(stored: ir.Model, exact: ir.Model) -> float:
-    """Return the largest difference of a stored quantised weight from the checkpoint's, in steps of its own scale.
+    """Return the largest difference between a stored quantised weight and the checkpoint's, in steps of its own scale.
 
-    Rounding to the nearest step gives at most half a step. Infinite if a weight belongs to no layer of the checkpoint.
+    Rounding to the nearest step causes at most half a step. Infinite if a weight belongs to no layer of the checkpoint.
 
     Args:
         stored: the bundle's graph.
@@ -158,7 +156,7 @@ def _arrays(model: ir.Model) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path]:
-    """Yield a temporary copy of `bundle` with other graphs."""
+    """Yield the folder of a temporary copy of `bundle` with other graphs."""
     with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         for file in manifest.files:
@@ -172,7 +170,7 @@ def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path
 
 
 def jittered(model: ir.Model, seed: int = 0) -> ir.Model:
-    """Return a copy with each float32 constant moved by up to two units in the last place, like rounding elsewhere."""
+    """Return a copy with each float32 constant changed by up to two units in the last place, to imitate another CPU."""
     copy, random = model.clone(), np.random.default_rng(seed)
     for value in copy.graph.initializers.values():
         if value.const_value is not None and value.dtype == ir.DataType.FLOAT:
@@ -222,7 +220,7 @@ def compare_with_derived(
 def _distance(
     one: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]] | None = None
 ) -> float:
-    """The root mean square of the differences of two lists of arrays, or of one's numbers."""
+    """Return the root mean square difference of two lists of arrays, or of the numbers in `one` from zero."""
     pairs = zip(one, other, strict=True) if other is not None else ((array, 0.0) for array in one)
     squares = [np.square(np.subtract(a, b, dtype=np.float64)).ravel() for a, b in pairs]
     return float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0

@@ -1,4 +1,4 @@
-"""Reports of an export and of a parity run, as text and for `--json`."""
+"""Reports of an export and of a parity run, as Python objects and for `--json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,8 +10,8 @@ from ftool_export.gate import Check, Verdict, agreement_checks, at_least, at_mos
 from ftool_export.tolerances import Tolerance
 from ftool_runtime.bundle.manifest import FileRecord
 
-_HALF_A_STEP: Final = 0.5 + 1e-3  # and the rounding of the division by the scale, of 127 steps at most
-_SAME_CONSTANT: Final = 1e-6  # constants that tidying folds may be rounded in another order
+_HALF_A_STEP: Final = 0.5 + 1e-3  # half a step, plus rounding in the division by the scale
+_SAME_CONSTANT: Final = 1e-6  # relative; constants that tidying computes may be rounded differently
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class ExportReport:
         bundle: the folder written; None if the bundle failed the gate and nothing was replaced.
         precision: the precision's name.
         attention: "fused" or "plain".
-        left_out: layers that the precision had to leave out for the gate to pass: in 8-bit blocks (int8) or fp32 (w8).
+        left_out: the layers that had to be left out for the gate to pass; they are in 8-bit blocks (int8) or fp32 (w8).
         files: every file of the bundle except its manifest.
         verdict: the gate's verdict.
         largest_logit_difference: the fp32 graph's largest difference from torch, over all probes.
@@ -44,7 +44,7 @@ class ExportReport:
         return sum(record.bytes for record in self.files.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return the report as plain JSON."""
         return {
             "bundle": str(self.bundle) if self.bundle else None,
             "precision": self.precision,
@@ -75,7 +75,7 @@ class WorstInput:
     probability_difference: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return the input and its difference as plain JSON."""
         return {
             "row": self.row,
             "input": self.given,
@@ -88,9 +88,9 @@ class StoredWeights:
     """Differences between a bundle's constants and those that its checkpoint gives when it is quantised again.
 
     Attributes:
-        weight_error: the largest difference of a quantised weight from the checkpoint's, in steps of its own scale.
+        weight_error: the largest difference between a quantised weight and the checkpoint's, in steps of its own scale.
         constant_error: the largest difference of a float32 constant, relative to the largest value of its array.
-        rounding: root mean square of the differences of the graphs' outputs, such as logits, on some inputs.
+        rounding: the root mean square difference between the two graphs' outputs, such as logits, on some inputs.
         rounding_limit: the largest value of `rounding` that another processor's rounding explains.
     """
 
@@ -100,7 +100,7 @@ class StoredWeights:
     rounding_limit: float
 
     def checks(self) -> list[Check]:
-        """The differences with their limits; rounding to the nearest step differs by half a step at most."""
+        """Return the differences with their limits. Rounding to the nearest step differs by at most half a step."""
         return [
             at_most("weight_error", self.weight_error, _HALF_A_STEP),
             at_most("constant_error", self.constant_error, _SAME_CONSTANT),
@@ -116,9 +116,9 @@ class MetricPair:
         metric: the metric's name.
         reference: torch's score.
         bundle: the bundle's score.
-        max_drop: how far the bundle's score may lie below torch's, as when the bundle was exported. None for fp32,
-            whose answers must all be the same.
-        allowance: one standard error of the difference, which with few inputs can come from chance.
+        max_drop: how far the bundle's score may lie below torch's: the limit of its export. None for fp32, whose
+            answers must all be the same.
+        allowance: the difference that sampling error may cause: one standard error.
     """
 
     metric: str
@@ -133,7 +133,7 @@ class MetricPair:
         return self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return both scores and their difference as plain JSON."""
         return {
             "name": self.metric,
             "reference": self.reference,
@@ -145,19 +145,21 @@ class MetricPair:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """Everything that a parity run compared, each difference with its limit.
+    """All differences that a parity run measured, with their limits.
 
     Attributes:
         precision: the bundle's precision.
         same_weights: whether the bundle was made from the weights that the checkpoint has now; None if its manifest
             does not say.
-        found: the differences of answers. For generators they are those of each token of torch's greedy answers,
-            predicted after torch's previous tokens; logits are also compared step by step on the caches.
-        grid: differences by shape: batch 1 and n, length 1 and maximum, padded and not; empty for generators.
-        worst: the input on which the two are furthest apart; None for generators.
-        metric: None for inputs without labels.
+        found: the differences between answers. For generators these are the differences for each token of torch's
+            greedy answers, predicted after torch's preceding tokens; logits are also compared step by step on the
+            caches.
+        grid: differences by shape: single and batched, short and long, padded and not; empty for generators.
+        worst: the input with the largest difference; None for generators.
+        metric: both scores; None for inputs without labels.
         tolerance: the limits against torch.
-        stored: the weights of a quantised bundle; None for fp32, whose limits against torch are as tight.
+        stored: the comparison of a quantised bundle's constants; None for fp32, whose limits against torch are as
+            strict.
     """
 
     precision: str
@@ -181,7 +183,7 @@ class ParityReport:
 
     @property
     def batch_effect(self) -> float:
-        """The largest difference of a probability between an input single and batched."""
+        """The largest change of a probability between an input run singly and in a batch."""
         return self.found.batch_effect
 
     @property
@@ -191,14 +193,14 @@ class ParityReport:
 
     @property
     def max_difference(self) -> float:
-        """The largest difference: of a logit (grid included) for fp32, of a probability for quantised precisions."""
+        """The largest difference: of a logit for fp32 (grid included), of a probability for quantised precisions."""
         if self.precision != "fp32":
             return self.found.comparison.probability_difference
         return max(self.logit_difference, *(shape.logit_difference for shape in self.grid), 0.0)
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Every difference that has a limit; whole generated answers have one in fp32 only."""
+        """Every difference that has a limit. Whole generated answers have a limit only in fp32."""
         limit = self.tolerance
         agreement, _ = agreement_checks(self.found.comparison, self.precision, limit)
         checks = [
@@ -223,7 +225,7 @@ class ParityReport:
         return all(check.passed for check in self.checks)
 
     def notes(self) -> list[str]:
-        """Return remarks for the reader in addition to the checks."""
+        """Return remarks that supplement the checks, one per line."""
         said = []
         if self.worst is not None:
             distance, given, row = self.worst.probability_difference, self.worst.given, self.worst.row
@@ -240,7 +242,7 @@ class ParityReport:
         return said
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; keys that do not apply to a kind of answer are left out."""
+        """Return the report as plain JSON, without the keys that do not apply to its kind of answer."""
         found = self.found
         return {
             "passed": self.passed,

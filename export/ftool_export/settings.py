@@ -18,14 +18,14 @@ class ExportSettings:
     Attributes:
         checkpoint: a folder, or a hub id (owner/name).
         bundle: the folder to write; an existing bundle is replaced.
-        name: the model's name; if None, that of the bundle's folder or of its parent.
+        name: the model's name; None uses the name of the bundle's folder, or of its parent if it is called bundle.
         task: Hugging Face's name of the task, or a synonym.
         precision: "fp32", "int8" or "w8".
         max_drop: the largest absolute drop of the main metric that the gate allows.
         allow_drift: whether to write a bundle that `ftool parity` would fail.
         device: the device that the bundle must run on, "cpu" or "cuda".
-        golden: the inputs of golden answers: "probes" are ftool's own texts; "data" are some of the user's.
-        passes: settings of the graph passes; `device` replaces theirs.
+        golden: the inputs of golden answers: "probes" are ftool's own texts, "data" are some of the user's.
+        passes: settings of the graph passes, whose own `device` is replaced by the one above.
     """
 
     checkpoint: str

@@ -1,4 +1,4 @@
-"""Limits for differences of a bundle from torch, by kind of answer and precision, and allowances for chance."""
+"""Limits on a bundle's differences from torch, by kind of answer and precision, and allowances for sampling error."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,20 +8,20 @@ from typing import Final
 from ftool_export.examples.base import AnswerKind
 from ftool_export.graph.guards import FP32_TOLERANCE
 
-# Probabilities of one text, single and batched: sums over padded rows are added in another order.
+# Limit on a probability's change between single and batched: padded rows are summed in another order.
 _REORDERED_SUMS: Final = 1e-5
-MAX_DROP: Final = 0.01  # of the main metric by quantisation, unless an export sets another limit
-_UNLIKELY: Final = 0.01  # a share of differing answers less probable than this is not chance
+MAX_DROP: Final = 0.01  # drop of the main metric by quantisation, unless an export sets another limit
+_UNLIKELY: Final = 0.01  # an agreement less probable than this is not explained by sampling error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """Limits within which a bundle counts as equal to its reference.
+    """Limits within which a bundle counts as equal to its checkpoint.
 
     Attributes:
-        agreement: smallest share of answers, or of next tokens, that are the same.
-        max_difference: largest difference of a logit (fp32) or of a probability (the others).
-        batch_effect: largest difference of a probability between a text single and batched.
+        agreement: the smallest share of answers, or of next tokens, that must be the same.
+        max_difference: the largest difference of a logit (fp32) or of a probability (quantised precisions).
+        batch_effect: the largest change of a probability between a text run singly and in a batch.
     """
 
     agreement: float
@@ -29,12 +29,12 @@ class Tolerance:
     batch_effect: float
 
 
-# The same arithmetic in another order.
+# fp32 bundles do the same arithmetic as torch in another order.
 _FP32: Final = Tolerance(agreement=1.0, max_difference=FP32_TOLERANCE, batch_effect=_REORDERED_SUMS)
-# One activation scale per tensor: an outlier can change a single text a lot, which says little about the others;
-# agreement covers those. Texts run one at a time, so batching changes nothing at all.
+# One activation scale per tensor: an outlier can change a single text a lot, so max_difference is wide and agreement
+# covers the other texts. Texts run one at a time, so batching changes nothing at all.
 _INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0)
-# A scale for every 32 activations: an outlier stays in its block.
+# One scale for every 32 activations, so an outlier affects only its own block.
 _W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS)
 
 TOLERANCES: Final = MappingProxyType(
@@ -42,19 +42,20 @@ TOLERANCES: Final = MappingProxyType(
         ("labels", "fp32"): _FP32,
         ("labels", "int8"): _INT8,
         ("labels", "w8"): _W8,
-        # Spans are finer than labels: one token more or less makes another span and hardly changes the metric.
+        # One token more or less makes a different span, but hardly changes the metric.
         ("spans", "fp32"): _FP32,
         ("spans", "int8"): replace(_INT8, agreement=0.85),
         ("spans", "w8"): replace(_W8, agreement=0.95),
-        # The nearest of hundreds of vectors is often hardly nearer than the next: 0.94 and 0.95 on policyqa.
+        # The nearest of hundreds of vectors is often hardly nearer than the second: agreement is 0.94 and 0.95 on
+        # policyqa.
         ("vectors", "fp32"): _FP32,
         ("vectors", "int8"): replace(_INT8, agreement=0.85),
         ("vectors", "w8"): replace(_W8, agreement=0.95),
-        # A token may differ only if torch itself has no preference.
+        # A token may differ only if torch's two best logits are equal up to rounding.
         ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4),
         # One activation scale per row and 7 bits per weight; a batch changes the order of attention's sums.
         ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-2),
-        # A scale for every 128 activations of a row; attention as above.
+        # One scale for every 64 activations of a row; attention as above.
         ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-2),
     }
 )
@@ -66,9 +67,9 @@ def tolerance_for(kind: AnswerKind, precision: str) -> Tolerance:
 
 
 def metric_allowance(differing: int, examples: int) -> float:
-    """Return one standard error of a difference of two averages over the same examples.
+    """Return one standard error of the difference between two averages over the same examples.
 
-    An answer that differs changes an average by at most one part in n, and the signs are nearly random.
+    An answer that differs changes an average by at most 1 / examples, in either direction.
 
     Args:
         differing: the number of answers that differ.
@@ -78,13 +79,13 @@ def metric_allowance(differing: int, examples: int) -> float:
 
 
 def chance_agreement(limit: float, count: int) -> float:
-    """Return the smallest agreement over `count` answers that chance explains for a true agreement of `limit`.
+    """Return the smallest agreement over `count` answers that sampling error explains if the true agreement is `limit`.
 
-    Less than one sample in a hundred has fewer equal answers than this (binomial distribution).
+    Fewer than one sample in a hundred has fewer equal answers (binomial distribution).
 
     Args:
-        limit: the true share of same answers, 0 to 1.
-        count: answers compared.
+        limit: the true share of equal answers, 0 to 1.
+        count: the number of answers compared.
     """
     if limit >= 1.0 or count == 0:
         return limit

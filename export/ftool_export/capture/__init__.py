@@ -1,1 +1,1 @@
-"""PyTorch networks to ONNX graphs."""
+"""Capture PyTorch networks as ONNX graphs, with fused operators for attention, positions and caches."""

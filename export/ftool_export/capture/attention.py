@@ -1,8 +1,8 @@
 """Emit attention as ONNX Runtime's own operator instead of matmul, softmax and matmul.
 
 transformers routes attention through its attention interface in nearly every architecture. While a model is being
-captured, an implementation registered there emits one `com.microsoft::MultiHeadAttention` node a layer, so the graph
-comes out fused by construction, and no pattern has to be found again in what the exporter made of it.
+captured, an implementation registered there emits one `com.microsoft::MultiHeadAttention` node per layer. The graph is
+fused from the start, so no pattern has to be matched in the exporter's output.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,25 +25,25 @@ OPERATOR_VERSION: Final = 1
 IMPLEMENTATION: Final = "ftool_onnxruntime"
 
 # Patterns that the operator derives from the padding mask and its `unidirectional` attribute.
-_PATTERNS_OF_THE_OPERATOR = (bidirectional_mask_function, causal_mask_function)
+_OPERATOR_PATTERNS = (bidirectional_mask_function, causal_mask_function)
 
 
 @dataclass(slots=True)
 class EmittedAttention:
-    """The record of one `attention_at_the_source`."""
+    """The number of operators that one `attention_at_the_source` block has emitted."""
 
     nodes: int = 0  # attention operators emitted so far
 
 
 @contextmanager
 def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
-    """Let `model`'s attention emit the fused operator within the block; outside it the model is as it was.
+    """Within the block, let `model`'s attention emit the fused operator; afterwards the model is as before.
 
     The model can be captured within the block but not run: the emitted operator exists only in ONNX Runtime.
     Sub-models that do not use the attention interface keep their own attention, and emit nothing.
 
     Yields:
-        A count of the operators emitted; 0 after a capture means that the plain path was taken.
+        A count of the operators emitted; if it is 0 after a capture, the model's attention is plain.
     """
     emitted = EmittedAttention()
 
@@ -59,12 +59,12 @@ def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
 def attention_replaced(
     model: nn.Module, attend: Callable[..., tuple[Tensor, None]], mask: Callable[..., Tensor | None]
 ) -> Iterator[None]:
-    """Let every sub-model that uses the attention interface attend by `attend` within the block.
+    """Within the block, let every sub-model that uses the attention interface compute attention with `attend`.
 
     Args:
-        model: what holds the sub-models; outside the block it is as it was.
+        model: the model, whose sub-models attend; after the block it is as before.
         attend: attend(module, query, key, value, attention_mask, **options) -> (attended, None).
-        mask: makes the attention mask, called as `operator_mask` is.
+        mask: makes the attention mask, with the arguments of `operator_mask`.
     """
     models = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     before = [(part, part.config._attn_implementation) for part in models]
@@ -79,7 +79,7 @@ def attention_replaced(
         for part, implementation in before:
             if part.config._attn_implementation != implementation:
                 part.set_attn_implementation(implementation)
-        # there is no public way back, and masks are looked up only in this mapping
+        # There is no public function to unregister, and masks are looked up only in this mapping.
         del AttentionInterface._global_mapping[IMPLEMENTATION]
         del AttentionMaskInterface._global_mapping[IMPLEMENTATION]
 
@@ -97,7 +97,7 @@ def multi_head_attention(
     position_bias: Tensor | None = None,  # float (1, heads, time, time), T5's
     **_: Any,
 ) -> Tensor:  # (batch, time, heads, head_dim)
-    """The operator over one sequence, every token of which sees the others as mask and bias allow."""
+    """Return the emitted operator's output, in which every token attends to the others as mask and bias allow."""
     batch, heads, time, head_dim = query.shape
     groups = heads // key.shape[1]
     if groups > 1:
@@ -139,13 +139,13 @@ def operator_mask(
     dtype: torch.dtype = torch.float32,
     **kwargs: Any,
 ) -> Tensor:
-    """Return the mask in the operator's form.
+    """Return the attention mask in the operator's form.
 
     Returns:
-        int32 (batch, time), only the padding, if the operator knows every other restriction;
-        otherwise (a sliding window, say) all of it as an additive float (batch, 1, time, time).
+        int32 (batch, time), 0 on padding, if the operator can derive every other restriction; otherwise (for example
+        for a sliding window) all restrictions as an additive float (batch, 1, time, time).
     """
-    if attention_mask is not None and mask_function in _PATTERNS_OF_THE_OPERATOR:
+    if attention_mask is not None and mask_function in _OPERATOR_PATTERNS:
         return attention_mask.to(torch.int32)
     kwargs |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     allowed = sdpa_mask(

@@ -1,10 +1,11 @@
-"""Caches for a model during capture: they hold graph inputs, and the graph's operators do the appending.
+"""Caches for a model during capture: they hold graph inputs, and the graph's operators append to them.
 
-transformers asks a cache for more than its tensors: how long the past is, which sets positions, and how long keys are,
-which sets the size of T5's position bias. These answer from the shapes of the graph's own inputs.
+transformers asks a cache not only for its tensors but also for the length of the past, which sets positions, and the
+length of keys, which sets the size of T5's position bias. These caches derive both from the shapes of the graph's
+inputs.
 """
 
-# ruff: noqa: D102, ARG002 - the methods are transformers' own, and described there
+# ruff: noqa: D102, ARG002 - the methods override transformers', which documents them
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ KeysValues = tuple[Tensor, Tensor]  # both (batch, heads, length, head_dim)
 
 
 class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
-    """The answers that all caches of a capture share: none slides, and none is made for torch.compile."""
+    """The base of all caches for capture: no layer slides, and none is made for torch.compile."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = list(layers)
@@ -33,12 +34,12 @@ class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
 
 
 class InPlaceCache(CapturedCache):
-    """Hands new keys and values on as they are: the attention operator appends them to its buffers.
+    """A cache that returns new keys and values unchanged, because the attention operator appends them to its buffers.
 
     Args:
         layers: the number of layers.
-        past_length: tokens before the new ones, which positions start from; a symbol of the graph.
-        key_length: what keys are stretched to, without copying, for code that reads their length; None leaves them.
+        past_length: the number of tokens before the new ones, from which positions start; a symbol of the graph.
+        key_length: the length to which keys are expanded, without copying, for code that reads it; None: unchanged.
     """
 
     def __init__(self, layers: int, past_length: int | Tensor = 0, key_length: int | None = None) -> None:
@@ -66,7 +67,7 @@ class InPlaceCache(CapturedCache):
 
 
 class JoinedCache(CapturedCache):
-    """Joins past and new keys and values along their length, as transformers' own dynamic cache does."""
+    """A cache that concatenates past and new keys and values along their length, like transformers' dynamic cache."""
 
     def __init__(self, past: Sequence[KeysValues]) -> None:
         super().__init__([None] * len(past))
@@ -100,7 +101,7 @@ class _CrossLayer:
 
 
 class CrossCache(CapturedCache):
-    """Keys and values of the source: given, or recorded as the decoder computes them."""
+    """Keys and values of the source for cross-attention: given, or recorded while the decoder computes them."""
 
     def __init__(self, given: Sequence[KeysValues] = ()) -> None:
         super().__init__([_CrossLayer(*pair) for pair in given])
@@ -117,7 +118,7 @@ class CrossCache(CapturedCache):
 
 
 class PairedCache(EncoderDecoderCache):  # type: ignore[misc]
-    """An encoder-decoder's two caches; `cross_ready` says that the source's keys and values are there."""
+    """An encoder-decoder's two caches. `cross_ready` says whether the source's keys and values are already computed."""
 
     def __init__(self, own: Cache, cross: CrossCache, layers: int, *, cross_ready: bool) -> None:
         self.self_attention_cache, self.cross_attention_cache = own, cross

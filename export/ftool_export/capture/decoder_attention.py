@@ -1,7 +1,8 @@
 """Emit a decoder's attention as ONNX Runtime's own operators over caches.
 
 Self-attention becomes `GroupQueryAttention`, which appends new keys and values to buffers of a fixed capacity, so that
-past and present can share memory. Cross-attention becomes `MultiHeadAttention` over the source's ready keys and values.
+past and present can share memory. Cross-attention becomes `MultiHeadAttention` over the source's precomputed keys and
+values.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,16 +27,16 @@ OWN_OPERATOR: Final = "com.microsoft::GroupQueryAttention"
 
 @dataclass(slots=True)
 class DecoderStep:
-    """The inputs of the graph that a decoder's attention operators read, and the buffers that they give back.
+    """The graph inputs that a decoder's attention operators read, and the buffers that they return.
 
     Attributes:
-        cache: where the model puts its new keys and values.
+        cache: receives the model's new keys and values.
         past: buffers of every layer, float (batch, kv_heads, capacity, head_dim).
         seqlens_k: int32 (batch,), the length of every row with its new tokens, minus 1.
         total_length: int32 (), the longest row's length with its new tokens.
         cross: keys and values of the source by layer, float (batch, heads, source_length, head_dim).
         source_mask: int32 (batch, source_length); None for decoders without an encoder.
-        present: the buffers with the new tokens in them, by layer.
+        present: the buffers after the new tokens were appended, by layer.
     """
 
     cache: InPlaceCache
@@ -49,7 +50,7 @@ class DecoderStep:
 
 @contextmanager
 def encoder_attention(encoder: nn.Module) -> Iterator[None]:
-    """Let `encoder` emit one operator a layer within the block, as classifiers do."""
+    """Within the block, let `encoder` emit one fused attention operator per layer, as in text classifiers."""
 
     def emit(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, None]:
         return multi_head_attention(module, *args, **options), None
@@ -60,7 +61,7 @@ def encoder_attention(encoder: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def recording_attention(decoder: nn.Module) -> Iterator[None]:
-    """Let `decoder` skip attending within the block: only what it hands to its caches is wanted."""
+    """Within the block, let `decoder` skip attention, because only the keys and values that it caches are needed."""
 
     def skip(_module: nn.Module, query: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
         return query.transpose(1, 2), None
@@ -71,12 +72,12 @@ def recording_attention(decoder: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def decoder_attention(model: nn.Module, step: DecoderStep) -> Iterator[None]:
-    """Let `model`'s decoder emit operators over the caches of `step` within the block."""
+    """Within the block, let `model`'s decoder emit attention operators over the caches of `step`."""
 
     def emit(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
     ) -> tuple[Tensor, None]:
-        del mask  # the operators know what is causal, and how long rows are
+        del mask  # the operators are causal and get the rows' lengths
         layer: int = module.layer_idx  # type: ignore[assignment]
         if step.cross and key is step.cross[layer][0]:
             return _cross_attention(query, key, value, step.source_mask, options), None
@@ -134,7 +135,7 @@ def _cross_attention(
 
 
 def _packed(tensor: Tensor) -> Tensor:
-    """(batch, heads, time, head_dim) -> (batch, time, heads * head_dim)."""
+    """Return (batch, heads, time, head_dim) as (batch, time, heads * head_dim)."""
     return tensor.transpose(1, 2).flatten(2)
 
 

@@ -1,6 +1,6 @@
-"""The structure of a decoder, found by running it once: its layers, the sizes of its caches, its kind of attention.
+"""Find a decoder's structure by running it once: layers, sizes of caches, whether attention can be fused.
 
-Configurations of architectures name these differently; a run shows them in one way for all.
+Configurations name these differently in each architecture; a run shows them in the same way for all.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from ftool_export.errors import ExportError
 HEAD_SIZE_STEP: Final = 8  # GroupQueryAttention takes multiples of this
 
 # Tensors passed to attention that the emitted operators use, or that only give a token's position.
-_HEEDED: Final = frozenset({"position_bias", "position_ids", "cache_position", "position_embeddings"})
-_LENGTH: Final = 3
+_HANDLED: Final = frozenset({"position_bias", "position_ids", "cache_position", "position_embeddings"})
+_LENGTH: Final = 3  # tokens of the run
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSize:
-    """One layer's keys or values: (batch, heads, length, head_dim)."""
+    """The size of one layer's keys or values, which are (batch, heads, length, head_dim)."""
 
     heads: int
     head_dim: int
@@ -35,8 +35,8 @@ class Survey:
     """The structure of a decoder.
 
     Attributes:
-        own: sizes of the keys of every layer's self-attention.
-        cross: sizes of the keys of every layer's cross-attention; empty for decoders without an encoder.
+        own: for each layer, the size of the keys of self-attention.
+        cross: for each layer, the size of the keys of cross-attention; empty for decoders without an encoder.
         encoder_attentions: the number of the encoder's attentions that use transformers' interface.
         unfit: why the model's attention can't be emitted as the fused operator; None if it can.
     """
@@ -48,10 +48,10 @@ class Survey:
 
 
 def survey(model: PreTrainedModel) -> Survey:
-    """Run `model`, which must be in evaluation mode, on a few tokens; it is left as it was.
+    """Run `model`, which must be in evaluation mode, on a few tokens and return its structure; it is not changed.
 
     Raises:
-        ExportError: it keeps something else than one cache of keys and values a layer.
+        ExportError: the model's state is not one cache of keys and values per layer.
     """
     calls: list[tuple[Tensor, Tensor, Tensor, dict[str, Any]]] = []
 
@@ -65,14 +65,14 @@ def survey(model: PreTrainedModel) -> Survey:
     with attention_replaced(model, attend, lambda *_, **__: None):
         try:
             _caches(model)
-        except RuntimeError:  # values narrower than queries do not fit what `attend` hands back
+        except RuntimeError:  # `attend` returns queries, which don't have the shape of narrower values
             return Survey(own, cross, 0, "its values have another size than its keys")
     in_encoder = len(calls) - len(own) - len(cross)
     return Survey(own, cross, max(in_encoder, 0), _unfit(own, calls, elsewhere=in_encoder < 0))
 
 
 def _caches(model: PreTrainedModel) -> Any:
-    tokens = torch.arange(1, _LENGTH + 1)[None]  # above the padding's id in nearly every vocabulary
+    tokens = torch.arange(1, _LENGTH + 1)[None]  # not the padding's id in nearly every vocabulary
     inputs = {"input_ids": tokens, "use_cache": True}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = tokens
@@ -110,6 +110,6 @@ def _unfit(own: Sequence[CacheSize], calls: Sequence[tuple[Any, ...]], *, elsewh
     if odd:
         return f"its head size {odd[0]} is not a multiple of {HEAD_SIZE_STEP}"
     given = {name for *_, options in calls for name, value in options.items() if isinstance(value, Tensor)}
-    if unknown := given - _HEEDED:
+    if unknown := given - _HANDLED:
         return f"its attention takes {', '.join(sorted(unknown))}"
     return None

@@ -1,4 +1,4 @@
-"""Capture an encoder: choose its graph's inputs, and trace it once with dynamic batch and length."""
+"""Capture an encoder: choose its graph's inputs, and trace it once with dynamic batch size and length."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -25,16 +25,16 @@ from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
-# torch.export takes sizes 0 and 1 for constants; 2 and 9 stay symbols.
+# torch.export makes sizes 0 and 1 constants; 2 and 9 stay dynamic.
 _TRACED_BATCH, _TRACED_LENGTH = 2, 9
 _ALWAYS: Final = ("input_ids", "attention_mask")
 
 
 def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ...]:
-    """The graph's inputs, in the order of the network's forward.
+    """Return the names of the graph's inputs, in the order of the network's forward.
 
-    Token types are an input only if they change an answer: the tokenizer marks `rows`, the task's own, with other types
-    than 0, or the network treats zeros and no types differently (GPT-2 looks them up among its words).
+    Token types are an input only if they change an answer to `rows`, the task's own inputs: if the tokenizer gives them
+    types other than 0, or the network treats zeros differently from no types (GPT-2 looks zeros up among its words).
     """
     if "token_type_ids" not in loaded.input_names:
         return _ALWAYS
@@ -46,17 +46,17 @@ def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ..
 
 
 def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabulary: int) -> Captured:
-    """Capture `network`, which must be in evaluation mode, as the graph "model"; it is left as it was.
+    """Capture `network`, which must be in evaluation mode, as the graph "model"; the network is not changed.
 
     The graph takes int64 (batch, sequence) and gives "logits", float32 (batch, width) or (batch, sequence, width).
 
     Args:
         network: forward(input_ids, attention_mask, token_type_ids=None) -> logits.
-        input_names: the graph's inputs, a prefix of the forward's.
-        vocabulary: token ids of the trace are below this.
+        input_names: the names of the graph's inputs: the first two or three of the forward's.
+        vocabulary: the number of token ids; the trace uses random ids below it.
 
     Raises:
-        ExportError: the exporter can't capture the network.
+        ExportError: the network is in training mode, or the exporter can't capture it.
     """
     if any(part.training for part in network.modules()):
         raise ExportError("the model is in training mode, so dropout would be exported: call .eval() first")
@@ -89,7 +89,7 @@ def _traced_inputs(names: Sequence[str], vocabulary: int) -> tuple[Tensor, ...]:
 
 @contextmanager
 def _without_cache(model: nn.Module) -> Iterator[None]:
-    """Switch off the key-value cache that decoders build by default and one forward pass does not need."""
+    """Within the block, switch off the key-value cache that decoders build, which one forward pass does not need."""
     configs = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
     caching = [config for config in configs if getattr(config, "use_cache", False)]
     for config in caching:

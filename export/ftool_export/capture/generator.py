@@ -1,4 +1,4 @@
-"""Capture a generator: one graph of the optional encoder, and one of the decoder for prompt and step."""
+"""Capture a generator: one graph of the encoder, if there is one, and one of the decoder for prompt and steps."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,17 @@ from ftool_export.capture.torch_export import BATCH, OUTPUT, Captured, GraphCont
 
 log = logging.getLogger(__name__)
 
-# Sizes of the trace. Every dynamic axis has one of its own, and none is 0 or 1, which torch.export takes for constants.
+# Sizes of the trace: a different one for each dynamic axis, and none is 0 or 1, which torch.export makes constants.
 _BATCH, _SOURCE, _TIME, _PAST, _CAPACITY, _KEPT = 2, 9, 5, 6, 32, 3
 
-# Inputs that some architectures do not read: T5 uses distances in place of positions.
-_SPARED: Final = frozenset({"position_ids", "positions", "attention_mask", "source_mask"})
-
+# Inputs that some architectures do not read: T5 uses distances instead of positions.
+_OPTIONAL: Final = frozenset({"position_ids", "positions", "attention_mask", "source_mask"})
 
 _Traced = tuple[ir.Model, GraphContract]
 
 
 def capture_generator(model: Any) -> Captured:
-    """Capture `model`, a PreTrainedModel in evaluation mode, as "encoder" and "decoder"; it is left as it was.
+    """Capture `model`, a PreTrainedModel in evaluation mode, as "encoder" and "decoder"; the model is not changed.
 
     Raises:
         ExportError: PyTorch's exporter can't capture it, or its state is more than keys and values.
@@ -42,7 +41,9 @@ def capture_generator(model: Any) -> Captured:
     found = survey(model)
     if found.unfit:
         log.warning(
-            "%s: %s; exported as it is, with caches that are joined", model.config.model_type, found.unfit
+            "%s: %s; exported with its own attention and concatenated caches",
+            model.config.model_type,
+            found.unfit,
         )
     fused = found.unfit is None
     traced: dict[str, _Traced] = {}
@@ -116,7 +117,7 @@ def _add_joined_inputs(signature: "_Signature", *, cross: bool) -> None:
 
 @dataclass(slots=True)
 class _Signature:
-    """The inputs of a graph: example values, names and dynamic axes."""
+    """The inputs of a graph that is being put together: example values, names and dynamic axes."""
 
     values: list[Any] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -140,7 +141,7 @@ class _Signature:
 
     def export(self, network: nn.Module, outputs: Sequence[str], operators: Mapping[str, int]) -> _Traced:
         model = export_graph(network.eval(), tuple(self.values), self.names, outputs, tuple(self.shapes))
-        for value in [value for value in model.graph.inputs if value.name in _SPARED and not value.uses()]:
+        for value in [value for value in model.graph.inputs if value.name in _OPTIONAL and not value.uses()]:
             model.graph.inputs.remove(value)
         inputs = {
             name: axes
@@ -154,7 +155,7 @@ class _Signature:
 
 
 def cache_names(kind: str, layers: int) -> list[str]:
-    """Names of a graph's caches, such as "past.0.key", layer by layer."""
+    """Return the names of a graph's caches, layer by layer, such as "past.0.key" and "past.0.value"."""
     return [f"{kind}.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
 
 

@@ -1,7 +1,7 @@
 """Encoder and decoder as functions of flat inputs, which are traced into graphs.
 
-Each forward takes the graph's inputs and gives its outputs, in their order. The classes differ in the decoder's caches:
-buffers that operators append to, or tensors that are joined.
+Each forward takes the graph's inputs and returns its outputs, in order. The classes differ in the decoder's caches:
+buffers to which operators append, or tensors that are concatenated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,20 +26,20 @@ from ftool_export.capture.positions import masks_by_position
 
 
 class SourceEncoder(nn.Module):
-    """The keys and values that every decoder layer reads of a source, computed once."""
+    """The encoder with the decoder's cross-attention projections: all keys and values of a source, computed once."""
 
     def __init__(self, model: PreTrainedModel, layers: int, *, fused: bool) -> None:
         super().__init__()
         self.model, self.layers, self.fused = model, layers, fused
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Cross keys and values, layer by layer, of int64 (batch, source_length) inputs."""
+        """Return cross keys and values, layer by layer, for int64 (batch, source_length) inputs."""
         encoder, decoder = self.model.get_encoder(), self.model.get_decoder()
         with encoder_attention(encoder) if self.fused else nullcontext():
             hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         cross = CrossCache()
         caches = PairedCache(InPlaceCache(self.layers), cross, self.layers, cross_ready=False)
-        # one token through the decoder makes it compute them; the rest of that pass is read by nothing
+        # Running the decoder for one token makes it compute them; nothing reads the rest of that pass.
         with recording_attention(decoder) if self.fused else nullcontext():
             decoder(
                 input_ids=input_ids[:, :1],
@@ -51,7 +51,7 @@ class SourceEncoder(nn.Module):
 
 
 class StaticCacheDecoder(nn.Module):
-    """A decoder without an encoder, over buffers."""
+    """A decoder without an encoder, whose caches are buffers to which operators append."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class StaticCacheDecoder(nn.Module):
         logits_at: Tensor,
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Logits (batch, kept, vocabulary) and the buffers, of what `DecoderStep` describes."""
+        """Return logits (batch, kept, vocabulary) and the updated buffers; `DecoderStep` describes the inputs."""
         cache = InPlaceCache(self.layers)
         step = DecoderStep(cache, _pairs(past), seqlens_k, total_length)
         with decoder_attention(self.model, step), _head_at(self.model, logits_at):
@@ -77,7 +77,7 @@ class StaticCacheDecoder(nn.Module):
 
 
 class InPlaceCrossDecoder(nn.Module):
-    """An encoder-decoder's decoder, over buffers."""
+    """An encoder-decoder's decoder, whose caches are buffers to which operators append."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class InPlaceCrossDecoder(nn.Module):
         past: Sequence[Tensor],
         cross: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Logits (batch, kept, vocabulary) and the buffers; the length of `positions` is that of the rows."""
+        """Return logits (batch, kept, vocabulary) and the updated buffers; `positions` has the length of the rows."""
         length = positions.shape[0]
         own = InPlaceCache(self.layers, length - input_ids.shape[1], length)
         step = DecoderStep(own, _pairs(past), seqlens_k, total_length, _pairs(cross), source_mask)
@@ -111,7 +111,7 @@ class InPlaceCrossDecoder(nn.Module):
 
 
 class ConcatenatedCacheDecoder(nn.Module):
-    """A decoder without an encoder that attends in its own way, over caches that grow by joining."""
+    """A decoder without an encoder, with the architecture's own attention and concatenated caches."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class ConcatenatedCacheDecoder(nn.Module):
         logits_at: Tensor,
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Logits (batch, kept, vocabulary) and the joined caches; the mask is int64 (batch, total_length)."""
+        """Return logits (batch, kept, vocabulary) and the caches; the mask is int64 (batch, total_length)."""
         cache = JoinedCache(_pairs(past))
         positions = {"position_ids": position_ids} if self.takes_positions else {}
         with (
@@ -144,7 +144,7 @@ class ConcatenatedCacheDecoder(nn.Module):
 
 
 class JoinedCrossDecoder(nn.Module):
-    """An encoder-decoder's decoder that attends in its own way, over caches that grow by joining."""
+    """An encoder-decoder's decoder, with the architecture's own attention and concatenated caches."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
         super().__init__()
@@ -159,10 +159,10 @@ class JoinedCrossDecoder(nn.Module):
         past: Sequence[Tensor],
         cross: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Logits (batch, kept, vocabulary) and the joined caches; the mask is int64 (batch, total_length)."""
+        """Return logits (batch, kept, vocabulary) and the caches; the mask is int64 (batch, total_length)."""
         own = JoinedCache(_pairs(past))
         caches: Cache = PairedCache(own, CrossCache(_pairs(cross)), self.layers, cross_ready=True)
-        # no mask by positions: rows of encoder-decoders all have one length, so columns are positions
+        # Masks by position are not needed: all decoder rows have the same length, so columns are positions.
         with _head_at(self.model, logits_at):
             logits = self.model(
                 decoder_input_ids=input_ids,
@@ -177,7 +177,7 @@ class JoinedCrossDecoder(nn.Module):
 
 @contextmanager
 def _head_at(model: PreTrainedModel, logits_at: Tensor) -> Iterator[None]:
-    """Give the head only the positions int64 (batch, kept): its product is the largest of a step."""
+    """Within the block, compute logits only at positions int64 (batch, kept): the head is a step's largest product."""
 
     def gather(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         hidden = inputs[0]  # (batch, time, width)
@@ -199,7 +199,7 @@ def _head_at(model: PreTrainedModel, logits_at: Tensor) -> Iterator[None]:
 
 
 def _unread_encoder_outputs(model: PreTrainedModel, input_ids: Tensor, cross: Tensor) -> Any:
-    """A stand-in for the encoder's outputs, of which only the shape is used once cross caches are ready."""
+    """Return a placeholder for the encoder's outputs, of which only the shape is used once cross caches are ready."""
     width = model.get_input_embeddings().weight.shape[1]
     return BaseModelOutput(torch.zeros(1, 1, 1).expand(input_ids.shape[0], cross.shape[2], width))
 

@@ -1,7 +1,8 @@
 """Attention masks by the positions of tokens in their rows, for caches that are joined.
 
-A ragged batch of prompts is padded on the right, and what follows is joined behind the padding: columns of such a cache
-are no positions. A window that counts columns would count the holes too, so masks are made from positions here.
+A batch of prompts with different lengths is padded on the right, and later tokens are joined after the padding, so a
+column of such a cache is not a position. A sliding window that counts columns would count padding too; therefore masks
+are computed from positions here.
 """
 
 from collections.abc import Iterator
@@ -18,12 +19,12 @@ _EAGER = "eager"
 
 @contextmanager
 def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor) -> Iterator[None]:
-    """Let `model` attend within the block as it does itself, with masks by position; outside it is as it was.
+    """Within the block, let `model` use its own attention with masks by position; afterwards the model is as before.
 
     Args:
-        model: what holds the sub-models.
+        model: the model, whose sub-models attend.
         attention_mask: int64 (batch, total_length), 1 if a column holds a token.
-        queries: int64 (batch, sequence), positions of the new tokens.
+        queries: int64 (batch, sequence), the positions of the new tokens.
     """
     keys = (attention_mask.cumsum(1) - 1).clamp(min=0)  # (batch, total_length), positions
 
@@ -54,7 +55,7 @@ def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor)
 
 
 class _Window:
-    """GPT-Neo's local attention, which keeps its window as a table of columns: that becomes a mask by position."""
+    """A mask by position for GPT-Neo's local attention, which stores its window as a table of columns."""
 
     def __init__(self, part: Any, queries: Tensor, keys: Tensor) -> None:
         self.part, self.table = part, part.bias
@@ -80,5 +81,5 @@ def _by_position(model: nn.Module, queries: Tensor, keys: Tensor) -> list[_Windo
 
 
 def _additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    # half of the least number: two of them can be added
+    # Half of the lowest number, so that two such masks can be added.
     return torch.where(allowed, 0.0, torch.finfo(dtype).min / 2).to(dtype)

@@ -1,7 +1,7 @@
 """Emit rotary positions as ONNX Runtime's own operator instead of six nodes for halves, signs and sums.
 
-Architectures call a function of their own module, `apply_rotary_pos_emb`, with cosines and sines of every token's
-position. Rows of these are what the operator looks up, so whatever scaling went into them is kept.
+An architecture calls a function of its own module, `apply_rotary_pos_emb`, with the cosines and sines for every token's
+position. The operator looks up the rows of these tables, so any scaling that the architecture put into them is kept.
 """
 
 import sys
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 OPERATOR: Final = "com.microsoft::RotaryEmbedding"
 
 _NAME: Final = "apply_rotary_pos_emb"
-_SAME: Final = 1e-5
+_SAME: Final = 1e-5  # absolute tolerance of the comparison with the operator
 
 Rotated = tuple[Tensor, Tensor]
 
 
 @contextmanager
 def rotary_at_the_source(model: nn.Module) -> Iterator[None]:
-    """Let `model` emit one operator for every rotation within the block; outside it rotates as before.
+    """Within the block, let `model` emit one operator for every rotation; afterwards it rotates as before.
 
-    The function is tried first; an architecture that turns other pairs than the two halves of a head keeps its own.
+    Each function is tried on numbers first: an architecture that doesn't rotate the two halves of a head keeps its own.
     """
     names = {type(part).__module__ for part in model.modules()}
     modules = [sys.modules[name] for name in sorted(names) if hasattr(sys.modules[name], _NAME)]
@@ -40,7 +40,7 @@ def rotary_at_the_source(model: nn.Module) -> Iterator[None]:
 
 
 class _Rotation:
-    """Stands in for `apply_rotary_pos_emb`; tables are shared by the layers of a pass."""
+    """A replacement for `apply_rotary_pos_emb` that emits the operator; all layers of one pass share its tables."""
 
     def __init__(self) -> None:
         self._tables: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
@@ -48,7 +48,7 @@ class _Rotation:
     def __call__(
         self, query: Tensor, key: Tensor, cosine: Tensor, sine: Tensor, *_: Any, **__: Any
     ) -> Rotated:
-        """Query and key (batch, heads, time, head_dim) turned by cosine and sine (batch, time, head_dim)."""
+        """Rotate query and key (batch, heads, time, head_dim) by cosine and sine (batch, time, head_dim)."""
         if id(cosine) not in self._tables:
             self._tables[id(cosine)] = (*_lookup_tables(query.shape[0], cosine, sine), cosine)
         positions, cosines, sines = self._tables[id(cosine)][:3]  # the fourth keeps the key's object alive
@@ -56,7 +56,7 @@ class _Rotation:
 
 
 def _lookup_tables(batch: int, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A row number for every token, int64 (batch, time), and the rows, float (batch * time, head_dim / 2)."""
+    """Return every token's row number, int64 (batch, time), and the two tables, float (batch * time, head_dim / 2)."""
     time, half = cosine.shape[1], cosine.shape[2] // 2
     positions = torch.arange(batch * time).view(batch, time)
     rows = [table.expand(batch, -1, -1)[..., :half].reshape(batch * time, half) for table in (cosine, sine)]
@@ -78,7 +78,7 @@ def _rotate(states: Tensor, positions: Tensor, cosines: Tensor, sines: Tensor) -
 
 
 def _turns_halves(function: Callable[..., Any]) -> bool:
-    """Whether the function does what the operator does, on numbers."""
+    """Return whether `function` rotates the two halves of each head, as the operator does; tried on numbers."""
     generator = torch.Generator().manual_seed(0)
     query, key = (torch.randn(2, heads, 3, 8, generator=generator) for heads in (4, 2))
     angles = torch.randn(2, 3, 4, generator=generator).repeat(1, 1, 2)

@@ -1,6 +1,6 @@
-"""Capture parts of a network in a form with the same numbers and fewer operators.
+"""Simplify parts of a network during capture: the same numbers with fewer operators.
 
-A step of one token spreads little work over many operators, so the overhead of each counts.
+A step of one token spreads little work over many operators, so the overhead of each operator matters.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ from transformers.pytorch_utils import Conv1D
 ROOT_MEAN_SQUARE: Final = "SimplifiedLayerNormalization"
 
 _EPSILONS: Final = ("variance_epsilon", "eps", "epsilon")
-_SAME: Final = 1e-5  # of numbers near 1: the order of sums
+_SAME: Final = 1e-5  # tolerance for numbers near 1: allows another order of summation
 
 
 @contextmanager
 def simplified(model: nn.Module) -> Iterator[None]:
-    """Let parts of `model` compute in their simplified form within the block; outside it they are as they were.
+    """Within the block, let parts of `model` compute in a simplified form; afterwards they compute as before.
 
-    A part stays as it is unless its form is known, and norms are tried on numbers first.
+    Only known kinds of parts change, and a norm only if it gives the expected numbers when it is tried.
     """
     changed: list[tuple[nn.Module, str]] = []
     try:
@@ -46,13 +46,13 @@ def _simplified_methods(part: nn.Module) -> dict[str, Callable[..., Tensor]]:
 
 
 def _linear(part: Conv1D, inputs: Tensor) -> Tensor:
-    """GPT-2's Conv1D without the reshapes around it."""
+    """Compute GPT-2's Conv1D without the reshapes around it."""
     outputs: Tensor = inputs @ part.weight + part.bias
     return outputs
 
 
 def _bias_by_distance(part: Any) -> Tensor:
-    """T5's bias of every distance from -farthest to farthest, (distances, heads): past it nothing changes."""
+    """Return T5's position bias for every distance, (2 * farthest + 1, heads); greater distances have the same bias."""
     farthest = part.relative_attention_max_distance
     with torch.no_grad():
         buckets = part._relative_position_bucket(
@@ -73,7 +73,10 @@ def _distance_bias(
     device: Any = None,  # noqa: ARG001 - the signature is T5's
     past_seen_tokens: Any = 0,
 ) -> Tensor:
-    """Float (1, heads, query_length, key_length), looked up by distance: no logarithm is left to the graph."""
+    """Return T5's position bias, float (1, heads, query_length, key_length), looked up by distance in `table`.
+
+    The graph then needs no logarithm to find the bucket of a distance.
+    """
     farthest = part.relative_attention_max_distance
     queries = torch.arange(query_length)[:, None] + past_seen_tokens
     distances = torch.arange(key_length)[None, :] - queries
@@ -82,14 +85,14 @@ def _distance_bias(
 
 
 def _root_mean_square(part: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """One operator in place of a root-mean-square norm's six; None for all that computes anything else."""
+    """Return a forward that emits one operator instead of a root-mean-square norm's six; None for any other module."""
     weight = getattr(part, "weight", None)
     if not type(part).__name__.endswith("Norm") or not isinstance(weight, Tensor) or weight.dim() != 1:
         return None
     epsilon = next((value for name in _EPSILONS if (value := getattr(part, name, None)) is not None), None)
     if epsilon is None or getattr(part, "bias", None) is not None:
         return None
-    for offset in (0.0, 1.0):  # Gemma's weights are distances from 1
+    for offset in (0.0, 1.0):  # Gemma stores weights minus 1
         if _is_root_mean_square(part, weight + offset, epsilon):
             return partial(_emit_norm, weight, offset, float(epsilon))
     return None

@@ -1,4 +1,4 @@
-"""Trace a model with PyTorch's exporter, and describe the structure of the resulting graphs."""
+"""Trace a model with PyTorch's exporter, and describe the structure that the resulting graphs must keep."""
 
 import logging
 import warnings
@@ -23,11 +23,11 @@ Caches = Literal["in_place", "joined"]
 
 @dataclass(frozen=True, slots=True)
 class GraphContract:
-    """The inputs, outputs and fused operators that a graph must have after every stage.
+    """The inputs, outputs and fused operators that a graph must have after every stage of the export.
 
     Attributes:
-        inputs: the axes that must be dynamic, by input, in the inputs' order.
-        outputs: their names, in order.
+        inputs: for each input, in order, the axes that must be dynamic.
+        outputs: the names of the outputs, in order.
         operators: the number of fused attentions, by operator.
         dynamic: the axes of the first output that must be dynamic.
         width: the size of the first output's last axis, which comes after the dynamic ones; None if it is not checked.
@@ -45,10 +45,10 @@ class Captured:
     """A model's graphs as the exporter leaves them, without the inputs that nothing reads.
 
     Attributes:
-        models: "model", or "encoder" and "decoder", or "decoder" alone, with their graphs.
+        models: the graphs by name: "model" for an encoder, otherwise "decoder", with "encoder" if there is one.
         contracts: the structure that each graph must keep at every later stage.
-        attention: "fused", each attention one operator, or "plain", as the architecture spells it out.
-        caches: of decoders: "in_place", appended to by the operators, or "joined"; None for encoders.
+        attention: "fused" if each attention is one operator, "plain" if it is the architecture's own operators.
+        caches: for decoders "in_place" (operators append to buffers) or "joined" (concatenated); None for encoders.
     """
 
     models: Mapping[str, ir.Model]
@@ -64,14 +64,14 @@ def export_graph(
     output_names: Sequence[str],
     dynamic_shapes: tuple[Any, ...],
 ) -> ir.Model:
-    """One trace of `model` on `inputs`.
+    """Trace `model` on `inputs` and return the graph.
 
     Args:
         model: in evaluation mode.
         inputs: the arguments of its forward, in order.
-        input_names: a name for every tensor among the inputs.
-        output_names: a name for every tensor of the result.
-        dynamic_shapes: by input, as torch.export takes them.
+        input_names: a name for every tensor in the inputs.
+        output_names: a name for every tensor in the result.
+        dynamic_shapes: for each input, its dynamic axes, in the form of torch.export.
 
     Raises:
         ExportError: PyTorch's exporter can't capture the model.
@@ -97,7 +97,7 @@ def export_graph(
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's many warnings about its own internals; failures arrive as exceptions."""
+    """Silence the exporter's many warnings about its own internals; failures still arrive as exceptions."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

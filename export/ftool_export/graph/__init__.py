@@ -1,1 +1,1 @@
-"""Checks and measurements of graphs that are being made."""
+"""Checks and measurements of graphs during the export."""

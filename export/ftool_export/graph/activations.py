@@ -1,4 +1,4 @@
-"""Measure the sizes of activations on real inputs before they are quantised."""
+"""Measure the largest activations on real inputs, before activations are quantised."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +13,7 @@ from ftool_export.graph.session import GraphSession
 from ftool_export.passes.matching import constant_matmuls
 from ftool_runtime.text.encode import Tokens
 
-_ROWS: Final = 128  # peaks of channels settle much earlier
+_ROWS: Final = 128  # rows to run; more hardly change the channels' peaks
 
 
 def activation_peaks(
@@ -23,12 +23,12 @@ def activation_peaks(
 
     Args:
         model: the fp32 graph; it is not changed.
-        loaded: the graph's reference.
-        rows: at least one; up to 128 of them, evenly spread, are run singly.
+        loaded: the checkpoint, which makes the graph's inputs.
+        rows: at least one; up to 128 of them, evenly spread, are run one at a time.
         smallest: products whose weight has fewer elements are skipped.
 
     Returns:
-        float32 (inputs,) by the weight's name: the maximum over all products that share the weight.
+        By the weight's name, float32 (inputs,): the maximum over all products that share the weight.
     """
     watched = model.clone()
     inputs = {node.inputs[0]: node.inputs[1] for node in constant_matmuls(watched, smallest)}

@@ -1,4 +1,4 @@
-"""Prompts and steps with torch's logits, in all the shapes that a generator's graphs must handle."""
+"""Probes of generators: prompts and steps with torch's logits, in all shapes that the graphs must handle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from ftool_export.tokenizers.texts import SENTENCES
 
 Ids = tuple[int, ...]
 
-_STEPS: Final = 4  # tokens of an answer; enough for each way in which a step may fail
-_LONG: Final = 160  # tokens: past T5's farthest distance, 128
+_STEPS: Final = 4  # tokens of an answer; enough to show every kind of failure of a step
+_LONG: Final = 160  # tokens; longer than 128, the largest distance that T5 distinguishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +48,15 @@ class GenerationProbe:
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """All True: no output belongs to padding."""
+        """A mask of outputs to compare; all True, because no output belongs to padding."""
         return np.ones(self.outputs.shape[:-1], dtype=np.bool_)
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graphs' logits of the batch."""
+        """Return the graphs' logits with all rows in one batch."""
         return self._run(GraphRunner(sessions), list(range(len(self.prompts))))
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graphs' logits, with each row run singly."""
+        """Return the graphs' logits with each row run singly."""
         runner = GraphRunner(sessions)
         return np.concatenate([self._run(runner, [row]) for row in range(len(self.prompts))])
 
@@ -77,10 +77,10 @@ class GenerationProbe:
 
 
 def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
-    """Return texts with torch's answers, and random tokens in every shape that a graph must handle.
+    """Make probes of texts with torch's answers, and of random tokens in every shape that a graph must handle.
 
     Args:
-        loaded: the reference, in evaluation mode.
+        loaded: the checkpoint, in evaluation mode.
 
     Raises:
         ExportError: torch's own logits are not finite.
@@ -118,7 +118,7 @@ def _decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationPr
 
 
 class _Draw:
-    """Rows of token ids, random or tokenised from texts, without padding tokens."""
+    """Makes rows of token ids without padding tokens: random ones, and texts."""
 
     def __init__(self, loaded: LoadedGenerator) -> None:
         model: Any = loaded.model
@@ -136,11 +136,11 @@ class _Draw:
         return [self._row(min(length, self.longest)) for length in lengths]
 
     def led(self, *lengths: int) -> list[Ids]:
-        """Return random rows of these lengths that begin with the first token of every answer."""
+        """Return random rows of these lengths that begin with the decoder's start token."""
         return [(*self.start, *row[1:]) for row in self.rows(*lengths)]
 
     def texts(self, count: int) -> list[Ids]:
-        """Return the tokens of texts of different lengths."""
+        """Return the token ids of `count` texts of different lengths."""
         some = SENTENCES[2 : 2 + count]
         rows = [self._loaded.tokenizer(self._loaded.prefix + text)["input_ids"] for text in some]
         return [tuple(row[: self.longest - _STEPS]) or self._row(3) for row in rows]
@@ -153,7 +153,7 @@ class _Draw:
 
 
 def _first_token(model: Any) -> int:
-    """Return the first token of an answer. In mBART-like models it depends on the language, so any token will do."""
+    """Return the decoder's start token. In mBART-like models it depends on the language; 0 serves if none is set."""
     for settings in (model.generation_config, model.config):
         for name in ("decoder_start_token_id", "bos_token_id"):
             token = getattr(settings, name, None)
@@ -163,7 +163,7 @@ def _first_token(model: Any) -> int:
 
 
 def longest_row(loaded: LoadedGenerator) -> int:
-    """Return the largest number of tokens that both a source and a row of the decoder may have."""
+    """Return the largest number of tokens that fits both a source and a row of the decoder."""
     limits = [loaded.max_length]
     for name in ("max_position_embeddings", "n_positions"):
         limit = getattr(loaded.model.config, name, None)
@@ -183,7 +183,7 @@ def _probe(
     scored: int = 1,
     real: bool = False,
 ) -> GenerationProbe:
-    """Return a probe with torch's logits; without `answers` it uses the tokens that torch finds likeliest."""
+    """Return a probe with torch's logits. Without `answers`, torch's most likely tokens are the answers."""
     sides: list[Ids | None] = list(sources) if sources is not None else [None] * len(prompts)
     given = [None] * len(prompts) if answers is None else list(answers)
     runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
@@ -206,10 +206,10 @@ def _probe(
 def _torch_run(
     loaded: LoadedGenerator, source: Ids | None, prompt: Ids, answer: Ids | None
 ) -> tuple[Ids, NDArray[np.float32]]:
-    """Run one row token by token with torch's own cache, like `generate`.
+    """Run one row token by token with torch's own cache, as transformers' `generate` does.
 
     Returns:
-        The answer, by default the one that torch finds likeliest, and the logits, float32
+        The answer (`answer`, or by default torch's most likely tokens), and the logits, float32
         (prompt + answer, vocabulary).
     """
     steps = _STEPS if answer is None else len(answer)
@@ -230,12 +230,12 @@ def _torch_run(
 
 
 def _begin(loaded: LoadedGenerator, source: Ids | None, prompt: Ids) -> tuple[Any, dict[str, Any]]:
-    """Return torch's result after the prompt, and the encoder's outputs for every further call."""
+    """Return torch's result after the prompt, and the arguments with the encoder's outputs for all further calls."""
     row = torch.tensor([prompt])
     if source is None:
         return loaded.model(input_ids=row, attention_mask=torch.ones_like(row), use_cache=True), {}
     read = torch.tensor([source])
-    # every token counts, padding's too: a text may hold that word
+    # The mask keeps every token, even the padding token: a text may contain it.
     fixed: dict[str, Any] = {"attention_mask": torch.ones_like(read)}
     result = loaded.model(input_ids=read, decoder_input_ids=row, use_cache=True, **fixed)
     return result, {**fixed, "encoder_outputs": BaseModelOutput(result.encoder_last_hidden_state)}

@@ -1,6 +1,6 @@
 """Run a prompt and its steps through the graphs of a generator during export.
 
-The runtime has a faster implementation. This one serves the export's checks and reads all it needs from the graphs.
+The runtime has a faster implementation. This one serves the export's checks, and needs only the graphs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,9 @@ from ftool_export.graph.session import Sessions
 
 Rows = Sequence[Sequence[int]]  # token ids, rows of any length from 1 on
 
-_UNREAD: Final = 3.0  # fills buffers past a row's end: an operator that reads there gives wrong logits
+_UNREAD: Final = (
+    3.0  # fills buffers past a row's end, so that an operator that reads there gives wrong logits
+)
 
 
 class Conversation:
@@ -58,8 +60,8 @@ class GraphRunner:
 
         Args:
             conversation: from `start`; it is updated in place.
-            new: at least one token per row; rows may differ in length only while all are empty.
-            kept: int64 (batch, kept), indices into `new` of the tokens whose logits are wanted.
+            new: at least one token per row; rows may differ in length only in the first step.
+            kept: int64 (batch, kept), the indices into `new` of the tokens whose logits are wanted.
 
         Returns:
             Logits float32 (batch, kept, vocabulary).

@@ -1,4 +1,4 @@
-"""A model as graphs in one precision, with the reference and limits that every stage of the export checks."""
+"""A model as graphs in one precision, with the probes and contracts that every stage of the export checks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,20 @@ from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
-_LOOKED_AT: Final = 8  # rows, to see whether token types matter
+_TRIED_ROWS: Final = 8  # rows on which token types are tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graphs:
-    """A model as graphs.
+    """A model as graphs, with the checkpoint that they must agree with.
 
     Attributes:
-        loaded: the torch reference.
-        models: "model" of encoders, "encoder" and "decoder" of encoder-decoders, "decoder" of decoders.
+        loaded: the checkpoint.
+        models: the graphs by name: "model" for an encoder, otherwise "decoder", with "encoder" if there is one.
         contracts: the structure that each graph must keep at every stage.
         probes: inputs with torch's outputs, which every stage must reproduce.
         attention: "fused" (each attention is one operator) or "plain" (the architecture's own operators).
-        caches: "in_place" (operators append to decoders' caches) or "joined"; None for encoders.
+        caches: "in_place" (operators append to the decoder's caches) or "joined" (concatenated); None for encoders.
         difference: the largest difference of an output from torch's, over all probes.
     """
 
@@ -57,7 +57,7 @@ class Graphs:
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The names of the graph's inputs for a text."""
+        """The names of the inputs that a text becomes."""
         model = self.contracts.get("model") or self.contracts.get("encoder")
         return ("input_ids",) if model is None else tuple(model.inputs)
 
@@ -66,7 +66,7 @@ class Graphs:
         return replace(self, models={name: model.clone() for name, model in self.models.items()})
 
     def checked(self, stage: str, *, quantized: bool, run: bool = True) -> "Graphs":
-        """Check the structure of the graphs, measure their difference from torch if `run`, and return them with it.
+        """Check the structure of the graphs and, if `run`, their outputs; return them with their difference from torch.
 
         Raises GuardError, naming the stage, if a graph is damaged or no longer gives torch's answers.
         """
@@ -79,9 +79,9 @@ class Graphs:
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
 
     def batch_effect(self, *, quantized: bool) -> float:
-        """Return how much outputs change between single and batched rows, divided by the limit: above 1 is too much.
+        """Return how much batching changes the outputs, relative to the limit: a value above 1 is too much.
 
-        No output of an exact graph may change by more than rounding; in a quantised graph nine outputs in ten must not.
+        No output of an fp32 graph may change by more than rounding; in a quantised graph nine in ten outputs must not.
         """
         effects = batch_effects("batching", self.models, self.probes)
         if quantized:
@@ -106,7 +106,7 @@ def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
     else:
         assert isinstance(loaded, LoadedEncoder)
         check_exportable(loaded.config)
-        names = graph_inputs(loaded, spread(rows, _LOOKED_AT))
+        names = graph_inputs(loaded, spread(rows, _TRIED_ROWS))
         probes = make_probes(loaded, rows, names)
         captured = capture_encoder(loaded.model, names, len(loaded.tokenizer))
         _check_attention(captured, loaded)

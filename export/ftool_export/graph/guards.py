@@ -14,12 +14,12 @@ from ftool_export.graph.probes import Probe, difference, relative_error
 from ftool_export.graph.session import Sessions, open_sessions
 from ftool_export.passes.matching import constant_matmuls, layers
 
-FP32_TOLERANCE: Final = 1e-4  # on a logit; sums in another order differ by about 1e-6 per layer
+FP32_TOLERANCE: Final = 1e-4  # of a logit; another order of summation changes about 1e-6 per layer
 # Relative to the logits' norm. Quantisation noise is a few percent; a wrong scale or a swapped axis gives 1 or more.
 QUANTIZED_TOLERANCE: Final = 0.5
-# Relative to the logits' size: the limit on the change between single and batched that nine tokens in ten must keep.
-# Sums in another order sometimes round a quantised activation the other way (1e-4 to 3e-3, few tokens). An operator
-# that sums the rows of a batch in another order, such as 8-bit blocks of 128, changes most tokens by 6e-3 to 3e-2.
+# Limit, relative to the logits' size, on the change between single and batched that nine in ten tokens must keep.
+# Another order of summation sometimes rounds a quantised activation the other way (1e-4 to 3e-3, few tokens). An
+# operator that sums differently in a batch, such as 8-bit blocks of 128, changes most tokens by 6e-3 to 3e-2.
 QUANTIZED_BATCH_TOLERANCE: Final = 3e-3
 
 
@@ -70,11 +70,11 @@ def check_answers(
 
 
 def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe]) -> NDArray[np.float64]:
-    """Measure the changes of outputs between rows run in a batch and singly.
+    """Measure how much outputs change between rows run in a batch and singly.
 
     Returns:
-        float64 (outputs,): the largest change of each row's, or token's, outputs, over all probes with several rows, in
-        units of the probe's largest output, or of 1 if that is larger.
+        float64 (outputs,): for every row, or token, of all probes with several rows, the largest change of an output
+        number, relative to the probe's largest number (or to 1 if that is larger).
 
     Raises GuardError if a graph does not load or run.
     """
@@ -95,7 +95,7 @@ def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> 
 
 
 def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: frozenset[str]) -> None:
-    """Raise GuardError if a large enough product with a constant weight is in fp32 and not in `left_out`."""
+    """Raise GuardError if a product of at least `smallest` weights is in fp32, except in layers of `left_out`."""
     products = [*constant_matmuls(model, smallest), *constant_matmuls(model, smallest, operator="Gemm")]
     missed = [layer for layer in layers(products) if layer not in left_out]
     if missed:
@@ -108,7 +108,7 @@ def count_operators(model: ir.Model) -> Counter[str]:
 
 
 def listed(names: Sequence[str | None]) -> str:
-    """Join the names for a message."""
+    """Return the names joined by commas, for a message."""
     return ", ".join(str(name) for name in names) or "nothing"
 
 
@@ -151,7 +151,7 @@ def _run(stage: str, sessions: Sessions, probe: Probe) -> NDArray[np.float32]:
 
 
 def _size(probe: Probe) -> float:
-    """Return torch's largest output, at least 1: rounding grows with it in untrained or unscaled heads."""
+    """Return torch's largest output number, at least 1: in untrained or unscaled heads rounding errors grow with it."""
     return max(1.0, float(np.abs(probe.outputs[probe.kept]).max(initial=0.0)))
 
 

@@ -1,4 +1,4 @@
-"""Inputs with torch's outputs, in all the shapes that a graph must handle: every stage is checked on them."""
+"""Probes: inputs with torch's outputs, in all the shapes that a graph must handle; every stage is checked on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Probe(Protocol):
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """A mask with the shape of `outputs` without the width: False for outputs of padding."""
+        """A mask with the shape of `outputs` without the last axis; False for outputs of padding."""
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
         """Run all rows as one batch, and return the graphs' outputs in the shape of torch's."""
@@ -56,7 +56,7 @@ def relative_error(probe: Probe, outputs: NDArray[np.float32]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class EncoderProbe:
-    """One call of an encoder's graph. See `Probe`; `feeds` are its inputs, int64 (batch, sequence) by name."""
+    """One call of an encoder's graph, see `Probe`. `feeds` are the graph's inputs, int64 (batch, sequence) by name."""
 
     name: str
     feeds: Mapping[str, NDArray[np.int64]]
@@ -65,12 +65,12 @@ class EncoderProbe:
     real: bool
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graph's outputs of the batch."""
+        """Return the graph's outputs with all rows in one batch."""
         outputs: NDArray[np.float32] = sessions["model"].run(None, dict(self.feeds))[0]
         return outputs
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graph's outputs, each row run singly at its own length; zeros for padding."""
+        """Return the graph's outputs with each row run singly at its own length; zeros for padding."""
         outputs = np.zeros_like(self.outputs)
         for row, length in enumerate(self.feeds["attention_mask"].sum(axis=1)):
             alone = {name: values[row : row + 1, :length] for name, values in self.feeds.items()}
@@ -85,10 +85,10 @@ class EncoderProbe:
 def make_probes(
     loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]
 ) -> list[EncoderProbe]:
-    """Make probes of real rows, single and batched, and of a grid: batch 1 or 3, length 1 or maximum, padded or not.
+    """Make probes of real rows, single and batched, and of random ones of several shapes, padded and not.
 
     Args:
-        loaded: the reference, in evaluation mode.
+        loaded: the checkpoint, in evaluation mode.
         rows: at least one row of the task's own inputs.
         input_names: the graph's inputs; torch gets everything that the tokenizer returns.
 
@@ -110,7 +110,7 @@ def make_probes(
 
 
 def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
-    """Return random tokens; in a batch all rows except the first end in padding."""
+    """Return random inputs; in a batch, all rows except the first end in padding."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
     ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator)
     mask = torch.ones_like(ids)

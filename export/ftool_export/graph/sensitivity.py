@@ -1,4 +1,4 @@
-"""Search for layers to leave out if quantising all of them costs too much: worst first, as few as needed."""
+"""Search for layers to leave out if quantising all of them costs too much: most sensitive first, few as needed."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
-_ROWS: Final = 64  # on which layers are compared
-_MOST: Final = 0.5  # share of the layers; past it another precision is the better choice
+_ROWS: Final = 64  # rows on which the effects of layers are measured
+_MOST: Final = 0.5  # share of the layers that may be left out; beyond it another precision is better
 
 Trial = Callable[[Sequence[str]], Verdict]  # returns the verdict on the bundle that leaves these layers out
 
@@ -33,13 +33,13 @@ def rank_layers(
     loaded: LoadedEncoder,
     rows: Sequence[Tokens],
 ) -> list[str]:
-    """The quantisable layers, sorted by how far the quantisation of each alone moves the outputs, farthest first.
+    """Return the quantisable layers, sorted by how much quantising only that layer changes the outputs, most first.
 
     Args:
         model: the fp32 graph.
         plan: the precision.
         settings: settings of the passes; layers that they leave out are not ranked.
-        loaded: the graph's reference.
+        loaded: the checkpoint, which makes the graph's inputs.
         rows: at least one; up to 64 of them, evenly spread, are used.
     """
     assert plan.quantize_products is not None
@@ -65,14 +65,14 @@ def _mean_square(exact: Outputs, outputs: Outputs) -> float:
 
 
 def fewest_left_out(ranked: Sequence[str], trial: Trial) -> tuple[str, ...] | None:
-    """Leave out ever more layers, worst first, until the gate passes; then as few as still pass.
+    """Leave out more and more layers until the gate passes, and then as few of them as still pass.
 
     Args:
-        ranked: layers, worst first.
+        ranked: the layers, most sensitive first.
         trial: returns the verdict on the bundle that leaves the given layers out.
 
     Returns:
-        The layers, or None if even half of them left out is not enough.
+        The layers to leave out; None if leaving out half of them is not enough.
     """
     failed, found = 0, None
     for count in _doubling(int(len(ranked) * _MOST)):
@@ -90,6 +90,6 @@ def fewest_left_out(ranked: Sequence[str], trial: Trial) -> tuple[str, ...] | No
 
 
 def _doubling(most: int) -> list[int]:
-    """1, 2, 4, … and `most` itself, if that is at least 1."""
+    """Return 1, 2, 4, … below `most`, and `most` itself; empty if it is 0."""
     counts = [1 << power for power in range(most.bit_length()) if 1 << power < most]
     return [*counts, most] if most else []

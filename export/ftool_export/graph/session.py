@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions, on the CPU, over graphs that are still being made or over the files of graphs."""
+"""ONNX Runtime sessions on the CPU, for graphs in memory or in files, during the export."""
 
 import os
 import tempfile
@@ -18,21 +18,21 @@ from ftool_runtime.session.threads import usable_threads
 from ftool_runtime.text.encode import Tokens
 
 _TOKENS_PER_RUN: Final = 2048  # padding included
-_IN_ONE_FILE: Final = 1_500_000_000  # bytes; protobuf ends at two gigabytes
+_IN_ONE_FILE: Final = 1_500_000_000  # bytes; a protobuf file can't exceed two gigabytes
 
 Sessions = Mapping[str, Any]  # onnxruntime.InferenceSession by the graph's name, such as "model" or "decoder"
 
 
 def open_sessions(models: Mapping[str, ir.Model] | Mapping[str, Path]) -> Sessions:
-    """A session on each graph. Raises ExportError if ONNX Runtime refuses one; the text is its reason."""
+    """Return a session for each graph, by name. Raises ExportError, with ONNX Runtime's reason, if one is refused."""
     return {name: open_session(model) for name, model in models.items()}
 
 
 class GraphSession:
-    """An encoder's graph or its file, loaded.
+    """An ONNX Runtime session for an encoder's graph, in memory or in a file.
 
     Raises:
-        ExportError: ONNX Runtime refuses the graph; the text is its reason.
+        ExportError: ONNX Runtime refuses the graph; the message has its reason.
     """
 
     def __init__(self, model: ir.Model | Path) -> None:
@@ -40,19 +40,20 @@ class GraphSession:
         self._names = tuple(entry.name for entry in self._session.get_inputs())
 
     def values(self, feeds: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-        """Every output by its name; of `feeds`, int64 (batch, sequence), the graph's inputs are taken."""
+        """Return every output by its name. `feeds`, int64 (batch, sequence), may hold more than the graph's inputs."""
         names = [output.name for output in self._session.get_outputs()]
         return dict(
             zip(names, self._session.run(None, {name: feeds[name] for name in self._names}), strict=True)
         )
 
     def outputs(self, loaded: LoadedEncoder, rows: Sequence[Tokens], *, one_by_one: bool) -> Outputs:
-        """Outputs in the order of `rows`: float32 (width,) each, or (tokens, width) for networks per token.
+        """Return the output for each row: float32 (width,), or (tokens, width) for networks with outputs per token.
 
         Args:
-            loaded: the graph's reference, which makes batches.
-            rows: any number.
-            one_by_one: run every row singly, which graphs need whose rows share a quantisation scale.
+            loaded: the checkpoint, which pads rows to batches.
+            rows: any number of rows.
+            one_by_one: whether to run every row singly, as graphs need if the rows of a batch share a quantisation
+                scale.
         """
         lengths = [len(row.ids) for row in rows]
         runs = [[row] for row in range(len(rows))] if one_by_one else cut_into_runs(lengths, _TOKENS_PER_RUN)
@@ -66,16 +67,16 @@ class GraphSession:
 
 
 def model_bytes(model: ir.Model) -> int:
-    """The size of the constants, in bytes: nearly that of the file."""
+    """Return the size of the graph's constants in bytes, which is nearly that of its file."""
     constants = (value.const_value for value in model.graph.initializers.values())
     return sum(constant.nbytes for constant in constants if constant is not None)
 
 
 def open_session(model: ir.Model | Path) -> Any:
-    """An ONNX Runtime session on a graph or the file of one.
+    """Return an ONNX Runtime session for a graph in memory or in a file.
 
     Raises:
-        ExportError: ONNX Runtime refuses the graph; the text is its reason.
+        ExportError: ONNX Runtime refuses the graph; the message has its reason.
     """
     if isinstance(model, Path):
         return _open(model)

@@ -1,8 +1,8 @@
 """Graph passes: one rewrite per file, each a class derived from onnx_ir's `InPlacePass`.
 
-A pass is constructed with the settings it needs and called with a model: `QuantizeBlocks(settings)(model)` rewrites
-the model in place and returns an `ir.passes.PassResult`, whose `modified` is False if nothing was rewritten. A pass
-keeps what the graph computes, up to floating-point order, or up to quantisation if that is its job. Passes are
+A pass is constructed with the settings it needs and called with a model: `QuantizeBlocks(settings)(model)` rewrites the
+model in place and returns an `ir.passes.PassResult`, whose `modified` is False if nothing was rewritten. A pass
+preserves what the graph computes, up to floating-point order, or up to quantisation if that is its purpose. Passes are
 idempotent: a second call modifies nothing.
 """
 
@@ -28,10 +28,10 @@ class PassSettings:
 
     left_out: frozenset[str] = frozenset()  # names of layers that the precision's own pass leaves alone
     device: str = "cpu"  # the device that the graph is optimised for
-    smallest: int = 65_536  # products whose weight has fewer elements stay in fp32: nothing to gain
-    smallest_table: int = 1_048_576  # the same for tables; small ones, of positions, are fastest in fp32
-    block_size: int = 32  # inputs that share a scale in 8-bit blocks, at most; a power of two
-    # Multiplier of each input channel, float32 (inputs,), by the weight's name; only of weights that are smoothed.
+    smallest: int = 65_536  # products whose weight has fewer elements stay in fp32, because they gain nothing
+    smallest_table: int = 1_048_576  # tables with fewer elements, such as positions, are fastest in fp32
+    block_size: int = 32  # the most inputs that share a scale in 8-bit blocks; a power of two
+    # By the name of each weight that is smoothed, the multiplier of each input channel, float32 (inputs,).
     smoothing: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -41,12 +41,12 @@ class PassSettings:
             raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
 
     def to_json(self) -> dict[str, int]:
-        """Return what a bundle's evidence records, so that its graphs can be derived again."""
+        """Return the settings that a bundle's evidence records, from which its graphs can be derived again."""
         return {name: getattr(self, name) for name in _RECORDED}
 
     @classmethod
     def recorded(cls, values: Mapping[str, Any] | None) -> Self | None:
-        """Return the settings that a bundle's evidence records; None if it was written before they were recorded."""
+        """Return the settings that a bundle's evidence records; None if the bundle is older than this record."""
         return None if values is None else cls(**{name: values[name] for name in _RECORDED})
 
 

@@ -1,6 +1,6 @@
 """Drop chains of Reshape that restore the shape they started from.
 
-Attention splits its width into heads; once the fused operator is emitted, the heads are joined again at once. Such a
+Attention splits its width into heads; the fused operator takes them joined, so they are joined again at once. Such a
 chain of reshapes ends in the shape of its input, and reshaping never moves data, so readers can use the input itself.
 """
 
@@ -10,7 +10,7 @@ from ftool_export.passes.matching import clean
 
 
 class DropReshapes(ir.passes.InPlacePass):
-    """Replace the result of every chain of reshapes that restores a shape by the value it started from."""
+    """Replace the result of every chain of reshapes that restores a shape by the chain's input."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model`."""

@@ -1,6 +1,6 @@
-"""Feed GroupQueryAttention with the packed tensor that its query, key and value were split from.
+"""Feed GroupQueryAttention with the packed tensor from which its query, key and value were split.
 
-The operator also takes the three side by side in one tensor; that saves the copy that Split makes.
+The operator also accepts the three side by side in one tensor, which saves the copy that Split makes.
 """
 
 import onnx_ir as ir
@@ -9,7 +9,7 @@ from ftool_export.passes.matching import clean, only_consumer
 
 
 class FeedPacked(ir.passes.InPlacePass):
-    """Give every GroupQueryAttention whose inputs are one Split's outputs, in order, the input of that Split."""
+    """Feed GroupQueryAttention with the input of the Split that makes its query, key and value, in this order."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model`."""
@@ -28,7 +28,7 @@ class FeedPacked(ir.passes.InPlacePass):
 
 
 def _packed(attention: ir.Node) -> ir.Value | None:
-    """Return the tensor that query, key and value were split from; None if they were not."""
+    """Return the tensor from which query, key and value were split; None if they come from anything else."""
     parts = attention.inputs[:3]
     split = parts[0].producer() if parts[0] is not None else None
     if split is None or split.op_type != "Split" or list(split.outputs) != list(parts):

@@ -1,8 +1,8 @@
 """Fold the Transpose of a constant into the constant.
 
-PyTorch keeps a linear layer's weight as (outputs, inputs). The exporter folds the transposes of weights that one node
-reads; those of shared weights (ALBERT's layers, tied heads) stay, and quantisation would miss these products. The
-folded array is a view of the weight, so folding needs no memory.
+PyTorch stores a linear layer's weight as (outputs, inputs). The exporter folds the transpose of a weight that one node
+reads, but not of a shared weight (ALBERT's layers, tied heads), and quantisation would miss the products with those.
+The folded array is a view of the weight, so folding needs no memory.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""Replace table lookups whose indices are all the same constant by that one row.
+"""Replace table lookups in which all indices are the same constant by the row that they select.
 
-A network without token types as an input makes zeros in the input's shape, with a handful of nodes, and looks each of
-them up. Every lookup gives the same row, which can be added directly.
+A network without token types as an input creates zeros in the input's shape, with several nodes, and looks each of them
+up. Every lookup gives the same row, which can be added directly.
 """
 
 from typing import Any, Final
@@ -17,7 +17,7 @@ _REARRANGING: Final = frozenset({"Expand", "GatherElements", "Reshape", "Slice",
 
 
 class FoldUniformLookups(ir.passes.InPlacePass):
-    """Add the row itself if a lookup of only one row is added to a tensor of the lookup's full shape."""
+    """Replace a lookup of one single row by the row itself, if it is only added to a tensor of the lookup's shape."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model`."""
@@ -44,7 +44,7 @@ def _only_row(gather: ir.Node) -> NDArray[Any] | None:
 
 
 def _uniform(value: ir.Value | None) -> int | None:
-    """Return the number that every element of `value` equals; None if that is not certain."""
+    """Return the number that every element of `value` equals; None if they differ or are unknown."""
     while value is not None and (producer := value.producer()) is not None:
         if producer.op_type not in _REARRANGING:
             return None
@@ -56,7 +56,7 @@ def _uniform(value: ir.Value | None) -> int | None:
 
 
 def _is_added(gather: ir.Node) -> bool:
-    """Return whether the only reader is an Add that gives the same when one row is broadcast."""
+    """Return whether the lookup's only reader is an Add whose result is the same if one row is broadcast."""
     result = gather.outputs[0]
     add = only_consumer(result)
     if add is None or add.op_type != "Add" or result.shape is None:

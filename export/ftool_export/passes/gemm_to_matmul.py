@@ -1,6 +1,6 @@
-"""Rewrite Gemm with a constant weight as MatMul and Add, so that later passes know one form of a linear layer.
+"""Rewrite Gemm with a constant weight as MatMul and Add, so that later passes handle only one form of a linear layer.
 
-A linear layer over (batch, width), and GPT-2's Conv1D over any shape, arrive as Gemm.
+The exporter makes Gemm of a linear layer on (batch, width), and of GPT-2's Conv1D on any shape.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Helpers of the passes: find constants, producers and consumers, add initializers, replace nodes."""
+"""Helpers for passes: find constants, producers and consumers, add initializers, replace nodes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -12,7 +12,7 @@ LAYER: Final = "layer"  # the key of a node's metadata that holds its layer's na
 
 
 def layer_of(node: ir.Node) -> str:
-    """Return the name of the layer that the node came from; the node's own name if that is unknown."""
+    """Return the name of the layer that the node came from; the node's own name if the layer is unknown."""
     return node.metadata_props.get(LAYER) or node.name or node.op_type
 
 
@@ -22,7 +22,7 @@ def layers(nodes: Iterable[ir.Node]) -> list[str]:
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:
-    """Return an initializer's content; None for a value that is computed or a graph input."""
+    """Return the content of an initializer; None for a value that is computed or is a graph input."""
     if value is None or value.const_value is None or not value.is_initializer():
         return None
     return value.const_value.numpy()
@@ -53,7 +53,7 @@ def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "Mat
 
 
 def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
-    """Return the Add of a constant vector that is the only reader of `node`'s output, and the vector; None if none."""
+    """Return the Add of a constant vector that alone reads `node`'s output, and the vector; None if there is none."""
     add = only_consumer(node.outputs[0])
     if add is None or add.op_type != "Add" or add.domain != "":
         return None
@@ -63,7 +63,7 @@ def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
 
 
 def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    """Add an initializer to `graph`, under `name` or, if that is taken, `name_1`, `name_2`, ..."""
+    """Add an initializer to `graph`; if `name` is taken, it is called `name_1`, `name_2`, ..."""
     free, number = name, 1
     while free in graph.initializers:
         free, number = f"{name}_{number}", number + 1
@@ -73,7 +73,7 @@ def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
 
 
 def replace(graph: ir.Graph, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
-    """Replace `old` by `new`: the outputs of the last new node take over names and readers of the last old one's."""
+    """Replace the nodes `old` by `new`: the last new node gets the names and readers of the last old one's outputs."""
     ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)
 
 

@@ -1,6 +1,6 @@
 """Name nodes and weights after the PyTorch modules they came from, and drop the exporter's metadata.
 
-The metadata holds stack traces with the exporting machine's paths. `PassSettings.left_out` refers to these names.
+The metadata contains stack traces with paths of the exporting machine. `PassSettings.left_out` uses the new names.
 """
 
 import ast
@@ -11,12 +11,12 @@ import onnx_ir as ir
 
 from ftool_export.passes.matching import LAYER, constant_matmuls, layer_of
 
-# torch's key of a node's metadata: a Python list as text, outermost module first, the operation last
+# The key in a node's metadata under which torch stores a Python list as text: outermost module first, operation last.
 _SCOPES: Final = "pkg.torch.onnx.name_scopes"
 
 
 class NameLayers(ir.passes.InPlacePass):
-    """Name every node `layer/operator` and every MatMul's constant weight `layer.weight`."""
+    """Name every node `layer/operator`, and every constant weight of a MatMul `layer.weight`."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model`."""
@@ -28,7 +28,7 @@ class NameLayers(ir.passes.InPlacePass):
 
 
 def _clear_metadata(model: ir.Model) -> None:
-    """Drop the metadata of all but the nodes."""
+    """Drop all metadata except that of nodes."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     for value in [*model.graph.inputs, *model.graph.initializers.values()]:

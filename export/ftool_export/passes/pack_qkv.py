@@ -1,4 +1,4 @@
-"""Compute query, key and value with one matrix product in place of three.
+"""Compute query, key and value with one matrix product instead of three.
 
 The three read the same input. Their weights side by side make one wider product, which is quantised once and uses more
 cores; Split divides its result into the three again.
@@ -60,7 +60,7 @@ def _projections(attention: ir.Node) -> list[_Projection] | None:
 
 
 def _before_rotation(value: ir.Value | None) -> ir.Value | None:
-    """Return the input of the RotaryEmbedding that gave `value`, or `value` itself if none did."""
+    """Return the input of the RotaryEmbedding that produced `value`; `value` itself if another node produced it."""
     last = value.producer() if value is not None else None
     return last.inputs[0] if last is not None and last.op_type == "RotaryEmbedding" else value
 
@@ -116,7 +116,7 @@ def _pack(
 
 
 def _joint_name(names: list[str]) -> str:
-    """`self.query`, `self.key`, `self.value` -> `self.query+key+value`."""
+    """Join names of layers: `self.query`, `self.key` and `self.value` become `self.query+key+value`."""
     parents = {name.rpartition(".")[0] for name in names}
     if len(parents) > 1:
         return "+".join(names)

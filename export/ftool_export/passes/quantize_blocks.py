@@ -1,8 +1,8 @@
-"""Quantise constant weights to 8-bit blocks: one scale for a few inputs of each output, activations scaled by row.
+"""Quantise constant weights to 8-bit blocks: groups of inputs of an output channel share a scale.
 
 `MatMulNBits` quantises activations row by row and block by block, so a row's answer is independent of the rest of its
 batch, and an outlier affects only its own block. `accuracy_level` 4 lets it multiply integers; without that it first
-unpacks the weights to fp32, 27 times slower than fp32 itself (measured). Every block ends in a floating-point
+unpacks the weights to fp32, which is 27 times slower than fp32 itself (measured). Every block ends in a floating-point
 multiplication and addition, so wide blocks are faster and narrow ones more exact: docs/generation.md has figures.
 """
 
@@ -21,13 +21,13 @@ from ftool_export.passes.scales import symmetric_scale
 _INTEGER_PRODUCTS: Final = 4  # accuracy_level
 _ZERO_POINT: Final = 128  # the operator's default
 _LARGEST: Final = 127
-_NARROWEST: Final = 32  # narrower blocks cost more in scales than they save in padding
+_NARROWEST: Final = 32  # inputs; narrower blocks need more bytes for scales than they save in padding
 
 
 def fitting_block(inputs: int, widest: int) -> int:
-    """Return the widest block size, a power of two up to `widest`, that divides `inputs`, but at least 32.
+    """Return the widest block size, a power of two from 32 to `widest`, that divides `inputs`.
 
-    If not even 32 divides `inputs`, blocks have 32 inputs (or `widest`, if that is less), and the last is padded.
+    If not even 32 divides `inputs`, blocks have 32 inputs (or `widest`, if that is less), and the last block is padded.
     """
     block = widest
     while block > _NARROWEST and inputs % block:
@@ -42,10 +42,10 @@ def quantize_in_blocks(
 
     Args:
         weight: float (inputs, outputs); the last block is padded with zeros.
-        block_size: inputs that share a scale.
+        block_size: the number of inputs that share a scale.
 
     Returns:
-        uint8 (outputs, blocks, block_size), where 128 stands for zero, and float32 scales (outputs, blocks).
+        uint8 (outputs, blocks, block_size), in which 128 represents zero, and float32 scales (outputs, blocks).
     """
     inputs, outputs = weight.shape
     blocks = -(-inputs // block_size)
@@ -59,12 +59,12 @@ def quantize_in_blocks(
 
 
 class QuantizeBlocks(QuantizeProducts):
-    """Replace products with `MatMulNBits`, which takes the bias too."""
+    """Replace products with `MatMulNBits`, which also adds the bias."""
 
     operator = "MatMulNBits"
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Quantise in blocks along the inputs."""
+        """Add the weight, quantised in blocks along its inputs, to the graph."""
         array = constant(weight)
         assert array is not None
         blocks, scale = quantize_in_blocks(array, self._block_size(array.shape[0]))
@@ -80,7 +80,7 @@ class QuantizeBlocks(QuantizeProducts):
         weight: QuantizedWeight,
         bias: ir.Value | None,
     ) -> list[ir.Node]:
-        """Return the operator."""
+        """Return the `MatMulNBits` node that replaces `matmul` and the addition of `bias`."""
         shape = constant_shape(matmul.inputs[1])
         assert shape is not None
         inputs = [matmul.inputs[0], weight.levels, weight.scale]
@@ -94,7 +94,7 @@ class QuantizeBlocks(QuantizeProducts):
 def block_product(
     matmul: ir.Node, shape: tuple[int, int], block_size: int, inputs: Sequence[ir.Value | None]
 ) -> ir.Node:
-    """Return the `MatMulNBits` that replaces `matmul`, whose weight has `shape` (inputs, outputs)."""
+    """Return the `MatMulNBits` node that replaces `matmul`, whose weight has `shape` (inputs, outputs)."""
     attributes = {
         "K": shape[0],
         "N": shape[1],

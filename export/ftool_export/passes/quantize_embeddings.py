@@ -1,7 +1,7 @@
 """Quantise embedding tables to 8 bits per number, with one scale per row.
 
-The tables are two thirds of a small model's file. A scale per row keeps rare words, whose vectors are short, as exact
-as frequent ones; one scale per table would lose them.
+The tables are two thirds of a small model's file. With a scale per row, the short vectors of rare words are as exact as
+those of frequent words; with one scale per table they would be lost.
 """
 
 from typing import Any, Final
@@ -40,7 +40,7 @@ def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.flo
 
 
 class QuantizeEmbeddings(ir.passes.InPlacePass):
-    """Quantise every table of at least `smallest_table` elements that only Gather reads, except in layers left out."""
+    """Quantise tables of at least `smallest_table` elements that only Gather reads, except in layers left out."""
 
     def __init__(self, settings: PassSettings) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
-"""Dynamic int8: products with constant weights in 8-bit integers; activations are quantised during inference.
+"""Quantise products with constant weights to int8; activations are quantised during inference (dynamic quantisation).
 
 Weights are signed with 7 bits (-64 to 64), with one scale per output channel. On x86 without VNNI two products of an
-unsigned and a signed byte are added in 16 bits: 255 * 64 * 2 still fits, 255 * 127 * 2 saturates. So a bundle gives the
-same answers on every CPU. Activations have one scale per tensor, so a row's answer depends on the rest of its batch.
+unsigned and a signed byte are added in 16 bits: 255 * 64 * 2 still fits, 255 * 127 * 2 saturates. With 7 bits a bundle
+gives the same answers on every CPU. Activations have one scale per tensor, so a row's answer depends on the rest of its
+batch.
 """
 
 from typing import Any, Final
@@ -34,7 +35,7 @@ def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[n
 
 
 def quantized_channels(graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-    """Add the constant `weight`, quantised by output channel, to `graph`."""
+    """Add the constant `weight`, quantised by output channel, to `graph`, and return its integers and scales."""
     array = constant(weight)
     assert array is not None
     levels, scale = quantize_channels(array)
@@ -45,12 +46,12 @@ def quantized_channels(graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
 
 
 class QuantizeMatMul(QuantizeProducts):
-    """Replace products with `DynamicQuantizeMatMul`, which takes the bias too."""
+    """Replace products with `DynamicQuantizeMatMul`, which also adds the bias."""
 
     operator = "DynamicQuantizeMatMul"
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Quantise by output channel."""
+        """Add the weight, quantised by output channel, to the graph."""
         return quantized_channels(graph, weight)
 
     def product(
@@ -60,7 +61,7 @@ class QuantizeMatMul(QuantizeProducts):
         weight: QuantizedWeight,
         bias: ir.Value | None,
     ) -> list[ir.Node]:
-        """Return the operator."""
+        """Return the `DynamicQuantizeMatMul` node that replaces `matmul` and the addition of `bias`."""
         inputs = [matmul.inputs[0], weight.levels, weight.scale]
         node = ir.node(
             self.operator,

@@ -1,4 +1,4 @@
-"""Quantise products with constant weights: the loop that the 8-bit formats of weights share."""
+"""`QuantizeProducts`: quantise products with constant weights; the base of the passes for each 8-bit format."""
 
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple
@@ -19,8 +19,8 @@ class QuantizedWeight(NamedTuple):
 class QuantizeProducts(ir.passes.InPlacePass):
     """Quantise every MatMul whose constant weight has at least `smallest` elements, except in layers left out.
 
-    The Add of a bias after a product is replaced with it. A weight that several products share is quantised once.
-    A subclass says how a weight is quantised and which nodes compute the product.
+    The Add of a bias after a product is replaced with it. A weight that several products share is quantised once. A
+    subclass defines how a weight is quantised and which nodes compute the product.
 
     Attributes:
         operator: the operator of the quantised product.
@@ -52,10 +52,10 @@ class QuantizeProducts(ir.passes.InPlacePass):
 
     @abstractmethod
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Add the quantised form of the constant `weight`, float32 (inputs, outputs), to `graph`."""
+        """Add the quantised form of the constant `weight`, float32 (inputs, outputs), to `graph`, and return it."""
 
     @abstractmethod
     def product(
         self, graph: ir.Graph, matmul: ir.Node, weight: QuantizedWeight, bias: ir.Value | None
     ) -> list[ir.Node]:
-        """Return nodes that replace `matmul` and the addition of `bias`; the last one gives the result."""
+        """Return the nodes that replace `matmul` and the addition of `bias`; the last one gives the result."""

@@ -1,13 +1,13 @@
-"""int8 with one activation scale per row: fast for many tokens at once, each row independent of the rest of its batch.
+"""Quantise products to int8 with one activation scale per row: fast for many tokens, independent of the batch.
 
 onnxruntime's own dynamic int8 has one scale for a whole tensor. Here the graph divides each row by its largest value
-before the integers are multiplied, and multiplies the result by it afterwards:
+before the integers are multiplied, and multiplies the result by that value afterwards:
 
     x W = m (x / m) W,   m = max |x| of the row
 
-The product in between is `MatMulIntegerToFloat`, whose sums are integers: a row's result is the same bit for bit,
-single or batched. Weights are those of `quantize_matmul`, with 7 bits and one scale per output, so that sums fit 16
-bits on a CPU without VNNI.
+The product in between is `MatMulIntegerToFloat`, whose sums are integers, so a row's result has the same bits whether
+it runs singly or in a batch. Weights are quantised as in `quantize_matmul`, with 7 bits and one scale per output, so
+that sums fit into 16 bits on a CPU without VNNI.
 """
 
 from typing import Final
@@ -22,11 +22,11 @@ from ftool_export.passes.quantize_products import QuantizedWeight, QuantizeProdu
 
 _LEVELS: Final = 127
 _ZERO_POINT: Final = 128
-_SMALLEST: Final = 1e-30  # the divisor of a row of zeros
+_SMALLEST: Final = 1e-30  # the smallest divisor, used for a row of zeros
 
 
 class QuantizeRows(QuantizeProducts):
-    """Replace products with `MatMulIntegerToFloat` on rows divided by their largest value.
+    """Replace products with `MatMulIntegerToFloat` on rows that are divided by their largest value.
 
     An input that several products read is quantised once.
     """
@@ -43,13 +43,13 @@ class QuantizeRows(QuantizeProducts):
         return super().call(model)
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Quantise by output channel."""
+        """Add the weight, quantised by output channel, to the graph."""
         return quantized_channels(graph, weight)
 
     def product(
         self, graph: ir.Graph, matmul: ir.Node, weight: QuantizedWeight, bias: ir.Value | None
     ) -> list[ir.Node]:
-        """Return the nodes that quantise the input, if it is new, multiply, scale back and add `bias`."""
+        """Return the nodes that quantise the input (unless done before), multiply, scale back and add `bias`."""
         source = matmul.inputs[0]
         assert source is not None
         notes = {LAYER: layer_of(matmul)}
@@ -73,7 +73,7 @@ class QuantizeRows(QuantizeProducts):
         return new
 
     def _divide(self, graph: ir.Graph, source: ir.Value, reader: ir.Node) -> list[ir.Node]:
-        """Return nodes that compute the integers of `source` and the divisor of each row, noted in `_rows`."""
+        """Return nodes that compute the integers of `source` and each row's divisor, and record both in `_rows`."""
 
         def node(operator: str, inputs: list[ir.Value], **attributes: int) -> ir.Node:
             name = f"{reader.name}.row.{operator}"
@@ -99,6 +99,6 @@ def _zero_point(graph: ir.Graph) -> ir.Value:
 
 
 def _constant(graph: ir.Graph, name: str, value: np.generic | np.ndarray) -> ir.Value:
-    """Return the initializer `rows.name`, which all products of the graph share."""
+    """Return the initializer `rows.name`, adding it if needed; all products of the graph share it."""
     name = f"rows.{name}"
     return graph.initializers.get(name) or initializer(graph, name, np.asarray(value))

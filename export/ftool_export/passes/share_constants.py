@@ -13,7 +13,7 @@ from ftool_export.passes.matching import constant
 
 
 class ShareConstants(ir.passes.InPlacePass):
-    """Keep one copy of initializers with equal dtype, shape and bytes; one tensor is copied at a time."""
+    """Keep one copy of initializers with equal dtype, shape and bytes. Only one tensor at a time is copied."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model`."""

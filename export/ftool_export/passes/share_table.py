@@ -1,7 +1,7 @@
 """Quantise a tied head and its embedding as one table in 8-bit blocks.
 
 The head's product becomes `MatMulNBits`, and the embedding's lookup reads the same bytes with `GatherBlockQuantized`.
-The two operators want the scales in different shapes, so the scales are reshaped when the model is loaded.
+The two operators need the scales in different shapes, so a Reshape adapts them when the model is loaded.
 """
 
 from typing import Any, Final
@@ -50,7 +50,7 @@ def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: NDArray[An
     weight = initializer(graph, f"{table.name}.blocks", blocks)
     scales = initializer(graph, f"{table.name}.scale", scale)
     quantized = block_product(product, (width, rows), block_size, [product.inputs[0], weight, scales])
-    # The padding of a last, partly filled block is not part of a row: such a table stays with the embedding.
+    # GatherBlockQuantized would return the padding of a partly filled last block, so the embedding keeps its own table.
     readers = lookups(table) if width % block_size == 0 else []
     replace(graph, [product], [quantized])
     for gather in readers:
@@ -60,7 +60,7 @@ def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: NDArray[An
 def _lookup(
     graph: ir.Graph, gather: ir.Node, weight: ir.Value, scales: ir.Value, width: int, block_size: int
 ) -> list[ir.Node]:
-    """Gather rows in blocks and join the blocks: (..., blocks, block_size) -> (..., width)."""
+    """Return nodes that gather rows in blocks and join the blocks: (..., blocks, block_size) to (..., width)."""
     notes, name = {LAYER: layer_of(gather)}, gather.name
     indices = gather.inputs[1]
     rank = 2 if indices is None or indices.shape is None else len(indices.shape)

@@ -1,15 +1,15 @@
 """Move outliers from activations into weights before both are quantised (Xiao et al. 2023, SmoothQuant).
 
-One scale has to serve a whole activation tensor, and a few channels of a transformer's activations, always the same,
-are tens of times larger than the rest: they set the scale and leave the others few of its 256 levels. Dividing such a
-channel by a factor and multiplying its row of the weight by the same factor changes nothing in fp32:
+One scale serves a whole activation tensor. A few channels of a transformer's activations, always the same ones, are
+tens of times larger than the rest: they determine the scale and leave the others few of its 256 levels. Dividing such a
+channel by a factor and multiplying the channel's row of the weight by the same factor changes nothing in fp32:
 
     x W = (x / s) (s W)
 
-The division is a node of its own: a layer norm's output feeds the residual too, and nothing folds into a GELU. It
-costs 1 to 2% of a small encoder's time, measured. Here only channels past the 75th percentile of a tensor's peaks are
-divided, by their excess over it to the power of 0.75: on banking77 with `minilm` that leaves 0.25 of int8's squared
-error, where SmoothQuant's own factors, over all channels, leave 0.35 at best (power 0.8).
+The division is a separate node, because a layer norm's output also feeds the residual, and nothing can be folded into a
+GELU. It costs 1 to 2% of a small encoder's time (measured). Here only channels above the 75th percentile of a tensor's
+peaks are divided, by the power 0.75 of their ratio to it: on banking77 with `minilm` that leaves 0.25 of int8's squared
+error, whereas SmoothQuant's own factors, for all channels, leave 0.35 at best (power 0.8).
 """
 
 from collections.abc import Mapping
@@ -22,19 +22,21 @@ from numpy.typing import NDArray
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import LAYER, clean, constant, constant_matmuls, initializer, layer_of
 
-RECIPROCAL: Final = ".unsmoothed"  # endings of the names of what the pass adds to the graph
-SMOOTHED: Final = ".smoothed"
-_USUAL: Final = 75  # percentile of the channels' peaks
-_STRENGTH: Final = 0.75  # power of the excess that moves; the rest stays, because weights have only 7 bits
-_FARTHEST: Final = 1e4  # larger excesses are capped: factors above a thousand would ruin the weight
-_WORTH_IT: Final = 3.0  # smallest excess of the largest channel that is worth the time of a multiplication
+RECIPROCAL: Final = ".unsmoothed"  # ending of the name of the constant that multiplies an activation
+SMOOTHED: Final = ".smoothed"  # ending of the name of a smoothed weight
+_USUAL: Final = 75  # percentile of the channels' peaks to which a channel's peak is compared
+_STRENGTH: Final = (
+    0.75  # power of the ratio that moves into the weight; not all, because weights have only 7 bits
+)
+_FARTHEST: Final = 1e4  # larger ratios are capped: factors above a thousand would ruin the weight
+_WORTH_IT: Final = 3.0  # smallest ratio of the largest channel that is worth the time of a multiplication
 
 
 def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return the divisor of every input channel, float32 (inputs,), 1 for most; None if no channel stands out.
+    """Return the divisor of every input channel, float32 (inputs,), mostly 1; None if no channel stands out.
 
     Args:
-        peaks: the largest absolute value seen in every channel, (inputs,).
+        peaks: the largest absolute value measured in every channel, (inputs,).
     """
     usual = float(np.percentile(peaks, _USUAL))
     if usual < np.finfo(np.float32).tiny or float(peaks.max()) < _WORTH_IT * usual:
@@ -45,10 +47,10 @@ def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
 
 
 def smoothing_multipliers(peaks: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return `PassSettings.smoothing`: the reciprocals of the factors, of weights with channels that stand out.
+    """Return `PassSettings.smoothing`: reciprocal factors, by the name of each weight in which some channel stands out.
 
     Args:
-        peaks: the largest absolute value seen in every input channel, (inputs,), by the weight's name.
+        peaks: the largest absolute value measured in every input channel, (inputs,), by the weight's name.
     """
     factors = {name: smoothing_factors(channels) for name, channels in peaks.items()}
     return {name: np.reciprocal(found) for name, found in factors.items() if found is not None}
@@ -57,7 +59,7 @@ def smoothing_multipliers(peaks: Mapping[str, NDArray[np.float32]]) -> dict[str,
 class SmoothActivations(ir.passes.InPlacePass):
     """Smooth the input of every product that will be quantised and has multipliers in the settings.
 
-    Idempotent: a smoothed weight has a new name, which has no multipliers.
+    The pass is idempotent, because a smoothed weight gets a new name, for which there are no multipliers.
     """
 
     def __init__(self, settings: PassSettings) -> None:
@@ -86,7 +88,7 @@ class SmoothActivations(ir.passes.InPlacePass):
 def _smoothed(
     graph: ir.Graph, weight: ir.Value, reciprocal: NDArray[np.float32]
 ) -> tuple[ir.Value, ir.Value]:
-    """Add the reciprocal of the factors, and the weight divided by it, to the graph."""
+    """Add the reciprocal factors and the weight divided by them to the graph, and return both."""
     array = constant(weight)
     assert array is not None
     return (

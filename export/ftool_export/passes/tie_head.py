@@ -1,7 +1,7 @@
 """Let an output head that is tied to the embedding read the embedding's table without transposing it.
 
 The exporter transposes the table for the head's product. Folding that transpose would make a second copy of the model's
-largest tensor. `FusedMatMul` with `transB` multiplies by the transposed table itself.
+largest tensor. `FusedMatMul` with `transB` multiplies by the transposed table without a copy.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ OPERATOR: Final = "FusedMatMul"
 
 
 class TieHead(ir.passes.InPlacePass):
-    """Rewrite every product with the transpose of a constant that an embedding looks up rows of."""
+    """Rewrite every product with a transposed constant that is also an embedding's table."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model`."""

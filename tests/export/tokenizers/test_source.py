@@ -256,7 +256,8 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(write: Write, tmp_path: Pat
     (tmp_path / "own.py").write_text("raise SystemExit('this ran')\n")
     says = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
     with pytest.raises(
-        CheckpointError, match=r"Python code of its own \(auto_map\), which ftool does not run"
+        CheckpointError,
+        match=r"its tokenizer is the checkpoint's own Python code \(auto_map\), which ftool does not run",
     ):
         load_tokenizer(write("bert", tmp_path / "own.py", says=says))
 

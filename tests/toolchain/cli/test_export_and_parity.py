@@ -109,7 +109,7 @@ def test_any_checkpoint_is_exported_and_said_not_to_be_judged(model: Path, tmp_p
     result = ftool("export", "--checkpoint", model / "run", "-o", tmp_path / "b", "--precision", "fp32",
                    "--task", "sequence-classification")  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "quality was not judged" in result.stdout
+    assert "quality was not measured" in result.stdout
     assert Manifest.read(tmp_path / "b").precision.name == "fp32"
 
 
