@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def write_slices(source: Path, target: Path) -> None:
-    """Write the tweets of `source` to `target` with two more columns to slice by."""
+    """Write the tweets of `source` to `target`, with two more columns by which `ftool evaluate` can slice."""
     with target.open("w", encoding="utf-8") as file:
         file.write("tweet\tlabel\tlength\tenglish\n")
         file.writelines(
@@ -62,7 +62,7 @@ def write_slices(source: Path, target: Path) -> None:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """One row per figure and slice, with the run and its bundles as columns."""
+    """Return a table with one row per figure and slice, and the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"afrisenti_swa, {result['run']['examples']} test tweets", *columns]]

@@ -17,7 +17,7 @@ PRECISIONS = ("w8", "int8")
 
 
 def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
-    """Create a model folder and train it; returns the output of `ftool train`."""
+    """Create a model folder and train it; return the output of `ftool train`."""
     shutil.rmtree(folder, ignore_errors=True)
     ftool(
         "new", folder, "--task", "text-classification", "--base", "minilm", "--data", data,

@@ -1,6 +1,9 @@
-"""Time of a decoder's step, and effect of batching, by the width of its 8-bit blocks.
+"""Measure the time of a decoder's step, and the effect of batching, for several widths of 8-bit blocks.
 
-python -m benchmarks.block_size: a random GPT-2 small in `w8`, widths taking turns, on the runtime's usual threads.
+    python -m benchmarks.block_size --tokenizer FOLDER [--widths 32 64 128] [--rounds 20]
+
+The model is a GPT-2 small with random weights in `w8`, with the runtime's default number of threads; the widths take
+turns.
 """
 
 import argparse
@@ -24,7 +27,7 @@ PROMPT, STEPS = 64, 32  # tokens
 
 
 def main() -> None:
-    """Print milliseconds a token by width, as JSON."""
+    """Print for each width the milliseconds per token and the effect of batching, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--widths", type=int, nargs="*", default=[32, 64, 128])
     parser.add_argument("--rounds", type=int, default=20)
@@ -51,7 +54,7 @@ def main() -> None:
 
 
 def random_gpt2(tokenizer: str) -> LoadedGenerator:
-    """A GPT-2 small with random weights."""
+    """Return a GPT-2 small with random weights."""
     import torch
     from transformers import GPT2TokenizerFast
 
@@ -62,7 +65,7 @@ def random_gpt2(tokenizer: str) -> LoadedGenerator:
 
 
 def milliseconds(runner: GraphRunner) -> float:
-    """The mean time of a step at batch 1, after a prompt."""
+    """Return the mean time in milliseconds of a step at batch 1, after a prompt of 64 tokens."""
     conversation = runner.start(None, 1, PROMPT + STEPS + 1)
     runner.step(conversation, [list(range(100, 100 + PROMPT))], np.array([[PROMPT - 1]]))
     started = time.perf_counter()

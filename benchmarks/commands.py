@@ -14,7 +14,7 @@ FTOOL = Path(sys.executable).with_name("ftool")
 
 
 def ftool(*arguments: str | Path, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """Run a command with --json; returns its output, its wall time in seconds and its exit status.
+    """Run a command with --json; return its output, its wall time in seconds and its exit status.
 
     Exits if the exit status is not in `expect`.
     """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.embeddings [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/policyqa_search. The questions were not seen in training; the passages are those of the
-test split, most of which were seen in training with other questions.
+The recipe is benchmarks/recipes/policyqa_search. The questions do not occur in the training data; the passages are
+those of the test split, and most of them occur in training with other questions.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """One row per figure, with the base, the run and its bundles as columns."""
+    """Return a table with one row per figure, and the base, the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns: dict[str, Any] = {"run": result["run"]["metrics"]}
     if "train" in result:

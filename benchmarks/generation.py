@@ -1,10 +1,10 @@
-"""Measure the speed of generation: bundles against torch and optimum-onnx, on known model sizes with random weights.
+"""Measure the speed of generation: bundles against torch and optimum-onnx, for known model sizes with random weights.
 
     python3 -m venv peers && peers/bin/pip install torch==2.13.0 "optimum-onnx[onnxruntime]==0.1.0"
     python -m benchmarks.generation --tokenizers FOLDER [--python peers/bin/python] [--shapes gpt2-small …] [--rounds 5]
 
-Speed does not depend on the values of the weights, so random ones are fair. Each engine has its own process; within a
-round all take turns on the same prompts; the result is the median over the rounds of each round's ratio. optimum-onnx
+Speed does not depend on the values of the weights, so random weights are fair. Each engine runs in its own process, and
+in each round all engines take turns on the same prompts; the result is the median of the rounds' ratios. optimum-onnx
 exports and quantises as documented, and needs its own environment because it pins an older transformers.
 """
 
@@ -36,7 +36,7 @@ OURS = "ftool-w8"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
-    """The rows of one call, by the lengths of their prompts in tokens."""
+    """The prompts of one call, by their lengths in tokens."""
 
     name: str
     lengths: tuple[int, ...]
@@ -52,25 +52,25 @@ WORKLOADS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerationEngine(Engine):
-    """An engine with its own Python that runs generation_worker.py."""
+    """An engine that runs generation_worker.py with its own Python."""
 
     python: Path
     task: str
 
     def command(self) -> list[str]:
-        """The worker's command line."""
+        """Return the worker's command line."""
         worker = Path(__file__).with_name("generation_worker.py")
         return [str(self.python), str(worker), self.kind, str(self.folder), self.task, str(self.threads)]
 
 
 def prompts(workload: Workload, vocabulary: int) -> list[list[int]]:
-    """Random tokens, the same in every run; none of the special tokens, which have the lowest ids."""
+    """Return random prompts, the same in every run, without special tokens, which have the lowest ids."""
     random = np.random.default_rng(7)
     return [random.integers(10, vocabulary, length).tolist() for length in workload.lengths]
 
 
 def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str, Path]:
-    """The bundle of each precision, next to the checkpoint; exported unless it exists."""
+    """Return the folder of each precision's bundle, next to the checkpoint; export the bundle unless it exists."""
     found = {}
     for precision in precisions:
         bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
@@ -91,7 +91,7 @@ def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str,
 def time_rounds(
     running: dict[str, EngineProcess], rows: list[list[int]], rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """By engine, the seconds to the first token and of the whole call in each round; engines take turns."""
+    """Return, by engine and round, the seconds to the first token and of the whole call; engines take turns."""
     import time
 
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
@@ -106,7 +106,7 @@ def time_rounds(
 
 
 def figures(times: Sequence[tuple[float, float]], rows: int) -> dict[str, Any]:
-    """Medians over the rounds, and each round's seconds."""
+    """Return the medians over the rounds, and each round's seconds."""
     first, whole = ([pair[index] for pair in times] for index in (0, 1))
     return {
         "first_token_ms": 1e3 * statistics.median(first),
@@ -177,7 +177,7 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str, Any]:
-    """Each engine's figures, and how many times faster the bundle is: the ratios' median and range."""
+    """Return each engine's figures, and the median and range of how many times faster the bundle is."""
     ratios = {}
     for name, theirs in times.items():
         each = [their[1] / our[1] for our, their in zip(times[OURS], theirs, strict=True)]

@@ -59,7 +59,7 @@ SHAPES = {
 
 
 def make_checkpoint(name: str, folder: Path, tokenizers: Path) -> Path:
-    """The checkpoint's folder; the checkpoint is made unless it exists."""
+    """Return the checkpoint's folder; create the checkpoint unless it exists."""
     if not folder.exists():
         import torch
         from transformers import AutoTokenizer, GPT2TokenizerFast

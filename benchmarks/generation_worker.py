@@ -1,8 +1,8 @@
 """Worker process that generates with one engine: `generation_worker.py bundle|torch|optimum FOLDER TASK THREADS`.
 
-It writes one JSON line for each line that it reads: {"do": "first", …} -> {"ready": true}, {"do": "generate",
+It answers each JSON line that it reads with one JSON line: {"do": "first", …} -> {"ready": true}, {"do": "generate",
 "rows": [[…]], "new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory. Decoding is greedy, and
-every row gets exactly `new` tokens. "first" ignores its text; it warms up with two tokens after a short row.
+every row gets exactly `new` tokens. "first" warms up: it generates two tokens after a short row, and ignores its text.
 """
 
 import json
@@ -37,7 +37,7 @@ def load_torch(folder: str, task: str, threads: int) -> Generate:
 
 
 def load_optimum(folder: str, task: str, threads: int) -> Generate:
-    """Load optimum-onnx's own int8 export of the checkpoint, with all graphs quantised; exported once."""
+    """Load optimum-onnx's own int8 export of the checkpoint, in which all graphs are quantised."""
     import onnxruntime
     from optimum.onnxruntime import ORTModelForCausalLM, ORTModelForSeq2SeqLM
 
@@ -52,7 +52,7 @@ def load_optimum(folder: str, task: str, threads: int) -> Generate:
 
 
 def optimum_int8(checkpoint: Path, kind: type, layout: dict) -> Path:
-    """The folder of the checkpoint's int8 export, made unless it exists."""
+    """Return the folder of the checkpoint's int8 export; create the export unless it exists."""
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
@@ -70,7 +70,7 @@ def optimum_int8(checkpoint: Path, kind: type, layout: dict) -> Path:
 
 
 def through_generate(model: object, *, left: bool) -> Generate:
-    """Call transformers' `generate`, with prompts padded at the left or right."""
+    """Return a function that calls transformers' `generate`, with prompts padded at the left or at the right."""
     import torch
 
     def generate(rows: Rows, new: int) -> object:

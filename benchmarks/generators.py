@@ -59,7 +59,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, A
 
 
 def table(name: str, result: dict[str, Any]) -> list[list[str]]:
-    """One row per figure, with the run and its bundles as columns."""
+    """Return a table with one row per figure, and the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"]["metrics"], **{p: result[p]["test"]["metrics"] for p in made}}
     rows = [[f"{name}, {result['run']['examples']} test examples", *columns]]

@@ -13,7 +13,7 @@ from ftool.bench.worker import TORCH_BATCH_SIZE, Calls, serve  # noqa: E402  fto
 
 
 def quantized(checkpoint: Path) -> Path:
-    """The folder of the checkpoint's int8 export, made unless it exists."""
+    """Return the folder of the checkpoint's int8 export; create the export unless it exists."""
     from optimum.onnxruntime import ORTModelForSequenceClassification, ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
     from transformers import AutoTokenizer
@@ -28,7 +28,7 @@ def quantized(checkpoint: Path) -> Path:
 
 
 def load(spec: dict) -> Calls:
-    """Load the engine."""
+    """Load the int8 export, and return the calls that are timed."""
     import onnxruntime
     from optimum.onnxruntime import ORTModelForSequenceClassification
     from transformers import AutoTokenizer

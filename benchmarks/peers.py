@@ -3,8 +3,8 @@
     python3 -m venv peers && peers/bin/pip install torch optimum-onnx==0.1.0 onnxruntime==1.32.0
     python -m benchmarks.peers --python peers/bin/python [--work FOLDER] [--data FOLDER]
 
-The checkpoint is an AutoModelForSequenceClassification (its own pooler and head) trained on banking77, because both can
-export that. optimum-onnx needs its own environment because it pins an older transformers.
+The checkpoint is an AutoModelForSequenceClassification (its own pooler and head) trained on banking77, because ftool
+and optimum-onnx can both export that. optimum-onnx needs its own environment because it pins an older transformers.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from ftool.workspace import ModelFolder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeerEngine(Engine):
-    """An engine with its own Python and worker."""
+    """An engine that runs optimum_worker.py with its own Python."""
 
     python: Path
 
     def command(self) -> list[str]:
-        """The worker's command line."""
+        """Return the worker's command line."""
         return [
             str(self.python),
             str(Path(__file__).with_name("optimum_worker.py")),

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read_policyqa(path: Path) -> tuple[list[str], Mapping[str, set[int]], Mapping[str, int]]:
-    """The contexts; by question text, the indices of the contexts paired with it, and how often it is asked."""
+    """Return the contexts, and for each question's text the indices of its contexts and how often it is asked."""
     contexts: list[str] = []
     pairs: dict[str, set[int]] = defaultdict(set)
     asked: dict[str, int] = defaultdict(int)
@@ -72,7 +72,7 @@ def measure(
     asked: Mapping[str, int],
     timed: int,
 ) -> dict[str, Any]:
-    """Index the contexts with one embedder and ask all questions."""
+    """Index the contexts with one embedder and ask all questions; return recall, times and sizes."""
     file = documents.with_name("kb.db")
     file.unlink(missing_ok=True)
     chosen = ["--embedder", bundle] if bundle else []
@@ -95,7 +95,7 @@ def measure(
 def recall(
     base: KnowledgeBase, mode: Any, pairs: Mapping[str, set[int]], asked: Mapping[str, int]
 ) -> dict[str, float]:
-    """The share of questions with a paired context among the first k, and the mean reciprocal rank.
+    """Return the share of questions with a paired context among the first k, and the mean reciprocal rank.
 
     `at_k` and `mrr_10` weight each question's text by how often it is asked; `texts_at_k` counts each text once.
     """
@@ -109,14 +109,14 @@ def recall(
 
 
 def first_rank(base: KnowledgeBase, mode: Any, question: str, wanted: set[int]) -> float:
-    """The rank of the first context paired with the question, among distinct contexts; infinity if none is found."""
+    """Return the rank of the first context paired with the question, among distinct contexts; infinity if none."""
     found = base.search(question, 3 * max(DEPTHS), mode=mode)
     contexts = list(dict.fromkeys(int(passage.document.rpartition("#")[2]) for passage in found))
     return next((rank for rank, context in enumerate(contexts, 1) if context in wanted), float("inf"))
 
 
 def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any]:
-    """Milliseconds of one `search` in each mode and of one `ask`."""
+    """Return the milliseconds of one `search` in each mode and of one `ask`."""
     calls: dict[str, Callable[[str], Any]] = {
         f"search, {mode}": partial(base.search, mode=mode) for mode in MODES
     }

@@ -35,7 +35,7 @@ SIZES = (1_000, 10_000, 100_000)
 
 
 class RandomEmbedder:
-    """Random unit vectors; exact search over them takes as long as over real ones."""
+    """An embedder of random unit vectors; exact search takes as long with them as with real ones."""
 
     dimension = DIMENSION
     fingerprint = "random"
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[int]) -> dict[str, Any]:
-    """Milliseconds of one search in each mode, for knowledge bases of `sizes` documents with one passage each."""
+    """Return the milliseconds of a search in each mode, for knowledge bases of `sizes` documents of one passage."""
     found = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[
 
 
 def write_base(path: Path, texts: Sequence[str], size: int) -> float:
-    """Write a knowledge base of `size` varied texts; returns the seconds it took."""
+    """Write a knowledge base of `size` varied texts; return the seconds it took."""
     embedder = RandomEmbedder()
     started = time.perf_counter()
     meta = new_meta(passage_tokens=200, overlap_tokens=40, fingerprint="random", dimension=DIMENSION)
@@ -92,7 +92,7 @@ def write_base(path: Path, texts: Sequence[str], size: int) -> float:
 
 
 def varied(texts: Sequence[str], size: int) -> Iterator[str]:
-    """`size` texts: the given ones repeated, each time with a share REPLACED of the words replaced."""
+    """Yield `size` texts: the given ones repeatedly, each time with a share of REPLACED of their words replaced."""
     generator = random.Random(0)
     words = [word for text in texts for word in text.split()]
     for number in range(size):
@@ -119,7 +119,7 @@ def _timed(path: Path, questions: Sequence[str]) -> dict[str, Any]:
 
 
 def time_calls(calls: Mapping[str, Callable[[str], Any]], questions: Sequence[str]) -> dict[str, Any]:
-    """Milliseconds of each call over all questions; the calls take turns on each question, after one warm-up each.
+    """Return the milliseconds of each call over all questions; after a warm-up, the calls take turns on each question.
 
     `p50` and `p95` are wall time. `cpu_p50` is the processor time of all threads, including numpy's, which spin for a
     while after a large product.

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def evaluated(folder: Path, on: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The report of `ftool evaluate` with the second scorer's figures and their difference in points; predictions."""
+    """Return the report of `ftool evaluate` with the second scorer's figures added, and the predictions."""
     with tempfile.TemporaryDirectory() as place:
         predictions = Path(place) / "predictions.jsonl"
         report = ftool("evaluate", folder, "--on", on, "--predictions", predictions)
@@ -71,7 +71,7 @@ def evaluated(folder: Path, on: str) -> tuple[dict[str, Any], list[dict[str, Any
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """One row per figure, with the run and its bundles as columns."""
+    """Return a table with one row per figure, and the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"squad2_dev, {result['run']['examples']} test questions", *columns]]

@@ -23,7 +23,7 @@ ftool_runtime.load(sys.argv[1])("turn the lights off")
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of one process, in seconds."""
+    """Return the wall time of one process in seconds."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start

@@ -2,7 +2,7 @@
 
     python -m benchmarks.thread_waiting BUNDLE [--rounds 3] [--threads 2]
 
-The ways take turns, each in a new process. Prints milliseconds per token: the median and the range over the rounds.
+The ways take turns, each in a new process. Prints the milliseconds per token: median and range over the rounds.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _PROMPT, _NEW, _CALLS = 64, 64, 3  # tokens, tokens, calls
 
 
 def main() -> None:
-    """Time every way, each in a child process; with `--way`, be that child."""
+    """Time every way, each in a child process; with `--way`, run as that child process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def token_ms(bundle: Path, entries: dict[str, str], threads: int) -> float:
-    """Milliseconds per token after the first, the median over calls, with these entries in the session's options."""
+    """Return the median over calls of the milliseconds per token after the first, with these session options."""
     import ftool_runtime
     from ftool_runtime.session import onnx_session
 

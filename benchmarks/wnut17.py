@@ -2,8 +2,8 @@
 
     python -m benchmarks.wnut17 [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/wnut17. The data is split into words; each bundle is also run on the plain texts, as
-in an app, where it has to find the words itself.
+The recipe is benchmarks/recipes/wnut17. The data is split into words; each bundle also runs on the plain texts, as in
+an app, and then has to find the words itself.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure(work: Path, on: str) -> dict[str, Any]:
-    """The metrics on the test split, and seqeval's F1 of the written predictions."""
+    """Return the metrics on the test split, and seqeval's F1 of the written predictions."""
     path = _written(work, on)
     path.parent.mkdir(exist_ok=True)
     report = ftool("evaluate", work, "--on", on, "--predictions", path)
@@ -58,7 +58,7 @@ def measure(work: Path, on: str) -> dict[str, Any]:
 
 
 def plain_f1(work: Path) -> float:
-    """The F1 of the entities that the bundle finds in plain texts, compared by character positions."""
+    """Return the F1 of the entities that the bundle finds in plain texts, compared by character positions."""
     truth: set[tuple[int, int, int, str]] = set()
     texts = []
     for number, row in enumerate(_rows(_written(work, "bundle"))):
@@ -74,7 +74,7 @@ def plain_f1(work: Path) -> float:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """One row per figure, with the run and its bundles as columns."""
+    """Return a table with one row per figure, and the run and its bundles as columns."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"wnut17, {result['run']['examples']} test texts", *columns]]
@@ -115,7 +115,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _places(tokens: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
-    """The entities of tagged words as (start, end, label), in characters."""
+    """Return the entities of tagged words as (start, end, label), in characters."""
     places: list[tuple[int, int, str]] = []
     start = 0
     for token, tag in zip(tokens, tags, strict=True):

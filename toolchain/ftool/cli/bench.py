@@ -36,7 +36,7 @@ if TYPE_CHECKING:
               help="Texts per round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
 @split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
-              help="Exit with status 1 if the bundle's p50 latency is not this many times better.")  # fmt: skip
+              help="Exit with status 1 unless the bundle's p50 latency is this many times better.")  # fmt: skip
 @recipe_options
 @json_option
 def bench(
@@ -55,8 +55,8 @@ def bench(
 ) -> None:
     """Time FOLDER's bundle on its own test texts: latency, throughput, start-up, memory.
 
-    Each engine runs in its own process, in alternating rounds; a ratio above 1 is how many times better the bundle
-    is. The report is written to reports/bench.json and reports/report.html.
+    Each engine runs in its own process, in alternating rounds. A ratio says how many times better the bundle is. The
+    report is written to reports/bench.json and reports/report.html.
     """
     from ftool.bench.html_report import write_html
     from ftool.bench.run import Placement, engines_of, texts_to_time, write_json
@@ -86,7 +86,7 @@ def bench(
 
 
 def _settings(task: "Task", **given: int | None) -> "BenchSettings":
-    """Return the task's settings, with the given values in place of its own."""
+    """Return the task's bench settings, with the given values instead of the task's."""
     from ftool.bench.measure import settings_for
 
     return replace(settings_for(task), **{name: value for name, value in given.items() if value is not None})

@@ -108,7 +108,7 @@ def _evaluate_suite(
     by: tuple[str, ...],
     **settings: Any,
 ) -> Any:
-    """Return a suite's report. Raises InputError for flags about data, which a suite does not use."""
+    """Return a suite's report. Raises InputError for flags about data, because a suite brings its own cases."""
     from ftool.evaluation.bias.suites import SuiteSettings, evaluate_suite
 
     if _given("split"):
@@ -121,7 +121,7 @@ def _evaluate_suite(
 
 
 def _refuse_suite_flags(**flags: object) -> None:
-    """Raise InputError for a flag of suites if no suite was named."""
+    """Raise InputError for a flag that belongs to suites if no suite was named."""
     for name, value in flags.items():
         if value:
             flag = f"--{name.replace('_', '-')}"
@@ -149,7 +149,7 @@ def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
 
 
 def _write_predictions(report: Any, path: Path) -> None:
-    """Write the predictions; the file is written whole or not at all."""
+    """Write the predictions to a file, as a whole or not at all."""
     import json
 
     from ftool_runtime.atomic import replacing

@@ -89,7 +89,7 @@ def export(
     else:
         if flags.base or flags.assignments:
             raise click.UsageError(
-                "--base and --set change a recipe, and --checkpoint uses none; leave them out"
+                "--base and --set change a recipe, but --checkpoint uses none; leave them out"
             )
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")

@@ -12,7 +12,7 @@ from ftool.workspace import ModelFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFlags:
-    """The flags that say where data is and how to read it; None if a flag was not given."""
+    """The flags that say where the data is and how to read it; None for a flag that was not given."""
 
     path: str | None = None
     text: str | None = None
@@ -65,10 +65,10 @@ class RecipeFlags:
 
 
 def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
-    """Return a model folder's recipe overridden by the flags; without one, write and return the flags' own.
+    """Return a model folder's recipe, overridden by the flags; without one, write and return the flags' own.
 
-    Raises RecipeError for a wrong recipe or flag, or if no data is named, and the errors of reading the data; then
-    nothing is written.
+    Raises RecipeError for a wrong recipe or flag, or if no data is named, and the errors of reading the data; nothing
+    is written then.
     """
     path = ModelFolder(folder).recipe
     if path.exists():

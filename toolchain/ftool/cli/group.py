@@ -17,7 +17,7 @@ from ftool.cli.logs import debugging, logging_options
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command: its function as `module:name`, and its line in `ftool --help`."""
+    """A command in the table: its function as `module:name`, and its line in `ftool --help`."""
 
     target: str
     summary: str
@@ -102,7 +102,7 @@ class CommandGroup(click.Group):
 
 
 def load_command(name: str) -> click.Command:
-    """Import a command of the table; it gets `--verbose` and `--debug` in addition to its own options."""
+    """Import the command called `name`, and add `--verbose` and `--debug` to its options."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
@@ -137,7 +137,7 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
 
 
 def _ftool_error() -> type[Exception]:
-    """Return FtoolError, imported only after an error was raised: it imports numpy, which would slow down --help."""
+    """Return FtoolError. It is imported only after an error, because it imports numpy, which would slow down --help."""
     from ftool_runtime.errors import FtoolError
 
     return FtoolError

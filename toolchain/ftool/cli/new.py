@@ -55,7 +55,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
-    """Return the number of examples of each split, and for classifiers the number of labels, if not regression."""
+    """Return the number of examples in each split, and the number and kind of labels if the task has labels."""
     from ftool.data.load import load_dataset
 
     data = load_dataset(recipe.row.reader, recipe.data)

@@ -1,7 +1,7 @@
-"""Arguments and options that commands share, each defined once.
+"""Arguments and options that several commands share, each defined once.
 
-`@folder_argument` gives `folder: Path`, `@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`,
-`@data_options` `data: DataFlags` and `@generation_flags` `writing: Namespace`.
+The decorators pass these arguments to a command: `@folder_argument` `folder: Path`, `@json_option` `as_json: bool`,
+`@recipe_options` `flags: RecipeFlags`, `@data_options` `data: DataFlags`, `@generation_flags` `writing: Namespace`.
 """
 
 import json
@@ -118,11 +118,11 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def generation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the runtime's flags for text generation; the command gets them as `writing`, as the runtime's commands do."""
+    """Add the runtime's flags for text generation; the command gets their values as the namespace `writing`."""
 
     @wraps(command)
     def with_flags(**given: Any) -> Any:
-        # click passes False for a switch and () for a repeated flag if they are not given
+        # If they are not given, click passes False for a switch and () for a flag that can be repeated.
         values = {flag.name: given.pop(flag.name) for flag in FLAGS}
         writing = {name: None if value is False or value == () else value for name, value in values.items()}
         return command(writing=Namespace(**writing), **given)
@@ -136,7 +136,7 @@ def echo_json(value: Any) -> None:
 
 
 def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: bool) -> None:
-    """Print a report: its values as JSON, or its text."""
+    """Print a report: as JSON, made by `values`, or as text for people, made by `text`."""
     if as_json:
         echo_json(values())
     else:

@@ -101,10 +101,10 @@ def predict(
 
 
 def bundle_in(folder: Path) -> Path:
-    """Return the bundle at a path: `folder` itself, or its bundle if it is a model folder.
+    """Return the bundle at a path: `folder` itself, or its bundle/ if it is a model folder.
 
-    Raises UsageError if there is no such folder, and ModelFolderError if a model folder has no bundle yet. `load`
-    refuses folders that are neither.
+    Raises UsageError if there is no such folder, and ModelFolderError if a model folder has no bundle yet. Any other
+    folder is returned unchanged, and `load` refuses it.
     """
     from ftool.workspace import ModelFolder
     from ftool_runtime.bundle.paths import MANIFEST_FILE
