@@ -51,7 +51,7 @@ class LoadedEncoder(LoadedModel):
         return [[row] for row in self.tokenize(texts, pairs)]
 
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str | None] | None = None) -> list[Tokens]:
-        """Return one row per text (with its pair, if given), cut at max_length tokens: the longer text first."""
+        """Return one row per text or pair of texts, cut at max_length tokens (the longer of two texts first)."""
         if not texts:
             return []
         if pairs is None or all(pair is None for pair in pairs):

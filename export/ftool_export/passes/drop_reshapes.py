@@ -13,7 +13,7 @@ class DropReshapes(ir.passes.InPlacePass):
     """Replace the result of every chain of reshapes that restores a shape by the chain's input."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for node in list(model.graph):
             start = _same_shape_upstream(node) if node.op_type == "Reshape" else None

@@ -12,7 +12,7 @@ class FeedPacked(ir.passes.InPlacePass):
     """Feed GroupQueryAttention with the input of the Split that makes its query, key and value, in this order."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for node in list(model.graph):
             packed = _packed(node) if node.op_type == "GroupQueryAttention" else None

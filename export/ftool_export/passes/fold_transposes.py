@@ -19,7 +19,7 @@ class FoldTransposes(ir.passes.InPlacePass):
     """Run onnxscript's constant folding for Transpose only, on constants of any size."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         folded = optimizer.fold_constants(
             model,
             onnx_shape_inference=False,

@@ -20,7 +20,7 @@ class FoldUniformLookups(ir.passes.InPlacePass):
     """Replace a lookup of one single row by the row itself, if it is only added to a tensor of the lookup's shape."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for node in list(model.graph):
             row = _only_row(node) if node.op_type == "Gather" else None

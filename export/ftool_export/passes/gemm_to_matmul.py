@@ -15,7 +15,7 @@ class GemmToMatMul(ir.passes.InPlacePass):
     """Rewrite every Gemm whose weight is constant and whose factors are 1."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for node in list(model.graph):
             weight = constant(node.inputs[1]) if node.op_type == "Gemm" and _is_plain(node) else None

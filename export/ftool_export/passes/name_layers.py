@@ -19,7 +19,7 @@ class NameLayers(ir.passes.InPlacePass):
     """Name every node `layer/operator`, and every constant weight of a MatMul `layer.weight`."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = any(_SCOPES in node.metadata_props for node in model.graph)
         _clear_metadata(model)
         _name_nodes(model)

@@ -35,7 +35,7 @@ class PackQKV(ir.passes.InPlacePass):
     """Pack the projections of every attention operator whose query, key and value share an input."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         packed: dict[tuple[ir.Value, ...], ir.Value] = {}  # weights shared between layers are packed once
         modified = False
         for node in list(model.graph):

@@ -47,7 +47,7 @@ class QuantizeEmbeddings(ir.passes.InPlacePass):
         self.settings = settings
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for value in list(model.graph.initializers.values()):
             readers = [use.node for use in value.uses()]

@@ -33,7 +33,7 @@ class QuantizeProducts(ir.passes.InPlacePass):
         self.settings = settings
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         products = constant_matmuls(model, self.settings.smallest)
         wanted = [node for node in products if layer_of(node) not in self.settings.left_out]
         weights: dict[ir.Value, QuantizedWeight] = {}

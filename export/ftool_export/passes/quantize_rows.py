@@ -38,7 +38,7 @@ class QuantizeRows(QuantizeProducts):
         self._rows: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}  # by input: integers, divisor of each row
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         self._rows = {}
         return super().call(model)
 

@@ -18,7 +18,7 @@ class ResidualSums(ir.passes.InPlacePass):
         self.device = settings.device
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for node in model.graph if self.device == "cpu" else ():
             if node.op_type == "Add" and node.domain == "" and _is_normalized(node.outputs[0]):

@@ -16,7 +16,7 @@ class ShareConstants(ir.passes.InPlacePass):
     """Keep one copy of initializers with equal dtype, shape and bytes. Only one tensor at a time is copied."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         first: dict[tuple[object, ...], ir.Value] = {}
         modified = False
         for name, value in list(model.graph.initializers.items()):

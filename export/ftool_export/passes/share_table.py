@@ -26,7 +26,7 @@ class ShareTable(ir.passes.InPlacePass):
         self.settings = settings
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for product in tied_products(model):
             table = product.inputs[1]

@@ -67,7 +67,7 @@ class SmoothActivations(ir.passes.InPlacePass):
         self.settings = settings
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         shared: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
         modified = False
         for node in constant_matmuls(model, self.settings.smallest):

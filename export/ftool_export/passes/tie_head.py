@@ -16,10 +16,10 @@ OPERATOR: Final = "FusedMatMul"
 
 
 class TieHead(ir.passes.InPlacePass):
-    """Rewrite every product with a transposed constant that is also an embedding's table."""
+    """Rewrite each product with a transposed embedding table as a `FusedMatMul` with the table itself."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite `model`."""
+        """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for node in list(model.graph):
             is_product = node.op_type == "MatMul" and node.domain == ""

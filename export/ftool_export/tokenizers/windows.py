@@ -28,7 +28,7 @@ def context_windows(
 
 
 def longest_question(loaded: LoadedEncoder, stride: int) -> int:
-    """Return the most tokens of a question, without special ones, that leave room for new tokens in every window."""
+    """Return how many tokens a question may have, without special ones; with more, windows could not advance."""
     special = loaded.tokenizer.num_special_tokens_to_add(pair=True)
     return int(loaded.max_length - special - stride - 1)
 
