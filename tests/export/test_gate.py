@@ -111,7 +111,7 @@ def test_what_parity_would_fail_is_told_at_export() -> None:
 def test_what_was_not_judged_is_told_beside_it() -> None:
     told = advice(judged=False, drift=(Check("agreement", 0.5, 0.97, passed=False),))
     assert told is not None
-    assert "was not judged" in told.splitlines()[0]
+    assert "was not measured" in told.splitlines()[0]
     assert "parity would fail" in told.splitlines()[1]
 
 

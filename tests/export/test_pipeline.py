@@ -280,7 +280,7 @@ def test_parity_refuses_another_models_bundle(
     exported: Callable[[str], Path], write_checkpoint: WriteCheckpoint, texts: list[str]
 ) -> None:
     other = write_checkpoint("bert", multi_label=True)
-    with pytest.raises(ExportError, match="other multi_label than its checkpoint"):
+    with pytest.raises(ExportError, match="differs from its checkpoint in multi_label"):
         parity_of(other, exported("fp32"), texts)
 
 

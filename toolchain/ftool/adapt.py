@@ -64,7 +64,7 @@ class AdaptReport:
         return self.lesson.learned and self.drop <= self.max_drop
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON."""
+        """Return the report as plain JSON."""
         return {
             "kept": self.kept,
             "text": self.text,

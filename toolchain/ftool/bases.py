@@ -40,7 +40,7 @@ class NamedBase:
     extra: str
 
     def installed(self) -> Path | None:
-        """The checkpoint's folder in the installed package, or None if the package is not installed."""
+        """Return the checkpoint's folder in the installed package; None if the package is not installed."""
         found = importlib.util.find_spec(self.package)
         for location in (found.submodule_search_locations or ()) if found else ():
             if (checkpoint := Path(location) / self.folder).is_dir():

@@ -57,7 +57,7 @@ class Diagnosis:
         return not any(finding.blocking for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """The diagnosis as a JSON object."""
+        """Return the diagnosis as plain JSON."""
         return {"healthy": self.healthy, **asdict(self)}
 
 

@@ -1,4 +1,4 @@
-"""The group of ftool's commands; a command's module is imported only when the command is called."""
+"""The group of ftool's commands. A command's module is imported only when the command is called."""
 
 import difflib
 import importlib
@@ -68,7 +68,7 @@ class CommandGroup(click.Group):
     """A group that reads its commands from `COMMANDS`, and turns errors into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands' names in the order of a model's life."""
+        """Return the commands' names, in the order in which they are usually run."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -86,17 +86,17 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands without importing one."""
+        """List the commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; errors take one line."""
+        """Parse the arguments; an error is reported in one line."""
         with _errors_in_one_line(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; errors take one line."""
+        """Run the command; an error is reported in one line."""
         with _errors_in_one_line(ctx):
             return super().invoke(ctx)
 

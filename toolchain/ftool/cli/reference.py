@@ -33,7 +33,7 @@ for people; with `--json` it prints only one JSON object on standard output. Pro
 
 
 def reference() -> str:
-    """Return the page: the `--help` of ftool and of each command, in the order of a model's life."""
+    """Return the page: the `--help` of ftool and of each command, in the order in which they are usually run."""
     sections = [_INTRODUCTION, _section(main, "ftool")]
     sections += [_section(load_command(name), f"ftool {name}") for name in COMMANDS]
     return "\n".join(sections)

@@ -17,7 +17,7 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     """Fine-tune the base model on the data, as the recipe says, and measure it.
 
     The result is in run/: the checkpoint in Hugging Face's layout and metrics.json. An earlier run/ is kept until the
-    new one is complete. Without a recipe, --base and --data describe one, which is written.
+    new one is complete. If there is no recipe, one is written from --base and --data.
     """
     recipe = recipe_for(folder, flags)
     from ftool.train import train as train_model

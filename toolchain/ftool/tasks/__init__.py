@@ -1,1 +1,1 @@
-"""The tasks: one row per task, and the table of rows by name."""
+"""The tasks: a `Task` row for each, in one file per kind of task, and the registry of rows by name."""

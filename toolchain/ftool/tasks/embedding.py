@@ -1,4 +1,4 @@
-"""The row of feature extraction: vectors of texts, for search and similarity."""
+"""The `Task` row for feature extraction: vectors of texts, for search and similarity."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

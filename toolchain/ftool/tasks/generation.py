@@ -1,4 +1,4 @@
-"""The rows of summarization, translation and text generation."""
+"""The `Task` rows for summarization, translation and text generation."""
 
 import logging
 from collections.abc import Mapping, Sequence

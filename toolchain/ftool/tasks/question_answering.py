@@ -1,4 +1,4 @@
-"""The row of question answering: the span of a context that answers a question, or no answer."""
+"""The `Task` row for question answering: the span of a context that answers a question, or no answer."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""The table of tasks by name, with functions to look up and add tasks."""
+"""The registry of tasks by name, with functions to look up and add tasks."""
 
 import difflib
 

@@ -1,4 +1,4 @@
-"""The row of token classification: entities in texts."""
+"""The `Task` row for token classification: entities in texts."""
 
 import logging
 from collections.abc import Mapping, Sequence

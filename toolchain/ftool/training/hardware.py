@@ -53,7 +53,7 @@ def is_main_process() -> bool:
 
 @contextmanager
 def main_process_first() -> Iterator[None]:
-    """Run the block in the main process first; the others then find its work done."""
+    """Run the block in the main process first, so that the other processes find its results on disk."""
     if process_count() == 1:
         yield
         return
