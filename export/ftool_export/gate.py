@@ -64,7 +64,7 @@ class Verdict:
 
     @property
     def drop(self) -> float | None:
-        """How far the bundle's score lies below torch's; negative if it is better. None without labels."""
+        """Torch's score minus the bundle's; negative if the bundle is better. None without labels."""
         return None if self.reference is None or self.bundle is None else self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
@@ -138,19 +138,19 @@ def advise(verdict: Verdict, precision: str) -> str | None:
     """
     closer = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
     remedy = closer.get(precision, "the graph differs from torch")
-    said = []
+    lines = []
     if not verdict.judged:
-        said.append(
+        lines.append(
             "quality was not measured, because there were no labelled examples; name some with --data"
         )
     if verdict.drop is not None and verdict.drop > verdict.max_drop + verdict.allowance + ROUNDING:
-        said.append(f"{remedy}, or allow more with --max-drop")
+        lines.append(f"{remedy}, or allow more with --max-drop")
     if verdict.drift:
         found = " and ".join(
             f"{check.name} {check.value:.4g} (allowed {check.limit:.4g})" for check in verdict.drift
         )
         written = "it was written as asked" if verdict.passed else "or write it anyway with --allow-drift"
-        said.append(
+        lines.append(
             f"ftool parity would fail this bundle on these {verdict.examples} examples: {found}; {remedy}, {written}"
         )
-    return "\n".join(said) or None
+    return "\n".join(lines) or None

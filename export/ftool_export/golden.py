@@ -70,10 +70,10 @@ def golden_evidence(golden: Golden) -> dict[str, Any]:
 def choose_inputs(inputs: Sequence[Any]) -> list[Any]:
     """Return at most 16 different inputs that are not blank, evenly spread from the shortest to the longest."""
     different = {json.dumps(given, ensure_ascii=False): given for given in inputs if not _blank(given)}
-    some = [different[text] for text in sorted(different, key=len)]
-    if len(some) <= _INPUTS:
-        return some
-    return [some[place] for place in np.linspace(0, len(some) - 1, _INPUTS).round().astype(int)]
+    by_length = [different[text] for text in sorted(different, key=len)]
+    if len(by_length) <= _INPUTS:
+        return by_length
+    return [by_length[place] for place in np.linspace(0, len(by_length) - 1, _INPUTS).round().astype(int)]
 
 
 def _of_generator(
@@ -87,14 +87,16 @@ def _of_generator(
     else:
         answers = generate_tokens(loaded, rows, num_beams=1, do_sample=False, max_new_tokens=_MOST_TOKENS)
     first = [answer[:1] for answer in answers]
-    ours = [logits[0] for logits in model.score_tokens(rows, first)]
-    torchs = [logits[0] for logits in score_tokens(loaded, rows, first)]
-    moved = max(float(np.abs(one - other).max()) for one, other in zip(ours, torchs, strict=True))
+    bundle_logits = [logits[0] for logits in model.score_tokens(rows, first)]
+    torch_logits = [logits[0] for logits in score_tokens(loaded, rows, first)]
+    moved = max(
+        float(np.abs(one - other).max()) for one, other in zip(bundle_logits, torch_logits, strict=True)
+    )
     return generator_golden(
         model,
         chosen,
         answers,
-        ours if quantized else torchs,
+        bundle_logits if quantized else torch_logits,
         options=options,
         source="bundle" if quantized else "torch",
         tolerance=max(moved, FP32_TOLERANCE) if quantized else FP32_TOLERANCE,

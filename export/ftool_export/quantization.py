@@ -130,14 +130,14 @@ def precision_plan(name: str, device: str, family: str = "encoder") -> Precision
     """
     plans = PLANS[family]
     if name not in plans:
-        raise ExportError(f"there is no precision {name!r}; there are {', '.join(plans)}")
+        raise ExportError(f"unknown precision {name!r}; choose one of {', '.join(plans)}")
     plan = plans[name]
     if device in plan.devices:
         return plan
-    able = [other for other, candidate in plans.items() if device in candidate.devices]
-    if not able and family != "encoder":
+    suitable = [other for other, candidate in plans.items() if device in candidate.devices]
+    if not suitable and family != "encoder":
         raise ExportError(f"models that generate text don't run on {device!r} yet; use --device cpu")
-    remedy = f"use --precision {able[0]}" if able else "there are cpu and cuda"
+    remedy = f"use --precision {suitable[0]}" if suitable else "use --device cpu or cuda"
     raise ExportError(f"{name} does not run on {device!r}; {remedy}")
 
 
@@ -206,9 +206,9 @@ def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettin
     assert plan.quantize_products is not None
     stage = plan.quantize_products.__name__
     products = constant_matmuls(model, settings.smallest)
-    wanted = sum(layer_of(node) not in settings.left_out for node in products)
+    expected = sum(layer_of(node) not in settings.left_out for node in products)
     plan.quantize_products(settings)(model)
-    check_quantized(stage, model, plan.quantize_products.operator, wanted)
+    check_quantized(stage, model, plan.quantize_products.operator, expected)
     check_none_missed(stage, model, settings.smallest, settings.left_out)
     if plan.quantize_left_out is not None:
         plan.quantize_left_out(replace(settings, left_out=frozenset()))(model)

@@ -226,20 +226,20 @@ class ParityReport:
 
     def notes(self) -> list[str]:
         """Return remarks that supplement the checks, one per line."""
-        said = []
+        lines = []
         if self.worst is not None:
             distance, given, row = self.worst.probability_difference, self.worst.given, self.worst.row
-            said.append(f"furthest apart, by {distance:.3f}: {given} (example {row + 1})")
+            lines.append(f"furthest apart, by {distance:.3f}: {given} (example {row + 1})")
         for name, same in self.found.whole_answers.items():
-            said.append(
+            lines.append(
                 f"{name}: {same.same} of {same.answers} answers have the same tokens; {same.ties} differ at a tie"
             )
         if self.found.changed_by_batch is not None:
-            said.append(
+            lines.append(
                 f"{self.found.comparison.count} tokens compared; {self.found.changed_by_batch} answers differ between "
                 "single and batched"
             )
-        return said
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON, without the keys that do not apply to its kind of answer."""

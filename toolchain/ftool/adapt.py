@@ -183,7 +183,7 @@ def _index(label: str, known: Sequence[str]) -> int:
     if label in known:
         return list(known).index(label)
     near = difflib.get_close_matches(label, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"its labels are {', '.join(known)}."
     raise InputError(f"the model has no label {label!r}; {hint} A new label needs examples and `ftool train`")
 
 

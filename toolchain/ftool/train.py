@@ -35,8 +35,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
     objective = row.objective(loaded, data, splits, recipe)
     first, tuned = objective.first_stage(), None
     if recipe.train.method != "head":
-        same = identity(recipe, data, splits["validation"].examples, loaded.tokenizer)
-        with checkpointed(folder, same, resume=resume) as (partial, resume_from):
+        fixed = identity(recipe, data, splits["validation"].examples, loaded.tokenizer)
+        with checkpointed(folder, fixed, resume=resume) as (partial, resume_from):
             tuned = finetune(objective, folder=partial, resume_from=resume_from)
     loaded = objective.finish()
     model = opened_run(loaded, row.answering(loaded))

@@ -31,7 +31,7 @@ def canonical_task(name: str) -> str:
         return name
     task = str(TasksManager.map_from_synonym(name)).removesuffix("-with-past")
     if task == "text2text-generation":
-        raise ExportError(f"the task {name!r} may be either of two: say summarization or translation")
+        raise ExportError(f"the task {name!r} is ambiguous; use summarization or translation")
     if task not in TASKS:
         raise ExportError(f"can't export the task {name!r}; ftool exports {', '.join(TASKS)}")
     return task

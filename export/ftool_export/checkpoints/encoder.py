@@ -63,9 +63,9 @@ class LoadedEncoder(LoadedModel):
     def _tokenize(self, *texts: Sequence[Any]) -> list[Tokens]:
         encoded = self.tokenizer(*texts, padding=False, truncation=True, max_length=self.max_length)
         full = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) == self.max_length]
-        again = [[column[row] for row in full] for column in texts]
-        whole = self.tokenizer(*again, verbose=False)["input_ids"] if full else []
-        cut = {row for row, ids in zip(full, whole, strict=True) if len(ids) > self.max_length}
+        texts_at_limit = [[column[row] for row in full] for column in texts]
+        uncut = self.tokenizer(*texts_at_limit, verbose=False)["input_ids"] if full else []
+        cut = {row for row, ids in zip(full, uncut, strict=True) if len(ids) > self.max_length}
         count = len(encoded["input_ids"])
         types = encoded["token_type_ids"] if "token_type_ids" in self.input_names else [None] * count
         return [

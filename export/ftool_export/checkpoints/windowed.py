@@ -36,7 +36,7 @@ class WindowedEncoder(LoadedEncoder):
         return [[window.tokens for window in windows] for windows in self.windows(inputs)]
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every checkpoint, and the overlap of windows."""
+        """Return the facts of every checkpoint, with the overlap of windows."""
         return {**super().facts(), "stride": self.stride}
 
 
@@ -50,9 +50,9 @@ def base_fields(
     stride: int | None,
     base_name: str | None,
 ) -> dict[str, Any]:
-    """Return the arguments of a `WindowedEncoder` that is to be trained on `base`, except its network.
+    """Return the arguments, except the network, of a `WindowedEncoder` that is about to be trained on `base`.
 
-    The other parameters are those of `create_tagger`. Raises CheckpointError.
+    The parameters are those of `create_tagger`. Raises CheckpointError.
     """
     tokenizer = read_tokenizer(base, config)
     longest = trained_length(base, network, tokenizer, max_length, exact=exact_length)
@@ -68,9 +68,9 @@ def base_fields(
 def trained_fields(
     source: str, network: nn.Module, config: Any, *, longest: int, overlaps: int
 ) -> dict[str, Any]:
-    """Return the arguments of a `WindowedEncoder` that was trained, except its network.
+    """Return the arguments, except the network, of a `WindowedEncoder` that was already trained.
 
-    If the checkpoint does not say how it reads, windows have at most `longest` tokens and share one in `overlaps`.
+    If the checkpoint records no lengths, windows have at most `longest` tokens, and 1 / `overlaps` of them overlap.
     """
     tokenizer, facts = read_tokenizer(source, config), read_facts(config)
     max_length = facts.get("max_length") or min(longest, longest_input(network, tokenizer))

@@ -260,13 +260,15 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
     """
     largest = 0.0
     for start in range(0, len(greedy.rows), _ROWS_AT_ONCE):
-        some = greedy.rows[start : start + _ROWS_AT_ONCE]
-        wanted = greedy.reference[start : start + _ROWS_AT_ONCE]
-        made = model.generate(some, num_beams=1, do_sample=False, keep_logits=True)
-        same = [place for place, row in enumerate(made) if list(row.ids) == list(wanted[place]) and row.ids]
-        scored = score_tokens(loaded, [some[place] for place in same], [wanted[place] for place in same])
+        rows = greedy.rows[start : start + _ROWS_AT_ONCE]
+        expected = greedy.reference[start : start + _ROWS_AT_ONCE]
+        generated = model.generate(rows, num_beams=1, do_sample=False, keep_logits=True)
+        same = [
+            place for place, row in enumerate(generated) if list(row.ids) == list(expected[place]) and row.ids
+        ]
+        scored = score_tokens(loaded, [rows[place] for place in same], [expected[place] for place in same])
         for place, logits in zip(same, scored, strict=True):
-            largest = max(largest, float(np.abs(made[place].logits - logits).max()))
+            largest = max(largest, float(np.abs(generated[place].logits - logits).max()))
     return largest
 
 

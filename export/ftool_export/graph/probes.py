@@ -95,11 +95,11 @@ def make_probes(
     Raises:
         ExportError: torch's own logits are not finite.
     """
-    some = sorted(rows, key=lambda row: len(row.ids))
-    middle = some[len(some) // 2]
+    by_length = sorted(rows, key=lambda row: len(row.ids))
+    middle = by_length[len(by_length) // 2]
     shapes = {
         "a single input": loaded.batch([middle]),
-        "inputs of a batch, padded": loaded.batch([some[0], middle, some[-1]]),
+        "inputs of a batch, padded": loaded.batch([by_length[0], middle, by_length[-1]]),
     }
     probes = [_probe(loaded, name, inputs, input_names, real=True) for name, inputs in shapes.items()]
     for batch, length in ((1, 1), (3, 1), (1, loaded.max_length), (3, 24)):

@@ -36,15 +36,15 @@ def _clear_metadata(model: ir.Model) -> None:
 
 
 def _name_nodes(model: ir.Model) -> None:
-    taken = Counter[str]()
+    counts = Counter[str]()
     for node in model.graph:
         layer = _innermost_module(node.metadata_props.get(_SCOPES))
         _forget(node)
         if layer:
             node.metadata_props[LAYER] = layer
         name = f"{layer}/{node.op_type}" if layer else node.op_type
-        taken[name] += 1
-        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        counts[name] += 1
+        node.name = name if counts[name] == 1 else f"{name}_{counts[name]}"
 
 
 def _innermost_module(scopes: str | None) -> str | None:

@@ -34,22 +34,22 @@ def check_tokens(loaded: LoadedModel, model: Any) -> None:
     options = {} if loaded.family == "encoder" else {"overflow": "cut"}
     for given in _inputs(loaded, model):
         try:
-            wanted = loaded.reference_ids(given)
+            expected = loaded.reference_ids(given)
         except InputError:
-            wanted = []  # the runtime must refuse it too
+            expected = []  # the runtime must refuse it too
         else:
-            if wanted is None:
+            if expected is None:
                 continue
         try:
-            found = [list(row.ids) for row in model.encode([given], **options)[0]]
+            actual = [list(row.ids) for row in model.encode([given], **options)[0]]
         except InputError:
-            if _blank(given) or all(special.issuperset(row) for row in wanted):
+            if _blank(given) or all(special.issuperset(row) for row in expected):
                 continue  # the runtime refuses texts that have only special tokens
-            found = []
-        if wanted != found:
+            actual = []
+        if expected != actual:
             raise ExportError(
                 f"the bundle would turn {str(given)[:_SHOWN]!r} into other tokens than its checkpoint does: "
-                f"{_first_difference(wanted, found)}; save the tokenizer as a plain tokenizer.json "
+                f"{_first_difference(expected, actual)}; save the tokenizer as a plain tokenizer.json "
                 "(PreTrainedTokenizerFast) and export again"
             )
 
@@ -92,12 +92,12 @@ def _long_text(loaded: LoadedModel) -> str:
     return text
 
 
-def _first_difference(wanted: Sequence[list[int]], found: Sequence[list[int]]) -> str:
-    if not wanted or not found:
-        return "its checkpoint refuses the text" if found else "it refuses the text"
-    nothing: list[int] = []
-    for row, (theirs, ours) in enumerate(zip_longest(wanted, found, fillvalue=nothing)):
-        for place, (one, other) in enumerate(zip_longest(theirs, ours)):
-            if one != other:
-                return f"{other} instead of {one} at token {place} of row {row}"
+def _first_difference(expected: Sequence[list[int]], actual: Sequence[list[int]]) -> str:
+    if not expected or not actual:
+        return "its checkpoint refuses the text" if actual else "it refuses the text"
+    missing_row: list[int] = []
+    for row, (expected_ids, actual_ids) in enumerate(zip_longest(expected, actual, fillvalue=missing_row)):
+        for position, (expected_id, actual_id) in enumerate(zip_longest(expected_ids, actual_ids)):
+            if expected_id != actual_id:
+                return f"{actual_id} instead of {expected_id} at token {position} of row {row}"
     raise AssertionError("there is no difference")

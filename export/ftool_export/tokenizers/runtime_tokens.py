@@ -39,10 +39,10 @@ def runtime_tokens(loaded: LoadedGenerator) -> RuntimeTokens:
     """Return the runtime's tokenisation for the tokenizer of `loaded`, cached until its source language changes."""
     tokenizer = loaded.tokenizer
     language = getattr(tokenizer, "src_lang", None)
-    made = _CACHE.get(tokenizer)
-    if made is None or made.language != language:
-        made = _CACHE[tokenizer] = _make(loaded, language)
-    return made
+    cached = _CACHE.get(tokenizer)
+    if cached is None or cached.language != language:
+        cached = _CACHE[tokenizer] = _make(loaded, language)
+    return cached
 
 
 def chat_tokens(loaded: LoadedGenerator) -> ChatTokens:

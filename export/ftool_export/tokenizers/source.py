@@ -184,28 +184,28 @@ def _same(tokenizer: Any, backend: Tokenizer, text: str) -> bool:
 
 
 def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
-    known = tokenizer.get_vocab()
+    vocabulary = tokenizer.get_vocab()
     shifts: set[int] = (
         set()
     )  # one value if all ids are shifted alike: XLM-R inserts a token before the file's own
     for text in TEXTS:
         # Composed characters only: transformers' Python tokenizer of BERT composes them, Google's original did not.
         composed = unicodedata.normalize("NFC", text)
-        given, wanted = (
-            [piece if piece in known else tokenizer.unk_token for piece in pieces]
+        converted, expected = (
+            [piece if piece in vocabulary else tokenizer.unk_token for piece in pieces]
             for pieces in (tokenizer.tokenize(composed), reference.pieces(composed))
         )
-        if given != wanted:
-            pairs = zip_longest(given, wanted)
-            at = next(place for place, (one, other) in enumerate(pairs) if one != other)
+        if converted != expected:
+            pairs = zip_longest(converted, expected)
+            position = next(place for place, (one, other) in enumerate(pairs) if one != other)
             raise CheckpointError(
-                f"{path}: this file splits {text[:40]!r} into {_shown(wanted, at)}, but after conversion to "
-                f"tokenizer.json it becomes {_shown(given, at)}; {_REMEDY}"
+                f"{path}: this file splits {text[:40]!r} into {_shown(expected, position)}, but after conversion to "
+                f"tokenizer.json it becomes {_shown(converted, position)}; {_REMEDY}"
             )
-        ids = tokenizer.convert_tokens_to_ids(given)
+        ids = tokenizer.convert_tokens_to_ids(converted)
         shifts |= {
             number - reference.number(piece)
-            for piece, number in zip(given, ids, strict=True)
+            for piece, number in zip(converted, ids, strict=True)
             if piece != tokenizer.unk_token
         }
     if len(shifts) > 1:

@@ -28,7 +28,7 @@ def demo(folder: Path, as_json: bool) -> None:
     name = folder.name if folder.name in TEXTS else "intents"
     if str(folder) == folder.name and not folder.exists():
         if folder.name not in TEXTS:
-            raise click.UsageError(f"there is no demo {folder.name!r}; there are {', '.join(TEXTS)}")
+            raise click.UsageError(f"there is no demo {folder.name!r}; choose {' or '.join(TEXTS)}")
         folder = Path("models") / folder
     report = run_demo(folder, name)
     echo_report(report.to_json, lambda: _report_text(report, folder), as_json=as_json)

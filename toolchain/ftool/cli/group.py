@@ -81,7 +81,7 @@ class CommandGroup(click.Group):
         """Return the command that `args` name. Raises UsageError, which suggests the nearest name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            remedy = f"did you mean {near[0]}?" if near else f"commands are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {args[0]!r}; {remedy}", ctx)
         return super().resolve_command(ctx, args)
 

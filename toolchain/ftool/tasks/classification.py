@@ -69,9 +69,9 @@ def _judge(model: "OpenModel", split: Split[LabelledText]) -> "Judged":
     targets = _targets(split, facts).numpy()
     statistics: Callable[[], Any] = partial(number_statistics, logits, targets)
     if not facts.regression:
-        several, limits = facts.multi_label, facts.thresholds
+        multi_label, thresholds = facts.multi_label, facts.thresholds
         statistics = partial(
-            classification_statistics, logits, targets, multi_label=several, thresholds=limits
+            classification_statistics, logits, targets, multi_label=multi_label, thresholds=thresholds
         )
     metrics = classification_metrics(logits, targets, facts.labels, thresholds=facts.thresholds, **kind)
     return Judged(metrics=metrics, statistics=statistics)

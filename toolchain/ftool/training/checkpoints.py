@@ -75,12 +75,12 @@ def resume(folder: Path, settings: dict[str, Any]) -> Path | None:
 
 
 def _latest(folder: Path) -> Path | None:
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{_COMPLETE}")]
-    if not whole:
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{_COMPLETE}")]
+    if not complete:
         return None
-    latest = max(whole, key=_step)
+    latest = max(complete, key=_step)
     for path in folder.glob("checkpoint-*"):
-        if path not in whole:
+        if path not in complete:
             shutil.rmtree(path)
     _follow_move(latest)
     return latest

@@ -106,8 +106,8 @@ class ClassifierObjective(EncoderObjective):
         return main_score(logits, self._targets["validation"].numpy(), thresholds=thresholds, **self._kind)
 
     def _thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...]:
-        wanted = self._targets["validation"].numpy() > 0
-        return tune_thresholds(probabilities(logits, multi_label=True), wanted)
+        targets = self._targets["validation"].numpy() > 0
+        return tune_thresholds(probabilities(logits, multi_label=True), targets)
 
     def _encoded(self, split: str) -> Tensor:
         return encode_targets(self._data.split(split).examples, self._data.labels, **self._kind)

@@ -68,7 +68,7 @@ class EmbedderObjective(Objective):
         """Return sentence-transformers' Trainer."""
         train = datasets.Dataset.from_dict(columns(self._data.train, self._scale))
         contrastive = self._loss_name == "multiple_negatives"
-        made = SentenceTransformerTrainingArguments(
+        settings = SentenceTransformerTrainingArguments(
             **arguments,
             # A text that is in two examples of a batch would be its own negative.
             batch_sampler=BatchSamplers.NO_DUPLICATES if contrastive else BatchSamplers.BATCH_SAMPLER,
@@ -78,7 +78,7 @@ class EmbedderObjective(Objective):
         self._plain_loss = make_loss(self._loss_name, network, similarity=similarity, batch_size=1)
         return _EmbedderTrainer(
             model=network,
-            args=made,
+            args=settings,
             train_dataset=train,
             eval_dataset=train,  # required by Trainer; `measure` is used instead
             loss=make_loss(self._loss_name, network, similarity=similarity, batch_size=size),

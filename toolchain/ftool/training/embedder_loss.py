@@ -66,16 +66,16 @@ def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any
 
 def columns(split: Split[SimilarPair], scale: tuple[float, float] | None) -> dict[str, Sequence[Any]]:
     """Return the split as columns for sentence-transformers, with scores mapped from `scale` to 0 to 1."""
-    made: dict[str, Sequence[Any]] = {
+    table: dict[str, Sequence[Any]] = {
         "anchor": [example.anchor for example in split.examples],
         "positive": [example.positive for example in split.examples],
     }
     if kind_of(split) == "triplets":
-        made["negative"] = [example.negative for example in split.examples]
+        table["negative"] = [example.negative for example in split.examples]
     if scale is not None:
         low, high = scale
-        made["score"] = [(score - low) / (high - low) for score in scores_of(split)]
-    return made
+        table["score"] = [(score - low) / (high - low) for score in scores_of(split)]
+    return table
 
 
 def score_scale(train: Split[SimilarPair]) -> tuple[float, float] | None:

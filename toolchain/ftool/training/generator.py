@@ -56,7 +56,7 @@ class GeneratorObjective(Objective):
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
         """Return the Trainer of the model's family."""
         settings = self.settings
-        made = {
+        changed = {
             **arguments,
             "activation_checkpointing": settings.gradient_checkpointing,
             "label_smoothing_factor": settings.label_smoothing,
@@ -66,13 +66,13 @@ class GeneratorObjective(Objective):
         if self.loaded.family == "encoder-decoder":
             pairs = PairRows(self.loaded, self._rows)
             return _PairTrainer(
-                args=Seq2SeqTrainingArguments(**made),
+                args=Seq2SeqTrainingArguments(**changed),
                 train_dataset=pairs,
                 eval_dataset=pairs,
                 data_collator=pairs.collate,
                 **shared,
             )
-        return _decoder_trainer(self.loaded, self._rows, made, shared)
+        return _decoder_trainer(self.loaded, self._rows, changed, shared)
 
     def measure(self, network: Any) -> dict[str, float]:
         """Return loss, token accuracy and main metric on validation; answers are generated greedily, for speed."""

@@ -74,14 +74,14 @@ def tokenize_examples(
     decoder = loaded.family == "decoder"
     limit = min(max_target_length, loaded.max_length - 1) if decoder else max_target_length
     kept = [answer if len(answer) <= limit else [*answer[: limit - 1], answer[-1]] for answer in answers]
-    whole = _prompts(loaded, examples)
+    prompts = _prompts(loaded, examples)
     given = [
         _cut_prompt(loaded, example, ids, loaded.max_length - (len(answer) if decoder else 0))
-        for example, ids, answer in zip(examples, whole, kept, strict=True)
+        for example, ids, answer in zip(examples, prompts, kept, strict=True)
     ]
     return TokenRows(
         [TokenRow(ids, answer) for ids, answer in zip(given, kept, strict=True)],
-        sources_cut=_shorter(given, whole),
+        sources_cut=_shorter(given, prompts),
         answers_cut=_shorter(kept, answers),
     )
 
@@ -124,11 +124,11 @@ def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: boo
 def turn_end(loaded: LoadedGenerator) -> int:
     """Return the id of the token that the chat template puts after an answer. Raises TrainingError if there is none."""
     tokenizer = loaded.tokenizer
-    asked = [{"role": "user", "content": "x"}]
+    question = [{"role": "user", "content": "x"}]
     answer = "answer"
-    prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
     whole = tokenizer.apply_chat_template(
-        [*asked, {"role": "assistant", "content": answer}], add_generation_prompt=False, tokenize=False
+        [*question, {"role": "assistant", "content": answer}], add_generation_prompt=False, tokenize=False
     )
     _, _, after = whole[len(prompt) :].partition(answer)
     for token in tokenizer(after, add_special_tokens=False)["input_ids"]:

@@ -86,7 +86,7 @@ def finetune(objective: Objective, *, folder: Path, resume_from: Path | None = N
         keep_start=objective.keep_start,
         begin=objective.begin,
     )
-    happened = asdict(best)
+    results = asdict(best)
     if settings.method == "lora":
-        happened["merge_difference"] = objective.merge(network)
-    return happened | objective.happened() | {"seconds": time.monotonic() - began}
+        results["merge_difference"] = objective.merge(network)
+    return results | objective.happened() | {"seconds": time.monotonic() - began}

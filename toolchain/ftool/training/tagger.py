@@ -100,13 +100,18 @@ class TaggedRows(EncoderRows):
         return pad_sequence(targets, batch_first=True, padding_value=IGNORED).long()
 
     def _rows(self, windows: Sequence[Window], one: TaggedText) -> Iterator[EncoderRow]:
-        held = [_tokens_of_words(window, one) for window in windows]
+        first_tokens_by_window = [_tokens_of_words(window, one) for window in windows]
         spans = spans_of_tags(one.tags)
-        whole = [[_holds(tokens, range(span.first, span.last)) for span in spans] for tokens in held]
+        whole = [
+            [_holds(tokens, range(span.first, span.last)) for span in spans]
+            for tokens in first_tokens_by_window
+        ]
         lost = [not any(column) for column in zip(*whole, strict=True)]
         self.cut += sum(lost) if len(windows) > 1 else 0
-        self.silent += sum(all(token is None for token in tokens) for tokens in zip(*held, strict=True))
-        for window, tokens, complete in zip(windows, held, whole, strict=True):
+        self.silent += sum(
+            all(token is None for token in tokens) for tokens in zip(*first_tokens_by_window, strict=True)
+        )
+        for window, tokens, complete in zip(windows, first_tokens_by_window, whole, strict=True):
             numbers = [self._numbers[tag] for tag in one.tags]
             for span, has, nowhere in zip(spans, complete, lost, strict=True):
                 if not has and not nowhere:  # another window contains all of it

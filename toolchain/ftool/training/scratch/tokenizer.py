@@ -99,7 +99,7 @@ def learn_tokenizer(
 
 def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrainedTokenizerFast:
     """Return the tokenizer wrapped for transformers."""
-    made = PreTrainedTokenizerFast(
+    wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=TURN_END if chat else END,
@@ -111,8 +111,8 @@ def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrained
         clean_up_tokenization_spaces=False,
     )
     if chat:
-        made.chat_template = CHAT_TEMPLATE
-    return made
+        wrapped.chat_template = CHAT_TEMPLATE
+    return wrapped
 
 
 def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
