@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.helpers.paths import SHARED_DATA
+from tests.helpers.shared import BuiltOnce, built_once
 
 # CI judges a change, so it tries the same examples every time; elsewhere new ones are looked for.
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -42,6 +43,8 @@ TOGETHER = (
     ("tests/toolchain/tasks/test_embedder_bundles.py",),
     ("tests/integration/test_languages.py",),
 )
+TESTS = Path(__file__).parent
+EXPORTING = {"export", "integration", "toolchain"}  # the rooms whose tests export
 PLACES = {file: (line, place) for line, files in enumerate(TOGETHER) for place, file in enumerate(files)}
 
 
@@ -81,6 +84,24 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Feature caches written by a test never reach the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTOOL_CACHE", str(tmp_path_factory.mktemp("ftool-cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
+    """Build folders that all workers share; a test that changes one copies it first."""
+    return built_once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _captures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Exports of one and the same network share its capture."""
+    if not EXPORTING.intersection(item.path.relative_to(TESTS).parts[0] for item in request.session.items):
+        yield
+        return
+    from tests.helpers.captures import remembered_captures  # imports torch
+
+    with remembered_captures(request.getfixturevalue("made_once")):
         yield
 
 

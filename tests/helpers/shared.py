@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 Build = Callable[[Path], None]
 BuiltOnce = Callable[[str, Build], Path]
@@ -22,6 +21,8 @@ def built_once(factory: pytest.TempPathFactory) -> BuiltOnce:
     shared = (base.parent if in_worker else base) / "shared"
 
     def once(name: str, build: Build) -> Path:
+        from filelock import FileLock  # not installed where only the runtime is
+
         folder = shared / name
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.helpers.cli import told
 from tests.helpers.files import write_jsonl
-from tests.helpers.shared import BuiltOnce, built_once
+from tests.helpers.shared import BuiltOnce
 
 WORDS = {
     "weather": ["rain", "sun", "wind", "cloud", "storm", "snow"],
@@ -227,12 +227,6 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --- models that several files ask, made by the commands -------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
-    """Build folders that all workers share; a test that changes one copies it first."""
-    return built_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
