@@ -215,7 +215,7 @@ def largest_difference(expected: Outputs, found: Outputs) -> float:
         row = next(differing, min(map(len, shapes)))
         raise BundleError(
             f"the outputs differ in shape from row {row} on ({len(shapes[0])} and {len(shapes[1])} rows): the bundle "
-            "cuts its inputs into other tokens; export it again"
+            "splits its inputs into different tokens; export it again"
         )
     differences = [_difference(a, b) for a, b in zip(expected, found, strict=True)]
     return float(np.max(differences, initial=0.0))  # NaN stays NaN

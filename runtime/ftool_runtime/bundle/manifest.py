@@ -197,7 +197,7 @@ def digest_of(values: Mapping[str, Any]) -> str:
 def digest_problem(values: Mapping[str, Any]) -> str | None:
     """Return the problem with the digest of a parsed `ftool.json`; None if it is correct, or absent in schema 1."""
     if DIGEST not in values:
-        return None if values.get("schema") == 1 else "has lost its digest"
+        return None if values.get("schema") == 1 else "has no digest"
     if values[DIGEST] != digest_of(values):
         return "was edited: its content does not match its digest"
     return None

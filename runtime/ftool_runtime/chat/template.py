@@ -40,7 +40,7 @@ class ChatTemplate:
             )
         except self._errors.SecurityError as error:
             raise BundleError(
-                f"the bundle's chat template uses what its sandbox forbids: {_first_line(error)}; "
+                f"the bundle's chat template uses a feature that the sandbox forbids: {_first_line(error)}; "
                 "do not use this bundle for chats"
             ) from error
         except _RefusedError as error:

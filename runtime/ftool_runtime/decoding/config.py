@@ -137,7 +137,7 @@ class GenerationConfig:
         rest = {name: value for name, value in values.items() if name not in known}
         other = {name: value for name, value in rest.items() if not without_effect(name, value)}
         if other:
-            logger.warning("generation_config.json: %s not known here, ignored", ", ".join(sorted(other)))
+            logger.warning("generation_config.json: ignored unknown fields: %s", ", ".join(sorted(other)))
         return cls(**{name: value for name, value in values.items() if name in known}, other=other)
 
     def changed(self, **changes: Any) -> Self:

@@ -31,7 +31,7 @@ def fit(
         return Tokens(ids)
     if refuse:
         raise InputError(
-            f"text {row} is a {what} of {len(ids)} tokens, and the model takes {limit} here; shorten it, "
+            f"text {row} is a {what} of {len(ids)} tokens, but the model takes at most {limit}; shorten it, "
             f'or cut its {"beginning" if side == "left" else "end"} with overflow="cut" (--overflow cut)',
             row=row,
         )

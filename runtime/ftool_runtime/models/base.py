@@ -211,7 +211,7 @@ def _lists(inputs: Iterator[In], batch_size: int) -> Iterator[list[In]]:
 
 def _refuse_scalar(inputs: object) -> None:
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise InputError(f"texts must be strings in a list or the like, got {type(inputs).__name__}")
+        raise InputError(f"texts must be strings in a list or another iterable, got {type(inputs).__name__}")
 
 
 def describe_task(manifest: Manifest) -> str:

@@ -157,7 +157,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
             ) from error
         if values.ndim not in (1, 2) or values.shape[-1] != self.dimension:
             raise InputError(
-                f"vectors to compare are (n, {self.dimension}) or ({self.dimension},), got {values.shape}"
+                f"vectors to compare must be (n, {self.dimension}) or ({self.dimension},), got {values.shape}"
             )
         if self._contract.similarity == "dot":
             return values

@@ -247,7 +247,7 @@ def _paired(question: Any, context: Any) -> tuple[Any, bool]:
         contexts = contexts * len(questions)
     if len(questions) != len(contexts):
         raise InputError(
-            f"got {len(questions)} questions and {len(contexts)} contexts; give as many of both, or one of either"
+            f"got {len(questions)} questions and {len(contexts)} contexts; give the same number, or just one of either"
         )
     return [
         {"question": one, "context": other} for one, other in zip(questions, contexts, strict=True)
@@ -259,6 +259,6 @@ def _listed(texts: Any, what: str) -> list[str]:
         return [texts]
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
         raise InputError(
-            f"{what} must be a string, or strings in a list or the like, got {type(texts).__name__}"
+            f"{what} must be a string, or strings in a list or another iterable, got {type(texts).__name__}"
         )
     return list(texts)

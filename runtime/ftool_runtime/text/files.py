@@ -44,7 +44,7 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
     """
     if path.suffix.lower() in _NOT_READ:
         raise InputError(
-            f"can't read {path}: convert it to .jsonl, .csv, .tsv or lines of text, not compressed"
+            f"can't read {path}: convert it to an uncompressed .jsonl, .csv or .tsv file, or to lines of text"
         )
     try:
         with path.open("rb") as file:

@@ -193,7 +193,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
 
 def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
-        "text", nargs="*", default=(), metavar="TEXT", help="texts to answer; without any, --input or stdin"
+        "text",
+        nargs="*",
+        default=(),
+        metavar="TEXT",
+        help="texts to answer; by default read from --input or standard input",
     )
     predict.add_argument(
         "--output", type=Path, metavar="FILE", help="the file to write instead of standard output"
@@ -292,5 +296,5 @@ def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{model}",
             metavar="BUNDLE",
-            help=f"the {model}, instead of the one that KB names; or none",
+            help=f"the {model} to use instead of the one recorded in KB, or none",
         )

@@ -45,9 +45,9 @@ class Flag:
 
 
 FLAGS: Final = (
-    Flag(name="max_new_tokens", kind=int, metavar="N", help="the most tokens of an answer"),
-    Flag(name="min_new_tokens", kind=int, metavar="N", help="the fewest tokens of an answer"),
-    Flag(name="num_beams", kind=int, metavar="N", help="beams of beam search"),
+    Flag(name="max_new_tokens", kind=int, metavar="N", help="the largest number of tokens in an answer"),
+    Flag(name="min_new_tokens", kind=int, metavar="N", help="the smallest number of tokens in an answer"),
+    Flag(name="num_beams", kind=int, metavar="N", help="the number of beams of beam search"),
     Flag(
         name="length_penalty",
         kind=float,
@@ -72,14 +72,14 @@ FLAGS: Final = (
         kind=float,
         metavar="P",
         use="sampling",
-        help="from the most probable tokens that together reach P",
+        help="only from the most probable tokens whose probabilities reach P together",
     ),
     Flag(
         name="min_p",
         kind=float,
         metavar="P",
         use="sampling",
-        help="from tokens of at least P times the highest probability",
+        help="only from tokens with at least P times the highest probability",
     ),
     Flag(name="seed", kind=int, metavar="N", use="sampling", help="the seed of the random numbers"),
     Flag(
@@ -175,6 +175,8 @@ def inputs_of(model: "Model[Any, Any]", texts: Sequence[str]) -> list[Any]:
     if len(fields) == 1:
         return list(texts)
     if len(texts) % len(fields):
-        raise InputError(f"this model takes {' and '.join(fields)}, each an argument; got {len(texts)}")
+        raise InputError(
+            f"give {' and '.join(fields)} of each input as separate arguments, got {len(texts)} in all"
+        )
     starts = range(0, len(texts), len(fields))
     return [dict(zip(fields, texts[start : start + len(fields)], strict=True)) for start in starts]

@@ -145,7 +145,7 @@ def test_outputs_are_those_of_every_window_in_order(reader: ft.Reader) -> None:
         (("a",), "give a question and a context, or mappings of both", None),
         (([{"question": "a"}],), "input 0 must hold a question and a context", 0),
         ((["a", "b"],), "input 0 must hold a question and a context", 0),
-        (("a", 5), "contexts must be a string, or strings in a list or the like, got int", None),
+        (("a", 5), "contexts must be a string, or strings in a list or another iterable, got int", None),
         ((b"a", "a"), "questions must be a string", None),
     ],
 )
@@ -198,7 +198,7 @@ def test_predict_takes_questions_and_contexts_from_arguments_and_files(
     assert [one["answer"] for one in first["top"]] == ["ten minutes", "minutes"]
     assert second["answer"] is None
     assert cli.main(["predict", str(reader_bundle), "How long?"]) == 2
-    assert "this model takes question and context" in capsys.readouterr().err
+    assert "give question and context of each input as separate arguments" in capsys.readouterr().err
 
 
 def test_json_holds_the_margin_and_that_nothing_was_cut(reader: ft.Reader) -> None:

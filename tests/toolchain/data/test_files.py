@@ -172,8 +172,8 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.jsonl", b"[" * 100_000, "row 1 is JSON that can't be read"),
         ("d.json", b"[" * 100_000, "JSON that can't be read"),
         ("d.parquet", b"PAR1 and then nothing", "not a Parquet file"),
-        ("d.xlsx", b"PK", "a file of no known kind (.xlsx)"),
-        ("data", b"text,label\n", "a file of no known kind (no suffix)"),
+        ("d.xlsx", b"PK", "unknown kind of file (.xlsx)"),
+        ("data", b"text,label\n", "unknown kind of file (no suffix)"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_row_and_remedy(
@@ -239,7 +239,7 @@ def test_a_folder_without_a_training_file_lists_what_it_holds(tmp_path: Path) ->
 def test_two_files_of_one_split_are_not_guessed_between(tmp_path: Path) -> None:
     as_csv(tmp_path / "train.csv")
     as_jsonl(tmp_path / "train.jsonl")
-    with pytest.raises(DataError, match=r"which is meant, train\.csv or train\.jsonl"):
+    with pytest.raises(DataError, match=r"several files for the same split, train\.csv and train\.jsonl"):
         load_dataset(LabelReader, settings(tmp_path))
 
 
@@ -364,7 +364,7 @@ def test_a_bare_name_that_is_no_file_asks_no_hub(monkeypatch: pytest.MonkeyPatch
     import datasets
 
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: pytest.fail("asked the hub"))
-    with pytest.raises(DataError, match="mydata: no such file or folder, and no hub id"):
+    with pytest.raises(DataError, match="mydata: no such file or folder, and not a hub id"):
         load_dataset(LabelReader, DataSettings(path="mydata"))
 
 

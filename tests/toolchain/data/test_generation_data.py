@@ -174,7 +174,7 @@ def test_files_side_by_side_must_be_equally_long(tmp_path: Path) -> None:
     (tmp_path / "d.en").write_text("one\ntwo\n")
     (tmp_path / "d.zh").write_text("yi\n")
     with pytest.raises(
-        DataError, match=r"d\.en: has 2 lines and .*d\.zh has 1; line 1 of the one must belong"
+        DataError, match=r"d\.en: has 2 lines and .*d\.zh has 1; each line of one file must belong"
     ):
         pairs(tmp_path / "d.en", target_file=str(tmp_path / "d.zh"))
 
@@ -336,16 +336,16 @@ def test_named_columns_hold_conversations_questions_or_texts(tmp_path: Path) -> 
         ([{"role": "user", "content": "\udfff"}, TURNS[1]], "turn 1 with half a surrogate pair"),
         (
             [TURNS[0], {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}],
-            "turn 2 calls a tool and says nothing",
+            "turn 2 calls a tool and has no text",
         ),
-        (TURNS[::-1], "assistant speaks first, where system or user should"),
-        ([TURNS[0], TURNS[0], TURNS[1]], "user speaks after user, where assistant should"),
-        ([*TURNS, TURNS[1]], "assistant speaks after assistant, where user or tool should"),
+        (TURNS[::-1], "assistant speaks first, but system or user should"),
+        ([TURNS[0], TURNS[0], TURNS[1]], "user speaks after user, but assistant should"),
+        ([*TURNS, TURNS[1]], "assistant speaks after assistant, but user or tool should"),
         ([*TURNS, {"role": "system", "content": "x"}], "system speaks after assistant"),
         ([{"role": "tool", "content": "x"}], "tool speaks first"),
-        (TURNS[:1], "ends with user, where assistant must speak last"),
+        (TURNS[:1], "ends with user, but assistant must speak last"),
         ([{"role": "system", "content": "x"}], "ends with system"),
-        ([{"role": "system", "content": ""}], "has no turn, where assistant must speak last"),
+        ([{"role": "system", "content": ""}], "has no turn, but assistant must speak last"),
     ],
 )
 def test_conversations_that_cannot_be_used_are_named(tmp_path: Path, turns: Any, message: str) -> None:
@@ -454,7 +454,7 @@ def test_sources_that_stand_in_two_splits_are_warned_of(tmp_path: Path) -> None:
         )
     data = load_dataset(PairReader, DataSettings(path=str(tmp_path)))
     (warning,) = data.warnings
-    assert "1 of 10 texts stand in the training data too (first: row 1: 's9')" in warning
+    assert "1 of 10 texts are also in the training data (first: row 1: 's9')" in warning
 
 
 def test_separate_files_are_the_splits_they_are_named_for(tmp_path: Path) -> None:

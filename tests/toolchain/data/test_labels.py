@@ -110,8 +110,8 @@ def test_a_label_that_training_lacks_is_refused_with_its_rows(tmp_path: Path, sp
         (["a", "a"], {}, "only one label, 'a'"),
         (["", ""], {"multi_label": True}, "no label at all"),
         (["a|b", "a"], {"multi_label": False, "label_separator": "|"}, r"row 2 has 2 labels \(a, b\)"),
-        (["0", "2"], {"label_names": "names"}, "row 3 has the label '2', where names say 0 to 1"),
-        (["0", "x"], {"label_names": "names"}, "row 3 has the label 'x', where names say 0 to 1"),
+        (["0", "2"], {"label_names": "names"}, "row 3 has the label '2', but the names are numbered 0 to 1"),
+        (["0", "x"], {"label_names": "names"}, "row 3 has the label 'x', but the names are numbered 0 to 1"),
         (["0", "1"], {"label_names": "twice"}, "twice: has 'no' more than once"),
         (["0", "1"], {"label_names": "gone"}, "gone: there is no such file"),
     ],
@@ -142,7 +142,7 @@ def test_text_in_two_splits_is_warned_of_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("text,label\nnew,a\nhello there,a\n", encoding="utf-8")
     (tmp_path / "dev.csv").write_text("text,label\nother,b\n", encoding="utf-8")
     (warning,) = load_dataset(LabelReader, DataSettings(path=str(tmp_path))).warnings
-    assert "test.csv: 1 of 2 texts stand in the training data too (first: row 3: 'hello there')" in warning
+    assert "test.csv: 1 of 2 texts are also in the training data (first: row 3: 'hello there')" in warning
 
 
 def test_the_same_text_with_different_labels_is_warned_of(tmp_path: Path) -> None:

@@ -136,12 +136,12 @@ def test_wrong_offsets_are_counted_repaired_where_there_is_one_place_and_else_dr
     assert [one.question for one in read(path)] == ["Of what?", "Where?", "Good?"]
     wrong, dropped = (record.getMessage() for record in caplog.records[:2])
     assert wrong == (
-        f"{path}: 4 answers with an offset at which the context has another text (first: row 1: 'France' at "
-        f"{FRANCE + 3}, where the context has 'nce, a'); 1 repaired, as the text stands in the context once"
+        f"{path}: 4 answers with a wrong offset (first: row 1: 'France' at {FRANCE + 3}, where the context has "
+        "'nce, a'); 1 corrected, as the answer occurs once in the context"
     )
     assert dropped == (
-        f"{path}: 3 answers dropped, which the context holds nowhere or in several places, and with them 2 questions "
-        "left without any; correct the offsets to keep them"
+        f"{path}: 3 answers dropped (not in the context, or several times), and 2 questions left without an answer; "
+        "correct the offsets to keep them"
     )
 
 
@@ -169,10 +169,10 @@ def test_answers_that_are_kept_stand_where_their_offsets_say(text: str, context:
         ({"question": "q", "context": "c", "answers": ["c", ""]}, "row 1 with an answer that is not a text"),
         ({"question": "q", "context": "c", "answers": ["c"], "start": [0, 1]}, "row 1 with 1 answers and 2 starts"),
         ({"question": "q", "context": "c", "answers": "c", "start": "x"}, "row 1 with a start that is not a whole"),
-        ({"question": "q", "context": "c", "answers": '["c"'}, "row 1 with answers that look like JSON and are not"),
+        ({"question": "q", "context": "c", "answers": '["c"'}, "row 1 with answers that look like JSON but are not"),
         ({"question": "q", "context": "c", "answers": {"texts": []}}, "row 1 with answers without a text"),
         ({"question": "q", "context": "c"}, "no column is known to hold the answers"),
-        ({"question": "q", "context": "c", "answers": "x"}, "no question is left whose answer stands in its context"),
+        ({"question": "q", "context": "c", "answers": "x"}, "no question is left, as no answer occurs in its context"),
     ],
 )  # fmt: skip
 def test_what_is_no_question_is_refused_with_its_row(
@@ -255,7 +255,7 @@ def test_contexts_that_stand_in_training_too_are_warned_of(tmp_path: Path) -> No
     squad(tmp_path / "validation.json", {"Only here.": [asked("Where?", ("here", 5))]})
     data = load_dataset(QuestionReader, DataSettings(path=str(tmp_path)))
     assert len(data.warnings) == 1
-    assert "2 of 2 texts stand in the training data too" in data.warnings[0]
+    assert "2 of 2 texts are also in the training data" in data.warnings[0]
     assert data.facts["unanswerable"]
 
 
@@ -286,10 +286,7 @@ def test_a_start_below_zero_is_a_wrong_one_but_minus_one_says_that_it_is_not_kno
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == wrong
     if told:
-        assert (
-            f"1 answer with an offset at which the context has another text (first: row 1: 'France' at {start}"
-            in told[0]
-        )
+        assert f"1 answer with a wrong offset (first: row 1: 'France' at {start}" in told[0]
 
 
 def test_ids_that_stand_at_several_questions_are_counted_and_the_first_named(
@@ -300,4 +297,4 @@ def test_ids_that_stand_at_several_questions_are_counted_and_the_first_named(
     with caplog.at_level(logging.WARNING):
         assert len(read(path)) == 6
     (told,) = (record.getMessage() for record in caplog.records)
-    assert "shop.json: 2 ids stand at several questions (first: 'twice')" in told
+    assert "shop.json: 2 ids are shared by several questions (first: 'twice')" in told

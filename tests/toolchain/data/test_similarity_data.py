@@ -106,7 +106,7 @@ def test_a_text_of_training_in_another_split_is_warned_of(tmp_path: Path) -> Non
     write(tmp_path / "train.jsonl", rows(30))
     write(tmp_path / "test.jsonl", [{"anchor": "QUERY 3", "positive": "else"}])
     (warning,) = load(str(tmp_path)).warnings
-    assert "1 of 1 texts stand in the training data too" in warning
+    assert "1 of 1 texts are also in the training data" in warning
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_text_of_training_in_another_split_is_warned_of(tmp_path: Path) -> Non
         (
             [{"anchor": "a", "positive": "b", "negative": "c", "score": 1}],
             {"score": "score"},
-            "rows have negatives or scores, not both",
+            "rows can have negatives or scores, but not both",
         ),
     ],
 )

@@ -99,11 +99,11 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Ann\tB-per\nran\n\n", "line 2 has 1 column where there should be 2 columns: 'ran'"),
-        ("Ann\tB-per\nran\tVB\tO\n", "line 2 has 3 columns where there should be 2 columns"),
+        ("Ann\tB-per\nran\n\n", "line 2 has 1 column instead of 2 columns: 'ran'"),
+        ("Ann\tB-per\nran\tVB\tO\n", "line 2 has 3 columns instead of 2 columns"),
         ("Ann\tB-per\n\tO\n", "line 2 has nothing in column 1"),
-        ("Ann\n", "line 1 has 1 column where there should be a word and its tag"),
-        ("a\tO\n\nAnn\tB-per\nran\tVB\n", "row 3 has at 'ran' a tag that is not a tag of IOB"),
+        ("Ann\n", "line 1 has 1 column instead of a word and its tag"),
+        ("a\tO\n\nAnn\tB-per\nran\tVB\n", "row 3 has a tag for 'ran' that is not a tag of IOB"),
         ("\n\n", "the file is empty"),
         ("-DOCSTART-\tO\n", "holds no sentence"),
         ("a\tO\nb\tO\n", "have no entity, only the tag O"),
@@ -142,7 +142,7 @@ def test_numbers_have_names_from_a_file(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "data.jsonl", {"tokens": ["Ann", "Lee", "ran"], "tags": [1, 2, 0]})
     assert load(path, label_names=str(names)).train.examples[0].tags == ("B-per", "I-per", "O")
     with pytest.raises(
-        DataError, match=r"row 1 has the number 1 for a tag; name a file of tags.*--label-names"
+        DataError, match=r"row 1 has the number 1 as a tag; give a file of tags.*--label-names"
     ):
         load(path)
 
@@ -167,14 +167,14 @@ def test_a_text_beside_the_words_is_taken_as_it_is(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ({"tokens": ["Ann", "ran"], "tags": ["B-per"]}, "row 2 has 2 words and 1 tags; each word needs one"),
-        ({"tokens": ["Ann", ""], "tags": ["B-per", "O"]}, "row 2 has a word that is empty, number 2"),
+        ({"tokens": ["Ann", ""], "tags": ["B-per", "O"]}, "row 2 has a word, number 2, that is empty"),
         (
             {"tokens": ["Ann", 7], "tags": ["B-per", "O"]},
-            "row 2 has a word that is not a string ('7'), number 2",
+            "row 2 has a word, number 2, that is not a string ('7')",
         ),
         ({"tokens": [], "tags": []}, "row 2 has no words"),
-        ({"tokens": ["Ann"], "tags": ["PER"]}, "row 2 has at 'Ann' a tag that is not a tag of IOB"),
-        ({"tokens": ["Ann"], "tags": [None]}, "row 2 has at 'Ann' a tag that is not a string: None"),
+        ({"tokens": ["Ann"], "tags": ["PER"]}, "row 2 has a tag for 'Ann' that is not a tag of IOB"),
+        ({"tokens": ["Ann"], "tags": [None]}, "row 2 has a tag for 'Ann' that is not a string: None"),
         ({"tokens": ["\ud800"], "tags": ["O"]}, "half a surrogate pair"),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_row_that_does_not_match_is_named(tmp_path: Path, row: dict[str, Any],
 def test_sentences_of_spaces_alone_are_left_out_and_counted(tmp_path: Path) -> None:
     data = load(write(tmp_path / "data.conll", SENTENCES + "\n\u3000\tO\n"))
     assert len(data.train) == 2
-    assert any("1 sentences of nothing but spaces were left out" in line for line in data.warnings)
+    assert any("1 sentences of only white space were left out" in line for line in data.warnings)
 
 
 # --- spans of characters ---------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_entities_within_words_are_widened_and_counted(tmp_path: Path) -> None:
     assert any(
         "2 entities begin or end inside a word" in line and "row 1, 'Rome'" in line for line in data.warnings
     )
-    assert any("2 entities share a word with another or hold none" in line for line in data.warnings)
+    assert any("2 entities share a word with another or contain no word" in line for line in data.warnings)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_entities_within_words_are_widened_and_counted(tmp_path: Path) -> None:
         ([span(0, 99)], "an entity from 0 to 99 in a text of 13 characters"),
         ([span(4, 4)], "an entity from 4 to 4"),
         ([span(-2, 4)], "an entity from -2 to 4"),
-        ([span(0, 4, text="Oslo")], "an entity 'Oslo' at 0 to 4, where its text has 'Rome'"),
+        ([span(0, 4, text="Oslo")], "an entity 'Oslo' at 0 to 4, but its text there is 'Rome'"),
         ([span(0, 4, "")], "an entity without a label at 0 to 4"),
         ([{"start": "0", "end": 4, "label": "x"}], "an entity from '0' to 4"),
         (["Rome"], 'has an entity that is not {"start", "end", "label"}'),
@@ -284,7 +284,7 @@ def test_tags_that_break_their_scheme_are_read_and_counted(tmp_path: Path) -> No
     data = load(write(tmp_path / "data.conll", text))
     assert data.train.examples[-1].tags == ("O", "B-loc", "I-loc")
     assert any(
-        "1 tags in 1 sentences are not as IOB2 has them (first: row 9)" in line for line in data.warnings
+        "1 tags in 1 sentences break the rules of IOB2 (first: row 9)" in line for line in data.warnings
     )
 
 
@@ -328,7 +328,7 @@ def test_a_folder_of_splits(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.conll", SENTENCES)
     data = load_dataset(TagReader, DataSettings(path=str(tmp_path)))
     assert len(data.validation) == 2
-    assert any("2 of 2 texts stand in the training data too" in line for line in data.warnings)
+    assert any("2 of 2 texts are also in the training data" in line for line in data.warnings)
 
 
 def test_a_kind_that_training_lacks_is_refused(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_whatever_is_written_scores_between_nought_and_one(
 
 @pytest.mark.parametrize(("predictions", "references"), [([], []), (["a"], []), (["a"], [["b"], ["c"]])])
 def test_texts_without_references_are_refused(predictions: list[str], references: list[list[str]]) -> None:
-    with pytest.raises(InputError, match="metrics need a list of references a text"):
+    with pytest.raises(InputError, match="metrics need at least one text, and a list of references"):
         text_metrics(predictions, references, scores="bleu")
 
 

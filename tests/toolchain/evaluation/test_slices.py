@@ -123,7 +123,7 @@ def test_a_single_example_has_a_value_and_no_bootstrap() -> None:
     assert found["a"]["right"].low == pytest.approx(0.2065, abs=1e-4)  # Wilson: 1 / (1 + 1.96²)
     assert report.gaps["mean"].to_json()["low"] is None
     json.dumps(report.to_json(), allow_nan=False)
-    assert "0.500 (too few to tell)" in slices_text(report, {"mean": "mean"})
+    assert "0.500 (too few examples)" in slices_text(report, {"mean": "mean"})
 
 
 def _inverse(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
@@ -185,7 +185,7 @@ def test_a_missing_column_lists_those_that_there_are() -> None:
 
 def test_examples_whose_rows_are_not_known_have_no_slices() -> None:
     statistics = averaged({"accuracy": [1, 0]}, main="accuracy")
-    with pytest.raises(InputError, match=r"parts\.jsonl: which row an example comes from is not known"):
+    with pytest.raises(InputError, match=r"parts\.jsonl: the rows of the examples are not known"):
         slice_report(statistics, Table("parts.jsonl"), "region", QUICK)
 
 

@@ -43,7 +43,7 @@ def refuse_unknown(split: Split[E], known: Collection[str], why: str) -> None:
         hint = "" if near is None else f"did you mean {near!r}? Otherwise "
         raise DataError(
             f"{split.source}: {listed_rows(rows)} with the label {label!r}, which {why}; {hint}"
-            "correct or remove, or add training examples"
+            "correct or remove them, or add training examples"
         )
 
 

@@ -117,8 +117,8 @@ def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
         if shared:
             first = f"row {shared[0].row}: {shared[0].group[:60]!r}"
             warnings.append(
-                f"{split.source}: {len(shared)} of {len(split)} texts stand in the training data too "
-                f"(first: {first}), so the {name} figures flatter the model"
+                f"{split.source}: {len(shared)} of {len(split)} texts are also in the training data "
+                f"(first: {first}), so the {name} figures are too good"
             )
     return warnings
 

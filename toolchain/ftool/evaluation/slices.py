@@ -126,14 +126,14 @@ def slice_report(
     settings = settings or SliceSettings()
     if len(table.rows) != len(statistics):
         raise InputError(
-            f"{table.source or 'these examples'}: which row an example comes from is not known (several files read "
+            f"{table.source or 'these examples'}: the rows of the examples are not known (are several files read "
             "as one?), so there are no columns to slice by; name one file with --data"
         )
     groups = _groups(table.cells(named_column(table, name)))
     if len(groups) > _MOST_RANKED:
         raise InputError(
             f"{table.source}: the column {name!r} has {len(groups)} values in {len(statistics)} examples; "
-            f"slices need one of at most {_MOST_RANKED}"
+            f"slices need a column with at most {_MOST_RANKED}"
         )
     slices = [
         Slice(
@@ -231,7 +231,7 @@ def _interval(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "none"
     if math.isnan(estimate.low):
-        return f"{estimate.value:.3f} (too few to tell)"
+        return f"{estimate.value:.3f} (too few examples)"
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
@@ -245,9 +245,9 @@ def _rare(report: SliceReport) -> str:
 def _gaps_text(report: SliceReport, names: list[str], metric_names: Mapping[str, str]) -> str:
     confidence = f"{report.settings.confidence.level:.0%}"
     if not report.gaps:
-        return "no gap to judge: fewer than two slices have enough examples"
+        return "no gaps: fewer than two slices have enough examples"
     lines = [_gap_text(metric_names[name], report.gaps[name]) for name in names if name in report.gaps]
-    return "\n".join([*lines, f"in brackets {confidence} intervals"])
+    return "\n".join([*lines, f"{confidence} intervals in brackets"])
 
 
 def _gap_text(metric: str, gap: Gap) -> str:

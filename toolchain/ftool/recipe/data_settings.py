@@ -68,8 +68,12 @@ class DataSettings:
     messages: Annotated[
         str | None, "the column of the conversations; found by its usual name", SOME_TASKS
     ] = None
-    source_language: Annotated[str | None, "its code, as the base model spells it", SOME_TASKS] = None
-    target_language: Annotated[str | None, "its code, as the base model spells it", SOME_TASKS] = None
+    source_language: Annotated[
+        str | None, "code of the source language, as in the base model", SOME_TASKS
+    ] = None
+    target_language: Annotated[
+        str | None, "code of the target language, as in the base model", SOME_TASKS
+    ] = None
     prefix: Annotated[str | None, "text before every source; by default the base model's", SOME_TASKS] = None
     columns: Annotated[tuple[str, ...] | None, "the names of the columns, for files without a header"] = None
     label_names: Annotated[

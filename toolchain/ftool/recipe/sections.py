@@ -84,7 +84,7 @@ class TrainSettings:
     ] = "auto"
     max_length: Annotated[
         int,
-        "most tokens of an input; longer texts are cut, or read in overlapping windows",
+        "longest input in tokens; longer texts are cut, or read in overlapping windows",
         DERIVED,
     ] = default(128)
     stride: Annotated[
@@ -94,9 +94,9 @@ class TrainSettings:
         DERIVED,
     ] = default(42)
     max_answer_length: Annotated[
-        int, "most tokens of an answer; 30, or fewer if the stride is short", SOME_TASKS, DERIVED
+        int, "longest answer in tokens; 30, or fewer if the stride is short", SOME_TASKS, DERIVED
     ] = default(30)
-    max_target_length: Annotated[int, "most tokens of an answer; longer ones are cut", SOME_TASKS] = 128
+    max_target_length: Annotated[int, "longest answer in tokens; longer ones are cut", SOME_TASKS] = 128
     epochs: Annotated[float, "passes over the training data"] = default(3.0)
     batch_size: Annotated[int, "examples per step on each device"] = 32
     gradient_accumulation: Annotated[int, "steps per update of the weights"] = 1
@@ -117,7 +117,7 @@ class TrainSettings:
     ] = "none"
     thresholds: Annotated[
         Literal["half", "tuned"],
-        "multi-label, least probability of a given label: half: 0.5; tuned: the best F1 on validation",
+        "multi-label: the probability from which a label applies; half: 0.5; tuned: the best F1 on validation",
         SOME_TASKS,
     ] = "half"
     metric: Annotated[
@@ -149,7 +149,7 @@ class TrainSettings:
         TokenizerKind, "unigram or bpe, learnt from the data for scratch: bases", SOME_TASKS
     ] = "unigram"
     vocabulary_size: Annotated[
-        int, "most tokens in the vocabulary, learnt from the data for scratch: bases", SOME_TASKS
+        int, "largest number of tokens in the vocabulary, learnt from the data for scratch: bases", SOME_TASKS
     ] = 8000
     threads: Annotated[int | None, "CPU threads; by default all physical cores"] = None
     seed: Annotated[int, "seed of shuffling, dropout and new weights"] = 13
@@ -196,7 +196,7 @@ class GenerationSettings:
     """Default generation settings of a model, with the names and meanings of transformers' generation config."""
 
     num_beams: Annotated[int, "number of beams; 1: greedy search"] = 1
-    max_new_tokens: Annotated[int, "most tokens of an answer; train.max_target_length", DERIVED] = default(
+    max_new_tokens: Annotated[int, "longest answer in tokens; train.max_target_length", DERIVED] = default(
         128
     )
     length_penalty: Annotated[float, "beam search: above 0 prefers long answers, below 0 short ones"] = 1.0

@@ -33,7 +33,7 @@ def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
         try:
             cell = json.loads(cell)
         except json.JSONDecodeError as error:
-            raise BadAnswerError(f"with answers that look like JSON and are not: {error.msg}") from error
+            raise BadAnswerError(f"with answers that look like JSON but are not: {error.msg}") from error
     if is_missing(cell):
         return []
     if isinstance(cell, Mapping):

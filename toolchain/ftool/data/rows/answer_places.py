@@ -22,14 +22,13 @@ class PlaceReport:
         lines = []
         if self.wrong:
             lines.append(
-                f"{source}: {_count(self.wrong, 'answer')} with an offset at which the context has another text "
-                f"(first: {self.first}); {self.repaired} repaired, as the text stands in the context once"
+                f"{source}: {_count(self.wrong, 'answer')} with a wrong offset "
+                f"(first: {self.first}); {self.repaired} corrected, as the answer occurs once in the context"
             )
         if self.dropped:
             lines.append(
-                f"{source}: {_count(self.dropped, 'answer')} dropped, which the context holds nowhere or in several "
-                f"places, and with them {_count(self.questions, 'question')} left without any; correct the offsets "
-                "to keep them"
+                f"{source}: {_count(self.dropped, 'answer')} dropped (not in the context, or several times), and "
+                f"{_count(self.questions, 'question')} left without an answer; correct the offsets to keep them"
             )
         return lines
 

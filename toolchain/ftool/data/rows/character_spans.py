@@ -43,7 +43,7 @@ class SpanReport:
             )
         if self.dropped:
             lines.append(
-                f"{source}: {self.dropped} entities share a word with another or hold none and were left out "
+                f"{source}: {self.dropped} entities share a word with another or contain no word, and were left out "
                 f"(first: {self.first_dropped})"
             )
         return lines
@@ -61,8 +61,8 @@ def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedTex
     for first, second in pairwise(marked):
         if second.start < first.end:
             raise BadRowError(
-                f"has entities that overlap, {_shown(text, first)} and {_shown(text, second)}; a character belongs "
-                "to one at most"
+                f"has entities that overlap, {_shown(text, first)} and {_shown(text, second)}; a character can belong "
+                "to only one entity"
             )
     words = split_words(text)
     spans: list[TypedSpan] = []
@@ -83,7 +83,7 @@ def _marked(value: Any, text: str) -> _Marked:
         raise BadRowError(f'has an entity that is not {{"start", "end", "label"}}: {str(value)[:_SHOWN]!r}')
     if not (_is_whole(start) and _is_whole(end) and 0 <= start < end <= len(text)):
         raise BadRowError(
-            f"has an entity from {start!r} to {end!r} in a text of {len(text)} characters; places count characters "
+            f"has an entity from {start!r} to {end!r} in a text of {len(text)} characters; offsets count characters "
             "from 0, the end being the character past the last"
         )
     if not isinstance(kind, str) or not kind.strip():
@@ -91,8 +91,8 @@ def _marked(value: Any, text: str) -> _Marked:
     said = value.get("text") if isinstance(value, Mapping) else None
     if isinstance(said, str) and said != text[start:end]:
         raise BadRowError(
-            f"has an entity {said[:_SHOWN]!r} at {start} to {end}, where its text has {text[start:end][:_SHOWN]!r}; "
-            "places count characters, not bytes"
+            f"has an entity {said[:_SHOWN]!r} at {start} to {end}, but its text there is {text[start:end][:_SHOWN]!r}; "
+            "offsets count characters, not bytes"
         )
     return _Marked(int(start), int(end), kind.strip())
 

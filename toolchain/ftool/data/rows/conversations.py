@@ -86,7 +86,7 @@ def _content(content: Any, role: Role, turn: Mapping[str, Any], where: str) -> s
     if role == "system" and (content is None or content == ""):
         return ""
     if turn.get("tool_calls") and not content:
-        raise DataError(f"{where} calls a tool and says nothing; write the call out as text")
+        raise DataError(f"{where} calls a tool and has no text; write the call as text")
     if problem := problem_of(content, f"text ({role})"):
         raise DataError(f"{where} {problem}; correct or remove it")
     return str(content)
@@ -98,10 +98,10 @@ def _check_order(messages: Sequence[Message], where: str) -> None:
         if message.role not in _AFTER[before]:
             place = f"after {before}" if before else "first"
             raise DataError(
-                f"{where}: {message.role} speaks {place}, where {' or '.join(_AFTER[before])} should; "
+                f"{where}: {message.role} speaks {place}, but {' or '.join(_AFTER[before])} should; "
                 "correct or remove it"
             )
         before = message.role
     if before != "assistant":
         ends = f"ends with {before}" if before else "has no turn"
-        raise DataError(f"{where} {ends}, where assistant must speak last; correct or remove it")
+        raise DataError(f"{where} {ends}, but assistant must speak last; correct or remove it")

@@ -41,7 +41,7 @@ class LabelCells:
             return (parts[0],)
         what = "no label" if not parts else f"{len(parts)} labels ({', '.join(parts)})"
         raise DataError(
-            f"{source}: row {row} has {what}, where each text needs one; correct it, or use --multi-label"
+            f"{source}: row {row} has {what}, but each text needs exactly one; correct it, or use --multi-label"
         )
 
     def _parts(self, cell: Cell) -> list[Cell]:
@@ -68,7 +68,7 @@ class LabelCells:
             return number
         if not number.isdecimal() or int(number) >= len(self.names):
             raise DataError(
-                f"{source}: row {row} has the label {number!r}, where names say 0 to {len(self.names) - 1}"
+                f"{source}: row {row} has the label {number!r}, but the names are numbered 0 to {len(self.names) - 1}"
             )
         return self.names[int(number)]
 

@@ -114,7 +114,7 @@ class LabelReader(RowReader[LabelledText]):
         for split in splits.values():
             if _pairs(split) != _pairs(train):
                 raise DataError(
-                    f"{split.source}: has {'two texts' if _pairs(split) else 'one text'} a row, unlike "
+                    f"{split.source}: has {'two texts' if _pairs(split) else 'one text'} per row, unlike "
                     f"{train.source}; name the columns with --text-column and --set data.text_pair=NAME"
                 )
         if self.model is not None and self.model.pairs and not _pairs(train):

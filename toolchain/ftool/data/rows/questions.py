@@ -106,7 +106,7 @@ class QuestionReader(RowReader[Question]):
             )
         self.warnings += [*report.warnings(table.source), *_repeated_ids(table.source, ids)]
         if not examples:
-            raise DataError(f"{table.source}: no question is left whose answer stands in its context")
+            raise DataError(f"{table.source}: no question is left, as no answer occurs in its context")
         return Split(examples, table.source, table.take(kept))
 
     def note(self) -> str:
@@ -139,9 +139,10 @@ def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
     repeated = [name for name, count in counts.items() if count > 1]
     if not repeated:
         return []
-    ids_are = "id stands" if len(repeated) == 1 else "ids stand"
+    ids_are = "id is" if len(repeated) == 1 else "ids are"
     return [
-        f"{source}: {len(repeated)} {ids_are} at several questions (first: {repeated[0][:60]!r}); make them differ"
+        f"{source}: {len(repeated)} {ids_are} shared by several questions (first: {repeated[0][:60]!r}); "
+        "give each question its own id"
     ]
 
 

@@ -98,7 +98,7 @@ class SimilarityReader(RowReader[SimilarPair]):
             if (other.score is None) != (own.score is None):
                 raise DataError(
                     f"{table.source}: its rows are {other.kind}, those of {self.first.source} are {own.kind}; "
-                    "give both scores, or neither"
+                    "give scores in both, or in neither"
                 )
 
     def read(self, table: Table) -> Split[SimilarPair]:
@@ -166,7 +166,9 @@ class SimilarityReader(RowReader[SimilarPair]):
         if negative is None or settings.score is not None:
             score = optional_column(table, SCORE, settings.score)
         if negative is not None and score is not None:
-            raise DataError(f"{table.source}: rows have negatives or scores, not both; leave data.score out")
+            raise DataError(
+                f"{table.source}: rows can have negatives or scores, but not both; leave data.score out"
+            )
         if score is not None and settings.score is None and not _are_numbers(table, score):
             score = None  # a column called "label" may hold values that are not scores
         return _Columns(anchor, positive, negative, score)

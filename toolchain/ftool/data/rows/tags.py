@@ -95,9 +95,9 @@ class TagReader(RowReader[TaggedText]):
                 raise DataError(f"{table.source}: row {number} {error}") from error
         kept = [position for position, one in enumerate(examples) if one.text.strip()]
         if blank := len(examples) - len(kept):
-            self.warnings.append(f"{table.source}: {blank} sentences of nothing but spaces were left out")
+            self.warnings.append(f"{table.source}: {blank} sentences of only white space were left out")
         if not kept:
-            raise DataError(f"{table.source}: holds no sentence with a word that can be seen")
+            raise DataError(f"{table.source}: has no sentence with visible text")
         return Split(examples, table.source, table).take(kept)
 
     def _read_spans(self, table: Table) -> Split[TaggedText]:
@@ -134,8 +134,8 @@ class TagReader(RowReader[TaggedText]):
         odd = [(one, count) for one in split.examples if (count := count_repaired(one.tags, scheme))]
         if odd:
             self.warnings.append(
-                f"{split.source}: {sum(count for _, count in odd)} tags in {len(odd)} sentences are not as {scheme} "
-                f"has them (first: row {odd[0][0].row}); they were read as conlleval reads them"
+                f"{split.source}: {sum(count for _, count in odd)} tags in {len(odd)} sentences break the rules of "
+                f"{scheme} (first: row {odd[0][0].row}); they were read by the rules of conlleval"
             )
         examples = [
             replace(one, tags=tuple(tags_of_spans(spans_of_tags(one.tags), len(one.tags))))

@@ -26,7 +26,7 @@ def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None
         raise BadRowError(f"has {len(words)} words and {len(found)} tags; each word needs one")
     for position, word in enumerate(words, start=1):
         if problem := _word_problem(word):
-            raise BadRowError(f"has a word that {problem}, number {position}")
+            raise BadRowError(f"has a word, number {position}, that {problem}")
     named = tuple(_named(tag, names, word) for tag, word in zip(found, words, strict=True))
     if isinstance(text, str):
         return TaggedText(text, tuple(_places(words, text)), named, row=row)
@@ -60,13 +60,15 @@ def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
     if isinstance(tag, int) and not isinstance(tag, bool):
         if names is None:
             raise BadRowError(
-                f"has the number {tag} for a tag; name a file of tags, one a line, with --label-names"
+                f"has the number {tag} as a tag; give a file of tags, one per line, with --label-names"
             )
         if not 0 <= tag < len(names):
-            raise BadRowError(f"has the number {tag} for a tag, where names say 0 to {len(names) - 1}")
+            raise BadRowError(
+                f"has the number {tag} as a tag, but the names are numbered 0 to {len(names) - 1}"
+            )
         tag = names[tag]
     if problem := tag_problem(tag):
-        raise BadRowError(f"has at {word[:40]!r} a tag that {problem}")
+        raise BadRowError(f"has a tag for {word[:40]!r} that {problem}")
     return str(tag)
 
 

@@ -30,7 +30,7 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
     sentences = list(_sentences(path, parsed, separator, None if columns is None else len(columns)))
     if not sentences:
         raise DataError(
-            f"{path}: holds no sentence: a word and its tag a line, a blank line between sentences"
+            f"{path}: holds no sentence; write a word and its tag on each line, and a blank line between sentences"
         )
     width = len(sentences[0][0][1])
     names = tuple(columns) if columns is not None else _names(width)
@@ -72,8 +72,8 @@ def _check(path: Path, number: int, cells: list[str], width: int) -> None:
     if len(cells) != width or len(cells) < 2:
         want = f"{width} columns" if width > 1 else "a word and its tag"
         raise DataError(
-            f"{path}: line {number} has {len(cells)} column{'s' if len(cells) != 1 else ''} where there should be "
-            f"{want}: {'  '.join(cells)[:60]!r}; correct it, or part sentences by blank lines"
+            f"{path}: line {number} has {len(cells)} column{'s' if len(cells) != 1 else ''} instead of "
+            f"{want}: {'  '.join(cells)[:60]!r}; correct it, or separate sentences by blank lines"
         )
     if "" in cells:
         raise DataError(

@@ -68,7 +68,7 @@ def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str
     if is_hub_id(path):
         return read_hub(path)
     raise DataError(
-        f"{path}: no such file or folder, and no hub id (owner/name) or shipped data set (builtin:intents)"
+        f"{path}: no such file or folder, and not a hub id (owner/name) or a shipped data set (builtin:intents)"
     )
 
 
@@ -103,7 +103,7 @@ def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
         case suffix:
             known = ", ".join(SUFFIXES)
             raise DataError(
-                f"{path}: a file of no known kind ({suffix or 'no suffix'}); known are {known}, each also .gz"
+                f"{path}: unknown kind of file ({suffix or 'no suffix'}); known are {known}, each also .gz"
             )
 
 
@@ -130,7 +130,8 @@ def _data_files(folder: Path) -> list[Path]:
 
 def _read_shards(paths: list[Path], columns: Sequence[str] | None) -> Table:
     if len(paths) > 1 and not all(is_shard(bare_stem(path)) for path in paths):
-        raise DataError(f"{paths[0].parent}: which is meant, {' or '.join(path.name for path in paths)}?")
+        names = " and ".join(path.name for path in paths)
+        raise DataError(f"{paths[0].parent}: several files for the same split, {names}; keep one")
     tables = [only_table(read_file(path, columns), "all", str(path)) for path in paths]
     if any(table.columns != tables[0].columns for table in tables):
         raise DataError(

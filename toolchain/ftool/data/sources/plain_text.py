@@ -34,7 +34,7 @@ def read_aligned(source: Path, target: Path) -> Table:
     if len(sources) != len(targets):
         raise DataError(
             f"{source}: has {len(sources)} lines and {target} has {len(targets)}; "
-            "line 1 of the one must belong to line 1 of the other, and so on to the end"
+            "each line of one file must belong to the same line of the other"
         )
     rows = [Row(number, cells) for number, cells in enumerate(zip(sources, targets, strict=True), start=1)]
     return Table(f"{source} with {target.name}", ("source", "target"), rows)

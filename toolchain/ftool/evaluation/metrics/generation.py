@@ -53,7 +53,7 @@ def text_metrics(
     """
     if not predictions or len(predictions) != len(references):
         raise InputError(
-            f"metrics need a list of references a text, and one text or more: got {len(predictions)} "
+            f"metrics need at least one text, and a list of references for each text: got {len(predictions)} "
             f"texts and {len(references)} lists of references"
         )
     writing = writing_of(language, (text for texts in references for text in texts))
