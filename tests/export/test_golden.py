@@ -16,7 +16,7 @@ from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.golden import choose_inputs
 from ftool_export.passes import PassSettings
 from ftool_export.settings import ExportSettings
-from ftool_export.tokenizers.texts import CONVERSATIONS, LONG_TEXT, probe_inputs
+from ftool_export.tokenizers.texts import LONG_TEXT, probe_inputs
 from ftool_runtime.bundle.golden import Golden
 
 SECRET = "patient 4711 asked for the lights"
@@ -83,12 +83,6 @@ def test_probe_inputs_are_of_every_kind_in_several_scripts_and_lengths(fields: t
 def test_the_long_probe_differs_at_its_two_ends_so_that_either_side_of_truncation_shows() -> None:
     assert len(LONG_TEXT.split()) > 200
     assert LONG_TEXT[:20] != LONG_TEXT[-20:]
-
-
-def test_probe_conversations_take_turns() -> None:
-    for messages in CONVERSATIONS:
-        assert messages[-1]["role"] == "user"
-        assert all(message["content"] for message in messages)
 
 
 def test_chosen_data_is_of_all_lengths_and_differs() -> None:

@@ -150,6 +150,14 @@ def origin(facts: dict[str, Any], source: str) -> dict[str, Any]:
     }
 
 
+def label_fields(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of config.json that hold labels, which are in the order of the logits."""
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
 def checkpoint_name(source: str) -> str:
     """Return a checkpoint's name for publication: a hub id unchanged, a folder's name without its path."""
     if not source:
@@ -172,7 +180,13 @@ def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None)
 
 
 def trained_length(
-    base: str, network: nn.Module, tokenizer: Any, wanted: int, *, exact: bool, stated: int | None = None
+    base: str,
+    network: nn.Module,
+    tokenizer: Any,
+    wanted: int | None,
+    *,
+    exact: bool,
+    stated: int | None = None,
 ) -> int:
     """Return the `max_length` (in tokens) of a model that is about to be trained from `base`.
 
@@ -180,7 +194,7 @@ def trained_length(
         base: the checkpoint, for messages.
         network: the checkpoint's network.
         tokenizer: the checkpoint's tokenizer.
-        wanted: the length that was asked for.
+        wanted: the length that was asked for; None for `longest_input`.
         exact: whether to use `wanted` or raise; otherwise `wanted` is capped at `longest_input`.
         stated: the limit in the checkpoint's files.
 
@@ -188,10 +202,10 @@ def trained_length(
         CheckpointError: `exact` is set, and the network has positions for fewer tokens than `wanted`.
     """
     longest = longest_input(network, tokenizer, stated)
+    if wanted is None or (wanted > longest and not exact):
+        return longest
     if wanted <= longest:
         return wanted
-    if not exact:
-        return longest
     positions = min(_positions(network), default=wanted)
     if positions < wanted:
         raise CheckpointError(

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from ftool_export.checkpoints.base import (
+    label_fields,
     longest_input,
     origin,
     read_facts,
@@ -70,7 +71,9 @@ class LoadedClassifier(LoadedEncoder):
 
     def config_fields(self) -> dict[str, Any]:
         """Return the labels in transformers' fields of config.json."""
-        return _label_fields(self.model)
+        labels = self.labels or ("LABEL_0",)  # transformers' name for the one number
+        kind = _problem_type(multi_label=self.multi_label, regression=self.regression)
+        return {**label_fields(labels), "problem_type": kind}
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of every checkpoint, with pooling, thresholds and whether inputs are pairs."""
@@ -132,29 +135,18 @@ def create_classifier(
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
-    width = 1 if regression else len(labels)
-    config.num_labels = width
+    config.num_labels = 1 if regression else len(labels)
     config.problem_type = _problem_type(multi_label=multi_label, regression=regression)
     if not regression:
         config.id2label = dict(enumerate(labels))
-    normalize = chosen != "pooler" and layout is not None and layout.normalize
-    if chosen == "pooler":
-        encoder, _ = read_weights(
-            AutoModelForSequenceClassification, base, config, ignore_mismatched_sizes=True
-        )
-        head = None
-    else:
-        encoder, _ = read_weights(AutoModel, base, config)
-        head = _zero_head(hidden_size(config), width)
-    model = _assemble(encoder, head, config, chosen, normalize)
-    tokenizer = read_tokenizer(base, config)
+    model, tokenizer = _with_new_head(base, config, layout, chosen), read_tokenizer(base, config)
     stated = None if layout is None else layout.max_length
-    if max_length is None:
-        max_length = longest_input(encoder, tokenizer, stated)
     return LoadedClassifier(
         model=model,
         tokenizer=tokenizer,
-        max_length=trained_length(base, encoder, tokenizer, max_length, exact=exact_length, stated=stated),
+        max_length=trained_length(
+            base, model.encoder, tokenizer, max_length, exact=exact_length, stated=stated
+        ),
         prefix="" if layout is None or pairs else layout.prefix,
         pairs=pairs,
         base=base_name or base,
@@ -204,9 +196,17 @@ def compute_features(
     return run_network(loaded, rows, loaded.model.features, width, out)
 
 
-def count_truncated(loaded: LoadedClassifier, inputs: Sequence[Any]) -> int:
-    """Return how many inputs are truncated because they have more than max_length tokens, special ones included."""
-    return sum(row.truncated for row in all_rows(loaded, inputs))
+def _with_new_head(
+    base: str, config: Any, layout: SentenceLayout | None, pooling: Pooling
+) -> SequenceClassifier:
+    if pooling == "pooler":
+        encoder, _ = read_weights(
+            AutoModelForSequenceClassification, base, config, ignore_mismatched_sizes=True
+        )
+        return _assemble(encoder, None, config, pooling, normalize=False)
+    encoder, _ = read_weights(AutoModel, base, config)
+    head = _zero_head(hidden_size(config), config.num_labels)
+    return _assemble(encoder, head, config, pooling, normalize=layout is not None and layout.normalize)
 
 
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:
@@ -257,15 +257,6 @@ def _cross_encoder(config: Any) -> str | None:
 
 def _problem_type(*, multi_label: bool, regression: bool) -> str:
     return _REGRESSION if regression else _MULTI_LABEL if multi_label else _SINGLE_LABEL
-
-
-def _label_fields(model: SequenceClassifier) -> dict[str, Any]:
-    labels = model.labels or ("LABEL_0",)  # transformers' name for the one number
-    return {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-        "problem_type": _problem_type(multi_label=model.multi_label, regression=model.regression),
-    }
 
 
 def _zero_head(hidden: int, labels: int) -> nn.Linear:

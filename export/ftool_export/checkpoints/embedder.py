@@ -116,12 +116,10 @@ def create_embedder(
         chosen: Pooling = "mean" if pooling == "auto" else pooling
         layout = replace(layout, pooling=chosen, steps=[UnitLength()])
     loaded = _load(base, layout)
-    length = loaded.max_length
-    if max_length is not None:
-        network, tokenizer = loaded.model.encoder, loaded.tokenizer
-        length = trained_length(
-            base, network, tokenizer, max_length, exact=exact_length, stated=layout.max_length
-        )
+    network, tokenizer = loaded.model.encoder, loaded.tokenizer
+    length = trained_length(
+        base, network, tokenizer, max_length, exact=exact_length, stated=layout.max_length
+    )
     return replace(
         loaded,
         max_length=length,

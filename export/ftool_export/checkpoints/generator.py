@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
@@ -12,8 +12,6 @@ from ftool_export.checkpoints.pretrained import read_config, read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Languages
-
-GENERATION_TASKS: Final = ("summarization", "translation", "text-generation")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,12 +46,6 @@ def tokenize_chats(loaded: LoadedGenerator, chats: Sequence[Sequence[Mapping[str
     return [list(tokens.encode(chat)) for chat in chats]
 
 
-def count_cut(loaded: LoadedGenerator, texts: Sequence[str]) -> int:
-    """Return the number of sources or prompts that have more tokens than the model reads."""
-    tokens = runtime_tokens(loaded).texts
-    return sum(tokens.count(loaded.prefix + text) > loaded.max_length for text in texts)
-
-
 def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) -> list[list[int]]:
     """Generate an answer for each row.
 
@@ -114,11 +108,6 @@ def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
     return [text.strip() for text in texts]
 
 
-def generate_texts(loaded: LoadedGenerator, texts: Sequence[str], **changes: Any) -> list[str]:
-    """Return the answers to sources or plain prompts, in input order. `changes` are fields of the generation config."""
-    return decode(loaded, generate_tokens(loaded, tokenize_sources(loaded, texts), **changes))
-
-
 def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -> list[NDArray[np.float32]]:
     """Compute the logits that predict each token of given answers from the tokens before it.
 
@@ -133,14 +122,14 @@ def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -
     return scored
 
 
-def batches(lengths: Sequence[int], budget: int = _TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """Yield batches of positions in `lengths`, whose padded tokens stay within `budget`; longest rows first.
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield batches of positions in `lengths`, of at most 4096 tokens with padding; longest rows first.
 
     With the longest rows first, memory runs out in the first batch or never.
     """
     rows: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda r: -lengths[r]):
-        if rows and lengths[rows[0]] * (len(rows) + 1) > budget:
+        if rows and lengths[rows[0]] * (len(rows) + 1) > _TOKENS_PER_BATCH:
             yield rows
             rows = []
         rows.append(row)

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification
 
-from ftool_export.checkpoints.base import read_facts
+from ftool_export.checkpoints.base import label_fields, read_facts
 from ftool_export.checkpoints.pretrained import read_config, read_trained, read_weights
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
@@ -53,7 +53,7 @@ class LoadedTagger(WindowedEncoder):
 
     def config_fields(self) -> dict[str, Any]:
         """Return the tags in transformers' fields of config.json."""
-        return _label_fields(self.labels)
+        return label_fields(self.labels)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of every windowed encoder, and the aggregation of tokens."""
@@ -83,7 +83,7 @@ def create_tagger(
         CheckpointError: the checkpoint can't be read, or a length does not fit.
     """
     config = read_config(base)
-    config.update(_label_fields(labels))
+    config.update(label_fields(labels))
     encoder, _ = read_weights(AutoModelForTokenClassification, base, config, ignore_mismatched_sizes=True)
     read = base_fields(
         base,
@@ -112,13 +112,6 @@ def load_tagger(source: str | Path) -> LoadedTagger:
         aggregation=read_facts(config).get("aggregation", "first"),
         **trained_fields(source, encoder, config, longest=_LONGEST, overlaps=4),
     )
-
-
-def _label_fields(labels: Sequence[str]) -> dict[str, Any]:
-    return {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
 
 
 def _check_labels(source: str, labels: Sequence[str]) -> None:

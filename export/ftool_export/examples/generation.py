@@ -147,11 +147,11 @@ class GenerationExamples:
         return reference, token_accuracy(model.score_tokens, answers.rows, targets)
 
 
-def sample_examples(loaded: LoadedGenerator, texts: Sequence[str] = SENTENCES) -> GenerationExamples:
-    """Make examples without reference answers from texts: sources, or prompts cut at half of the context."""
+def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
+    """Make examples without reference answers of ftool's own texts: sources, or prompts cut at half of the context."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
-    return GenerationExamples(inputs=tokenize_sources(loaded, texts))
+    return GenerationExamples(inputs=tokenize_sources(loaded, SENTENCES))
 
 
 def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:

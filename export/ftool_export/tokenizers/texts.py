@@ -50,15 +50,6 @@ _QUESTIONS: Final = (
     ("Когда рождаются люди?", TEXTS[7]),
     ("What will the board decide?", LONG_TEXT),
 )
-CONVERSATIONS: Final = (
-    ({"role": "user", "content": SENTENCES[3]},),
-    (
-        {"role": "system", "content": "Answer in one sentence."},
-        {"role": "user", "content": SENTENCES[4]},
-        {"role": "assistant", "content": "I am sorry; may I have its number?"},
-        {"role": "user", "content": TEXTS[14]},
-    ),
-)
 
 
 def probe_inputs(fields: Sequence[str]) -> list[Any]:

@@ -148,12 +148,10 @@ class GeneratorEngine:
         with graphs.decoders.borrow() as decoder:
             yield from self._generate_tokens(graphs, decoder, [tokens], config, [[row]])
 
-    def new_row(
-        self, tokens: Sequence[int], config: GenerationConfig, stop_check: StopCheck | None, row: int = 0
-    ) -> Row:
+    def new_row(self, tokens: Sequence[int], config: GenerationConfig, stop_check: StopCheck | None) -> Row:
         """Return a new, empty answer to one source or prompt. Raises InputError for the same reasons as `generate`."""
         config.check_vocabulary(self.guard.get().decoders.graph.vocabulary)
-        return self._row(tokens, self.row_context(tokens, config, row), config, 0, stop_check, False)
+        return self._row(tokens, self.row_context(tokens, config, 0), config, 0, stop_check, False)
 
     def score(
         self, rows: TokenRows, answers: TokenRows, config: GenerationConfig

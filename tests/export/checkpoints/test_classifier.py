@@ -18,10 +18,10 @@ from ftool_export.checkpoints.classifier import (
     LoadedClassifier,
     compute_features,
     compute_logits,
-    count_truncated,
     create_classifier,
     load_classifier,
 )
+from ftool_export.checkpoints.encoder import all_rows
 from ftool_export.errors import CheckpointError
 
 WORDS = [
@@ -284,9 +284,9 @@ def test_the_length_is_capped_at_what_the_checkpoint_takes(
 def test_texts_past_the_maximum_length_are_cut_and_counted(encoder: Path) -> None:
     loaded = with_random_head(create_classifier(str(encoder), LABELS, multi_label=False, max_length=6))
     exact, longer = "turn the lights off", "turn the lights off now now"
-    assert count_truncated(loaded, [exact, longer, "x " * 1000]) == 2
+    assert [row.truncated for row in all_rows(loaded, [exact, longer, "x " * 1000])] == [False, True, True]
     np.testing.assert_array_equal(compute_logits(loaded, [exact]), compute_logits(loaded, [longer]))
-    assert count_truncated(loaded, []) == 0
+    assert all_rows(loaded, []) == []
 
 
 def test_padding_and_company_change_no_logits(encoder: Path) -> None:

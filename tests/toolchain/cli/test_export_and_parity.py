@@ -220,7 +220,7 @@ def test_data_that_lost_a_label_is_read_and_the_label_is_named(
         lines = path.read_text(encoding="utf-8").splitlines()
         (data / path.name).write_text("\n".join(line for line in lines if "weather" not in line))
     recipe = Recipe.read(model / "recipe.toml")
-    recipe.with_data(path=str(data)).write(model / "recipe.toml")
+    recipe.with_overrides([f"data.path={data}"]).write(model / "recipe.toml")
     result = ftool(command[0], model, *command[1:])
     assert result.exit_code == 0, result.output
     assert "no example has 1 of the 3 labels that the model knows: 'weather'" in result.stderr
@@ -234,7 +234,7 @@ def test_an_unknown_label_is_refused_by_every_command_alike(
     test = data / "test.csv"
     test.write_text(test.read_text(encoding="utf-8") + "rain goal,weathr\n", encoding="utf-8")
     recipe = Recipe.read(model / "recipe.toml")
-    recipe.with_data(path=str(data)).write(model / "recipe.toml")
+    recipe.with_overrides([f"data.path={data}"]).write(model / "recipe.toml")
     result = ftool(command[0], model, *command[1:])
     assert result.exit_code == 2
     assert "with the label 'weathr', which the model does not know; did you mean 'weather'" in result.stderr

@@ -17,7 +17,7 @@ from ftool.recipe.sections import GenerationSettings, TrainSettings
 from ftool.train import train
 from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.generator import load_generator
-from ftool_export.checkpoints.generator_inference import generate_texts
+from ftool_export.checkpoints.generator_inference import decode, generate_tokens, tokenize_sources
 from ftool_runtime.bundle.manifest import Languages
 
 
@@ -81,7 +81,8 @@ def test_run_holds_how_to_answer_and_loads_without_ftool(trained: Path) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(trained / "run")
     ids = model.generate(**tokenizer(["one two"], return_tensors="pt"))
     loaded = load_generator(trained / "run", "translation")
-    assert tokenizer.decode(ids[0], skip_special_tokens=True) == generate_texts(loaded, ["one two"])[0]
+    answers = generate_tokens(loaded, tokenize_sources(loaded, ["one two"]))
+    assert tokenizer.decode(ids[0], skip_special_tokens=True) == decode(loaded, answers)[0]
 
 
 def test_evaluate_gives_the_figures_of_training_again(trained: Path) -> None:
@@ -239,7 +240,9 @@ def test_a_prefix_goes_before_every_source_and_into_run(few_numbers: Path, tmp_p
 def test_a_scratch_translator_records_its_languages_and_what_its_tokenizer_alters(
     few_numbers: Path, tmp_path: Path
 ) -> None:
-    made = recipe(few_numbers, epochs=0.2).with_data(source_language="en", target_language="zh")
+    made = recipe(few_numbers, epochs=0.2).with_overrides(
+        ["data.source_language=en", "data.target_language=zh"]
+    )
     train(made, tmp_path)
     languages = load_generator(tmp_path / "run", "translation").languages
     assert languages == Languages(source="en", target="zh")

@@ -87,9 +87,8 @@ class RecomputedStatistics:
         measure: Callable[[NDArray[np.int64]], Mapping[str, float]],
         *,
         main: str,
-        shares: Sequence[str] = (),
     ) -> None:
-        self.main, self.shares = main, shares
+        self.main, self.shares = main, ()
         self._positions = np.arange(examples)
         self._measure = measure
 

@@ -64,10 +64,6 @@ class Recipe(Sections):
         """Return the recipe with overrides such as `train.learning_rate=3e-5`. Raises RecipeError for wrong ones."""
         return apply_overrides(self, assignments)
 
-    def with_data(self, **changes: Any) -> "Recipe":
-        """Return the recipe with some data settings replaced."""
-        return replace(self, data=replace(self.data, **changes))
-
 
 def _complete(recipe: Recipe, row: Task) -> None:
     """Replace the settings that the user did not choose with the defaults of the task and the base, in place."""

@@ -110,14 +110,13 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
 
 
 def embedding_statistics(
-    split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str, *, main: str | None = None
+    split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str
 ) -> Statistics:
     """Return statistics for the metrics of any subset of the examples, with the arguments of `embedding_metrics`.
 
-    Every query searches all passages, also those outside the subset, and counts once for each of its examples. `main`
-    is the name of the main metric; None for the default.
+    Every query searches all passages, also those outside the subset, and counts once for each of its examples.
     """
-    main = main_metric(kind_of(split), main)
+    main = main_metric(kind_of(split), None)
     first, second = (prepared(one, similarity) for one in vectors)
     if kind_of(split) == "scored":
         likeness, scores = (first * second).sum(axis=1), np.array(scores_of(split))

@@ -131,12 +131,10 @@ def text_statistics(
     *,
     scores: ScoreFamily,
     language: str | None = None,
-    main: str | None = None,
 ) -> SummedStatistics:
     """Return statistics for the metrics of any subset of the texts, with the same arguments as `text_metrics`.
 
-    `main` is the name of the main metric. If it is a metric of tokens, such as perplexity, which can't be computed from
-    texts, the default for `scores` is used instead. Raises InputError if there are no texts.
+    Raises InputError if there are no texts.
     """
     if not predictions:
         raise InputError("plain text is continued, not answered, so it has no metrics by slice")
@@ -163,8 +161,7 @@ def text_statistics(
             found["answer_accuracy"] = totals["_right"][:, 0] / totals["_marked"][:, 0]
         return found
 
-    chosen = main if main in (*names, "length_ratio") else _MAIN[scores]
-    return SummedStatistics(parts, formula, main=chosen, shares=("exact_match",))
+    return SummedStatistics(parts, formula, main=_MAIN[scores], shares=("exact_match",))
 
 
 def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
