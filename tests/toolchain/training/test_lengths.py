@@ -49,12 +49,12 @@ def test_a_length_past_the_tokenizers_is_taken_if_positions_allow_it(
         metrics = trained(base, texts, tmp_path / "model", max_length=32)
     assert metrics["recipe"]["train"]["max_length"] == 32
     assert load_classifier(tmp_path / "model" / "run").max_length == 32
-    assert "its files say at most 16 tokens; it reads 32" in caplog.text
+    assert "its files limit inputs to 16 tokens; train.max_length sets 32" in caplog.text
 
 
 def test_a_length_past_the_positions_is_refused(tiny_base: Path, texts: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"train.max_length is 100000, and .* has positions for \d+ tokens"
+        CheckpointError, match=r"train.max_length is 100000, but .* has positions for \d+ tokens"
     ):
         trained(tiny_base, texts, tmp_path / "model", max_length=100_000)
 
@@ -69,7 +69,7 @@ def test_a_default_is_capped_and_written_down_as_it_is(tiny_base: Path, texts: P
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"stride": 29}, "train.stride is 29, and the base reads 32 tokens at once"),
+        ({"stride": 29}, "train.stride is 29, but the base reads 32 tokens at once"),
         ({"stride": 10, "max_answer_length": 12}, "train.max_answer_length is 12"),
     ],
 )
