@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ftool.bases import BASES, BaseError, check_base, resolve_base
+from ftool.bases import BASES, check_base, resolve_base
+from ftool.errors import BaseError
 from ftool.tasks.registry import find_task
 
 

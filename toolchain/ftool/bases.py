@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftool.errors import BaseError
 from ftool.recipe.paths import looks_like_path
 from ftool.recipe.sections import SCRATCH, Sections, is_default
 from ftool.tasks.base import Task
-from ftool_runtime.errors import FtoolError, nearest
+from ftool_runtime.errors import nearest
 
 _log = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
-
-
-class BaseError(FtoolError):
-    """A base model can't be found or does not fit the task; the message names the known ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftool.errors import ModelFolderError
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import FtoolError
-
-
-class ModelFolderError(FtoolError):
-    """A model folder has no run/ or no bundle/; the message names the command that creates it."""
 
 
 @dataclass(frozen=True, slots=True)

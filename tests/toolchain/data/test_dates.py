@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftool.data.dataset import DataError, Dataset
+from ftool.data.dataset import Dataset
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.rows.pairs import PairReader
 from ftool.data.sources.dates import CHINESE, ENGLISH, UNSEEN_CHINESE, UNSEEN_ENGLISH, Draws, written
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import shipped_recipe

@@ -9,11 +9,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ftool.data.dataset import DataError
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
 from ftool.data.sources.find import find_tables, read_file
 from ftool.data.sources.hub import read_hub
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 ROWS = [

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftool.data.dataset import DataError
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.base import RowReader
 from ftool.data.rows.conversations import conversation
@@ -18,6 +17,7 @@ from ftool.data.rows.labels import LabelReader
 from ftool.data.rows.pairs import PairReader
 from ftool.data.rows.prompts import PromptReader
 from ftool.data.splits import same_text
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 READERS: dict[str, type[RowReader[GenerationExample]]] = {

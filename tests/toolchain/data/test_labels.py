@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from ftool.data.dataset import DataError, Dataset, Split
+from ftool.data.dataset import Dataset, Split
 from ftool.data.label_policy import ModelFacts
 from ftool.data.load import load_dataset, load_split, split_for_model
 from ftool.data.rows.labels import LabelledText, LabelReader
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.training.losses import encode_targets
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftool.data.dataset import DataError, fingerprint
+from ftool.data.dataset import fingerprint
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.answer_places import PlaceReport, place_answers
 from ftool.data.rows.questions import Question, QuestionReader
 from ftool.data.splits import same_text
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 CONTEXT = "Emoji 😀 stand here. Paris is the capital of France, and Paris is old. Łódź 中文 too."

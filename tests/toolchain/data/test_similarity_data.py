@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from ftool.data.dataset import DataError, Dataset, fingerprint
+from ftool.data.dataset import Dataset, fingerprint
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ftool.data.dataset import DataError, Split
+from ftool.data.dataset import Split
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.data.splits import cut_off, same_text
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 Cut = tuple[Split[LabelledText], Split[LabelledText]]

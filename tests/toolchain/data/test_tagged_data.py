@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.files import write_jsonl
 
-from ftool.data.dataset import DataError, Dataset
+from ftool.data.dataset import Dataset
 from ftool.data.label_policy import ModelFacts
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.tag_schemes import TypedSpan, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
 from ftool.data.sources.conll import read_conll
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 

@@ -14,7 +14,7 @@ from tests.helpers.cli import ftool
 from tests.helpers.files import write_jsonl
 from tests.helpers.paths import SHARED_DATA
 
-from ftool.data.dataset import DataError
+from ftool.errors import DataError
 from ftool.evaluation.bias.bbq import NO_OPTION, evaluate_choices
 from ftool.evaluation.bias.bbq_cases import Case, read_cases
 from ftool.evaluation.bias.choosing import options_of_answers, options_of_scores

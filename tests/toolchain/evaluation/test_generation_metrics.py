@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftool.errors import RecipeError
 from ftool.evaluation.languages import sentences, units, writing_of
 from ftool.evaluation.metrics.generation import ScoreFamily, score_called, text_metrics, token_metrics
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
 from ftool_runtime.errors import InputError

@@ -11,8 +11,8 @@ from click.testing import Result
 from tests.helpers.cli import ftool
 from tests.helpers.paths import SHARED_DATA
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.delimited import read_csv
+from ftool.errors import DataError
 from ftool.evaluation.bias import hatecheck
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from tests.helpers.cli import ftool
 
-from ftool.data.dataset import DataError, Split
+from ftool.data.dataset import Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 from ftool.evaluation.confidence import ConfidenceSettings, estimates, metrics_of, wilson
 from ftool.evaluation.metrics.classification import (
     classification_metrics,

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import SOME_TASKS, RecipeError, explanation, marked
+from ftool.recipe.schema import SOME_TASKS, explanation, marked
 from ftool.recipe.sections import ExportRecipe, GenerationSettings, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
 from ftool.tasks.registry import find_task, task_names, tasks_using

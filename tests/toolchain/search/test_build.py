@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from ftool.errors import DocumentError
 from ftool.search.build import Built, IndexSettings, build_index
 from ftool.search.files import ReadSettings
-from ftool.search.types import DocumentError
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftool.errors import DocumentError
 from ftool.search.parsers.encodings import examine, read_decoded
 from ftool.search.parsers.html import shown_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
 from ftool.search.parsers.markdown import shown_markdown
-from ftool.search.types import DocumentError, Heading, Piece, Title
+from ftool.search.types import Heading, Piece, Title
 
 
 def text_of(pieces: Iterable[Piece]) -> str:

@@ -13,15 +13,14 @@ from tests.helpers.cli import ftool, told
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import ftool_runtime as ft
-from ftool.data.dataset import DataError
 from ftool.data.label_policy import ModelFacts
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.labels import LabelReader
+from ftool.errors import DataError, TrainingError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train as train_recipe
-from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 
 WORDS = ["rain", "sun", "wind", "cloud", "song", "band", "drum", "choir", "soup", "cheese", "apple", "rice"]

@@ -10,6 +10,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from tests.helpers.files import write_jsonl
 
+from ftool.errors import TrainingError
 from ftool.evaluation.evaluate import evaluate_recipe
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
@@ -17,7 +18,6 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train as train_recipe
 from ftool.training import checkpoints
-from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.embedder import compute_vectors, load_embedder
 
 SMALL: dict[str, Any] = {

@@ -22,16 +22,15 @@ from transformers import (
     T5Config,
 )
 
-from ftool.bases import BaseError, check_base, resolve_base
+from ftool.bases import check_base, resolve_base
 from ftool.data.rows.generation import GenerationExample, Message
+from ftool.errors import BaseError, RecipeError, TrainingError
 from ftool.evaluation.written import WrittenSplit
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import RecipeError
 from ftool.recipe.sections import SCRATCH, TrainSettings
 from ftool.tasks.registry import find_task
 from ftool.training.batches import IGNORED, PairRows, decoder_dataset
-from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import assistant_turns, tokenize_answers, tokenize_examples, turn_end
 from ftool.training.scratch.random_models import FAMILIES, SIZES, create_scratch
 from ftool.training.scratch.tokenizer import count_altered, learn_tokenizer

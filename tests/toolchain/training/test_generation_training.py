@@ -10,12 +10,12 @@ import torch
 from tests.helpers.cli import ftool
 from tests.helpers.training import interrupted_after, same_weights, weights_in
 
+from ftool.errors import TrainingError
 from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import GenerationSettings, TrainSettings
 from ftool.train import train
-from ftool.training.errors import TrainingError
 from ftool_export.checkpoints.generator import load_generator
 from ftool_export.checkpoints.generator_inference import decode, generate_tokens, tokenize_sources
 from ftool_runtime.bundle.manifest import Languages

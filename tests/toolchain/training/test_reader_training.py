@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from ftool.data.dataset import Split
 from ftool.data.rows.questions import Question
+from ftool.errors import RecipeError
 from ftool.evaluation.evaluate import evaluate_recipe
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import SETTINGS, RecipeError
+from ftool.recipe.schema import SETTINGS
 from ftool.train import train
 from ftool.training.reader import answer_tokens, span_loss, window_rows, without_long_questions
 from ftool_export.checkpoints.encoder import compute_outputs

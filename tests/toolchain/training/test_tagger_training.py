@@ -19,12 +19,12 @@ from ftool.data.dataset import Split
 from ftool.data.load import load_dataset
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
+from ftool.errors import TrainingError
 from ftool.evaluation.opened import TorchTagger, opened_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.tagging import TASK
 from ftool.training.batches import IGNORED
-from ftool.training.errors import TrainingError
 from ftool.training.tagger import TaggedRows, warn_of_entities
 from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger
 from ftool_runtime.text.words import join_words

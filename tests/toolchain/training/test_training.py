@@ -16,6 +16,7 @@ from tests.helpers.training import interrupted_after, same_weights
 
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
+from ftool.errors import TrainingError
 from ftool.evaluation.evaluate import evaluate
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
@@ -23,7 +24,6 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
 from ftool.training.classifier import ClassifierObjective
-from ftool.training.errors import TrainingError
 from ftool.training.head.features import cached_features, features_key
 from ftool.training.objective import finetune
 from ftool.training.runs import checkpointed

@@ -14,10 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import TrainingArguments
 
 from ftool.data.rows.labels import LabelledText
+from ftool.errors import TrainingError
 from ftool.recipe.sections import TrainSettings
 from ftool.training import checkpoints
 from ftool.training.batches import SimilarLengths
-from ftool.training.errors import TrainingError
 from ftool.training.hardware import has_bf16, use_bf16, use_threads
 from ftool.training.head.fit import HeadTrial, LabelledFeatures, choose, fit_head, head_logits
 from ftool.training.head.fit_online import fit_head_online

@@ -14,11 +14,7 @@ from typing import Any, Self
 import psutil
 
 from ftool.bench.worker import Text
-from ftool_runtime.errors import FtoolError
-
-
-class BenchError(FtoolError):
-    """Raised if an engine can't be started or timed."""
+from ftool.errors import BenchError
 
 
 @dataclass(frozen=True, kw_only=True)

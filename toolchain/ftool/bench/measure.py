@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ftool.bench.engines import BenchError, Engine, EngineProcess, started
+from ftool.bench.engines import Engine, EngineProcess, started
 from ftool.bench.worker import Text
+from ftool.errors import BenchError
 from ftool.tasks.base import Task
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftool.bench.engines import BenchError, Engine
+from ftool.bench.engines import Engine
 from ftool.bench.measure import BenchSettings, measure
 from ftool.bench.report import BenchReport
 from ftool.bench.worker import Text
 from ftool.data.load import load_dataset
+from ftool.errors import BenchError
 from ftool.machine import describe_machine
 from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder

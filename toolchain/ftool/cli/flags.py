@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.schema import RecipeError
 from ftool.workspace import ModelFolder
 
 

@@ -60,9 +60,9 @@ def index(
     ftool index docs -o kb.db --sync --reader models/reader
     ftool index -o kb.db --delete docs/old.md
     """
+    from ftool.errors import DocumentError
     from ftool.search.build import IndexSettings, build_index
     from ftool.search.files import ReadSettings
-    from ftool.search.types import DocumentError
 
     if not documents and not deleted and not settings["reader"]:
         raise click.UsageError("name the files or folders to index, or what to --delete")

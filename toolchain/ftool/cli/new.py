@@ -31,8 +31,8 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     ftool new models/intents --from intents
     """
     from ftool.bases import check_base
+    from ftool.errors import RecipeError
     from ftool.recipe.recipe import Recipe
-    from ftool.recipe.schema import RecipeError
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
     from ftool.workspace import ModelFolder
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from ftool.data.dataset import DataError
 from ftool.data.table import Cell, Table
+from ftool.errors import DataError
 
 
 def column_texts(table: Table, column: str, name: str = "text") -> list[str]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ftool.data.dataset import DataError
 from ftool.data.table import Table
+from ftool.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)

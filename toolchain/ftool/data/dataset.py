@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ftool.data.table import Table
-from ftool_runtime.errors import FtoolError
-
-
-class DataError(FtoolError):
-    """Raised for data that can't be used; the message names the file, the row or column, and the remedy."""
+from ftool.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)

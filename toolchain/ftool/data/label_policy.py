@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ftool.data.cells import listed_rows
-from ftool.data.dataset import DataError, E, Split
+from ftool.data.dataset import E, Split
+from ftool.errors import DataError
 from ftool_runtime.errors import nearest
 
 _SHOWN = 5  # labels that a warning lists at most

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterable, Mapping
 
-from ftool.data.dataset import DataError, Dataset, E, Split, fingerprint
+from ftool.data.dataset import Dataset, E, Split, fingerprint
 from ftool.data.label_policy import ModelFacts, labels_missing
 from ftool.data.rows.base import RowReader
 from ftool.data.sources.find import find_tables, only_table, read_data
 from ftool.data.splits import SPLITS, cut_missing_splits, shared_texts
 from ftool.data.table import Table
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 _log = logging.getLogger(__name__)

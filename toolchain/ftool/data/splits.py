@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from ftool.data.dataset import DataError, E, Split
+from ftool.data.dataset import E, Split
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 SPLITS: Final = ("train", "validation", "test")

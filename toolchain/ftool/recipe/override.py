@@ -5,7 +5,8 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from ftool.recipe.schema import SETTINGS, RecipeError
+from ftool.errors import RecipeError
+from ftool.recipe.schema import SETTINGS
 from ftool.recipe.sections import is_default
 from ftool_runtime.schema import accepts, field_types, join, options, unknown_key
 

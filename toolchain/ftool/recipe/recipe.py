@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ftool.errors import RecipeError
 from ftool.recipe import toml
 from ftool.recipe.override import apply_overrides
 from ftool.recipe.paths import anchored, relative_to
-from ftool.recipe.schema import SETTINGS, SOME_TASKS, RecipeError, marked, require
+from ftool.recipe.schema import SETTINGS, SOME_TASKS, marked, require
 from ftool.recipe.sections import SCRATCH, Sections, default, is_default
 from ftool.tasks.base import Task, listed
 from ftool.tasks.registry import find_task, tasks_using

@@ -5,16 +5,12 @@ A setting is annotated `Annotated[type, explanation, *marks]`.
 
 from typing import Annotated, Any, Final, get_origin, get_type_hints
 
-from ftool_runtime.errors import FtoolError
+from ftool.errors import RecipeError
 from ftool_runtime.schema import Builder, show
 
 # Marks settings that only some tasks use: the tasks that list the setting in `Task.settings`.
 SOME_TASKS: Final = "some tasks"
 DERIVED: Final = "derived"  # marks settings whose default depends on the task or on other settings
-
-
-class RecipeError(FtoolError):
-    """Raised for a wrong recipe or a wrong override; the message names the key, the value and the remedy."""
 
 
 SETTINGS: Final = Builder(error=RecipeError, table="a table, [{at}]")

@@ -4,7 +4,7 @@ import difflib
 import importlib.resources
 from pathlib import Path
 
-from ftool.recipe.schema import RecipeError
+from ftool.errors import RecipeError
 from ftool_runtime.atomic import replacing
 
 

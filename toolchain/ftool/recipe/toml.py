@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftool.recipe.schema import DERIVED, RecipeError, explanation, marked
+from ftool.errors import RecipeError
+from ftool.recipe.schema import DERIVED, explanation, marked
 from ftool.recipe.sections import is_default
 from ftool_runtime.atomic import replacing
 from ftool_runtime.schema import join

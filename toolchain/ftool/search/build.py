@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ftool.errors import DocumentError
 from ftool.search.chunks import CutSettings
 from ftool.search.embed import NONE, bundle_folder, embedder_bundle
 from ftool.search.files import ReadSettings, encodes
 from ftool.search.index import Indexer, IndexReport
 from ftool.search.store import KnowledgeBaseWriter, new_meta
 from ftool.search.tokens import TokenCounter, TokenizerCounter, WordCounter
-from ftool.search.types import DocumentError
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ftool.errors import DocumentError
 from ftool.search.parsers.encodings import FileContent, check_encoding, examine, read_decoded
 from ftool.search.parsers.html import shown_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
 from ftool.search.parsers.markdown import shown_markdown
-from ftool.search.types import Document, DocumentError, Piece
+from ftool.search.types import Document, Piece
 
 KINDS: Final = {
     ".txt": "text",

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool.errors import DocumentError
 from ftool.search.chunks import CutSettings, DocumentCutter
 from ftool.search.files import Found, ReadSettings, document_name, documents_in, files_in
 from ftool.search.store import Batch, KnowledgeBaseWriter
 from ftool.search.tokens import TokenCounter
-from ftool.search.types import CutPassage, Document, DocumentError
+from ftool.search.types import CutPassage, Document
 from ftool.terminal import progress_bar
 from ftool_runtime.errors import InputError, nearest
 from ftool_runtime.knowledge import Embedder

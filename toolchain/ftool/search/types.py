@@ -4,12 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ftool_runtime.errors import FtoolError
-
-
-class DocumentError(FtoolError):
-    """Raised if a document can't be read; the message names the document, the place in the document and the remedy."""
-
 
 class Heading(NamedTuple):
     """A piece that marks the start of a section; the heading's text is repeated in the piece of text that follows."""

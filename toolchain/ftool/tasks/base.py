@@ -8,7 +8,7 @@ from typing import Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
-from ftool.recipe.schema import RecipeError
+from ftool.errors import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.labels import LabelledText, LabelReader
-from ftool.recipe.schema import RecipeError
+from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task, warn_of_cut
 

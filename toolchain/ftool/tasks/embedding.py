@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
-from ftool.recipe.schema import RecipeError
+from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, warn_of_cut
 
@@ -118,8 +118,8 @@ def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:
 
 def _metric(recipe: Sections, split: Split[SimilarPair]) -> str:
     """Return the metric to select weights by. Raises TrainingError if this kind of data does not have it."""
+    from ftool.errors import TrainingError
     from ftool.evaluation.metrics.embeddings import main_metric
-    from ftool.training.errors import TrainingError
 
     kind = kind_of(split)
     metric = main_metric(kind, given(recipe.train.metric))

@@ -11,7 +11,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.rows.pairs import PairReader
 from ftool.data.rows.prompts import PromptReader
-from ftool.recipe.schema import RecipeError
+from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.questions import Question, QuestionReader
-from ftool.recipe.schema import RecipeError
+from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 

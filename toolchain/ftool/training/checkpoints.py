@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 
-from ftool.training.errors import TrainingError
+from ftool.errors import TrainingError
 
 log = logging.getLogger(__name__)
 

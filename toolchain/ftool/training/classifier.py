@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ftool.data.dataset import Dataset
 from ftool.data.rows.labels import LabelledText
+from ftool.errors import TrainingError
 from ftool.evaluation.metrics.calibration import tune_thresholds
 from ftool.evaluation.metrics.classification import main_score
 from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import EncoderRows, text_rows
 from ftool.training.encoder import EncoderObjective
-from ftool.training.errors import TrainingError
 from ftool.training.hardware import device_name, main_process_first
 from ftool.training.head.features import cached_features
 from ftool.training.head.fit import LabelledFeatures, fit_head

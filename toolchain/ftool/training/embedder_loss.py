@@ -8,8 +8,8 @@ from sentence_transformers.util import cos_sim, dot_score
 
 from ftool.data.dataset import Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, scores_of
+from ftool.errors import TrainingError
 from ftool.recipe.sections import TrainSettings
-from ftool.training.errors import TrainingError
 
 # To save memory, larger batches compute their activations twice, in parts.
 _MAX_UNCACHED = 64  # examples

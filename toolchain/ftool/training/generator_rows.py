@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ftool.data.rows.generation import GenerationExample
-from ftool.training.errors import TrainingError
+from ftool.errors import TrainingError
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import tokenize_chats, tokenize_sources
 from ftool_export.checkpoints.languages import first_token

@@ -5,8 +5,8 @@ from dataclasses import replace
 from ftool.bases import hub_name, resolve_base
 from ftool.data.dataset import Dataset
 from ftool.data.rows.generation import GenerationExample
+from ftool.errors import TrainingError
 from ftool.recipe.sections import SCRATCH, Sections, is_default
-from ftool.training.errors import TrainingError
 from ftool.training.generator_rows import is_chat
 from ftool.training.scratch.random_models import create_scratch
 from ftool_export.checkpoints.base import trained_length

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from accelerate import PartialState
 
-from ftool.training.errors import TrainingError
+from ftool.errors import TrainingError
 from ftool_runtime.session.threads import resolve_threads
 
 

@@ -8,8 +8,8 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ftool.errors import TrainingError
 from ftool.recipe.sections import TrainSettings
-from ftool.training.errors import TrainingError
 from ftool_export.networks.encoder import EncoderNetwork
 
 _MERGE_TOLERANCE = 1e-4  # relative to the largest logit: allows float32 rounding

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from ftool.data.rows.labels import LabelledText
-from ftool.training.errors import TrainingError
+from ftool.errors import TrainingError
 
 ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
 

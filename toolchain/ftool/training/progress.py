@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ftool.errors import TrainingError
 from ftool.terminal import progress_bar
-from ftool.training.errors import TrainingError
 
 log = logging.getLogger(__name__)
 

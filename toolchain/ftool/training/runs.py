@@ -14,10 +14,10 @@ from filelock import FileLock, Timeout
 from transformers import set_seed
 
 from ftool.data.dataset import Dataset, Example, fingerprint
+from ftool.errors import TrainingError
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.sections import Sections
 from ftool.training import checkpoints
-from ftool.training.errors import TrainingError
 from ftool.training.hardware import (
     device_name,
     is_main_process,

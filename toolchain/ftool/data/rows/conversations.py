@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftool.data.cells import problem_of
-from ftool.data.dataset import DataError
 from ftool.data.rows.generation import GenerationExample, Message, Role
 from ftool.data.table import Cell
+from ftool.errors import DataError
 from ftool_runtime.errors import nearest
 
 _ROLES: Mapping[str, Role] = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftool.data.columns import LABEL, find_column
-from ftool.data.dataset import DataError
 from ftool.data.rows.base import first_of
 from ftool.data.sources.files import read_text
 from ftool.data.table import Cell, Table
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 _NUMBERS = re.compile(r"\s*\d+(\s*,\s*\d+)*\s*$")

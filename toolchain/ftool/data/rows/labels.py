@@ -6,12 +6,13 @@ from typing import Any
 
 from ftool.data.cells import column_numbers, column_texts, is_missing, number_of, refuse_constant
 from ftool.data.columns import LABEL, find_column, text_columns
-from ftool.data.dataset import DataError, Example, Split
+from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
 from ftool.data.splits import contradictions
 from ftool.data.table import Table
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 _STRAYS = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores

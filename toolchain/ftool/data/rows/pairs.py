@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from ftool.data.cells import checked_texts, column_references
 from ftool.data.columns import SOURCE, TARGET, TRANSLATIONS, find_column
-from ftool.data.dataset import DataError, Split
+from ftool.data.dataset import Split
 from ftool.data.label_policy import ModelFacts
 from ftool.data.rows.base import RowReader
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.table import Cell, Row, Table
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 # Language codes that data sets use as column names. `id` and `no` are left out, so that columns with these names are

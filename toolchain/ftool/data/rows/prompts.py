@@ -16,12 +16,13 @@ from ftool.data.columns import (
     listed_columns,
     optional_column,
 )
-from ftool.data.dataset import DataError, Split
+from ftool.data.dataset import Split
 from ftool.data.rows.base import RowReader
 from ftool.data.rows.conversations import asked, conversation, is_conversation
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.rows.pairs import joined_texts
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 _INSTANCES = "instances"  # self-instruct: a list of inputs and outputs for each instruction
 

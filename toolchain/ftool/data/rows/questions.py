@@ -17,12 +17,13 @@ from ftool.data.columns import (
     find_column,
     optional_column,
 )
-from ftool.data.dataset import DataError, Example, Split
+from ftool.data.dataset import Example, Split
 from ftool.data.rows.answer_cells import BadAnswerError, read_answers
 from ftool.data.rows.answer_places import PlaceReport, place_answers
 from ftool.data.rows.base import RowReader
 from ftool.data.splits import same_text
 from ftool.data.table import Cell, Table
+from ftool.errors import DataError
 
 # With at least this many articles, splits keep whole articles together; with fewer, a split would hold one or two.
 _MANY_ARTICLES = 20

@@ -15,11 +15,12 @@ from ftool.data.cells import (
     refuse_constant,
 )
 from ftool.data.columns import ANCHOR, NEGATIVE, POSITIVE, SCORE, find_column, optional_column
-from ftool.data.dataset import DataError, Example, Split
+from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts
 from ftool.data.rows.base import RowReader
 from ftool.data.splits import same_text
 from ftool.data.table import Table
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 SimilarityKind = Literal["pairs", "triplets", "scored"]

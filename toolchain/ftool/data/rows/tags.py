@@ -15,7 +15,7 @@ from ftool.data.columns import (
     named_column,
     optional_column,
 )
-from ftool.data.dataset import DataError, Split
+from ftool.data.dataset import Split
 from ftool.data.label_policy import refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.character_spans import SpanReport, read_spans
@@ -24,6 +24,7 @@ from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, 
 from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
 from ftool.data.rows.word_tags import read_words
 from ftool.data.table import Table
+from ftool.errors import DataError
 
 SPANS = "spans"  # the name in `facts` for entities given by character offsets
 

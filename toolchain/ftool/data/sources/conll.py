@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ftool.data.dataset import DataError
 from ftool.data.rows.tag_schemes import tag_problem
 from ftool.data.sources.files import read_text
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
 _DOCUMENT = "-DOCSTART-"

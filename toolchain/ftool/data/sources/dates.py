@@ -9,8 +9,8 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from ftool.data.dataset import DataError
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 SIZE = 20_000  # training examples
 COLUMNS = ("source", "target", "language")

@@ -8,9 +8,9 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.files import read_text
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 from ftool_runtime.text.rows import Row as Parsed
 from ftool_runtime.text.rows import RowError, csv_rows, tsv_rows
 

@@ -4,7 +4,7 @@ import gzip
 import zlib
 from pathlib import Path
 
-from ftool.data.dataset import DataError
+from ftool.errors import DataError
 from ftool_runtime.errors import nearest
 
 _GZIP_MAGIC = b"\x1f\x8b"

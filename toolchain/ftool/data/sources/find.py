@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.conll import CONLL_SUFFIXES, is_conll, read_conll
 from ftool.data.sources.dates import date_tables
 from ftool.data.sources.delimited import read_csv, read_tsv
@@ -16,6 +15,7 @@ from ftool.data.sources.parquet import read_parquet
 from ftool.data.sources.plain_text import read_aligned, read_plain_text
 from ftool.data.splits import is_shard, split_called
 from ftool.data.table import Table
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.paths import BUILTIN, looks_like_path
 

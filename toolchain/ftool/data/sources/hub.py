@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ftool.data.dataset import DataError
 from ftool.data.splits import split_called
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.files import read_text
 from ftool.data.sources.squad import is_squad, squad_table
 from ftool.data.splits import split_called
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 from ftool_runtime.text.rows import RowError, json_rows
 
 

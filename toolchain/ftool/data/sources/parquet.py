@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.files import read_bytes
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 
 def read_parquet(path: Path) -> Table:

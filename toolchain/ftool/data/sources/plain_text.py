@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.files import read_text
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftool.data.dataset import DataError
 from ftool.data.table import Cell, Row, Table
+from ftool.errors import DataError
 
 COLUMNS = ("id", "title", "context", "question", "answers")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftool.data.dataset import DataError
 from ftool.data.sources.find import only_table, read_tables
 from ftool.data.table import Row, Table
+from ftool.errors import DataError
 
 OPTIONS = ("ans0", "ans1", "ans2")
 AMBIGUOUS, DISAMBIGUATED = "ambig", "disambig"

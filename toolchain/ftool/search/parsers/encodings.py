@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from charset_normalizer import from_bytes
 
-from ftool.search.types import DocumentError
+from ftool.errors import DocumentError
 
 _CHUNK = 2**20  # bytes read at a time
 _BYTE_ORDER_MARKS = {

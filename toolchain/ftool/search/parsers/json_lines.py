@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftool.search.types import Document, DocumentError, Piece, Title
+from ftool.errors import DocumentError
+from ftool.search.types import Document, Piece, Title
 
 TEXT_KEYS = ("text", "content", "body", "passage", "context", "document")
 _TITLE_KEYS = ("title", "heading", "headline")

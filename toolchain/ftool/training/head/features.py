@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ftool.training.errors import TrainingError
+from ftool.errors import TrainingError
 from ftool.workspace import cache_folder
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_features
 from ftool_export.tokenizers.source import tokenizer_text

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ftool.training.errors import TrainingError
+from ftool.errors import TrainingError
 
 PAD, END, UNKNOWN, START = "<pad>", "</s>", "<unk>", "<s>"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"

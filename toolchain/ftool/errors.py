@@ -1,0 +1,31 @@
+"""The errors of the toolchain; all are `FtoolError`s, which the command line prints as one line."""
+
+from ftool_runtime.errors import FtoolError
+
+
+class RecipeError(FtoolError):
+    """Raised for a wrong recipe or a wrong override; the message names the key, the value and the remedy."""
+
+
+class DataError(FtoolError):
+    """Raised for data that can't be used; the message names the file, the row or column, and the remedy."""
+
+
+class BaseError(FtoolError):
+    """Raised for a base model that can't be found or does not fit the task; the message names the known ones."""
+
+
+class TrainingError(FtoolError):
+    """Raised if a training run can't start, continue or be saved; the message says what to change."""
+
+
+class ModelFolderError(FtoolError):
+    """Raised for a model folder without run/ or bundle/; the message names the command that creates it."""
+
+
+class BenchError(FtoolError):
+    """Raised if an engine can't be started or timed."""
+
+
+class DocumentError(FtoolError):
+    """Raised if a document can't be read; the message names the document, the place in the document and the remedy."""
