@@ -16,7 +16,7 @@ from ftool_export.checkpoints.generator_inference import generate_tokens, score_
 from ftool_export.errors import ExportError
 from ftool_export.examples.generation import (
     GenerationExamples,
-    answer_both,
+    answers_of_both,
     compare_forced,
     sample_examples,
     token_accuracy,
@@ -308,7 +308,7 @@ def test_prompts_near_the_contexts_end_are_compared_in_few_runs(
     loaded.generation_config.update(max_new_tokens=70)
     try:
         with ft.load(bundle) as model:
-            found = answer_both(loaded, model, rows)
+            found = answers_of_both(loaded, model, rows)
     finally:
         loaded.generation_config.update(max_new_tokens=NEW)
     assert lengths == [3, 1]  # room for 64 rather than 69, 67 or 65; for 6

@@ -15,7 +15,7 @@ from ftool.evaluation.results import TrainReport
 from ftool.recipe.recipe import Recipe
 from ftool.training.hardware import device_name
 from ftool.training.objective import finetune
-from ftool.training.runs import account, checkpointed, identity, keep_run, prepare
+from ftool.training.runs import checkpointed, identity, keep_run, prepare, training_summary
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
@@ -47,10 +47,10 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
         validation=evaluations.pop("validation"),
         test=evaluations.pop("test"),
         further=evaluations,
-        training=account(
+        training=training_summary(
             first,
             tuned,
-            begun_with=objective.begun_with,
+            initial_weights=objective.initial_weights,
             examples=len(data.train),
             seconds=time.monotonic() - began,
         ),

@@ -139,7 +139,7 @@ def read_facts(config: Any) -> dict[str, Any]:
     return getattr(config, _FACTS, None) or {}
 
 
-def origin(facts: dict[str, Any], source: str) -> dict[str, Any]:
+def origin_fields(facts: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the arguments of `LoadedModel` about a checkpoint's origin, from its facts or its model card."""
     training = facts.get("training_data") or {}
     return {

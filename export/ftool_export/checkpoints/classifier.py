@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from ftool_export.checkpoints.base import (
     label_fields,
     longest_input,
-    origin,
+    origin_fields,
     read_facts,
     trained_length,
 )
@@ -179,7 +179,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
         prefix=facts.get("prefix", "" if layout is None else layout.prefix),
         thresholds=None if thresholds is None else tuple(thresholds),
         pairs=facts["pairs"] if "pairs" in facts else _reads_pairs(config),
-        **origin(facts, source),
+        **origin_fields(facts, source),
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModel
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, trained_length
+from ftool_export.checkpoints.base import longest_input, origin_fields, read_facts, trained_length
 from ftool_export.checkpoints.embedder_layout import (
     EmbedderLayout,
     Kind,
@@ -41,7 +41,7 @@ class LoadedEmbedder(LoadedEncoder):
     prompts: Mapping[Kind, str] = field(default_factory=dict)  # by kind of text, used instead of `prefix`
     similarity: Similarity = "cosine"  # the measure that the vectors are trained for
 
-    def of_kind(self, kind: Kind | None) -> "LoadedEmbedder":
+    def with_prompt_for(self, kind: Kind | None) -> "LoadedEmbedder":
         """Return this embedder with the prompt for texts of `kind` as its prefix; unchanged if `kind` is None."""
         return self if kind is None else replace(self, prefix=self.prompts.get(kind, self.prefix))
 
@@ -53,7 +53,7 @@ class LoadedEmbedder(LoadedEncoder):
             positions = [position for position, other in enumerate(kinds) if other == kind]
             given = [inputs[position] for position in positions]
             texts = [one if isinstance(one, str) else one["text"] for one in given]
-            found |= zip(positions, self.of_kind(kind).tokenize(texts), strict=True)
+            found |= zip(positions, self.with_prompt_for(kind).tokenize(texts), strict=True)
         return [[found[position]] for position in range(len(inputs))]
 
     def manifest_fields(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def compute_vectors(
     loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None = None
 ) -> NDArray[np.float32]:
     """Return the network's vectors, float32 (texts, width). Each text gets the prompt for its `kind`."""
-    rows = loaded.of_kind(kind).tokenize(texts)
+    rows = loaded.with_prompt_for(kind).tokenize(texts)
     return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
 
 
@@ -174,5 +174,5 @@ def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
         prefix=layout.prefix,
         prompts=layout.prompts,
         similarity=layout.similarity,
-        **origin(facts, source),
+        **origin_fields(facts, source),
     )

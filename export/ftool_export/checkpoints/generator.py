@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
-from ftool_export.checkpoints.base import LoadedModel, longest_input, origin, read_facts
+from ftool_export.checkpoints.base import LoadedModel, longest_input, origin_fields, read_facts
 from ftool_export.checkpoints.pretrained import read_config, read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
@@ -130,5 +130,5 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
         max_length=facts.get("max_length") or longest_input(model, tokenizer),
         prefix=facts.get("prefix", ""),
         languages=Languages(**facts["languages"]) if facts.get("languages") else None,
-        **origin(facts, source),
+        **origin_fields(facts, source),
     )

@@ -60,7 +60,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
     answers: list[list[int]] = [[] for _ in rows]
-    for room, places in by_room(loaded, rows, config).items():
+    for room, places in group_by_room(loaded, rows, config).items():
         limited = copy.deepcopy(config)
         if room is not None:
             limited.update(max_new_tokens=room, max_length=None)
@@ -75,7 +75,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     return answers
 
 
-def by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
+def group_by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
     """Group rows by how many tokens the model leaves for their answers.
 
     Returns:

@@ -34,7 +34,7 @@ def set_to_languages(
     config = loaded.model.config
     languages = languages_of(loaded.tokenizer, config, source, target)
     if languages is not None:
-        answer_in(loaded.generation_config, languages)
+        begin_answers_in(loaded.generation_config, languages)
     elif source is not None or target is not None:
         languages = Languages(source=source, target=target)  # not used by the model, recorded for apps
     if prefix is None:
@@ -87,7 +87,7 @@ def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | 
     return Languages(source=source, target=_known(target, prefixes, "target"), target_prefixes=prefixes)
 
 
-def answer_in(generation_config: Any, languages: Languages) -> None:
+def begin_answers_in(generation_config: Any, languages: Languages) -> None:
     """Make answers begin with the token of the target language.
 
     The first mBART uses it as the decoder's start token; mBART-50, M2M-100 and NLLB are forced to generate it first.
@@ -95,7 +95,7 @@ def answer_in(generation_config: Any, languages: Languages) -> None:
     first = languages.target_tokens.get(languages.target or "")
     if first is None:
         return
-    if begins_from_language(generation_config, languages):
+    if starts_with_language(generation_config, languages):
         generation_config.decoder_start_token_id = first
     else:
         generation_config.forced_bos_token_id = first
@@ -104,12 +104,12 @@ def answer_in(generation_config: Any, languages: Languages) -> None:
 def first_token(generation_config: Any, languages: Languages | None) -> list[int]:
     """Return [the target language's token] if the model is forced to generate it first, otherwise an empty list."""
     first = languages.target_tokens.get(languages.target or "") if languages else None
-    if languages is None or first is None or begins_from_language(generation_config, languages):
+    if languages is None or first is None or starts_with_language(generation_config, languages):
         return []
     return [first]
 
 
-def begins_from_language(generation_config: Any, languages: Languages) -> bool:
+def starts_with_language(generation_config: Any, languages: Languages) -> bool:
     """Whether the decoder's start token is the token of a language, as in the first mBART."""
     start = generation_config.decoder_start_token_id
     return start is None or start in languages.target_tokens.values()

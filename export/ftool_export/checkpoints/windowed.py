@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ftool_export.checkpoints.base import longest_input, origin, read_facts, trained_length
+from ftool_export.checkpoints.base import longest_input, origin_fields, read_facts, trained_length
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.checkpoints.pretrained import read_licence
 from ftool_export.errors import CheckpointError
@@ -79,7 +79,7 @@ def trained_fields(
         "max_length": max_length,
         "stride": facts.get("stride", max_length // overlaps),
         "prefix": facts.get("prefix", ""),
-        **origin(facts, source),
+        **origin_fields(facts, source),
     }
 
 

@@ -57,11 +57,11 @@ class EmbeddingExamples(EncoderExamples):
         return np.asarray(np.minimum(gaps, 1.0), dtype=np.float64)
 
 
-def inputs_of_kind(loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None) -> list[Any]:
+def embedder_inputs(loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None) -> list[Any]:
     """Return the embedder's inputs for texts of one kind: texts after their prompt if possible, otherwise dicts."""
     if loaded.prefix:  # the model would add it in front of a plain text
         return [{"text": text, "kind": kind} if kind else text for text in texts]
-    return [loaded.of_kind(kind).prefix + text for text in texts]
+    return [loaded.with_prompt_for(kind).prefix + text for text in texts]
 
 
 def _unit(vectors: Outputs) -> NDArray[np.float64]:

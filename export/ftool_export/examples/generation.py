@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import (
     TokenRows,
-    by_room,
     decode,
     generate_tokens,
+    group_by_room,
     score_tokens,
     tokenize_sources,
 )
@@ -91,7 +91,7 @@ class GenerationExamples:
         """Compare greedy and beam-search answers, logits of steps on the caches, and single against batched inputs."""
         greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
         forced, greedy = greedily._compared(loaded, model)
-        beams = answer_both(loaded, model, greedy.rows, num_beams=_BEAMS)
+        beams = answers_of_both(loaded, model, greedy.rows, num_beams=_BEAMS)
         steps = _step_difference(loaded, model, greedy)
         changed, probability = _batch_effect(model, greedy)
         comparison = forced.comparison
@@ -154,7 +154,7 @@ def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
     return GenerationExamples(inputs=tokenize_sources(loaded, SENTENCES))
 
 
-def answer_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
+def answers_of_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
     """Generate answers to `rows` with PyTorch and with a model, without sampling; `changes` go to the config."""
     reference = answers_of(partial(generate_tokens, loaded), loaded, rows, changes)
     return Answers(rows, reference, answers_of(partial(_generated, model), loaded, rows, changes))
@@ -169,7 +169,7 @@ def answers_of(
     in one batch, and without this rounding each prompt length would need its own run.
     """
     answers: list[Sequence[int]] = [[] for _ in rows]
-    for room, places in _rooms(loaded, rows).items():
+    for room, places in _rounded_rooms(loaded, rows).items():
         given = {"do_sample": False, **({} if room is None else {"max_new_tokens": room}), **changes}
         for place, ids in zip(places, generate([rows[place] for place in places], **given), strict=True):
             answers[place] = list(ids)
@@ -180,10 +180,10 @@ def _generated(model: Any, rows: TokenRows, **options: Any) -> TokenRows:
     return [list(row.ids) for row in model.generate(rows, **options)]
 
 
-def _rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
+def _rounded_rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
     """Group rows by the limit that the context sets on their answers, rounded to `_COARSE`; None for no limit."""
     found: dict[int | None, list[int]] = {}
-    for room, places in by_room(loaded, rows, loaded.generation_config).items():
+    for room, places in group_by_room(loaded, rows, loaded.generation_config).items():
         coarse = room - room % _COARSE if room is not None and room > _COARSE else room
         found.setdefault(coarse, []).extend(places)
     return found
@@ -289,7 +289,7 @@ def _batch_effect(model: Any, greedy: Answers) -> tuple[int, float]:
 
 
 def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:
-    """Count the answers that are the same, and those that differ at a tie of PyTorch's, which `tied` decides."""
+    """Count answers that are the same, and answers that differ only at a tie of PyTorch's, which `tied` detects."""
     trios = zip(both.rows, both.reference, both.model, strict=True)
     differing = [trio for trio in trios if list(trio[1]) != list(trio[2])]
     ties = sum(tied(loaded, *trio) for trio in differing)

@@ -35,7 +35,7 @@ from ftool.training.generator_rows import assistant_turns, tokenize_answers, tok
 from ftool.training.scratch.random_models import FAMILIES, SIZES, create_scratch
 from ftool.training.scratch.tokenizer import count_altered, learn_tokenizer
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.checkpoints.languages import answer_in, first_token, languages_of, source_prefix
+from ftool_export.checkpoints.languages import begin_answers_in, first_token, languages_of, source_prefix
 from ftool_export.errors import CheckpointError
 
 TEXTS = [
@@ -276,7 +276,7 @@ def test_nllb_is_forced_to_begin_in_the_target_language() -> None:
     assert set(languages.source_tokens) >= {"eng_Latn", "zho_Hans", "fra_Latn"}
     assert tokenizer("a")["input_ids"][0] == languages.source_tokens["fra_Latn"]
     loaded = loaded_with(tokenizer, 2, languages)
-    answer_in(loaded.generation_config, languages)
+    begin_answers_in(loaded.generation_config, languages)
     first = languages.target_tokens["zho_Hans"]
     assert loaded.generation_config.forced_bos_token_id == first
     (answer,) = tokenize_answers(loaded, ["a b"])
@@ -292,7 +292,7 @@ def test_mbart_50_is_forced_likewise_and_the_first_mbart_begins_from_the_languag
         first = languages.target_tokens["zh_CN"]
         assert tokenizer.convert_ids_to_tokens(first) == "zh_CN"
         loaded = loaded_with(tokenizer, start, languages)
-        answer_in(loaded.generation_config, languages)
+        begin_answers_in(loaded.generation_config, languages)
         (answer,) = tokenize_answers(loaded, ["a"])
         assert answer[-1] == tokenizer.eos_token_id
         if start is None:

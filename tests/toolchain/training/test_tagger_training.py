@@ -99,7 +99,7 @@ def labels_of(rows: TaggedRows) -> list[list[str]]:
 def test_the_first_piece_of_a_word_has_its_tag_and_the_others_none(lettered: LoadedTagger) -> None:
     rows = TaggedRows(lettered, [tagged(["Soup", "is", "@me"], ["B-food", "O", "B-music"])])
     assert labels_of(rows) == [["-", "B-food", "-", "-", "-", "O", "-", "B-music", "-", "-", "-"]]
-    assert (rows.cut, rows.silent) == (0, 0)
+    assert (rows.cut, rows.tokenless_words) == (0, 0)
 
 
 def test_a_batch_is_padded_where_nothing_is_learnt(lettered: LoadedTagger) -> None:
@@ -156,7 +156,7 @@ def test_words_that_the_tokenizer_drops_are_counted(
     lettered: LoadedTagger, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = TaggedRows(lettered, [tagged(["a", "\u200b", "b"], ["O", "O", "B-food"])])
-    assert rows.silent == 1
+    assert rows.tokenless_words == 1
     assert labels_of(rows) == [["-", "O", "B-food", "-"]]
     split = Split([tagged(["\u200b"], ["O"]), tagged(["a"], ["O"])], "data.conll")
     with caplog.at_level(logging.WARNING):

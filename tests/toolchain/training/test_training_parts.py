@@ -24,7 +24,7 @@ from ftool.training.head.fit_online import fit_head_online
 from ftool.training.head.teach import teach_head
 from ftool.training.loop import trainer_arguments
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
-from ftool.training.runs import account
+from ftool.training.runs import training_summary
 from ftool_runtime.errors import InputError
 
 
@@ -328,8 +328,10 @@ def test_a_new_run_empties_the_old_ones_folder(tmp_path: Path, caplog: pytest.Lo
     ("best", "kept"), [(0, "the weights it began with, which fine-tuning did not beat"), (6, "update 6 of 8")]
 )
 def test_an_account_says_which_weights_were_kept_and_how_fast_it_went(best: int, kept: str) -> None:
-    happened = {"best_step": best, "updates": 8, "examples_seen": 60, "seconds": 4.0}
-    told = account({}, happened, begun_with="the weights it began with", examples=20, seconds=5.0)
-    assert (told["kept"], told["fine_tuning"], told["seconds"]) == (kept, happened, 5.0)
-    assert told["examples_per_second"] == 15
-    assert {"device", "threads", "versions"} <= told.keys()
+    tuned = {"best_step": best, "updates": 8, "examples_seen": 60, "seconds": 4.0}
+    summary = training_summary(
+        {}, tuned, initial_weights="the weights it began with", examples=20, seconds=5.0
+    )
+    assert (summary["kept"], summary["fine_tuning"], summary["seconds"]) == (kept, tuned, 5.0)
+    assert summary["examples_per_second"] == 15
+    assert {"device", "threads", "versions"} <= summary.keys()

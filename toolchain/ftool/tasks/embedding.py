@@ -90,10 +90,10 @@ def _judge(model: "OpenModel", split: Split[SimilarPair]) -> "Judged":
 
 def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
     from ftool.evaluation.metrics.embeddings import embedding_metrics, judged_texts
-    from ftool_export.examples.embedding import EmbeddingExamples, inputs_of_kind
+    from ftool_export.examples.embedding import EmbeddingExamples, embedder_inputs
 
     metric = _metric(recipe, split)
-    sides = [inputs_of_kind(loaded, texts, kind) for kind, texts in judged_texts(split)]
+    sides = [embedder_inputs(loaded, texts, kind) for kind, texts in judged_texts(split)]
     first = len(sides[0])
 
     def score(vectors: Any) -> float:

@@ -37,7 +37,7 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
 
 
 @contextmanager
-def kept_if_resumable(folder: Path) -> Iterator[None]:
+def discard_unless_resumable(folder: Path) -> Iterator[None]:
     """Remove `folder` if the block fails before the first complete checkpoint, because there is nothing to resume."""
     try:
         yield
@@ -82,11 +82,11 @@ def _latest(folder: Path) -> Path | None:
     for path in folder.glob("checkpoint-*"):
         if path not in complete:
             shutil.rmtree(path)
-    _follow_move(latest)
+    _update_best_path(latest)
     return latest
 
 
-def _follow_move(checkpoint: Path) -> None:
+def _update_best_path(checkpoint: Path) -> None:
     """Update the path of the best checkpoint in a checkpoint's state, in case the model folder was moved."""
     path = checkpoint / "trainer_state.json"
     state = json.loads(path.read_text(encoding="utf-8"))

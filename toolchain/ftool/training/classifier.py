@@ -35,7 +35,7 @@ class ClassifierObjective(EncoderObjective):
     """Cross-entropy over labels, or squared error for regression; the main metric on validation selects the weights."""
 
     keep_start = True
-    begun_with = "the head on the frozen encoder"
+    initial_weights = "the head on the frozen encoder"
 
     def __init__(
         self, loaded: LoadedClassifier, data: Dataset[LabelledText], settings: TrainSettings

@@ -115,7 +115,7 @@ class EmbedderObjective(Objective):
 
     def _prompt(self, column: str) -> str:
         scored = self._data.facts["kind"] == "scored"
-        return self.loaded.of_kind(None if scored else _KINDS[column]).prefix
+        return self.loaded.with_prompt_for(None if scored else _KINDS[column]).prefix
 
 
 def vectors_of(loaded: LoadedEmbedder, split: Split[SimilarPair]) -> list[Vectors]:

@@ -11,7 +11,7 @@ from ftool.training.generator_rows import is_chat
 from ftool.training.scratch.random_models import create_scratch
 from ftool_export.checkpoints.base import trained_length
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
-from ftool_export.checkpoints.languages import answer_in, set_to_languages
+from ftool_export.checkpoints.languages import begin_answers_in, set_to_languages
 from ftool_runtime.bundle.manifest import Languages
 
 
@@ -23,7 +23,7 @@ def create_generator(recipe: Sections, data: Dataset[GenerationExample]) -> Load
     loaded = _from_scratch(recipe, data) if recipe.base.startswith(SCRATCH) else _from_checkpoint(recipe)
     loaded.generation_config.update(**recipe.generation_config())
     if loaded.languages is not None:
-        answer_in(loaded.generation_config, loaded.languages)
+        begin_answers_in(loaded.generation_config, loaded.languages)
     return loaded
 
 

@@ -21,12 +21,12 @@ class Objective(ABC):
     Attributes:
         settings: the recipe's [train] table.
         keep_start: whether the initial weights may be kept if no later weights are better.
-        begun_with: a description of the initial weights, for metrics.json.
+        initial_weights: a description of the initial weights, for metrics.json.
     """
 
     settings: TrainSettings
     keep_start: bool = False
-    begun_with: str = "the weights it began with"
+    initial_weights: str = "the weights it began with"
 
     @property
     @abstractmethod
@@ -59,7 +59,7 @@ class Objective(ABC):
         Raises TrainingError if the outputs change beyond rounding.
         """
 
-    def happened(self) -> dict[str, Any]:
+    def extra_results(self) -> dict[str, Any]:
         """Return further results of fine-tuning for metrics.json, as plain JSON."""
         return {}
 
@@ -89,4 +89,4 @@ def finetune(objective: Objective, *, folder: Path, resume_from: Path | None = N
     results = asdict(best)
     if settings.method == "lora":
         results["merge_difference"] = objective.merge(network)
-    return results | objective.happened() | {"seconds": time.monotonic() - began}
+    return results | objective.extra_results() | {"seconds": time.monotonic() - began}

@@ -73,7 +73,7 @@ class ReaderObjective(EncoderObjective):
             score = float(score_answers(answers, scored.references)[1].mean())
         return {"loss": _loss(outputs, self._labels), SCORE: score}
 
-    def happened(self) -> dict[str, Any]:
+    def extra_results(self) -> dict[str, Any]:
         """Return the number of training windows."""
         return {"windows": len(self.rows)}
 

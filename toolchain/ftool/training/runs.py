@@ -62,7 +62,7 @@ def checkpointed(
                 resume_from = checkpoints.resume(partial, identity)
             elif is_main_process():
                 checkpoints.begin(partial, identity)
-        with checkpoints.kept_if_resumable(partial):
+        with checkpoints.discard_unless_resumable(partial):
             yield partial, resume_from
 
 
@@ -107,7 +107,7 @@ def identity(
     }
 
 
-def circumstances() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Return the run's peak memory, hardware and package versions, as plain JSON."""
     return {
         "peak_memory_mb": peak_memory_mb(),
@@ -118,11 +118,11 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-def account(
+def training_summary(
     first: Mapping[str, Any],
     tuned: Mapping[str, Any] | None,
     *,
-    begun_with: str,
+    initial_weights: str,
     examples: int,
     seconds: float,
 ) -> dict[str, Any]:
@@ -131,11 +131,11 @@ def account(
     Args:
         first: the results of `Objective.first_stage`.
         tuned: the results of `finetune`; None without fine-tuning.
-        begun_with: a description of the initial weights.
+        initial_weights: a description of the initial weights.
         examples: the number of training examples.
         seconds: the duration of the whole training, including evaluation.
     """
-    kept = begun_with
+    kept = initial_weights
     if tuned is None:
         speed = examples / first["head"]["seconds"]
     else:
@@ -149,7 +149,7 @@ def account(
         "fine_tuning": tuned,
         "seconds": seconds,
         "examples_per_second": speed,
-        **circumstances(),
+        **environment(),
     }
 
 

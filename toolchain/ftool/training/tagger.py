@@ -75,11 +75,11 @@ class TaggerObjective(EncoderObjective):
         rows = TaggedRows(self.loaded, self._validation.examples).rows
         return torch.cat([row.target for row in rows]).long()
 
-    def happened(self) -> dict[str, Any]:
+    def extra_results(self) -> dict[str, Any]:
         """Return counts of windows, of entities that no window contains, and of words without their own token."""
         rows = self.rows
         assert isinstance(rows, TaggedRows)
-        return {"windows": len(rows), "entities_cut": rows.cut, "words_without_token": rows.silent}
+        return {"windows": len(rows), "entities_cut": rows.cut, "words_without_token": rows.tokenless_words}
 
 
 class TaggedRows(EncoderRows):
@@ -87,11 +87,11 @@ class TaggedRows(EncoderRows):
 
     Attributes:
         cut: the number of entities longer than the overlap of windows, which no window contains.
-        silent: the number of words without a token of their own, from which nothing is learnt.
+        tokenless_words: the number of words without a token of their own, from which nothing is learnt.
     """
 
     def __init__(self, loaded: LoadedTagger, examples: Sequence[TaggedText]) -> None:
-        self.cut = self.silent = 0
+        self.cut = self.tokenless_words = 0
         self._numbers = {label: number for number, label in enumerate(loaded.labels)}
         rows = [row for windows, one in windows_of(loaded, examples) for row in self._rows(windows, one)]
         super().__init__(loaded, rows)
@@ -108,7 +108,7 @@ class TaggedRows(EncoderRows):
         ]
         lost = [not any(column) for column in zip(*whole, strict=True)]
         self.cut += sum(lost) if len(windows) > 1 else 0
-        self.silent += sum(
+        self.tokenless_words += sum(
             all(token is None for token in tokens) for tokens in zip(*first_tokens_by_window, strict=True)
         )
         for window, tokens, complete in zip(windows, first_tokens_by_window, whole, strict=True):
@@ -128,10 +128,10 @@ def warn_of_entities(rows: TaggedRows, split: str) -> None:
             rows.cut,
             split,
         )
-    if rows.silent:
+    if rows.tokenless_words:
         log.warning(
             "%d %s words have no token of their own, because the tokenizer drops or joins them; they are not learnt",
-            rows.silent,
+            rows.tokenless_words,
             split,
         )
 
