@@ -166,7 +166,7 @@ def test_the_graph_holds_no_path_of_the_exporting_machine(exported: Callable[[st
 
 def test_the_card_says_that_accuracy_was_not_judged(exported: Callable[[str], Path]) -> None:
     card = (exported("int8") / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "quality was not judged" in card
+    assert "quality was not measured" in card
     assert 'ft.load("path/to/this/folder")' in card
     assert "`lights`, `music`" in card
 
