@@ -11,7 +11,7 @@ ROUNDING = 1e-9  # added to limits, because 0.93 - 0.92 is slightly more than 0.
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A measured value and its limit."""
+    """A measured value, its limit, and whether the value passes."""
 
     name: str
     value: float

@@ -105,7 +105,7 @@ def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSett
 
 
 class _RefusedError(Exception):
-    """The bundle failed the gate, so the draft is dropped."""
+    """Raised if the bundle failed the gate, so that the draft is removed."""
 
 
 @dataclass(slots=True)

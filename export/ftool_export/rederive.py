@@ -117,7 +117,7 @@ def weight_error(stored: ir.Model, exact: ir.Model) -> float:
 
 
 def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the largest |levels - weight / scale|."""
+    """Return the largest difference, in quantisation steps, between integer levels and weight / scale."""
     if levels.ndim == 3:  # (outputs, blocks, block_size); a table that is also the head is not transposed
         outputs, inputs = levels.shape[0], levels.shape[1] * levels.shape[2]
         both = [side for side in (weight.T, weight) if side.shape[0] == outputs and side.shape[1] <= inputs]

@@ -68,7 +68,7 @@ class ShapeDifference:
 
 @dataclass(frozen=True, slots=True)
 class WorstInput:
-    """The input on which bundle and reference are furthest apart."""
+    """The input for which the bundle's answer differs most from the checkpoint's."""
 
     row: int
     given: str
@@ -188,7 +188,7 @@ class ParityReport:
 
     @property
     def logit_difference(self) -> float:
-        """The largest difference of a network output, such as a logit."""
+        """The largest difference between the bundle's and torch's network outputs, such as logits."""
         return self.found.comparison.output_difference
 
     @property
@@ -221,7 +221,7 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every difference is within its limit."""
+        """Whether every difference that parity measured is within its limit."""
         return all(check.passed for check in self.checks)
 
     def notes(self) -> list[str]:

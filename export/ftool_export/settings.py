@@ -48,7 +48,7 @@ class ExportSettings:
 
     @property
     def model_name(self) -> str:
-        """The model's name."""
+        """The model's name: `name`, or else the name of the bundle's folder or its parent."""
         if self.name:
             return self.name
         folder = self.bundle.absolute()

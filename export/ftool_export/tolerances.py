@@ -62,7 +62,7 @@ TOLERANCES: Final = MappingProxyType(
 
 
 def tolerance_for(kind: AnswerKind, precision: str) -> Tolerance:
-    """Return the limits for a kind of answer in a precision."""
+    """Return the limits on differences for one kind of answer in one precision."""
     return TOLERANCES[kind, precision]
 
 

@@ -43,7 +43,7 @@ class DemoReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
+        """Whether the accuracy gate and parity passed."""
         return self.export.verdict.passed and self.parity is not None and self.parity.passed
 
     def to_json(self) -> dict[str, Any]:
@@ -140,10 +140,10 @@ def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
 
 
 def answer_text(answer: dict[str, Any]) -> str:
-    """Return an answer of `ftool predict` as text for people."""
+    """Return the JSON of an answer, as `ftool predict` gives it, as text for people."""
     return f"{answer['label']} ({percent(answer['score'])})" if "label" in answer else str(answer["answer"])
 
 
 def percent(share: float) -> str:
-    """Return a share from 0 to 1 as a percentage."""
+    """Return a share, from 0 to 1, as text with a percent sign."""
     return f"{share:.1%}"

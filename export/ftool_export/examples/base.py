@@ -99,7 +99,7 @@ class Examination:
 
 
 class Examples(Protocol):
-    """Inputs of a task, with their labels if known."""
+    """Inputs of one task, with labels if known, on which a model's answers are compared with PyTorch's."""
 
     kind: ClassVar[AnswerKind]  # the kind of answer, which decides the tolerances
 
@@ -236,7 +236,7 @@ class WindowExamples(EncoderExamples):
 
     @property
     def rows(self) -> list[Tokens]:
-        """All windows in order."""
+        """The token rows of the windows of all inputs, in order."""
         return [window.tokens for windows in self.windows for window in windows]
 
 

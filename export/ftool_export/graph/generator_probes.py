@@ -132,7 +132,7 @@ class _Draw:
         self.longest = min(_LONG, longest_row(loaded) - _STEPS)
 
     def rows(self, *lengths: int) -> list[Ids]:
-        """Return random rows of these lengths."""
+        """Return random rows of token ids, one for each of `lengths`."""
         return [self._row(min(length, self.longest)) for length in lengths]
 
     def led(self, *lengths: int) -> list[Ids]:

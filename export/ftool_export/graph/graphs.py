@@ -57,7 +57,7 @@ class Graphs:
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The names of the inputs that a text becomes."""
+        """The names of the graph inputs that hold a tokenised text."""
         model = self.contracts.get("model") or self.contracts.get("encoder")
         return ("input_ids",) if model is None else tuple(model.inputs)
 

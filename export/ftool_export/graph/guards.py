@@ -88,7 +88,7 @@ def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[P
 
 
 def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> None:
-    """Raise GuardError unless `wanted` products became `operator`."""
+    """Raise GuardError unless exactly `wanted` matrix products were replaced by the node `operator`."""
     found = count_operators(model)[operator]
     if found != wanted:
         raise GuardError(stage, f"{found} of {wanted} products became {operator}")
@@ -103,7 +103,7 @@ def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: froz
 
 
 def count_operators(model: ir.Model) -> Counter[str]:
-    """Count the nodes of the graph, by operator."""
+    """Return how many nodes of each operator the graph has."""
     return Counter(node.op_type for node in model.graph)
 
 

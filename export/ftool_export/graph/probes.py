@@ -18,11 +18,11 @@ _LONG_PROBE: Final = 512  # tokens; attention grows with the square of the lengt
 
 
 class Probe(Protocol):
-    """Rows of inputs with torch's outputs."""
+    """A batch of inputs for a model's graphs, with the outputs that torch gives for it."""
 
     @property
     def name(self) -> str:
-        """A description of the shapes, for messages."""
+        """A description of the batch and its shape, for error messages."""
 
     @property
     def real(self) -> bool:

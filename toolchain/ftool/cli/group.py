@@ -43,7 +43,7 @@ COMMANDS = {
 
 
 class Failure(click.ClickException):
-    """A wrong call or bad input: one line on standard error, `Error: …`."""
+    """The error for a wrong call or bad input: one line on standard error, `Error: …`, and exit status 2."""
 
     exit_code = 2
 
@@ -52,13 +52,13 @@ class Failure(click.ClickException):
 
 
 class Interrupted(Failure):
-    """Ctrl-C, with the exit status that shells give it."""
+    """The error for Ctrl-C, with the exit status that shells use for it."""
 
     exit_code = 130
 
 
 class BrokenOutput(click.exceptions.Exit):
-    """The reader of our output closed it: exit without a message, with the status that shells give SIGPIPE."""
+    """The exit after the reader of standard output closed it: no message, and the exit status of SIGPIPE."""
 
     def __init__(self) -> None:
         super().__init__(141)

@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 
 def no_defaults(recipe: Sections) -> Mapping[str, Any]:  # noqa: ARG001 (every task's)
-    """Return no defaults: the default of `Task.defaults`."""
+    """Return an empty table: the default value of the field `Task.defaults`."""
     return {}
 
 
 def no_checks(recipe: Sections) -> None:
-    """Accept every recipe: the default of `Task.check`."""
+    """Accept every recipe: the default value of the field `Task.check`."""
 
 
 def fit_unchanged(
@@ -31,12 +31,12 @@ def fit_unchanged(
     *,
     training: bool = False,  # noqa: ARG001
 ) -> tuple[Any, Mapping[str, Any]]:
-    """Return the split unchanged, and no facts: the default of `Task.fit`."""
+    """Return the split unchanged, and no facts: the default value of the field `Task.fit`."""
     return split, {}
 
 
 def split_inputs(split: Split[Any], bundle: Path) -> Sequence[Any]:  # noqa: ARG001
-    """Return the inputs of the split: the default of `Task.timed`."""
+    """Return the inputs of the split: the default value of the field `Task.timed`."""
     return split.inputs
 
 

@@ -84,7 +84,7 @@ def _answering(loaded: Any) -> Any:
 def _fit(
     model: "OpenModel", split: Split[Question], name: str, _: Sections, *, training: bool = False
 ) -> tuple[Split[Question], Mapping[str, Any]]:
-    """Drop questions that leave no room for their contexts in a window."""
+    """Drop questions that leave no room for their contexts in a window. Implements `Task.fit`."""
     from ftool.training.reader import without_long_questions
 
     del name, training

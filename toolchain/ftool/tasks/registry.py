@@ -51,5 +51,5 @@ def register(row: Task) -> None:
 
 
 def unregister(row: Task) -> None:
-    """Remove a task that `register` added."""
+    """Remove a task from the registry that `register` added."""
     del _TASKS[row.name]

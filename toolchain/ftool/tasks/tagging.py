@@ -58,7 +58,7 @@ def _answering(loaded: Any) -> Any:
 def _fit(
     model: "OpenModel", split: Split[TaggedText], name: str, _: Sections, *, training: bool = False
 ) -> tuple[Split[TaggedText], Mapping[str, Any]]:
-    """Drop texts that have no tokens."""
+    """Drop texts without tokens from a split, and count its entities. Implements `Task.fit`."""
     from ftool.data.rows.tag_schemes import spans_of_tags
 
     del name, training

@@ -56,7 +56,7 @@ class EncoderRows(Dataset[EncoderRow]):
 
     @property
     def lengths(self) -> list[int]:
-        """Number of tokens of each row, including special tokens."""
+        """The number of tokens of each row, including special tokens."""
         return [len(row.ids) for row in self.rows]
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ class SimilarLengths(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch whose order comes next."""
+        """Set the epoch whose order `__iter__` yields next; Trainer calls this."""
         self._epoch = epoch
 
     def __len__(self) -> int:

@@ -19,10 +19,10 @@ _SETTINGS = "settings.json"
 
 
 class MarkComplete(TrainerCallback):  # type: ignore[misc]
-    """Marks each checkpoint as complete once it is fully written."""
+    """A Trainer callback that marks each checkpoint as complete once it is fully written."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
-        """Called by Trainer after it saved a checkpoint."""
+        """Create the file that marks a checkpoint as complete; Trainer calls this after saving the checkpoint."""
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
 

@@ -52,7 +52,7 @@ class ClassifierObjective(EncoderObjective):
         return text_rows(self.loaded, self._data.train.inputs, self._targets["train"])
 
     def validation_rows(self) -> Sequence[Tokens]:
-        """Return a row for each validation text or pair."""
+        """Return the token row of each validation text or pair."""
         return all_rows(self.loaded, self._data.validation.inputs)
 
     def first_stage(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class ClassifierObjective(EncoderObjective):
         self.loaded.model.head.load_state_dict(self._start_head)
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the weighted mean loss of a batch."""
+        """Return the loss of a batch's logits, averaged with class weights: float32 ()."""
         return self._loss(logits, labels)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:

@@ -65,7 +65,7 @@ class EmbedderObjective(Objective):
         return network
 
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
-        """Return sentence-transformers' Trainer."""
+        """Return sentence-transformers' Trainer for the training pairs and the chosen loss."""
         train = datasets.Dataset.from_dict(columns(self._data.train, self._scale))
         contrastive = self._loss_name == "multiple_negatives"
         settings = SentenceTransformerTrainingArguments(
@@ -183,4 +183,4 @@ class _EmbedderTrainer(Measured, SentenceTransformerTrainer):  # type: ignore[mi
         self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Write no model card into checkpoints."""
+        """Do nothing, so that checkpoints contain no model card."""

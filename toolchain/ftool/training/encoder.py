@@ -22,7 +22,7 @@ RowLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class NetworkWithLoss(nn.Module):
-    """A network with its loss, as Trainer expects it."""
+    """A network that also computes its loss, as Trainer expects."""
 
     def __init__(self, model: nn.Module, loss: RowLoss) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class EncoderObjective(Objective):
 
     @cached_property
     def rows(self) -> EncoderRows:
-        """The training rows."""
+        """The training rows, tokenised once."""
         return self.training_rows()
 
     @property
@@ -87,7 +87,7 @@ class EncoderObjective(Objective):
         """Return "loss" and "score" of the outputs for all validation rows."""
 
     def network(self) -> nn.Module:
-        """Return the network with its loss."""
+        """Return the network with its loss, and with adapters if the settings ask for them."""
         if self.settings.method == "lora":
             add_adapters(self.loaded.model, self.head, self.settings)
         return NetworkWithLoss(self.loaded.model, self.loss)

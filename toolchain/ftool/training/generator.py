@@ -44,7 +44,7 @@ class GeneratorObjective(Objective):
         return [len(row) for row in self._rows]
 
     def network(self) -> nn.Module:
-        """Return the model, or the model with adapters."""
+        """Return the model, with adapters if the settings ask for them."""
         model: Any = self.loaded.model
         if self.settings.method == "lora":
             output = model.get_output_embeddings()
@@ -54,7 +54,7 @@ class GeneratorObjective(Objective):
         return network
 
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
-        """Return the Trainer of the model's family."""
+        """Return Seq2SeqTrainer for an encoder-decoder, TRL's SFTTrainer or transformers' Trainer for a decoder."""
         settings = self.settings
         changed = {
             **arguments,

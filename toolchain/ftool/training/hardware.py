@@ -47,7 +47,7 @@ def process_count() -> int:
 
 
 def is_main_process() -> bool:
-    """Return whether this process writes run/ and prints."""
+    """Return whether this process is the one that writes run/ and prints; always true without torchrun."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

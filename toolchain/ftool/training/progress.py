@@ -31,13 +31,13 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
         self._bar.close()
 
     def on_train_begin(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
-        """Called by Trainer before the first update."""
+        """Show the bar; Trainer calls this before the first update."""
         if state.is_world_process_zero:
             bar = progress_bar("training", state.max_steps, "updates", done=state.global_step, lines=False)
             self._show = self._bar.enter_context(bar)
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
-        """Called by Trainer after each update."""
+        """Advance the bar; Trainer calls this after each update."""
         self._show(state.global_step)
 
     def on_log(
@@ -48,7 +48,10 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Called by Trainer with losses and metrics. Raises TrainingError for a loss that is not a number."""
+        """Log losses and scores; Trainer calls this with them.
+
+        Raises TrainingError for a loss that is not a finite number.
+        """
         logs = logs or {}
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingError(

@@ -98,7 +98,7 @@ def learn_tokenizer(
 
 
 def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrainedTokenizerFast:
-    """Return the tokenizer wrapped for transformers."""
+    """Return the tokenizer in transformers' class, with its special tokens and, for chats, a template."""
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
