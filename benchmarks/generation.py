@@ -76,9 +76,7 @@ def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str,
         bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
         if not bundle.exists():
             settings = ExportSettings(
-                checkpoint=str(checkpoint),
                 bundle=bundle,
-                task=task,
                 precision=precision,
                 allow_drift=True,  # random weights have no clear preferences
             )

@@ -163,7 +163,6 @@ MAY_NAME_TASKS = {
     "ftool_export/checkpoints/": "the rows of the export: one kind of checkpoint a file",
     "ftool_export/architectures/": "the tables of architectures, which say for each task what is supported",
     "ftool/data/columns.py": "usual names of columns, one of which is `translation`",
-    "ftool_export/settings.py": "the default of an export that names no task",
     "ftool/recipe/sections.py": "the default of a recipe that names no task",
 }
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ftool_export.architectures.checks import canonical_task
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
 from ftool_export.quantization import precision_plan
@@ -13,13 +12,11 @@ from ftool_export.tolerances import MAX_DROP
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """Settings for the export of one checkpoint to one bundle. Raises ExportError for an invalid value.
+    """Settings for the export of a model to a bundle. Raises ExportError for an invalid value.
 
     Attributes:
-        checkpoint: a folder, or a hub id (owner/name).
         bundle: the folder to write; an existing bundle is replaced.
         name: the model's name; None uses the name of the bundle's folder, or of its parent if it is called bundle.
-        task: Hugging Face's name of the task, or a synonym.
         precision: "fp32", "int8" or "w8".
         max_drop: the largest absolute drop of the main metric that the gate allows.
         allow_drift: whether to write a bundle that `ftool parity` would fail.
@@ -28,10 +25,8 @@ class ExportSettings:
         passes: settings of the graph passes, whose own `device` is replaced by the one above.
     """
 
-    checkpoint: str
     bundle: Path
     name: str | None = None
-    task: str = "text-classification"
     precision: str = "int8"
     max_drop: float = MAX_DROP
     allow_drift: bool = False
@@ -42,7 +37,6 @@ class ExportSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 1:
             raise ExportError(f"max_drop must be from 0 to 1, got {self.max_drop}")
-        object.__setattr__(self, "task", canonical_task(self.task))
         object.__setattr__(self, "passes", replace(self.passes, device=self.device))
         precision_plan(self.precision, self.device)
 

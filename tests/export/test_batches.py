@@ -37,7 +37,7 @@ def test_an_encoder_that_reads_padding_runs_its_texts_singly(
     single = np.concatenate([compute_logits(loaded, [text]) for text in texts])
     assert np.abs(batch - single).max() > 1e-3
     np.testing.assert_allclose(compute_logits(loaded, texts), single, atol=1e-5)
-    settings = ExportSettings(checkpoint="x", bundle=tmp_path / "bundle", precision="fp32")
+    settings = ExportSettings(bundle=tmp_path / "bundle", precision="fp32")
     examples = ClassificationExamples(loaded=loaded, inputs=texts)
     assert export(settings, loaded, examples).bundle
     assert Manifest.read(tmp_path / "bundle").precision.rows_share_scale
@@ -74,9 +74,7 @@ def test_blocks_that_depend_on_the_batch_are_refused(
 ) -> None:
     loaded = wide.loaded
     settings = ExportSettings(
-        checkpoint="x",
         bundle=tmp_path / "b",
-        task=loaded.task,
         precision="w8",
         allow_drift=True,
         passes=replace(tiny, block_size=128),

@@ -60,9 +60,7 @@ def exported(graphs_of: GraphsOf, tiny: PassSettings, tmp_path_factory: pytest.T
             loaded.generation_config.update(max_new_tokens=NEW, max_length=None)
             bundle = tmp_path_factory.mktemp(name) / "bundle"
             settings = ExportSettings(
-                checkpoint=name,
                 bundle=bundle,
-                task=loaded.task,
                 precision=precision,
                 allow_drift=True,  # random weights have no clear preferences
                 passes=tiny,
@@ -138,9 +136,7 @@ def test_a_bundle_that_costs_too_much_is_not_written(
     graphs = graphs_of("t5")
     loaded = graphs.loaded
     settings = ExportSettings(
-        checkpoint="t5",
         bundle=tmp_path / "bundle",
-        task=loaded.task,
         precision="w8",
         max_drop=0.0,
         allow_drift=True,
@@ -166,9 +162,7 @@ def test_a_bundle_that_parity_would_fail_is_written_only_when_asked_for(
     monkeypatch.setattr(gate, "tolerance_for", lambda *_: strict)
     graphs = graphs_of("t5")
     graphs.loaded.generation_config.update(max_new_tokens=NEW, max_length=None)
-    settings = ExportSettings(
-        checkpoint="t5", bundle=tmp_path / "bundle", task=graphs.loaded.task, precision="int8", passes=tiny
-    )
+    settings = ExportSettings(bundle=tmp_path / "bundle", precision="int8", passes=tiny)
     refused = pipeline.export(settings, graphs.loaded, sample_examples(graphs.loaded), captured=graphs)
     assert refused.bundle is None
     assert not (tmp_path / "bundle").exists()
@@ -195,9 +189,7 @@ def test_the_gate_scores_the_answers_of_the_rows_it_names(
         seen.append((list(positions), len(answers)))
         return 1.0
 
-    settings = ExportSettings(
-        checkpoint="t5", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
-    )
+    settings = ExportSettings(bundle=tmp_path / "b", precision="fp32", passes=tiny)
     judge = GenerationExamples(inputs=ROWS, metric="bleu", scorer=score)  # type: ignore[arg-type]
     report = pipeline.export(settings, loaded, judge, captured=graphs)
     assert report.verdict.judged
@@ -230,9 +222,7 @@ def test_the_manifest_says_how_the_decoder_is_run(exported: Export) -> None:
 
 def test_generation_is_refused_on_cuda(make_generator: MakeGenerator, tmp_path: Path) -> None:
     loaded = make_generator("llama")
-    settings = ExportSettings(
-        checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", device="cuda"
-    )
+    settings = ExportSettings(bundle=tmp_path / "b", precision="fp32", device="cuda")
     with pytest.raises(ExportError, match="--device cpu"):
         pipeline.export(settings, loaded, EXAMPLES)
 
@@ -278,9 +268,7 @@ def test_answers_end_where_the_context_does_in_torch_and_in_the_bundle_alike(
     loaded.generation_config.update(max_new_tokens=120, max_length=None, eos_token_id=None)
     try:
         answers = generate_tokens(loaded, ROWS, do_sample=False)
-        settings = ExportSettings(
-            checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
-        )
+        settings = ExportSettings(bundle=tmp_path / "b", precision="fp32", passes=tiny)
         pipeline.export(settings, loaded, EXAMPLES, captured=graphs)
         report = parity(loaded, tmp_path / "b", EXAMPLES)
     finally:

@@ -23,9 +23,7 @@ SECRET = "patient 4711 asked for the lights"
 
 
 def export(bert: Path, folder: Path, passes: PassSettings, texts: Sequence[str], **changes: Any) -> Path:
-    settings = ExportSettings(
-        checkpoint=str(bert), bundle=folder, precision="fp32", allow_drift=True, passes=passes, **changes
-    )
+    settings = ExportSettings(bundle=folder, precision="fp32", allow_drift=True, passes=passes, **changes)
     loaded = load_classifier(str(bert))
     pipeline.export(settings, loaded, ClassificationExamples(loaded=loaded, inputs=texts))
     return folder

@@ -29,10 +29,13 @@ WriteCheckpoint = Callable[..., Path]
 
 
 def export(
-    settings: ExportSettings, texts: Sequence[str], scorer: Callable[[np.ndarray], float] | None = None
+    checkpoint: Path,
+    settings: ExportSettings,
+    texts: Sequence[str],
+    scorer: Callable[[np.ndarray], float] | None = None,
 ) -> ExportReport:
     """An export judged by `scorer` on `texts`; None: not judged."""
-    loaded, metric = load_classifier(settings.checkpoint), "accuracy" if scorer else None
+    loaded, metric = load_classifier(checkpoint), "accuracy" if scorer else None
     examples = ClassificationExamples(loaded=loaded, inputs=texts, metric=metric, scorer=scorer)
     return pipeline.export(settings, loaded, examples)
 
@@ -54,13 +57,12 @@ def exported(
         if precision not in made:
             made[precision] = tmp_path_factory.mktemp("model") / "bundle"
             settings = ExportSettings(
-                checkpoint=str(bert),
                 bundle=made[precision],
                 precision=precision,
                 allow_drift=True,  # random weights have no clear preferences
                 passes=tiny,
             )
-            assert export(settings, texts).bundle == made[precision]
+            assert export(bert, settings, texts).bundle == made[precision]
         return made[precision]
 
     return made_in
@@ -176,7 +178,7 @@ def test_large_weights_stand_aligned_in_a_file_beside(
 ) -> None:
     monkeypatch.setattr(bundle_writer, "_MAX_INLINE", 1000)
     folder = tmp_path / "bundle"
-    export(ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny), SENTENCES)
+    export(bert, ExportSettings(bundle=folder, precision="fp32", passes=tiny), SENTENCES)
     graph = onnx.load(folder / "onnx" / "model.onnx", load_external_data=False).graph
     offsets = [
         int(entry.value)
@@ -195,8 +197,8 @@ def test_the_gates_no_replaces_nothing_and_says_what_to_try(
 ) -> None:
     folder = tmp_path / "bundle"
     shutil.copytree(exported("fp32"), folder)
-    settings = ExportSettings(checkpoint=str(bert), bundle=folder, precision="int8", passes=tiny)
-    report = export(settings, texts, iter_scores())
+    settings = ExportSettings(bundle=folder, precision="int8", passes=tiny)
+    report = export(bert, settings, texts, iter_scores())
     assert report.bundle is None
     assert not report.to_json()["gate"]["passed"]
     assert report.advice is not None
@@ -220,8 +222,8 @@ def test_a_judge_is_asked_and_its_verdict_recorded(
     bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
 ) -> None:
     right = right_labels(bert, texts)
-    settings = ExportSettings(checkpoint=str(bert), bundle=tmp_path / "b", precision="fp32", passes=tiny)
-    report = export(settings, texts, lambda logits: float((logits.argmax(axis=1) == right).mean()))
+    settings = ExportSettings(bundle=tmp_path / "b", precision="fp32", passes=tiny)
+    report = export(bert, settings, texts, lambda logits: float((logits.argmax(axis=1) == right).mean()))
     assert report.verdict.reference == report.verdict.bundle == 1.0
     assert Manifest.read(tmp_path / "b").evidence["gate"]["metric"] == "accuracy"
     assert "| this bundle, fp32 | 1.0000 |" in (tmp_path / "b" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -243,10 +245,10 @@ def test_an_export_that_stops_leaves_the_old_bundle(
         raise stop
 
     monkeypatch.setattr(bundle_writer, "model_card", stopping)
-    settings = ExportSettings(checkpoint=str(bert), bundle=folder, precision="fp32", passes=tiny)
+    settings = ExportSettings(bundle=folder, precision="fp32", passes=tiny)
     expected = ExportError if isinstance(stop, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="no space left" if expected is ExportError else None):
-        export(settings, SENTENCES)
+        export(bert, settings, SENTENCES)
     assert ft.verify(folder).passed
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
@@ -256,7 +258,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(bert: Path, tmp_path: Path
     with pytest.raises(
         ExportError, match="is not a bundle, so it is not replaced"
     ):  # before the work, not after it
-        export(ExportSettings(checkpoint=str(bert), bundle=tmp_path), SENTENCES)
+        export(bert, ExportSettings(bundle=tmp_path), SENTENCES)
     with pytest.raises(ExportError, match="is not a bundle"), bundle_writer.new_bundle(tmp_path):
         pass
     assert (tmp_path / "letters.txt").read_text() == "dear"
@@ -266,10 +268,8 @@ def test_a_multi_label_checkpoint_keeps_its_kind(
     write_checkpoint: WriteCheckpoint, tiny: PassSettings, texts: list[str], tmp_path: Path
 ) -> None:
     checkpoint = write_checkpoint("bert", multi_label=True)
-    settings = ExportSettings(
-        checkpoint=str(checkpoint), bundle=tmp_path / "b", precision="w8", allow_drift=True, passes=tiny
-    )
-    export(settings, texts)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="w8", allow_drift=True, passes=tiny)
+    export(checkpoint, settings, texts)
     manifest = Manifest.read(tmp_path / "b")
     assert manifest.multi_label
     report = parity_of(checkpoint, tmp_path / "b", texts)
@@ -304,11 +304,11 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 
 def test_an_export_needs_inputs(bert: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no examples"):
-        export(ExportSettings(checkpoint=str(bert), bundle=tmp_path / "b"), [])
+        export(bert, ExportSettings(bundle=tmp_path / "b"), [])
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="max_drop"):
-        ExportSettings(checkpoint="x", bundle=tmp_path, max_drop=1.5)
-    assert ExportSettings(checkpoint="x", bundle=tmp_path / "intents" / "bundle").model_name == "intents"
-    assert ExportSettings(checkpoint="x", bundle=tmp_path / "sst2").model_name == "sst2"
+        ExportSettings(bundle=tmp_path, max_drop=1.5)
+    assert ExportSettings(bundle=tmp_path / "intents" / "bundle").model_name == "intents"
+    assert ExportSettings(bundle=tmp_path / "sst2").model_name == "sst2"

@@ -42,9 +42,7 @@ def exported(
     def made_in(precision: str) -> Path:
         if precision not in made:
             folder = tmp_path_factory.mktemp(precision) / "bundle"
-            settings = ExportSettings(
-                checkpoint=str(bert), bundle=folder, precision=precision, allow_drift=True, passes=tiny
-            )
+            settings = ExportSettings(bundle=folder, precision=precision, allow_drift=True, passes=tiny)
             loaded = load_classifier(bert)
             examples = ClassificationExamples(loaded=loaded, inputs=texts[::2])
             assert export(settings, loaded, examples).bundle == folder
@@ -171,9 +169,7 @@ SOURCES = GenerationExamples(inputs=[[4, 5, 6, 7, 8, 9], [20, 21, 22], [40, 41, 
 
 def exported_generator(loaded: LoadedGenerator, tiny: PassSettings, bundle: Path) -> Path:
     loaded.generation_config.update(max_new_tokens=12, max_length=None)
-    settings = ExportSettings(
-        checkpoint="x", bundle=bundle, task=loaded.task, precision="w8", allow_drift=True, passes=tiny
-    )
+    settings = ExportSettings(bundle=bundle, precision="w8", allow_drift=True, passes=tiny)
     assert export(settings, loaded, SOURCES).bundle == bundle
     return bundle
 

@@ -1,6 +1,6 @@
 """Export a model folder's run/, or any checkpoint, to a bundle, and compare bundles with their checkpoints."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ from ftool.data.load import split_for_model
 from ftool.evaluation.opened import opened_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.tasks.registry import find_task
+from ftool.recipe.sections import ExportRecipe, is_default
+from ftool.tasks.base import Task
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
 from ftool_export.pipeline import export
@@ -22,42 +23,41 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
     Raises FtoolError if there is no run/, the data can't be read, or the export failed; an existing bundle is kept.
     """
     model = ModelFolder(folder)
-    settings = ExportSettings(
-        checkpoint=str(model.require_run()),
-        bundle=model.bundle,
-        name=folder.resolve().name,
-        precision=recipe.export.precision,
-        max_drop=recipe.export.max_drop,
-        allow_drift=recipe.export.allow_drift,
-        device=recipe.export.device,
-        golden=recipe.export.golden,
-    )
-    loaded = recipe.row.load(settings.checkpoint)
+    settings = ExportSettings(bundle=model.bundle, name=folder.resolve().name, **asdict(recipe.export))
+    loaded = recipe.row.load(model.require_run())
     return export(settings, loaded, examples_for(recipe, loaded, "validation"))
 
 
 def export_any(
-    settings: ExportSettings,
-    data: DataSettings | None,
+    checkpoint: str,
+    bundle: Path,
+    row: Task,
+    wanted: ExportRecipe,
+    data: DataSettings | None = None,
     *,
-    source_language: str | None = None,
-    target_language: str | None = None,
+    name: str | None = None,
     base: str | None = None,
+    languages: tuple[str | None, str | None] = (None, None),
 ) -> ExportReport:
     """Export any Hugging Face checkpoint. The loss of quality is measured if there is data.
 
     Args:
-        settings: the checkpoint, the bundle's folder, and how to export.
+        checkpoint: a folder or hub id.
+        bundle: the folder to write.
+        row: the row of the checkpoint's task.
+        wanted: how to export.
         data: labelled examples, or None.
-        source_language: a translator's source language, as its checkpoint spells it; None: the checkpoint's setting.
-        target_language: a translator's target language, as its checkpoint spells it; None: the checkpoint's setting.
+        name: the model's name; None: that of the bundle's folder.
         base: the checkpoint's name in manifest and card; None: its hub id or its folder's name.
+        languages: a translator's source and target language, as its checkpoint spells them; None: the checkpoint's
+            setting.
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, or the export failed; an existing bundle is kept.
     """
-    row = find_task(settings.task)
-    loaded = row.in_languages(row.load(settings.checkpoint), source_language, target_language)
+    precision = row.precision if is_default(wanted.precision) else wanted.precision
+    settings = ExportSettings(bundle=bundle, name=name, **asdict(replace(wanted, precision=precision)))
+    loaded = row.in_languages(row.load(checkpoint), *languages)
     if base is not None and not loaded.training_sha256:  # otherwise run/ records its base
         loaded = replace(loaded, base=base)
     if data is None:

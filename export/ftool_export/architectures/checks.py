@@ -1,40 +1,13 @@
-"""Check an architecture before its graph is captured: the task's name, the number of attention layers, refusals."""
+"""Check an architecture before its graph is captured: the number of attention layers, and refusals."""
 
 import logging
 
-from optimum.exporters.tasks import TasksManager
 from optimum.utils import NormalizedConfigManager
 from transformers import PretrainedConfig
 
 from ftool_export.errors import ExportError
 
 log = logging.getLogger(__name__)
-
-TASKS = (
-    "text-classification",
-    "token-classification",
-    "question-answering",
-    "feature-extraction",
-    "summarization",
-    "translation",
-    "text-generation",
-)
-
-
-def canonical_task(name: str) -> str:
-    """Return Hugging Face's name for a task, given that name or a synonym such as "sequence-classification".
-
-    Raises:
-        ExportError: ftool can't export the task, or the name could mean summarization as well as translation.
-    """
-    if name in TASKS:  # optimum calls both tasks of encoder-decoders by one name
-        return name
-    task = str(TasksManager.map_from_synonym(name)).removesuffix("-with-past")
-    if task == "text2text-generation":
-        raise ExportError(f"the task {name!r} is ambiguous; use summarization or translation")
-    if task not in TASKS:
-        raise ExportError(f"can't export the task {name!r}; ftool exports {', '.join(TASKS)}")
-    return task
 
 
 def attention_layers(config: PretrainedConfig) -> int | None:

@@ -111,9 +111,7 @@ def test_a_bundle_answers_as_torch_does_in_every_shape(
     tmp_path: Path,
 ) -> None:
     loaded, examples = loaded_with_examples(task, checkpoint(row, task, write_checkpoint), texts)
-    settings = ExportSettings(
-        checkpoint=row.name, bundle=tmp_path / "bundle", task=task.split()[0], precision="fp32", passes=tiny
-    )
+    settings = ExportSettings(bundle=tmp_path / "bundle", precision="fp32", passes=tiny)
     exported = export(settings, loaded, examples)
     assert exported.bundle is not None
     assert exported.attention == row.attention

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from ftool_export.architectures.checks import attention_layers, canonical_task, check_exportable
+from ftool_export.architectures.checks import attention_layers, check_exportable
 from ftool_export.capture.attention import IMPLEMENTATION, attention_at_the_source
 from ftool_export.capture.encoder import capture_encoder
 from ftool_export.capture.torch_export import export_graph
@@ -144,16 +144,3 @@ def test_an_encoder_decoder_is_refused() -> None:
 def test_layers_are_counted_under_any_name() -> None:
     assert attention_layers(AutoConfig.for_model("distilbert", n_layers=3)) == 3
     assert attention_layers(AutoConfig.for_model("gpt2", n_layer=5)) == 5
-
-
-def test_tasks_have_synonyms_and_unknown_ones_are_refused() -> None:
-    assert canonical_task("sequence-classification") == "text-classification"
-    assert canonical_task("causal-lm") == "text-generation"
-    assert canonical_task("translation") == "translation"
-    with pytest.raises(ExportError, match="text-classification"):
-        canonical_task("image-segmentation")
-
-
-def test_a_task_name_that_means_two_tasks_is_refused_with_both() -> None:
-    with pytest.raises(ExportError, match="summarization or translation"):
-        canonical_task("text2text-generation")

@@ -67,10 +67,8 @@ def loaded(checkpoint: Path) -> LoadedTagger:
 def bundle(loaded: LoadedTagger, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tagger-bundle") / "bundle"
     settings = ExportSettings(
-        checkpoint=str(checkpoint),
         bundle=folder,
         name="tagger",
-        task="token-classification",
         precision="fp32",
     )
     report = export(settings, loaded, TaggingExamples(loaded=loaded, inputs=TEXTS))

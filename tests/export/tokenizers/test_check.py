@@ -38,7 +38,7 @@ def with_tokenizer_setting(checkpoint: Path, folder: Path, **settings: Any) -> P
 
 def exported(loaded: LoadedClassifier, texts: Sequence[str], bundle: Path, graphs: Graphs) -> Path:
     """The fp32 bundle of a checkpoint; `graphs` are those of the same weights."""
-    settings = ExportSettings(checkpoint="x", bundle=bundle, precision="fp32")
+    settings = ExportSettings(bundle=bundle, precision="fp32")
     report = export(settings, loaded, ClassificationExamples(loaded=loaded, inputs=texts), captured=graphs)
     assert report.bundle == bundle, report.to_json()
     return bundle
@@ -96,9 +96,7 @@ def test_a_generators_sources_are_cut_at_the_checkpoints_side(
     loaded: LoadedGenerator = graphs.loaded
     loaded.tokenizer.truncation_side = "left"
     try:
-        settings = ExportSettings(
-            checkpoint="x", bundle=tmp_path / "b", task=loaded.task, precision="fp32", passes=tiny
-        )
+        settings = ExportSettings(bundle=tmp_path / "b", precision="fp32", passes=tiny)
         assert export(settings, loaded, sample_examples(loaded), captured=graphs).bundle
         manifest = Manifest.read(tmp_path / "b")
         assert (manifest.input.truncation_side, manifest.input.split_special_tokens) == ("left", True)

@@ -15,7 +15,8 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import SOME_TASKS, explanation, marked
 from ftool.recipe.sections import ExportRecipe, GenerationSettings, TrainSettings
 from ftool.recipe.shipped import shipped_recipe, shipped_recipes
-from ftool.tasks.registry import find_task, task_names, tasks_using
+from ftool.tasks.registry import find_synonym, find_task, task_names, tasks_using
+from ftool_runtime.errors import InputError
 from ftool_runtime.schema import field_types
 
 GENERATION_TASKS = ("summarization", "translation", "text-generation")
@@ -395,3 +396,16 @@ def test_the_shipped_recipes_are_valid() -> None:
 def test_an_unknown_shipped_recipe_names_the_nearest() -> None:
     with pytest.raises(RecipeError, match="did you mean intents"):
         shipped_recipe("intent")
+
+
+def test_tasks_have_synonyms_and_unknown_ones_are_refused() -> None:
+    assert find_synonym("sequence-classification").name == "text-classification"
+    assert find_synonym("causal-lm").name == "text-generation"
+    assert find_synonym("translation").name == "translation"
+    with pytest.raises(InputError, match="text-classification"):
+        find_synonym("image-segmentation")
+
+
+def test_a_task_name_that_means_two_tasks_is_refused_with_both() -> None:
+    with pytest.raises(InputError, match="summarization or translation"):
+        find_synonym("text2text-generation")

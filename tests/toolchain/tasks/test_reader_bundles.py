@@ -32,9 +32,7 @@ def fp32_bundle(reader_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     bundle = tmp_path_factory.mktemp("fp32") / "bundle"
     loaded = load_reader(reader_folder / "run")
     examples = examples_for(Recipe.read(reader_folder / "recipe.toml"), loaded, "validation")
-    settings = ExportSettings(
-        checkpoint=str(reader_folder / "run"), bundle=bundle, task="question-answering", precision="fp32"
-    )
+    settings = ExportSettings(bundle=bundle, precision="fp32")
     report = export(settings, loaded, examples)
     assert report.bundle == bundle
     assert report.largest_logit_difference < 1e-4

@@ -11,7 +11,6 @@ from ftool.cli.flags import RecipeFlags, recipe_for
 from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options
 
 if TYPE_CHECKING:
-    from ftool.recipe.sections import ExportRecipe
     from ftool_export.report import ExportReport
 
 
@@ -103,7 +102,7 @@ def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) 
     from ftool.export import export_folder
 
     recipe = recipe_for(folder, flags)
-    return export_folder(folder, replace(recipe, export=_with(recipe.export, chosen)))
+    return export_folder(folder, replace(recipe, export=replace(recipe.export, **chosen)))
 
 
 def _export_checkpoint(
@@ -111,40 +110,24 @@ def _export_checkpoint(
 ) -> "ExportReport":
     from ftool.bases import BASES, resolve_base
     from ftool.export import export_any
-    from ftool.recipe.sections import ExportRecipe, is_default
-    from ftool.tasks.registry import find_task, task_names
-    from ftool_export.architectures.checks import canonical_task
+    from ftool.recipe.sections import ExportRecipe
+    from ftool.tasks.registry import find_synonym
     from ftool_export.checkpoints.pretrained import task_of
-    from ftool_export.settings import ExportSettings
 
-    wanted = _with(ExportRecipe(), chosen)
     base = BASES[checkpoint].hub_id if checkpoint in BASES else None
     checkpoint = resolve_base(checkpoint) if checkpoint in BASES else checkpoint
     task = flags.task or task_of(checkpoint)
     if task is None:
         raise click.UsageError(f"{checkpoint} does not name its task; give it with --task")
-    task = task if task in task_names() else canonical_task(task)
-    settings = ExportSettings(
-        checkpoint=checkpoint,
-        bundle=output,
-        task=task,
-        precision=find_task(task).precision if is_default(wanted.precision) else wanted.precision,
-        max_drop=wanted.max_drop,
-        allow_drift=wanted.allow_drift,
-        device=wanted.device,
-        golden=wanted.golden,
-    )
     return export_any(
-        settings,
+        checkpoint,
+        output,
+        find_synonym(task),
+        ExportRecipe(**chosen),
         flags.data.apply(None) if flags.data.path else None,
-        source_language=flags.data.source_language,
-        target_language=flags.data.target_language,
         base=base,
+        languages=(flags.data.source_language, flags.data.target_language),
     )
-
-
-def _with(recipe: "ExportRecipe", chosen: Mapping[str, Any]) -> "ExportRecipe":
-    return replace(recipe, **chosen)
 
 
 def _report_text(report: "ExportReport") -> str:

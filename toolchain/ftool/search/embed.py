@@ -60,12 +60,19 @@ def model_bundle(name: str | None) -> str | None:
 
 def _exported(name: str) -> Path:
     from ftool.export import export_any
-    from ftool_export.settings import ExportSettings
+    from ftool.recipe.sections import ExportRecipe
+    from ftool.tasks.registry import find_task
 
     bundle = cache_folder("bundles") / f"{name}-{EMBEDDER_TASK}-{version('ftool')}"
     if not (bundle / MANIFEST_FILE).is_file():
         _log.info("%s: exporting it once as an embedder to %s", name, bundle)
         bundle.parent.mkdir(parents=True, exist_ok=True)
-        settings = ExportSettings(checkpoint=resolve_base(name), bundle=bundle, task=EMBEDDER_TASK, name=name)
-        export_any(settings, None, base=BASES[name].hub_id)
+        export_any(
+            resolve_base(name),
+            bundle,
+            find_task(EMBEDDER_TASK),
+            ExportRecipe(),
+            name=name,
+            base=BASES[name].hub_id,
+        )
     return bundle

@@ -33,6 +33,21 @@ def find_task(name: str) -> Task:
     return _TASKS[name]
 
 
+def find_synonym(name: str) -> Task:
+    """Return the row of a task by its name or by a synonym such as "sequence-classification".
+
+    Raises InputError for an unknown name, and for one that could mean summarization as well as translation.
+    """
+    if name in _TASKS:  # optimum calls both tasks of encoder-decoders by one name
+        return _TASKS[name]
+    from optimum.exporters.tasks import TasksManager
+
+    synonym = str(TasksManager.map_from_synonym(name)).removesuffix("-with-past")
+    if synonym == "text2text-generation":
+        raise InputError(f"the task {name!r} is ambiguous; use summarization or translation")
+    return find_task(synonym if synonym in _TASKS else name)
+
+
 def task_names() -> tuple[str, ...]:
     """Return the names of all tasks."""
     return tuple(_TASKS)
