@@ -181,7 +181,7 @@ def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: P
         (["--max-drop", "2"], "2.0 is not in the range"),
         (
             ["--checkpoint", "run", "-o", "b", "--task", "fill-mask"],
-            "can't export the task 'fill-mask'",
+            'task "fill-mask" is unknown',
         ),
         (["--data", "nowhere.csv"], "nowhere.csv"),
     ],
