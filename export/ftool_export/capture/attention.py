@@ -66,22 +66,31 @@ def attention_replaced(
         attend: attend(module, query, key, value, attention_mask, **options) -> (attended, None).
         mask: makes the attention mask, with the arguments of `operator_mask`.
     """
-    models = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
-    before = [(part, part.config._attn_implementation) for part in models]
     AttentionInterface.register(IMPLEMENTATION, attend)
     AttentionMaskInterface.register(IMPLEMENTATION, mask)
     try:
+        with attention_implementation(model, IMPLEMENTATION):
+            yield
+    finally:
+        # There is no public function to unregister, and masks are looked up only in this mapping.
+        del AttentionInterface._global_mapping[IMPLEMENTATION]
+        del AttentionMaskInterface._global_mapping[IMPLEMENTATION]
+
+
+@contextmanager
+def attention_implementation(model: nn.Module, name: str) -> Iterator[None]:
+    """Within the block, let every sub-model that uses the attention interface use the implementation `name`."""
+    models = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    before = [(part, part.config._attn_implementation) for part in models]
+    try:
         for part in models:
             if part._can_set_attn_implementation():
-                part.set_attn_implementation(IMPLEMENTATION)
+                part.set_attn_implementation(name)
         yield
     finally:
         for part, implementation in before:
             if part.config._attn_implementation != implementation:
                 part.set_attn_implementation(implementation)
-        # There is no public function to unregister, and masks are looked up only in this mapping.
-        del AttentionInterface._global_mapping[IMPLEMENTATION]
-        del AttentionMaskInterface._global_mapping[IMPLEMENTATION]
 
 
 def multi_head_attention(

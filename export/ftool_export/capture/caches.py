@@ -1,11 +1,10 @@
-"""Caches for a model during capture: they hold graph inputs, and the graph's operators append to them.
+"""Caches for a model during capture, made of the graph's inputs.
 
-transformers asks a cache not only for its tensors but also for the length of the past, which sets positions, and the
-length of keys, which sets the size of T5's position bias. These caches derive both from the shapes of the graph's
-inputs.
+transformers asks a cache for more than its tensors: how long the past is, which sets positions, and how long keys are,
+which sets the size of T5's position bias. These caches answer from the shapes of the graph's own inputs.
 """
 
-# ruff: noqa: D102, ARG002 - the methods override transformers', which documents them
+# ruff: noqa: D102, ARG002 - the methods are transformers' own, which describes them
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,13 @@ KeysValues = tuple[Tensor, Tensor]  # both (batch, heads, length, head_dim)
 
 
 class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
-    """The base of all caches for capture: no layer slides, and none is made for torch.compile."""
+    """The answers that all caches of a capture share: none slides, and none is made for torch.compile.
+
+    Attributes:
+        past_length: the number of tokens before the new ones, from which positions start; often a symbol of the graph.
+    """
+
+    past_length: Any = 0
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = list(layers)
@@ -32,30 +37,6 @@ class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
     def is_sliding(self) -> list[bool]:
         return [False] * len(self.layers)
 
-
-class InPlaceCache(CapturedCache):
-    """A cache that returns new keys and values unchanged, because the attention operator appends them to its buffers.
-
-    Args:
-        layers: the number of layers.
-        past_length: the number of tokens before the new ones, from which positions start; a symbol of the graph.
-        key_length: the length to which keys are expanded, without copying, for code that reads it; None: unchanged.
-    """
-
-    def __init__(self, layers: int, past_length: int | Tensor = 0, key_length: int | None = None) -> None:
-        super().__init__([None] * layers)
-        self.past_length, self.key_length = past_length, key_length
-        self.new: dict[int, KeysValues] = {}
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
-    ) -> KeysValues:
-        self.new[layer_idx] = (key_states, value_states)
-        if self.key_length is None:
-            return key_states, value_states
-        stretched = (-1, -1, self.key_length, -1)
-        return key_states[:, :, :1].expand(stretched), value_states[:, :, :1].expand(stretched)
-
     def get_seq_length(self, layer_idx: int = 0) -> Any:
         return self.past_length
 
@@ -66,11 +47,36 @@ class InPlaceCache(CapturedCache):
         return self.past_length + query_length, 0
 
 
-class JoinedCache(CapturedCache):
+class StaticCache(CapturedCache):
+    """A cache that returns new keys and values unchanged, because the attention operator appends them to its buffers.
+
+    Args:
+        layers: the number of layers.
+        past_length: see `CapturedCache`.
+        key_length: the length to which keys are expanded, without copying, for code that reads it; None: unchanged.
+    """
+
+    def __init__(self, layers: int, past_length: Any = 0, key_length: int | None = None) -> None:
+        super().__init__([None] * layers)
+        self.past_length, self.key_length = past_length, key_length
+        self.new: dict[int, KeysValues] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> KeysValues:
+        self.new[layer_idx] = (key_states, value_states)
+        if self.key_length is None:
+            return key_states, value_states
+        expanded = (-1, -1, self.key_length, -1)
+        return key_states[:, :, :1].expand(expanded), value_states[:, :, :1].expand(expanded)
+
+
+class ConcatenatedCache(CapturedCache):
     """A cache that concatenates past and new keys and values along their length, like transformers' dynamic cache."""
 
     def __init__(self, past: Sequence[KeysValues]) -> None:
         super().__init__([None] * len(past))
+        self.past_length = past[0][0].shape[2]
         self.past = past
         self.present: dict[int, KeysValues] = {}
 
@@ -83,15 +89,6 @@ class JoinedCache(CapturedCache):
             torch.cat([values, value_states], dim=2),
         )
         return self.present[layer_idx]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.past[0][0].shape[2]
-
-    def get_query_offset(self, layer_idx: int = 0) -> int:
-        return self.past[0][0].shape[2]
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        return self.past[0][0].shape[2] + query_length, 0
 
 
 @dataclass(slots=True)
@@ -113,31 +110,12 @@ class CrossCache(CapturedCache):
         self.recorded[layer_idx] = (key_states, value_states)
         return key_states, value_states
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return 0
 
+class PairedCache(CapturedCache, EncoderDecoderCache):  # type: ignore[misc]
+    """An encoder-decoder's two caches; `cross_ready` says whether the source's keys and values are computed."""
 
-class PairedCache(EncoderDecoderCache):  # type: ignore[misc]
-    """An encoder-decoder's two caches. `cross_ready` says whether the source's keys and values are already computed."""
-
-    def __init__(self, own: Cache, cross: CrossCache, layers: int, *, cross_ready: bool) -> None:
+    def __init__(self, own: CapturedCache, cross: CrossCache, layers: int, *, cross_ready: bool) -> None:
+        super().__init__([None] * layers)
+        self.past_length = own.past_length
         self.self_attention_cache, self.cross_attention_cache = own, cross
         self.is_updated = dict.fromkeys(range(layers), cross_ready)
-
-    @property
-    def is_compileable(self) -> bool:
-        return False
-
-    @property
-    def is_sliding(self) -> list[bool]:
-        return [False] * len(self.is_updated)
-
-    def get_seq_length(self, layer_idx: int = 0) -> Any:
-        return self.self_attention_cache.get_seq_length(layer_idx)
-
-    def get_query_offset(self, layer_idx: int = 0) -> Any:
-        return self.self_attention_cache.get_query_offset(layer_idx)
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[Any, int]:
-        sizes: tuple[Any, int] = self.self_attention_cache.get_mask_sizes(query_length, layer_idx)
-        return sizes

@@ -17,10 +17,8 @@ from ftool_export.capture.attention import OPERATOR as CROSS_OPERATOR
 from ftool_export.capture.attention import (
     OPERATOR_VERSION,
     attention_replaced,
-    multi_head_attention,
-    operator_mask,
 )
-from ftool_export.capture.caches import InPlaceCache, KeysValues
+from ftool_export.capture.caches import KeysValues, StaticCache
 
 OWN_OPERATOR: Final = "com.microsoft::GroupQueryAttention"
 
@@ -39,24 +37,13 @@ class DecoderStep:
         present: the buffers after the new tokens were appended, by layer.
     """
 
-    cache: InPlaceCache
+    cache: StaticCache
     past: Sequence[KeysValues]
     seqlens_k: Tensor
     total_length: Tensor
     cross: Sequence[KeysValues] = ()
     source_mask: Tensor | None = None
     present: dict[int, KeysValues] = field(default_factory=dict)
-
-
-@contextmanager
-def encoder_attention(encoder: nn.Module) -> Iterator[None]:
-    """Within the block, let `encoder` emit one fused attention operator per layer, as in text classifiers."""
-
-    def emit(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, None]:
-        return multi_head_attention(module, *args, **options), None
-
-    with attention_replaced(encoder, emit, operator_mask):
-        yield
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class CacheSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DecoderStructure:
     """The structure of a decoder.
 
     Attributes:
@@ -47,7 +47,7 @@ class Survey:
     unfit: str | None
 
 
-def survey(model: PreTrainedModel) -> Survey:
+def decoder_structure(model: PreTrainedModel) -> DecoderStructure:
     """Run `model`, which must be in evaluation mode, on a few tokens and return its structure; it is not changed.
 
     Raises:
@@ -66,9 +66,9 @@ def survey(model: PreTrainedModel) -> Survey:
         try:
             _caches(model)
         except RuntimeError:  # `attend` returns queries, which don't have the shape of narrower values
-            return Survey(own, cross, 0, "its values have another size than its keys")
+            return DecoderStructure(own, cross, 0, "its values have another size than its keys")
     in_encoder = len(calls) - len(own) - len(cross)
-    return Survey(own, cross, max(in_encoder, 0), _unfit(own, calls, elsewhere=in_encoder < 0))
+    return DecoderStructure(own, cross, max(in_encoder, 0), _unfit(own, calls, elsewhere=in_encoder < 0))
 
 
 def _caches(model: PreTrainedModel) -> Any:

@@ -1,10 +1,10 @@
 """Encoder and decoder as functions of flat inputs, which are traced into graphs.
 
-Each forward takes the graph's inputs and returns its outputs, in order. The classes differ in the decoder's caches:
-buffers to which operators append, or tensors that are concatenated.
+Each forward takes the graph's inputs and returns its outputs, in order. The decoders differ in their caches: static
+(buffers that operators append to) or concatenated with new keys and values at each step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from inspect import signature
 from typing import Any
@@ -12,14 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache
 from transformers.modeling_outputs import BaseModelOutput
 
-from ftool_export.capture.caches import CrossCache, InPlaceCache, JoinedCache, KeysValues, PairedCache
+from ftool_export.capture.attention import attention_at_the_source
+from ftool_export.capture.caches import (
+    CapturedCache,
+    ConcatenatedCache,
+    CrossCache,
+    KeysValues,
+    PairedCache,
+    StaticCache,
+)
 from ftool_export.capture.decoder_attention import (
     DecoderStep,
     decoder_attention,
-    encoder_attention,
     recording_attention,
 )
 from ftool_export.capture.positions import masks_by_position
@@ -33,12 +39,12 @@ class SourceEncoder(nn.Module):
         self.model, self.layers, self.fused = model, layers, fused
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Return cross keys and values, layer by layer, for int64 (batch, source_length) inputs."""
+        """Return cross keys and values, layer by layer; the inputs are int64 (batch, source_length)."""
         encoder, decoder = self.model.get_encoder(), self.model.get_decoder()
-        with encoder_attention(encoder) if self.fused else nullcontext():
+        with attention_at_the_source(encoder) if self.fused else nullcontext():
             hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         cross = CrossCache()
-        caches = PairedCache(InPlaceCache(self.layers), cross, self.layers, cross_ready=False)
+        caches = PairedCache(StaticCache(self.layers), cross, self.layers, cross_ready=False)
         # Running the decoder for one token makes it compute them; nothing reads the rest of that pass.
         with recording_attention(decoder) if self.fused else nullcontext():
             decoder(
@@ -50,12 +56,37 @@ class SourceEncoder(nn.Module):
         return _flat([cross.recorded[layer] for layer in range(self.layers)])
 
 
-class StaticCacheDecoder(nn.Module):
-    """A decoder without an encoder, whose caches are buffers to which operators append."""
-
+class _Decoder(nn.Module):
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
         super().__init__()
         self.model, self.layers = model, layers
+
+    def _results(
+        self, logits_at: Tensor, present: Mapping[int, KeysValues], **inputs: Any
+    ) -> tuple[Tensor, ...]:
+        """Run the model; return the logits (batch, kept, vocabulary), and the caches that this puts into `present`."""
+        with _head_at(self.model, logits_at):
+            logits = self.model(use_cache=True, **inputs).logits
+        return logits, *_flat([present[layer] for layer in range(self.layers)])
+
+
+class _CrossDecoder(_Decoder):
+    def _cross_inputs(
+        self, input_ids: Tensor, source_mask: Tensor, own: CapturedCache, cross: Sequence[KeysValues]
+    ) -> dict[str, Any]:
+        """Return the model's inputs if the source's keys and values are given: nothing reads the encoder's outputs."""
+        width = self.model.get_input_embeddings().weight.shape[1]
+        hidden = torch.zeros(1, 1, 1).expand(input_ids.shape[0], cross[0][0].shape[2], width)
+        return {
+            "decoder_input_ids": input_ids,
+            "encoder_outputs": BaseModelOutput(hidden),
+            "attention_mask": source_mask,
+            "past_key_values": PairedCache(own, CrossCache(cross), self.layers, cross_ready=True),
+        }
+
+
+class StaticCacheDecoder(_Decoder):
+    """A decoder without an encoder, whose caches are buffers to which operators append."""
 
     def forward(
         self,
@@ -67,21 +98,15 @@ class StaticCacheDecoder(nn.Module):
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         """Return logits (batch, kept, vocabulary) and the updated buffers; `DecoderStep` describes the inputs."""
-        cache = InPlaceCache(self.layers)
+        cache = StaticCache(self.layers)
         step = DecoderStep(cache, _pairs(past), seqlens_k, total_length)
-        with decoder_attention(self.model, step), _head_at(self.model, logits_at):
-            logits = self.model(
-                input_ids=input_ids, position_ids=position_ids, past_key_values=cache, use_cache=True
-            ).logits
-        return logits, *_flat([step.present[layer] for layer in range(self.layers)])
+        inputs = {"input_ids": input_ids, "position_ids": position_ids, "past_key_values": cache}
+        with decoder_attention(self.model, step):
+            return self._results(logits_at, step.present, **inputs)
 
 
-class InPlaceCrossDecoder(nn.Module):
+class StaticCacheCrossDecoder(_CrossDecoder):
     """An encoder-decoder's decoder, whose caches are buffers to which operators append."""
-
-    def __init__(self, model: PreTrainedModel, layers: int) -> None:
-        super().__init__()
-        self.model, self.layers = model, layers
 
     def forward(
         self,
@@ -96,26 +121,18 @@ class InPlaceCrossDecoder(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Return logits (batch, kept, vocabulary) and the updated buffers; `positions` has the length of the rows."""
         length = positions.shape[0]
-        own = InPlaceCache(self.layers, length - input_ids.shape[1], length)
+        own = StaticCache(self.layers, length - input_ids.shape[1], length)
         step = DecoderStep(own, _pairs(past), seqlens_k, total_length, _pairs(cross), source_mask)
-        caches = PairedCache(own, CrossCache(step.cross), self.layers, cross_ready=True)
-        with decoder_attention(self.model, step), _head_at(self.model, logits_at):
-            logits = self.model(
-                decoder_input_ids=input_ids,
-                encoder_outputs=_unread_encoder_outputs(self.model, input_ids, cross[0]),
-                attention_mask=source_mask,
-                past_key_values=caches,
-                use_cache=True,
-            ).logits
-        return logits, *_flat([step.present[layer] for layer in range(self.layers)])
+        with decoder_attention(self.model, step):
+            inputs = self._cross_inputs(input_ids, source_mask, own, step.cross)
+            return self._results(logits_at, step.present, **inputs)
 
 
-class ConcatenatedCacheDecoder(nn.Module):
+class ConcatenatedCacheDecoder(_Decoder):
     """A decoder without an encoder, with the architecture's own attention and concatenated caches."""
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
-        super().__init__()
-        self.model, self.layers = model, layers
+        super().__init__(model, layers)
         self.takes_positions = "position_ids" in signature(model.forward).parameters
 
     def forward(
@@ -127,28 +144,16 @@ class ConcatenatedCacheDecoder(nn.Module):
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         """Return logits (batch, kept, vocabulary) and the caches; the mask is int64 (batch, total_length)."""
-        cache = JoinedCache(_pairs(past))
-        positions = {"position_ids": position_ids} if self.takes_positions else {}
-        with (
-            masks_by_position(self.model, attention_mask, position_ids),
-            _head_at(self.model, logits_at),
-        ):
-            logits = self.model(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                past_key_values=cache,
-                use_cache=True,
-                **positions,
-            ).logits
-        return logits, *_flat([cache.present[layer] for layer in range(self.layers)])
+        cache = ConcatenatedCache(_pairs(past))
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "past_key_values": cache}
+        if self.takes_positions:
+            inputs["position_ids"] = position_ids
+        with masks_by_position(self.model, attention_mask, position_ids):
+            return self._results(logits_at, cache.present, **inputs)
 
 
-class JoinedCrossDecoder(nn.Module):
+class ConcatenatedCacheCrossDecoder(_CrossDecoder):
     """An encoder-decoder's decoder, with the architecture's own attention and concatenated caches."""
-
-    def __init__(self, model: PreTrainedModel, layers: int) -> None:
-        super().__init__()
-        self.model, self.layers = model, layers
 
     def forward(
         self,
@@ -160,19 +165,10 @@ class JoinedCrossDecoder(nn.Module):
         cross: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         """Return logits (batch, kept, vocabulary) and the caches; the mask is int64 (batch, total_length)."""
-        own = JoinedCache(_pairs(past))
-        caches: Cache = PairedCache(own, CrossCache(_pairs(cross)), self.layers, cross_ready=True)
+        own = ConcatenatedCache(_pairs(past))
+        inputs = self._cross_inputs(input_ids, source_mask, own, _pairs(cross))
         # Masks by position are not needed: all decoder rows have the same length, so columns are positions.
-        with _head_at(self.model, logits_at):
-            logits = self.model(
-                decoder_input_ids=input_ids,
-                decoder_attention_mask=attention_mask,
-                encoder_outputs=_unread_encoder_outputs(self.model, input_ids, cross[0]),
-                attention_mask=source_mask,
-                past_key_values=caches,
-                use_cache=True,
-            ).logits
-        return logits, *_flat([own.present[layer] for layer in range(self.layers)])
+        return self._results(logits_at, own.present, decoder_attention_mask=attention_mask, **inputs)
 
 
 @contextmanager
@@ -196,12 +192,6 @@ def _head_at(model: PreTrainedModel, logits_at: Tensor) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _unread_encoder_outputs(model: PreTrainedModel, input_ids: Tensor, cross: Tensor) -> Any:
-    """Return a placeholder for the encoder's outputs, of which only the shape is used once cross caches are ready."""
-    width = model.get_input_embeddings().weight.shape[1]
-    return BaseModelOutput(torch.zeros(1, 1, 1).expand(input_ids.shape[0], cross.shape[2], width))
 
 
 def _pairs(tensors: Sequence[Tensor]) -> list[KeysValues]:

@@ -1,6 +1,6 @@
-"""Attention masks by the positions of tokens in their rows, for caches that are joined.
+"""Attention masks by the positions of tokens in their rows, for concatenated caches.
 
-A batch of prompts with different lengths is padded on the right, and later tokens are joined after the padding, so a
+A batch of prompts with different lengths is padded on the right, and later tokens are put after the padding, so a
 column of such a cache is not a position. A sliding window that counts columns would count padding too; therefore masks
 are computed from positions here.
 """
@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, causal_mask_function
+
+from ftool_export.capture.attention import attention_implementation
 
 _EAGER = "eager"
 
@@ -35,21 +36,14 @@ def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor)
         allowed = mask_function(batch, batch.new_zeros(1), queries[:, None, :, None], keys[:, None, None, :])
         return _additive(allowed & attention_mask.bool()[:, None, None, :], dtype)
 
-    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
-    before = [(part, part.config._attn_implementation) for part in parts]
     usual = AttentionMaskInterface._global_mapping[_EAGER]
     windows = _by_position(model, queries, keys)
     AttentionMaskInterface._global_mapping[_EAGER] = mask
     try:
-        for part in parts:
-            if part._can_set_attn_implementation():
-                part.set_attn_implementation(_EAGER)
-        yield
+        with attention_implementation(model, _EAGER):
+            yield
     finally:
         AttentionMaskInterface._global_mapping[_EAGER] = usual
-        for part, implementation in before:
-            if part.config._attn_implementation != implementation:
-                part.set_attn_implementation(implementation)
         for window in windows:
             window.restore()
 

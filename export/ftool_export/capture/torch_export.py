@@ -4,12 +4,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import onnx_ir as ir
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ftool_export.errors import ExportError
 
@@ -23,32 +23,33 @@ Caches = Literal["in_place", "joined"]
 
 @dataclass(frozen=True, slots=True)
 class GraphContract:
-    """The inputs, outputs and fused operators that a graph must have after every stage of the export.
+    """The inputs, outputs and fused operators that a graph must have after each stage of an export.
 
     Attributes:
-        inputs: for each input, in order, the axes that must be dynamic.
+        inputs: the dynamic axes of each input, in the order of the inputs.
         outputs: the names of the outputs, in order.
         operators: the number of fused attentions, by operator.
-        dynamic: the axes of the first output that must be dynamic.
-        width: the size of the first output's last axis, which comes after the dynamic ones; None if it is not checked.
+        dynamic: the dynamic axes of the first output.
+        width: the size of the first output's last axis, which follows the dynamic ones; None if it is not checked.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
     outputs: tuple[str, ...]
-    operators: Mapping[str, int]
+    operators: Mapping[str, int] = field(default_factory=dict)
     dynamic: tuple[int, ...] = (0,)
     width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A model's graphs as the exporter leaves them, without the inputs that nothing reads.
+    """A model's graphs as the exporter returns them, without optional inputs that nothing reads.
 
     Attributes:
-        models: the graphs by name: "model" for an encoder, otherwise "decoder", with "encoder" if there is one.
+        models: the graphs: "model", or "encoder" and "decoder", or only "decoder".
         contracts: the structure that each graph must keep at every later stage.
         attention: "fused" if each attention is one operator, "plain" if it is the architecture's own operators.
-        caches: for decoders "in_place" (operators append to buffers) or "joined" (concatenated); None for encoders.
+        caches: of decoders: "in_place" (static: operators append to them) or "joined" (concatenated with new keys and
+            values); None for encoders.
     """
 
     models: Mapping[str, ir.Model]
@@ -57,47 +58,82 @@ class Captured:
     caches: Caches | None = None
 
 
-def export_graph(
-    model: nn.Module,
-    inputs: tuple[Any, ...],
-    input_names: Sequence[str],
-    output_names: Sequence[str],
-    dynamic_shapes: tuple[Any, ...],
-) -> ir.Model:
-    """Trace `model` on `inputs` and return the graph.
+@dataclass(slots=True)
+class Signature:
+    """The inputs of a graph, with an example of each, from which a network is traced.
 
-    Args:
-        model: in evaluation mode.
-        inputs: the arguments of its forward, in order.
-        input_names: a name for every tensor in the inputs.
-        output_names: a name for every tensor in the result.
-        dynamic_shapes: for each input, its dynamic axes, in the form of torch.export.
-
-    Raises:
-        ExportError: PyTorch's exporter can't capture the model.
+    Sizes of the examples become constants of the graph on all axes but the dynamic ones. These must be 2 or more in the
+    examples, as torch.export takes 0 and 1 for constants; axes with one name have one size.
     """
-    try:
-        with quiet_exporter():
-            program = torch.onnx.export(
-                model,
-                inputs,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(input_names),
-                output_names=list(output_names),
-                dynamic_shapes=dynamic_shapes,
-                verbose=False,
-            )
-    except torch.onnx.errors.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ExportError(f"PyTorch's exporter can't capture {type(model).__name__}: {reason}") from error
-    assert program is not None
-    return program.model
+
+    _values: list[Any] = field(default_factory=list)  # the arguments of the network's forward, in order
+    _shapes: list[Any] = field(default_factory=list)  # of each argument, as torch.export takes them
+    _dims: dict[str, Any] = field(default_factory=dict)  # by the axis's name
+    _axes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # the dynamic ones, by the input's name
+    _optional: set[str] = field(default_factory=set)
+
+    def add(self, name: str, example: Tensor, axes: Mapping[int, str], *, optional: bool = False) -> None:
+        """Add an input that is one argument of the forward.
+
+        Args:
+            name: the input's name.
+            example: a tensor of its dtype.
+            axes: the names of its dynamic axes.
+            optional: whether the graph may leave the input out if nothing reads it.
+        """
+        self._values.append(example)
+        self._shapes.append(self._dynamic(axes))
+        self._axes[name] = tuple(axes)
+        if optional:
+            self._optional.add(name)
+
+    def add_tuple(self, names: Sequence[str], examples: Sequence[Tensor], axes: Mapping[int, str]) -> None:
+        """Add inputs that together are one argument of the forward, a tuple, and have the same dynamic axes."""
+        self._values.append(tuple(examples))
+        self._shapes.append(tuple(self._dynamic(axes) for _ in examples))
+        self._axes |= dict.fromkeys(names, tuple(axes))
+
+    def trace(self, network: nn.Module, outputs: Sequence[str]) -> tuple[ir.Model, GraphContract]:
+        """Trace `network`, which must be in evaluation mode, once.
+
+        Returns:
+            The graph with outputs of these names, and its contract, without operators.
+
+        Raises:
+            ExportError: PyTorch's exporter can't capture the network.
+        """
+        try:
+            with _quiet_exporter():
+                program = torch.onnx.export(
+                    network,
+                    tuple(self._values),
+                    dynamo=True,
+                    opset_version=OPSET,
+                    input_names=list(self._axes),
+                    output_names=list(outputs),
+                    dynamic_shapes=tuple(self._shapes),
+                    verbose=False,
+                )
+        except torch.onnx.errors.OnnxExporterError as error:
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            raise ExportError(
+                f"PyTorch's exporter can't capture {type(network).__name__}: {reason}"
+            ) from error
+        assert program is not None
+        graph = program.model.graph
+        for value in [value for value in graph.inputs if value.name in self._optional and not value.uses()]:
+            graph.inputs.remove(value)
+        taken = {value.name for value in graph.inputs}
+        inputs = {name: axes for name, axes in self._axes.items() if name in taken}
+        return program.model, GraphContract(inputs, tuple(outputs))
+
+    def _dynamic(self, axes: Mapping[int, str]) -> dict[int, Any]:
+        return {axis: self._dims.setdefault(name, torch.export.Dim(name)) for axis, name in axes.items()}
 
 
 @contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's many warnings about its own internals; failures still arrive as exceptions."""
+def _quiet_exporter() -> Iterator[None]:
+    """Silence the exporter's many warnings about its own internals; it reports failures by exceptions."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from ftool_export.architectures.checks import attention_layers, check_exportable
 from ftool_export.capture.attention import IMPLEMENTATION, attention_at_the_source
 from ftool_export.capture.encoder import capture_encoder
-from ftool_export.capture.torch_export import export_graph
+from ftool_export.capture.torch_export import Signature
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.errors import ExportError
 from ftool_export.graph.graphs import Graphs
@@ -101,14 +101,11 @@ def test_a_model_that_cannot_be_traced_is_refused_with_the_reason() -> None:
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             return input_ids.float() if input_ids.sum() > 3 else attention_mask.float()
 
+    signature = Signature()
+    for name in ("input_ids", "attention_mask"):
+        signature.add(name, torch.ones(2, 9), {})
     with pytest.raises(ExportError, match="can't capture Branching"):
-        export_graph(
-            Branching().eval(),
-            (torch.ones(2, 9), torch.ones(2, 9)),
-            ("input_ids", "attention_mask"),
-            ["logits"],
-            ({}, {}),
-        )
+        signature.trace(Branching().eval(), ["logits"])
 
 
 def test_token_types_are_an_input_only_where_they_matter(source: Graphs, capture_of: CaptureOf) -> None:

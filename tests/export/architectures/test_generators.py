@@ -13,7 +13,7 @@ from ftool_export.quantization import PLANS, quantize
 
 GraphsOf = Callable[..., Graphs]
 
-# One a mechanism runs always: position bias, learned positions, grouped heads with rotation, caches that are joined.
+# Always run, one per mechanism: position bias, learned positions, grouped heads with rotation, concatenated caches.
 ALWAYS = {"t5", "gpt2", "llama", "gpt_neo"}
 EACH = [
     name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
@@ -47,13 +47,15 @@ def test_quantised_graphs_answer_nearly_as_torch_does(
 
 
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
-def test_a_head_size_that_the_operator_refuses_leads_to_joined_caches(name: str, graphs_of: GraphsOf) -> None:
+def test_a_head_size_that_the_operator_refuses_leads_to_concatenated_caches(
+    name: str, graphs_of: GraphsOf
+) -> None:
     changes = {"n_embd": 48, "n_layer": 1} if name == "gpt2" else {"d_kv": 12, "num_layers": 1}
     graphs = graphs_of(name, **changes)
     assert (graphs.attention, graphs.caches) == ("plain", "joined")
 
 
-def test_a_window_over_joined_caches_counts_tokens_and_not_holes(graphs_of: GraphsOf) -> None:
+def test_a_window_over_concatenated_caches_counts_tokens_and_not_holes(graphs_of: GraphsOf) -> None:
     graphs = graphs_of(
         "mistral", hidden_size=48, num_hidden_layers=1
     )  # heads of 12; its probes hold ragged prompts with steps behind
