@@ -23,8 +23,8 @@ from tests.helpers.shared import BuiltOnce
 
 Capture = Callable[..., Captured]
 
-# What transformers' models and configurations keep that no graph holds.
-_APART = ("name_or_path", "_name_or_path", "id2label", "label2id")
+# What models and configurations keep that no graph holds: names, and what a first forward notes about the network.
+_APART = ("name_or_path", "_name_or_path", "id2label", "label2id", "reads_padding")
 
 _CAPTURES = {"capture_encoder": capture_encoder, "capture_generator": capture_generator}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.cli import told
 from tests.helpers.files import write_jsonl
 from tests.helpers.shared import BuiltOnce
+from tests.helpers.tiny_models import TinyModels
 
 WORDS = {
     "weather": ["rain", "sun", "wind", "cloud", "storm", "snow"],
@@ -226,44 +226,28 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# --- models that several files ask, made by the commands -------------------------------------------------------------
+# --- models that several files use, made by the commands -------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def searcher(tiny_base: Path, searches: Path, made_once: BuiltOnce) -> Path:
+def trained(request: pytest.FixtureRequest, made_once: BuiltOnce) -> TinyModels:
+    """The model folder of a task after `ftool train`; a test that changes it copies it first."""
+    return TinyModels(made_once, request.getfixturevalue, exported=False)
+
+
+@pytest.fixture(scope="session")
+def exported(request: pytest.FixtureRequest, made_once: BuiltOnce) -> TinyModels:
+    """The model folder of a task with an int8 bundle too; a test that changes it copies it first."""
+    return TinyModels(made_once, request.getfixturevalue, exported=True)
+
+
+@pytest.fixture(scope="session")
+def searcher(exported: TinyModels) -> Path:
     """A trained embedder's model folder with an int8 bundle; it has a prompt for queries."""
-    settings = {"epochs": 4, "learning_rate": 5e-3, "batch_size": 16, "threads": 1}
-
-    def build(folder: Path) -> None:
-        prompt = ("--set", 'data.query_prompt="tell me "')
-        told("new", folder, *_from("feature-extraction", tiny_base, searches, settings), *prompt)
-        assert told("train", folder)["metrics"]["mrr_at_10"] > 0
-        _export_int8(folder, metric="mrr_at_10", max_drop=0.5)
-
-    return made_once("searcher", build)
+    return exported["feature-extraction"]
 
 
 @pytest.fixture(scope="session")
-def reader_folder(tiny_base: Path, questions: Path, made_once: BuiltOnce) -> Path:
+def reader_folder(exported: TinyModels) -> Path:
     """A trained reader's model folder with an int8 bundle."""
-    settings = {"epochs": 6, "learning_rate": 3e-3, "batch_size": 16, "threads": 1}
-    settings |= {"max_length": 24, "stride": 6, "max_answer_length": 4}
-
-    def build(folder: Path) -> None:
-        told("new", folder, *_from("question-answering", tiny_base, questions, settings))
-        assert told("train", folder)["metrics"]["f1"] > 0.8
-        _export_int8(folder, metric="f1", max_drop=0.2)
-
-    return made_once("reader", build)
-
-
-def _from(task: str, base: Path, data: Path, settings: dict[str, Any]) -> list[object]:
-    """The arguments of `ftool new` for a task on a base and data, with these settings of `train`."""
-    changes = [part for name, value in settings.items() for part in ("--set", f"train.{name}={value}")]
-    return ["--task", task, "--base", base, "--data", data, *changes]
-
-
-def _export_int8(folder: Path, *, metric: str, max_drop: float) -> None:
-    exported = told("export", folder, "--max-drop", max_drop)
-    assert exported["gate"]["metric"] == metric
-    assert (exported["precision"], exported["attention"]) == ("int8", "fused")
+    return exported["question-answering"]

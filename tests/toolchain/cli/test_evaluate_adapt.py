@@ -4,10 +4,10 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.helpers.cli import ftool
+from tests.helpers.tiny_models import TinyModels
 
 from ftool.adapt import adapt
 from ftool.evaluation.evaluate import evaluate
@@ -26,26 +26,22 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def trained(base: Path, data: Path, folder: Path, **settings: Any) -> Path:
-    separator = "|" if "tags" in data.name else None
-    recipe = Recipe(
-        base=str(base),
-        data=DataSettings(path=str(data), label_separator=separator),
-        train=TrainSettings(method="head", threads=1, **settings),
-    )
-    recipe.write(folder / "recipe.toml")
-    train(recipe, folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def model(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tiny_base, topics, tmp_path_factory.mktemp("model"))
+def model(trained: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(trained["text-classification"], tmp_path_factory.mktemp("models") / "topics")
 
 
 @pytest.fixture(scope="module")
 def tagger(tiny_base: Path, tags: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tiny_base, tags, tmp_path_factory.mktemp("tagger"), thresholds="tuned")
+    folder = tmp_path_factory.mktemp("tagger")
+    recipe = Recipe(
+        base=str(tiny_base),
+        data=DataSettings(path=str(tags), label_separator="|"),
+        train=TrainSettings(method="head", threads=1, thresholds="tuned"),
+    )
+    recipe.write(folder / "recipe.toml")
+    train(recipe, folder)
+    return folder
 
 
 @pytest.fixture

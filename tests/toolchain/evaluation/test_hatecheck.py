@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,11 @@ import pytest
 from click.testing import Result
 from tests.helpers.cli import ftool
 from tests.helpers.paths import SHARED_DATA
+from tests.helpers.tiny_models import TinyModels
 
 from ftool.data.sources.delimited import read_csv
 from ftool.errors import DataError
 from ftool.evaluation.bias import hatecheck
-from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.recipe import Recipe
-from ftool.recipe.sections import TrainSettings
-from ftool.train import train
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_runtime.errors import InputError
 
@@ -45,17 +43,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cases(tmp_path_factory.mktemp("hatecheck") / "cases.csv", rows)
 
 
-@pytest.fixture(scope="module")
-def topic_model(tiny_base: Path, topics: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("topics-model")
-    recipe = Recipe(
-        base=str(tiny_base),
-        data=DataSettings(path=str(topics)),
-        train=TrainSettings(method="head", threads=1),
-    )
-    recipe.write(folder / "recipe.toml")
-    train(recipe, folder)
-    return folder
+@pytest.fixture
+def topic_model(trained: TinyModels, tmp_path: Path) -> Path:
+    return shutil.copytree(trained["text-classification"], tmp_path / "model")
 
 
 def run(folder: Path, cases: Path, *options: str) -> Result:

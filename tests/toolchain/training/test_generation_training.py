@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.helpers.cli import ftool
+from tests.helpers.tiny_models import TinyModels
 from tests.helpers.training import interrupted_after, same_weights, weights_in
 
 from ftool.errors import TrainingError
@@ -33,25 +34,14 @@ def recipe(data: Path, task: str = "translation", base: str = "scratch:t5-tiny",
     )
 
 
-@pytest.fixture(scope="session")
-def trained(numbers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def translator(trained: TinyModels) -> Path:
     """A model folder whose run/ turns number words into numerals, mostly."""
-    folder = tmp_path_factory.mktemp("trained")
-    made = recipe(
-        numbers,
-        epochs=24,
-        evaluations_per_epoch=1,
-        early_stopping_patience=0,
-        dropout=0.0,
-        metric="token_accuracy",
-    )
-    made.write(folder / "recipe.toml")
-    train(made, folder)
-    return folder
+    return trained["translation"]
 
 
-def test_a_translator_learns_from_random_weights(trained: Path) -> None:
-    content = json.loads((trained / "run" / "metrics.json").read_text())
+def test_a_translator_learns_from_random_weights(translator: Path) -> None:
+    content = json.loads((translator / "run" / "metrics.json").read_text())
     assert (
         content["metrics"]["token_accuracy"] > 0.5
     )  # chance, which knows how often each comes, has about 0.3
@@ -63,10 +53,10 @@ def test_a_translator_learns_from_random_weights(trained: Path) -> None:
     assert "shown" not in json.dumps(content)
 
 
-def test_run_holds_how_to_answer_and_loads_without_ftool(trained: Path) -> None:
+def test_run_holds_how_to_answer_and_loads_without_ftool(translator: Path) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    left = {path.name for path in (trained / "run").iterdir()}
+    left = {path.name for path in (translator / "run").iterdir()}
     assert left == {
         "config.json",
         "generation_config.json",
@@ -75,19 +65,19 @@ def test_run_holds_how_to_answer_and_loads_without_ftool(trained: Path) -> None:
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    config = json.loads((trained / "run" / "generation_config.json").read_text())
+    config = json.loads((translator / "run" / "generation_config.json").read_text())
     assert (config["num_beams"], config["no_repeat_ngram_size"], config["max_new_tokens"]) == (2, 5, 16)
-    tokenizer = AutoTokenizer.from_pretrained(trained / "run")
-    model = AutoModelForSeq2SeqLM.from_pretrained(trained / "run")
+    tokenizer = AutoTokenizer.from_pretrained(translator / "run")
+    model = AutoModelForSeq2SeqLM.from_pretrained(translator / "run")
     ids = model.generate(**tokenizer(["one two"], return_tensors="pt"))
-    loaded = load_generator(trained / "run", "translation")
+    loaded = load_generator(translator / "run", "translation")
     answers = generate_tokens(loaded, tokenize_sources(loaded, ["one two"]))
     assert tokenizer.decode(ids[0], skip_special_tokens=True) == decode(loaded, answers)[0]
 
 
-def test_evaluate_gives_the_figures_of_training_again(trained: Path) -> None:
-    content = json.loads((trained / "run" / "metrics.json").read_text())
-    again = evaluate(trained)
+def test_evaluate_gives_the_figures_of_training_again(translator: Path) -> None:
+    content = json.loads((translator / "run" / "metrics.json").read_text())
+    again = evaluate(translator)
     assert again.to_json() == {key: content[key] for key in again.to_json()}
     assert "->" in again.table()
 
@@ -198,15 +188,15 @@ def test_single_samples_take_an_update_each(numbers: Path, tmp_path: Path) -> No
     assert report.training["fine_tuning"]["updates"] == 40  # a quarter of 160
 
 
-def test_a_base_that_training_does_not_beat_is_kept(numbers: Path, trained: Path, tmp_path: Path) -> None:
-    made = recipe(numbers, base=str(trained / "run"), learning_rate=0.3, epochs=0.2, warmup_ratio=0.0)
+def test_a_base_that_training_does_not_beat_is_kept(numbers: Path, translator: Path, tmp_path: Path) -> None:
+    made = recipe(numbers, base=str(translator / "run"), learning_rate=0.3, epochs=0.2, warmup_ratio=0.0)
     report = train(made, tmp_path)
     assert report.training["kept"] == "the weights it began with, which fine-tuning did not beat"
-    assert same_weights(trained, tmp_path)
+    assert same_weights(translator, tmp_path)
 
 
-def test_a_loss_that_is_no_number_stops_training(few_numbers: Path, tmp_path: Path, trained: Path) -> None:
-    loaded = load_generator(trained / "run", "translation")
+def test_a_loss_that_is_no_number_stops_training(few_numbers: Path, tmp_path: Path, translator: Path) -> None:
+    loaded = load_generator(translator / "run", "translation")
     with torch.no_grad():
         loaded.model.get_input_embeddings().weight.fill_(float("nan"))
     (tmp_path / "broken").mkdir()
