@@ -1,7 +1,9 @@
-"""Replace a whole folder, so that a process killed at any time leaves either the old folder or the new one."""
+"""Replace a whole folder, so that a killed process or a full disk leaves either the old folder or the new one."""
 
 import ctypes
+import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ import psutil
 
 _AT_FDCWD: Final = -100  # on Linux: paths are relative to the working directory
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE on Linux and RENAME_SWAP on macOS have the same value
+_RUST = re.compile(r"\(os error (\d+)\)")  # in errors of safetensors and tokenizers
+_TORCH = re.compile("failed writing file|iostream error|inline_container")  # torch.save gives no reason
 
 
 @contextmanager
@@ -23,7 +27,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     process left behind are also removed.
 
     Raises:
-        OSError: a folder can't be created, written or renamed.
+        OSError: a folder can't be created, written or renamed; also if a library reports this as another error.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,12 +35,27 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.mkdir()
     try:
-        yield partial
+        with disk_errors(path):
+            yield partial
         _flush(partial)
         _put(partial, path)
     finally:
         # after an exchange this holds the old folder
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a library's error about writing to `folder` into an OSError; other errors pass unchanged."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        number = _errno(str(error))
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(folder)) from error
 
 
 def _put(new: Path, path: Path) -> None:
@@ -96,3 +115,10 @@ def _remove_abandoned(path: Path) -> None:
         owner = partial.name.removeprefix(f".{path.name}.").split(".")[0]
         if owner.isdigit() and int(owner) != os.getpid() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _errno(message: str) -> int | None:
+    found = _RUST.search(message)
+    if found:
+        return int(found[1])
+    return errno.EIO if _TORCH.search(message) else None

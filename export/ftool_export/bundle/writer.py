@@ -12,7 +12,6 @@ from typing import Final
 import onnx_ir as ir
 
 from ftool_export.bundle.card import model_card
-from ftool_export.bundle.disk import disk_errors
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.errors import ExportError
 from ftool_export.graph.session import model_bytes
@@ -78,7 +77,7 @@ def new_bundle(path: Path) -> Iterator[Draft]:
     """
     check_place(path)
     try:
-        with replacing_folder(path) as folder, disk_errors(folder):
+        with replacing_folder(path) as folder:
             yield Draft(folder)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

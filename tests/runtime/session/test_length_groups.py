@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.session.decoder.length_groups import length_groups
+from ftool_runtime.session.batching import length_groups
 from ftool_runtime.session.onnx_session import OnnxSession
 
 LENGTHS = (40, 23, 22, 15, 3)  # 40 alone, then 23 to 15, then 3

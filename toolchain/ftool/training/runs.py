@@ -27,7 +27,6 @@ from ftool.training.hardware import (
     use_threads,
 )
 from ftool.workspace import ModelFolder
-from ftool_export.bundle.disk import disk_errors
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.tokenizers.source import tokenizer_text
 from ftool_runtime.session.memory_usage import peak_memory_mb
@@ -167,7 +166,7 @@ def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) ->
     """
     if not is_main_process():
         return
-    with replacing_folder(ModelFolder(folder).run) as run, disk_errors(run):
+    with replacing_folder(ModelFolder(folder).run) as run:
         save(run)
         write_metrics(run, report.to_json())
     checkpoints.discard(partial_folder(folder))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftool_runtime.bundle.manifest import Precision
 from ftool_runtime.errors import BundleError
-from ftool_runtime.session.decoder.length_groups import length_groups
+from ftool_runtime.session.batching import length_groups
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.session.batching import length_groups
 from ftool_runtime.session.decoder.decoder import Arrays, Decoder, Logits, Snapshot
 from ftool_runtime.session.decoder.graph import DecoderGraph
-from ftool_runtime.session.decoder.length_groups import length_groups
 
 _SMALLEST = 64  # the smallest capacity of a row, in tokens
 
