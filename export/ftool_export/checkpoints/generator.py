@@ -75,6 +75,14 @@ class LoadedGenerator(LoadedModel):
         return "left" if cuts_left else "right"
 
     @property
+    def start_token(self) -> int:
+        """The token that starts the decoder of an encoder-decoder."""
+        start = self.generation_config.decoder_start_token_id
+        if start is None:
+            start = self.config.decoder_start_token_id
+        return int(start[0] if isinstance(start, list) else start)
+
+    @property
     def decoder_limit(self) -> int | None:
         """The most tokens of a decoder's row, its prompt included; None if relative positions set no limit."""
         if self.family == "decoder":

@@ -142,7 +142,7 @@ def _teacher_forced(
 ) -> list[NDArray[np.float32]]:
     device = loaded.model.device
     if loaded.family == "encoder-decoder":
-        start = _start_token(loaded)
+        start = loaded.start_token
         given = _right([[start, *answer[:-1]] for answer in answers], loaded.tokenizer.pad_token_id)
         inputs = {**_padded(loaded, rows), "decoder_input_ids": given.to(device)}
         first = [0] * len(rows)
@@ -159,13 +159,6 @@ def _teacher_forced(
         logits[row, begin : begin + len(answer)].cpu().numpy()
         for row, (begin, answer) in enumerate(zip(first, answers, strict=True))
     ]
-
-
-def _start_token(loaded: LoadedGenerator) -> int:
-    start = loaded.generation_config.decoder_start_token_id
-    if start is None:
-        start = loaded.model.config.decoder_start_token_id
-    return int(start[0] if isinstance(start, list) else start)
 
 
 def _padded(loaded: LoadedGenerator, rows: TokenRows) -> dict[str, Tensor]:

@@ -4,12 +4,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
 from ftool.errors import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections
+
+if TYPE_CHECKING:
+    from ftool.evaluation.opened import OpenModel
 
 log = logging.getLogger(__name__)
 
@@ -141,16 +144,21 @@ def check_stride(recipe: Sections) -> None:
         )
 
 
-def warn_of_cut(cut: int, count: int, split: str, max_length: int) -> None:
-    """Log a warning if `cut` of `count` texts were longer than the model's limit."""
+def count_cut(model: "OpenModel", texts: Sequence[Any], split: str) -> Mapping[str, Any]:
+    """Return how many of a split's texts are longer than the model's limit, for metrics.json; log a warning if any are.
+
+    `texts` are texts or pairs of texts, with their prefixes.
+    """
+    cut = sum(count > model.max_length for count in model.token_counts(texts, special=True))
     if cut:
         log.warning(
             "%d of %d %s texts have more than %d tokens and were cut; raise train.max_length to keep more",
             cut,
-            count,
+            len(texts),
             split,
-            max_length,
+            model.max_length,
         )
+    return {"texts_cut": cut}
 
 
 def listed(names: tuple[str, ...]) -> str:

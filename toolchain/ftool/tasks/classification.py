@@ -9,7 +9,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections
-from ftool.tasks.base import Task, warn_of_cut
+from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
     from ftool.evaluation.opened import OpenModel
@@ -105,9 +105,7 @@ def _fit(
     del training
     pairs = [(model.prefix + one.text, one.pair) for one in split.examples]
     texts = [text if pair is None else (text, pair) for text, pair in pairs]
-    cut = sum(count > model.max_length for count in model.token_counts(texts, special=True))
-    warn_of_cut(cut, len(split), name, model.max_length)
-    return split, {"texts_cut": cut}
+    return split, count_cut(model, texts, name)
 
 
 def _samples(loaded: Any) -> Any:

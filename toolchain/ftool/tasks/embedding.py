@@ -9,7 +9,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.similarity import SimilarityReader, SimilarPair, kind_of
 from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
-from ftool.tasks.base import Task, warn_of_cut
+from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
     from ftool.evaluation.opened import OpenModel
@@ -71,9 +71,7 @@ def _fit(
         for kind, side in judged_texts(split)
         for text in side
     ]
-    cut = sum(count > model.max_length for count in model.token_counts(texts, special=True))
-    warn_of_cut(cut, len(texts), name, model.max_length)
-    return split, {"texts_cut": cut}
+    return split, count_cut(model, texts, name)
 
 
 def _judge(model: "OpenModel", split: Split[SimilarPair]) -> "Judged":

@@ -107,7 +107,7 @@ class PairRows(Dataset[TokenRow]):
     def __init__(self, loaded: LoadedGenerator, rows: Sequence[TokenRow]) -> None:
         self._rows = rows
         self._pad = int(loaded.tokenizer.pad_token_id)
-        self._start = start_token(loaded)
+        self._start = loaded.start_token
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -146,14 +146,6 @@ def decoder_dataset(rows: Sequence[TokenRow]) -> Any:
             "labels": [[*[IGNORED] * len(row.given), *row.answer] for row in rows],
         }
     )
-
-
-def start_token(loaded: LoadedGenerator) -> int:
-    """Return the id of the token with which an encoder-decoder's decoder starts."""
-    start = loaded.generation_config.decoder_start_token_id
-    if start is None:
-        start = loaded.model.config.decoder_start_token_id
-    return int(start[0] if isinstance(start, list) else start)
 
 
 class SimilarLengths(Sampler[int]):
