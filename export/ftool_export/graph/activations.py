@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.examples.base import spread
-from ftool_export.graph.session import GraphSession
+from ftool_export.graph.session import open_session, run_graph
 from ftool_export.passes.matching import constant_matmuls
 from ftool_runtime.text.encode import Tokens
 
@@ -38,11 +38,12 @@ def activation_peaks(
         if not value.is_graph_output():
             watched.graph.outputs.append(value)
     weights = {value.name: weight.name for value, weight in inputs.items() if value and weight}
-    session = GraphSession(watched)
+    session = open_session(watched)
     peaks: dict[str, NDArray[np.float32]] = {}
     for row in spread(rows, _ROWS):
         encoded = loaded.batch([row])
-        for name, array in session.values({key: value.numpy() for key, value in encoded.items()}).items():
+        values = run_graph(session, {key: value.numpy() for key, value in encoded.items()})
+        for name, array in values.items():
             weight = weights.get(name)
             if weight is not None:
                 channels = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)

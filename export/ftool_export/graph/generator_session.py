@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_export.graph.session import Sessions
+from ftool_export.capture.torch_export import OUTPUT
+from ftool_export.graph.session import Sessions, run_graph
 
 Rows = Sequence[Sequence[int]]  # token ids, rows of any length from 1 on
 
@@ -25,7 +26,7 @@ class Conversation:
         self.fixed = dict(fixed)  # cross caches and the source's mask
         self.caches = dict(caches)  # by input name
         self.lengths = np.zeros(rows, dtype=np.int64)
-        self.seen = np.zeros((rows, 0), dtype=np.int64)  # joined caches: 1 if a column holds a token
+        self.seen = np.zeros((rows, 0), dtype=np.int64)  # concatenated caches: 1 if a column holds a token
 
 
 class GraphRunner:
@@ -35,8 +36,7 @@ class GraphRunner:
         self._encoder = sessions.get("encoder")
         self._decoder = sessions["decoder"]
         self._inputs = {entry.name: entry for entry in self._decoder.get_inputs()}
-        self._outputs = [entry.name for entry in self._decoder.get_outputs()]
-        self.in_place = "seqlens_k" in self._inputs
+        self._static = "seqlens_k" in self._inputs
 
     def start(self, sources: Rows | None, rows: int, capacity: int) -> Conversation:
         """Return a conversation with empty caches for `rows` rows.
@@ -51,7 +51,7 @@ class GraphRunner:
         for name, entry in self._inputs.items():
             if name.startswith("past."):
                 _, heads, _, head_dim = entry.shape
-                shape = (rows, heads, capacity if self.in_place else 0, head_dim)
+                shape = (rows, heads, capacity if self._static else 0, head_dim)
                 caches[name] = self._cache(np.full(shape, _UNREAD, dtype=np.float32))
         return Conversation(fixed, caches, rows)
 
@@ -66,12 +66,9 @@ class GraphRunner:
         Returns:
             Logits float32 (batch, kept, vocabulary).
         """
-        lengths = np.array([len(row) for row in new])
-        mask = np.arange(lengths.max()) < lengths[:, None]  # (batch, sequence)
-        tokens = np.zeros(mask.shape, dtype=np.int64)
-        tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in new])
+        tokens, mask = _padded(new)
         positions = conversation.lengths[:, None] + np.arange(mask.shape[1])
-        conversation.lengths = conversation.lengths + lengths
+        conversation.lengths = conversation.lengths + mask.sum(axis=1)
         conversation.seen = np.concatenate([conversation.seen, mask.astype(np.int64)], axis=1)
         total = int(conversation.lengths.max())
         feeds = {
@@ -84,35 +81,29 @@ class GraphRunner:
             "logits_at": kept,
             **conversation.fixed,
         }
-        if self.in_place:
-            return self._run_in_place(conversation, feeds)
-        return self._run_joined(conversation, feeds)
+        if self._static:
+            return self._run_static(conversation, feeds)
+        return self._run_concatenated(conversation, feeds)
 
     def _encode(self, sources: Rows) -> dict[str, NDArray[Any]]:
         assert self._encoder is not None
-        lengths = np.array([len(row) for row in sources])
-        mask = np.arange(lengths.max()) < lengths[:, None]
-        tokens = np.zeros(mask.shape, dtype=np.int64)
-        tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in sources])
-        feeds = {"input_ids": tokens, "attention_mask": mask.astype(np.int64)}
-        names = [entry.name for entry in self._encoder.get_outputs()]
-        taken = {entry.name: feeds[entry.name] for entry in self._encoder.get_inputs()}
-        cross = dict(zip(names, self._encoder.run(None, taken), strict=True))
-        return {**cross, "source_mask": mask.astype(np.int32 if self.in_place else np.int64)}
+        tokens, mask = _padded(sources)
+        cross = run_graph(self._encoder, {"input_ids": tokens, "attention_mask": mask.astype(np.int64)})
+        return {**cross, "source_mask": mask.astype(np.int32 if self._static else np.int64)}
 
     def _cache(self, array: NDArray[np.float32]) -> Any:
         import onnxruntime as ort
 
-        return ort.OrtValue.ortvalue_from_numpy(array) if self.in_place else array
+        return ort.OrtValue.ortvalue_from_numpy(array) if self._static else array
 
-    def _run_in_place(
+    def _run_static(
         self, conversation: Conversation, feeds: Mapping[str, NDArray[Any]]
     ) -> NDArray[np.float32]:
         binding = self._decoder.io_binding()
         for name, array in feeds.items():
             if name in self._inputs:
                 binding.bind_cpu_input(name, np.ascontiguousarray(array))
-        binding.bind_output("logits")
+        binding.bind_output(OUTPUT)
         for name, cache in conversation.caches.items():
             binding.bind_ortvalue_input(name, cache)
             binding.bind_ortvalue_output(_present(name), cache)
@@ -120,14 +111,22 @@ class GraphRunner:
         logits: NDArray[np.float32] = binding.get_outputs()[0].numpy()
         return logits
 
-    def _run_joined(
+    def _run_concatenated(
         self, conversation: Conversation, feeds: Mapping[str, NDArray[Any]]
     ) -> NDArray[np.float32]:
-        inputs = {name: array for name, array in feeds.items() if name in self._inputs}
-        results = dict(zip(self._outputs, self._decoder.run(None, inputs | conversation.caches), strict=True))
+        results = run_graph(self._decoder, {**feeds, **conversation.caches})
         conversation.caches = {name: results[_present(name)] for name in conversation.caches}
-        logits: NDArray[np.float32] = results["logits"]
+        logits: NDArray[np.float32] = results[OUTPUT]
         return logits
+
+
+def _padded(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the rows, int64 (batch, longest), padded on the right with 0, and a mask that is True on their tokens."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    tokens = np.zeros(mask.shape, dtype=np.int64)
+    tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    return tokens, mask
 
 
 def _present(past: str) -> str:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.examples.base import spread
 from ftool_export.gate import Verdict
-from ftool_export.graph.session import GraphSession
+from ftool_export.graph.session import encoder_outputs
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import SmoothActivations
 from ftool_export.quantization import PrecisionPlan, quantizable_layers
@@ -44,7 +44,7 @@ def rank_layers(
     """
     assert plan.quantize_products is not None
     sample, one_by_one = spread(rows, _ROWS), plan.rows_share_scale
-    exact = GraphSession(model).outputs(loaded, sample, one_by_one=one_by_one)
+    exact = encoder_outputs(model, loaded, sample, one_by_one=one_by_one)
     names = [name for name in quantizable_layers(model, settings) if name not in settings.left_out]
     errors = {}
     for name in names:
@@ -54,7 +54,7 @@ def rank_layers(
         if plan.smooth:
             SmoothActivations(alone)(quantized)
         plan.quantize_products(alone)(quantized)
-        outputs = GraphSession(quantized).outputs(loaded, sample, one_by_one=one_by_one)
+        outputs = encoder_outputs(quantized, loaded, sample, one_by_one=one_by_one)
         errors[name] = _mean_square(exact, outputs)
         log.debug("only %s quantised: mean squared difference %.2e", name, errors[name])
     return sorted(names, key=lambda name: -errors[name])

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from ftool_export.capture.torch_export import OUTPUT
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.errors import ExportError
 from ftool_runtime.session.batching import cut_into_runs
@@ -28,42 +29,36 @@ def open_sessions(models: Mapping[str, ir.Model] | Mapping[str, Path]) -> Sessio
     return {name: open_session(model) for name, model in models.items()}
 
 
-class GraphSession:
-    """An ONNX Runtime session for an encoder's graph, in memory or in a file.
+def run_graph(session: Any, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return every output of a graph by its name. `feeds` may hold more than the graph's inputs."""
+    names = [output.name for output in session.get_outputs()]
+    inputs = {entry.name: feeds[entry.name] for entry in session.get_inputs()}
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def encoder_outputs(
+    model: ir.Model, loaded: LoadedEncoder, rows: Sequence[Tokens], *, one_by_one: bool
+) -> Outputs:
+    """Return the output for each row: float32 (width,), or (tokens, width) for networks with outputs per token.
+
+    Args:
+        model: an encoder's graph.
+        loaded: the checkpoint, which pads rows to batches.
+        rows: any number of rows.
+        one_by_one: whether to run every row singly, as graphs need if the rows of a batch share a quantisation scale.
 
     Raises:
         ExportError: ONNX Runtime refuses the graph; the message has its reason.
     """
-
-    def __init__(self, model: ir.Model | Path) -> None:
-        self._session = open_session(model)
-        self._names = tuple(entry.name for entry in self._session.get_inputs())
-
-    def values(self, feeds: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-        """Return every output by its name. `feeds`, int64 (batch, sequence), may hold more than the graph's inputs."""
-        names = [output.name for output in self._session.get_outputs()]
-        return dict(
-            zip(names, self._session.run(None, {name: feeds[name] for name in self._names}), strict=True)
-        )
-
-    def outputs(self, loaded: LoadedEncoder, rows: Sequence[Tokens], *, one_by_one: bool) -> Outputs:
-        """Return the output for each row: float32 (width,), or (tokens, width) for networks with outputs per token.
-
-        Args:
-            loaded: the checkpoint, which pads rows to batches.
-            rows: any number of rows.
-            one_by_one: whether to run every row singly, as graphs need if the rows of a batch share a quantisation
-                scale.
-        """
-        lengths = [len(row.ids) for row in rows]
-        runs = [[row] for row in range(len(rows))] if one_by_one else cut_into_runs(lengths, _TOKENS_PER_RUN)
-        outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
-        for run in runs:
-            inputs = loaded.batch([rows[position] for position in run])
-            values = self._session.run(None, {name: inputs[name].numpy() for name in self._names})[0]
-            for position, value in zip(run, values, strict=True):
-                outputs[position] = value[: lengths[position]] if loaded.model.per_token else value
-        return outputs if loaded.model.per_token else np.stack(outputs)
+    session, lengths = open_session(model), [len(row.ids) for row in rows]
+    runs = [[row] for row in range(len(rows))] if one_by_one else cut_into_runs(lengths, _TOKENS_PER_RUN)
+    outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
+    for run in runs:
+        inputs = loaded.batch([rows[position] for position in run])
+        values = run_graph(session, {name: value.numpy() for name, value in inputs.items()})[OUTPUT]
+        for position, value in zip(run, values, strict=True):
+            outputs[position] = value[: lengths[position]] if loaded.model.per_token else value
+    return outputs if loaded.model.per_token else np.stack(outputs)
 
 
 def model_bytes(model: ir.Model) -> int:

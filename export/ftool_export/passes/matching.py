@@ -52,6 +52,16 @@ def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "Mat
     return found
 
 
+def lookups(table: ir.Value) -> list[ir.Node]:
+    """Return the nodes that look up rows of `table`."""
+    nodes = [use.node for use in table.uses()]
+    return [
+        node
+        for node in nodes
+        if node.op_type == "Gather" and node.inputs[0] is table and node.attributes.get_int("axis", 0) == 0
+    ]
+
+
 def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
     """Return the Add of a constant vector that alone reads `node`'s output, and the vector; None if there is none."""
     add = only_consumer(node.outputs[0])

@@ -14,13 +14,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.passes import MICROSOFT
-from ftool_export.passes.matching import LAYER, constant, constant_shape, initializer, layer_of
-from ftool_export.passes.quantize_products import QuantizedWeight, QuantizeProducts
-from ftool_export.passes.scales import symmetric_scale
+from ftool_export.passes.matching import LAYER, constant, constant_shape, layer_of
+from ftool_export.passes.quantize_products import QuantizeProducts
+from ftool_export.passes.quantized_weights import QuantizedWeight, add_quantized, quantize_symmetric
 
 _INTEGER_PRODUCTS: Final = 4  # accuracy_level
 _ZERO_POINT: Final = 128  # the operator's default
-_LARGEST: Final = 127
 _NARROWEST: Final = 32  # inputs; narrower blocks need more bytes for scales than they save in padding
 
 
@@ -52,10 +51,16 @@ def quantize_in_blocks(
     padded = np.zeros((outputs, blocks * block_size), dtype=np.float32)
     padded[:, :inputs] = weight.T
     grouped = padded.reshape(outputs, blocks, block_size)
-    largest = np.abs(grouped).max(axis=-1)
-    scale = symmetric_scale(largest, _LARGEST)
-    levels = np.rint(grouped / scale[..., None]).clip(-_LARGEST, _LARGEST)
-    return (levels + _ZERO_POINT).astype(np.uint8), scale
+    levels, scale = quantize_symmetric(grouped, axis=2)
+    return (levels.astype(np.int16) + _ZERO_POINT).astype(np.uint8), scale[..., 0]
+
+
+def quantized_blocks(
+    graph: ir.Graph, name: str | None, weight: NDArray[Any], widest: int
+) -> tuple[QuantizedWeight, int]:
+    """Add `weight`, float (inputs, outputs), quantised in blocks, to `graph`, and return it with the block size."""
+    block_size = fitting_block(weight.shape[0], widest)
+    return add_quantized(graph, name, "blocks", *quantize_in_blocks(weight, block_size)), block_size
 
 
 class QuantizeBlocks(QuantizeProducts):
@@ -67,11 +72,7 @@ class QuantizeBlocks(QuantizeProducts):
         """Add the weight, quantised in blocks along its inputs, to the graph."""
         array = constant(weight)
         assert array is not None
-        blocks, scale = quantize_in_blocks(array, self._block_size(array.shape[0]))
-        return QuantizedWeight(
-            initializer(graph, f"{weight.name}.blocks", blocks),
-            initializer(graph, f"{weight.name}.scale", scale),
-        )
+        return quantized_blocks(graph, weight.name, array, self.settings.block_size)[0]
 
     def product(
         self,
@@ -85,10 +86,11 @@ class QuantizeBlocks(QuantizeProducts):
         assert shape is not None
         inputs = [matmul.inputs[0], weight.levels, weight.scale]
         inputs = inputs if bias is None else [*inputs, None, None, bias]
-        return [block_product(matmul, (shape[0], shape[1]), self._block_size(shape[0]), inputs)]
-
-    def _block_size(self, inputs: int) -> int:
-        return fitting_block(inputs, self.settings.block_size)
+        return [
+            block_product(
+                matmul, (shape[0], shape[1]), fitting_block(shape[0], self.settings.block_size), inputs
+            )
+        ]
 
 
 def block_product(

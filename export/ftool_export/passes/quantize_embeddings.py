@@ -4,11 +4,9 @@ The tables are two thirds of a small model's file. With a scale per row, the sho
 those of frequent words; with one scale per table they would be lost.
 """
 
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import (
@@ -16,27 +14,11 @@ from ftool_export.passes.matching import (
     clean,
     constant,
     constant_shape,
-    initializer,
     layer_of,
+    lookups,
     replace,
 )
-from ftool_export.passes.scales import symmetric_scale
-
-_LARGEST: Final = 127
-
-
-def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise a table to symmetric 8-bit integers, row by row.
-
-    Args:
-        table: float (rows, width).
-
-    Returns:
-        int8 (rows, width) and the scale of every row, float32 (rows, 1).
-    """
-    largest = np.abs(table).max(axis=1, keepdims=True)
-    scale = symmetric_scale(largest, _LARGEST)
-    return np.rint(table / scale).clip(-_LARGEST, _LARGEST).astype(np.int8), scale
+from ftool_export.passes.quantized_weights import add_quantized, quantize_symmetric
 
 
 class QuantizeEmbeddings(ir.passes.InPlacePass):
@@ -50,16 +32,14 @@ class QuantizeEmbeddings(ir.passes.InPlacePass):
         """Rewrite `model` in place; the result says whether anything was modified."""
         modified = False
         for value in list(model.graph.initializers.values()):
-            readers = [use.node for use in value.uses()]
+            readers = lookups(value)
             if not _is_table(value, readers, self.settings):
                 continue
             array = constant(value)
             assert array is not None
-            rows, scale = quantize_rows(array)
-            table = initializer(model.graph, f"{value.name}.int8", rows)
-            scales = initializer(model.graph, f"{value.name}.scale", scale)
+            table = add_quantized(model.graph, value.name, "int8", *quantize_symmetric(array, axis=1))
             for gather in readers:
-                replace(model.graph, [gather], _lookup(gather, table, scales))
+                replace(model.graph, [gather], _lookup(gather, table.levels, table.scale))
             modified = True
         if modified:
             clean(model)
@@ -72,16 +52,9 @@ def _is_table(value: ir.Value, readers: list[ir.Node], settings: PassSettings) -
         return False
     if value.dtype != ir.DataType.FLOAT or value.is_graph_output():
         return False
-    return bool(readers) and all(_reads_rows(node, value, settings) for node in readers)
-
-
-def _reads_rows(node: ir.Node, table: ir.Value, settings: PassSettings) -> bool:
-    return (
-        node.op_type == "Gather"
-        and node.inputs[0] is table
-        and node.attributes.get_int("axis", 0) == 0
-        and layer_of(node) not in settings.left_out
-    )
+    if not readers or len(readers) < len(list(value.uses())):
+        return False
+    return all(layer_of(node) not in settings.left_out for node in readers)
 
 
 def _lookup(gather: ir.Node, table: ir.Value, scales: ir.Value) -> list[ir.Node]:

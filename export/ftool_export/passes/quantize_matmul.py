@@ -13,9 +13,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.passes import MICROSOFT
-from ftool_export.passes.matching import LAYER, constant, initializer, layer_of
-from ftool_export.passes.quantize_products import QuantizedWeight, QuantizeProducts
-from ftool_export.passes.scales import symmetric_scale
+from ftool_export.passes.matching import LAYER, constant, layer_of
+from ftool_export.passes.quantize_products import QuantizeProducts
+from ftool_export.passes.quantized_weights import QuantizedWeight, add_quantized, quantize_symmetric
 
 LARGEST: Final = 64  # 7 bits; the 16-bit sum of two products stays below 2**15
 
@@ -29,20 +29,15 @@ def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[n
     Returns:
         int8 (inputs, outputs) between -64 and 64, and the scale of every output, float32 (outputs,).
     """
-    largest = np.abs(weight).max(axis=0)
-    scale = symmetric_scale(largest, LARGEST)
-    return np.rint(weight / scale).clip(-LARGEST, LARGEST).astype(np.int8), scale
+    levels, scale = quantize_symmetric(weight, axis=0, largest=LARGEST)
+    return levels, scale[0]
 
 
 def quantized_channels(graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
     """Add the constant `weight`, quantised by output channel, to `graph`, and return its integers and scales."""
     array = constant(weight)
     assert array is not None
-    levels, scale = quantize_channels(array)
-    return QuantizedWeight(
-        initializer(graph, f"{weight.name}.int8", levels),
-        initializer(graph, f"{weight.name}.scale", scale),
-    )
+    return add_quantized(graph, weight.name, "int8", *quantize_channels(array))
 
 
 class QuantizeMatMul(QuantizeProducts):

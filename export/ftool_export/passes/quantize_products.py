@@ -1,19 +1,13 @@
 """`QuantizeProducts`: quantise products with constant weights; the base of the passes for each 8-bit format."""
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import onnx_ir as ir
 
 from ftool_export.passes import PassSettings, use_microsoft_operators
 from ftool_export.passes.matching import clean, constant_matmuls, following_bias, layer_of, replace
-
-
-class QuantizedWeight(NamedTuple):
-    """The initializers that replace a weight: its integers and their scales."""
-
-    levels: ir.Value
-    scale: ir.Value
+from ftool_export.passes.quantized_weights import QuantizedWeight
 
 
 class QuantizeProducts(ir.passes.InPlacePass):

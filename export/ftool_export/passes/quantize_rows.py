@@ -18,7 +18,8 @@ import onnx_ir as ir
 from ftool_export.passes import MICROSOFT, PassSettings
 from ftool_export.passes.matching import LAYER, initializer, layer_of
 from ftool_export.passes.quantize_matmul import quantized_channels
-from ftool_export.passes.quantize_products import QuantizedWeight, QuantizeProducts
+from ftool_export.passes.quantize_products import QuantizeProducts
+from ftool_export.passes.quantized_weights import QuantizedWeight
 
 _LEVELS: Final = 127
 _ZERO_POINT: Final = 128

@@ -11,9 +11,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.passes import MICROSOFT, PassSettings, use_microsoft_operators
-from ftool_export.passes.matching import LAYER, clean, constant, initializer, layer_of, replace
-from ftool_export.passes.quantize_blocks import block_product, fitting_block, quantize_in_blocks
-from ftool_export.passes.tie_head import lookups, tied_products
+from ftool_export.passes.matching import LAYER, clean, constant, initializer, layer_of, lookups, replace
+from ftool_export.passes.quantize_blocks import block_product, quantized_blocks
+from ftool_export.passes.quantized_weights import QuantizedWeight
+from ftool_export.passes.tie_head import tied_products
 
 LOOKUP: Final = "GatherBlockQuantized"
 
@@ -45,20 +46,17 @@ class ShareTable(ir.passes.InPlacePass):
 
 def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: NDArray[Any], widest: int) -> None:
     rows, width = array.shape
-    block_size = fitting_block(width, widest)
-    blocks, scale = quantize_in_blocks(array.T, block_size)  # (rows, blocks, block_size), (rows, blocks)
-    weight = initializer(graph, f"{table.name}.blocks", blocks)
-    scales = initializer(graph, f"{table.name}.scale", scale)
-    quantized = block_product(product, (width, rows), block_size, [product.inputs[0], weight, scales])
+    shared, block_size = quantized_blocks(graph, table.name, array.T, widest)
+    quantized = block_product(product, (width, rows), block_size, [product.inputs[0], *shared])
     # GatherBlockQuantized would return the padding of a partly filled last block, so the embedding keeps its own table.
     readers = lookups(table) if width % block_size == 0 else []
     replace(graph, [product], [quantized])
     for gather in readers:
-        replace(graph, [gather], _lookup(graph, gather, weight, scales, width, block_size))
+        replace(graph, [gather], _lookup(graph, gather, shared, width, block_size))
 
 
 def _lookup(
-    graph: ir.Graph, gather: ir.Node, weight: ir.Value, scales: ir.Value, width: int, block_size: int
+    graph: ir.Graph, gather: ir.Node, table: QuantizedWeight, width: int, block_size: int
 ) -> list[ir.Node]:
     """Return nodes that gather rows in blocks and join the blocks: (..., blocks, block_size) to (..., width)."""
     notes, name = {LAYER: layer_of(gather)}, gather.name
@@ -66,10 +64,10 @@ def _lookup(
     rank = 2 if indices is None or indices.shape is None else len(indices.shape)
     scale_shape = initializer(graph, f"{name}.scale_shape", np.array([0, 0, 1]))
     row_shape = initializer(graph, f"{name}.row_shape", np.array([0] * rank + [width]))
-    scale = ir.node("Reshape", [scales, scale_shape], name=f"{name}.scale", metadata_props=dict(notes))
+    scale = ir.node("Reshape", [table.scale, scale_shape], name=f"{name}.scale", metadata_props=dict(notes))
     rows = ir.node(
         LOOKUP,
-        [weight, indices, scale.outputs[0]],
+        [table.levels, indices, scale.outputs[0]],
         {"gather_axis": 0, "quantize_axis": 2, "block_size": block_size, "bits": 8},
         domain=MICROSOFT,
         name=f"{name}.blocks",

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ftool_export.passes import MICROSOFT, use_microsoft_operators
-from ftool_export.passes.matching import LAYER, clean, constant, constant_shape, layer_of, replace
+from ftool_export.passes.matching import LAYER, clean, constant, constant_shape, layer_of, lookups, replace
 
 OPERATOR: Final = "FusedMatMul"
 
@@ -50,16 +50,6 @@ def tied_products(model: ir.Model) -> list[ir.Node]:
         if node.op_type == OPERATOR
         and node.domain == MICROSOFT
         and len(constant_shape(node.inputs[1]) or ()) == 2
-    ]
-
-
-def lookups(table: ir.Value) -> list[ir.Node]:
-    """Return the nodes that look up rows of `table`."""
-    nodes = [use.node for use in table.uses()]
-    return [
-        node
-        for node in nodes
-        if node.op_type == "Gather" and node.inputs[0] is table and node.attributes.get_int("axis", 0) == 0
     ]
 
 

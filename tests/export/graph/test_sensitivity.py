@@ -95,12 +95,12 @@ def test_a_refused_graph_is_mended_by_leaving_layers_out(
 
 
 def _distance(source: Graphs, tiny: PassSettings, texts: list[str], reference: np.ndarray) -> float:
-    from ftool_export.graph.session import GraphSession
+    from ftool_export.graph.session import encoder_outputs
     from ftool_export.quantization import quantize
 
     graph = quantize(source, PLANS["encoder"]["int8"], tiny).models["model"]
     rows = source.loaded.tokenize(texts)
-    outputs = GraphSession(graph).outputs(source.loaded, rows, one_by_one=True)
+    outputs = encoder_outputs(graph, source.loaded, rows, one_by_one=True)
     return float(np.abs(np.asarray(outputs) - reference).mean())
 
 

@@ -23,9 +23,10 @@ from ftool_export.passes.matching import layer_of
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
 from ftool_export.passes.quantize_blocks import QuantizeBlocks, quantize_in_blocks
-from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings, quantize_rows
+from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
 from ftool_export.passes.quantize_matmul import QuantizeMatMul, quantize_channels
 from ftool_export.passes.quantize_products import QuantizeProducts
+from ftool_export.passes.quantized_weights import quantize_symmetric
 from ftool_export.passes.residual_sums import ResidualSums
 from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.smooth_activations import SmoothActivations, smoothing_factors
@@ -249,7 +250,7 @@ def test_eight_bit_blocks_are_within_half_a_step(weight: np.ndarray, block: int)
 @given(matrices)
 @settings(max_examples=50, deadline=None)
 def test_eight_bit_rows_are_within_half_a_step(table: np.ndarray) -> None:
-    levels, scale = quantize_rows(table)
+    levels, scale = quantize_symmetric(table, axis=1)
     assert (np.abs(levels * scale - table) <= scale * 0.501).all()
 
 
