@@ -16,6 +16,7 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Examples
+from ftool_export.examples.generation import GenerationExamples
 from ftool_export.gate import Verdict, advise, judge
 from ftool_export.golden import choose_inputs, golden_evidence, make_golden
 from ftool_export.graph.activations import activation_peaks
@@ -27,6 +28,7 @@ from ftool_export.quantization import PrecisionPlan, precision_plan, quantize, t
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.check import check_tokens
+from ftool_export.tolerances import tolerance_for
 from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
 from ftool_runtime.text.encode import Tokens
 
@@ -120,13 +122,15 @@ class _Trials:
     source: Graphs
     draft: Draft
     manifest: Manifest = field(init=False)  # of the current draft
-    exact_effect: float = field(init=False, default=0.0)  # of batching on the fp32 graphs
+    reads_batch: bool = field(init=False, default=False)  # whether an encoder does so in fp32 too
 
     def __post_init__(self) -> None:
         self.loaded.write_files(self.draft.folder)
         self.manifest = _manifest(self.settings, self.loaded, self.plan, self.source)
-        if not self.plan.rows_share_scale:
-            self.exact_effect = self.source.batch_effect(quantized=False)
+        if isinstance(self.loaded, LoadedEncoder) and not self.plan.rows_share_scale:
+            self.reads_batch = (
+                self.loaded.model.reads_padding or self.source.batch_effect(quantized=False) > 1
+            )
 
     def judge(self, left_out: Sequence[str]) -> Verdict:
         """Write the draft with these layers left unquantised, and return the gate's verdict on it."""
@@ -147,31 +151,31 @@ class _Trials:
 
     def _write(self, left_out: Sequence[str]) -> None:
         graphs = quantize(self.source, self.plan, replace(self.passes, left_out=frozenset(left_out)))
-        precision = replace(
-            self.manifest.precision, left_out=tuple(left_out), rows_share_scale=self._run_singly(graphs)
-        )
         self.draft.write_graphs(graphs.models)
+        self._write_manifest(left_out, singly=self.plan.rows_share_scale)
+        if not self.plan.rows_share_scale and self._depends_on_batch(graphs):
+            log.warning(
+                "%s in %s answers differently in a batch and singly, so its bundle runs inputs one at a time",
+                self.loaded.config.model_type,
+                self.settings.precision,
+            )
+            self._write_manifest(left_out, singly=True)
+
+    def _write_manifest(self, left_out: Sequence[str], *, singly: bool) -> None:
+        precision = replace(self.manifest.precision, left_out=tuple(left_out), rows_share_scale=singly)
         self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
-    def _run_singly(self, graphs: Graphs) -> bool:
-        """Return whether rows must run singly because an answer would otherwise depend on the rest of its batch.
-
-        Raises ExportError for generators in that case, because the runtime always runs their rows in batches.
-        """
-        if self.plan.rows_share_scale:
-            return True
-        quantized = self.plan.quantize_products is not None
-        effect = max(self.exact_effect, graphs.batch_effect(quantized=True) if quantized else 0.0)
-        if effect <= 1 and not (isinstance(self.loaded, LoadedEncoder) and self.loaded.model.reads_padding):
-            return False
-        architecture = self.loaded.config.model_type
-        if self.loaded.family != "encoder":
-            raise ExportError(
-                f"{architecture} in {self.settings.precision} answers differently in a batch and singly, by "
-                f"{effect:.1f} times the allowed difference; try --precision fp32, or choose another model"
-            )
-        log.warning("%s reads the padding of a batch, so its bundle runs texts one at a time", architecture)
-        return True
+    def _depends_on_batch(self, graphs: Graphs) -> bool:
+        """Return whether an answer depends on the rest of its batch by more than rounding."""
+        if isinstance(self.loaded, LoadedEncoder):
+            quantized = self.plan.quantize_products is not None
+            return self.reads_batch or (quantized and graphs.batch_effect(quantized=True) > 1)
+        assert isinstance(self.examples, GenerationExamples)
+        with ft.load(
+            self.draft.folder, device="cpu"
+        ) as model:  # its batches differ from those of the graphs' probes
+            _, effect = self.examples.batch_effect(model)
+        return effect > tolerance_for("text", self.settings.precision).batch_effect
 
 
 def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], Verdict]:

@@ -54,9 +54,9 @@ TOLERANCES: Final = MappingProxyType(
         # A token may differ only if torch's two best logits are equal up to rounding.
         ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4),
         # One activation scale per row and 7 bits per weight; a batch changes the order of attention's sums.
-        ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-2),
+        ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-4),
         # One scale for every 64 activations of a row; attention as above.
-        ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-2),
+        ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-4),
     }
 )
 

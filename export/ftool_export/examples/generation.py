@@ -26,7 +26,8 @@ from ftool_runtime.numerics import softmax
 TIE: Final = 1e-4  # if the two best logits are this close, another order of summation may swap them
 _ROWS_AT_ONCE: Final = 16  # a row's logits take much memory: answer length times vocabulary
 _COARSE: Final = 32  # tokens to which the limits on answers are rounded down
-_SINGLE: Final = 32  # rows that parity also answers one at a time
+_SINGLE: Final = 32  # rows that are answered both in batches and one at a time
+_BATCH_TOKENS: Final = 32  # of each of these answers
 _BEAMS: Final = 4
 _SAMPLE: Final = 16  # rows on which two graphs are compared number by number
 MOST_COMPARED: Final = 256  # inputs; more add little, and torch takes up to a second for each
@@ -93,7 +94,7 @@ class GenerationExamples:
         forced, greedy = greedily._compared(loaded, model)
         beams = answers_of_both(loaded, model, greedy.rows, num_beams=_BEAMS)
         steps = _step_difference(loaded, model, greedy)
-        changed, probability = _batch_effect(model, greedy)
+        changed, probability = self.batch_effect(model)
         comparison = forced.comparison
         return Examination(
             comparison=replace(comparison, output_difference=max(comparison.output_difference, steps)),
@@ -105,6 +106,28 @@ class GenerationExamples:
                 "beams": _same_answers(loaded, beams, _beam_tie),
             },
         )
+
+    def batch_effect(self, model: Any) -> tuple[int, float]:
+        """Answer up to 32 inputs in batches and singly.
+
+        Returns:
+            The number of answers that differ, and the largest change of a next token's probability after the same
+            tokens.
+        """
+        rows = spread(self.inputs, _SINGLE)
+        generate = partial(
+            model.generate, do_sample=False, num_beams=1, keep_logits=True, max_new_tokens=_BATCH_TOKENS
+        )
+        changed, largest = 0, 0.0
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            for row, batched in zip(some, generate(some), strict=True):
+                single = generate([row])[0]
+                changed += list(single.ids) != list(batched.ids)
+                compared = _common(single.ids, batched.ids) + 1
+                difference = softmax(single.logits[:compared]) - softmax(batched.logits[:compared])
+                largest = max(largest, float(np.abs(difference).max(initial=0.0)))
+        return changed, largest
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
         """Return the logits of each token of greedy answers to up to 16 inputs. See `Examples.numbers`."""
@@ -272,20 +295,10 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
     return largest
 
 
-def _batch_effect(model: Any, greedy: Answers) -> tuple[int, float]:
-    """Return how many answers change between single and batched, and the largest change of a probability."""
-    chosen = spread(range(len(greedy.rows)), _SINGLE)
-    rows, answers = [greedy.rows[place] for place in chosen], [greedy.model[place] for place in chosen]
-    changed = sum(
-        tuple(model.generate([row], do_sample=False, num_beams=1)[0].ids) != tuple(answer)
-        for row, answer in zip(rows, answers, strict=True)
-    )
-    largest = 0.0
-    for row, answer, batched in zip(rows, answers, model.score_tokens(rows, answers), strict=True):
-        single = model.score_tokens([row], [answer])[0]
-        if len(answer):
-            largest = max(largest, float(np.abs(softmax(single) - softmax(batched)).max()))
-    return changed, largest
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the number of tokens that two answers begin with in common."""
+    differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differing, min(len(one), len(other)))
 
 
 def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:

@@ -222,9 +222,7 @@ class GeneratorEngine:
         encoder = None
         if self.contract.family == "encoder-decoder":
             path = path_inside(folder, ENCODER_FILE)
-            encoder = SourceEncoder(
-                path, manifest.precision, self.settings, manifest.input.pad_token_id, graph.cross
-            )
+            encoder = SourceEncoder(path, manifest.precision, self.settings, graph.cross)
             if self.config.decoder_start_token_id is None and self.config.bos_token_id is None:
                 raise BundleError(f"{folder}: {GENERATION_CONFIG_FILE} must name decoder_start_token_id")
         return Graphs(DecoderPool(graph), encoder)
