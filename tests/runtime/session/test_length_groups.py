@@ -8,6 +8,7 @@ import pytest
 
 import ftool_runtime as ft
 from ftool_runtime.session.batching import length_groups
+from ftool_runtime.session.decoder.cross_cache import Sources, _concatenated
 from ftool_runtime.session.onnx_session import OnnxSession
 
 LENGTHS = (40, 23, 23, 23, 3)
@@ -88,3 +89,21 @@ def test_sources_of_different_lengths_run_separately_and_get_the_answers_of_sing
         answers = model.generate(rows, max_new_tokens=30)
     assert [shape for shape in shapes if shape in {(2, 23), (2, 9), (4, 23)}] == [(2, 23), (2, 9)]
     assert [list(answer.ids) for answer in answers] == [greedy([0], 30, row) for row in rows]
+
+
+def test_sources_of_any_lengths_are_padded_to_whole_vector_lanes() -> None:
+    parts = [
+        Sources(
+            {"cross.0.key": np.full((1, 2, length, 4), length, np.float32)}, np.ones((1, length), np.int64)
+        )
+        for length in (5, 17)
+    ]
+    for given, width in (
+        (parts[:1], 16),
+        (parts, 32),
+    ):  # also for a single source: its sums are the same in a batch
+        sources = _concatenated(given)
+        assert sources.mask.sum(axis=1).tolist() == [5, 17][: len(given)]
+        assert sources.mask.shape == (len(given), width)
+        assert sources.values["cross.0.key"].shape == (len(given), 2, width, 4)
+        assert sources.values["cross.0.key"][0, :, 5:].max() == 0
