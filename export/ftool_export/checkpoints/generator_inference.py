@@ -1,7 +1,7 @@
 """Run generators in torch: tokenise sources and chats, generate answers, and score given answers, in batches."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,8 +13,10 @@ from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.tokenizers.runtime_tokens import chat_tokens, runtime_tokens
 from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.errors import InputError
+from ftool_runtime.session.batching import cut_into_runs
 
-_TOKENS_PER_BATCH: Final = 4096  # padding included
+# Padding included. The longest rows come first, so that memory runs out in the first batch or never.
+_TOKENS_PER_BATCH: Final = 4096
 _DEFAULT_LENGTH: Final = 20  # tokens of prompt and answer if the config sets none, as in transformers
 
 TokenRows = Sequence[Sequence[int]]
@@ -64,7 +66,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
         limited = copy.deepcopy(config)
         if room is not None:
             limited.update(max_new_tokens=room, max_length=None)
-        for batch in batches([len(rows[place]) for place in places]):
+        for batch in cut_into_runs([len(rows[place]) for place in places], _TOKENS_PER_BATCH):
             chosen = [places[position] for position in batch]
             inputs = _padded(loaded, [rows[place] for place in chosen])
             with torch.inference_mode():
@@ -115,26 +117,12 @@ def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -
         For each row, float32 (tokens of its answer, vocabulary).
     """
     scored: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in rows]
-    for batch in batches([len(row) + len(answer) for row, answer in zip(rows, answers, strict=True)]):
+    lengths = [len(row) + len(answer) for row, answer in zip(rows, answers, strict=True)]
+    for batch in cut_into_runs(lengths, _TOKENS_PER_BATCH):
         logits = _teacher_forced(loaded, [rows[p] for p in batch], [answers[p] for p in batch])
         for position, row in zip(batch, logits, strict=True):
             scored[position] = row
     return scored
-
-
-def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield batches of positions in `lengths`, of at most 4096 tokens with padding; longest rows first.
-
-    With the longest rows first, memory runs out in the first batch or never.
-    """
-    rows: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda r: -lengths[r]):
-        if rows and lengths[rows[0]] * (len(rows) + 1) > _TOKENS_PER_BATCH:
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows
 
 
 def _teacher_forced(
