@@ -65,10 +65,7 @@ def export(
         raise ExportError("there are no examples to compare the bundle on; name data that has some")
     rows = all_rows(loaded, examples.inputs) if isinstance(loaded, LoadedEncoder) else ()
     source = captured or capture_source(loaded, rows, settings.passes)
-    passes = plan.settings(settings.passes)
-    if plan.smooth and isinstance(loaded, LoadedEncoder):
-        peaks = activation_peaks(source.models["model"], loaded, rows, passes.smallest)
-        passes = replace(passes, smoothing=smoothing_multipliers(peaks))
+    passes = _plan_settings(settings, plan, loaded, rows, source)
     left_out: tuple[str, ...] = ()
     manifest = None
     try:
@@ -90,6 +87,21 @@ def export(
         largest_logit_difference=source.difference,
         advice=advise(verdict, settings.precision),
     )
+
+
+def _plan_settings(
+    settings: ExportSettings,
+    plan: PrecisionPlan,
+    loaded: LoadedModel,
+    rows: Sequence[Tokens],
+    source: Graphs,
+) -> PassSettings:
+    """Return the settings of the precision's passes, with the smoothing that `rows` call for."""
+    passes = plan.settings(settings.passes)
+    if not (plan.smooth and isinstance(loaded, LoadedEncoder)):
+        return passes
+    peaks = activation_peaks(source.models["model"], loaded, rows, passes.smallest)
+    return replace(passes, smoothing=smoothing_multipliers(peaks))
 
 
 def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSettings) -> Graphs:

@@ -97,25 +97,19 @@ _SMALLEST_TABLE: Final = 131_072
 # hundredths: docs/generation.md.
 _BLOCK: Final = 64
 
+_W8: Final = PrecisionPlan(
+    quantize_products=QuantizeBlocks,
+    needs_products=True,
+    block_size=_BLOCK,
+    smallest=_SMALLEST,
+    smallest_table=_SMALLEST_TABLE,
+)
 _GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     {
         "fp32": PrecisionPlan(),
         # One activation scale per row, so that rows can run together.
-        "int8": PrecisionPlan(
-            quantize_products=QuantizeRows,
-            quantize_left_out=QuantizeBlocks,
-            needs_products=True,
-            block_size=_BLOCK,
-            smallest=_SMALLEST,
-            smallest_table=_SMALLEST_TABLE,
-        ),
-        "w8": PrecisionPlan(
-            quantize_products=QuantizeBlocks,
-            needs_products=True,
-            block_size=_BLOCK,
-            smallest=_SMALLEST,
-            smallest_table=_SMALLEST_TABLE,
-        ),
+        "int8": replace(_W8, quantize_products=QuantizeRows, quantize_left_out=QuantizeBlocks),
+        "w8": _W8,
     }
 )
 

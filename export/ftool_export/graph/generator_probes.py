@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.errors import ExportError
 from ftool_export.graph.generator_session import GraphRunner
+from ftool_export.graph.probes import check_finite
 from ftool_export.graph.session import Sessions
 from ftool_export.tokenizers.texts import SENTENCES
 
@@ -127,7 +127,7 @@ class _Draw:
         self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
         self._random = np.random.default_rng(0)
         self.start: Ids = ()
-        if model.config.is_encoder_decoder:
+        if loaded.family == "encoder-decoder":
             self.start = (_first_token(model),)
         self.longest = min(_LONG, longest_row(loaded) - _STEPS)
 
@@ -189,8 +189,7 @@ def _probe(
     runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
     answers = [answer for answer, _ in runs]
     logits = np.stack([run[len(prompt) - scored :] for prompt, (_, run) in zip(prompts, runs, strict=True)])
-    if not np.isfinite(logits).all():
-        raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
+    check_finite(name, logits)
     return GenerationProbe(
         name=name,
         sources=None if sources is None else tuple(sources),

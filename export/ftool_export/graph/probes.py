@@ -48,6 +48,12 @@ def difference(probe: Probe, outputs: NDArray[np.float32]) -> float:
     return float(np.abs(outputs - probe.outputs)[probe.kept].max(initial=0.0))
 
 
+def check_finite(name: str, outputs: NDArray[np.float32]) -> None:
+    """Raise ExportError unless all of torch's outputs for the probe `name` are finite."""
+    if not np.isfinite(outputs).all():
+        raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
+
+
 def relative_error(probe: Probe, outputs: NDArray[np.float32]) -> float:
     """Return the Euclidean distance of `outputs` from torch's, divided by the norm of torch's."""
     size = float(np.linalg.norm(probe.outputs[probe.kept]))
@@ -129,6 +135,5 @@ def _probe(
         outputs = loaded.model(**inputs).numpy()
     mask = inputs["attention_mask"].numpy().astype(np.bool_)
     kept = mask if loaded.model.per_token else np.ones(len(outputs), dtype=np.bool_)
-    if not np.isfinite(outputs[kept]).all():
-        raise ExportError(f"the checkpoint's own logits are not finite ({name}): its weights are damaged")
+    check_finite(name, outputs[kept])
     return EncoderProbe(name, {name: inputs[name].numpy() for name in input_names}, outputs, kept, real)
