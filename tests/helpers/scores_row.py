@@ -16,7 +16,7 @@ from ftool.data.rows.base import RowReader
 from ftool.data.rows.labels import LabelledText
 from ftool.data.table import Table
 from ftool.evaluation.metrics.classification import number_metrics
-from ftool.evaluation.results import Judged
+from ftool.evaluation.results import Measurements
 from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
 from ftool.training.batches import EncoderRows, text_rows
@@ -139,7 +139,9 @@ TASK = Task(
     load=lambda checkpoint: LoadedScorer.of(classifier.load_classifier(checkpoint)),
     objective=_objective,
     answering=lambda loaded: loaded,
-    judge=lambda model, split: Judged(metrics=_metrics(model.model.outputs(split.inputs), _targets(split))),
+    measure=lambda model, split: Measurements(
+        metrics=_metrics(model.model.outputs(split.inputs), _targets(split))
+    ),
     examples=lambda _, split, __: ScoredExamples(inputs=split.inputs, targets=_targets(split)),
     samples=lambda _: ScoredExamples(inputs=["a text"], metric=None),
 )

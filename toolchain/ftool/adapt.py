@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ftool.data.dataset import Split
 from ftool.data.load import split_for_model
 from ftool.data.rows.labels import LabelledText
-from ftool.evaluation.evaluate import judge_split
+from ftool.evaluation.evaluate import measure_split
 from ftool.evaluation.metrics.classification import main_metric
-from ftool.evaluation.opened import opened_run
+from ftool.evaluation.open_model import open_run
 from ftool.evaluation.results import Evaluation
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import listed
@@ -141,14 +141,14 @@ class _HeldOut:
 
 
 def _held_out(recipe: Recipe, loaded: LoadedClassifier, name: str) -> _HeldOut:
-    known = opened_run(loaded, None).known
+    known = open_run(loaded, None).known
     examples = split_for_model(recipe.row.reader, recipe.data, None, name, known)
     return _HeldOut(name, examples, cached_features(loaded, examples.inputs), loaded)
 
 
 def _evaluate(recipe: Recipe, held_out: _HeldOut) -> Evaluation:
-    model = opened_run(held_out.loaded, held_out)
-    return judge_split(recipe.row, model, held_out.examples, held_out.name)
+    model = open_run(held_out.loaded, held_out)
+    return measure_split(recipe.row, model, held_out.examples, held_out.name)
 
 
 def _answer(loaded: LoadedClassifier, features: NDArray[np.float32]) -> Classification:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ftool.data.load import split_for_model
-from ftool.evaluation.opened import opened_run
+from ftool.evaluation.open_model import open_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import ExportRecipe, is_default
@@ -87,7 +87,7 @@ def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | N
     Raises DataError if the data can't be read, or has a label that the model does not know.
     """
     row = recipe.row
-    model = opened_run(loaded, row.answering(loaded))
+    model = open_run(loaded, row.answering(loaded))
     found = split_for_model(row.reader, recipe.data, data, split, model.known)
     fitted, _ = row.fit(model, found, split, recipe)
     return row.examples(loaded, fitted, recipe)

@@ -9,8 +9,8 @@ from typing import Any
 from ftool.bases import check_base
 from ftool.data.dataset import Dataset
 from ftool.data.load import load_dataset
-from ftool.evaluation.evaluate import judge_split
-from ftool.evaluation.opened import OpenModel, opened_run
+from ftool.evaluation.evaluate import measure_split
+from ftool.evaluation.open_model import OpenModel, open_run
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.recipe import Recipe
 from ftool.training.hardware import device_name
@@ -31,7 +31,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
     data = load_dataset(row.reader, recipe.data)
     loaded = replace(row.create(recipe, data), training_sha256=data.sha256, training_examples=len(data.train))
     loaded.model.to(device_name())
-    splits, facts = _fitted(opened_run(loaded, row.answering(loaded)), data, recipe)
+    splits, facts = _fitted(open_run(loaded, row.answering(loaded)), data, recipe)
     objective = row.objective(loaded, data, splits, recipe)
     first, tuned = objective.first_stage(), None
     if recipe.train.method != "head":
@@ -39,9 +39,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
         with checkpointed(folder, fixed, resume=resume) as (partial, resume_from):
             tuned = finetune(objective, folder=partial, resume_from=resume_from)
     loaded = objective.finish()
-    model = opened_run(loaded, row.answering(loaded))
+    model = open_run(loaded, row.answering(loaded))
     evaluations = {
-        name: judge_split(row, model, split, name) for name, split in splits.items() if name != "train"
+        name: measure_split(row, model, split, name) for name, split in splits.items() if name != "train"
     }
     report = TrainReport(
         validation=evaluations.pop("validation"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftool_export.checkpoints.reader import LoadedReader
 from ftool_export.examples.base import AnswerKind, WindowExamples
-from ftool_runtime.models.reader import Answer, Asked, read_answer
+from ftool_runtime.models.reader import Answer, QuestionInput, read_answer
 from ftool_runtime.numerics import softmax
 from ftool_runtime.postprocessing.spans import Spans, find_spans
 from ftool_runtime.session.encoder_engine import Outputs
@@ -27,7 +27,7 @@ class QuestionExamples(WindowExamples):
 
     kind: ClassVar[AnswerKind] = "spans"
     loaded: LoadedReader
-    inputs: Sequence[Asked]
+    inputs: Sequence[QuestionInput]
     scorer: Callable[[Sequence[Spans]], float] | None = None
 
     def spans(self, outputs: Outputs) -> list[Spans]:

@@ -152,8 +152,8 @@ def recorded_path(bundle: Path, knowledge_base: Path) -> str:
     The path is relative if the bundle is inside the file's folder, so that the folder can be moved and shipped as a
     whole, and absolute otherwise.
     """
-    bundle, beside = bundle.resolve(), knowledge_base.resolve().parent
-    return bundle.relative_to(beside).as_posix() if bundle.is_relative_to(beside) else str(bundle)
+    bundle, base_folder = bundle.resolve(), knowledge_base.resolve().parent
+    return bundle.relative_to(base_folder).as_posix() if bundle.is_relative_to(base_folder) else str(bundle)
 
 
 def found_path(recorded: str, knowledge_base: Path) -> Path:

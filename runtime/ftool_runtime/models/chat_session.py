@@ -62,10 +62,10 @@ class ChatSession:
         Options and errors are the same as for `TextGenerator.chat`. Also raises InputError while another answer is in
         progress, and ClosedError after `close`.
         """
-        said = self._begin_turn(text)
+        messages = self._begin_turn(text)
         try:
-            answer = self._model.answer_chat(said, self._cache_of_session(), options)
-            self._messages = [*said, {"role": "assistant", "content": answer.text}]
+            answer = self._model.answer_chat(messages, self._cache_of_session(), options)
+            self._messages = [*messages, {"role": "assistant", "content": answer.text}]
         finally:
             self._end_turn()
         return answer
@@ -76,15 +76,15 @@ class ChatSession:
         Both are added to the conversation when the answer has ended, even if it was cancelled. A stream that is closed
         or dropped before its end leaves the conversation unchanged. Options and errors are the same as for `say`.
         """
-        said = self._begin_turn(text)
+        messages = self._begin_turn(text)
 
         def ended(answer: Generation, complete: bool) -> None:
             if complete:
-                self._messages = [*said, {"role": "assistant", "content": answer.text}]
+                self._messages = [*messages, {"role": "assistant", "content": answer.text}]
             self._end_turn()
 
         try:
-            return self._model.stream_answer(said, self._cache_of_session(), options, ended)
+            return self._model.stream_answer(messages, self._cache_of_session(), options, ended)
         except BaseException:
             self._end_turn()
             raise

@@ -16,7 +16,7 @@ from ftool_runtime.postprocessing.spans import N_BEST, Span, Spans, find_spans
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.windows import Window, WindowEncoder
 
-Asked = Mapping[str, str]  # "question" and "context"
+QuestionInput = Mapping[str, str]  # "question" and "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Answer:
     score: float
     margin: float
     top: tuple[Candidate, ...] = ()
-    input: Asked | None = field(default=None, compare=False, repr=False)
+    input: QuestionInput | None = field(default=None, compare=False, repr=False)
 
     @property
     def truncated(self) -> bool:
         """Always False, since a context is read completely, in windows."""
         return False
 
-    def to_json(self, given: Asked | None = None) -> dict[str, Any]:
+    def to_json(self, given: QuestionInput | None = None) -> dict[str, Any]:
         """Return the answer as JSON values, as `predict` prints it; `given`, if not None, replaces `input`."""
         given = self.input if given is None else given
         values: dict[str, Any] = {"question": given and given["question"], "answer": self.text}
@@ -75,7 +75,7 @@ class Answer:
         return values
 
 
-class Reader(WindowedModel[Asked, Answer]):
+class Reader(WindowedModel[QuestionInput, Answer]):
     """A loaded reader. Call it with one or many questions and contexts. Several threads can call it at once."""
 
     tasks: ClassVar[tuple[str, ...]] = ("question-answering",)
@@ -108,13 +108,13 @@ class Reader(WindowedModel[Asked, Answer]):
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # so is a mapping
-        self, question: Asked, context: None = None, *, top_k: int | None = None
+        self, question: QuestionInput, context: None = None, *, top_k: int | None = None
     ) -> Answer: ...
 
     @overload
     def __call__(
         self,
-        question: str | Iterable[str] | Iterable[Asked],
+        question: str | Iterable[str] | Iterable[QuestionInput],
         context: str | Iterable[str] | None = None,
         *,
         top_k: int | None = None,
@@ -161,7 +161,7 @@ class Reader(WindowedModel[Asked, Answer]):
             )
         return self(question, context, top_k=n).top
 
-    def spans(self, inputs: Iterable[Asked]) -> list[Spans]:
+    def spans(self, inputs: Iterable[QuestionInput]) -> list[Spans]:
         """Return the best spans for each input, before any threshold is applied. Raises the errors of a call."""
         questions, found = listed(inputs), list[Spans]()
         for first in range(0, len(questions), self.at_once):
@@ -183,7 +183,7 @@ class Reader(WindowedModel[Asked, Answer]):
             raise InputError(f"top_k must be a whole number from 1 to {N_BEST}, got {top_k!r}")
         return top_k
 
-    def _encode(self, given: Asked, row: int, _: Any) -> list[Window]:
+    def _encode(self, given: QuestionInput, row: int, _: Any) -> list[Window]:
         if not isinstance(given, Mapping) or not {"question", "context"} <= given.keys():
             raise InputError(
                 f"input {row} must hold a question and a context, got {str(given)[:60]!r}", row=row
@@ -191,13 +191,13 @@ class Reader(WindowedModel[Asked, Answer]):
         return self._windows.windows(given["context"], row, question=given["question"])
 
     def _decode(
-        self, given: Asked, encoded: list[Window], outputs: WindowOutputs, options: int | None
+        self, given: QuestionInput, encoded: list[Window], outputs: WindowOutputs, options: int | None
     ) -> Answer:
         spans = self._find(given, encoded, outputs)
         answer = read_answer(given["context"], spans, self.no_answer_threshold, top_k=options)
         return replace(answer, input=given)
 
-    def _find(self, given: Asked, windows: Sequence[Window], logits: WindowOutputs) -> Spans:
+    def _find(self, given: QuestionInput, windows: Sequence[Window], logits: WindowOutputs) -> Spans:
         longest = self._contract.max_answer_length
         return find_spans(given["context"], windows, logits, max_answer_length=longest)
 

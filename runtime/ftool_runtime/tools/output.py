@@ -104,14 +104,14 @@ def talk(
         for line in lines:
             if not line.strip():
                 continue
-            said = line.rstrip("\n")
+            message = line.rstrip("\n")
             try:
                 if as_json:
-                    answer = session.say(said, **options).to_json(said)
+                    answer = session.say(message, **options).to_json(message)
                     out.write(json.dumps(answer, ensure_ascii=False) + "\n")
                     out.flush()
                 else:
-                    write_stream(session.stream(said, **options), out)
+                    write_stream(session.stream(message, **options), out)
             except InputError as error:
                 if error.row is None:
                     raise

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ftool.data.dataset import fingerprint
 from ftool.data.load import load_dataset, load_split
-from ftool.data.rows.answer_places import PlaceReport, place_answers
+from ftool.data.rows.answer_offsets import OffsetReport, locate_answers
 from ftool.data.rows.questions import Question, QuestionReader
 from ftool.data.splits import same_text
 from ftool.errors import DataError
@@ -152,8 +152,8 @@ def test_wrong_offsets_are_counted_repaired_where_there_is_one_place_and_else_dr
     start=st.integers(-5, 40),
 )
 def test_answers_that_are_kept_stand_where_their_offsets_say(text: str, context: str, start: int) -> None:
-    report = PlaceReport()
-    placed = place_answers([(text, start)], context, "row 1", report)
+    report = OffsetReport()
+    placed = locate_answers([(text, start)], context, "row 1", report)
     for found, where in placed or ():
         assert context[where : where + len(found)] == found == text
     assert (placed is None) == (report.dropped == 1 == report.questions)

@@ -11,10 +11,10 @@ from ftool.evaluation.metrics.embeddings import (
     Search,
     best_of,
     embedding_metrics,
-    judged_texts,
     main_metric,
     search_metrics,
     search_of,
+    texts_to_embed,
 )
 
 PAIRS = Split(
@@ -33,7 +33,7 @@ def test_every_anchor_is_asked_of_all_passages_and_may_find_several() -> None:
     search = search_of(PAIRS)
     assert (search.queries, search.corpus) == (["q1", "q2", "q3"], ["a", "b", "c"])
     assert search.relevant == [{0, 1}, {1}, {2}]
-    assert judged_texts(PAIRS) == [("query", ["q1", "q2", "q3"]), ("passage", ["a", "b", "c"])]
+    assert texts_to_embed(PAIRS) == [("query", ["q1", "q2", "q3"]), ("passage", ["a", "b", "c"])]
 
 
 def test_search_metrics_of_a_case_worked_by_hand() -> None:

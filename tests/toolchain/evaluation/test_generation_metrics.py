@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftool.errors import RecipeError
-from ftool.evaluation.languages import sentences, units, writing_of
+from ftool.evaluation.languages import sentences, units, writing_system_of
 from ftool.evaluation.metrics.generation import ScoreFamily, score_called, text_metrics, token_metrics
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -270,7 +270,7 @@ def test_a_score_that_the_data_has_not_says_why() -> None:
 def test_writing_follows_from_the_language_or_the_script(
     language: str | None, texts: list[str], writing: str
 ) -> None:
-    assert writing_of(language, texts) == writing
+    assert writing_system_of(language, texts) == writing
 
 
 def test_units_are_words_and_characters() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ftool.errors import DocumentError
 from ftool.search.parsers.encodings import examine, read_decoded
-from ftool.search.parsers.html import shown_text
+from ftool.search.parsers.html import visible_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
-from ftool.search.parsers.markdown import shown_markdown
+from ftool.search.parsers.markdown import visible_markdown
 from ftool.search.types import Heading, Piece, Title
 
 
@@ -22,7 +22,7 @@ def text_of(pieces: Iterable[Piece]) -> str:
 
 
 def html(page: str) -> str:
-    return text_of(shown_text([page]))
+    return text_of(visible_text([page]))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_html_gives_the_text_that_a_browser_shows(page: str, shown: str) -> None
 
 def test_titles_and_headings_are_found() -> None:
     page = "<title> My\n page </title><h1>Top</h1><p>a<h2>Be<b>low</b></h2>b<svg><title>no</title></svg>"
-    assert list(shown_text([page])) == [
+    assert list(visible_text([page])) == [
         Title("My page"),
         Heading(1, "Top"),
         "Top",
@@ -69,32 +69,32 @@ def test_titles_and_headings_are_found() -> None:
 
 @given(st.text(alphabet="<>/ab \nph1&;'\"=é中", max_size=60), st.integers(1, 7))
 def test_html_in_pieces_gives_the_same_text(page: str, size: int) -> None:
-    assert text_of(shown_text(page[at : at + size] for at in range(0, len(page), size))) == html(page)
+    assert text_of(visible_text(page[at : at + size] for at in range(0, len(page), size))) == html(page)
 
 
 def test_markdown_gives_text_without_markup() -> None:
     source = "# The *top*\n\nSee [the page](https://x.org/very/long) and `code`.\n\n* one\n* two\n"
     source += "\n| a | b |\n|---|---|\n| c | d |\n"
-    pieces = list(shown_markdown([source]))
+    pieces = list(visible_markdown([source]))
     assert Heading(1, "The top") in pieces
     assert text_of(pieces) == "The top\n\nSee the page and code.\n\none\ntwo\n\na b\nc d"
 
 
 def test_front_matter_is_not_text() -> None:
-    pieces = list(shown_markdown(['---\ntitle: "Keeping"\ndate: 2026\n---\n\nText.\n']))
+    pieces = list(visible_markdown(['---\ntitle: "Keeping"\ndate: 2026\n---\n\nText.\n']))
     assert pieces[0] == Title("Keeping")
     assert text_of(pieces) == "Text."
 
 
 def test_a_horizontal_rule_at_the_top_is_not_front_matter() -> None:
-    assert text_of(shown_markdown(["---\n\nText, and no second rule.\n"])) == "Text, and no second rule."
+    assert text_of(visible_markdown(["---\n\nText, and no second rule.\n"])) == "Text, and no second rule."
 
 
 def test_long_markdown_is_parsed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "# A\n\nOne.\n\n```\n# no heading\n\nin code\n```\n\n## B\n\n" + "Two.\n\n" * 50
-    whole = list(shown_markdown([source]))
+    whole = list(visible_markdown([source]))
     monkeypatch.setattr("ftool.search.parsers.markdown._PART", 20)
-    parted = list(shown_markdown([source[at : at + 7] for at in range(0, len(source), 7)]))
+    parted = list(visible_markdown([source[at : at + 7] for at in range(0, len(source), 7)]))
     assert text_of(parted) == text_of(whole)
     assert [p for p in parted if isinstance(p, Heading)] == [Heading(1, "A"), Heading(2, "B")]
 

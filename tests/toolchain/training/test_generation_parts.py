@@ -25,7 +25,7 @@ from transformers import (
 from ftool.bases import check_base, resolve_base
 from ftool.data.rows.generation import GenerationExample, Message
 from ftool.errors import BaseError, RecipeError, TrainingError
-from ftool.evaluation.written import WrittenSplit
+from ftool.evaluation.generation_split import GenerationSplit
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import SCRATCH, TrainSettings
@@ -225,7 +225,7 @@ def test_a_batch_of_pairs_shifts_answers_behind_the_start_and_ignores_padding() 
 def test_token_metrics_weigh_every_token_alike() -> None:
     examples = [GenerationExample("a", ("b",)), GenerationExample("c", ("d",))]
     rows = [SimpleNamespace(given=[1], answer=[2]), SimpleNamespace(given=[1], answer=[0, 0, 0])]
-    split = WrittenSplit(examples=examples, rows=rows, scores="bleu", language=None)  # type: ignore[arg-type]
+    split = GenerationSplit(examples=examples, rows=rows, scores="bleu", language=None)  # type: ignore[arg-type]
 
     def score(_given: Any, answers: Any) -> list[np.ndarray]:
         return [np.zeros((len(answer), 4), np.float32) for answer in answers]
@@ -238,7 +238,7 @@ def test_token_metrics_weigh_every_token_alike() -> None:
 def test_a_sample_is_spread_over_the_split() -> None:
     examples = [GenerationExample(str(n), (str(n),)) for n in range(10)]
     rows = [SimpleNamespace(given=[n], answer=[n]) for n in range(10)]
-    split = WrittenSplit(examples=examples, rows=rows, scores="bleu", language=None)  # type: ignore[arg-type]
+    split = GenerationSplit(examples=examples, rows=rows, scores="bleu", language=None)  # type: ignore[arg-type]
     assert [example.source for example in split.sample(4).examples] == ["0", "3", "6", "9"]
     assert split.sample(50) is split
 

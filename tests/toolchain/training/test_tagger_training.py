@@ -20,7 +20,7 @@ from ftool.data.load import load_dataset
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
 from ftool.errors import TrainingError
-from ftool.evaluation.opened import TorchTagger, opened_run
+from ftool.evaluation.open_model import TorchTagger, open_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.tagging import TASK
@@ -161,7 +161,7 @@ def test_words_that_the_tokenizer_drops_are_counted(
     split = Split([tagged(["\u200b"], ["O"]), tagged(["a"], ["O"])], "data.conll")
     with caplog.at_level(logging.WARNING):
         recipe = Recipe(task=TASK.name, data=DataSettings(path="x"))
-        fitted, _ = TASK.fit(opened_run(lettered, TorchTagger(lettered)), split, "test", recipe)
+        fitted, _ = TASK.fit(open_run(lettered, TorchTagger(lettered)), split, "test", recipe)
         assert [one.text for one in fitted.examples] == ["a"]
     assert "data.conll: 1 texts have no tokens" in caplog.text
 

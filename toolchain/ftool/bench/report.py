@@ -26,18 +26,18 @@ class BenchReport:
         A ratio above 1 means that the bundle is faster or smaller. For latency and throughput, the median and the range
         of the rounds' ratios are given.
         """
-        mine, theirs = self.timings[self.subject], self.timings[other]
-        latency = [b / a for a, b in zip(mine.round_p50_ms(), theirs.round_p50_ms(), strict=True)]
-        throughput = [a / b for a, b in zip(mine.throughput_per_s, theirs.throughput_per_s, strict=True)]
-        cold = [b / a for a, b in zip(mine.cold_start_ms, theirs.cold_start_ms, strict=True)]
+        bundle, compared = self.timings[self.subject], self.timings[other]
+        latency = [b / a for a, b in zip(bundle.round_p50_ms(), compared.round_p50_ms(), strict=True)]
+        throughput = [a / b for a, b in zip(bundle.throughput_per_s, compared.throughput_per_s, strict=True)]
+        cold = [b / a for a, b in zip(bundle.cold_start_ms, compared.cold_start_ms, strict=True)]
         return {
             "latency_p50": statistics.median(latency),
             "latency_p50_range": [min(latency), max(latency)],
             "throughput": statistics.median(throughput),
             "throughput_range": [min(throughput), max(throughput)],
             "cold_start": statistics.median(cold),
-            "peak_memory": theirs.peak_memory_mb / mine.peak_memory_mb,
-            "size": theirs.engine.size_mb / mine.engine.size_mb,
+            "peak_memory": compared.peak_memory_mb / bundle.peak_memory_mb,
+            "size": compared.engine.size_mb / bundle.engine.size_mb,
         }
 
     def ratios(self) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ def load_dataset(
         reader.warnings += labels_missing(splits.values(), reader.known_classes(labels), settings.path)
     warnings = [*reader.warnings, *shared_texts(splits)]
     notes = [reader.note(), *cut_missing_splits(splits, settings, reader.groups, reader.kept_together)]
-    _say(notes, warnings)
+    _log_all(notes, warnings)
     return Dataset(
         splits={name: splits[name] for name in dict.fromkeys((*SPLITS, *splits))},
         labels=labels,
@@ -57,7 +57,7 @@ def load_split(
     reader, splits = _read(kind, {split: table}, settings, model)
     if model is not None:
         reader.warnings += labels_missing(splits.values(), reader.known_classes(model.labels), table.source)
-    _say((), reader.warnings)
+    _log_all((), reader.warnings)
     return splits[split]
 
 
@@ -97,7 +97,7 @@ def _refuse_empty(source: str, count: int) -> None:
         raise DataError(f"{source}: holds no examples")
 
 
-def _say(notes: Iterable[str], warnings: Iterable[str]) -> None:
+def _log_all(notes: Iterable[str], warnings: Iterable[str]) -> None:
     for note in notes:
         _log.info("%s", note)
     for warning in warnings:

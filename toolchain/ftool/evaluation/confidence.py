@@ -103,14 +103,14 @@ def widest_gap_p_values(
     own = np.concatenate([np.full(len(positions), number) for number, positions in enumerate(slices)])
     names: list[str] = []
 
-    def gaps(dealt: Positions, axis: int = -1) -> Floats:
+    def gaps(slice_numbers: Positions, axis: int = -1) -> Floats:
         """Return the widest gap of each metric, (samples, metrics).
 
-        `dealt` holds the number of the slice that each example was dealt to, (samples, examples).
+        `slice_numbers` holds the number of the slice that each example is assigned to, (samples, examples).
         """
         del axis
         values = [
-            statistics.metrics(_placed(dealt == number, examples, len(statistics)))
+            statistics.metrics(_placed(slice_numbers == number, examples, len(statistics)))
             for number in range(len(slices))
         ]
         names[:] = values[0]
@@ -118,7 +118,7 @@ def widest_gap_p_values(
             [[value[name] for name in names] for value in values]
         )  # (slices, metrics, samples)
         spread: Floats = np.asarray(_largest(stacked) - _smallest(stacked)).T
-        return spread if dealt.ndim > 1 else spread[0]
+        return spread if slice_numbers.ndim > 1 else spread[0]
 
     found = permutation_test(
         (own,), gaps, permutation_type="pairings", vectorized=True, alternative="greater",
@@ -135,10 +135,10 @@ def wilson(right: int, examples: int, confidence: ConfidenceSettings) -> tuple[f
 
 def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]:
     """Return, for each metric that is a proportion, its denominator: how many examples at `positions` it counts."""
-    of_some = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
+    partial_shares = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
     return {
         **dict.fromkeys(statistics.shares, len(positions)),
-        **{name: int(part[positions].sum()) for name, part in of_some.items()},
+        **{name: int(part[positions].sum()) for name, part in partial_shares.items()},
     }
 
 

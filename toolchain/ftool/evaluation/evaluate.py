@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 import ftool_runtime
 from ftool.data.load import split_for_model
-from ftool.evaluation.opened import OpenModel, opened_bundle, opened_run
+from ftool.evaluation.open_model import OpenModel, open_bundle, open_run
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.recipe.data_settings import DataSettings
@@ -54,7 +54,7 @@ def evaluate_recipe(
     with open_model(ModelFolder(folder), row, on) as model:
         examples = split_for_model(row.reader, recipe.data, data, split, model.known)
         fitted, _ = row.fit(model, examples, split, recipe)
-        return judge_split(row, model, fitted, split)
+        return measure_split(row, model, fitted, split)
 
 
 @contextmanager
@@ -66,29 +66,29 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
     if on == "run":
         loaded = row.load(folder.require_run())
         loaded.model.to(device_name())
-        yield opened_run(loaded, row.answering(loaded))
+        yield open_run(loaded, row.answering(loaded))
         return
     folder.check_bundle()
     bundle = folder.require_bundle()
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
     with ftool_runtime.load(bundle, profile="throughput") as model:
-        yield opened_bundle(
+        yield open_bundle(
             model, Manifest.read(bundle), tokenizer, cache(lambda: row.load(folder.require_run()))
         )
 
 
-def judge_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluation:
+def measure_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluation:
     """Measure an open model on a split that the task's `fit` has prepared; `name` is the split's name."""
-    judged = row.judge(model, split)
+    measured = row.measure(model, split)
     return Evaluation(
         task=row.name,
         on=model.on,
         split=name,
         examples=len(split),
-        metrics=judged.metrics,
-        shown=judged.shown,
-        statistics=judged.statistics,
-        predictions=judged.predictions,
+        metrics=measured.metrics,
+        shown=measured.shown,
+        statistics=measured.statistics,
+        predictions=measured.predictions,
         rows=split.table,
     )
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from ftool_runtime.text.scripts import HAN, HANGUL, KANA, SOUTH_EAST_ASIAN, TIBETAN
 
-Writing = Literal["chinese", "japanese", "korean", "unspaced", "english", "spaced"]
+WritingSystem = Literal["chinese", "japanese", "korean", "unspaced", "english", "spaced"]
 
 # Keys are the first parts of codes in BCP 47, ISO 639-3 and NLLB, and language names in English.
-_BY_CODE: dict[str, Writing] = {
+_BY_CODE: dict[str, WritingSystem] = {
     **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue", "chinese"), "chinese"),
     **dict.fromkeys(("ja", "jpn", "japanese"), "japanese"),
     **dict.fromkeys(("ko", "kor", "korean"), "korean"),
@@ -25,23 +25,23 @@ _SCRIPTS = {
     "latin": re.compile(r"[A-Za-z]"),
     "other": re.compile(rf"[^\W\d_A-Za-z{HAN}{KANA}{HANGUL}{_SOUTH_EAST}]"),
 }
-_ALONE = rf"[{HAN}{KANA}{_SOUTH_EAST}]"
-_UNIT = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})[^\W_])+")
+_SINGLE = rf"[{HAN}{KANA}{_SOUTH_EAST}]"
+_UNIT = re.compile(rf"{_SINGLE}|(?:(?!{_SINGLE})[^\W_])+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 
 _LETTERS_PER_CHARACTER = 3  # this many letters carry about as much content as one Chinese character
 _MOST_TEXTS = 2000  # texts that are read to detect the writing system
 
 
-def writing_of(language: str | None, texts: Iterable[str]) -> Writing:
+def writing_system_of(language: str | None, texts: Iterable[str]) -> WritingSystem:
     """Return the writing system of a language code; if `language` is None, detect the writing system of `texts`.
 
     Texts that have only Latin letters, or no letters, are taken for English; other scripts with spaces are "spaced".
     """
     if language is not None:
         return _BY_CODE.get(re.split("[-_]", language.lower(), maxsplit=1)[0], "spaced")
-    seen = "\n".join(text for text, _ in zip(texts, range(_MOST_TEXTS), strict=False))
-    counts = {name: len(pattern.findall(seen)) for name, pattern in _SCRIPTS.items()}
+    sample = "\n".join(text for text, _ in zip(texts, range(_MOST_TEXTS), strict=False))
+    counts = {name: len(pattern.findall(sample)) for name, pattern in _SCRIPTS.items()}
     characters = counts["han"] + counts["kana"]
     spaced = counts["latin"] + counts["other"]
     if max(characters, counts["hangul"], counts["unspaced"]) * _LETTERS_PER_CHARACTER <= spaced:

@@ -71,7 +71,7 @@ class ShownAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Measurements:
     """Measurements of a model's answers to one split.
 
     Attributes:
@@ -193,11 +193,11 @@ def _one_line(text: str) -> str:
 
 
 def _worst_labels(evaluation: Evaluation) -> str:
-    judged = [(label, row) for label, row in evaluation.metrics["per_class"].items() if row["support"]]
-    judged.sort(key=lambda entry: entry[1]["f1"])
+    ranked = [(label, row) for label, row in evaluation.metrics["per_class"].items() if row["support"]]
+    ranked.sort(key=lambda entry: entry[1]["f1"])
     rows = [[f"hardest on {evaluation.split}", "precision", "recall", "F1", "examples"]]
     rows += [
         [label, *(f"{row[name]:.2f}" for name in ("precision", "recall", "f1")), str(row["support"])]
-        for label, row in judged[:_WORST_SHOWN]
+        for label, row in ranked[:_WORST_SHOWN]
     ]
     return format_table(rows)

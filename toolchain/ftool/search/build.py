@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ftool.errors import DocumentError
 from ftool.search.chunks import CutSettings
 from ftool.search.embed import NONE, bundle_folder, embedder_bundle
-from ftool.search.files import ReadSettings, encodes
+from ftool.search.files import ReadSettings, is_valid_unicode
 from ftool.search.index import Indexer, IndexReport
 from ftool.search.store import KnowledgeBaseWriter, new_meta
 from ftool.search.tokens import TokenCounter, TokenizerCounter, WordCounter
@@ -89,7 +89,7 @@ def build_index(
     missing = next((root for root in roots if not root.exists()), None)
     if missing is not None:
         raise DocumentError(f"{missing}: no such file or folder; check the path")
-    invalid = next((root for root in roots if not encodes(str(root))), None)
+    invalid = next((root for root in roots if not is_valid_unicode(str(root))), None)
     if invalid is not None:
         shown = str(invalid).encode("utf-8", "backslashreplace").decode()
         raise DocumentError(f"{shown}: its name is not valid Unicode; rename it")

@@ -9,9 +9,9 @@ from typing import Final
 
 from ftool.errors import DocumentError
 from ftool.search.parsers.encodings import FileContent, check_encoding, examine, read_decoded
-from ftool.search.parsers.html import shown_text
+from ftool.search.parsers.html import visible_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
-from ftool.search.parsers.markdown import shown_markdown
+from ftool.search.parsers.markdown import visible_markdown
 from ftool.search.types import Document, Piece
 
 KINDS: Final = {
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Found:
+class FoundFiles:
     """Record of the files found while indexing.
 
     Attributes:
@@ -70,7 +70,7 @@ class ReadSettings:
             check_encoding(self.encoding)
 
 
-def files_in(roots: Sequence[Path], found: Found) -> Iterator[tuple[Path, str]]:
+def files_in(roots: Sequence[Path], found: FoundFiles) -> Iterator[tuple[Path, str]]:
     """Yield the files given directly or found in folders, each with its name in the knowledge base.
 
     The name is the path as given, so that the same call finds the same documents. In folders, hidden files and files
@@ -91,7 +91,7 @@ def document_name(path: Path) -> str:
     return Path(os.path.normpath(path)).as_posix()
 
 
-def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
+def _files_in_folder(root: Path, found: FoundFiles) -> Iterator[tuple[Path, str]]:
     def unreadable(error: OSError) -> None:
         name = document_name(Path(error.filename))
         found.failed[name] = f"can't be read: {error.strerror}"
@@ -100,7 +100,7 @@ def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder) / name
-            if not encodes(str(path)):
+            if not is_valid_unicode(str(path)):
                 shown = document_name(path).encode("utf-8", "backslashreplace").decode()
                 found.failed[shown] = "its name is not valid Unicode; rename it"
             elif name.startswith(".") or path.suffix.lower() not in KINDS:
@@ -109,7 +109,7 @@ def _files_in_folder(root: Path, found: Found) -> Iterator[tuple[Path, str]]:
                 yield path, document_name(path)
 
 
-def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) -> Iterator[Document]:
+def documents_in(path: Path, name: str, settings: ReadSettings, found: FoundFiles) -> Iterator[Document]:
     """Yield the documents in the file at `path`, whose name in the knowledge base is `name`.
 
     A file that is binary, empty or unreadable is recorded in `found`. Invalid rows of JSONL are recorded there too, and
@@ -138,7 +138,7 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: Found) ->
         found.failed[name] = str(error)
 
 
-def encodes(name: str) -> bool:
+def is_valid_unicode(name: str) -> bool:
     """Return whether a file's name is valid Unicode, which is not guaranteed on Linux."""
     try:
         name.encode()
@@ -160,6 +160,6 @@ def _documents(
 
     def pieces() -> Iterator[Piece]:
         text = read_decoded(path, encoding)
-        return {"markdown": shown_markdown, "html": shown_text}.get(kind, iter)(text)
+        return {"markdown": visible_markdown, "html": visible_text}.get(kind, iter)(text)
 
     yield Document(name=name, file=name, sha256=digest, pieces=pieces)

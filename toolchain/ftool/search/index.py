@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ftool.errors import DocumentError
 from ftool.search.chunks import CutSettings, DocumentCutter
-from ftool.search.files import Found, ReadSettings, document_name, documents_in, files_in
+from ftool.search.files import FoundFiles, ReadSettings, document_name, documents_in, files_in
 from ftool.search.store import Batch, KnowledgeBaseWriter
 from ftool.search.tokens import TokenCounter
 from ftool.search.types import CutPassage, Document
@@ -92,7 +92,7 @@ class Indexer:
             KnowledgeBaseError: the knowledge base can't be written; documents written before are kept.
         """
         started = time.perf_counter()
-        found = Found()
+        found = FoundFiles()
         with progress_bar("indexing", None, "passages") as self._show:
             self._write(self._changed(roots, found, sync), found)
         if sync:
@@ -118,7 +118,7 @@ class Indexer:
             chosen += matching
         self._delete(dict.fromkeys(chosen))
 
-    def _changed(self, roots: Sequence[Path], found: Found, sync: bool) -> Iterator[Document]:
+    def _changed(self, roots: Sequence[Path], found: FoundFiles, sync: bool) -> Iterator[Document]:
         """Yield new and changed documents, and delete documents that their files no longer contain."""
         for path, name in files_in(roots, found):
             if _same_file(path, self._store.path) or name in found.files:
@@ -140,7 +140,7 @@ class Indexer:
             elif name not in found.failed:
                 self._delete(gone)
 
-    def _write(self, documents: Iterator[Document], found: Found) -> None:
+    def _write(self, documents: Iterator[Document], found: FoundFiles) -> None:
         """Write documents to the store; small documents are embedded together in one call."""
         group: list[_Cut] = []
         waiting = 0
@@ -162,7 +162,7 @@ class Indexer:
                 group, waiting = [], 0
         self._put_group(group, found)
 
-    def _put_group(self, group: Sequence[_Cut], found: Found) -> None:
+    def _put_group(self, group: Sequence[_Cut], found: FoundFiles) -> None:
         try:
             vectors = self._embed([passage for *_, passages in group for passage in passages])
         except InputError as error:  # the embedder can't read one of the texts: try each document separately
@@ -196,14 +196,14 @@ class Indexer:
             return None
         return self._embedder([passage.embedded for passage in passages], kind="passage")
 
-    def _delete_gone(self, roots: Sequence[Path], found: Found) -> None:
+    def _delete_gone(self, roots: Sequence[Path], found: FoundFiles) -> None:
         within = [document_name(root) for root in roots]
         self._delete(
             name
             for name, file in self._store.names()
             if file not in found.files
-            and any(lies_in(file, root) for root in within)
-            and not any(lies_in(file, folder) for folder in found.failed)  # a folder that can't be read
+            and any(is_inside(file, root) for root in within)
+            and not any(is_inside(file, folder) for folder in found.failed)  # a folder that can't be read
         )
 
     def _delete(self, names: Iterator[str] | set[str] | dict[str, None]) -> None:
@@ -212,7 +212,7 @@ class Indexer:
             self.report.deleted += 1
 
 
-def lies_in(file: str, root: str) -> bool:
+def is_inside(file: str, root: str) -> bool:
     """Return whether a document's file is `root`, or is inside the folder `root`."""
     if root == ".":
         return not file.startswith(("../", "/"))

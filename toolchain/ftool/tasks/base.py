@@ -12,7 +12,7 @@ from ftool.errors import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections
 
 if TYPE_CHECKING:
-    from ftool.evaluation.opened import OpenModel
+    from ftool.evaluation.open_model import OpenModel
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Task:
     """One task: its names, settings and functions. Functions import heavy modules such as torch only when called.
 
     In signatures, `loaded` is a `LoadedModel` of `ftool_export`: a checkpoint in torch. `model` is an `OpenModel` of
-    `ftool.evaluation.opened`: a run or a bundle that can be called. `split` is a `Split` of the data; a fitted split
-    is one that `fit` has returned.
+    `ftool.evaluation.open_model`: a run or a bundle that can be called. `split` is a `Split` of the data; a fitted
+    split is one that `fit` has returned.
 
     Attributes:
         name: Hugging Face's name of the task, such as "text-classification".
@@ -72,8 +72,8 @@ class Task:
         fit: (model, split, split's name, recipe, *, training) -> (fitted split, facts for metrics.json). Drops or
             tokenises examples as the model needs, counts texts that are cut, and warns. `training` is true for the
             split that the model learns from.
-        judge: (model, fitted split) -> `Judged` of `ftool.evaluation.results`: metrics and statistics.
-        predicts: whether `judge` also gives predictions, which `ftool evaluate --predictions` writes.
+        measure: (model, fitted split) -> `Measurements` of `ftool.evaluation.results`: metrics and statistics.
+        predicts: whether `measure` also gives predictions, which `ftool evaluate --predictions` writes.
         examples: (loaded, fitted split, recipe) -> the `Examples` that `ftool_export` compares models on, with the
             metric that decides.
         samples: (loaded) -> `Examples` without correct answers, for an export without data.
@@ -107,7 +107,7 @@ class Task:
 
     answering: Callable[[Any], Any]
     fit: Callable[..., tuple[Any, Mapping[str, Any]]] = fit_unchanged
-    judge: Callable[[Any, Any], Any]
+    measure: Callable[[Any, Any], Any]
     predicts: bool = False
 
     examples: Callable[[Any, Any, Sections], Any]

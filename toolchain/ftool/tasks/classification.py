@@ -12,8 +12,8 @@ from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
-    from ftool.evaluation.opened import OpenModel
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.open_model import OpenModel
+    from ftool.evaluation.results import Measurements
 
 
 def _check(recipe: Sections) -> None:
@@ -50,18 +50,18 @@ def _objective(loaded: Any, data: Dataset[LabelledText], _: Mapping[str, Any], r
 
 
 def _answering(loaded: Any) -> Any:
-    from ftool.evaluation.opened import TorchClassifier
+    from ftool.evaluation.open_model import TorchClassifier
 
     return TorchClassifier(loaded)
 
 
-def _judge(model: "OpenModel", split: Split[LabelledText]) -> "Judged":
+def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
     from ftool.evaluation.metrics.classification import (
         classification_metrics,
         classification_statistics,
         number_statistics,
     )
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.results import Measurements
 
     facts = model.facts
     kind = {"multi_label": facts.multi_label, "regression": facts.regression}
@@ -74,7 +74,7 @@ def _judge(model: "OpenModel", split: Split[LabelledText]) -> "Judged":
             classification_statistics, logits, targets, multi_label=multi_label, thresholds=thresholds
         )
     metrics = classification_metrics(logits, targets, facts.labels, thresholds=facts.thresholds, **kind)
-    return Judged(metrics=metrics, statistics=statistics)
+    return Measurements(metrics=metrics, statistics=statistics)
 
 
 def _examples(loaded: Any, split: Split[LabelledText], _: Sections) -> Any:
@@ -149,7 +149,7 @@ TASK = Task(
     objective=_objective,
     answering=_answering,
     fit=_fit,
-    judge=_judge,
+    measure=_measure,
     examples=_examples,
     samples=_samples,
     texts_per_round=200,

@@ -12,8 +12,8 @@ from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
-    from ftool.evaluation.opened import OpenModel
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.open_model import OpenModel
+    from ftool.evaluation.results import Measurements
 
 
 def _check(recipe: Sections) -> None:
@@ -54,7 +54,7 @@ def _objective(loaded: Any, data: Dataset[SimilarPair], _: Mapping[str, Any], re
 
 
 def _answering(loaded: Any) -> Any:
-    from ftool.evaluation.opened import TorchEmbedder
+    from ftool.evaluation.open_model import TorchEmbedder
 
     return TorchEmbedder(loaded)
 
@@ -62,36 +62,36 @@ def _answering(loaded: Any) -> Any:
 def _fit(
     model: "OpenModel", split: Split[SimilarPair], name: str, _: Sections, *, training: bool = False
 ) -> tuple[Split[SimilarPair], Mapping[str, Any]]:
-    from ftool.evaluation.metrics.embeddings import judged_texts
+    from ftool.evaluation.metrics.embeddings import texts_to_embed
 
     del training
     prompts = model.facts.embedding.prompts
     texts = [
         prompts.get(kind, model.prefix) + text if kind else model.prefix + text
-        for kind, side in judged_texts(split)
+        for kind, side in texts_to_embed(split)
         for text in side
     ]
     return split, count_cut(model, texts, name)
 
 
-def _judge(model: "OpenModel", split: Split[SimilarPair]) -> "Judged":
-    from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_statistics, judged_texts
-    from ftool.evaluation.results import Judged
+def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
+    from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_statistics, texts_to_embed
+    from ftool.evaluation.results import Measurements
 
-    vectors = [model.model(texts, kind=kind) for kind, texts in judged_texts(split)]
+    vectors = [model.model(texts, kind=kind) for kind, texts in texts_to_embed(split)]
     similarity = model.facts.embedding.similarity
-    return Judged(
+    return Measurements(
         metrics=embedding_metrics(split, vectors, similarity),
         statistics=partial(embedding_statistics, split, vectors, similarity),
     )
 
 
 def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
-    from ftool.evaluation.metrics.embeddings import embedding_metrics, judged_texts
+    from ftool.evaluation.metrics.embeddings import embedding_metrics, texts_to_embed
     from ftool_export.examples.embedding import EmbeddingExamples, embedder_inputs
 
     metric = _metric(recipe, split)
-    sides = [embedder_inputs(loaded, texts, kind) for kind, texts in judged_texts(split)]
+    sides = [embedder_inputs(loaded, texts, kind) for kind, texts in texts_to_embed(split)]
     first = len(sides[0])
 
     def score(vectors: Any) -> float:
@@ -109,9 +109,9 @@ def _samples(_: Any) -> Any:
 
 
 def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:
-    from ftool.evaluation.metrics.embeddings import judged_texts
+    from ftool.evaluation.metrics.embeddings import texts_to_embed
 
-    return [text for _, texts in judged_texts(split) for text in texts]
+    return [text for _, texts in texts_to_embed(split) for text in texts]
 
 
 def _metric(recipe: Sections, split: Split[SimilarPair]) -> str:
@@ -161,7 +161,7 @@ TASK = Task(
     objective=_objective,
     answering=_answering,
     fit=_fit,
-    judge=_judge,
+    measure=_measure,
     examples=_examples,
     samples=_samples,
     timed=_timed,

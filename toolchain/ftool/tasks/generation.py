@@ -16,9 +16,9 @@ from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
 
 if TYPE_CHECKING:
-    from ftool.evaluation.opened import OpenModel
-    from ftool.evaluation.results import Judged
-    from ftool.evaluation.written import WrittenSplit
+    from ftool.evaluation.generation_split import GenerationSplit
+    from ftool.evaluation.open_model import OpenModel
+    from ftool.evaluation.results import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
 def _objective(
     loaded: Any,
     _: Dataset[GenerationExample],
-    splits: Mapping[str, "WrittenSplit"],
+    splits: Mapping[str, "GenerationSplit"],
     recipe: Sections,
 ) -> Any:
     from ftool.training.generator import GeneratorObjective
@@ -75,7 +75,7 @@ def _objective(
 
 
 def _answering(loaded: Any) -> Any:
-    from ftool.evaluation.opened import TorchGenerator
+    from ftool.evaluation.open_model import TorchGenerator
 
     return TorchGenerator(loaded)
 
@@ -88,9 +88,9 @@ def _fit(
     recipe: Sections,
     *,
     training: bool = False,
-) -> tuple["WrittenSplit", Mapping[str, Any]]:
+) -> tuple["GenerationSplit", Mapping[str, Any]]:
     """Tokenise a split. For training, every turn of the assistant becomes an example, cut at train.max_length."""
-    from ftool.evaluation.written import WrittenSplit
+    from ftool.evaluation.generation_split import GenerationSplit
     from ftool.training.generator_rows import assistant_turns, tokenize_examples, warn_of_cut
 
     loaded, limit = model.reference(), recipe.train.max_target_length
@@ -104,7 +104,7 @@ def _fit(
     }
     if training:
         facts["training_texts_altered"] = _altered(loaded, split)
-    written = WrittenSplit(
+    written = GenerationSplit(
         examples=split.examples,
         rows=rows.rows,
         scores=scores,
@@ -129,9 +129,9 @@ def _altered(loaded: Any, split: Split[GenerationExample]) -> int:
     return altered
 
 
-def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
+def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
     from ftool.evaluation.metrics.generation import text_statistics
-    from ftool.evaluation.results import Judged, ShownAnswer
+    from ftool.evaluation.results import Measurements, ShownAnswer
 
     metrics, answers = split.metrics(score=model.model.score_tokens, answer=partial(_answers, model, split))
     shown = tuple(
@@ -139,7 +139,7 @@ def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
         for example, answer in zip(split.examples[:_SHOWN], answers[:_SHOWN], strict=False)
     )
     references = [example.targets for example in split.examples]
-    return Judged(
+    return Measurements(
         metrics=metrics,
         statistics=partial(
             text_statistics, answers, references, scores=split.scores, language=split.language
@@ -148,7 +148,7 @@ def _judge(model: "OpenModel", split: "WrittenSplit") -> "Judged":
     )
 
 
-def _answers(model: "OpenModel", split: "WrittenSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
+def _answers(model: "OpenModel", split: "GenerationSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
     """Return the answers to a split as an application gets them, but with long conversations cut as in training.
 
     An application gets an error for a conversation that leaves no room for an answer.
@@ -166,7 +166,7 @@ def _shown_input(example: GenerationExample) -> str:
     return str(example.messages[-1].content if example.messages else example.source)
 
 
-def _examples(_: Any, split: "WrittenSplit", recipe: Sections) -> Any:
+def _examples(_: Any, split: "GenerationSplit", recipe: Sections) -> Any:
     from ftool.evaluation.metrics.generation import score_called, text_metrics
     from ftool_export.examples.generation import GenerationExamples
 
@@ -269,7 +269,7 @@ TRANSLATION = Task(
     objective=_objective,
     answering=_answering,
     fit=partial(_fit, "bleu"),
-    judge=_judge,
+    measure=_measure,
     examples=_examples,
     samples=_samples,
     in_languages=_in_languages,

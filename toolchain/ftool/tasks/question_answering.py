@@ -12,8 +12,8 @@ from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
-    from ftool.evaluation.opened import OpenModel
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.open_model import OpenModel
+    from ftool.evaluation.results import Measurements
 
 _WINDOW: Final = 384  # tokens of question and context together, as in the SQuAD scripts
 _ANSWER: Final = 30  # tokens, as in the SQuAD scripts
@@ -76,7 +76,7 @@ def _objective(
 
 
 def _answering(loaded: Any) -> Any:
-    from ftool.evaluation.opened import TorchReader
+    from ftool.evaluation.open_model import TorchReader
 
     return TorchReader(loaded)
 
@@ -95,14 +95,14 @@ def _fit(
     return split, {"unanswerable": sum(not one.answers for one in split.examples)}
 
 
-def _judge(model: "OpenModel", split: Split[Question]) -> "Judged":
+def _measure(model: "OpenModel", split: Split[Question]) -> "Measurements":
     from ftool.evaluation.metrics.answers import question_metrics, question_statistics, scored_spans
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.results import Measurements
 
     spans = model.model.spans(split.inputs)
     threshold = model.facts.questions.no_answer_threshold
     scored = scored_spans(split.examples, spans)
-    return Judged(
+    return Measurements(
         metrics=question_metrics(scored, threshold),
         statistics=partial(question_statistics, scored, threshold),
         predictions=partial(_predictions, split, spans, threshold),
@@ -178,7 +178,7 @@ TASK = Task(
     objective=_objective,
     answering=_answering,
     fit=_fit,
-    judge=_judge,
+    measure=_measure,
     predicts=True,
     suites=("bbq",),
     examples=_examples,

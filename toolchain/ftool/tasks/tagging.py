@@ -13,8 +13,8 @@ from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
-    from ftool.evaluation.opened import OpenModel
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.open_model import OpenModel
+    from ftool.evaluation.results import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def _objective(
 
 
 def _answering(loaded: Any) -> Any:
-    from ftool.evaluation.opened import TorchTagger
+    from ftool.evaluation.open_model import TorchTagger
 
     return TorchTagger(loaded)
 
@@ -69,13 +69,13 @@ def _fit(
     return split, {"entities": sum(len(spans_of_tags(one.tags)) for one in split.examples)}
 
 
-def _judge(model: "OpenModel", split: Split[TaggedText]) -> "Judged":
+def _measure(model: "OpenModel", split: Split[TaggedText]) -> "Measurements":
     from ftool.evaluation.metrics.entities import entity_metrics, entity_statistics
-    from ftool.evaluation.results import Judged
+    from ftool.evaluation.results import Measurements
 
     answers = model.model.word_tags(split.inputs, [one.words for one in split.examples])
     truth = [one.tags for one in split.examples]
-    return Judged(
+    return Measurements(
         metrics=entity_metrics(truth, answers),
         statistics=partial(entity_statistics, truth, answers),
         predictions=partial(_predictions, split, answers),
@@ -126,7 +126,7 @@ TASK = Task(
     objective=_objective,
     answering=_answering,
     fit=_fit,
-    judge=_judge,
+    measure=_measure,
     predicts=True,
     examples=_examples,
     samples=_samples,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.similarity import SimilarPair
-from ftool.evaluation.metrics.embeddings import Vectors, embedding_metrics, judged_texts
+from ftool.evaluation.metrics.embeddings import Vectors, embedding_metrics, texts_to_embed
 from ftool.recipe.sections import TrainSettings
 from ftool.training.embedder_loss import columns, loss_name, make_loss, score_scale
 from ftool.training.hardware import device_name
@@ -120,14 +120,14 @@ class EmbedderObjective(Objective):
 
 def vectors_of(loaded: LoadedEmbedder, split: Split[SimilarPair]) -> list[Vectors]:
     """Return the vectors of a split's texts, with the prompts of their kinds, as `embedding_metrics` needs them."""
-    return [compute_vectors(loaded, texts, kind) for kind, texts in judged_texts(split)]
+    return [compute_vectors(loaded, texts, kind) for kind, texts in texts_to_embed(split)]
 
 
 def _by_text(split: Split[SimilarPair], vectors: Sequence[Vectors]) -> list[dict[str, Vectors]]:
     """Return two dicts from text to vector: for queries, then for passages."""
     return [
         dict(zip(texts, found, strict=True))
-        for (_, texts), found in zip(judged_texts(split), vectors, strict=True)
+        for (_, texts), found in zip(texts_to_embed(split), vectors, strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
-from ftool.evaluation.written import WrittenSplit
+from ftool.evaluation.generation_split import GenerationSplit
 from ftool.recipe.sections import SCRATCH, Sections
 from ftool.training.batches import PairRows, decoder_dataset
 from ftool.training.generator_rows import TokenRow
@@ -28,7 +28,7 @@ class GeneratorObjective(Objective):
         self,
         loaded: LoadedGenerator,
         rows: Sequence[TokenRow],
-        validation: WrittenSplit,
+        validation: GenerationSplit,
         recipe: Sections,
     ) -> None:
         assert recipe.train.metric is not None, "the task's row has one"

@@ -16,7 +16,7 @@ _KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "clas
 _SHOWN = 40
 
 
-class _Marked(NamedTuple):
+class _EntityRange(NamedTuple):
     """An entity as character offsets: the first character, the character past the last, and the kind of entity."""
 
     start: int
@@ -57,73 +57,73 @@ def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedTex
     """
     if not isinstance(cell, list | tuple):
         raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
-    marked = sorted(_marked(one, text) for one in cell)
-    for first, second in pairwise(marked):
+    entities = sorted(_entity_of(entity, text) for entity in cell)
+    for first, second in pairwise(entities):
         if second.start < first.end:
             raise BadRowError(
-                f"has entities that overlap, {_shown(text, first)} and {_shown(text, second)}; a character can belong "
-                "to only one entity"
+                f"has entities that overlap, {_described(text, first)} and {_described(text, second)}; "
+                "a character can belong to only one entity"
             )
     words = split_words(text)
     spans: list[TypedSpan] = []
-    for one in marked:
-        span = _in_words(one, words, after=spans[-1].last if spans else 0)
-        _note(report, span, one, words, f"row {row}, {_shown(text, one)}")
+    for entity in entities:
+        span = _covering_words(entity, words, after=spans[-1].last if spans else 0)
+        _count_change(report, span, entity, words, f"row {row}, {_described(text, entity)}")
         if span is not None:
             spans.append(span)
     return TaggedText(text, tuple(words), tuple(tags_of_spans(spans, len(words))), row=row)
 
 
-def _marked(value: Any, text: str) -> _Marked:
+def _entity_of(value: Any, text: str) -> _EntityRange:
     if isinstance(value, Mapping):
         start, end, kind = (_first(value, names) for names in (_STARTS, _ENDS, _KINDS))
     elif isinstance(value, list | tuple) and len(value) == 3:
         start, end, kind = value
     else:
         raise BadRowError(f'has an entity that is not {{"start", "end", "label"}}: {str(value)[:_SHOWN]!r}')
-    if not (_is_whole(start) and _is_whole(end) and 0 <= start < end <= len(text)):
+    if not (_is_index(start) and _is_index(end) and 0 <= start < end <= len(text)):
         raise BadRowError(
             f"has an entity from {start!r} to {end!r} in a text of {len(text)} characters; offsets count characters "
             "from 0, the end being the character past the last"
         )
     if not isinstance(kind, str) or not kind.strip():
         raise BadRowError(f"has an entity without a label at {start} to {end}")
-    said = value.get("text") if isinstance(value, Mapping) else None
-    if isinstance(said, str) and said != text[start:end]:
+    stated_text = value.get("text") if isinstance(value, Mapping) else None
+    if isinstance(stated_text, str) and stated_text != text[start:end]:
         raise BadRowError(
-            f"has an entity {said[:_SHOWN]!r} at {start} to {end}, but its text there is {text[start:end][:_SHOWN]!r}; "
-            "offsets count characters, not bytes"
+            f"has an entity {stated_text[:_SHOWN]!r} at {start} to {end}, but its text there is "
+            f"{text[start:end][:_SHOWN]!r}; offsets count characters, not bytes"
         )
-    return _Marked(int(start), int(end), kind.strip())
+    return _EntityRange(int(start), int(end), kind.strip())
 
 
 def _first(value: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((value[name] for name in names if name in value), None)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_index(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _in_words(one: _Marked, words: Sequence[CharRange], *, after: int) -> TypedSpan | None:
+def _covering_words(entity: _EntityRange, words: Sequence[CharRange], *, after: int) -> TypedSpan | None:
     """Return the range of words that an entity touches, starting from the word `after`; None if it touches none.
 
     Words before `after` belong to the previous entity.
     """
-    touched = [i for i in range(after, len(words)) if words[i][0] < one.end and words[i][1] > one.start]
-    return TypedSpan(touched[0], touched[-1] + 1, one.kind) if touched else None
+    touched = [i for i in range(after, len(words)) if words[i][0] < entity.end and words[i][1] > entity.start]
+    return TypedSpan(touched[0], touched[-1] + 1, entity.kind) if touched else None
 
 
-def _note(
-    report: SpanReport, span: TypedSpan | None, one: _Marked, words: Sequence[CharRange], where: str
+def _count_change(
+    report: SpanReport, span: TypedSpan | None, entity: _EntityRange, words: Sequence[CharRange], where: str
 ) -> None:
     if span is None:
         report.dropped += 1
         report.first_dropped = report.first_dropped or where
-    elif words[span.first][0] < one.start or words[span.last - 1][1] > one.end:
+    elif words[span.first][0] < entity.start or words[span.last - 1][1] > entity.end:
         report.widened += 1
         report.first_widened = report.first_widened or where
 
 
-def _shown(text: str, one: _Marked) -> str:
-    return f"{text[one.start : one.end][:_SHOWN]!r} ({one.kind}, {one.start} to {one.end})"
+def _described(text: str, entity: _EntityRange) -> str:
+    return f"{text[entity.start : entity.end][:_SHOWN]!r} ({entity.kind}, {entity.start} to {entity.end})"

@@ -54,7 +54,7 @@ def is_conversation(cell: Cell) -> bool:
     )
 
 
-def asked(question: str, answers: tuple[str, ...], system: str, row: int) -> GenerationExample:
+def single_question(question: str, answers: tuple[str, ...], system: str, row: int) -> GenerationExample:
     """Return an example that asks one question in a user turn, after a system turn unless `system` is blank."""
     turns = (Message("system", system),) if system.strip() else ()
     return GenerationExample("", answers, (*turns, Message("user", question)), row=row)

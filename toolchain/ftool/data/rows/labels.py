@@ -15,7 +15,7 @@ from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
-_STRAYS = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
+_MAX_STRAY_RATIO = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,4 +191,4 @@ def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
         numbers = [number for number in map(number_of, cells) if number is not None]
         found += numbers
         strays += len(cells) - len(numbers)
-    return strays <= _STRAYS * len(found) and any(not number.is_integer() for number in found)
+    return strays <= _MAX_STRAY_RATIO * len(found) and any(not number.is_integer() for number in found)

@@ -109,8 +109,8 @@ def _language_pair(names: Sequence[str], settings: DataSettings) -> tuple[str, s
 
     If the settings name no language, the first such column is the source and the second the target.
     """
-    source = _called(names, settings.source_language)
-    target = _called(names, settings.target_language)
+    source = _column_of_language(names, settings.source_language)
+    target = _column_of_language(names, settings.target_language)
     others = [name for name in names if _primary(name) in _LANGUAGES and name not in (source, target)]
     if source is None and settings.source_language is None and others:
         source = others.pop(0)
@@ -136,14 +136,14 @@ def _spread(table: Table, position: int) -> Table:
     return Table(table.source, (*languages, *(table.columns[i] for i in others)), rows)
 
 
-def _called(names: Sequence[str], language: str | None) -> str | None:
+def _column_of_language(names: Sequence[str], language: str | None) -> str | None:
     """Return the column for a language code: an exact match, or the only match of the first part (`zh` for `zh_CN`)."""
     if language is None:
         return None
     if language in names:
         return language
-    alike = [name for name in names if _primary(name) == _primary(language)]
-    return alike[0] if len(alike) == 1 else None
+    matches = [name for name in names if _primary(name) == _primary(language)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _primary(code: str) -> str:

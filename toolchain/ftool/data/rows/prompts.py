@@ -18,7 +18,7 @@ from ftool.data.columns import (
 )
 from ftool.data.dataset import Split
 from ftool.data.rows.base import RowReader
-from ftool.data.rows.conversations import asked, conversation, is_conversation
+from ftool.data.rows.conversations import conversation, is_conversation, single_question
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.rows.pairs import joined_texts
 from ftool.data.table import Row, Table
@@ -127,7 +127,7 @@ def _answered(table: Table, prompt: str, answer: str) -> list[GenerationExample]
     more = _optional_texts(table, INPUT, (prompt, answer))
     systems = _optional_texts(table, SYSTEM, (prompt, answer))
     return [
-        asked(f"{question}\n\n{about}" if about.strip() else question, texts, system, row)
+        single_question(f"{question}\n\n{about}" if about.strip() else question, texts, system, row)
         for question, texts, about, system, row in zip(
             questions, answers, more, systems, table.numbers, strict=True
         )

@@ -19,7 +19,7 @@ from ftool.data.columns import (
 )
 from ftool.data.dataset import Example, Split
 from ftool.data.rows.answer_cells import BadAnswerError, read_answers
-from ftool.data.rows.answer_places import PlaceReport, place_answers
+from ftool.data.rows.answer_offsets import OffsetReport, locate_answers
 from ftool.data.rows.base import RowReader
 from ftool.data.splits import same_text
 from ftool.data.table import Cell, Table
@@ -78,7 +78,7 @@ class QuestionReader(RowReader[Question]):
 
         Raises DataError for cells that are not texts or answers, and if no question is left.
         """
-        report = PlaceReport()
+        report = OffsetReport()
         questions = column_texts(table, find_column(table, QUESTION, self.settings.question), "question")
         contexts = column_texts(table, find_column(table, CONTEXT, self.settings.context), "context")
         answers = table.cells(find_column(table, ANSWERS, self.settings.answers))
@@ -90,7 +90,7 @@ class QuestionReader(RowReader[Question]):
                 given = read_answers(answers[position], starts[position])
             except BadAnswerError as error:
                 raise DataError(f"{table.source}: row {row} {error}; correct or remove it") from error
-            placed = place_answers(given, contexts[position], f"row {row}", report)
+            placed = locate_answers(given, contexts[position], f"row {row}", report)
             if placed is None:
                 continue
             kept.append(position)

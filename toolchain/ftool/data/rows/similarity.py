@@ -26,7 +26,7 @@ from ftool.recipe.data_settings import DataSettings
 SimilarityKind = Literal["pairs", "triplets", "scored"]
 
 # Rows that share any text are grouped, unless one group would hold more than this share of the rows.
-_CONNECTED_AT_MOST = 0.3
+_MAX_GROUP_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class SimilarityReader(RowReader[SimilarPair]):
             examples = splits["train"].examples
             groups = _connected(examples)
             sizes = Counter(groups[same_text(example.anchor)] for example in examples)
-            if max(sizes.values(), default=0) <= max(2, _CONNECTED_AT_MOST * len(examples)):
+            if max(sizes.values(), default=0) <= max(2, _MAX_GROUP_SHARE * len(examples)):
                 self._groups, self.kept_together = groups, "rows that share a text on one side"
             else:
                 self.kept_together = "each anchor on one side; other texts may be on several"

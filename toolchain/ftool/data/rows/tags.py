@@ -85,13 +85,13 @@ class TagReader(RowReader[TaggedText]):
     def _read_words(self, table: Table, words: str) -> Split[TaggedText]:
         tags = find_column(table, TAGS, self.settings.label)
         names = read_label_names(self.settings.label_names) or table.class_names.get(tags)
-        beside = optional_column(table, TEXT_OF_WORDS, taken=(words,))
-        texts = [None] * len(table.rows) if beside is None else table.cells(beside)
+        text_column = optional_column(table, TEXT_OF_WORDS, taken=(words,))
+        texts = [None] * len(table.rows) if text_column is None else table.cells(text_column)
         examples = []
         cells = zip(table.numbers, table.cells(words), table.cells(tags), texts, strict=True)
-        for number, tokens, of_tokens, text in cells:
+        for number, tokens, tag_cell, text in cells:
             try:
-                examples.append(read_words(tokens, of_tokens, text, names, number))
+                examples.append(read_words(tokens, tag_cell, text, names, number))
             except BadRowError as error:
                 raise DataError(f"{table.source}: row {number} {error}") from error
         kept = [position for position, one in enumerate(examples) if one.text.strip()]
@@ -132,11 +132,11 @@ class TagReader(RowReader[TaggedText]):
         scheme = self._scheme
         if scheme == SPANS:
             return split
-        odd = [(one, count) for one in split.examples if (count := count_repaired(one.tags, scheme))]
-        if odd:
+        irregular = [(one, count) for one in split.examples if (count := count_repaired(one.tags, scheme))]
+        if irregular:
             self.warnings.append(
-                f"{split.source}: {sum(count for _, count in odd)} tags in {len(odd)} sentences break the rules of "
-                f"{scheme} (first: row {odd[0][0].row}); they were read by the rules of conlleval"
+                f"{split.source}: {sum(count for _, count in irregular)} tags in {len(irregular)} sentences break "
+                f"the rules of {scheme} (first: row {irregular[0][0].row}); they were read by the rules of conlleval"
             )
         examples = [
             replace(one, tags=tuple(tags_of_spans(spans_of_tags(one.tags), len(one.tags))))

@@ -10,7 +10,7 @@ from ftool.errors import DataError
 
 CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
 _DOCUMENT = "-DOCSTART-"
-_LOOKED_AT = 200  # lines read to recognise CoNLL in a file of another suffix
+_SNIFFED_LINES = 200  # lines read to recognise CoNLL in a file of another suffix
 _Line = tuple[int, list[str]]  # the line's number and its cells
 
 
@@ -43,7 +43,7 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 def is_conll(path: Path) -> bool:
     """Whether a text file is in CoNLL format: each of its first 200 lines is blank or ends with an entity tag."""
-    lines = [line.rstrip() for line in read_text(path).split("\n")[:_LOOKED_AT]]
+    lines = [line.rstrip() for line in read_text(path).split("\n")[:_SNIFFED_LINES]]
     cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
     return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
 

@@ -17,8 +17,8 @@ def read_plain_text(path: Path) -> Table:
     """
     text = read_text(path).replace("\r\n", "\n")
     inner = text.strip("\n")
-    parted = _BLANK_LINES.search(inner) is not None
-    rows = _paragraphs(text) if parted else _lines(text)
+    has_paragraphs = _BLANK_LINES.search(inner) is not None
+    rows = _paragraphs(text) if has_paragraphs else _lines(text)
     return Table(str(path), ("text",), rows)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.evaluation.opened import OpenModel
+from ftool.evaluation.open_model import OpenModel
 from ftool_runtime.models.reader import read_answer
 from ftool_runtime.postprocessing.classification import probabilities
 

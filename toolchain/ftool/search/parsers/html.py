@@ -23,16 +23,16 @@ _NOT_DISPLAYED = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
-def shown_text(pieces: Iterable[str]) -> Iterator[Piece]:
+def visible_text(pieces: Iterable[str]) -> Iterator[Piece]:
     """Yield the visible text of an HTML page with its title and headings; both page and text come in pieces."""
     target = _VisibleText()
     parser = etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
-    begun = False
+    started = False
     for piece in pieces:
-        begun = begun or bool(piece)
+        started = started or bool(piece)
         parser.feed(piece.encode("utf-8", "replace"))
         yield from target.take()
-    if begun:
+    if started:
         parser.close()
     yield from target.take()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from markdown_it import MarkdownIt
 
-from ftool.search.parsers.html import shown_text
+from ftool.search.parsers.html import visible_text
 from ftool.search.types import Piece, Title
 
 _PART = 2**20  # characters of a document that are converted at a time
@@ -16,7 +16,7 @@ _FRONT_MATTER = re.compile(
 _TITLE = re.compile(r"""^title:\s*["']?(.*?)["']?\s*$""", re.MULTILINE)
 
 
-def shown_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
+def visible_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
     """Yield the visible text of a Markdown document with its title and headings; both come in pieces.
 
     Long documents are parsed in parts that end at empty lines. A reference link whose definition is in another part
@@ -28,7 +28,7 @@ def shown_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
         if title := _TITLE.search(front.group(1)):
             yield Title(title.group(1))
         first = first[front.end() :]
-    yield from shown_text(_as_html(first, parts))
+    yield from visible_text(_as_html(first, parts))
 
 
 def _as_html(first: str, others: Iterable[str]) -> Iterator[str]:

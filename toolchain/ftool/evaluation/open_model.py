@@ -60,7 +60,7 @@ class OpenModel:
         return [len(one.ids) for one in encoded]
 
 
-def opened_run(loaded: LoadedModel, model: Any) -> OpenModel:
+def open_run(loaded: LoadedModel, model: Any) -> OpenModel:
     """Return a loaded checkpoint as an open model; `model` wraps the checkpoint with the runtime's interface."""
     tokenizer = Tokenizer.from_str(loaded.tokenizer.backend_tokenizer.to_str())
     return OpenModel(
@@ -74,7 +74,7 @@ def opened_run(loaded: LoadedModel, model: Any) -> OpenModel:
     )
 
 
-def opened_bundle(
+def open_bundle(
     model: Any, manifest: Manifest, tokenizer: Tokenizer, reference: Callable[[], Any]
 ) -> OpenModel:
     """Return a bundle that the runtime has loaded, `model`, as an open model.

@@ -19,7 +19,7 @@ _ROWS_AT_A_TIME = 64  # rows whose logits are in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenSplit:
+class GenerationSplit:
     """A split's examples with their token ids for a generator.
 
     Attributes:
@@ -44,14 +44,14 @@ class WrittenSplit:
         """Whether the examples have reference answers; plain texts do not."""
         return not is_plain_text(self.examples)
 
-    def sample(self, count: int) -> "WrittenSplit":
+    def sample(self, count: int) -> "GenerationSplit":
         """Return a split of at most `count` rows, spread evenly over this split."""
         if count >= len(self.rows):
             return self
         places = [int(place) for place in np.linspace(0, len(self.rows) - 1, count).round()]
         examples = [self.examples[place] for place in places] if self.answerable else self.examples
         rows = [self.rows[place] for place in places]
-        return WrittenSplit(examples=examples, rows=rows, scores=self.scores, language=self.language)
+        return GenerationSplit(examples=examples, rows=rows, scores=self.scores, language=self.language)
 
     def token_metrics(self, score: TokenScorer) -> Metrics:
         """Return the perplexity and the token accuracy of the reference answers.

@@ -7,7 +7,7 @@ from ftool.data.rows.answer_cells import Answer
 
 
 @dataclass(kw_only=True)
-class PlaceReport:
+class OffsetReport:
     """Counts of the answers in one table whose offsets were checked and found wrong or missing."""
 
     wrong: int = 0  # answers with a wrong offset
@@ -33,8 +33,8 @@ class PlaceReport:
         return lines
 
 
-def place_answers(
-    answers: Sequence[Answer], context: str, where: str, report: PlaceReport
+def locate_answers(
+    answers: Sequence[Answer], context: str, where: str, report: OffsetReport
 ) -> list[tuple[str, int]] | None:
     """Return (text, start offset) for each answer that can be located in the context, and drop the others.
 
@@ -43,7 +43,7 @@ def place_answers(
     placed = [
         (text, start)
         for text, given in answers
-        if (start := _place(text, given, context, where, report)) is not None
+        if (start := _locate(text, given, context, where, report)) is not None
     ]
     if answers and not placed:
         report.questions += 1
@@ -51,7 +51,7 @@ def place_answers(
     return placed
 
 
-def _place(text: str, given: int | None, context: str, where: str, report: PlaceReport) -> int | None:
+def _locate(text: str, given: int | None, context: str, where: str, report: OffsetReport) -> int | None:
     if given is not None:
         if given >= 0 and context.startswith(text, given):
             return given
