@@ -12,8 +12,9 @@ from ftool_runtime.errors import BundleError
 from ftool_runtime.session.batching import length_groups
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 
-# Processors add up this many float32 numbers at once (AVX-512; AVX2 half as many) and what is left over one by one, in
-# another order. In multiples of it, a source's attention has the same bits whatever the other sources' lengths.
+# Processors add up this many float32 numbers at once (AVX-512; AVX2 half as many), and the rest one by one, in another
+# order. If lengths are padded to multiples of this number, a source's attention is bit for bit independent of the other
+# sources' lengths.
 _LANES: Final = 16
 
 
@@ -81,7 +82,7 @@ class SourceEncoder:
 
 
 def _concatenated(parts: Sequence[Sources]) -> Sources:
-    """Return the rows of all parts together, padded with zeros, which the mask excludes, to a multiple of `_LANES`."""
+    """Return the rows of all parts together, padded to a multiple of `_LANES` with zeros, which the mask excludes."""
     length = -(-max(part.mask.shape[1] for part in parts) // _LANES) * _LANES
     names = parts[0].values
     values = {name: _padded_and_stacked([part.values[name] for part in parts], 2, length) for name in names}
