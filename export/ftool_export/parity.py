@@ -27,8 +27,8 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
     such difference is counted. A quantised generator must nearly always choose torch's token after torch's preceding
     tokens.
 
-    The main metric of a quantised bundle may drop as far as its export allowed, and its constants must be those that
-    the checkpoint gives when it is quantised again (`rederive`).
+    The main metric of a quantised bundle may drop as far as its export allowed. The constants of every bundle must be
+    those that the checkpoint gives when it is exported again (`rederive`).
 
     Args:
         loaded: the checkpoint.
@@ -50,8 +50,7 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
     check_same_model(loaded, manifest, bundle)
     with ft.load(bundle) as model:
         found = examples.examine(loaded, model)
-        quantized = manifest.precision.name != "fp32"
-        stored = compare_with_derived(loaded, bundle, manifest, model, examples) if quantized else None
+        stored = compare_with_derived(loaded, bundle, manifest, model, examples)
     recorded = manifest.evidence.get("checkpoint_sha256")
     return ParityReport(
         precision=manifest.precision.name,

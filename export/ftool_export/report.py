@@ -85,26 +85,32 @@ class WorstInput:
 
 @dataclass(frozen=True, slots=True)
 class StoredWeights:
-    """Differences between a bundle's constants and those that its checkpoint gives when it is quantised again.
+    """Differences between a bundle's constants and those that its checkpoint gives when it is exported again.
 
     Attributes:
-        weight_error: the largest difference between a quantised weight and the checkpoint's, in steps of its own scale.
         constant_error: the largest difference of a float32 constant, relative to the largest value of its array.
+        weight_error: the largest difference between a quantised weight and the checkpoint's, in steps of its own scale;
+            None for fp32, as are the next two.
         rounding: the root mean square difference between the two graphs' outputs, such as logits, on some inputs.
         rounding_limit: the largest value of `rounding` that another processor's rounding explains.
     """
 
-    weight_error: float
     constant_error: float
-    rounding: float
-    rounding_limit: float
+    weight_error: float | None = None
+    rounding: float | None = None
+    rounding_limit: float | None = None
 
     def checks(self) -> list[Check]:
         """Return the differences with their limits. Rounding to the nearest step differs by at most half a step."""
+        limits = (
+            ("weight_error", self.weight_error, _HALF_A_STEP),
+            ("constant_error", self.constant_error, _SAME_CONSTANT),
+            ("rounding", self.rounding, self.rounding_limit),
+        )
         return [
-            at_most("weight_error", self.weight_error, _HALF_A_STEP),
-            at_most("constant_error", self.constant_error, _SAME_CONSTANT),
-            at_most("rounding", self.rounding, self.rounding_limit),
+            at_most(name, value, limit)
+            for name, value, limit in limits
+            if value is not None and limit is not None
         ]
 
 
@@ -158,8 +164,7 @@ class ParityReport:
         worst: the input with the largest difference; None for generators.
         metric: both scores; None for inputs without labels.
         tolerance: the limits against torch.
-        stored: the comparison of a quantised bundle's constants; None for fp32, whose limits against torch are as
-            strict.
+        stored: the comparison of the bundle's constants with those of another export.
     """
 
     precision: str
@@ -169,7 +174,7 @@ class ParityReport:
     worst: WorstInput | None
     metric: MetricPair | None
     tolerance: Tolerance
-    stored: StoredWeights | None = None
+    stored: StoredWeights
 
     @property
     def examples(self) -> int:
@@ -213,8 +218,7 @@ class ParityReport:
         if self.metric is not None and self.metric.max_drop is not None:
             allowed = self.metric.max_drop + self.metric.allowance
             checks.append(at_most("metric_drop", self.metric.drop, allowed))
-        if self.stored is not None:
-            checks += self.stored.checks()
+        checks += self.stored.checks()
         if self.precision == "fp32":
             checks += [at_least(name, same.share, 1.0) for name, same in self.found.whole_answers.items()]
         return tuple(checks)
@@ -255,7 +259,7 @@ class ParityReport:
             "failed": [check.name for check in self.checks if not check.passed],
             "logit_difference": self.logit_difference,
             "probability_difference": found.comparison.probability_difference,
-            "stored": None if self.stored is None else asdict(self.stored),
+            "stored": asdict(self.stored),
             "metric": None if self.metric is None else self.metric.to_json(),
             **self._of_encoders(),
             **self._of_generators(),

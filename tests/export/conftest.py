@@ -98,6 +98,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     # its convolutions of 9 tokens run over the padding of a batch
     "convbert": {**_ENCODER, "embedding_size": 32, "head_ratio": 2, "conv_kernel_size": 9},
+    "fnet": {name: size for name, size in _ENCODER.items() if name != "num_attention_heads"},
+    "funnel": {"d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 64, "block_sizes": [1, 1]},
+    "nystromformer": {**_ENCODER, "num_landmarks": 8, "segment_means_seq_len": MAX_LENGTH},
+    "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64},
     "gpt2": {
         "n_embd": 32,
         "n_layer": 2,

@@ -100,7 +100,6 @@ def test_a_quantised_bundle_mostly_chooses_torchs_token_whatever_its_company(
     assert report.logit_difference > 1e-4  # or nothing was quantised
     assert report.batch_effect < 1e-5  # attention's sums in another order; no scale is shared
     assert not ft.Manifest.read(bundle).precision.rows_share_scale
-    assert report.stored is not None
     assert 0.3 < report.stored.weight_error <= 0.5  # rounding to the nearest step
     assert report.stored.constant_error == report.stored.rounding == 0
 

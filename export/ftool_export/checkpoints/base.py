@@ -222,9 +222,12 @@ def trained_length(
 
 
 def _positions(network: nn.Module) -> list[int]:
-    """Return the sizes of the network's position tables without unused entries; empty if its positions are relative."""
+    """Return the sizes of the network's position tables without unused entries; empty if its positions are relative.
+
+    XLNet's configuration says -1 for relative positions.
+    """
     named = (getattr(network.config, name, None) for name in ("max_position_embeddings", "n_positions"))
-    return [int(positions) - _first_position(network) for positions in named if positions]
+    return [int(positions) - _first_position(network) for positions in named if positions and positions > 0]
 
 
 def _first_position(network: nn.Module) -> int:

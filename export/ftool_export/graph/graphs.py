@@ -15,7 +15,7 @@ from ftool_export.capture.torch_export import Attention, Caches, Captured, Graph
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.errors import GuardError
+from ftool_export.errors import ExportError, GuardError
 from ftool_export.examples.base import spread
 from ftool_export.graph.generator_probes import make_generation_probes
 from ftool_export.graph.guards import (
@@ -106,8 +106,14 @@ def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
     else:
         assert isinstance(loaded, LoadedEncoder)
         check_exportable(loaded.config)
-        names = graph_inputs(loaded, spread(rows, _TRIED_ROWS))
-        probes = make_probes(loaded, rows, names)
+        try:
+            names = graph_inputs(loaded, spread(rows, _TRIED_ROWS))
+            probes = make_probes(loaded, rows, names)
+        except (IndexError, KeyError, RuntimeError, TypeError) as error:  # raised by transformers' modules
+            raise ExportError(
+                f"{loaded.config.model_type}: its network in transformers can't run inputs of all lengths up to "
+                f"{loaded.max_length} tokens ({error}), so ftool can't export it; choose another architecture"
+            ) from error
         captured = capture_encoder(loaded.model, names, len(loaded.tokenizer))
         _check_attention(captured, loaded)
     graphs = Graphs(

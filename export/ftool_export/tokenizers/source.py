@@ -73,7 +73,7 @@ def read_tokenizer(source: str, config: Any) -> Any:
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
-    if config.pad_token_id is None:
+    if getattr(config, "pad_token_id", None) is None:  # Perceiver's configuration has no such field
         config.pad_token_id = tokenizer.pad_token_id
     return tokenizer
 

@@ -16,7 +16,7 @@ from ftool_export.capture.encoder import capture_encoder
 from ftool_export.capture.torch_export import Signature
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.errors import ExportError
-from ftool_export.graph.graphs import Graphs
+from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.guards import count_operators
 from ftool_export.graph.probes import EncoderProbe
 from ftool_export.graph.session import open_session
@@ -141,3 +141,18 @@ def test_an_encoder_decoder_is_refused() -> None:
 def test_layers_are_counted_under_any_name() -> None:
     assert attention_layers(AutoConfig.for_model("distilbert", n_layers=3)) == 3
     assert attention_layers(AutoConfig.for_model("gpt2", n_layer=5)) == 5
+
+
+@pytest.mark.parametrize("architecture", ["fnet", "funnel", "nystromformer"])
+def test_a_network_that_fails_on_some_lengths_is_refused_by_name(
+    write_checkpoint: WriteCheckpoint, texts: list[str], architecture: str
+) -> None:
+    loaded = load_classifier(write_checkpoint(architecture))
+    with pytest.raises(ExportError, match=rf"{architecture}: .* can't run inputs of all lengths"):
+        capture(loaded, loaded.tokenize(texts))
+
+
+def test_a_length_below_one_in_the_configuration_is_not_a_limit(write_checkpoint: WriteCheckpoint) -> None:
+    loaded = load_classifier(write_checkpoint("xlnet"))
+    assert loaded.config.max_position_embeddings == -1
+    assert loaded.max_length == loaded.tokenizer.model_max_length
