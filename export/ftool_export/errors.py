@@ -4,11 +4,11 @@ from ftool_runtime.errors import FtoolError
 
 
 class CheckpointError(FtoolError):
-    """A checkpoint is missing, damaged or of the wrong kind for its task."""
+    """A checkpoint is missing, damaged or of the wrong kind for the task."""
 
 
 class ExportError(FtoolError):
-    """A checkpoint can't be exported as asked. The message says why, and how to fix it."""
+    """A checkpoint can't be exported, or a bundle can't be compared with one. The message gives reason and remedy."""
 
 
 class GuardError(ExportError):

@@ -1,4 +1,4 @@
-"""The accuracy gate: limits on the loss that quantisation causes, measured on inputs outside the training data."""
+"""The accuracy gate: limits on the accuracy lost by quantisation, measured on inputs outside the training data."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,7 +11,7 @@ ROUNDING = 1e-9  # added to limits, because 0.93 - 0.92 is slightly more than 0.
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A measured value, its limit, and whether the value passes."""
+    """A measured value, its limit, and whether the value is within the limit."""
 
     name: str
     value: float
@@ -31,22 +31,23 @@ def at_most(name: str, value: float, limit: float) -> Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The gate's result.
+    """The result of the accuracy gate, which compares a bundle's answers with torch's.
 
     Attributes:
         passed: whether the bundle may be written.
         judged: whether the inputs had labels; without labels only the agreement with torch is known.
-        metric: the metric's name; None without labels.
-        reference: torch's score.
-        bundle: the bundle's score.
-        max_drop: how far the bundle's score may lie below torch's.
-        allowance: the additional drop that sampling error may cause: one standard error of the difference.
-        examples: the number of inputs compared.
-        agreement: the share of answers, or next tokens, that are the same.
-        largest_difference: the largest difference of a probability, over all inputs.
-        compared: "answers", or their parts; or "next tokens", each predicted after torch's preceding tokens.
-        drift: the checks that `ftool parity` would fail on these inputs, after the allowance for sampling error; if
-            there are any, the bundle is written only if `judge` was called with `allow_drift`.
+        metric: the name of the main metric; None without labels.
+        reference: the metric of torch's answers; None without labels.
+        bundle: the metric of the bundle's answers; None without labels.
+        max_drop: how far `bundle` may lie below `reference`.
+        allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
+        examples: the number of inputs.
+        agreement: the share of answers (or of next tokens) that are the same for bundle and torch.
+        largest_difference: the largest difference between the bundle's and torch's probabilities, over all inputs.
+        compared: what `agreement` counts: "answers" (of a multi-label model, each label separately), or "next tokens"
+            (each predicted after torch's preceding tokens).
+        drift: the failed checks among those that `ftool parity` makes too, with limits that allow for sampling error.
+            If there are any, the bundle is written only if `judge` was called with `allow_drift`.
     """
 
     passed: bool
@@ -64,7 +65,7 @@ class Verdict:
 
     @property
     def drop(self) -> float | None:
-        """Torch's score minus the bundle's; negative if the bundle is better. None without labels."""
+        """The metric of torch minus that of the bundle; negative if the bundle is better. None without labels."""
         return None if self.reference is None or self.bundle is None else self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
@@ -85,18 +86,18 @@ def judge(
     max_drop: float,
     allow_drift: bool = False,
 ) -> Verdict:
-    """Compare a model with torch on examples outside the training data.
+    """Compare a model's answers with torch's on examples outside the training data, and return the gate's verdict.
 
     Args:
-        loaded: the checkpoint, whose answers are computed once for the same `examples`.
+        loaded: the checkpoint; its answers are computed once and kept for further calls with the same `examples`.
         model: a bundle loaded by the runtime, or any object with the same methods.
-        examples: the inputs that both answer.
+        examples: the inputs that checkpoint and model answer.
         precision: the model's precision, which determines the limits.
-        max_drop: the largest absolute drop of the metric, before the allowance for sampling error.
+        max_drop: the largest drop of the metric (absolute); the allowance for sampling error is added to this limit.
         allow_drift: whether the verdict may pass if `ftool parity` would fail.
 
     Raises:
-        BundleError: the model turns inputs into other rows of tokens than the checkpoint does.
+        BundleError: the model turns an input into another number of rows or tokens than the checkpoint does.
     """
     found = examples.compare(loaded, model)
     reference, score = found.scores or (None, None)
@@ -121,7 +122,7 @@ def judge(
 
 
 def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> list[Check]:
-    """Return the checks of answers against torch that both gate and parity make."""
+    """Return the checks of a bundle's answers against torch's that the gate and a parity run have in common."""
     difference = found.output_difference if precision == "fp32" else found.probability_difference
     return [
         at_least("agreement", found.agreement, chance_agreement(limit.agreement, found.count)),
@@ -130,7 +131,7 @@ def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> lis
 
 
 def advise(verdict: Verdict, precision: str) -> str | None:
-    """Return how to remedy the gate's verdict, or None if there is nothing to report.
+    """Return advice on the gate's verdict, one remedy per line, or None if there is nothing to report.
 
     Args:
         verdict: the gate's result for the bundle.

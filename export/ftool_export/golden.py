@@ -1,4 +1,4 @@
-"""Golden answers of a bundle: inputs, with numbers and answers that `verify` must reproduce on the target machine."""
+"""Golden answers of a bundle: inputs with outputs and answers that `verify` must reproduce on the target machine."""
 
 import json
 from collections.abc import Sequence
@@ -31,20 +31,20 @@ _MOST_TOKENS: Final = 48  # tokens of a generated answer
 def make_golden(
     loaded: LoadedModel, model: Any, data: Sequence[Any], *, quantized: bool, texts: Texts = "probes"
 ) -> Golden:
-    """Return the golden answers of a bundle: torch's numbers for fp32, the bundle's own for quantised precisions.
+    """Return a bundle's golden answers, with torch's outputs for fp32 or the bundle's own for quantised precisions.
 
-    Another CPU may round an activation the other way, so a quantised bundle's numbers may change there, but by no more
-    than quantisation itself changed them.
+    A quantised bundle's outputs may change on another CPU, because it may round an activation the other way. They may
+    change by as much as they differ from torch's outputs on this CPU.
 
     Args:
         loaded: the checkpoint.
         model: the bundle, loaded by the runtime.
         data: inputs from the user's data; token ids for generators.
         quantized: whether the bundle is quantised.
-        texts: "probes" uses ftool's own texts, so that none of the user's data ships; "data" uses some of `data`.
+        texts: "probes" uses ftool's own texts, so that the bundle contains no user data; "data" uses some of `data`.
 
     Raises:
-        BundleError: the bundle turns inputs into other tokens than the checkpoint does.
+        BundleError: the bundle turns an input into another number of rows or tokens than the checkpoint does.
     """
     inputs = choose_inputs(data) if texts == "data" else probe_inputs(model.input_fields)
     if isinstance(loaded, LoadedGenerator):
@@ -63,7 +63,7 @@ def make_golden(
 
 
 def golden_evidence(golden: Golden) -> dict[str, Any]:
-    """Return the facts about golden answers that the manifest's evidence records."""
+    """Return what the manifest's evidence records about golden answers: the source and number of their inputs."""
     return {"inputs": golden.texts, "examples": len(golden.inputs)}
 
 
@@ -107,7 +107,10 @@ def _of_generator(
 def _rows_that_fit(
     loaded: LoadedGenerator, model: Any, inputs: Sequence[Any]
 ) -> list[tuple[Any, tuple[int, ...]]]:
-    """Return inputs with their tokens; for decoders, only inputs that leave half of the context for the answer."""
+    """Return the inputs that fit the model, each with its token ids; prompts of decoders may fill half of the context.
+
+    If no input fits, return the token ids of the shortest, cut to fit.
+    """
     decoder = loaded.family == "decoder"
     longest = loaded.max_length // 2 if decoder else loaded.max_length
     rows = [

@@ -1,4 +1,4 @@
-"""Compare a bundle with its checkpoint: the same inputs, single and batched, in every shape of a grid."""
+"""Compare a bundle with its checkpoint on the same inputs, run singly and in batches of several shapes."""
 
 from pathlib import Path
 from typing import Any
@@ -22,25 +22,24 @@ from ftool_runtime.bundle.paths import MODEL_FILE
 def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Examples) -> ParityReport:
     """Compare a bundle with the checkpoint it was made from.
 
-    Generators answer with greedy decoding and with four beams. An fp32 bundle must give torch's tokens; if a token
-    differs, torch's own two best logits (or, for beams, the scores of the two answers) must lie within 1e-4, and each
-    such difference is counted. A quantised generator must nearly always choose torch's token after torch's preceding
-    tokens.
+    Generators answer with greedy decoding and with four beams. An fp32 bundle must give torch's tokens, except at a
+    tie: torch's two best logits (or, for beams, torch's scores of the two answers) differ by at most 1e-4. Ties are
+    counted. A quantised generator must nearly always predict torch's next token after torch's preceding tokens.
 
-    The main metric of a quantised bundle may drop as far as its export allowed. The constants of every bundle must be
-    those that the checkpoint gives when it is exported again (`rederive`).
+    The main metric of a quantised bundle may drop by at most the limit that its export was given. The constants of
+    every bundle must equal those obtained by exporting the checkpoint again (module `rederive`).
 
     Args:
         loaded: the checkpoint.
         bundle: a bundle folder.
-        examples: the inputs that both answer.
+        examples: the inputs that bundle and checkpoint answer.
 
     Returns:
-        Every difference with its tolerance; `passed` is True if all are within their tolerances.
+        A report of all differences with their limits; its `passed` is True if all are within their limits.
 
     Raises:
-        BundleError: a file of the bundle was changed, the bundle can't be loaded, or it turns inputs into other tokens
-            than the checkpoint does.
+        BundleError: a file of the bundle was changed, the bundle can't be loaded, or it turns an input into another
+            number of rows or tokens than the checkpoint does.
         ExportError: `examples` is empty, or bundle and checkpoint are not the same model.
     """
     if not examples.inputs:
@@ -65,7 +64,7 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
 
 
 def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest, bundle: Path) -> None:
-    """Raise ExportError unless the bundle's manifest agrees with the checkpoint's task, labels and lengths."""
+    """Raise ExportError unless manifest and checkpoint agree on task, labels, length limits and prefix."""
     if isinstance(loaded, LoadedGenerator):
         if manifest.generation is None or manifest.generation.family != loaded.family:
             raise ExportError(
@@ -89,7 +88,7 @@ def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest
 def _grid(
     loaded: LoadedEncoder, manifest: Manifest, bundle: Path, examples: Examples
 ) -> tuple[ShapeDifference, ...]:
-    """Compare the graph's outputs with torch's in several shapes: single and batched, short and long, padded or not."""
+    """Compare the graph's outputs with torch's on batches of several shapes: one or more rows, short, long, padded."""
     sessions = open_sessions({"model": bundle / MODEL_FILE})
     probes = make_probes(loaded, all_rows(loaded, examples.inputs), manifest.input.names)
     return tuple(ShapeDifference(probe.name, difference(probe, probe.run(sessions))) for probe in probes)

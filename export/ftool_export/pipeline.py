@@ -1,4 +1,4 @@
-"""Export a checkpoint: capture, tidy, quantise, write a draft, pass the loaded draft through the gate, commit it."""
+"""Export a checkpoint: capture, tidy and quantise graphs, write a draft, and keep the draft if it passes the gate."""
 
 import logging
 import time
@@ -47,16 +47,17 @@ def export(
     Args:
         settings: the bundle's folder, precision and limits.
         loaded: the checkpoint.
-        examples: inputs of its task, on which the bundle, loaded by the runtime, is compared with torch. Labelled
-            examples should be those of the validation split: the gate uses their labels. Without labels accuracy is
-            not measured, and the report says so.
-        captured: the checkpoint's fp32 graphs, from `capture_source`, if the export of another precision made them.
+        examples: inputs of the checkpoint's task, on which the bundle, loaded by the runtime, is compared with torch.
+            Labelled examples should come from the validation split, because the gate measures accuracy on them.
+            Without labels accuracy is not measured, and the report says so.
+        captured: the checkpoint's fp32 graphs from `capture_source`, if they were already captured for an export in
+            another precision; None captures them.
 
     Returns:
-        The report. `bundle` is None if the gate refused it: then nothing was written or replaced.
+        The report. Its `bundle` is None if the gate refused the bundle; then nothing was written or replaced.
 
     Raises:
-        ExportError: the checkpoint can't be exported as asked, or a stage failed its guard.
+        ExportError: the checkpoint can't be exported with these settings, or a stage of the export failed its check.
         OSError: the bundle can't be written; an existing bundle is unchanged.
     """
     check_place(settings.bundle)
@@ -96,7 +97,7 @@ def _plan_settings(
     rows: Sequence[Tokens],
     source: Graphs,
 ) -> PassSettings:
-    """Return the settings of the precision's passes, with the smoothing that `rows` call for."""
+    """Return the settings of the plan's passes; if the plan smooths, with multipliers for the activations on `rows`."""
     passes = plan.settings(settings.passes)
     if not (plan.smooth and isinstance(loaded, LoadedEncoder)):
         return passes
@@ -108,18 +109,18 @@ def capture_source(loaded: LoadedModel, rows: Sequence[Tokens], passes: PassSett
     """Capture and tidy the fp32 graphs from which every precision starts, and check each stage.
 
     Args:
-        loaded: in evaluation mode and float32, on the CPU; it is not changed.
-        rows: for encoders, at least one row of the task's own inputs.
+        loaded: the checkpoint, in evaluation mode and float32 on the CPU; it is not changed.
+        rows: for encoders, token rows of inputs of the task, at least one; empty for generators.
         passes: settings of the passes.
 
     Raises:
-        ExportError: the network can't be captured, or a stage failed its guard.
+        ExportError: the network can't be captured, or a stage of the export failed its check.
     """
     return tidy(capture(loaded, rows), passes)
 
 
 class _RefusedError(Exception):
-    """Raised if the bundle failed the gate, so that the draft is removed."""
+    """Raised to discard the draft of a bundle that failed the gate."""
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class _Trials:
             )
 
     def judge(self, left_out: Sequence[str]) -> Verdict:
-        """Write the draft with these layers left unquantised, and return the gate's verdict on it."""
+        """Write a draft in which the layers `left_out` keep a higher precision, and return the gate's verdict."""
         self._write(left_out)
         with ft.load(self.draft.folder, device="cpu") as model:
             if not left_out:  # tokens don't depend on the layers left out
@@ -178,7 +179,7 @@ class _Trials:
         self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
     def _depends_on_batch(self, graphs: Graphs) -> bool:
-        """Return whether an answer depends on the rest of its batch by more than rounding."""
+        """Return whether an input's answer depends on the other inputs of its batch by more than rounding."""
         if isinstance(self.loaded, LoadedEncoder):
             quantized = self.plan.quantize_products is not None
             return self.reads_batch or (quantized and graphs.batch_effect(quantized=True) > 1)
@@ -191,9 +192,9 @@ class _Trials:
 
 
 def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], Verdict]:
-    """Return the layers to leave out, as few as the gate needs, and the verdict on the draft without them.
+    """Return the fewest layers to leave out of quantisation so that the draft passes the gate, and the gate's verdict.
 
-    If no draft passes, the verdict is that on the draft with every layer quantised.
+    If no draft passes, return no layers, and the verdict on the draft with every layer quantised.
     """
     verdict = trials.judge(())
     if verdict.passed or not trials.plan.search or not isinstance(trials.loaded, LoadedEncoder):
@@ -211,7 +212,7 @@ def _settle(trials: _Trials, rows: Sequence[Tokens]) -> tuple[tuple[str, ...], V
 
 
 def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
-    """Write golden answers, model card and the final manifest of the draft that passed, and return the manifest."""
+    """Add golden answers, model card and final manifest to the draft that passed the gate; return the manifest."""
     settings, loaded, inputs = trials.settings, trials.loaded, trials.examples.inputs
     quantized = trials.plan.quantize_products is not None
     with ft.load(trials.draft.folder, device="cpu") as model:

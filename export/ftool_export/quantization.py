@@ -1,4 +1,4 @@
-"""Precisions: a plan for each precision and family, and the passes that tidy and quantise a captured graph."""
+"""Precisions: a plan for each precision and family of models, and the passes that tidy and quantise captured graphs."""
 
 import logging
 from collections.abc import Mapping
@@ -38,19 +38,19 @@ PrecisionName = Literal["fp32", "int8", "w8"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionPlan:
-    """The passes and settings of a precision, and the facts about it that a runtime needs.
+    """The passes and settings of a precision, and the properties of its graphs that a runtime needs to know.
 
     Attributes:
         quantize_products: the pass that quantises products with constant weights; None for fp32.
         quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
-        smooth: whether outliers are first moved from activations into weights.
-        rows_share_scale: whether the rows of a batch share an activation scale, so that texts must run singly.
+        smooth: whether activations are first smoothed: outliers are scaled down, and weights are scaled up to match.
+        rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
         devices: the devices that support the graph's operators.
-        search: whether to leave layers out if the gate refuses the bundle with all layers quantised.
-        needs_products: whether to refuse a model without a sufficiently large product.
-        block_size: the smallest value of `PassSettings.block_size`.
-        smallest: the largest value of `PassSettings.smallest`; None allows any.
-        smallest_table: the largest value of `PassSettings.smallest_table`; None allows any.
+        search: whether to search for layers to leave out if the gate refuses the bundle with all layers quantised.
+        needs_products: whether to refuse a model in which no product is large enough to be quantised.
+        block_size: a lower limit for `PassSettings.block_size`.
+        smallest: an upper limit for `PassSettings.smallest`; None sets no limit.
+        smallest_table: an upper limit for `PassSettings.smallest_table`; None sets no limit.
     """
 
     quantize_products: type[QuantizeProducts] | None = None
@@ -65,7 +65,7 @@ class PrecisionPlan:
     smallest_table: int | None = None
 
     def settings(self, passes: PassSettings) -> PassSettings:
-        """Return `passes` adjusted to the plan's limits."""
+        """Return `passes` with `block_size`, `smallest` and `smallest_table` within the plan's limits."""
         return replace(
             passes,
             block_size=max(passes.block_size, self.block_size),
@@ -120,7 +120,7 @@ def precision_plan(name: str, device: str, family: str = "encoder") -> Precision
     """Return the plan of a precision for a family of models: "encoder", "encoder-decoder" or "decoder".
 
     Raises:
-        ExportError: there is no such precision, or it does not run on the device.
+        ExportError: the family has no precision called `name`, or the precision does not run on `device`.
     """
     plans = PLANS[family]
     if name not in plans:
@@ -136,7 +136,7 @@ def precision_plan(name: str, device: str, family: str = "encoder") -> Precision
 
 
 def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
-    """Return the passes that run on every graph; they keep torch's outputs, up to floating-point order."""
+    """Return the passes that run on every graph; they change the graph's outputs by no more than rounding."""
     return (
         NameLayers(),
         TieHead(),
@@ -152,7 +152,7 @@ def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
 
 
 def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
-    """Tidy the fp32 graphs that all precisions start from, in place; every pass must keep torch's answers.
+    """Tidy the fp32 graphs, from which every precision starts, in place; check outputs against torch's after each pass.
 
     Raises:
         GuardError: the graphs fail a check after a pass.
@@ -166,7 +166,7 @@ def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
 
 
 def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:
-    """Return the layers whose products are quantised unless they are left out, in graph order."""
+    """Return the names of layers with products that are large enough to be quantised, in graph order."""
     return layers(constant_matmuls(model, settings.smallest))
 
 
@@ -174,7 +174,7 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
     """Return copies of the fp32 graphs in the plan's precision.
 
     Raises:
-        GuardError: a large enough product was not quantised, or the graphs no longer give torch's answers.
+        GuardError: a large enough product was not quantised, or the graphs' outputs are too far from torch's.
     """
     graphs = graphs.clone()
     if plan.quantize_products is None:
@@ -192,7 +192,9 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
 
 
 def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> None:
-    """Quantise every product of at least `smallest` elements in place; layers left out get a more exact operator.
+    """Quantise, in place, every product whose weight has at least `settings.smallest` elements.
+
+    Layers in `settings.left_out` are quantised by `plan.quantize_left_out`, or stay in fp32 if it is None.
 
     Raises:
         GuardError: a large enough product was not quantised.
@@ -226,7 +228,7 @@ def _check_any_product(graphs: Graphs, plan: PrecisionPlan) -> None:
 
 
 def _check_heads(graphs: Graphs, settings: PassSettings) -> None:
-    """Raise GuardError if a large enough tied head is in fp32 although its layer is not left out."""
+    """Raise GuardError if a tied head is large enough to be quantised and not left out, but still in fp32."""
     for model in graphs.models.values():
         for product in tied_products(model):
             shape = constant_shape(product.inputs[1])

@@ -1,8 +1,8 @@
 """Derive a bundle's graphs from its checkpoint again, and compare the bundle's constants with them.
 
-Quantisation changes answers far more than a damaged weight may, so limits against torch can't tell the two apart, and
-no answer shows the vector of a token that the examples don't contain. But an export is deterministic: the same
-checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
+Quantisation may change answers far more than a damaged weight does, so a comparison with torch's answers can't detect
+the damage. Nor do answers depend on the embeddings of tokens that no example contains. But an export is deterministic:
+the same checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
 """
 
 import shutil
@@ -42,11 +42,11 @@ _SCALE: Final = ".scale"
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A checkpoint's graphs.
+    """The graphs derived from a checkpoint, by name, to compare a bundle's graphs with.
 
     Attributes:
-        exact: in fp32, checked against torch's answers.
-        quantized: in the bundle's precision, with the same smoothing and the same layers left out.
+        exact: the graphs in fp32, checked against torch's outputs.
+        quantized: the graphs in the bundle's precision, with the bundle's smoothing and the same layers left out.
     """
 
     exact: Models
@@ -54,13 +54,13 @@ class Derived:
 
 
 def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Examples) -> Derived:
-    """Return the graphs that exporting `loaded` in the bundle's precision gives.
+    """Return the graphs that an export of `loaded` in the bundle's precision makes.
 
     Args:
         loaded: the checkpoint.
         manifest: the bundle's manifest.
-        stored: the bundle's graphs, from which the multipliers of smoothing are read.
-        examples: inputs of the task.
+        stored: the bundle's graphs, from which the smoothing multipliers are read.
+        examples: inputs of the checkpoint's task.
 
     Raises:
         ExportError: the checkpoint can't be captured or quantised.
@@ -77,12 +77,12 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
 
 
 def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
-    """Return the graphs of a bundle, by name."""
+    """Return the graphs of a bundle, by name: "model", or "encoder" and "decoder"."""
     return {name: ir.load(bundle / file) for name, file in GRAPH_FILES.items() if file in manifest.files}
 
 
 def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
-    """Return the smoothing multipliers in a graph: float32 (inputs,), by the weight's name."""
+    """Return the smoothing multipliers stored in a graph, by the name of their weight: float32 (inputs,)."""
     found = {}
     for name, value in model.graph.initializers.items():
         if name.endswith(RECIPROCAL) and value.const_value is not None:
@@ -91,9 +91,10 @@ def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
 
 
 def weight_error(stored: ir.Model, exact: ir.Model) -> float:
-    """Return the largest difference between a stored quantised weight and the checkpoint's, in steps of its own scale.
+    """Return the largest difference between a quantised weight and the checkpoint's weight, in quantisation steps.
 
-    Rounding to the nearest step causes at most half a step. Infinite if a weight belongs to no layer of the checkpoint.
+    Rounding to the nearest step causes a difference of at most half a step. The result is infinite if a quantised
+    weight belongs to no layer of the checkpoint.
 
     Args:
         stored: the bundle's graph.
@@ -118,7 +119,7 @@ def weight_error(stored: ir.Model, exact: ir.Model) -> float:
 
 
 def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the largest difference, in quantisation steps, between integer levels and weight / scale."""
+    """Return the largest difference of the integers `levels` from `weight / scale`; infinite if the shapes differ."""
     if levels.ndim == 3:  # (outputs, blocks, block_size); a table that is also the head is not transposed
         outputs, inputs = levels.shape[0], levels.shape[1] * levels.shape[2]
         both = [side for side in (weight.T, weight) if side.shape[0] == outputs and side.shape[1] <= inputs]
@@ -133,9 +134,9 @@ def _largest(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def constant_error(stored: ir.Model, derived: ir.Model) -> float:
-    """Return the largest difference of a float32 constant from the derived one, relative to the array's largest value.
+    """Return the largest difference between the graphs' float32 constants, relative to the array's largest value.
 
-    Infinite if the two graphs don't have the same constants.
+    The result is infinite if the constants of the two graphs differ in name or shape.
     """
     ours, theirs = _arrays(stored), _arrays(derived)
     if {name: array.shape for name, array in ours.items()} != {n: a.shape for n, a in theirs.items()}:
@@ -157,7 +158,7 @@ def _arrays(model: ir.Model) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path]:
-    """Yield the folder of a temporary copy of `bundle` with other graphs."""
+    """Yield the folder of a temporary copy of `bundle` in which `graphs` replace the bundle's own."""
     with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         for file in manifest.files:
@@ -171,7 +172,10 @@ def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path
 
 
 def jittered(model: ir.Model, seed: int = 0) -> ir.Model:
-    """Return a copy with each float32 constant changed by up to two units in the last place, to imitate another CPU."""
+    """Return a copy with other float32 constants, which imitate the rounding of another CPU.
+
+    Each value is changed at random by up to two units in the last place.
+    """
     copy, random = model.clone(), np.random.default_rng(seed)
     for value in copy.graph.initializers.values():
         if value.const_value is not None and value.dtype == ir.DataType.FLOAT:
@@ -188,16 +192,17 @@ def compare_with_derived(
     model: Any,
     examples: Examples,
 ) -> StoredWeights:
-    """Compare a bundle's constants with those that its checkpoint gives when it is exported again.
+    """Compare a bundle's constants with those obtained by exporting its checkpoint again.
 
-    The outputs of a quantised bundle are compared too; those of an fp32 bundle are held against torch's.
+    Outputs of a quantised bundle are also compared with outputs of the graphs exported again. Outputs of an fp32 bundle
+    are not, because parity compares them with torch's.
 
     Args:
         loaded: the checkpoint.
         bundle: the bundle's folder.
-        manifest: its manifest.
+        manifest: the bundle's manifest.
         model: the bundle, loaded by the runtime.
-        examples: inputs of the task; a sample of them is run.
+        examples: inputs of the checkpoint's task; the graphs are run on a sample of these.
 
     Raises:
         ExportError: the checkpoint can't be captured.
@@ -225,7 +230,7 @@ def compare_with_derived(
 def _distance(
     one: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]] | None = None
 ) -> float:
-    """Return the root mean square difference of two lists of arrays, or of the numbers in `one` from zero."""
+    """Return the root mean square of all numbers in `one`, or of their differences from `other` if it is given."""
     pairs = zip(one, other, strict=True) if other is not None else ((array, 0.0) for array in one)
     squares = [np.square(np.subtract(a, b, dtype=np.float64)).ravel() for a, b in pairs]
     return float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0

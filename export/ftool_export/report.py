@@ -1,4 +1,4 @@
-"""Reports of an export and of a parity run, as Python objects and for `--json`."""
+"""Reports of an export and of a parity run, as Python objects and as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,14 +19,15 @@ class ExportReport:
     """The result of an export.
 
     Attributes:
-        bundle: the folder written; None if the bundle failed the gate and nothing was replaced.
+        bundle: the bundle's folder; None if the bundle failed the gate, so that nothing was written or replaced.
         precision: the precision's name.
-        attention: "fused" or "plain".
-        left_out: the layers that had to be left out for the gate to pass; they are in 8-bit blocks (int8) or fp32 (w8).
+        attention: "fused" (one operator per layer) or "plain" (separate operators).
+        left_out: layers left out of quantisation so that the bundle passes the gate. In int8 bundles they are in 8-bit
+            blocks, in w8 bundles in fp32.
         files: every file of the bundle except its manifest.
         verdict: the gate's verdict.
-        largest_logit_difference: the fp32 graph's largest difference from torch, over all probes.
-        advice: a remedy if the bundle failed the gate, and a note if quality was not measured; None otherwise.
+        largest_logit_difference: the largest difference between outputs of fp32 graphs and of torch on probe inputs.
+        advice: remedies for failed checks, and a note if quality was not measured; None if there is nothing to report.
     """
 
     bundle: Path | None
@@ -40,7 +41,7 @@ class ExportReport:
 
     @property
     def bytes(self) -> int:
-        """The bundle's size without its manifest."""
+        """The bundle's size in bytes, without its manifest."""
         return sum(record.bytes for record in self.files.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class ExportReport:
 
 @dataclass(frozen=True, slots=True)
 class ShapeDifference:
-    """The largest difference of a logit from torch's for one shape of the grid."""
+    """The largest difference between the bundle's and torch's logits on a batch of one shape."""
 
     shape: str
     logit_difference: float
@@ -85,14 +86,18 @@ class WorstInput:
 
 @dataclass(frozen=True, slots=True)
 class StoredWeights:
-    """Differences between a bundle's constants and those that its checkpoint gives when it is exported again.
+    """Differences between a bundle and graphs obtained by exporting its checkpoint again.
+
+    All attributes except `constant_error` are None for fp32.
 
     Attributes:
-        constant_error: the largest difference of a float32 constant, relative to the largest value of its array.
-        weight_error: the largest difference between a quantised weight and the checkpoint's, in steps of its own scale;
-            None for fp32, as are the next two.
-        rounding: the root mean square difference between the two graphs' outputs, such as logits, on some inputs.
-        rounding_limit: the largest value of `rounding` that another processor's rounding explains.
+        constant_error: the largest difference between float32 constants of bundle and new graphs, relative to the
+            largest value of the array.
+        weight_error: the largest difference between a quantised weight of the bundle and the checkpoint's weight, in
+            quantisation steps.
+        rounding: the root mean square difference between outputs (such as logits) of bundle and new graphs, on a
+            sample of inputs.
+        rounding_limit: the largest value of `rounding` that can be due to rounding on another processor.
     """
 
     constant_error: float
@@ -101,7 +106,7 @@ class StoredWeights:
     rounding_limit: float | None = None
 
     def checks(self) -> list[Check]:
-        """Return the differences with their limits. Rounding to the nearest step differs by at most half a step."""
+        """Return the checks of these differences. Weights are rounded, so `weight_error` may be half a step."""
         limits = (
             ("weight_error", self.weight_error, _HALF_A_STEP),
             ("constant_error", self.constant_error, _SAME_CONSTANT),
@@ -116,15 +121,15 @@ class StoredWeights:
 
 @dataclass(frozen=True, slots=True)
 class MetricPair:
-    """The main metric of torch and of the bundle on the same inputs.
+    """The main metric of torch's answers and of the bundle's answers to the same inputs.
 
     Attributes:
         metric: the metric's name.
         reference: torch's score.
         bundle: the bundle's score.
-        max_drop: how far the bundle's score may lie below torch's: the limit of its export. None for fp32, whose
-            answers must all be the same.
-        allowance: the difference that sampling error may cause: one standard error.
+        max_drop: how far the bundle's score may lie below torch's: the limit that was set for the bundle's export.
+            None for fp32, because all answers of an fp32 bundle must be the same as torch's.
+        allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
     """
 
     metric: str
@@ -135,7 +140,7 @@ class MetricPair:
 
     @property
     def drop(self) -> float:
-        """How far the bundle's score lies below torch's; below 0 if it is better."""
+        """Torch's score minus the bundle's; negative if the bundle's is better."""
         return self.reference - self.bundle
 
     def to_json(self) -> dict[str, Any]:
@@ -155,16 +160,15 @@ class ParityReport:
 
     Attributes:
         precision: the bundle's precision.
-        same_weights: whether the bundle was made from the weights that the checkpoint has now; None if its manifest
-            does not say.
-        found: the differences between answers. For generators these are the differences for each token of torch's
-            greedy answers, predicted after torch's preceding tokens; logits are also compared step by step on the
-            caches.
-        grid: differences by shape: single and batched, short and long, padded and not; empty for generators.
-        worst: the input with the largest difference; None for generators.
-        metric: both scores; None for inputs without labels.
-        tolerance: the limits against torch.
-        stored: the comparison of the bundle's constants with those of another export.
+        same_weights: whether the bundle was made from the checkpoint's present weights; None if the bundle's manifest
+            records no hash of the weights.
+        found: the differences between answers. For generators, each token of torch's greedy answers is predicted after
+            torch's preceding tokens, and logits are also compared while the bundle generates step by step with caches.
+        grid: differences on batches of several shapes: of one or more rows, short, long, padded; empty for generators.
+        worst: the input whose answer differs most from torch's; None for generators.
+        metric: the main metric of torch and bundle; None for inputs without labels.
+        tolerance: the limits on differences from torch.
+        stored: the comparison with graphs obtained by exporting the checkpoint again.
     """
 
     precision: str
@@ -178,17 +182,17 @@ class ParityReport:
 
     @property
     def examples(self) -> int:
-        """The number of inputs that both answered."""
+        """The number of inputs that bundle and checkpoint answered."""
         return self.found.comparison.examples
 
     @property
     def agreement(self) -> float:
-        """The share of answers, or of next tokens, that are the same."""
+        """The share of answers, or of next tokens, that are the same for bundle and checkpoint."""
         return self.found.comparison.agreement
 
     @property
     def batch_effect(self) -> float:
-        """The largest change of a probability between an input run singly and in a batch."""
+        """The largest change of a probability between running an input singly and in a batch."""
         return self.found.batch_effect
 
     @property
@@ -198,14 +202,14 @@ class ParityReport:
 
     @property
     def max_difference(self) -> float:
-        """The largest difference: of a logit for fp32 (grid included), of a probability for quantised precisions."""
+        """The largest difference from torch: of a logit (in `found` and `grid`) for fp32, else of a probability."""
         if self.precision != "fp32":
             return self.found.comparison.probability_difference
         return max(self.logit_difference, *(shape.logit_difference for shape in self.grid), 0.0)
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Every difference that has a limit. Whole generated answers have a limit only in fp32."""
+        """The checks of all differences that have a limit; whole generated answers have a limit only in fp32."""
         limit = self.tolerance
         agreement, _ = agreement_checks(self.found.comparison, self.precision, limit)
         checks = [
@@ -229,7 +233,7 @@ class ParityReport:
         return all(check.passed for check in self.checks)
 
     def notes(self) -> list[str]:
-        """Return remarks that supplement the checks, one per line."""
+        """Return remarks that supplement the checks: the worst input, equal answers, and the effect of batching."""
         lines = []
         if self.worst is not None:
             distance, given, row = self.worst.probability_difference, self.worst.given, self.worst.row
@@ -246,7 +250,7 @@ class ParityReport:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON, without the keys that do not apply to its kind of answer."""
+        """Return the report as plain JSON. Some keys are only for encoders, others only for generators."""
         found = self.found
         return {
             "passed": self.passed,

@@ -16,13 +16,14 @@ class ExportSettings:
 
     Attributes:
         bundle: the folder to write; an existing bundle is replaced.
-        name: the model's name; None uses the name of the bundle's folder, or of its parent if it is called bundle.
+        name: the model's name; None uses the name of the bundle's folder, or of its parent folder if that name is
+            "bundle".
         precision: "fp32", "int8" or "w8".
         max_drop: the largest absolute drop of the main metric that the gate allows.
         allow_drift: whether to write a bundle that `ftool parity` would fail.
         device: the device that the bundle must run on, "cpu" or "cuda".
-        golden: the inputs of golden answers: "probes" are ftool's own texts, "data" are some of the user's.
-        passes: settings of the graph passes, whose own `device` is replaced by the one above.
+        golden: the inputs of golden answers: "probes" are ftool's own texts, "data" are inputs from the user's data.
+        passes: settings of the graph passes; `passes.device` is replaced by `device`.
     """
 
     bundle: Path
@@ -42,7 +43,7 @@ class ExportSettings:
 
     @property
     def model_name(self) -> str:
-        """The model's name: `name`, or else the name of the bundle's folder or its parent."""
+        """The model's name: `name`, or else the name of the bundle's folder, or of its parent if that is "bundle"."""
         if self.name:
             return self.name
         folder = self.bundle.absolute()

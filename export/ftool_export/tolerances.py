@@ -21,7 +21,7 @@ class Tolerance:
     Attributes:
         agreement: the smallest share of answers, or of next tokens, that must be the same.
         max_difference: the largest difference of a logit (fp32) or of a probability (quantised precisions).
-        batch_effect: the largest change of a probability between a text run singly and in a batch.
+        batch_effect: the largest change of a probability between running an input singly and in a batch.
     """
 
     agreement: float
@@ -67,25 +67,25 @@ def tolerance_for(kind: AnswerKind, precision: str) -> Tolerance:
 
 
 def metric_allowance(differing: int, examples: int) -> float:
-    """Return one standard error of the difference between two averages over the same examples.
+    """Return the standard error of the difference between two models' average scores on the same examples.
 
-    An answer that differs changes an average by at most 1 / examples, in either direction.
+    The estimate assumes that each example whose answers differ changes the difference by 1 / examples, up or down.
 
     Args:
-        differing: the number of answers that differ.
+        differing: the number of examples whose two answers differ.
         examples: the number of examples.
     """
     return math.sqrt(differing) / examples
 
 
 def chance_agreement(limit: float, count: int) -> float:
-    """Return the smallest agreement over `count` answers that sampling error explains if the true agreement is `limit`.
+    """Return the smallest share of equal answers in a sample of `count` that is plausible if the true share is `limit`.
 
-    Fewer than one sample in a hundred has fewer equal answers (binomial distribution).
+    A smaller share has a probability below 1% (binomial distribution).
 
     Args:
         limit: the true share of equal answers, 0 to 1.
-        count: the number of answers compared.
+        count: the number of answers in the sample.
     """
     if limit >= 1.0 or count == 0:
         return limit

@@ -1,1 +1,1 @@
-"""Writing a bundle: its files, its model card, the swap into place."""
+"""Writing a bundle: its files, its model card, and the replacement of an existing bundle in one step."""

@@ -1,4 +1,4 @@
-"""Render `MODEL_CARD.md`, the facts to know about a bundle before shipping it, from `card.md.jinja`."""
+"""Render a bundle's `MODEL_CARD.md`, with the facts to know before shipping the bundle, from `card.md.jinja`."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ _PRECISIONS: Final = {
 
 
 def model_card(manifest: Manifest) -> str:
-    """Return the card of a bundle as Markdown, with the hub's YAML header."""
+    """Return the model card of a bundle as Markdown, with a YAML header for the Hugging Face hub."""
     data = ModelCardData(library_name="onnxruntime", pipeline_tag=manifest.task, license=manifest.licence)
     questions = manifest.questions
     card = ModelCard.from_template(
@@ -49,7 +49,7 @@ def escape_text(value: str) -> str:
 
 
 def code_span(value: str) -> str:
-    """Return `value` as a Markdown code span, with a fence longer than any run of backticks in it."""
+    """Return `value` as a Markdown code span, with a fence longer than any run of backticks in `value`."""
     line = _one_line(value)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line or line != line.strip() or not line else ""
@@ -61,7 +61,7 @@ def _one_line(value: str) -> str:
 
 
 def _same_answers(manifest: Manifest) -> str:
-    """Return the phrase that names the answers that bundle and reference share."""
+    """Return the model card's phrase for equal answers of bundle and torch, such as "gave the same labels to"."""
     if manifest.generation is not None:
         return "chose the same tokens for"
     if manifest.entities is not None:

@@ -23,11 +23,11 @@ _TORCH = re.compile("failed writing file|iostream error|inline_container")  # to
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder next to `path` that replaces `path` when the block ends without an exception.
 
-    After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that a killed
-    process left behind are also removed.
+    After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that an
+    earlier, killed process left next to `path` are also removed.
 
     Raises:
-        OSError: a folder can't be created, written or renamed; also if a library reports this as another error.
+        OSError: a folder can't be created, written or renamed, even if a library raised another type of error for this.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn a library's error about writing to `folder` into an OSError; other errors pass unchanged."""
+    """Turn any error that reports a failed write to `folder` into an OSError; other errors pass unchanged."""
     try:
         yield
     except OSError:
@@ -75,7 +75,7 @@ def _put(new: Path, path: Path) -> None:
 
 
 def _exchange(left: Path, right: Path) -> bool:
-    """Swap two folders in one system call. Returns False if the system or the file system does not support it."""
+    """Swap two folders in one system call. Returns False if the system or the file system does not support this."""
     if sys.platform == "win32":
         return False
     library = ctypes.CDLL(None, use_errno=True)
@@ -100,7 +100,7 @@ def _flush(folder: Path) -> None:
 
 
 def _flush_entry(folder: Path) -> None:
-    """Flush a folder's list of file names to the disk, on systems that can open folders."""
+    """Flush a folder's list of file names to the disk; does nothing on Windows."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -27,14 +27,14 @@ _VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnx
 
 
 class Draft:
-    """A bundle that is being written. After each `write_manifest` the runtime can load it from `folder`."""
+    """A bundle that is being written to `folder`. After each `write_manifest` the runtime can load the bundle."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._records: dict[str, FileRecord] = {}
 
     def write_graphs(self, models: Mapping[str, ir.Model]) -> None:
-        """Write the graphs, by their names, instead of those written before. Raises OSError."""
+        """Write the graphs `models`, by name, replacing graphs written before. Raises OSError."""
         for name in models:
             path = self.folder / GRAPH_FILES[name]
             shutil.rmtree(path.parent, ignore_errors=True)
@@ -45,7 +45,7 @@ class Draft:
             write_model(model, self.folder, GRAPH_FILES[name])
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
-        """Write `manifest` with a record of every file, hashing new files, and return it. Raises OSError."""
+        """Write `manifest` with the size and hash of every file, and return the completed manifest. Raises OSError."""
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
             if path.is_file() and path.name != MANIFEST_FILE and name not in self._records:
@@ -89,7 +89,10 @@ def new_bundle(path: Path) -> Iterator[Draft]:
 
 
 def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
-    """Write the graph to the file `name`; weights above 100 MB go to `…_data` next to it, aligned. Raises OSError."""
+    """Write a model to the file `name` in `folder`. Raises OSError.
+
+    If the model is larger than 100 MB, its weights go to a second file, called `name` followed by "_data".
+    """
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if model_bytes(model) <= _MAX_INLINE:
@@ -99,7 +102,7 @@ def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that made the bundle, for its manifest."""
+    """Return the versions of the packages that are used to make a bundle, for the bundle's manifest."""
     return {name: version(name) for name in _VERSIONS}
 
 
