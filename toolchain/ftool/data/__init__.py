@@ -1,1 +1,1 @@
-"""Data sets: read from files and hubs, checked, split."""
+"""Read data sets from files and the Hugging Face hub, check them, and split them."""

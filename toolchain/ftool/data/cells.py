@@ -8,17 +8,19 @@ from ftool.errors import DataError
 
 
 def column_texts(table: Table, column: str, name: str = "text") -> list[str]:
-    """Return the cells of a column as texts, which errors call `name`.
+    """Return the texts in the cells of a column.
 
-    Raises DataError, which names the rows, for cells that are empty, not strings, or not encodable as UTF-8.
+    `name` is the noun for such a text in error messages. Raises DataError, which names the rows, if a cell is empty, is
+    not a string, holds a NUL byte, or can't be encoded as UTF-8.
     """
     return checked_texts(table.source, table.numbers, table.cells(column), name)
 
 
 def column_references(table: Table, column: str, name: str) -> list[tuple[str, ...]]:
-    """Return a tuple of one or more texts for each cell of a column, a text or a list of texts.
+    """Return a tuple of texts for each cell of a column. A cell holds one text or a list of texts.
 
-    Errors call a text `name`. Raises DataError for an empty list, and for the cells that `checked_texts` refuses.
+    `name` is the noun for such a text in error messages. Raises DataError, which names the rows, if a list is empty, or
+    if `checked_texts` refuses a text.
     """
     lists = [cell if isinstance(cell, list | tuple) else (cell,) for cell in table.cells(column)]
     name = f"{name} (column {column!r})"
@@ -32,7 +34,10 @@ def column_references(table: Table, column: str, name: str) -> list[tuple[str, .
 
 
 def column_numbers(table: Table, column: str) -> list[float]:
-    """Return the cells of a column as floats. Raises DataError, which names the rows whose cell is not a number."""
+    """Return the numbers in the cells of a column as floats.
+
+    Raises DataError, which names the rows, if a cell is not a finite number.
+    """
     cells = table.cells(column)
     numbers = [number_of(cell) for cell in cells]
     bad = [row.number for row, number in zip(table.rows, numbers, strict=True) if number is None]
@@ -46,9 +51,10 @@ def column_numbers(table: Table, column: str) -> list[float]:
 
 
 def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name: str = "text") -> list[str]:
-    """Return the cells as texts, which errors call `name`. `rows` holds the row number of each cell.
+    """Return the cells after checking that each is a text. `rows` holds the row number of each cell.
 
-    Raises DataError, which names the rows, for cells that are empty, not strings, or not encodable as UTF-8.
+    In error messages, `source` names the data, and `name` is the noun for such a text. Raises DataError, which names
+    the rows, if a cell is empty, is not a string, holds a NUL byte, or can't be encoded as UTF-8.
     """
     for what, is_bad in _PROBLEMS:
         bad = [row for row, cell in zip(rows, cells, strict=True) if is_bad(cell)]
@@ -60,18 +66,21 @@ def checked_texts(source: str, rows: Sequence[int], cells: Sequence[Cell], name:
 
 
 def problem_of(cell: Cell, name: str = "text") -> str | None:
-    """Return the problem with a cell that should be a text, such as "without a text"; None if the cell is good."""
+    """Return a phrase that describes what is wrong with a cell; None if the cell is a text without a problem.
+
+    With the default `name`, the phrase is, for example, "without a text". `name` is the noun for such a text.
+    """
     return next((what.format(name) for what, is_bad in _PROBLEMS if is_bad(cell)), None)
 
 
 def refuse_constant(source: str, numbers: Sequence[float]) -> None:
-    """Raise DataError if all numbers are the same, as nothing can be learnt from them."""
+    """Raise DataError if all `numbers` are the same: a model can't learn from scores that do not differ."""
     if len(set(numbers)) == 1:
         raise DataError(f"{source}: all scores are {numbers[0]:g}; they must differ")
 
 
 def number_of(cell: Cell) -> float | None:
-    """Return a cell as a float, or None if the cell is not a finite number."""
+    """Return a cell as a float; None if the cell is not a finite number."""
     if isinstance(cell, bool | Mapping):
         return None
     try:
@@ -82,7 +91,10 @@ def number_of(cell: Cell) -> float | None:
 
 
 def listed_rows(rows: Sequence[int]) -> str:
-    """Return row numbers as text for errors: `row 5`, `rows 5, 7 and 9`, or the first five and a count of the rest."""
+    """Return row numbers as a phrase for error messages: "row 5", "rows 5, 7 and 9".
+
+    Of more than five rows, only the first five are named: "rows 1, 2, 3, 4, 5 and 8 more".
+    """
     if len(rows) == 1:
         return f"row {rows[0]}"
     shown, more = rows[:5], len(rows) - 5
@@ -92,12 +104,12 @@ def listed_rows(rows: Sequence[int]) -> str:
 
 
 def is_missing(cell: Cell) -> bool:
-    """Whether a cell is None, empty, or only white space."""
+    """Whether a cell is None, an empty string, or a string of only white space."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def is_unencodable(text: str) -> bool:
-    """Whether a text holds half a surrogate pair, which UTF-8 can't encode."""
+    """Whether a text holds half of a surrogate pair: UTF-8 can't encode such a text."""
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 

@@ -1,4 +1,7 @@
-"""Usual column names for every task, and functions that find a column by a setting or by these names."""
+"""The usual names of columns for every task, and functions that find columns in a table.
+
+A column is found by the name that the user gives, or else by its usual names.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +13,12 @@ from ftool.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A kind of column, such as texts or labels, and how to find it in a table.
+    """A kind of column, such as the column of the labels, and the names by which to find such a column in a table.
 
     Attributes:
-        content: a noun for the cells' content, used in errors, such as "labels".
-        flag: the flag or setting by which a user names the column; "" if there is none.
-        usual: the column's usual names in lower case, the likeliest first.
+        content: what the cells hold, as a noun for error messages, such as "labels".
+        flag: the flag or setting with which a user can name the column; "" if there is none.
+        usual: the names that such a column usually has, in lower case; if a table has several, the earliest counts.
     """
 
     content: str
@@ -113,9 +116,10 @@ SYSTEM: Final = Column("system prompts", "", ("system", "system_prompt"))
 
 
 def find_column(table: Table, column: Column, name: str | None = None) -> str:
-    """Return the name of the table's column: `name` if given, else the first of the usual names that the table has.
+    """Return the name of the table's column: `name` if given, else the first of `column.usual` that the table has.
 
-    Raises DataError, which lists the table's columns, if no column or more than one column has the name.
+    Usual names are compared without regard to case. Raises DataError, which lists the table's columns, if the table has
+    no such column, or has several columns of the same name.
     """
     if name is not None:
         return named_column(table, name)
@@ -137,9 +141,10 @@ def find_column(table: Table, column: Column, name: str | None = None) -> str:
 def optional_column(
     table: Table, column: Column, name: str | None = None, taken: Sequence[str] = ()
 ) -> str | None:
-    """Like `find_column`, but return None if the table has no column of a usual name outside `taken`.
+    """Return the name of the table's column as `find_column` does, or None if the table has no such column.
 
-    If `column` has no flag and the table has several columns of the same name, return that name without an error.
+    None is returned only if `name` is None and every column with a usual name is in `taken`. If `column.flag` is "", so
+    that a user can't name the column, several columns of the same usual name are not an error.
     """
     lowered = [one.lower() for one in table.columns]
     found = [lowered.index(usual) for usual in column.usual if usual in lowered]
@@ -150,7 +155,10 @@ def optional_column(
 
 
 def named_column(table: Table, name: str) -> str:
-    """Return `name` if exactly one column has this name. Otherwise raises DataError, which lists the columns."""
+    """Return `name` if exactly one column has this name.
+
+    Raises DataError, which lists the table's columns, if no column or more than one column has this name.
+    """
     if table.columns.count(name) == 1:
         return name
     problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
@@ -158,10 +166,11 @@ def named_column(table: Table, name: str) -> str:
 
 
 def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[str, str | None]:
-    """Return the names of the text column and of the second text column (None if there is none).
+    """Return the names of the text column and of the second text column (None if there is no second text).
 
-    `name` and `pair` are the columns that the user named. If both are None, two columns that usually form a pair
-    (`PAIRS`) are taken. Raises DataError if a named column is missing, or if both are the same column.
+    `name` and `pair` are the names that the user gave for these columns; None if the user gave no name. If both are
+    None, the table is searched for two columns whose names usually form a pair (`PAIRS`). Raises DataError if a column
+    that the user named is missing, or if both names are the same.
     """
     if name is None and pair is None:
         lowered = [column.lower() for column in table.columns]
@@ -179,5 +188,5 @@ def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[str,
 
 
 def listed_columns(table: Table) -> str:
-    """Return the names of the table's first 20 columns as text for errors."""
+    """Return the names of the table's first 20 columns as one string for error messages, separated by commas."""
     return ", ".join(repr(column[:40]) for column in table.columns[:20]) or "none"

@@ -16,8 +16,8 @@ class Example(ABC):
     """One example of a data set.
 
     Attributes:
-        row: the line of the source file where the example starts (a header is line 1); for sources without lines,
-            the example's position, from 1.
+        row: the line of the source file where the example starts (a header is line 1); for a source without lines, such
+            as a hub data set, the example's position, counted from 1.
     """
 
     row: int = field(default=0, kw_only=True)
@@ -25,12 +25,12 @@ class Example(ABC):
     @property
     @abstractmethod
     def input(self) -> Any:
-        """The JSON value that a model is called with."""
+        """The input of the example as a JSON value, which can be passed to a model."""
 
     @property
     @abstractmethod
     def key(self) -> str:
-        """The text that identifies duplicates: examples with the same key are duplicates."""
+        """The text that identifies duplicates: two examples with the same key are duplicates."""
 
     @property
     def group(self) -> str:
@@ -39,13 +39,16 @@ class Example(ABC):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The example's class names, by which splits are stratified and which a model must know; often empty."""
+        """The names of the classes that the example has; empty if examples of this kind have no classes.
+
+        Splits are stratified by these classes, and a model must know all of them.
+        """
         return ()
 
     @property
     @abstractmethod
     def content(self) -> list[Any]:
-        """Everything a model learns from the example, as JSON values; the data's fingerprint is computed from these."""
+        """Everything that a model learns from the example, as JSON values, from which `fingerprint` is computed."""
 
 
 E = TypeVar("E", bound=Example)
@@ -56,8 +59,9 @@ class Split(Generic[E]):
     """One split of a data set: its examples in the order of their source.
 
     Attributes:
-        source: the file, or the data set and split, that the examples come from.
-        table: one row for each example, the row that it was read from; metrics can be sliced by its columns.
+        source: the name of the file, or of the data set and split, from which the examples come.
+        table: the table row of each example, in the order of the examples; metrics can be reported separately for each
+            value of a column of this table.
     """
 
     examples: Sequence[E]
@@ -66,11 +70,11 @@ class Split(Generic[E]):
 
     @property
     def inputs(self) -> list[Any]:
-        """The examples' inputs, as JSON values that a model can be called with, in order."""
+        """The input of each example as a JSON value, in the order of the examples."""
         return [example.input for example in self.examples]
 
     def take(self, positions: Sequence[int]) -> "Split[E]":
-        """Return a split of the examples at `positions` (from 0), in that order."""
+        """Return a split of the examples at `positions` (counted from 0), in the order of `positions`."""
         examples = [self.examples[position] for position in positions]
         return Split(examples, self.source, self.table.take(positions))
 
@@ -83,11 +87,13 @@ class Dataset(Generic[E]):
     """A data set with all its splits.
 
     Attributes:
-        splits: the splits by name: train, validation and test, then any others.
-        labels: the label names that a model learns, in the order of its outputs; empty if examples have no labels.
+        splits: a dict from name to split: train, validation and test, then any other splits of the data.
+        labels: the label names that a model learns, in the order of the model's outputs; empty if examples have no
+            labels.
         facts: properties of the whole data set, as JSON values, such as `multi_label` or `scheme`.
         sha256: the fingerprint of the training split.
-        notes: one line for each decision made while reading, such as which columns were used and which splits cut off.
+        notes: one line for each decision made while reading, such as which columns hold the texts, or which split was
+            cut off the training data.
         warnings: one line for each problem that a person should check, such as a text that is in two splits.
     """
 
@@ -121,9 +127,9 @@ class Dataset(Generic[E]):
 
 
 def fingerprint(examples: Iterable[Example], labels: Sequence[str] | None = None) -> str:
-    """Return the sha256 (hexadecimal) of the labels, if given, and each example's content, written as lines of JSON.
+    """Return the SHA-256, in hexadecimal, of the labels (if given) and the content of each example, as lines of JSON.
 
-    The fingerprint does not depend on the file's name, its format or its unused columns.
+    The names and formats of files, and columns that are not used, have no effect on the fingerprint.
     """
     digest = hashlib.sha256()
     header = [] if labels is None else [list(labels)]

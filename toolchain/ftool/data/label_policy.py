@@ -1,7 +1,7 @@
-"""The policy on labels, for every task: compare the labels of data with the labels that a model knows.
+"""Compare the labels of a data set with the labels that a trained model knows, by the same rules for every task.
 
-Data may lack labels that the model knows: a warning lists them. A label that the model does not know is an error,
-which names the label. The order of labels is always the model's own.
+If the model knows labels that no example has, a warning lists them. If an example has a label that the model does not
+know, an error names this label. Labels are always in the order of the model's outputs.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -17,12 +17,12 @@ _SHOWN = 5  # labels that a warning lists at most
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Properties of a trained model that decide how data is read for it.
+    """Properties of a trained model that decide how data for this model is read.
 
     Attributes:
-        labels: the labels that the model can answer, in the order of its outputs.
+        labels: the labels that the model can predict, in the order of the model's outputs.
         multi_label: whether an input can have any number of labels.
-        regression: whether the model answers with one number.
+        regression: whether the model predicts a number instead of labels.
         pairs: whether an input is a pair of texts.
     """
 
@@ -35,7 +35,8 @@ class ModelFacts:
 def refuse_unknown(split: Split[E], known: Collection[str], why: str) -> None:
     """Raise DataError if an example has a label outside `known`.
 
-    The message names the label, its rows, the most similar known label, and `why` as in "the label 'x', which WHY".
+    The message names the label, the rows with this label, and the most similar label in `known`. `why` completes the
+    clause "the label 'x', which ...".
     """
     found = {one for example in split.examples for one in example.classes}
     for label in sorted(found - set(known)):
@@ -49,9 +50,10 @@ def refuse_unknown(split: Split[E], known: Collection[str], why: str) -> None:
 
 
 def labels_missing(splits: Iterable[Split[E]], known: Sequence[str], source: str) -> list[str]:
-    """Return one warning that lists the `known` labels that no example has; an empty list if there are none.
+    """Return a list with one warning if some labels in `known` occur in no example; otherwise an empty list.
 
-    `source` names the data in the warning. Raises DataError if an example has a label outside `known`.
+    The warning names these labels; `source` names the data in the warning. Raises DataError if an example has a label
+    outside `known`.
     """
     found: set[str] = set()
     for split in splits:

@@ -1,4 +1,4 @@
-"""Load a data set of any task from its settings: read, check, cut off missing splits, compute the fingerprint."""
+"""Load a data set of any task: read and check the rows, cut off missing splits, and compute the fingerprint."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ def load_dataset(
 ) -> Dataset[E]:
     """Return the data set that `settings` describes, read by a reader of class `kind`.
 
-    If the data has no validation or test split, one is cut off the training rows. Pass `model` to read data for a
-    model that is already trained: rows are then read as this model's inputs, and the labels are the model's. Raises
-    DataError, which names the file, row or column, for unreadable files, empty texts, and labels that the training
-    examples or the model do not have.
+    If the data has no validation or test split, one is cut off the training split. `model` is given if the data is for
+    a model that is already trained: rows are then read as inputs of this model, and the labels are the labels of the
+    model. Raises DataError, which names the file, row or column, if a file can't be read, if a text is empty, or if a
+    label is unknown: the model does not have this label or, without `model`, no training example has it.
     """
     tables = find_tables(settings)
     reader, splits = _read(kind, tables, settings, model)
@@ -48,10 +48,10 @@ def load_dataset(
 def load_split(
     kind: type[RowReader[E]], settings: DataSettings, split: str = "test", model: ModelFacts | None = None
 ) -> Split[E]:
-    """Return the split named `split`, or the data's only split if it has just one.
+    """Return the split named `split` of the data in `settings.path`, or the data's only split if there is just one.
 
-    Pass `model` to read data for a model that is already trained. Raises DataError for the same reasons as
-    `load_dataset`, and if the data has several splits and none is named `split`.
+    No missing split is cut off. `model` is given if the data is for a model that is already trained. Raises DataError
+    for the same reasons as `load_dataset`, and if the data has several splits but none named `split`.
     """
     table = only_table(read_data(settings), split, settings.path)
     reader, splits = _read(kind, {split: table}, settings, model)
@@ -68,9 +68,10 @@ def split_for_model(
     split: str,
     model: ModelFacts | None = None,
 ) -> Split[E]:
-    """Return the split named `split` of the data `other`, or, if `other` is None, of the model's `own` data.
+    """Return the split named `split` of the data set `other`; if `other` is None, of the data set `own`.
 
-    `own` data is split exactly as it was for training. Raises DataError for the same reasons as `load_dataset`.
+    `own` is the data set that the model was trained on, and is split exactly as in training. Raises DataError for the
+    same reasons as `load_dataset`.
     """
     if other is not None:
         return load_split(kind, other, split, model)

@@ -1,8 +1,8 @@
 """Recognise split names, cut missing splits off the training data, and find texts that are in two splits.
 
-A cut is stratified by class, and examples of the same group go to the same split. Which examples are cut depends only
-on the seed and the texts: the result is the same on every machine and with every version of Python, and adding rows
-later moves few of the other rows.
+Splits are cut off stratified by class, and examples of the same group go to the same split. Examples are chosen only by
+the seed and by their texts: the result is the same on every machine and with every version of Python, and if rows are
+added to the data, few of the other rows change their split.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ _SPELLINGS = {
 
 
 def split_called(name: str) -> str | None:
-    """Return the split that a name stands for, such as "validation" for `dev`, or None if it is not a split's name.
+    """Return the standard name of a split, such as "validation" for "dev"; None if `name` is not a name of a split.
 
-    The name can be a key, a file's stem or a shard's stem (`train-00000-of-00002`).
+    `name` is a key, the stem of a file, or the stem of a shard, such as "train-00000-of-00002".
     """
     return _SPELLINGS.get(_SHARD.sub("", name.lower()))
 
 
 def is_shard(stem: str) -> bool:
-    """Whether a file's stem marks it as one part of a split, such as `train-00000-of-00002`."""
+    """Whether the stem of a file is that of a shard (one of several files of a split), as in "train-00000-of-00002"."""
     return _SHARD.search(stem) is not None
 
 
@@ -53,8 +53,9 @@ def cut_missing_splits(
 ) -> list[str]:
     """Add the test and validation splits to `splits`, if missing, by cutting them off the training split.
 
-    `groups` returns the group of each example; examples of the same group stay together. Returns one line for each cut,
-    which includes the description `how`, and a line with the number of examples in each split.
+    `groups` returns the group of each example; examples of the same group go to the same split. Returns notes: one line
+    for each split that was cut off, and a line with the number of examples in each split. `how` is the phrase in these
+    notes that describes how the data was divided.
     """
     notes = []
     share_left = 1.0
@@ -76,11 +77,12 @@ def cut_missing_splits(
 def cut_off(
     whole: Split[E], groups: Sequence[str], fraction: float, seed: int, name: str
 ) -> tuple[Split[E], Split[E]]:
-    """Return a split in two parts, both in the order of the source: the rest, and about `fraction` of the examples.
+    """Divide a split in two. Return the rest, and the new split with about `fraction` of the examples.
 
-    `groups` holds the group of each example; examples of the same group stay together. Each class loses about the same
-    share and never its last example; an example of several classes counts for the rarest. `name` is the new split's
-    name, for the error. Raises DataError if there are too few examples to cut off even one.
+    Both are in the order of the source. `groups` holds the group of each example; examples of the same group go to the
+    same split. Each class loses about the same share of its examples, but never the last one; an example of several
+    classes counts for the rarest of these classes. `name` is the name of the new split in error messages. Raises
+    DataError if there are too few examples to cut off even one.
     """
     classes = [example.classes for example in whole.examples]
     frequency = Counter(one for several in classes for one in several)
@@ -109,7 +111,10 @@ def cut_off(
 
 
 def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
-    """Return a warning for the validation split, and one for the test split, if it shares texts with training."""
+    """Return warnings about texts that are also in the training split.
+
+    There is one warning if the validation split has such texts, and one if the test split has such texts.
+    """
     trained = {same_text(example.key) for example in splits["train"].examples}
     warnings = []
     for name in (name for name in SPLITS[1:] if name in splits):
@@ -125,7 +130,7 @@ def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
 
 
 def contradictions(split: Split[E]) -> list[str]:
-    """Return a list with one warning if the same text has different classes in different rows, else an empty list."""
+    """Return a list with one warning if rows of the same text have different classes; otherwise an empty list."""
     examples = split.examples
     differing = [
         positions
@@ -141,7 +146,7 @@ def contradictions(split: Split[E]) -> list[str]:
 
 
 def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:
-    """Return a dict from each text, normalised by `same_text`, to its positions in `texts`."""
+    """Return a dict from each text, normalised by `same_text`, to the positions (from 0) of this text in `texts`."""
     positions: dict[str, list[int]] = defaultdict(list)
     for position, text in enumerate(texts):
         positions[same_text(text)].append(position)
@@ -149,7 +154,10 @@ def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:
 
 
 def same_text(text: str) -> str:
-    """Return a text normalised for comparison: texts that differ only in case, spaces or Unicode form become equal."""
+    """Return a text normalised for comparison.
+
+    Texts that differ only in case, white space or Unicode form have the same normalised text.
+    """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -12,7 +12,8 @@ class Row:
     """One row of a table.
 
     Attributes:
-        number: the line where the row starts (a header is line 1); for sources without lines, its position from 1.
+        number: the line where the row starts (a header is line 1); for a source without lines, the row's position,
+            counted from 1.
         cells: the cell values, in the order of the table's columns.
     """
 
@@ -25,10 +26,11 @@ class Table:
     """Rows with named columns.
 
     Attributes:
-        source: the name of the file, or of the data set and split, for messages.
+        source: the name of the file, or of the data set and split, as shown in messages.
         columns: the column names, in the order of a row's cells.
         rows: the rows, in the order of the source.
-        class_names: for each column whose numbers stand for classes, the class names, if the source stores them.
+        class_names: a dict from each column of class numbers to the class names in the order of their numbers; empty if
+            the source stores no class names.
     """
 
     source: str = ""
@@ -47,5 +49,8 @@ class Table:
         return [row.cells[position] for row in self.rows]
 
     def take(self, positions: Iterable[int]) -> "Table":
-        """Return a table of the rows at `positions` (from 0), in that order; a table without columns stays empty."""
+        """Return a table of the rows at `positions` (counted from 0), in the order of `positions`.
+
+        A table without columns is returned unchanged.
+        """
         return replace(self, rows=[self.rows[position] for position in positions]) if self.columns else self

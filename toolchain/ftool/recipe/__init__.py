@@ -1,1 +1,1 @@
-"""Recipes: all settings of a model, as dataclasses in memory and as one TOML file on disk."""
+"""Recipes. A recipe holds all settings of a model: in memory as dataclasses, on disk as one TOML file."""

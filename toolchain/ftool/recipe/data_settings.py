@@ -8,7 +8,10 @@ from ftool.recipe.schema import SOME_TASKS, require
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Settings that say where the examples come from and how rows are read. Raises RecipeError for wrong values."""
+    """Settings that say where the examples come from and how rows are read.
+
+    Raises RecipeError if a setting has a value that is not allowed.
+    """
 
     path: Annotated[str, "a file, a folder of train and test files, a hub id, or builtin:NAME"]
     validation: Annotated[

@@ -1,4 +1,4 @@
-"""Apply overrides such as `--set train.learning_rate=3e-5`, which replace settings for one call."""
+"""Apply overrides such as `--set train.learning_rate=3e-5`, which replace settings for one call of a command."""
 
 import dataclasses
 import tomllib
@@ -14,11 +14,11 @@ S = TypeVar("S")
 
 
 def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
-    """Return `settings` with every `key=value` applied; if a key is repeated, the last one counts.
+    """Return `settings` with every `key=value` of `assignments` applied; if a key is repeated, its last value counts.
 
-    A value is parsed as TOML if possible, otherwise taken as a string. An empty value restores a default that depends
-    on other settings, or unsets a setting that can be unset. Raises RecipeError for a missing `=`, an unknown key, or a
-    wrong value.
+    A value is parsed as TOML if possible, otherwise taken as a string. If the value is empty, a setting whose default
+    depends on other settings gets this default again, and an optional setting becomes unset. Raises RecipeError for a
+    missing `=`, an unknown key, or a value that is not allowed.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
@@ -31,9 +31,10 @@ def apply_overrides(settings: S, assignments: Sequence[str]) -> S:
 
 
 def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: str) -> None:
-    """Parse `text` and add the value to `changes`, which has a nested dict for each table.
+    """Parse `text` as the value of a setting, and add the value to `changes`, which has a nested dict for each table.
 
-    `keys` is the rest of the setting's path, below the table at the path `at`, a dataclass of type `kind`.
+    `kind` is the dataclass of a table, and `at` is the path of this table ("" for the whole recipe). `keys` is the path
+    of the setting within the table. Raises RecipeError for an unknown key or a value that is not allowed.
     """
     hints = field_types(kind)
     name, rest = keys[0], keys[1:]
@@ -51,7 +52,10 @@ def _note(changes: dict[str, Any], kind: type, keys: list[str], text: str, at: s
 
 
 def _replaced(settings: Any, changes: dict[str, Any]) -> Any:
-    """Return `settings` with all `changes` made at once, because the dataclass checks its values together."""
+    """Return `settings` with all `changes`, a nested dict, applied.
+
+    The changes to a dataclass are made in one step, because the dataclass checks its values together.
+    """
     hints = field_types(type(settings))
     return dataclasses.replace(
         settings,

@@ -1,4 +1,7 @@
-"""Convert a recipe's paths between relative to the recipe file (on disk) and to the working directory (in memory)."""
+"""Convert the paths in a recipe.
+
+On disk, paths are relative to the recipe file; in memory, they are relative to the working directory.
+"""
 
 import dataclasses
 import os
@@ -16,17 +19,27 @@ _DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")
 
 
 def anchored(recipe: R, folder: Path) -> R:
-    """Return a recipe read from a file in `folder`, with its local paths made relative to the working directory."""
+    """Return a recipe with local paths relative to the working directory instead of `folder`.
+
+    `folder` holds the file from which the recipe was read. Hub ids, shipped names and absolute paths are unchanged.
+    """
     return _with_paths(recipe, lambda value: _anchor(value, folder))
 
 
 def relative_to(recipe: R, folder: Path) -> R:
-    """Return a recipe to write to a file in `folder`, with paths relative to `folder`; absolute paths stay absolute."""
+    """Return a recipe with local paths relative to `folder` instead of the working directory.
+
+    `folder` holds the file to which the recipe will be written. Hub ids, shipped names and absolute paths are
+    unchanged.
+    """
     return _with_paths(recipe, lambda value: _relative(value, folder))
 
 
 def looks_like_path(value: str) -> bool:
-    """Return whether a value that does not exist on disk looks like a path, rather than a hub id or a shipped name."""
+    """Return whether a value looks like a path, rather than like a hub id or the name of something that ftool ships.
+
+    Only the characters of the value decide: the function does not look for a file.
+    """
     return bool(
         re.search(
             r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.gz)?$",

@@ -1,4 +1,4 @@
-"""The Recipe class: all settings of a model, completed with the task's defaults and checked."""
+"""The class Recipe: all settings of a model, checked and completed with the defaults of the model's task."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ _SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # rando
 class Recipe(Sections):
     """All settings of a model: task, base model, data, training and export.
 
-    Settings that the user did not choose get defaults from the task and the base; `is_default` recognises them, and
-    changing the task or base changes only those. Paths are relative to the working directory in memory, and to the
-    file's folder in a recipe file. Raises RecipeError for an unknown task, for settings that contradict each other, and
-    for settings that the user chose but the task does not use.
+    A setting that the user did not choose has a default that follows from the task and the base model. `is_default`
+    recognises such settings; if the task or base is changed, their values change too. Paths are relative to the working
+    directory in memory, and to the folder of the recipe file on disk. Raises RecipeError for an unknown task, for
+    settings that contradict each other, and for settings that the user chose but the task does not use.
     """
 
     def __post_init__(self) -> None:
@@ -43,7 +43,10 @@ class Recipe(Sections):
 
     @property
     def row(self) -> Task:
-        """The task's row. Raises RecipeError, which suggests the most similar name, if there is no such task."""
+        """The entry for the recipe's task in the table of tasks.
+
+        Raises RecipeError, which suggests the most similar name, if there is no such task.
+        """
         try:
             return find_task(self.task)
         except InputError as error:
@@ -51,23 +54,35 @@ class Recipe(Sections):
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
-        """Read the TOML file `path`. Raises RecipeError, which names the file, the key and the remedy."""
+        """Read a recipe from the TOML file `path`.
+
+        Raises RecipeError, which names the file and the key and says how to correct the value.
+        """
         try:
             return anchored(SETTINGS.build(cls, toml.read(path)), path.parent)
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Write the recipe as TOML with an explanation of each setting; the file is replaced whole or not at all."""
+        """Write the recipe to the TOML file `path`, with an explanation of each setting.
+
+        If the file can't be written in full, an existing file is left unchanged. Raises RecipeError if writing fails.
+        """
         toml.write(relative_to(self, path.parent), path, lambda key: not _only_for(key) or self.row.uses(key))
 
     def with_overrides(self, assignments: list[str] | tuple[str, ...]) -> "Recipe":
-        """Return the recipe with overrides such as `train.learning_rate=3e-5`. Raises RecipeError for wrong ones."""
+        """Return the recipe with overrides such as `train.learning_rate=3e-5` applied.
+
+        Raises RecipeError for the same reasons as `apply_overrides`, and if the settings contradict each other.
+        """
         return apply_overrides(self, assignments)
 
 
 def _complete(recipe: Recipe, row: Task) -> None:
-    """Replace the settings that the user did not choose with the defaults of the task and the base, in place."""
+    """Set the defaults of a recipe, in place.
+
+    Each setting that the user did not choose gets the default of the task or the base model.
+    """
     known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}
     if row.metrics:
         known["train.metric"] = row.metrics[0]
@@ -88,7 +103,10 @@ def _by_table(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _settings(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the path, value and general default of every setting in the recipe's tables."""
+    """Yield (path, value, default) of every setting in the tables of a recipe.
+
+    The default is that of the dataclass, before the task and the base model are considered.
+    """
     for table in dataclasses.fields(recipe):
         settings = getattr(recipe, table.name)
         if dataclasses.is_dataclass(settings):
@@ -97,7 +115,10 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _only_for(path: str) -> tuple[str, ...]:
-    """Return the tasks that use a setting or table with this path; empty if all tasks use it."""
+    """Return the names of the tasks that use the setting or table `path`; empty if it is for every task.
+
+    `path` is, for example, "train.pooling" or "generation".
+    """
     table, _, name = path.partition(".")
     kind = field_types(Sections)[table]
     limited = marked(Sections, table, SOME_TASKS) or (name and marked(kind, name, SOME_TASKS))

@@ -1,4 +1,4 @@
-"""The schema of recipes: the builder from TOML values, checks of single values, marks on settings, and RecipeError.
+"""The schema of recipes: the builder that converts TOML values, a check of single values, and marks on settings.
 
 A setting is annotated `Annotated[type, explanation, *marks]`.
 """
@@ -17,18 +17,21 @@ SETTINGS: Final = Builder(error=RecipeError, table="a table, [{at}]")
 
 
 def require(holds: bool, key: str, what: str, value: object) -> None:
-    """Raise RecipeError with the message "`key` must be `what`, got `value`" unless `holds` is true."""
+    """Raise RecipeError with the message "KEY must be WHAT, got VALUE" if `holds` is false."""
     if not holds:
         raise RecipeError(f"{key} must be {what}, got {show(value)}")
 
 
 def explanation(kind: type[Any], name: str) -> str:
-    """Return the explanation in the annotation of the field `name` of `kind`; "" if the annotation has none."""
+    """Return the explanation of the field `name` of the dataclass `kind`, which is part of the field's annotation.
+
+    Returns "" if the annotation has no explanation.
+    """
     hint = get_type_hints(kind, include_extras=True)[name]
     return str(hint.__metadata__[0]) if get_origin(hint) is Annotated else ""
 
 
 def marked(kind: type[Any], name: str, mark: str) -> bool:
-    """Return whether the field `name` of `kind` is annotated with a mark, such as `SOME_TASKS`."""
+    """Return whether the field `name` of the dataclass `kind` is annotated with `mark`, such as `SOME_TASKS`."""
     hint = get_type_hints(kind, include_extras=True)[name]
     return get_origin(hint) is Annotated and mark in hint.__metadata__[1:]

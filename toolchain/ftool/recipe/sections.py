@@ -1,8 +1,8 @@
-"""The tables of a recipe as dataclasses that check their own values, independent of the tasks.
+"""The tables of a recipe as dataclasses. They check their own values, but not whether these fit the task.
 
-The text in a field's annotation explains the field in written recipes. `SOME_TASKS` after it means that only tasks with
-the field in `Task.settings` use it; all other fields are for every task. `DERIVED` marks fields whose default follows
-from the task or from other fields, so written recipes show them commented out.
+The text in a field's annotation explains the field in recipe files. A field with the mark `SOME_TASKS` is only for
+tasks that list the field in `Task.settings`; all other fields are for every task. A field with the mark `DERIVED` has a
+default that follows from the task or from other fields, and recipe files show this default commented out.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,21 +27,21 @@ T = TypeVar("T")
 
 
 class _Int(int):
-    """An int marked as a default."""
+    """An int that is marked as a default, which means that the user did not choose it."""
 
 
 class _Float(float):
-    """A float marked as a default."""
+    """A float that is marked as a default, which means that the user did not choose it."""
 
 
 class _Str(str):
-    """A string marked as a default."""
+    """A string that is marked as a default, which means that the user did not choose it."""
 
     __slots__ = ()
 
 
 def default(value: T) -> T:
-    """Return `value` marked as a default, so that `Recipe` may replace it with the default of the task or base.
+    """Return `value` marked as a default: `Recipe` may replace it with the default of the task or the base model.
 
     Raises TypeError unless `value` is a number or a string.
     """
@@ -52,23 +52,23 @@ def default(value: T) -> T:
 
 
 def is_default(value: object) -> bool:
-    """Return whether a setting's value is a default, that is, None or marked by `default`, not chosen by the user."""
+    """Return whether the user did not choose a setting's value: the value is None or marked by `default`."""
     return value is None or isinstance(value, _Int | _Float | _Str)
 
 
 def chosen(value: T | None, otherwise: T) -> T:
-    """Return `value` if the user chose it, otherwise `otherwise`."""
+    """Return `value` if the user chose it, else `otherwise`."""
     return otherwise if value is None or is_default(value) else value
 
 
 def given(value: T) -> T | None:
-    """Return `value` if the user chose it, otherwise None."""
+    """Return `value` if the user chose it, else None."""
     return None if is_default(value) else value
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Settings of one fine-tuning run. Raises RecipeError for values out of range."""
+    """Settings of one fine-tuning run. Raises RecipeError if a value is out of range."""
 
     method: Annotated[Method, "full: all weights; lora: adapters; head: only a classifier's head"] = "full"
     samples: Annotated[Samples, "multi: mini-batches; single: one example per update"] = "multi"
@@ -193,7 +193,11 @@ _TRAIN_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Any], bool]], .
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
-    """Default generation settings of a model, with the names and meanings of transformers' generation config."""
+    """The default settings with which a model generates text.
+
+    Names and meanings are those of the generation config of transformers. Raises RecipeError if a value is out of
+    range.
+    """
 
     num_beams: Annotated[int, "number of beams; 1: greedy search"] = 1
     max_new_tokens: Annotated[int, "longest answer in tokens; train.max_target_length", DERIVED] = default(
@@ -222,7 +226,7 @@ class GenerationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRecipe:
-    """Settings of the exported bundle."""
+    """Settings of the bundle that is exported. Raises RecipeError if a value is out of range."""
 
     precision: Annotated[PrecisionName, "fp32, int8 (smallest, fastest) or w8 (closest to fp32)", DERIVED] = (
         default("int8")
@@ -242,7 +246,7 @@ class ExportRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """All settings of a recipe, without the defaults and checks of its task, which `Recipe` adds."""
+    """All settings of a recipe. The subclass `Recipe` adds the defaults and the checks of the task."""
 
     task: Annotated[str, "what the model does"] = "text-classification"
     base: Annotated[str, "a hub id, a checkpoint folder, or a named base such as minilm"] = "minilm"
@@ -252,5 +256,5 @@ class Sections:
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     def generation_config(self) -> dict[str, Any]:
-        """Return the [generation] table as a dict with transformers' names, to write into run/."""
+        """Return the [generation] table as a dict, with the names of the generation config of transformers."""
         return asdict(self.generation)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file as plain values. Raises RecipeError if the file is missing or not TOML."""
+    """Return the content of a TOML file as nested dicts.
+
+    Raises RecipeError if the file is missing, can't be read, or is not TOML in UTF-8.
+    """
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError as error:
@@ -34,10 +37,11 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:
-    """Write a settings dataclass to the TOML file `path`, which is replaced whole or not at all.
+    """Write a settings dataclass to the TOML file `path`, with an explanation of each setting.
 
-    `shown` takes the path of a setting or table, such as "train.pooling", and returns whether to write it. Raises
-    RecipeError if the file can't be written.
+    If the file can't be written in full, an existing file is left unchanged. `shown` takes the path of a setting or
+    table, such as "train.pooling", and returns whether to write this setting or table. Raises RecipeError if the file
+    can't be written.
     """
     text = render(settings, shown)
     try:
@@ -49,10 +53,10 @@ def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:
 
 
 def render(settings: Any, shown: Callable[[str], bool]) -> str:
-    """Return a settings dataclass as TOML, each setting with its explanation.
+    """Return a settings dataclass as the text of a TOML file, with an explanation of each setting.
 
-    Unset settings and defaults that depend on other settings are commented out. `shown` takes the path of a setting or
-    table, such as "train.pooling", and returns whether to include it.
+    Settings without a value, and defaults that depend on other settings, are commented out. `shown` takes the path of a
+    setting or table, such as "train.pooling", and returns whether to include this setting or table.
     """
     import tomlkit  # only writing needs it
 

@@ -1,1 +1,1 @@
-"""Readers that turn table rows into examples, one reader for each kind of example."""
+"""Row readers, which turn the rows of tables into examples. There is one reader for each kind of example."""

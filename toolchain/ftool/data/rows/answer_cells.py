@@ -1,4 +1,7 @@
-"""Read the answers to a question from a cell, in SQuAD's, the hub's or a flat form, as texts with start offsets."""
+"""Read the answers to a question from a cell, as texts with start offsets.
+
+The cell has the form of SQuAD's files, the form of SQuAD on the hub, or holds only the texts.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,19 +18,25 @@ _UNKNOWN = -1  # some data sets write -1 for an unknown start; any other negativ
 
 
 class BadAnswerError(Exception):
-    """Raised for a cell that is not an answer; the message completes a sentence that begins with the row."""
+    """Raised for a cell that does not hold answers.
+
+    The message is a phrase to put after the row, such as "with an answer that is not a text".
+    """
 
 
 def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
-    """Return the answers in a row's cell; an empty list for an empty cell.
+    """Return the answers in a cell, each as (text, start offset in characters); an empty list for an empty cell.
+
+    A start offset is None if the source does not have it.
 
     Args:
-        cell: a text, a list of texts, a list of `{"text", "answer_start"}`, or `{"text": […], "answer_start": […]}`;
-            or one of the last three as JSON in a string.
-        starts: the cell of the start offsets, used if `cell` has none: a number, or a list with one number for each
-            text.
+        cell: a text, a list of texts, a list of `{"text", "answer_start"}`, or `{"text": […], "answer_start": […]}`; a
+            list or an object can also be a string of JSON.
+        starts: the cell of the column of start offsets, which is used only for texts: a number, or a list with one
+            number for each text.
 
-    Raises BadAnswerError if a text is empty or not a string, an offset is not a whole number, or the counts differ.
+    Raises BadAnswerError if a text is empty or not a string, if an offset is not a whole number, or if there are not as
+    many offsets as texts.
     """
     if isinstance(cell, str) and cell.strip()[:2] in ('["', "[{", '{"', "[]"):  # a list or object within CSV
         try:
@@ -50,7 +59,11 @@ def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
 
 
 def _paired(texts: Any, starts: Any) -> list[Answer]:
-    """Return each text with its start offset; an offset that is missing or -1 becomes None."""
+    """Return (text, start offset) for each text. None stands for an offset that is missing or -1.
+
+    `texts` and `starts` are each a list or a single value. Raises BadAnswerError for the same reasons as
+    `read_answers`.
+    """
     texts = [] if is_missing(texts) else _listed(texts)
     for text in texts:
         if not isinstance(text, str) or is_missing(text):

@@ -1,4 +1,7 @@
-"""Check the offsets of answers: correct a wrong one if the answer occurs once in the context, else drop the answer."""
+"""Check the start offsets of answers.
+
+A wrong or missing offset is corrected if the answer occurs exactly once in the context; else the answer is dropped.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from ftool.data.rows.answer_cells import Answer
 
 @dataclass(kw_only=True)
 class OffsetReport:
-    """Counts of the answers in one table whose offsets were checked and found wrong or missing."""
+    """Counts of the answers in one table with a wrong or missing start offset: how many were corrected or dropped."""
 
     wrong: int = 0  # answers with a wrong offset
     repaired: int = 0  # answers whose wrong offset was corrected
@@ -18,7 +21,10 @@ class OffsetReport:
     first: str = ""  # description of the first wrong offset, for the warning
 
     def warnings(self, source: str) -> list[str]:
-        """Return a warning about wrong offsets and a warning about dropped answers, each only if there are any."""
+        """Return one warning if there are wrong offsets, and one if there are dropped answers.
+
+        `source` names the data in the warnings.
+        """
         lines = []
         if self.wrong:
             lines.append(
@@ -36,9 +42,10 @@ class OffsetReport:
 def locate_answers(
     answers: Sequence[Answer], context: str, where: str, report: OffsetReport
 ) -> list[tuple[str, int]] | None:
-    """Return (text, start offset) for each answer that can be located in the context, and drop the others.
+    """Return (text, start offset) for each answer that can be located in the context; the others are dropped.
 
-    Returns None if all of a question's answers were dropped. `where` names the row in warnings; `report` is updated.
+    Returns None if the question has answers and all of them were dropped. `where` names the row in warnings. The counts
+    in `report` are updated.
     """
     placed = [
         (text, start)

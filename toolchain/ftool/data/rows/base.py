@@ -1,4 +1,4 @@
-"""Base class of row readers, which read one kind of example from the tables of a data set."""
+"""The base class of row readers. A row reader reads one kind of example from the tables of a data set."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,13 @@ T = TypeVar("T")
 class RowReader(ABC, Generic[E]):
     """Reads the rows of one data set as examples of one kind.
 
-    The constructor decides what must be the same for all tables of the data set: the scheme of tags, the direction of
-    a translation, whether a text has several labels.
+    A reader makes decisions that must be the same for all tables of the data set: which tagging scheme the tags have,
+    in which direction to translate, whether a text can have several labels.
 
     Attributes:
-        labelled: whether examples have labels, so that the data's fingerprint includes the label names.
-        kept_together: a phrase for notes that says which examples always go to the same split.
+        labelled: whether examples have labels; if so, the data's fingerprint includes the label names.
+        kept_together: a phrase for the notes about splits that were cut off, which says how the examples were divided,
+            such as "each context on one side".
         warnings: one line for each problem that a person should check; lines are added as tables are read.
     """
 
@@ -32,8 +33,8 @@ class RowReader(ABC, Generic[E]):
     ) -> None:
         """Prepare to read `tables`, which maps split names to tables with at least one row.
 
-        `model` describes the trained model that the data is read for; None if there is no model yet. Raises DataError
-        if the tables' columns do not fit the settings or the model.
+        `model` describes the trained model for which the data is read; None if no model has been trained yet. Raises
+        DataError if the tables' columns do not fit the settings or the model.
         """
         self.tables = tables
         self.settings = settings
@@ -47,25 +48,28 @@ class RowReader(ABC, Generic[E]):
 
     @abstractmethod
     def read(self, table: Table) -> Split[E]:
-        """Return the examples of one table. Raises DataError, which names the rows and columns that can't be used."""
+        """Return the examples of one table. Raises DataError, which names any row or column that can't be used."""
 
     @abstractmethod
     def note(self) -> str:
-        """Return a line that says which columns of the training table were read, and as which kind of content."""
+        """Return a line that names the columns of the training table that are read, and what these columns hold."""
 
     def finish(self, splits: dict[str, Split[E]]) -> dict[str, Split[E]]:
-        """Return the final splits, after all tables have been read. Raises DataError if the splits are inconsistent."""
+        """Return the final splits. This method is called once, when all tables have been read.
+
+        Raises DataError if the splits are inconsistent with each other.
+        """
         return splits
 
     def labels(self, splits: Mapping[str, Split[E]]) -> tuple[str, ...]:  # noqa: ARG002 (of readers with labels)
-        """Return the labels that a model learns from these splits.
+        """Return the labels that a model learns from these splits; empty if examples have no labels.
 
-        Raises DataError if there are too few labels, or if another split has a label that the training split lacks.
+        Raises DataError if there are too few labels, or if another split has a label that no training example has.
         """
         return ()
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
-        """Return the values of `Example.classes` that a model with these labels knows."""
+        """Return the class names (values of `Example.classes`) that a model with these labels knows."""
         return labels
 
     def groups(self, examples: Sequence[E]) -> list[str]:
@@ -73,7 +77,10 @@ class RowReader(ABC, Generic[E]):
         return [example.group for example in examples]
 
     def facts(self, train: Split[E]) -> Mapping[str, Any]:  # noqa: ARG002 (of readers with facts)
-        """Return the value of `Dataset.facts`. Raises DataError if nothing can be learnt from the training split."""
+        """Return the properties of the data set for `Dataset.facts`.
+
+        Raises DataError if a model can't learn anything from the training split.
+        """
         return {}
 
 

@@ -1,4 +1,7 @@
-"""Read a text whose entities are given by character offsets: {"start", "end", "label"} or [start, end, label]."""
+"""Read a text with entities that are marked by character offsets.
+
+Each entity is `{"start", "end", "label"}` or `[start, end, label]`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ _SHOWN = 40
 
 
 class _EntityRange(NamedTuple):
-    """An entity as character offsets: the first character, the character past the last, and the kind of entity."""
+    """An entity: the offset of the first character, the offset after the last character, and the kind of entity."""
 
     start: int
     end: int
@@ -26,7 +29,10 @@ class _EntityRange(NamedTuple):
 
 @dataclass
 class SpanReport:
-    """Counts of entities that do not begin and end at word boundaries, as entities must for the runtime."""
+    """Counts of entities that do not begin and end at word boundaries.
+
+    The runtime finds only entities of whole words, so such an entity is widened to whole words or dropped.
+    """
 
     widened: int = 0
     dropped: int = 0
@@ -34,7 +40,10 @@ class SpanReport:
     first_dropped: str = ""
 
     def warnings(self, source: str) -> list[str]:
-        """Return a warning about widened entities and a warning about dropped entities, each only if there are any."""
+        """Return one warning if there are widened entities, and one if there are dropped entities.
+
+        `source` names the data in the warnings.
+        """
         lines = []
         if self.widened:
             lines.append(
@@ -50,10 +59,11 @@ class SpanReport:
 
 
 def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedText:
-    """Return the text, split into words as the runtime splits it, with an IOB2 tag for each word.
+    """Return the text with the character ranges of its words and an IOB2 tag for each word.
 
-    `cell` is the list of entities; `report` counts entities that were widened to whole words or dropped. Raises
-    BadRowError for offsets outside the text, entities that overlap, and values that are not entities.
+    The text is split into words by the runtime's `split_words`. `cell` is the list of entities. An entity that does not
+    begin and end at word boundaries is widened to whole words or dropped, and counted in `report`. Raises BadRowError
+    if an offset is outside the text, if entities overlap, or if a value is not an entity.
     """
     if not isinstance(cell, list | tuple):
         raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
@@ -106,9 +116,9 @@ def _is_index(value: Any) -> bool:
 
 
 def _covering_words(entity: _EntityRange, words: Sequence[CharRange], *, after: int) -> TypedSpan | None:
-    """Return the range of words that an entity touches, starting from the word `after`; None if it touches none.
+    """Return the range of words that the entity touches; None if there is no such word.
 
-    Words before `after` belong to the previous entity.
+    Words before the index `after` belong to earlier entities and are not considered.
     """
     touched = [i for i in range(after, len(words)) if words[i][0] < entity.end and words[i][1] > entity.start]
     return TypedSpan(touched[0], touched[-1] + 1, entity.kind) if touched else None

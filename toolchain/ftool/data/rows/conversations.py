@@ -1,4 +1,7 @@
-"""Read conversations from cells: lists of turns in OpenAI's format (role, content) or ShareGPT's (from, value)."""
+"""Read conversations from cells.
+
+A conversation is a list of turns: objects with the keys `role` and `content` (OpenAI) or `from` and `value` (ShareGPT).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,8 +39,8 @@ _AFTER: Mapping[Role | None, tuple[Role, ...]] = {
 def conversation(cell: Cell, where: str, row: int) -> GenerationExample:
     """Return the conversation in a cell as an example whose answer is the last turn.
 
-    Empty system turns are left out. `where` names the row and column in errors. Raises DataError if the cell is not a
-    list of turns, a role is unknown, the roles are out of order, or the last turn is not the assistant's.
+    Empty system turns are left out. `where` names the row and column in error messages. Raises DataError if the cell is
+    not a list of turns, a role is unknown, the roles are out of order, or the last turn is not by the assistant.
     """
     if not is_conversation(cell):
         raise DataError(f"{where} is not a list of turns with a role and a content, got {str(cell)[:60]!r}")
@@ -48,14 +51,17 @@ def conversation(cell: Cell, where: str, row: int) -> GenerationExample:
 
 
 def is_conversation(cell: Cell) -> bool:
-    """Whether a cell is a list of one or more objects, which is the form of a conversation."""
+    """Whether a cell has the form of a conversation: a list of one or more objects."""
     return (
         isinstance(cell, list | tuple) and len(cell) > 0 and all(isinstance(turn, Mapping) for turn in cell)
     )
 
 
 def single_question(question: str, answers: tuple[str, ...], system: str, row: int) -> GenerationExample:
-    """Return an example that asks one question in a user turn, after a system turn unless `system` is blank."""
+    """Return an example with one question, which is a user turn, and its reference answers.
+
+    If `system` is not blank, a system turn with this text comes before the question.
+    """
     turns = (Message("system", system),) if system.strip() else ()
     return GenerationExample("", answers, (*turns, Message("user", question)), row=row)
 

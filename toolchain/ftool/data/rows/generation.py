@@ -1,4 +1,4 @@
-"""Example class for text generation: a source text or a conversation, with its reference answers."""
+"""The example class for text generation: a source text, a conversation or a plain text, with reference answers."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,20 +16,22 @@ class Message:
     content: str
 
     def to_json(self) -> dict[str, str]:
-        """Return the turn as a dict of role and content, the form that chat templates take."""
+        """Return the turn as a dict with the keys "role" and "content", as chat templates expect."""
         return {"role": self.role, "content": self.content}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationExample(Example):
-    """A source text or a conversation, with its reference answers.
+    """A source text, a conversation or a plain text, with its reference answers.
 
     Attributes:
-        source: the text to summarise or translate, or a prompt as plain text; "" for plain texts and conversations.
-        targets: the reference answers, one or more; training uses the first. For a plain text, the text itself.
+        source: the text to summarise or translate, or the prompt that the answer continues; "" for a conversation, and
+            for a plain text, which has no prompt.
+        targets: one or more reference answers, of which training uses the first. For a plain text, only the text
+            itself.
         messages: for a conversation, all turns before the answer `targets[0]`; None otherwise. A conversation of
             several turns is one example: training computes the loss on every assistant turn, including those in
-            `messages`, and evaluation scores only the last.
+            `messages`, and evaluation scores only the answer.
     """
 
     source: str
@@ -38,19 +40,22 @@ class GenerationExample(Example):
 
     @property
     def input(self) -> str | list[dict[str, str]]:
-        """The source text, or the turns before the answer as dicts of role and content."""
+        """The source text; for a conversation, a list of the turns before the answer, each as a dict."""
         if self.messages is None:
             return self.source
         return [message.to_json() for message in self.messages]
 
     @property
     def key(self) -> str:
-        """The turns before the answer as one text, or the source text, or the plain text if there is no source."""
+        """The source text.
+
+        For a conversation, the turns before the answer as one string; for a plain text, the text itself.
+        """
         if self.messages:
             return "\n".join(f"{message.role}: {message.content}" for message in self.messages)
         return self.source or self.targets[0]
 
     @property
     def content(self) -> list[Any]:
-        """A list of the input (source text or turns) and the list of targets."""
+        """A list of two values: the input (the source text or a list of turns), and the list of reference answers."""
         return [self.input if self.messages else self.source, list(self.targets)]

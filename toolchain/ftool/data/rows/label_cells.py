@@ -1,4 +1,4 @@
-"""Read the cells of a label column as label names, one or several for each text."""
+"""Read the cells of a label column. Each cell holds the names or numbers of one or several labels."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ class LabelCells:
 
     Attributes:
         multi_label: whether a text can have any number of labels, rather than exactly one.
-        separator: the string between the labels in a cell; None if each string is one label.
-        names: label names, if cells hold numbers: number `n` means `names[n]`; None if the cells hold names.
+        separator: the string that separates the labels within a cell; None if a string is always a single label.
+        names: the label names, if cells hold label numbers: the number `n` means `names[n]`; None if cells hold names.
     """
 
     multi_label: bool
@@ -32,7 +32,8 @@ class LabelCells:
     def read(self, cell: Cell, source: str, row: int) -> tuple[str, ...]:
         """Return the distinct label names in a cell.
 
-        Raises DataError for an unknown number, and, unless `multi_label`, if the cell does not hold exactly one label.
+        `source` and `row` say in error messages where the cell is. Raises DataError if a number has no name in `names`
+        and, unless `multi_label` is true, if the cell does not hold exactly one label.
         """
         parts = [self._name(part, source, row) for part in self._parts(cell)]
         if self.multi_label:
@@ -74,9 +75,10 @@ class LabelCells:
 
 
 def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCells:
-    """Return how to read the label cells of a data set: from the settings, or guessed from the cells.
+    """Return the settings for reading the label cells. Settings that the user did not choose follow from the cells.
 
-    The data set is taken as multi-label if a cell holds a list, a separator, or several named numbers (`2,27`).
+    By default, the data set is multi-label if a cell holds a list, the separator, or several numbers of labels whose
+    names are known (`2,27`).
     """
     first = first_of(tables)
     names = read_label_names(settings.label_names) or first.class_names.get(
@@ -95,7 +97,7 @@ def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCel
 
 
 def read_label_names(path: str | None) -> tuple[str, ...] | None:
-    """Return the label names in a file, one name per line; None if `path` is None.
+    """Return the label names in the file `path`, which has one name per line; None if `path` is None.
 
     Raises DataError if the file can't be read or has a name more than once.
     """

@@ -1,4 +1,4 @@
-"""Example class and row reader for labelled texts: one text or two, with one label, several labels, or a number."""
+"""Example class and row reader for texts, or pairs of texts, with labels or a regression target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class LabelledText(Example):
 
     Attributes:
         text: the text, or the first text of a pair.
-        labels: one label name; in multi-label data any number of names, possibly none; empty if there is a `score`.
+        labels: exactly one label name; in multi-label data, any number of label names; empty if there is a `score`.
         pair: the second text; None if examples have one text.
         score: the regression target; None if examples have labels.
     """
@@ -36,33 +36,36 @@ class LabelledText(Example):
 
     @property
     def input(self) -> Any:
-        """The text, or a dict of "text" and "text_pair"."""
+        """The text; for a pair, a dict with the keys "text" and "text_pair"."""
         return self.text if self.pair is None else {"text": self.text, "text_pair": self.pair}
 
     @property
     def key(self) -> str:
-        """The text, or both texts of a pair, joined by a line break."""
+        """The text; for a pair, both texts, joined by a line break."""
         return self.text if self.pair is None else f"{self.text}\n{self.pair}"
 
     @property
     def group(self) -> str:
-        """The text, or the first text of a pair."""
+        """The text; for a pair, the first text."""
         return self.text
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The label names; empty for regression."""
+        """The label names; empty if the example has a regression target."""
         return self.labels
 
     @property
     def content(self) -> list[Any]:
-        """A list of the text or texts, then the list of labels or the regression target."""
+        """A list of the text (for a pair, both texts), followed by the list of label names or the regression target."""
         answer = list(self.labels) if self.score is None else self.score
         return [*([self.text] if self.pair is None else [self.text, self.pair]), answer]
 
 
 class LabelReader(RowReader[LabelledText]):
-    """Reads rows of labelled texts; decides from the settings and cells whether labels are names or numbers."""
+    """Reads rows of labelled texts.
+
+    The settings say whether the label column holds labels or regression targets; if they do not, the cells decide.
+    """
 
     labelled = True
 
@@ -99,7 +102,7 @@ class LabelReader(RowReader[LabelledText]):
         return Split(examples, table.source, table)
 
     def note(self) -> str:
-        """Return a line that names the columns of texts and of labels or regression targets."""
+        """Return a line that names the column or columns of texts and the column of labels or regression targets."""
         table = self.first
         first, second = self._text_columns(table)
         texts = f"column {first!r}" if second is None else f"columns {first!r} and {second!r}"
@@ -107,9 +110,10 @@ class LabelReader(RowReader[LabelledText]):
         return f"{table.source}: texts from the {texts}, {what} from {find_column(table, LABEL, self.settings.label)!r}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
-        """Return the splits unchanged, and warn if the same training text has different labels.
+        """Return the splits unchanged. Add a warning if rows of the same training text have different labels.
 
-        Raises DataError if some splits have single texts and others pairs, or if the model needs pairs.
+        Raises DataError if some splits have single texts and others have pairs, or if the splits have single texts and
+        the model needs pairs.
         """
         train = first_of(splits)
         for split in splits.values():
@@ -128,9 +132,11 @@ class LabelReader(RowReader[LabelledText]):
         return splits
 
     def labels(self, splits: Mapping[str, Split[LabelledText]]) -> tuple[str, ...]:
-        """Return the training examples' labels in the order of the label names file, else sorted (numbers by value).
+        """Return the labels of the training examples; empty for regression.
 
-        Raises DataError if there are fewer than two, or if another split has a label that no training example has.
+        The order is that of the label names which a file or the source gives, if any; otherwise, the labels are sorted,
+        by value if all are numbers. Raises DataError if there are fewer than two labels, or if another split has a
+        label that no training example has.
         """
         if self._labels is None:
             return ()
@@ -152,7 +158,11 @@ class LabelReader(RowReader[LabelledText]):
         return tuple(sorted(trained, key=int if all(label.isdecimal() for label in trained) else None))
 
     def _text_columns(self, table: Table) -> tuple[str, str | None]:
-        """Return the names of the text column and the second text column; the second is None for a one-text model."""
+        """Return the names of the text column and of the second text column.
+
+        The second name is None if the table or the model has only one text. Raises DataError if the model takes one
+        text and the settings name a second text column.
+        """
         first, second = text_columns(table, self.settings.text, self.settings.text_pair)
         if self.model is None or self.model.pairs:
             return first, second
@@ -177,7 +187,7 @@ def _pairs(split: Split[LabelledText]) -> bool:
 def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
     """Whether the label column holds scores: nearly all cells are numbers, and at least one is not a whole number.
 
-    A few cells that are not numbers do not make the scores labels: they are mistakes, which reading reports by row.
+    A few other cells do not change this: they are mistakes, for which `column_numbers` raises an error.
     """
     if settings.label_names or settings.label_separator or settings.multi_label:
         return False

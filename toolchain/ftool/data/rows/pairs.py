@@ -1,4 +1,4 @@
-"""Row reader for sources with their targets, for summarization and translation."""
+"""Row reader for summarization and translation. Each row holds a source text and one or more target texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,8 +29,9 @@ _LANGUAGES = frozenset((
 class PairReader(RowReader[GenerationExample]):
     """Reads a source text and one or more targets from each row.
 
-    The columns are the ones named in the settings, else two columns named by language codes, else the usual columns.
-    Every split is read in the direction of the training table, even if its columns are in another order.
+    The columns are those that the settings name. Otherwise, they are two columns whose names are language codes or, if
+    there are none, columns with usual names. Every split is read in the direction of the training table (such as
+    English to Chinese), even if the order of columns differs.
     """
 
     kept_together = "each source on one side"
@@ -45,7 +46,8 @@ class PairReader(RowReader[GenerationExample]):
     def read(self, table: Table) -> Split[GenerationExample]:
         """Return one example for each row.
 
-        A source that is a list of sentences is joined by spaces; a list of targets becomes several references.
+        If a source is a list of sentences, they are joined by spaces. If a target is a list of texts, each is a
+        reference answer.
         """
         spread = _spread_translations(table)
         source, target = self._columns(spread)
@@ -58,7 +60,7 @@ class PairReader(RowReader[GenerationExample]):
         return Split(examples, table.source, table)
 
     def note(self) -> str:
-        """Return a line that names the columns of sources and targets."""
+        """Return a line that names the column of sources and the column of targets."""
         source, target = self._columns(_spread_translations(self.first))
         return f"{self.first.source}: sources from the column {source!r}, targets from {target!r}"
 
@@ -71,7 +73,10 @@ class PairReader(RowReader[GenerationExample]):
 
 
 def joined_texts(table: Table, column: str, name: str) -> list[str]:
-    """Return the texts of a column, with lists of sentences joined by spaces; errors call a text `name`."""
+    """Return the text in each cell of a column; a list of sentences is joined by spaces.
+
+    `name` is the noun for such a text in error messages. Raises DataError if `checked_texts` refuses a text.
+    """
     cells = [_joined(cell) for cell in table.cells(column)]
     return checked_texts(table.source, table.numbers, cells, f"{name} (column {column!r})")
 
@@ -83,9 +88,10 @@ def _joined(cell: Cell) -> Cell:
 
 
 def _in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
-    """Return the settings with the source and target language set from the training table's column names.
+    """Return `settings` with the source and target languages taken from the column names of the training table.
 
-    The settings are returned unchanged if they already name a column or a language.
+    `settings` are returned unchanged if they already name a column or a language, or if the table has no two columns
+    whose names are language codes.
     """
     named = (settings.source, settings.target, settings.source_language, settings.target_language)
     found = _language_pair(_spread_translations(train).columns, settings)
@@ -95,7 +101,10 @@ def _in_one_direction(train: Table, settings: DataSettings) -> DataSettings:
 
 
 def _spread_translations(table: Table) -> Table:
-    """Return the table with the hub's column of objects, `{"en": …, "zh": …}`, split into one column per language."""
+    """Return the table with one column per language in place of a column of objects like `{"en": …, "zh": …}`.
+
+    Tables without such a column, which is the form of translations on the hub, are returned unchanged.
+    """
     for name in TRANSLATIONS.usual:
         if name in table.columns:
             position = table.columns.index(name)
@@ -105,9 +114,10 @@ def _spread_translations(table: Table) -> Table:
 
 
 def _language_pair(names: Sequence[str], settings: DataSettings) -> tuple[str, str] | None:
-    """Return the source and target columns among `names` that are language codes; None unless two are found.
+    """Return the names of the source column and the target column, if both are language codes; None if they are not.
 
-    If the settings name no language, the first such column is the source and the second the target.
+    The settings can name one language or both. Otherwise, the columns are used in the order of `names`, the source
+    first.
     """
     source = _column_of_language(names, settings.source_language)
     target = _column_of_language(names, settings.target_language)
@@ -137,7 +147,10 @@ def _spread(table: Table, position: int) -> Table:
 
 
 def _column_of_language(names: Sequence[str], language: str | None) -> str | None:
-    """Return the column for a language code: an exact match, or the only match of the first part (`zh` for `zh_CN`)."""
+    """Return the name in `names` that equals the code `language`; else the only name with the same first part.
+
+    For example, `zh` has the same first part as `zh_CN`. Returns None if `language` is None or no name fits.
+    """
     if language is None:
         return None
     if language in names:

@@ -1,4 +1,4 @@
-"""Row reader for text generation: conversations, questions with answers, prompts to continue, or plain texts."""
+"""Row reader for text generation: conversations, prompts with answers, or plain texts."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,10 @@ _INSTANCES = "instances"  # self-instruct: a list of inputs and outputs for each
 
 
 class _Columns(NamedTuple):
-    """The names of the columns to read: a prompt and an answer, or only messages, or only a text."""
+    """The names of the columns to read.
+
+    Either `messages` is set, or both `prompt` and `answer`, or `text`; the other fields are None.
+    """
 
     messages: str | None = None
     prompt: str | None = None
@@ -39,14 +42,15 @@ class _Columns(NamedTuple):
 class PromptReader(RowReader[GenerationExample]):
     """Reads a conversation, a prompt with its answer, or a plain text from each row.
 
-    The last turn of a conversation is the answer. If the answer column is called `completion` or `continuation`, it
-    continues the prompt as plain text; other prompts with answers become conversations of one question.
+    The last turn of a conversation is the answer. If the answer column is called `completion` or `continuation`, an
+    answer continues the text of its prompt. Under any other name, prompt and answer become a conversation: a question
+    and its answer.
     """
 
     kept_together = "each source on one side"
 
     def read(self, table: Table) -> Split[GenerationExample]:
-        """Return the examples of a table. Raises DataError, which names the row and column that can't be used."""
+        """Return the examples of a table. Raises DataError, which names any row or column that can't be used."""
         spread, positions = _spread_instances(table)
         return Split(self._examples(spread), table.source, table.take(positions))
 
@@ -135,16 +139,20 @@ def _answered(table: Table, prompt: str, answer: str) -> list[GenerationExample]
 
 
 def _joined(table: Table, prompt: str, answer: str) -> Table:
-    """Return a table with one column, `messages`, which joins the turns of each row's prompt and answer."""
+    """Return a table with one column, `messages`.
+
+    Each cell holds the turns of the prompt, followed by the turns of the answer, of the same row of `table`.
+    """
     cells = zip(table.numbers, table.cells(prompt), table.cells(answer), strict=True)
     rows = [Row(number, ([*before, *after],)) for number, before, after in cells]
     return Table(table.source, ("messages",), rows)
 
 
 def _spread_instances(table: Table) -> tuple[Table, list[int]]:
-    """Return a self-instruct table with one row for each input and output, and the original position of each row.
+    """Return a table with one row for each instance of a self-instruct table, and the original position of each row.
 
-    Other tables are returned unchanged. Raises DataError if a row's `instances` are not a list of objects.
+    In a self-instruct table, a row has one instruction and a list of instances, which are objects with an input and an
+    output. Other tables are returned unchanged. Raises DataError if the `instances` of a row are not a list of objects.
     """
     if _INSTANCES not in table.columns or "instruction" not in table.columns:
         return table, list(range(len(table.rows)))
@@ -162,7 +170,10 @@ def _spread_instances(table: Table) -> tuple[Table, list[int]]:
 
 
 def _optional_texts(table: Table, column: Column, taken: tuple[str, ...]) -> list[str]:
-    """Return the texts of an optional column outside `taken`, with "" for empty cells or a missing column."""
+    """Return the texts of an optional column; "" for an empty cell, and for each row if there is no such column.
+
+    Columns in `taken` are not used.
+    """
     name = optional_column(table, column, taken=taken)
     if name is None:
         return [""] * len(table.rows)

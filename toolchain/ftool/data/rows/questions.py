@@ -1,4 +1,4 @@
-"""Example class and row reader for questions about contexts, with answers and their offsets."""
+"""Example class and row reader for questions about contexts, with answers and the start offsets of the answers."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class Question(Example):
         context: the context, exactly as in the source; each answer is a substring of the context.
         answers: the answer texts; empty if the context does not answer the question.
         starts: the start offset of each answer in characters: `context[start:start + len(answer)]` is the answer.
-        id: the question's id in the source, or its row number as text.
+        id: the question's id in the source; if the source has no id, the question's row number as a string.
         article: the title of the article that the context is part of; None if the source has no titles.
     """
 
@@ -51,12 +51,12 @@ class Question(Example):
 
     @property
     def input(self) -> dict[str, str]:
-        """A dict of "question" and "context"."""
+        """A dict with the keys "question" and "context"."""
         return {"question": self.question, "context": self.context}
 
     @property
     def key(self) -> str:
-        """The context, so that questions about the same context stay together."""
+        """The context, so that questions about the same context always go to the same split."""
         return self.context
 
     @property
@@ -66,17 +66,19 @@ class Question(Example):
 
 
 class QuestionReader(RowReader[Question]):
-    """Reads questions; wrong answer offsets are corrected, or the answer dropped, and the warnings count both.
+    """Reads questions about contexts. The fact `unanswerable` is whether some training questions have no answer.
 
-    `facts` has `unanswerable`: whether some training questions have no answer, so that the model learns to abstain.
+    A wrong answer offset is corrected, or the answer is dropped; warnings say how often. From questions without an
+    answer, a model learns to abstain.
     """
 
     kept_together = "each context on one side"
 
     def read(self, table: Table) -> Split[Question]:
-        """Return the questions of a table, without those whose answers do not occur in their context.
+        """Return the questions of a table. A question is left out if none of its answers can be located in its context.
 
-        Raises DataError for cells that are not texts or answers, and if no question is left.
+        Questions without answers are kept. Raises DataError if a cell is not a text or does not hold answers, and if no
+        question is left.
         """
         report = OffsetReport()
         questions = column_texts(table, find_column(table, QUESTION, self.settings.question), "question")
@@ -111,15 +113,16 @@ class QuestionReader(RowReader[Question]):
         return Split(examples, table.source, table.take(kept))
 
     def note(self) -> str:
-        """Return a line that names the columns of questions and contexts."""
+        """Return a line that names the column of questions and the column of contexts."""
         question = find_column(self.first, QUESTION, self.settings.question)
         context = find_column(self.first, CONTEXT, self.settings.context)
         return f"{self.first.source}: questions from the column {question!r}, contexts from {context!r}"
 
     def groups(self, examples: Sequence[Question]) -> list[str]:
-        """Return each question's group: its article if there are at least 20 articles, else its context.
+        """Return each question's group, which must not be divided between splits.
 
-        A context that occurs in two articles belongs to the first.
+        The group is the question's article if the examples have at least 20 articles, else the question's context. If a
+        context occurs in two articles, its questions belong to the first article.
         """
         if len({example.article for example in examples} - {None}) < _MANY_ARTICLES:
             return [example.context for example in examples]
@@ -135,7 +138,7 @@ class QuestionReader(RowReader[Question]):
 
 
 def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
-    """Return a warning if several questions have the same id; otherwise an empty list."""
+    """Return a list with one warning if several questions have the same id; otherwise an empty list."""
     counts = Counter(str(cell) for cell in ids if not is_missing(cell))
     repeated = [name for name, count in counts.items() if count > 1]
     if not repeated:
@@ -148,6 +151,6 @@ def _repeated_ids(source: str, ids: Sequence[Cell]) -> list[str]:
 
 
 def _cells(table: Table, column: Column, name: str | None = None) -> list[Cell]:
-    """Return the cells of an optional column, or a None for each row if the table has no such column."""
+    """Return the cells of an optional column; None for each row if the table has no such column."""
     found = optional_column(table, column, name)
     return [None] * len(table.rows) if found is None else table.cells(found)

@@ -1,4 +1,4 @@
-"""Example class and row reader for training embeddings: pairs, triplets or scored pairs of texts."""
+"""Example class and row reader for training embedding models on pairs, triplets or scored pairs of texts."""
 
 import itertools
 from collections import Counter
@@ -31,7 +31,7 @@ _MAX_GROUP_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SimilarPair(Example):
-    """Two or three texts whose embeddings should be close to or far from each other.
+    """Two or three texts. A model learns which of their embeddings should be close to each other, and which far apart.
 
     Attributes:
         anchor: a query, or the first of two sentences.
@@ -48,12 +48,12 @@ class SimilarPair(Example):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The anchor, the positive and, in triplets, the negative."""
+        """The anchor, the positive and, if there is one, the negative."""
         return (self.anchor, self.positive, *([] if self.negative is None else [self.negative]))
 
     @property
     def input(self) -> list[str]:
-        """The two or three texts as a list, for an embedder."""
+        """The two or three texts of the example as a list."""
         return list(self.texts)
 
     @property
@@ -63,7 +63,7 @@ class SimilarPair(Example):
 
     @property
     def content(self) -> list[Any]:
-        """A list of the texts, then the score or None."""
+        """A list of the two or three texts, followed by the score (None if there is no score)."""
         return [*self.texts, self.score]
 
 
@@ -82,10 +82,10 @@ class _Columns:
 
 
 class SimilarityReader(RowReader[SimilarPair]):
-    """Reads pairs, triplets or scored pairs; `facts` has the `kind`.
+    """Reads pairs, triplets or scored pairs of texts. The fact `kind` is "pairs", "triplets" or "scored".
 
-    Rows that share any text go to the same split. If that would put too many rows into one group, only rows with the
-    same anchor are kept together.
+    Rows that share any text go to the same split. But if this rule would put more than 30 % of the rows into one group,
+    only rows with the same anchor go to the same split.
     """
 
     def __init__(
@@ -103,7 +103,10 @@ class SimilarityReader(RowReader[SimilarPair]):
                 )
 
     def read(self, table: Table) -> Split[SimilarPair]:
-        """Return the examples of a table, with one example for each combination of listed positives and negatives."""
+        """Return the examples of a table.
+
+        If a cell holds a list of positives or negatives, each combination of a positive and a negative is one example.
+        """
         columns = self._columns(table)
         rows = range(len(table.rows))
         anchors = column_texts(table, columns.anchor, f"text in {columns.anchor!r}")
@@ -122,14 +125,14 @@ class SimilarityReader(RowReader[SimilarPair]):
         return Split([one for _, one in found], table.source, table.take([row for row, _ in found]))
 
     def note(self) -> str:
-        """Return a line that names the columns of anchors, positives, negatives and scores."""
+        """Return a line that names the columns of anchors and positives and, if any, of negatives or scores."""
         columns = self._columns(self.first)
         more = {"negatives": columns.negative, "scores": columns.score}
         named = "".join(f", {what} {name!r}" for what, name in more.items() if name is not None)
         return f"{self.first.source}: anchors from the column {columns.anchor!r}, positives {columns.positive!r}{named}"
 
     def finish(self, splits: dict[str, Split[SimilarPair]]) -> dict[str, Split[SimilarPair]]:
-        """Return the splits unchanged, after grouping the training examples that share a text."""
+        """Return the splits unchanged. Group the training examples that share a text, for the method `groups`."""
         if "train" in splits:
             examples = splits["train"].examples
             groups = _connected(examples)
@@ -141,7 +144,10 @@ class SimilarityReader(RowReader[SimilarPair]):
         return splits
 
     def groups(self, examples: Sequence[SimilarPair]) -> list[str]:
-        """Return the group of each example: a text that all examples of the group are connected with."""
+        """Return the group of each example: the normalised first text of the group in sorted order.
+
+        If examples are grouped only by anchor, the group is the anchor.
+        """
         return [self._groups.get(same_text(example.anchor), example.anchor) for example in examples]
 
     def facts(self, train: Split[SimilarPair]) -> Mapping[str, Any]:
@@ -150,10 +156,11 @@ class SimilarityReader(RowReader[SimilarPair]):
         return {"kind": kind_of(train)}
 
     def _columns(self, table: Table) -> _Columns:
-        """Return the columns named in the settings, or the usual columns that the table has.
+        """Return the names of the columns: those in the settings, otherwise usual names that the table has.
 
-        A table with a column of negatives holds triplets; else a table with a numeric column of scores holds scored
-        pairs. Raises DataError if the anchor and positive are the same column, or if there are negatives and scores.
+        The rows of a table with a column of negatives are triplets. Otherwise, the rows of a table with a numeric
+        column of scores are scored pairs. Raises DataError if anchors and positives are in the same column, or if the
+        settings name a column of scores and the table has negatives.
         """
         settings = self.settings
         anchor = find_column(table, ANCHOR, settings.anchor)
@@ -176,7 +183,7 @@ class SimilarityReader(RowReader[SimilarPair]):
 
 
 def kind_of(split: Split[SimilarPair]) -> SimilarityKind:
-    """Return the kind of a split's examples, which all have the same kind: "pairs", "triplets" or "scored"."""
+    """Return the kind of the examples in a split: "pairs", "triplets" or "scored". All are of the same kind."""
     first = split.examples[0]
     if first.negative is not None:
         return "triplets"
@@ -189,9 +196,11 @@ def scores_of(split: Split[SimilarPair]) -> list[float]:
 
 
 def _connected(examples: Sequence[SimilarPair]) -> Mapping[str, str]:
-    """Return a dict from each text to the first text, in sorted order, of its connected component.
+    """Group the texts that are linked by examples. Return a dict from each text to the first text of its group.
 
-    Texts of the same example are connected. All texts are normalised by `same_text`. The search is union-find.
+    Two texts are linked if they are in the same example, or if a chain of examples that share texts leads from one to
+    the other. The first text is the first in sorted order. All texts are normalised by `same_text`. The search is
+    union-find.
     """
     leader: dict[str, str] = {}
 

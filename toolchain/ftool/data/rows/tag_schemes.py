@@ -15,7 +15,7 @@ _CLOSED = {name: tuple(letters) for name, letters in (
 
 
 class TypedSpan(NamedTuple):
-    """An entity as a range of words: the index of its first word, the index past its last word, and its kind."""
+    """An entity: the index of the first word, the index after the last word, and the kind of entity."""
 
     first: int
     last: int
@@ -23,7 +23,7 @@ class TypedSpan(NamedTuple):
 
 
 def tag_problem(tag: object) -> str | None:
-    """Return why a value is not a tag, as a clause that begins with "is not"; None if the value is a tag."""
+    """Return why a value is not an entity tag, as a clause that begins with "is not"; None if the value is a tag."""
     if not isinstance(tag, str):
         return f"is not a string: {tag!r}"
     if outside(tag) or _TAG.match(tag):
@@ -32,9 +32,10 @@ def tag_problem(tag: object) -> str | None:
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
-    """Return the tagging scheme of sentences: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
+    """Return the tagging scheme of sentences, each a list of tags: IOB1, IOB2, IOBES, BILOU, BMES or BMEW.
 
-    IOB1 uses B only if an entity directly follows another of the same kind; tags without any B are IOB1 too.
+    IOB1 uses the prefix B only for an entity that directly follows another entity of the same kind; tags with the
+    prefix I but without any B are IOB1 too.
     """
     prefixes: set[str] = set()
     inside_begins = needless_begin = False
@@ -55,7 +56,10 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
 
 
 def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
-    """Return the entities in a sentence's tags, of any scheme, by the rules of the conlleval script."""
+    """Return the entities of a sentence, in order, from the tags of its words.
+
+    The tags may be of any tagging scheme, and are read by the rules of the conlleval script.
+    """
     spans: list[TypedSpan] = []
     before = OUTSIDE
     for position, tag in enumerate(tags):
@@ -68,7 +72,10 @@ def spans_of_tags(tags: Sequence[str]) -> list[TypedSpan]:
 
 
 def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") -> list[str]:
-    """Return one tag in `scheme` for each of `words` words; the entities are in order and do not overlap."""
+    """Return the tags of a sentence of `words` words in the tagging scheme `scheme`, one tag per word.
+
+    `spans` holds the entities of the sentence, which must be in order and must not overlap.
+    """
     tags = [OUTSIDE] * words
     before = TypedSpan(-1, -1, "")
     for span in spans:
@@ -79,7 +86,10 @@ def tags_of_spans(spans: Iterable[TypedSpan], words: int, scheme: str = "IOB2") 
 
 
 def count_repaired(tags: Sequence[str], scheme: str) -> int:
-    """Return how many tags break the rules of `scheme`: they differ from the tags that their entities should have."""
+    """Return how many tags of a sentence break the rules of the tagging scheme `scheme`.
+
+    A tag breaks the rules if it differs from the tag that `tags_of_spans` makes from the same entities.
+    """
     right = tags_of_spans(spans_of_tags(tags), len(tags), scheme)
     return sum(split_tag(tag) != split_tag(other) for tag, other in zip(tags, right, strict=True))
 

@@ -9,7 +9,10 @@ from ftool_runtime.postprocessing.tag_names import outside, split_tag
 
 
 class BadRowError(Exception):
-    """Raised for a row that can't be read; the message completes a sentence that begins with the file and row."""
+    """Raised for a row that can't be read.
+
+    The message is a clause to put after the file and the row, such as "has an entity without a label at 3 to 8".
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,9 @@ class TaggedText(Example):
 
     Attributes:
         text: the text exactly as in the source; if the source has only words, the words joined by spaces.
-        words: (start, end) of each word in characters of the text, in order; `end` is past the last character.
-        tags: one IOB2 tag for each word: "O", "B-person", "I-person".
+        words: (start, end) of each word, in order, as character offsets in the text; `end` is the offset after the last
+            character of the word.
+        tags: one IOB2 tag for each word, such as "O", "B-person" or "I-person".
     """
 
     text: str
@@ -43,15 +47,18 @@ class TaggedText(Example):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The kinds of the text's entities, such as "person"."""
+        """The distinct kinds of entity in the text, such as "person"."""
         return kinds_of(self.tags)
 
     @property
     def content(self) -> list[Any]:
-        """A list of the text, its word ranges and the IOB2 tags, so that the source's own scheme does not matter."""
+        """A list of the text, the character ranges of the words, and the IOB2 tags.
+
+        The tags are IOB2 whatever the tagging scheme of the source, so the fingerprint does not depend on that scheme.
+        """
         return [self.text, self.words, self.tags]
 
 
 def kinds_of(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct kinds of entity in tags, in order of first appearance."""
+    """Return the distinct kinds of entity that occur in `tags`, in order of first appearance."""
     return tuple(dict.fromkeys(split_tag(tag)[1] for tag in tags if not outside(tag)))

@@ -1,4 +1,7 @@
-"""Row reader for texts with entities, given as a tag for each word or as character offsets, converted to IOB2."""
+"""Row reader for texts with entities.
+
+A source marks entities by a tag for each word, or by character offsets; both are converted to IOB2 tags.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,19 +33,29 @@ SPANS = "spans"  # the name in `facts` for entities given by character offsets
 
 
 class TagReader(RowReader[TaggedText]):
-    """Reads texts with entities; `facts` has `scheme`, the training data's tagging scheme ("spans" for offsets)."""
+    """Reads texts with entities.
+
+    The fact `scheme` is the tagging scheme of the training data, or "spans" if character offsets mark the entities.
+    """
 
     labelled = True
     kept_together = "stratified by kind of entity"
     _scheme = ""
 
     def read(self, table: Table) -> Split[TaggedText]:
-        """Return the texts of a table with their tags in the source's scheme; character offsets become IOB2 tags."""
+        """Return the texts of a table, each with a tag for every word.
+
+        The tags are those of the source, in its tagging scheme; if character offsets mark the entities, the tags are
+        IOB2.
+        """
         words = self._word_column(table)
         return self._read_spans(table) if words is None else self._read_words(table, words)
 
     def note(self) -> str:
-        """Return a line that names the columns of words and tags with their scheme, or of texts and entities."""
+        """Return a line that names the columns from which texts and entities are read.
+
+        If the source has a tag for each word, the line also names the tagging scheme.
+        """
         table = self.first
         words = self._word_column(table)
         if words is None:
@@ -55,16 +68,20 @@ class TagReader(RowReader[TaggedText]):
         )
 
     def finish(self, splits: dict[str, Split[TaggedText]]) -> dict[str, Split[TaggedText]]:
-        """Return the splits with tags converted to IOB2 from the tagging scheme of the training data."""
+        """Return the splits with all tags converted to IOB2.
+
+        The tags of every split are read in the tagging scheme of the training data.
+        """
         self._scheme = SPANS
         if self._word_column(self.first) is not None:
             self._scheme = detect_scheme(one.tags for one in first_of(splits).examples)
         return {name: self._in_iob2(split) for name, split in splits.items()}
 
     def labels(self, splits: Mapping[str, Split[TaggedText]]) -> tuple[str, ...]:
-        """Return the IOB2 tags of the training examples: O, then B and I for each kind of entity.
+        """Return the labels that a model learns: O, then the tags B and I of each kind of entity, sorted by kind.
 
-        Raises DataError if there are no entities, or if another split has a kind that no training example has.
+        Raises DataError if the training examples have no entities, or if another split has a kind of entity that no
+        training example has.
         """
         train = splits["train"]
         kinds = {kind for one in train.examples for kind in one.classes}
@@ -75,11 +92,14 @@ class TagReader(RowReader[TaggedText]):
         return (OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(kinds) for prefix in "BI"))
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
-        """Return the kinds of entity in a model's labels, which are IOB2 tags."""
+        """Return the kinds of entity that occur in `labels`, the IOB2 tags that a model predicts."""
         return kinds_of(labels)
 
     def facts(self, train: Split[TaggedText]) -> Mapping[str, Any]:  # noqa: ARG002 (of readers that need it)
-        """Return the fact `scheme`: the training data's tagging scheme, or "spans" for character offsets."""
+        """Return the fact `scheme`: the tagging scheme of the training data.
+
+        The scheme is "spans" if character offsets mark the entities.
+        """
         return {"scheme": self._scheme}
 
     def _read_words(self, table: Table, words: str) -> Split[TaggedText]:
@@ -115,7 +135,10 @@ class TagReader(RowReader[TaggedText]):
         return Split(examples, table.source, table)
 
     def _word_column(self, table: Table) -> str | None:
-        """Return the column of words, named in the settings or usual; None if the table has texts with offsets."""
+        """Return the name of the column of words, which the settings name or which has a usual name.
+
+        Returns None if the table has no such column: its entities are then marked by character offsets.
+        """
         if self.settings.text is not None:
             named = named_column(table, self.settings.text)
             is_list = isinstance(table.cells(named)[0], list | tuple)

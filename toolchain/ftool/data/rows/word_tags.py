@@ -1,4 +1,7 @@
-"""Read rows of words with one tag each: lists in JSON, Parquet and the hub, or the sentences of a CoNLL file."""
+"""Read rows of words with one tag for each word.
+
+JSON, Parquet and hub data sets have lists of words and tags in their cells, and so have the tables of CoNLL files.
+"""
 
 from collections.abc import Sequence
 
@@ -10,16 +13,18 @@ from ftool_runtime.text.words import join_words
 
 
 def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None, row: int) -> TaggedText:
-    """Return a row's words with their tags, in the source's own scheme.
+    """Return the words of a row with their tags, which stay in the tagging scheme of the source.
 
     Args:
-        tokens: a list of words, or words separated by spaces.
-        tags: one tag or tag number for each word, as a list or separated by spaces.
-        text: the text that the words were cut from; None if the row does not have it.
-        names: the tags that numbers stand for: number `n` means `names[n]`; None if there are no such names.
+        tokens: a list of words, or a string of words separated by spaces.
+        tags: one tag or tag number for each word, as a list, or as a string of tags separated by spaces.
+        text: the text from which the words were cut; None if the row does not have this text.
+        names: the names of the tags, if `tags` holds numbers: the number `n` means `names[n]`; None if there are no
+            names.
         row: the row number.
 
-    Raises BadRowError for unusable words or tags, for different counts, and if the words are not those of the text.
+    Raises BadRowError if a word or a tag can't be used, if there are not as many tags as words, or if the words are not
+    the words of `text`.
     """
     words, found = _listed(tokens, "words"), _listed(tags, "tags")
     if len(words) != len(found):
@@ -73,9 +78,9 @@ def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
 
 
 def _places(words: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """Return (start, end) of each word in the text's characters.
+    """Return (start, end) of each word, as character offsets in the text.
 
-    Raises BadRowError if a word does not directly follow the previous word, with only white space between.
+    Raises BadRowError if anything other than white space is before a word and after the previous word.
     """
     places, end = [], 0
     for position, word in enumerate(words, start=1):

@@ -1,1 +1,1 @@
-"""Data sources that are read into tables: files, folders, the hub and shipped data sets."""
+"""Read tables from the sources of data: files, folders, the hub, and data sets that ship with ftool."""

@@ -1,4 +1,4 @@
-"""Read CoNLL files as tables. Each line has a word and its tags; a blank line ends a sentence."""
+"""Read CoNLL files as tables. Each line has a word and the tags of this word; a blank line ends a sentence."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ _Line = tuple[int, list[str]]  # the line's number and its cells
 
 
 def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return a table with one row for each sentence; each cell is the list of one column's values in the sentence.
+    """Return a table with one row for each sentence; each cell holds the list of a column's values in the sentence.
 
-    A row's number is the line where the sentence starts. Columns are separated by tabs, or, if the first line has no
-    tab, by spaces. `columns` names all columns; by default the first is "tokens" and the last "tags". Document
-    markers and comments are skipped. Raises DataError, which names the line, for a line with an empty column or with
-    another number of columns than the first line.
+    The number of a row is the line number where the sentence starts. Columns are separated by tabs or, if the first
+    line has no tab, by spaces. `columns` names all columns; by default, the first is called "tokens" and the last
+    "tags". Document markers and comments are skipped. Raises DataError, which names the line, if a line has nothing in
+    a column, or has another number of columns than the first line.
     """
     lines = read_text(path).split("\n")
     separator = _separator(lines)
@@ -42,7 +42,10 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def is_conll(path: Path) -> bool:
-    """Whether a text file is in CoNLL format: each of its first 200 lines is blank or ends with an entity tag."""
+    """Whether a text file is in CoNLL format: each line ends with an entity tag.
+
+    Only the first 200 lines are read; blank lines, document markers and comments are ignored.
+    """
     lines = [line.rstrip() for line in read_text(path).split("\n")[:_SNIFFED_LINES]]
     cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
     return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
@@ -82,14 +85,17 @@ def _check(path: Path, number: int, cells: list[str], width: int) -> None:
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
-    """Return a line's cells, separated by single tabs if `separator` is a tab, else by runs of spaces."""
+    """Return the cells of a line, separated by single tabs if `separator` is a tab, else by one or more spaces."""
     if separator == "\t":
         return line.split("\t")
     return [cell for cell in line.split(" ") if cell]
 
 
 def _is_comment(line: str, cells: list[str]) -> bool:
-    """Whether a line is a comment such as "# text = …", and not the word "#", whose line ends with a tag."""
+    """Whether a line is a comment, such as "# text = …".
+
+    A line that starts with "# " but ends with an entity tag is not a comment: the word in this line is "#".
+    """
     return line.startswith("# ") and tag_problem(cells[-1]) is not None
 
 

@@ -1,8 +1,9 @@
 """Generate the data set `builtin:dates`: dates as people write them in English and Chinese, with their ISO form.
 
-Ambiguous forms have one meaning: with slashes and the year last, the month comes first (3/14/1998); with dots, the
-day comes first (14.3.1998). All dates are from 1950 to 2049, which also decides two-digit years. Weekdays are correct.
-The data depends only on the size and the seed: it is the same on every machine and with every version of Python.
+Every form of a date has only one meaning: if the form has slashes and the year last, the month comes first (3/14/1998);
+if it has dots, the day comes first (14.3.1998). All dates are from 1950 to 2049, so that two digits are enough for a
+year. If a date has a weekday, the weekday is correct. The data depends only on the size and the seed: it is the same on
+every machine and with every version of Python.
 """
 
 import random
@@ -68,7 +69,10 @@ _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 
 
 class Draws:
-    """Seeded random choices that use only `Random.random`, as Python keeps only that method's numbers stable."""
+    """Random choices that are the same for the same seed, with every version of Python.
+
+    Only `Random.random` is used, because Python does not keep the results of its other methods stable.
+    """
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(seed)
@@ -82,7 +86,7 @@ class Draws:
         return choices[self.below(len(choices))]
 
     def happens(self, share: float) -> bool:
-        """Return True with the probability `share`, from 0 to 1."""
+        """Return True with the probability `share` (from 0 to 1), else False."""
         return self._random.random() < share
 
     def shuffled(self, count: int) -> list[int]:
@@ -97,9 +101,10 @@ class Draws:
 def date_tables(size: str, seed: int) -> dict[str, Table]:
     """Return the tables of the splits train, validation, test and unseen_forms.
 
-    Training has `size` examples (20,000 if `size` is ""), validation a fortieth and test a twentieth of that number.
-    No date is in two splits, except that `unseen_forms` has half of the test dates, written in forms that no other
-    split has. Raises DataError if `size` is not a number from 1,000 to 30,000.
+    The training split has `size` examples (20,000 if `size` is ""), the validation split a fortieth and the test split
+    a twentieth of this number. The split unseen_forms has half of the dates of the test split, in forms that no other
+    split has. Otherwise, no date is in two splits. `seed` decides which dates and forms are chosen. Raises DataError if
+    `size` is not a number from 1,000 to 30,000.
     """
     if size and not (size.isascii() and size.isdecimal() and 1_000 <= int(size) <= 30_000):
         raise DataError(f"builtin:dates:{size}: the size must be a number from 1000 to 30000")
@@ -116,7 +121,11 @@ def date_tables(size: str, seed: int) -> dict[str, Table]:
 
 
 def written(day: date, form: str, draws: Draws) -> str:
-    """Return a date in a form, as people might type it: with odd capitals, extra spaces or a typo in a long month."""
+    """Return the date `day` as a text of the form `form`, such as "{d} {name} {y}".
+
+    Some texts get irregularities of typed text: capitals or small letters throughout, an extra space, a word before the
+    date, a full stop, or a typo in a month's name of 7 letters or more. `draws` decides which.
+    """
     slots = _slots(day, draws)
     if "{name}" in form and len(slots["name"]) >= 7 and draws.happens(0.05):
         slots = {**slots, "name": _with_slip(slots["name"], draws)}
@@ -190,14 +199,14 @@ def _year_in_words(year: int, draws: Draws) -> str:
 
 
 def _chinese_number(number: int) -> str:
-    """Return a number from 1 to 99 in Chinese numerals, as it is read aloud: 十二, 二十, 三十一."""
+    """Return a number from 1 to 99 in Chinese numerals as spoken, with 十 for ten: 十二, 二十, 三十一."""
     tens, ones = divmod(number, 10)
     ten = "" if not tens else "十" if tens == 1 else f"{_NUMERALS[tens]}十"
     return ten + (_NUMERALS[ones] if ones else "")
 
 
 def _with_slip(name: str, draws: Draws) -> str:
-    """Return a month's name with a typo: two letters swapped or one left out, never the first."""
+    """Return a month's name with a typo after the first letter: two letters are swapped or one is left out."""
     at = 1 + draws.below(len(name) - 2)
     if draws.happens(0.5):
         return name[:at] + name[at + 1] + name[at] + name[at + 2 :]

@@ -1,7 +1,7 @@
 """Read CSV and TSV files as tables.
 
-CSV is quoted as in RFC 4180, and the separator may be a semicolon or tab instead of a comma. TSV has no quoting, as in
-its IANA registration: a quotation mark is part of the text, as in most files of tweets.
+CSV is quoted as in RFC 4180, and the separator may be a semicolon or tab instead of a comma. TSV has no quoting, as its
+registration with IANA says: a quotation mark is part of the text, for example in most files of tweets.
 """
 
 import io
@@ -16,9 +16,10 @@ from ftool_runtime.text.rows import RowError, csv_rows, tsv_rows
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return a CSV file as a table; the first row is a header unless `columns` names the columns.
+    """Return a CSV file as a table. The first row is a header, unless `columns` names the columns.
 
-    Raises DataError, which names the row, for a quote that is not closed and a row longer or shorter than the header.
+    Raises DataError, which names the row, if a quotation mark is not closed, or if a row does not have one cell for
+    each column.
     """
     lines = io.StringIO(read_text(path), newline="")
     rows = csv_rows(lines, columns=None if columns is None else len(columns))
@@ -26,9 +27,9 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def read_tsv(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return a TSV file as a table; the first row is a header unless `columns` names the columns.
+    """Return a TSV file as a table. The first row is a header, unless `columns` names the columns.
 
-    Raises DataError, which names the row, for a row longer or shorter than the header.
+    Raises DataError, which names the row, if a row does not have one cell for each column.
     """
     rows = tsv_rows(read_text(path).split("\n"))
     filled = (row for row in rows if any(cell.strip() for cell in row.value))  # drops rows of only tabs

@@ -1,4 +1,4 @@
-"""Read the bytes or the text of data files, plain or gzipped. Errors name the row or offset in the file."""
+"""Read the bytes or the text of data files, which may be compressed with gzip."""
 
 import gzip
 import zlib
@@ -33,7 +33,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file without its byte order mark.
+    """Return the text of a UTF-8 file, without the byte order mark. The file may be compressed with gzip.
 
     Raises DataError if the file can't be read, is not UTF-8, or holds a NUL byte.
     """
@@ -54,12 +54,12 @@ def read_text(path: Path) -> str:
 
 
 def bare_suffix(path: Path) -> str:
-    """Return a file's suffix in lower case, ignoring `.gz`: `.csv` for `train.csv.gz`."""
+    """Return the suffix of a file in lower case, ignoring a final `.gz`: `.csv` for `train.csv.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
 def bare_stem(path: Path) -> str:
-    """Return a file's name without its suffix, ignoring `.gz`: `train` for `train.csv.gz`."""
+    """Return the name of a file without suffix, ignoring a final `.gz`: `train` for `train.csv.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
 
 

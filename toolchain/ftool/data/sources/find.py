@@ -1,4 +1,7 @@
-"""Find and read the tables of a data set, one table per split, from files, folders, shipped data or the hub."""
+"""Read the tables of a data set, one table per split.
+
+A data set is a file, a folder, a data set that ships with ftool, or a data set on the hub.
+"""
 
 import importlib.resources
 from collections.abc import Sequence
@@ -24,9 +27,10 @@ GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NA
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
-    """Return the data's tables by split: `train`, and any other splits that the data has.
+    """Return a dict from split name to table: the split "train", and any other splits that the data has.
 
-    Data without named splits is all returned as `train`. Raises DataError if there is no data or no training split.
+    Data without named splits is all in "train". Separate validation and test files of the settings are included. Raises
+    DataError if there is no data, or no training split.
     """
     tables = read_data(settings)
     if "all" in tables:
@@ -42,7 +46,10 @@ def find_tables(settings: DataSettings) -> dict[str, Table]:
 
 
 def read_data(settings: DataSettings) -> dict[str, Table]:
-    """Return the tables of `settings.path` by split (`all` if unnamed), without separate validation and test files."""
+    """Return a dict from split name to table for `settings.path`, without the separate validation and test files.
+
+    If the splits are not named, the only key is "all".
+    """
     if settings.target_file is not None:
         source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
         return {"all": read_aligned(source, target)}
@@ -50,10 +57,10 @@ def read_data(settings: DataSettings) -> dict[str, Table]:
 
 
 def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
-    """Return the tables of a file, folder, shipped data set or hub id by split; `all` if the splits are not named.
+    """Return a dict from split name to table for the data set `path`; the only key is "all" if no split is named.
 
-    `columns` names the columns of a file without a header; `seed` is used only for generated data. Raises DataError if
-    there is no such data.
+    `path` is a file, a folder, a hub id or `builtin:NAME`. `columns` names the columns of a file without a header;
+    `seed` is used only for generated data. Raises DataError if there is no such data set.
     """
     if path.startswith(BUILTIN):
         name, _, size = path.removeprefix(BUILTIN).partition(":")
@@ -73,7 +80,10 @@ def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str
 
 
 def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
-    """Return the table of `split`, or the only table if there is just one. Otherwise raises DataError."""
+    """Return the table of the split `split`, or the only table if there is just one.
+
+    Raises DataError, in which `path` names the data, if there are several tables but none of this split.
+    """
     if split in tables:
         return tables[split]
     if len(tables) == 1:
@@ -82,7 +92,11 @@ def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
 
 
 def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
-    """Return the tables of one file by split, read according to its suffix. Raises DataError for an unknown suffix."""
+    """Return a dict from split name to table for one file; the only key is "all" if no split is named.
+
+    The suffix decides how the file is read; a TSV or TXT file can also be in CoNLL format. Raises DataError for an
+    unknown suffix.
+    """
     match bare_suffix(path):
         case ".tsv" | ".txt" if is_conll(path):
             return {"all": read_conll(path, columns)}

@@ -1,4 +1,4 @@
-"""Read data sets from the Hugging Face hub, or from folders that the `datasets` library saved, as tables."""
+"""Read data sets on the Hugging Face hub, and folders that were saved by the `datasets` library, as tables."""
 
 import logging
 import re
@@ -15,17 +15,18 @@ _HUB_ID = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)(:(?P<subset>[\w.-]+))?$")
 
 
 def is_hub_id(value: str) -> bool:
-    """Whether a value can be the id of a hub data set: `owner/name` or `owner/name:subset`.
+    """Whether a value has the form of the id of a hub data set: `owner/name` or `owner/name:subset`.
 
-    A bare name is not an id, so that a misspelt file name does not cause a request to the hub.
+    A name without an owner does not count, so that a misspelt file name does not cause a request to the hub.
     """
     return _HUB_ID.match(value) is not None
 
 
 def read_hub(hub_id: str) -> dict[str, Table]:
-    """Return the tables of a hub data set, `owner/name` or `owner/name:subset`, by split.
+    """Return a dict from split name to table for a hub data set, `owner/name` or `owner/name:subset`.
 
-    Raises DataError if the hub can't be reached, or has no such data set or subset.
+    Splits without labels are left out, with a warning. Raises DataError if the hub can't be reached, or has no such
+    data set or subset.
     """
     import datasets
 
@@ -47,7 +48,7 @@ def read_hub(hub_id: str) -> dict[str, Table]:
 
 
 def read_saved(folder: Path) -> dict[str, Table]:
-    """Return the tables, by split, of a folder that `DatasetDict.save_to_disk` wrote."""
+    """Return a dict from split name to table for a folder that was saved by `DatasetDict.save_to_disk`."""
     import datasets
 
     return _tables(str(folder), datasets.load_from_disk(str(folder)))
@@ -80,7 +81,10 @@ def _class_names(feature: Any) -> tuple[str, ...] | None:
 
 
 def _is_unlabelled(dataset: Any) -> bool:
-    """Whether a class column holds only -1, as in benchmarks whose test labels are secret."""
+    """Whether a column of class numbers holds only -1.
+
+    Benchmarks whose test labels are secret use -1 in place of the labels.
+    """
     class_columns = [name for name, feature in dataset.features.items() if getattr(feature, "names", None)]
     return any(len(dataset) and set(dataset[name][:]) == {-1} for name in class_columns)
 

@@ -14,9 +14,10 @@ from ftool_runtime.text.rows import RowError, json_rows
 
 
 def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
-    """Return the table of a file whose lines are each a JSON object, or a list of cells if `columns` names the columns.
+    """Return a JSON lines file as a table.
 
-    Raises DataError, which names the row, for a line that is neither.
+    Each line is a JSON object whose keys are column names; if `columns` names the columns, a line can also be a list of
+    cells. Raises DataError, which names the row, for any other line.
     """
     try:
         return _table(str(path), list(json_rows(read_text(path).split("\n"))), columns)
@@ -25,11 +26,11 @@ def read_jsonl(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def read_json(path: Path, columns: Sequence[str] | None = None) -> dict[str, Table]:
-    """Return the tables of a JSON file by split; `all` if the file has just one table.
+    """Return a dict from split name to table for a JSON file; the only key is "all" if no split is named.
 
-    The file can hold a list of objects; a list of lists, if `columns` names the columns; an object with such a list
-    under `data` or under the names of splits; an object of equally long columns; or SQuAD's articles. Raises DataError
-    for anything else.
+    The file can hold a list of objects, one for each row; a list of lists of cells, if `columns` names the columns; an
+    object with such lists under the key `data` or under the names of splits; an object of columns, which are lists of
+    equal length; or the articles of SQuAD. Raises DataError for any other content.
     """
     try:
         value = json.loads(read_text(path))

@@ -11,9 +11,10 @@ from ftool.errors import DataError
 
 
 def read_parquet(path: Path) -> Table:
-    """Return a Parquet file as a table, with the class names that the `datasets` library stores in the schema.
+    """Return a Parquet file as a table.
 
-    Raises DataError if the file is missing, empty or not Parquet.
+    `Table.class_names` has the class names that the `datasets` library stores in the schema of the file. Raises
+    DataError if the file is missing, empty or not Parquet.
     """
     import pyarrow
     import pyarrow.parquet
@@ -31,7 +32,10 @@ def read_parquet(path: Path) -> Table:
 
 
 def _class_names(feature: Any) -> tuple[str, ...] | None:
-    """Return the class names of a ClassLabel feature or a list of ClassLabels, in the JSON form of `datasets`."""
+    """Return the class names of a feature in the JSON form of the `datasets` library.
+
+    Returns None if the feature is neither a ClassLabel nor a list of ClassLabels.
+    """
     if isinstance(feature, dict):
         names = feature.get("names")
         return tuple(names) if isinstance(names, list) else _class_names(feature.get("feature"))

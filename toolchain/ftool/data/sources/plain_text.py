@@ -1,4 +1,7 @@
-"""Read plain text files as tables: one text per line or paragraph, or two files aligned line by line."""
+"""Read plain text files as tables.
+
+A file has one text per line or per paragraph; or two files, of sources and targets, are aligned line by line.
+"""
 
 import re
 from pathlib import Path
@@ -11,9 +14,9 @@ _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 
 
 def read_plain_text(path: Path) -> Table:
-    """Return a table with one column, `text`: the file's paragraphs if it has blank lines, else its lines.
+    """Return a table with one column, "text": the paragraphs of the file if blank lines separate them, else the lines.
 
-    A row's number is the line where its text starts.
+    The number of a row is the line number where the text starts.
     """
     text = read_text(path).replace("\r\n", "\n")
     inner = text.strip("\n")
@@ -23,9 +26,9 @@ def read_plain_text(path: Path) -> Table:
 
 
 def read_aligned(source: Path, target: Path) -> Table:
-    """Return two files, aligned line by line, as a table with the columns `source` and `target`.
+    """Return a table with the columns "source" and "target" from two files that are aligned line by line.
 
-    Blank lines at the end are ignored. Raises DataError if the files have different numbers of lines.
+    Blank lines at the end of a file are ignored. Raises DataError if the files have different numbers of lines.
     """
     sources, targets = (
         [line.removesuffix("\r") for line in read_text(path).rstrip().split("\n")]

@@ -1,4 +1,4 @@
-"""Read SQuAD's JSON (articles of paragraphs with questions) as a table with one row per question."""
+"""Read files in the JSON form of SQuAD (articles, paragraphs, questions) as tables with one row per question."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,10 @@ COLUMNS = ("id", "title", "context", "question", "answers")
 
 
 def is_squad(value: object) -> bool:
-    """Whether parsed JSON has the form of SQuAD 1.1 or 2.0: `data` is a list of articles with `paragraphs`."""
+    """Whether a parsed JSON value has the form of SQuAD 1.1 or 2.0.
+
+    In this form, `data` is a list of articles, and each article has a list called `paragraphs`.
+    """
     articles = value.get("data") if isinstance(value, Mapping) else None
     return (
         isinstance(articles, list)
@@ -20,10 +23,11 @@ def is_squad(value: object) -> bool:
 
 
 def squad_table(source: str, value: Mapping[str, Any]) -> Table:
-    """Return a table of the questions in a SQuAD file, numbered from 1 in the order of the file.
+    """Return a table of the questions in a SQuAD file. The row numbers count the questions from 1.
 
-    The `answers` cell is a list of `{"text", "answer_start"}`, empty if `is_impossible` is true. Raises DataError,
-    which names the place in the file, for a paragraph or question that can't be read.
+    A cell of the column "answers" is a list of `{"text", "answer_start"}`, which is empty if `is_impossible` is true.
+    `source` names the file in error messages. Raises DataError, which names the place in the file, if a paragraph or
+    question can't be read.
     """
     rows = [Row(number, cells) for number, cells in enumerate(_questions(source, value["data"]), start=1)]
     return Table(source, COLUMNS, rows)
