@@ -1,5 +1,6 @@
 """Compare a bundle with its checkpoint on the same inputs, run singly and in batches of several shapes."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ftool_export.graph.probes import difference, make_probes
 from ftool_export.graph.session import open_sessions
 from ftool_export.rederive import compare_with_derived
 from ftool_export.report import MetricPair, ParityReport, ShapeDifference, WorstInput
+from ftool_export.tokenizers.check import check_tokens
 from ftool_export.tolerances import MAX_DROP, metric_allowance, tolerance_for
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
@@ -38,9 +40,9 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
         A report of all differences with their limits; its `passed` is True if all are within their limits.
 
     Raises:
-        BundleError: a file of the bundle was changed, the bundle can't be loaded, or it turns an input into another
-            number of rows or tokens than the checkpoint does.
-        ExportError: `examples` is empty, or bundle and checkpoint are not the same model.
+        BundleError: a file of the bundle was changed, or the bundle can't be loaded.
+        ExportError: `examples` is empty, bundle and checkpoint are not the same model, or they turn a text into
+            different tokens.
     """
     if not examples.inputs:
         raise ExportError("parity needs examples to compare on; name some with --data")
@@ -48,6 +50,7 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
     check_hashes(bundle, manifest)
     check_same_model(loaded, manifest, bundle)
     with ft.load(bundle) as model:
+        check_tokens(loaded, model)
         found = examples.examine(loaded, model)
         stored = compare_with_derived(loaded, bundle, manifest, model, examples)
     recorded = manifest.evidence.get("checkpoint_sha256")
@@ -64,24 +67,29 @@ def parity(loaded: LoadedEncoder | LoadedGenerator, bundle: Path, examples: Exam
 
 
 def check_same_model(loaded: LoadedEncoder | LoadedGenerator, manifest: Manifest, bundle: Path) -> None:
-    """Raise ExportError unless manifest and checkpoint agree on task, labels, length limits and prefix."""
+    """Raise ExportError unless manifest and checkpoint agree on the task, the labels and how texts become inputs."""
+    expected: dict[str, Any] = {"task": loaded.task}
+    actual: dict[str, Any] = {"task": manifest.task}
     if isinstance(loaded, LoadedGenerator):
-        if manifest.generation is None or manifest.generation.family != loaded.family:
-            raise ExportError(
-                f"{bundle} is for {manifest.task}, but its checkpoint is for {loaded.task}: export again"
-            )
-        expected: dict[str, Any] = {}
+        expected["family"] = loaded.family
+        actual["family"] = manifest.generation and manifest.generation.family
     else:
-        expected = loaded.manifest_fields()
-    differing = [name for name, value in expected.items() if getattr(manifest, name) != value]
+        expected |= loaded.manifest_fields()
+        actual |= {name: getattr(manifest, name) for name in loaded.manifest_fields()}
+    for values, contract in (
+        (expected, loaded.input_contract(manifest.input.names)),
+        (actual, manifest.input),
+    ):
+        values |= {f"input.{name}": value for name, value in asdict(contract).items()}
+    differing = [
+        f"{name} ({str(actual[name])[:60]!r} instead of {str(value)[:60]!r})"
+        for name, value in expected.items()
+        if actual[name] != value
+    ]
     if differing:
         raise ExportError(
-            f"{bundle} differs from its checkpoint in {', '.join(differing)}, so it was made from another: export again"
-        )
-    if (loaded.max_length, loaded.prefix) != (manifest.input.max_length, manifest.input.prefix):
-        raise ExportError(
-            f"{bundle} cuts texts at {manifest.input.max_length} tokens after the prefix {manifest.input.prefix!r}, "
-            f"but its checkpoint at {loaded.max_length} after {loaded.prefix!r}: export again"
+            f"{bundle} differs from its checkpoint in {', '.join(differing)}, so it was made from another one or "
+            "with other settings: export again"
         )
 
 

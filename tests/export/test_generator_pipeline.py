@@ -123,8 +123,10 @@ def test_parity_refuses_another_kind_of_model(exported: Export) -> None:
     (t5, _), (_, bundle) = exported("t5"), exported("llama")
     with pytest.raises(ExportError, match="export again"):
         parity(t5, bundle, EXAMPLES)
-    with pytest.raises(ExportError, match="after the prefix"):
+    with pytest.raises(ExportError, match=r"input.prefix \('' instead of 'translate: '\)"):
         parity(replace(t5, prefix="translate: "), exported("t5")[1], EXAMPLES)
+    with pytest.raises(ExportError, match="differs from its checkpoint in task"):
+        parity(replace(t5, task="summarization"), exported("t5")[1], EXAMPLES)
     with pytest.raises(ExportError, match="--data"):
         parity(t5, exported("t5")[1], GenerationExamples(inputs=[]))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from tokenizers import normalizers
 from transformers import AutoConfig, AutoTokenizer
 
 import ftool_runtime as ft
@@ -72,6 +73,16 @@ def right_labels(checkpoint: Path, texts: Sequence[str]) -> np.ndarray:
     """The labels that torch gives, as if they were the true ones."""
     answers: np.ndarray = compute_logits(load_classifier(checkpoint), texts).argmax(axis=1)
     return answers
+
+
+def test_parity_refuses_a_checkpoint_whose_tokenizer_was_changed_after_the_export(
+    bert: Path, exported: Callable[[str], Path], texts: list[str]
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("a", "e")
+    loaded = replace(load_classifier(str(bert)), tokenizer=tokenizer)
+    with pytest.raises(ExportError, match="into other tokens than its checkpoint"):
+        parity(loaded, exported("int8"), ClassificationExamples(loaded=loaded, inputs=texts))
 
 
 def test_parity_allows_the_loss_that_the_export_allowed(
