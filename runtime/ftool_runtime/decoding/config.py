@@ -25,11 +25,11 @@ class GenerationConfig:
         max_new_tokens: the largest number of tokens in an answer, including the end token; takes precedence over
             `max_length`.
         max_length: the largest number of tokens in prompt and answer together; in an encoder-decoder the prompt is the
-            start token. If a call sets it, it takes precedence over the bundle's `max_new_tokens`.
+            start token. A call's `max_length` takes precedence over the bundle's `max_new_tokens`.
         min_new_tokens: the smallest number of tokens in an answer; takes precedence over `min_length`.
         min_length: the smallest number of tokens in prompt and answer together.
-        stop_strings: the answer ends before the first of these strings. A special token has no text; as a stop string
-            it ends the answer in the same way as `eos_token_id`.
+        stop_strings: the answer ends before the first of these strings. A special token has no text; given as a
+            stop string, such a token ends the answer in the same way as `eos_token_id`.
         do_sample: whether to sample tokens by their probability, rather than take the most probable token.
         seed: the seed of the random numbers; None for a random seed. An answer does not depend on the other texts of
             the call.
@@ -45,7 +45,7 @@ class GenerationConfig:
         typical_p: for sampling: locally typical sampling, https://arxiv.org/abs/2202.00666.
         top_h: for sampling: entropy-bound sampling, https://arxiv.org/abs/2509.02510.
         epsilon_cutoff: for sampling: only tokens with at least this probability are sampled.
-        eta_cutoff: for sampling: the same, with a limit that depends on the entropy, https://arxiv.org/abs/2210.15191.
+        eta_cutoff: for sampling: as `epsilon_cutoff`, with a limit that depends on the entropy, https://arxiv.org/abs/2210.15191.
         repetition_penalty: above 1, makes tokens that appeared before less likely.
         encoder_repetition_penalty: above 1, makes the source's tokens more likely.
         no_repeat_ngram_size: no sequence of this many tokens appears twice; 0 for no limit.
@@ -64,7 +64,7 @@ class GenerationConfig:
         bos_token_id: the token that begins a text.
         eos_token_id: the token or tokens that end an answer.
         decoder_start_token_id: for encoder-decoders: the decoder's first token; None for `bos_token_id`.
-        other: fields of a file that this version does not know; they are kept, without effect.
+        other: fields of a config file that this version does not know; kept, but without effect.
     """
 
     max_new_tokens: int | None = None
@@ -114,7 +114,7 @@ class GenerationConfig:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the config in the file `path`. Raises BundleError if the file is damaged or a field not supported."""
+        """Return the config in the file `path`. Raises BundleError if the file is damaged or a field is not supported."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:

@@ -96,7 +96,7 @@ def answer_text(tokens: GenerationTokenizer, ids: Sequence[int], stop_strings: S
 
 
 def with_special_stops(config: GenerationConfig, special: Mapping[int, str]) -> GenerationConfig:
-    """Return `config` with the stop strings that are special tokens added to `eos_token_id`, since they have no text.
+    """Return `config`, with the stop strings that are special tokens, which have no text, added to `eos_token_id`.
 
     `special` maps the ids of the special tokens to their names.
     """

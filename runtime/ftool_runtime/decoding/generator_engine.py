@@ -73,7 +73,7 @@ class GeneratorEngine:
         self.guard = ForkGuard(self._open(folder))
 
     def resolve(self, config: GenerationConfig | None) -> GenerationConfig:
-        """Return `config`, with its unset special tokens taken from the bundle; if it is None, the bundle's config.
+        """Return `config`, with unset special tokens taken from the bundle; the bundle's config if `config` is None.
 
         Raises InputError if `config` is neither None nor a GenerationConfig.
         """
@@ -208,7 +208,7 @@ class GeneratorEngine:
         )
 
     def close(self) -> None:
-        """Release the graphs, their threads and buffers. Calls in progress finish; later ones raise ClosedError."""
+        """Release the graphs, their threads and buffers. Calls in progress finish; later calls raise ClosedError."""
         self.guard.close()
 
     def __reduce__(self) -> NoReturn:
@@ -228,7 +228,7 @@ class GeneratorEngine:
         return Graphs(DecoderPool(graph), encoder)
 
     def _readable(self, graphs: Graphs) -> int:
-        """Return the number of token ids that are valid in a row; ids must be smaller."""
+        """Return the number of valid token ids; every id in a row must be smaller than this number."""
         vocabulary = graphs.decoders.graph.vocabulary
         if graphs.encoder is None:
             return vocabulary

@@ -16,7 +16,9 @@ def fit(
     row: int,
     what: str,
 ) -> Tokens:
-    """Return `ids` cut to `limit` tokens. Raises InputError if that is impossible, or if `refuse` and they are longer.
+    """Return `ids` cut to `limit` tokens. Raises InputError if `ids` is too long and `refuse` is set.
+
+    Also raises InputError if `limit` leaves no room besides the added special tokens.
 
     Args:
         ids: the token ids.

@@ -59,7 +59,7 @@ class TextStream(Iterator[str]):
         self._cancelled.set()
 
     def close(self) -> None:
-        """End the answer at once and free its buffers. Does nothing if the answer has already ended."""
+        """Generate no more tokens, and free the stream's buffers. Does nothing if the answer has already ended."""
         self._end(complete=False)
 
     def _end(self, *, complete: bool) -> None:

@@ -91,8 +91,9 @@ class Model(ABC, Generic[In, Out]):
     def stream(self, inputs: Iterable[In], *, batch_size: int = 64, **options: Any) -> Iterator[Out]:
         """Yield the answers to any number of inputs, in order, with at most `batch_size` inputs in memory.
 
-        Inputs are read as answers are consumed. `options` are the options of a call. Raises InputError at once for a
-        wrong option, and the errors of a call later, with rows counted from the start of the stream.
+        Inputs are read as answers are consumed. `options` are the options of a call. A wrong option raises InputError
+        before any input is read. Reading answers raises the errors of a call; their `row` counts from the start of the
+        stream.
         """
         return self.predict_iter(inputs, batch_size=batch_size, **options)
 
@@ -121,11 +122,11 @@ class Model(ABC, Generic[In, Out]):
         """Return the graph's outputs for every row of `inputs`, in order. Raises the errors of a call."""
 
     def info(self) -> dict[str, Any]:
-        """Return a summary of the model and how it runs here, as JSON values."""
+        """Return a summary of the model and of its device and threads, as JSON values."""
         return describe(self._folder, self.__engine)
 
     def close(self) -> None:
-        """Release the graphs and their threads. Calls in progress finish; later ones raise ClosedError."""
+        """Release the graphs and their threads. Calls in progress finish; later calls raise ClosedError."""
         self.__engine.close()
 
     def __enter__(self) -> Self:
@@ -196,7 +197,8 @@ def listed(inputs: Iterable[In]) -> list[In]:
 def _cut(inputs: Iterable[In], batch_size: int) -> Iterator[list[In]]:
     """Return an iterator of lists of up to `batch_size` inputs, which are read as the lists are consumed.
 
-    Raises InputError at once for a wrong `batch_size`, and for the inputs that `listed` refuses.
+    The call itself, before any input is read, raises InputError for a wrong `batch_size`, or if `inputs` is a single
+    text, bytes, a mapping or not iterable.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")

@@ -38,8 +38,9 @@ class ChatModel(Protocol):
 class ChatSession:
     """A conversation with a model. The answers are the same as those of `chat` to the same messages.
 
-    Every turn renders and tokenizes the whole conversation, but the model runs only on tokens that it has not read yet.
-    Only one turn can be in progress. A session is a context manager; `close` frees its buffers.
+    Every turn renders and tokenizes the whole conversation, but the model runs only on the tokens that
+    earlier turns have not run. Only one turn can be in progress. A session is a context manager; `close` frees the
+    session's buffers.
     """
 
     def __init__(self, model: ChatModel, system: str | None) -> None:
@@ -57,7 +58,9 @@ class ChatSession:
         return [dict(message) for message in self._messages]
 
     def say(self, text: str, **options: Any) -> Generation:
-        """Send a message and return the answer. Both are added to the conversation, or neither if an error is raised.
+        """Send a message and return the answer.
+
+        Message and answer are added to the conversation, unless an error is raised.
 
         Options and errors are the same as for `TextGenerator.chat`. Also raises InputError while another answer is in
         progress, and ClosedError after `close`.
@@ -73,8 +76,9 @@ class ChatSession:
     def stream(self, text: str, **options: Any) -> TextStream:
         """Send a message and return a stream of the answer.
 
-        Both are added to the conversation when the answer has ended, even if it was cancelled. A stream that is closed
-        or dropped before its end leaves the conversation unchanged. Options and errors are the same as for `say`.
+        Message and answer are added to the conversation when the answer has ended, even if the answer was cancelled.
+        A stream that is closed or dropped before its end leaves the conversation unchanged. Options and errors are the
+        same as for `say`.
         """
         messages = self._begin_turn(text)
 

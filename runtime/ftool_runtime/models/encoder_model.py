@@ -63,7 +63,7 @@ class EncoderModel(Model[In, Out]):
         return self._engine.outputs([row for one in encoded for row in self._rows(one)])
 
     def answers(self, inputs: Iterable[In], outputs: Outputs, **options: Any) -> list[Out]:
-        """Return the answers of a call with `options`, made from `outputs`, which are those of all rows of `inputs`.
+        """Return the answers of a call with `options`, made from the graph's `outputs` for all rows of `inputs`.
 
         The graph does not run. Raises the errors of a call.
         """

@@ -76,14 +76,20 @@ class Answer:
 
 
 class Reader(WindowedModel[QuestionInput, Answer]):
-    """A loaded reader. Call it with one or many questions and contexts. Several threads can call it at once."""
+    """A loaded reader. Call it with one or many questions and contexts.
+
+    Several threads can call a reader at the same time.
+    """
 
     tasks: ClassVar[tuple[str, ...]] = ("question-answering",)
     at_once: ClassVar[int] = 128  # the windows of a context, with their offsets, take memory
     call_options: ClassVar[tuple[str, ...]] = ("top_k",)
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`. Raises BundleError if it can't split contexts into windows."""
+        """Wrap the engine of the bundle in `folder`.
+
+        Raises BundleError if the bundle can't split contexts into windows.
+        """
         super().__init__(folder, engine)
         self._contract = _contract(engine.manifest)
         path = path_inside(folder, TOKENIZER_FILE)
@@ -234,7 +240,7 @@ def _contract(manifest: Manifest) -> QuestionContract:
 
 
 def _paired(question: Any, context: Any) -> tuple[Any, bool]:
-    """Return questions and contexts as a list of mappings, or as one mapping, and whether it is just one.
+    """Return questions and contexts as a list of mappings, or as one mapping, and whether they are a single input.
 
     Raises InputError if the numbers of questions and contexts do not fit.
     """

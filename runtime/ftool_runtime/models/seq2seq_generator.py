@@ -20,7 +20,7 @@ class Seq2SeqGenerator(Generator):
     """A loaded summariser or translator. Call it with one text or many.
 
     A source that is too long is cut on the same side as by the checkpoint's tokenizer, usually at the end, and the
-    answer is marked as truncated; with overflow="refuse" it raises InputError instead.
+    answer is marked as truncated; with overflow="refuse" such a source raises InputError instead.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("summarization", "translation")

@@ -102,7 +102,7 @@ class TokenTagger(WindowedModel[str, Entities]):
         return self._one(texts, chosen) if isinstance(texts, str) else self._many(texts, chosen)
 
     def tags(self, sentences: Iterable[Sequence[str]]) -> list[list[str]]:
-        """Return an IOB2 tag for each word of each sentence, a list of words.
+        """Return an IOB2 tag for each word of each sentence; a sentence is a list of words.
 
         The model reads the words of a sentence joined by spaces. Raises InputError if a sentence is a string or has no
         words, and the errors of a call.

@@ -21,8 +21,8 @@ from ftool_runtime.text.encode import Tokens
 class TextGenerator(Generator):
     """A loaded model that continues prompts and answers chats. Call it with one prompt or many.
 
-    A prompt that leaves no room for an answer raises InputError. With overflow="cut", its beginning is cut instead, to
-    leave room for the requested number of new tokens, but at most half the context.
+    A prompt that leaves no room for an answer raises InputError. With overflow="cut", the prompt's beginning is cut
+    instead, to leave room for the requested number of new tokens, but at most half the context.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("text-generation",)
@@ -36,7 +36,7 @@ class TextGenerator(Generator):
         self._chat_files = ChatFiles.read(folder, engine.manifest)
 
     def close(self) -> None:
-        """Release the graph, threads and buffers. Calls in progress finish; later ones raise ClosedError."""
+        """Release the graph, threads and buffers. Calls in progress finish; later calls raise ClosedError."""
         super().close()
         self._prefixes.clear()
 
@@ -58,8 +58,8 @@ class TextGenerator(Generator):
                 out its oldest turns, but not the system message.
             options: the options of a call.
 
-        Raises InputError if the bundle has no template, or with the template's message if it refuses the messages;
-        RuntimeMissingError if jinja2 is not installed; and the errors of a call.
+        Raises InputError if the bundle has no template, or, with the template's error message, if the template refuses
+        `messages`; RuntimeMissingError if jinja2 is not installed; and the errors of a call.
         """
         given = {"config": config, "overflow": overflow, **options}
         return self.answer_chat(messages, None, given)
@@ -81,7 +81,7 @@ class TextGenerator(Generator):
     def session(self, system: str | None = None) -> ChatSession:
         """Start a conversation that keeps its caches between turns.
 
-        `system` is the system message, if any. Sessions with the same system message share its caches.
+        `system` is the system message, if any. Sessions with the same system message share the caches of this message.
         """
         if system is not None:
             check_messages([{"role": "system", "content": system}])
@@ -118,7 +118,7 @@ class TextGenerator(Generator):
     def prefix_cache(self, system: str | None) -> PrefixCache | None:
         """Return a cache for a new session; None if reading a conversation in parts would change the logits.
 
-        Sessions with the same `system` message start with its caches, which are computed only once.
+        Sessions with the same `system` message start with the caches of this message, which are computed only once.
         """
         if self._engine.manifest.precision.rows_share_scale:
             return None
@@ -193,7 +193,8 @@ class TextGenerator(Generator):
 def _without_oldest_turn(messages: Sequence[Message], tokens: int, room: int) -> list[Message]:
     """Return the messages without the oldest turn, which ends before the second message of the user.
 
-    Raises InputError if there is just one turn; `tokens` is its length, and `room` the largest length that would fit.
+    Raises InputError if there is just one turn. `tokens` is the conversation's length and `room` the largest length
+    that would fit, both in tokens.
     """
     first = 1 if messages[0]["role"] == "system" else 0
     later = [place for place in range(first + 1, len(messages)) if messages[place]["role"] == "user"]

@@ -35,8 +35,9 @@ def cut_into_runs(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 def length_groups(lengths: Sequence[int]) -> list[slice]:
     """Return slices of neighbouring rows of the same length, which together cover all rows in order.
 
-    With padding, a row's numbers would be added in another order. That changes the last bits, which can make a
-    quantised activation round differently, so that an answer would depend on the other rows of its batch.
+    Rows of different lengths would need padding, which changes the order in which a row's numbers are added. The
+    last bits of the sums then change, so that a quantised activation can round differently, and an answer would
+    depend on the other rows of its batch.
     """
     starts = [row for row, length in enumerate(lengths) if row == 0 or length != lengths[row - 1]]
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(lengths)], strict=True)]

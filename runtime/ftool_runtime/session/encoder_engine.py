@@ -88,7 +88,7 @@ class EncoderEngine:
         return self._in_order(rows, self._in_batches(session, rows))
 
     def close(self) -> None:
-        """Release the graph and its threads. Calls in progress finish; later ones raise ClosedError."""
+        """Release the graph and its threads. Calls in progress finish; later calls raise ClosedError."""
         with self._lock:
             self._guard.close()
             self._one_thread_session = None
@@ -166,8 +166,8 @@ class EncoderEngine:
 
         n parallel runs of one thread each are faster than n runs in turn that share n threads. The session is opened
         on the first call, because it takes as much memory as the first session. If the file has changed since it was
-        loaded, or has external weights, the first session is returned: it gives the same outputs and takes about a
-        fifth more CPU time.
+        loaded, or has external weights, the first session is returned, which gives the same outputs but takes about
+        a fifth more CPU time.
         """
         with self._lock:
             if self._one_thread_session is None:

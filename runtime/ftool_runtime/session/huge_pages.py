@@ -1,8 +1,9 @@
 """Request huge pages (2 MB) for a model's weights on Linux.
 
-A step of generation reads all weights once. With pages of 4 KB, address lookups take much of that time: GPT-2 small in
-8 bits took 15.3 ms per token, and 10.6 ms with pages of 2 MB (one thread, in a virtual machine). Most systems are set
-to "madvise": a program's memory gets huge pages if the program requests them. If the request fails, nothing changes.
+A step of generation reads all weights once. With pages of 4 KB, looking up addresses takes much of a step's time: GPT-2
+small in 8 bits took 15.3 ms per token, and 10.6 ms with pages of 2 MB (one thread, in a virtual machine). Most systems
+are set to "madvise": a program's memory gets huge pages if the program requests them. If the request fails, nothing
+changes.
 """
 
 import contextlib
@@ -54,7 +55,7 @@ def large_mappings(maps: Path = Path("/proc/self/maps")) -> list[Range]:
 
 
 def _allowed(switch: Path = Path("/sys/kernel/mm/transparent_hugepage/enabled")) -> bool:
-    """Return whether the system gives huge pages only on request, as the file `switch` says."""
+    """Return whether the file `switch` says that the system gives huge pages only on request."""
     try:
         return sys.platform == "linux" and "[madvise]" in switch.read_text()
     except OSError:

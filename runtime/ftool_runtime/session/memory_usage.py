@@ -18,7 +18,7 @@ def peak_memory_mb() -> float | None:
 
 
 def _linux_peak_bytes() -> int | None:
-    """Return VmHWM, since the peak from getrusage can be the parent's, from before this program started."""
+    """Return VmHWM, the peak resident memory in bytes; the peak from getrusage can be that of the parent process."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

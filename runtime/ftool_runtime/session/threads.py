@@ -34,7 +34,7 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def usable_threads() -> int:
-    """Return the smallest of the allowed CPUs, the CPU quota (rounded down) and the physical cores; at least 1."""
+    """Return the smallest of three numbers, at least 1: allowed CPUs, CPU quota (rounded down) and physical cores."""
     allowed = allowed_cpus()
     limits = [len(allowed), physical_cores(allowed)]
     quota = cpu_quota()
@@ -51,7 +51,7 @@ def allowed_cpus() -> frozenset[int]:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Return the smallest CPU quota, in CPUs, of this process's control groups; None if they set no limit.
+    """Return the smallest CPU quota, in CPUs, of this process's control groups; None if the groups set no limit.
 
     Args:
         root: the folder that contains /proc and /sys.

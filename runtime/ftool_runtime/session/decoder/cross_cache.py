@@ -34,7 +34,7 @@ class Sources:
         self.origin = np.arange(len(mask))
 
     def select(self, rows: NDArray[np.intp]) -> bool:
-        """Replace row i with a copy of row rows[i]. Returns whether anything changed."""
+        """Replace row i with a copy of row rows[i]. Return whether the keys, values or mask changed."""
         origin = self.origin[rows]
         moved = not np.array_equal(origin, self.origin)
         if moved:

@@ -38,7 +38,7 @@ class Decoder(ABC):
         self._keep_alive: dict[str, NDArray[np.integer]] = {}  # references to the arrays that are bound
 
     def begin(self, rows: int, sources: Sources | None, room: int = 0) -> None:
-        """Replace all rows with `rows` empty rows that answer `sources`, or None for a decoder without an encoder.
+        """Replace all rows with `rows` empty rows that answer `sources`, None for a decoder without an encoder.
 
         `room` is the expected largest number of tokens in a row; 0 if unknown.
         """
@@ -54,8 +54,9 @@ class Decoder(ABC):
         """Add tokens to each row and run them.
 
         Args:
-            rows: the token ids to add, at least one for each row. Their numbers may differ only if the decoder's rows
-                are empty; several tokens can be added to a row that is not empty only if it is the only row.
+            rows: the token ids to add, at least one for each row. The rows may get different numbers of tokens only if
+                the decoder's rows are empty; several tokens can be added to a row that is not empty only if
+                it is the only row.
             kept: int64 (rows, kept), the indices among these tokens whose logits are returned; None for the last one.
 
         Returns:

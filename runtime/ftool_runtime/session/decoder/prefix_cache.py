@@ -12,7 +12,7 @@ _PREFIXES: Final = 8  # the largest number of shared prefixes that are kept
 
 
 class PrefixCache:
-    """Keeps the caches of one conversation between turns, in a decoder that it borrows until `release`."""
+    """Keeps the caches of one conversation between turns, in a decoder that is borrowed until `release`."""
 
     def __init__(self, decoders: DecoderPool) -> None:
         """Borrow a decoder, with empty caches."""
@@ -42,7 +42,7 @@ class PrefixCache:
         return logits
 
     def append(self, answer: Sequence[int]) -> None:
-        """Record the tokens of an answer, of which the decoder has run all except the last one or more."""
+        """Record the tokens of an answer; only those that the decoder has run count as read."""
         read = int(self.decoder.lengths[0]) if len(self.decoder.lengths) else 0
         self._ids = [*self._ids, *answer][:read]
 
