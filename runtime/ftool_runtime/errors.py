@@ -43,7 +43,7 @@ class ClosedError(FtoolError):
 
 
 class OtherProcessError(FtoolError):
-    """Raised if a loaded model is used in another process, after a fork or by pickling; load it there instead."""
+    """Raised if a loaded model is used in another process (forked or by pickling); load the model again there."""
 
 
 def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -139,7 +139,7 @@ def is_required(field: "dataclasses.Field[Any]") -> bool:
 
 
 def options(hint: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the annotation itself."""
+    """Return the members of `hint` if it is a union, otherwise `hint` alone."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
@@ -188,7 +188,7 @@ def unknown_key(path: str, known: Iterable[str], at: str) -> str:
 
 
 def join(at: str, key: str) -> str:
-    """Return the full path of a key below `at`, such as `train.learning_rate`; a key that needs quotes gets them."""
+    """Return the full path of a key below `at`, such as `train.learning_rate`; a key that needs quotes is quoted."""
     key = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
     return f"{at}.{key}" if at else key
 

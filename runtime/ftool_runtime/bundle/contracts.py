@@ -29,7 +29,7 @@ class InputContract:
         padding_side: always "right".
         truncation_side: the side at which a text longer than `max_length` is cut, "right" or "left".
         split_special_tokens: whether a special token spelled out in a text, such as "[SEP]", is tokenized like any
-            other text. If False, it becomes the special token.
+            other text. If False, such a text becomes the special token.
         pad_token_id: the value that pads `input_ids`.
         pad_token_type_id: the value that pads `token_type_ids`.
         prefix: text that is put before every input.
@@ -99,7 +99,7 @@ class GenerationContract:
     Attributes:
         family: "encoder-decoder" or "decoder".
         caches: "in_place" if the graph appends keys and values to buffers (batch, heads, capacity, head_dim), "joined"
-            if it returns past and new keys and values concatenated along their length.
+            if the graph returns past and new keys and values concatenated along their length.
         max_length: the largest number of tokens in a row of the decoder, including the prompt; None for no limit.
         languages: for translators with a choice of languages; None for other models.
     """
@@ -165,7 +165,7 @@ class EmbeddingContract:
         pooling: the method by which the graph pools the vectors of tokens: "mean", "cls" or "last".
         normalize: whether vectors have norm 1.
         prompts: the text that is put before an input, by the input's kind, such as "query" and "passage".
-        similarity: the measure that compares vectors: "cosine", or "dot" if their norms matter.
+        similarity: the measure that compares vectors: "cosine", or "dot" if the vectors' norms matter.
     """
 
     dimension: int

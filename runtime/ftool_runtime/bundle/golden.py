@@ -35,7 +35,7 @@ class Golden:
         source: the origin of the outputs: "torch" for fp32 bundles, "bundle" (the exported bundle) otherwise.
         tolerance: the largest absolute difference of an output that passes.
         inputs: the inputs, as JSON values, to be answered one at a time; for generators texts or lists of token ids.
-        outputs: the graph's outputs: for each row of each input a list of `width` numbers, or a list of such lists, one
+        outputs: the graph's outputs: for each row of each input a list of numbers, or a list of such lists, one
             for each token. For generators the logits of `tokens`, one row for each input.
         answers: the answer to each input, as JSON values; empty in old bundles.
         texts: the origin of the inputs: "probes" for ftool's own texts, "data" for examples of the user's data.

@@ -57,7 +57,7 @@ def check_hashes(folder: Path, manifest: Manifest) -> None:
 
 
 def altered_files(folder: Path, manifest: Manifest) -> Mapping[str, str]:
-    """Return the problem with each file that is not as exported, by file name; empty if all are as exported.
+    """Return, by file name, the problem with each file that is not as exported; empty if there is no such file.
 
     Raises BundleError if a name points outside the bundle.
     """

@@ -57,7 +57,7 @@ class Replay:
         return self.max_difference <= self.tolerance and not self.changed  # False for NaN
 
     def summary(self) -> str:
-        """Return the comparison as one line for people."""
+        """Return the comparison as one line of text."""
         explained = f" and {self.explained} differ where two tokens are tied" if self.explained else ""
         return (
             f"{self.examples} golden inputs ({self.source}): {self.same_answers} answers the same{explained}; largest "

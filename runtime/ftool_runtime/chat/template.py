@@ -9,7 +9,7 @@ from ftool_runtime.errors import BundleError, InputError, RuntimeMissingError
 
 
 class ChatTemplate:
-    """A chat template with transformers' extensions. It is untrusted code that can access only the messages."""
+    """A chat template with transformers' extensions. The template is untrusted code that sees only the messages."""
 
     def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
         """Compile the template `source`, in which `special_tokens`, such as "bos_token", are variables.
@@ -27,8 +27,8 @@ class ChatTemplate:
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
         """Return `messages` as text; with `add_generation_prompt`, the text ends where the answer begins.
 
-        Raises InputError, with the template's own message, if the template refuses the messages, and BundleError if it
-        fails or uses a feature that the sandbox forbids.
+        Raises InputError, with the template's own message, if the template refuses the messages, and BundleError if the
+        template fails or uses a feature that the sandbox forbids.
         """
         try:
             text: str = self._template.render(

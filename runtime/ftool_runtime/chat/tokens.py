@@ -42,7 +42,7 @@ class ChatFiles(NamedTuple):
         return cls(folder, *(_read(folder, name) if name in manifest.files else None for name in names))
 
     def settings(self) -> dict[str, Any]:
-        """Return the fields of tokenizer_config.json; {} without the file. Raises BundleError if it is damaged."""
+        """Return the fields of tokenizer_config.json; {} if there is none. Raises BundleError for a damaged file."""
         if self.tokenizer_config is None:
             return {}
         try:

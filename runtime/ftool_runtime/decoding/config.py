@@ -114,7 +114,7 @@ class GenerationConfig:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the config in the file `path`. Raises BundleError if the file is damaged or a field is not supported."""
+        """Return the config in the file `path`. Raises BundleError for a damaged file or an unsupported field."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:

@@ -115,7 +115,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         return self._one(texts, options) if isinstance(texts, str | Mapping) else self._many(texts, options)
 
     def similarity(self, first: ArrayLike, second: ArrayLike) -> NDArray[np.float32]:
-        """Return the similarity of texts from their vectors: cosines (-1 to 1), or dot products if the model uses these.
+        """Return the similarity of texts from vectors: cosines (-1 to 1), or dot products if the model uses these.
 
         Args:
             first: a vector (dimension,), or vectors (n, dimension).

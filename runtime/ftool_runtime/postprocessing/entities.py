@@ -84,9 +84,9 @@ def find_entities(
         tokens: the scores of the text's tokens.
         labels: the names of the tags, in the order of the probabilities: "O", "B-person", …
         aggregation: the method of merging tokens into entities, as in transformers. "none": each token is an entity.
-            "simple": neighbouring tokens of the same kind are an entity. "first", "average" and "max": like "simple",
-            but all tokens of a word get the same tag: the first token's, the tag with the highest mean probability, or
-            the tag of the token with the highest probability.
+            "simple": neighbouring tokens with the same kind of entity are one entity. "first", "average" and "max":
+            like "simple", but all tokens of a word get the same tag: the first token's, the tag with the highest mean
+            probability, or the tag of the token with the highest probability.
         words: the character ranges of the words; None to split the text with `split_words`.
     """
     groups = token_groups(text, tokens.offsets, _places(text, aggregation, words))
@@ -121,7 +121,7 @@ def tags_of_words(words: Sequence[CharRange], entities: Sequence[Entity]) -> lis
 
 
 def first_tokens(text: str, offsets: Sequence[CharRange], words: Sequence[CharRange]) -> list[int | None]:
-    """Return, for each word, the index in `offsets` of the first token that overlaps the word and gives it its tag.
+    """Return for each word the index in `offsets` of the first token that overlaps the word and decides the word's tag.
 
     None if there is no such token (the tokenizer dropped the word), or if the token already belongs to an earlier word.
     """

@@ -2,7 +2,8 @@
 
 Scores are computed as in BERT's SQuAD scripts (Devlin et al. 2019). A span's score is the start logit of its first
 token plus the end logit of its last token. The score of "no answer" in a window is the same sum at the window's first
-token; a context's score is the smallest of its windows, because a context has no answer only if no window has one.
+token; the context's score of "no answer" is the smallest of its windows' scores, because a context has no answer only
+if no window has one.
 """
 
 from collections.abc import Sequence
@@ -54,9 +55,9 @@ class Spans:
         return bool(self.best) and (threshold is None or -self.margin <= threshold)
 
     def probabilities(self, *, with_no_answer: bool) -> NDArray[np.float64]:
-        """Return the probabilities of the spans in `best`, and last of "no answer" if `with_no_answer`.
+        """Return the probabilities of the spans in `best`; if `with_no_answer`, followed by that of "no answer".
 
-        They are a softmax over the scores: float64 (spans,) or (spans + 1,).
+        The probabilities are a softmax over the scores: float64 (spans,) or (spans + 1,).
         """
         scores = np.array(
             [span.score for span in self.best] + [self.no_answer] * with_no_answer, dtype=np.float64

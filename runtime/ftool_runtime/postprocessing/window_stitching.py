@@ -85,7 +85,7 @@ def _cut(
     second: NDArray[np.float64],
     labels: Sequence[str],
 ) -> int:
-    """Return how many of the shared tokens get the first window's scores; the rest get the second's."""
+    """Return how many of the shared tokens get the first window's scores; the rest get the second window's scores."""
     middle = len(offsets) // 2
     starts = [group[0].position for group in token_groups(text, offsets, words)]
     free = [

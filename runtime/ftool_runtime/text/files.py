@@ -22,7 +22,7 @@ class _ReadableAsItComes(Protocol):
     """A binary stream, such as `io.BufferedReader`, that can return data before its buffer is full."""
 
     def read1(self, size: int, /) -> bytes:
-        """Return the bytes that have arrived, at most `size`, or wait for some; return b"" at the end."""
+        """Return up to `size` bytes that have arrived, after waiting for at least one; b"" at the end of the stream."""
 
 
 # The name of the text's column, or, for inputs with several fields, a mapping from each field to its column.
@@ -30,7 +30,7 @@ Columns = str | Mapping[str, str]
 
 
 def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
-    """Yield the inputs in a file, which is read as they are consumed.
+    """Yield the inputs in a file; the file is read as the inputs are consumed.
 
     Args:
         path: a `.jsonl` or `.ndjson` file with one object or string per line, a `.csv` or `.tsv` file with a header, or

@@ -78,7 +78,7 @@ class WindowEncoder:
 
     @property
     def longest_question(self) -> int:
-        """The longest possible question in tokens, without special tokens; with a longer one, windows can't advance."""
+        """The largest number of tokens in a question, without special tokens, with which windows can still advance."""
         return self._room - self._stride - 1
 
     def _check_room(self, question: str, row: int) -> None:
@@ -92,7 +92,7 @@ class WindowEncoder:
             )
 
     def _count(self, question: str) -> int | None:
-        """Return the number of tokens of a question, without special tokens; None if they don't fit into a window."""
+        """Return a question's number of tokens, without special tokens; None if the tokens don't fit into a window."""
         try:
             return len(self._tokenizer.encode(question, add_special_tokens=False).ids)
         except Exception as error:  # tokenizers raises nothing more specific

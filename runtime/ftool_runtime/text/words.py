@@ -72,7 +72,7 @@ def is_blank(character: str) -> bool:
 
 
 def end_of_character(text: str, end: int) -> int:
-    """Return `end`, moved past the marks, joiners and variation selectors that belong to the character before `end`."""
+    """Return `end`, moved past the marks, joiners and variation selectors of the character that ends at index `end`."""
     while 0 < end < len(text) and kind_of(text[end]) == "attached":
         end += 1
     return end
