@@ -1,1 +1,1 @@
-"""Supported architectures: the tables that drive tests, docs and refusals."""
+"""Architectures: a table of those that are tested, and checks that refuse others before an export."""

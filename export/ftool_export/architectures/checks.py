@@ -1,4 +1,4 @@
-"""Check an architecture before its graph is captured: the number of attention layers, and refusals."""
+"""Checks of a network's architecture before its graph is captured."""
 
 import logging
 
@@ -21,11 +21,11 @@ def attention_layers(config: PretrainedConfig) -> int | None:
 
 
 def check_exportable(config: PretrainedConfig) -> None:
-    """Refuse text classifiers whose exported graph would give wrong answers.
+    """Raise ExportError for a text classifier whose exported graph would give wrong answers.
 
     Raises:
-        ExportError: the model is an encoder-decoder, or a decoder without a padding token, whose last token can't be
-            found.
+        ExportError: the model is an encoder-decoder, or it is a decoder without a padding token, so that the last token
+            of a padded text can't be found.
     """
     if config.is_encoder_decoder:
         raise ExportError(

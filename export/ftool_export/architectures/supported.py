@@ -1,4 +1,4 @@
-"""Architectures whose bundles are tested to answer as torch does: the tables for tests and docs."""
+"""Tables, for tests and docs, of the architectures whose bundles are tested to answer as torch does."""
 
 import sys
 from collections.abc import Sequence
@@ -23,10 +23,11 @@ class Encoder:
     """An architecture that reads text.
 
     Attributes:
-        name: its usual name.
-        model_type: its name in transformers.
-        attention: "fused" or "plain".
-        token_types: "needed" if they tell two texts apart, "one" if all are 0, "none" if the network takes none.
+        name: the usual name of the architecture.
+        model_type: the name of the architecture in transformers.
+        attention: "fused" (one operator per layer) or "plain" (separate operators).
+        token_types: "needed" if token types distinguish the two texts of an input, "one" if there is only one token
+            type (0), "none" if the network has no input for token types.
         note: features of the architecture that the export has to handle.
     """
 
@@ -42,11 +43,11 @@ class Generator:
     """An architecture that generates text.
 
     Attributes:
-        name: its usual name.
-        model_type: its name in transformers.
+        name: the usual name of the architecture.
+        model_type: the name of the architecture in transformers.
         family: "encoder-decoder" or "decoder".
-        attention: "fused" or "plain".
-        caches: "in_place" (appended to in a fixed buffer) or "joined" (concatenated at every step).
+        attention: "fused" (one operator per layer) or "plain" (separate operators).
+        caches: "in_place" (each step writes into a buffer of fixed size) or "joined" (each step concatenates).
         note: features of the architecture that the export has to handle.
     """
 

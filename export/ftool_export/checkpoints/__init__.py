@@ -1,1 +1,1 @@
-"""Hugging Face checkpoints, read and written: one file for each kind of model."""
+"""Read and write Hugging Face checkpoints; there is one module for each kind of model."""

@@ -1,4 +1,4 @@
-"""`LoadedModel`, a checkpoint with everything that export and training need, and ftool's own fields in config.json."""
+"""`LoadedModel`, a checkpoint with everything that export and training need; reading ftool's facts in config.json."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -22,17 +22,19 @@ _DEFAULT_LIMIT: Final = 512  # tokens, if neither tokenizer nor positions limit 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel(ABC):
-    """A network in evaluation mode and float32, with its tokenizer and the other facts of its checkpoint.
+    """A network in evaluation mode and float32, with the tokenizer and the other facts of its checkpoint.
 
     Attributes:
-        task: Hugging Face's name of the task.
+        task: Hugging Face's name of the task, such as "text-classification".
         model: the network.
         tokenizer: a fast Hugging Face tokenizer.
-        max_length: the most tokens of an input, special ones included; for decoders, of prompt and answer together.
-        prefix: text put before every input.
-        base: hub id or folder name (never a path) of the model that was trained or exported; the model card names it.
-        licence: the base's licence.
-        training_sha256: hash of the training data, if known.
+        max_length: the largest number of tokens, special tokens included: of an input, or for decoders of prompt and
+            answer together.
+        prefix: text to put before every input text.
+        base: hub id or folder name (never a path) of the model from which ftool trained this one, or of this model if
+            ftool did not train it; named on the model card.
+        licence: the licence of `base`.
+        training_sha256: SHA-256 of the training data, if known.
         training_examples: the number of training examples, if known.
     """
 
@@ -65,7 +67,7 @@ class LoadedModel(ABC):
         """The architecture's family: "encoder", "encoder-decoder" or "decoder"."""
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
-        """Return the manifest's record of how a text becomes the graph's inputs, which are called `names`."""
+        """Return the manifest's record of how a text becomes the graph's inputs, whose names are `names`."""
         return InputContract(
             names=tuple(names),
             max_length=self.max_length,
@@ -78,17 +80,18 @@ class LoadedModel(ABC):
 
     @abstractmethod
     def reference_ids(self, given: Any) -> list[list[int]] | None:
-        """Return the token ids of each row of one input, by transformers' tokenizer.
+        """Return the token ids of each token row of the input `given`, from transformers' tokenizer.
 
-        None if the runtime tokenises this input differently on purpose. Raises InputError for an invalid input.
+        The result is None if the runtime tokenises this input differently on purpose. Raises InputError for an invalid
+        input.
         """
 
     def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text with its prefix, special tokens included."""
+        """Return the number of tokens of `text` after the model's prefix, special tokens included."""
         return len(self.tokenizer(self.prefix + text, verbose=False)["input_ids"])
 
     def manifest_fields(self) -> dict[str, Any]:
-        """Return the task's arguments of `Manifest`: the labels, or the contract for its kind of answers."""
+        """Return the arguments of `Manifest` that depend on the task: labels, or the contract for other answers."""
         return {"labels": ()}
 
     def config_fields(self) -> dict[str, Any]:
@@ -96,13 +99,13 @@ class LoadedModel(ABC):
         return {}
 
     def save_tokenizer(self, folder: Path) -> None:
-        """Write the tokenizer with truncation and padding off: the runtime does these as the manifest says."""
+        """Write the tokenizer without truncation and padding, which the runtime does itself, as set in the manifest."""
         self.tokenizer.backend_tokenizer.no_truncation()
         self.tokenizer.backend_tokenizer.no_padding()
         self.tokenizer.save_pretrained(folder)
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts that Hugging Face has no fields for; `save` stores them under "ftool" in config.json."""
+        """Return facts for which Hugging Face has no fields; `save` stores these facts under "ftool" in config.json."""
         return {
             "task": self.task,
             "max_length": self.max_length,
@@ -115,7 +118,7 @@ class LoadedModel(ABC):
     def save(self, folder: Path) -> None:
         """Write network and tokenizer into the existing, empty `folder`, so that transformers' own classes load them.
 
-        The model's `facts()` go under "ftool" in config.json. Raises OSError.
+        The model's `facts()` are stored under "ftool" in config.json. Raises OSError.
         """
         for name, value in self.config_fields().items():
             setattr(self.config, name, value)
@@ -135,12 +138,12 @@ class LoadedModel(ABC):
 
 
 def read_facts(config: Any) -> dict[str, Any]:
-    """Return the facts that `LoadedModel.save` wrote to config.json; empty for checkpoints that ftool did not make."""
+    """Return the facts that `LoadedModel.save` wrote to config.json; empty if ftool did not write the checkpoint."""
     return getattr(config, _FACTS, None) or {}
 
 
 def origin_fields(facts: dict[str, Any], source: str) -> dict[str, Any]:
-    """Return the arguments of `LoadedModel` about a checkpoint's origin, from its facts or its model card."""
+    """Return the arguments of `LoadedModel` for base, licence and training data, from `facts` or the model card."""
     training = facts.get("training_data") or {}
     return {
         "base": facts.get("base", source),
@@ -151,7 +154,7 @@ def origin_fields(facts: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def label_fields(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of config.json that hold labels, which are in the order of the logits."""
+    """Return the fields of config.json that hold labels; `labels` are in the order of the logits."""
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
@@ -159,7 +162,7 @@ def label_fields(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def checkpoint_name(source: str) -> str:
-    """Return a checkpoint's name for publication: a hub id unchanged, a folder's name without its path."""
+    """Return a checkpoint's name for publication: a hub id unchanged, or a folder's name without its path."""
     if not source:
         return ""
     folder = Path(source).expanduser()
@@ -168,10 +171,10 @@ def checkpoint_name(source: str) -> str:
 
 
 def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None) -> int:
-    """Return the most tokens of an input that a checkpoint can read, special ones included.
+    """Return the largest number of tokens, special tokens included, of an input that a checkpoint can read.
 
     This is the smallest of the tokenizer's limit, the size of the position table, and the limit `stated` in the
-    checkpoint's files; 512 if there are none of these.
+    checkpoint's files; if there is no such limit, 512.
     """
     limits = [int(tokenizer.model_max_length), *_positions(network)]
     if stated:
@@ -191,12 +194,13 @@ def trained_length(
     """Return the `max_length` (in tokens) of a model that is about to be trained from `base`.
 
     Args:
-        base: the checkpoint, for messages.
+        base: the checkpoint's name, for messages.
         network: the checkpoint's network.
         tokenizer: the checkpoint's tokenizer.
-        wanted: the length that was asked for; None for `longest_input`.
-        exact: whether to use `wanted` or raise; otherwise `wanted` is capped at `longest_input`.
-        stated: the limit in the checkpoint's files.
+        wanted: the requested length; None uses the result of `longest_input`.
+        exact: whether to use `wanted` if the network has enough positions, and to raise CheckpointError if not.
+            Otherwise `wanted` is capped at the result of `longest_input`.
+        stated: the limit in the checkpoint's files; None if they state no limit.
 
     Raises:
         CheckpointError: `exact` is set, and the network has positions for fewer tokens than `wanted`.
@@ -224,14 +228,14 @@ def trained_length(
 def _positions(network: nn.Module) -> list[int]:
     """Return the sizes of the network's position tables without unused entries; empty if its positions are relative.
 
-    XLNet's configuration says -1 for relative positions.
+    XLNet's configuration has -1 as the size of the table, because positions are relative.
     """
     named = (getattr(network.config, name, None) for name in ("max_position_embeddings", "n_positions"))
     return [int(positions) - _first_position(network) for positions in named if positions and positions > 0]
 
 
 def _first_position(network: nn.Module) -> int:
-    """Return the first index of the position table that is used: in RoBERTa, the one after the padding id."""
+    """Return the first index of the position table that the network uses: in RoBERTa, the one after the padding id."""
     for name, module in network.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
             return 0 if module.padding_idx is None else module.padding_idx + 1

@@ -37,7 +37,7 @@ _REGRESSION = "regression"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClassifier(LoadedEncoder):
-    """The checkpoint of a text classifier, or of a regressor, which gives one number."""
+    """The checkpoint of a text classifier, or of a regressor, whose answer is one number."""
 
     task: str = TASK
     model: SequenceClassifier
@@ -56,11 +56,11 @@ class LoadedClassifier(LoadedEncoder):
 
     @property
     def regression(self) -> bool:
-        """Whether the answer is one number; there are no labels then."""
+        """Whether the answer is one number instead of labels."""
         return self.model.regression
 
     def manifest_fields(self) -> dict[str, Any]:
-        """Return the manifest's labels and thresholds, and its flags for pairs, several labels and regression."""
+        """Return the manifest's labels and thresholds, and its flags for pairs, multi-label and regression."""
         return {
             "labels": self.labels,
             "multi_label": self.multi_label,
@@ -70,13 +70,13 @@ class LoadedClassifier(LoadedEncoder):
         }
 
     def config_fields(self) -> dict[str, Any]:
-        """Return the labels in transformers' fields of config.json."""
+        """Return transformers' fields of config.json for the labels and the type of problem."""
         labels = self.labels or ("LABEL_0",)  # transformers' name for the one number
         kind = _problem_type(multi_label=self.multi_label, regression=self.regression)
         return {**label_fields(labels), "problem_type": kind}
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every checkpoint, with pooling, thresholds and whether inputs are pairs."""
+        """Return the facts in `LoadedModel.facts`, and pooling, thresholds and whether inputs are pairs."""
         thresholds = None if self.thresholds is None else list(self.thresholds)
         return {
             **super().facts(),
@@ -88,9 +88,9 @@ class LoadedClassifier(LoadedEncoder):
     def save(self, folder: Path) -> None:
         """Write the classifier into the existing, empty `folder`, so that it loads without ftool.
 
-        The encoder and tokenizer are at the root, for AutoModel; pooling and head are in sentence-transformers modules
-        next to them. If the head is the checkpoint's own, AutoModelForSequenceClassification loads everything. The
-        model's `facts()` go under "ftool" in config.json.
+        Encoder and tokenizer are written to `folder` itself, for AutoModel; pooling and head to subfolders, as
+        sentence-transformers modules. If the pooling is "pooler", the encoder already contains its head, and
+        AutoModelForSequenceClassification loads both. The model's `facts()` are stored under "ftool" in config.json.
         """
         super().save(folder)
         if self.model.pooled_head is not None:
@@ -124,14 +124,14 @@ def create_classifier(
         multi_label: whether a text may have any number of labels.
         regression: whether the answer is one number instead of labels.
         pairs: whether an input is two texts.
-        pooling: "auto" is the pooling that the checkpoint was trained with: that of its sentence-transformers files,
-            its own head if it has one, otherwise the mean.
-        max_length: tokens of an input at most; capped at the checkpoint's limit. None: that limit.
-        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
-        base_name: the name to record instead of `base`.
+        pooling: how token vectors become one vector. "auto" uses the pooling in the checkpoint's sentence-transformers
+            files; without these files, "pooler" for a sequence classifier and "mean" for any other checkpoint.
+        max_length: the largest number of tokens of an input, capped at the checkpoint's limit; None uses that limit.
+        exact_length: whether to raise CheckpointError, instead of capping, if `max_length` exceeds the position table.
+        base_name: the name to record as the model's base; None records `base`.
 
     Raises:
-        CheckpointError: the checkpoint can't be read, pools in an unknown way, or is too short for an exact length.
+        CheckpointError: the checkpoint can't be read, has an unknown pooling, or too few positions for an exact length.
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
@@ -155,9 +155,9 @@ def create_classifier(
 
 
 def load_classifier(source: str | Path) -> LoadedClassifier:
-    """Load the classifier in a run/ folder, or in any Hugging Face sequence classifier (a folder or hub id).
+    """Load a classifier from a run/ folder, or from any Hugging Face sequence classifier (a folder or hub id).
 
-    Raises CheckpointError if there is no model, its weights are not in safetensors files, or it has no trained head.
+    Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
     """
     source = str(source)
     config, layout = read_config(source), read_layout(source)
@@ -235,7 +235,7 @@ def _assemble(
 
 
 def _reads_pairs(config: Any) -> bool:
-    """Whether a checkpoint that ftool did not train takes two texts, as cross-encoders and NLI models do."""
+    """Whether a checkpoint that ftool did not train takes pairs of texts, as cross-encoders and NLI models do."""
     names = {str(name).casefold() for name in (config.id2label or {}).values()}
     return _cross_encoder(config) is not None or "entailment" in names
 
@@ -247,7 +247,7 @@ def _ends_in_sigmoid(config: Any) -> bool:
 
 
 def _cross_encoder(config: Any) -> str | None:
-    """Return the activation in the config.json of a sentence-transformers CrossEncoder; None for other checkpoints."""
+    """Return the activation named in the config.json of a sentence-transformers CrossEncoder; None for other models."""
     written = getattr(config, "sentence_transformers", None)
     if isinstance(written, dict):
         return str(written.get("activation_fn", "Sigmoid"))
@@ -260,7 +260,7 @@ def _problem_type(*, multi_label: bool, regression: bool) -> str:
 
 
 def _zero_head(hidden: int, labels: int) -> nn.Linear:
-    """Return a classification head of zeros, which scores all labels alike and needs no random numbers."""
+    """Return a classification head of zeros, which gives all labels the same score and needs no random numbers."""
     head = nn.Linear(hidden, labels)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)

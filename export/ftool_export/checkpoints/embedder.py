@@ -42,11 +42,14 @@ class LoadedEmbedder(LoadedEncoder):
     similarity: Similarity = "cosine"  # the measure that the vectors are trained for
 
     def with_prompt_for(self, kind: Kind | None) -> "LoadedEmbedder":
-        """Return this embedder with the prompt for texts of `kind` as its prefix; unchanged if `kind` is None."""
+        """Return a copy whose prefix is the prompt for texts of `kind`; this embedder itself if `kind` is None."""
         return self if kind is None else replace(self, prefix=self.prompts.get(kind, self.prefix))
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """Return the token row of each input: a text, or a dict of "text" and "kind" ("query" or "passage")."""
+        """Return the token row of each input.
+
+        An input is a text, or a dict of "text" and "kind" ("query" or "passage").
+        """
         kinds = [None if isinstance(given, str) else given.get("kind") for given in inputs]
         found: dict[int, Tokens] = {}
         for kind in dict.fromkeys(kinds):
@@ -73,7 +76,8 @@ class LoadedEmbedder(LoadedEncoder):
     def save(self, folder: Path) -> None:
         """Write the embedder into the existing, empty `folder`; `SentenceTransformer(folder)` gives the same vectors.
 
-        The encoder and tokenizer are at the root, for AutoModel; the model's `facts()` go under "ftool" in config.json.
+        Encoder and tokenizer are written to `folder` itself, for AutoModel; pooling and later steps to subfolders. The
+        model's `facts()` are stored under "ftool" in config.json.
         """
         super().save(folder)
         write_modules(
@@ -95,21 +99,22 @@ def create_embedder(
     prompts: Mapping[Kind, str] | None = None,
     base_name: str | None = None,
 ) -> LoadedEmbedder:
-    """Load an embedder to fine-tune from a checkpoint.
+    """Create an embedder to fine-tune from a checkpoint.
 
-    A sentence-transformers model is used unchanged. Other encoders, and models whose own pooling differs from
-    `pooling`, get that pooling ("auto": the mean) and vectors of length 1.
+    A sentence-transformers model is used unchanged if `pooling` is "auto" or the model's own pooling. Any other
+    checkpoint gets the pooling `pooling` ("auto" means the mean), followed by scaling to length 1.
 
     Args:
         base: a checkpoint folder or hub id.
         pooling: how token vectors become one vector.
-        max_length: tokens of a text at most; capped at the checkpoint's limit. None: that limit.
-        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
-        prompts: prompts by kind of text, which replace the checkpoint's.
-        base_name: the name to record instead of `base`.
+        max_length: the largest number of tokens of a text, capped at the checkpoint's limit; None uses that limit.
+        exact_length: whether to raise CheckpointError, instead of capping, if `max_length` exceeds the position table.
+        prompts: prompts by kind of text; they replace the checkpoint's prompts for the same kinds.
+        base_name: the name to record as the model's base; None records `base`.
 
     Raises:
-        CheckpointError: the checkpoint can't be read, a bundle can't hold its steps, or it is too short.
+        CheckpointError: the checkpoint can't be read, has steps that a bundle can't hold, or has too few positions for
+            an exact length.
     """
     layout = read_embedder_layout(base)
     if layout.plain or pooling not in ("auto", layout.pooling):
@@ -132,10 +137,11 @@ def create_embedder(
 
 
 def load_embedder(source: str | Path) -> LoadedEmbedder:
-    """Load the embedder in a run/ folder, a sentence-transformers model or a plain encoder (a folder or hub id).
+    """Load an embedder from a run/ folder, a sentence-transformers model or a plain encoder (a folder or hub id).
 
     The vector of a plain encoder is the unscaled mean of its token vectors, as in sentence-transformers. Raises
-    CheckpointError if there is no model, its weights are not in safetensors files, or a bundle can't hold its steps.
+    CheckpointError if there is no model, or the model has steps that a bundle can't hold or no weights in safetensors
+    files.
     """
     return _load(str(source), read_embedder_layout(str(source)))
 
@@ -143,7 +149,7 @@ def load_embedder(source: str | Path) -> LoadedEmbedder:
 def compute_vectors(
     loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None = None
 ) -> NDArray[np.float32]:
-    """Return the network's vectors, float32 (texts, width). Each text gets the prompt for its `kind`."""
+    """Return the network's vectors, float32 (texts, width). The prompt for `kind` is put before each text."""
     rows = loaded.with_prompt_for(kind).tokenize(texts)
     return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
 

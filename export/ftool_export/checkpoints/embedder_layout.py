@@ -78,14 +78,14 @@ def prompt_file(prefix: str, prompts: Mapping[Kind, str], similarity: Similarity
 
 
 def lower_case(tokenizer: object) -> None:
-    """Make a fast Hugging Face tokenizer lower-case texts first, as sentence-transformers' do_lower_case asks."""
+    """Make a fast Hugging Face tokenizer lower-case texts first, like do_lower_case in sentence-transformers."""
     backend = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
     own = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
 
 
 def _root(source: str, files: SentenceLayout) -> str:
-    """Return the encoder's folder: that of the model, or in old models a subfolder."""
+    """Return the encoder's folder or hub id: `source`, or in old sentence-transformers models a subfolder."""
     folder = next((path for kind, path in files.modules if kind == "Transformer"), None)
     if folder is None:
         kinds = ", ".join(kind for kind, _ in files.modules)

@@ -27,7 +27,7 @@ class LoadedEncoder(LoadedModel):
 
     @property
     def pretrained(self) -> Any:
-        """The encoder, with its head if transformers has a class for encoder and head."""
+        """The network that transformers saves and loads: the encoder, with the head if one class holds both."""
         return self.model.encoder
 
     @property
@@ -41,17 +41,20 @@ class LoadedEncoder(LoadedModel):
         return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
 
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
-        """Return the token rows of each input, by transformers' tokenizer.
+        """Return the token rows of each input, from transformers' tokenizer.
 
-        An input is what the runtime's model is called with: here a text, or a dict of "text" and "text_pair". Tasks
-        that cut an input into windows give it several rows.
+        Inputs have the form that the runtime's model takes: here a text, or a dict of "text" and "text_pair". An input
+        has several rows only in tasks that cut inputs into windows.
         """
         texts = [given if isinstance(given, str) else given["text"] for given in inputs]
         pairs = [None if isinstance(given, str) else given.get("text_pair") for given in inputs]
         return [[row] for row in self.tokenize(texts, pairs)]
 
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str | None] | None = None) -> list[Tokens]:
-        """Return one row per text or pair of texts, cut at max_length tokens (the longer of two texts first)."""
+        """Return one token row per text or pair of texts, cut to `max_length` tokens.
+
+        The longer text of a pair is cut first.
+        """
         if not texts:
             return []
         if pairs is None or all(pair is None for pair in pairs):
@@ -74,11 +77,11 @@ class LoadedEncoder(LoadedModel):
         ]
 
     def reference_ids(self, given: Any) -> list[list[int]]:
-        """Return the token ids of the rows of one input. Raises InputError for an invalid input."""
+        """Return the token ids of each token row of the input `given`. Raises InputError for an invalid input."""
         return [row.ids for row in self.rows([given])[0]]
 
     def batch(self, rows: Sequence[Tokens]) -> dict[str, Tensor]:
-        """Return the network's inputs for `rows`: int64 (rows, longest row) by name, padded on the right."""
+        """Return the network's inputs for `rows`, by name: int64 (rows, length of the longest), padded on the right."""
         columns = {"input_ids": [row.ids for row in rows]}
         if "token_type_ids" in self.input_names:
             columns["token_type_ids"] = [row.type_ids or [] for row in rows]
@@ -86,7 +89,7 @@ class LoadedEncoder(LoadedModel):
         return {name: padded[name] for name in self.input_names}
 
     def save_tokenizer(self, folder: Path) -> None:
-        """Write the tokenizer, with this model's max_length as the tokenizer's limit."""
+        """Write the tokenizer, with its length limit set to this model's `max_length`."""
         self.tokenizer.model_max_length = self.max_length
         super().save_tokenizer(folder)
 
@@ -97,7 +100,7 @@ def all_rows(loaded: LoadedEncoder, inputs: Sequence[Any]) -> list[Tokens]:
 
 
 def compute_outputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> Outputs:
-    """Return the network's output for each row: float32 (width,), or (tokens, width) if it is per token."""
+    """Return the network's output for each row: float32 (width,), or (tokens, width) if the network is `per_token`."""
     if not loaded.model.per_token:
         return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
     outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
@@ -114,7 +117,10 @@ def run_network(
     width: int,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the output of `step`, a part of the network, as float32 (rows, width); written into `out` if given."""
+    """Run `step`, a method of the network, on all rows.
+
+    Returns the outputs, float32 (rows, width), which are written into `out` if it is given.
+    """
     results = np.empty((len(rows), width), dtype=np.float32) if out is None else out
     for run, values in _batches(loaded, rows, step):
         results[run] = values
@@ -124,9 +130,9 @@ def run_network(
 def _batches(
     loaded: LoadedEncoder, rows: Sequence[Tokens], step: Callable[..., Tensor]
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Yield batches, as the positions of their rows and the outputs of `step` for them; longest rows first.
+    """Run `step` on batches of rows, and yield for each batch the positions of its rows and the outputs of `step`.
 
-    With the longest rows first, memory runs out in the first batch or never.
+    Batches of the longest rows come first, so that memory runs out in the first batch or never.
     """
     device = next(loaded.model.parameters()).device
     was_training = loaded.model.training

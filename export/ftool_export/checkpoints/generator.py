@@ -19,9 +19,11 @@ class LoadedGenerator(LoadedModel):
     """The checkpoint of a generator.
 
     Attributes:
-        max_length: the most tokens: of a source for encoder-decoders, of prompt and answer together for decoders.
-        prefix: text put before every source.
-        languages: the languages of a translator whose tokens or prefixes select them; otherwise None.
+        max_length: the largest number of tokens: of a source for encoder-decoders, of prompt and answer together for
+            decoders.
+        prefix: text to put before every source.
+        languages: the languages that a translator is set to, and the tokens or prefixes that select a language; None
+            for other models.
     """
 
     model: PreTrainedModel
@@ -39,11 +41,12 @@ class LoadedGenerator(LoadedModel):
         return self.model.generation_config
 
     def reference_ids(self, given: Any) -> list[list[int]] | None:
-        """Return the token ids of a source or prompt, with the names of special tokens split like other text.
+        """Return the token ids of a source or prompt as a list of one row, from transformers' tokenizer.
 
-        None if the runtime reads the text differently on purpose: a text that contains the name of a special token that
-        is also in the vocabulary (the runtime splits it into characters), and a prompt longer than half the context
-        (the runtime cuts it to leave room for the answer).
+        Names of special tokens are split like other text. The result is None in two cases, in which the runtime
+        tokenises differently on purpose: the text contains the name of a special token that is also an ordinary entry
+        of the vocabulary (the runtime splits the name into characters), or a prompt is longer than half the context
+        (the runtime cuts the prompt to leave room for the answer).
         """
         cut = {} if self.family == "decoder" else {"truncation": True, "max_length": self.max_length}
         encoded = self.tokenizer(
@@ -64,19 +67,22 @@ class LoadedGenerator(LoadedModel):
         )
 
     def input_contract(self, names: Sequence[str]) -> InputContract:
-        """Return the manifest's record of how texts become the graph's inputs. No text becomes a special token."""
+        """Return the manifest's record of how texts become the graph's inputs.
+
+        No part of a text becomes a special token.
+        """
         contract = super().input_contract(names)
         return replace(contract, truncation_side=self.truncation_side, split_special_tokens=True)
 
     @property
     def truncation_side(self) -> Literal["left", "right"]:
-        """The side on which long texts are cut: the tokenizer's for sources, left for prompts."""
+        """The side on which long texts are cut: the tokenizer's truncation side for sources, the left for prompts."""
         cuts_left = self.family == "decoder" or self.tokenizer.truncation_side == "left"
         return "left" if cuts_left else "right"
 
     @property
     def start_token(self) -> int:
-        """The token that starts the decoder of an encoder-decoder."""
+        """The id of the token with which the decoder of an encoder-decoder starts."""
         start = self.generation_config.decoder_start_token_id
         if start is None:
             start = self.config.decoder_start_token_id
@@ -84,32 +90,33 @@ class LoadedGenerator(LoadedModel):
 
     @property
     def decoder_limit(self) -> int | None:
-        """The most tokens of a decoder's row, its prompt included; None if relative positions set no limit."""
+        """The largest number of tokens that the decoder can hold, prompt included; None for relative positions."""
         if self.family == "decoder":
             return self.max_length
         positions = getattr(self.config, "max_position_embeddings", None)
         return int(positions) if positions else None
 
     def generation_contract(self, caches: str) -> GenerationContract:
-        """Return the manifest's record of how to run the decoder's graph. `caches` is "in_place" or "joined"."""
+        """Return the manifest's record of how to run the decoder's graph, whose `caches` are "in_place" or "joined"."""
         return GenerationContract(
             family=self.family, caches=caches, max_length=self.decoder_limit, languages=self.languages
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every checkpoint, with the languages of a translator."""
+        """Return the facts in `LoadedModel.facts`, and the languages of a translator."""
         return {**super().facts(), "languages": asdict(self.languages) if self.languages else None}
 
     def write_files(self, folder: Path) -> None:
-        """Write a bundle's files in Hugging Face's format, with generation_config.json. Raises OSError."""
+        """Write a bundle's files in Hugging Face's format, generation_config.json included. Raises OSError."""
         super().write_files(folder)
         self.generation_config.save_pretrained(folder)
 
 
 def load_generator(source: str | Path, task: str) -> LoadedGenerator:
-    """Load the model in a run/ folder, or in any Hugging Face checkpoint (a folder or hub id).
+    """Load a generator from a run/ folder, or from any Hugging Face checkpoint (a folder or hub id).
 
-    Raises CheckpointError if there is no model, or `task` needs another kind of model (encoder-decoder or decoder).
+    Raises CheckpointError if there is no model, or the model is a decoder but `task` needs an encoder-decoder, or the
+    other way round.
     """
     source = str(source)
     config = read_config(source)

@@ -23,10 +23,10 @@ TokenRows = Sequence[Sequence[int]]
 
 
 def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of sources, or of a decoder's prompts, as the runtime tokenises and cuts them.
+    """Return the token ids of sources, or of a decoder's prompts, tokenised and cut with the runtime's code.
 
-    Names of special tokens are split like other text. Sources longer than `max_length` are cut on the tokenizer's
-    truncation side, longer prompts at their beginning. Raises InputError for a blank text.
+    Names of special tokens are split like other text. Texts of more than `max_length` tokens are cut: sources on the
+    tokenizer's truncation side, prompts at the beginning. Raises InputError for a blank text.
     """
     tokens = runtime_tokens(loaded).texts
     rows = []
@@ -40,9 +40,10 @@ def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list
 
 
 def tokenize_chats(loaded: LoadedGenerator, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[list[int]]:
-    """Return the token ids of conversations in the checkpoint's template, up to the answer, as the runtime does.
+    """Return the token ids of conversations up to where the answer begins, from the runtime's code.
 
-    Raises CheckpointError if there is no template, and InputError for messages that the template refuses.
+    The checkpoint's chat template joins the messages. Raises CheckpointError if there is no template, and InputError
+    for messages that the template refuses.
     """
     tokens = chat_tokens(loaded)
     return [list(tokens.encode(chat)) for chat in chats]
@@ -57,7 +58,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
         changes: fields of the generation config to change, such as `max_new_tokens` and `num_beams`.
 
     Returns:
-        The answers' token ids, without prompt and start token, with the end token if there is one.
+        The answers' token ids, without prompt and start token, but with the end token if the model generated it.
     """
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
@@ -78,13 +79,13 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
 
 
 def group_by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict[int | None, list[int]]:
-    """Group rows by how many tokens the model leaves for their answers.
+    """Group rows by the number of tokens that the model's context leaves for their answers.
 
     Returns:
-        Positions in `rows`, by the room for their answers; rows whose room exceeds the config's own limit are under
-        None.
+        Positions in `rows`, by the number of tokens left for the answer. The key None is for rows whose answers are
+        limited by `config` rather than by the context.
 
-    Raises InputError if there is no room for an answer.
+    Raises InputError if the context leaves no room for an answer.
     """
     limit = loaded.decoder_limit
     if limit is None:
@@ -103,7 +104,7 @@ def group_by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict
 
 
 def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:
-    """Return the texts of answers, given their token ids, without special tokens and without spaces at the ends."""
+    """Return the texts of answers from their token ids, without special tokens and without spaces at both ends."""
     texts: list[str] = loaded.tokenizer.batch_decode(
         [list(row) for row in rows], skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
@@ -150,7 +151,7 @@ def _teacher_forced(
 
 
 def _padded(loaded: LoadedGenerator, rows: TokenRows) -> dict[str, Tensor]:
-    """Return the network's inputs: sources padded on the right, prompts on the left, where answers continue them."""
+    """Return the network's inputs: sources padded on the right, prompts on the left, so that answers follow them."""
     longest = max(len(row) for row in rows)
     pad = loaded.tokenizer.pad_token_id
     right = loaded.family == "encoder-decoder"

@@ -19,12 +19,15 @@ _SHOWN: Final = 12  # codes that an error names
 def set_to_languages(
     loaded: LoadedGenerator, source: str | None, target: str | None, prefix: str | None = None
 ) -> LoadedGenerator:
-    """Return `loaded` set to two languages in the way of its checkpoint: by tokens, by a prefix, or not at all.
+    """Return `loaded` set to a source and a target language.
+
+    The checkpoint decides whether tokens or a prefix select the languages; if neither does, the languages are only
+    recorded. A decoder is returned unchanged.
 
     Args:
         loaded: the model; its tokenizer and generation config are changed.
-        source: the code of the source language, as the checkpoint writes it; None keeps the checkpoint's setting.
-        target: the code of the target language; None keeps the checkpoint's setting.
+        source: the source language, as a code that the checkpoint uses; None keeps the checkpoint's setting.
+        target: the target language, as a code that the checkpoint uses; None keeps the checkpoint's setting.
         prefix: text to put before every source; None uses the checkpoint's configured prefix for the task.
 
     Raises CheckpointError for a code that the checkpoint does not know.
@@ -45,7 +48,7 @@ def set_to_languages(
 def source_prefix(
     config: Any, task: str, languages: Languages | None, source: str | None, target: str | None
 ) -> str:
-    """Return the prefix that goes before every source: Marian's language token, or the prefix in T5's configuration."""
+    """Return the prefix to put before every source: Marian's language token, T5's configured prefix, or ""."""
     if languages is not None and languages.target_prefixes:
         return languages.target_prefixes.get(languages.target or "", "")
     known: Mapping[str, Any] = getattr(config, "task_specific_params", None) or {}
@@ -59,15 +62,16 @@ def source_prefix(
 
 
 def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | None) -> Languages | None:
-    """Return the languages of a checkpoint, or None if it has no tokens that select them.
+    """Return the languages of a translator, or None if its tokenizer has no tokens that select a language.
 
-    The tokenizer of mBART, M2M-100 and NLLB is set to the languages.
+    The tokenizer of mBART, M2M-100 and NLLB is changed: it is set to the languages that are returned.
 
     Args:
         tokenizer: the checkpoint's tokenizer.
         config: the checkpoint's configuration.
-        source: the code of the source language, as the checkpoint writes it; None reads it from the tokenizer.
-        target: the code of the target language; None reads it from tokenizer and configuration, which may have none.
+        source: the source language, as a code that the checkpoint uses; None reads the language from the tokenizer.
+        target: the target language, as a code that the checkpoint uses; None reads the language from tokenizer or
+            configuration, or leaves it unset if they name none.
 
     Raises CheckpointError for a code that the checkpoint does not know.
     """
@@ -88,9 +92,10 @@ def languages_of(tokenizer: Any, config: Any, source: str | None, target: str | 
 
 
 def begin_answers_in(generation_config: Any, languages: Languages) -> None:
-    """Make answers begin with the token of the target language.
+    """Change `generation_config` so that answers begin with the token of the target language.
 
-    The first mBART uses it as the decoder's start token; mBART-50, M2M-100 and NLLB are forced to generate it first.
+    In the original mBART this token is the decoder's start token; mBART-50, M2M-100 and NLLB are forced to generate the
+    token first.
     """
     first = languages.target_tokens.get(languages.target or "")
     if first is None:
@@ -102,7 +107,7 @@ def begin_answers_in(generation_config: Any, languages: Languages) -> None:
 
 
 def first_token(generation_config: Any, languages: Languages | None) -> list[int]:
-    """Return [the target language's token] if the model is forced to generate it first, otherwise an empty list."""
+    """Return the id of the target language's token, if the model is forced to generate it first; else an empty list."""
     first = languages.target_tokens.get(languages.target or "") if languages else None
     if languages is None or first is None or starts_with_language(generation_config, languages):
         return []
@@ -110,13 +115,13 @@ def first_token(generation_config: Any, languages: Languages | None) -> list[int
 
 
 def starts_with_language(generation_config: Any, languages: Languages) -> bool:
-    """Whether the decoder's start token is the token of a language, as in the first mBART."""
+    """Whether the decoder's start token is the token of a language, as in the original mBART, or is not set."""
     start = generation_config.decoder_start_token_id
     return start is None or start in languages.target_tokens.values()
 
 
 def _language_tokens(tokenizer: Any) -> dict[str, int]:
-    """Return the ids of the tokens that stand for languages, by language code."""
+    """Return the ids of the tokens that select a language, by language code."""
     given = getattr(tokenizer, "lang_code_to_id", None)
     if given:
         return {str(code): int(index) for code, index in given.items()}
@@ -128,7 +133,7 @@ def _language_tokens(tokenizer: Any) -> dict[str, int]:
 
 
 def _source_set(tokenizer: Any, codes: Mapping[str, int]) -> str | None:
-    """Return the language that the tokenizer is set to for sources, by the special tokens that it adds."""
+    """Return the tokenizer's current source language, found from the special tokens that the tokenizer adds."""
     return _code_of(tokenizer("")["input_ids"], codes)
 
 

@@ -50,7 +50,7 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def read_config(source: str) -> Any:
-    """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError."""
+    """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError if that is not possible."""
     if not Path(source).is_dir() and (Path(source).is_absolute() or source.count("/") > 1):
         raise CheckpointError(f"{source}: no such folder; give a checkpoint folder or a hub id (owner/name)")
     try:
@@ -62,9 +62,11 @@ def read_config(source: str) -> Any:
 
 
 def task_of(source: str) -> str | None:
-    """Return the task of a checkpoint, from ftool's own record, its files, or the class that it was saved with.
+    """Return the task of a checkpoint.
 
-    None if these do not tell, as for an encoder without a head. Raises CheckpointError.
+    It is found from ftool's facts in config.json, from sentence-transformers files, or from the name of the network's
+    class. The result is None if none of these shows a task, as for an encoder without a head. Raises CheckpointError if
+    the configuration can't be read.
     """
     config = read_config(source)
     facts = getattr(config, "ftool", None) or {}
@@ -79,7 +81,8 @@ def task_of(source: str) -> str | None:
 def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:
     """Return the network in float32, and the names of the parameters that the checkpoint's files lack.
 
-    Raises CheckpointError if the weights are missing, damaged or not in safetensors files.
+    Raises CheckpointError if the weights are missing, damaged or not in safetensors files, or if `auto_class` does not
+    support the architecture.
     """
     options |= {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     try:
@@ -98,7 +101,7 @@ def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> t
 def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Module:
     """Read a network with a trained head, in float32.
 
-    Raises CheckpointError as `read_weights` does, and if the checkpoint has no trained head.
+    Raises CheckpointError as `read_weights` does, and if the checkpoint has no trained head for `task`.
     """
     network, fresh = read_weights(auto_class, source, config)
     if fresh:
@@ -124,7 +127,7 @@ def read_licence(source: str) -> str | None:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' loading bars and its report of missing weights; the caller reports what matters."""
+    """Silence transformers' progress bars and warnings, such as its report of missing weights, in a `with` block."""
     verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()

@@ -26,11 +26,12 @@ _UNANSWERABLE_SETS = ("squad_v2", "rajpurkar/squad_v2")  # as model cards name t
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedReader(WindowedEncoder):
-    """The checkpoint of a reader; `prefix` goes before every question.
+    """The checkpoint of a reader; `prefix` is put before every question.
 
     Attributes:
-        max_answer_length: the most tokens of an answer.
-        no_answer_threshold: see `Spans.answered`; None for a model that always answers.
+        max_answer_length: the largest number of tokens of an answer.
+        no_answer_threshold: how much higher than the best span "no answer" may score, so that the span is still given
+            as the answer; None for a model that always answers.
     """
 
     task: str = TASK
@@ -39,15 +40,16 @@ class LoadedReader(WindowedEncoder):
     no_answer_threshold: float | None = None
 
     def windows(self, inputs: Sequence[Any]) -> list[list[Window]]:
-        """Return the windows of each input, a dict of "question" and "context": the question is in each window.
+        """Return the windows of each input, a dict of "question" and "context".
 
-        Raises InputError for a question that is too long.
+        Each window contains the whole question. Raises InputError for a question that leaves too little room for the
+        context.
         """
         questions, contexts = ([given[name] for given in inputs] for name in ("question", "context"))
         return context_windows(self, questions, contexts, self.stride)
 
     def manifest_fields(self) -> dict[str, Any]:
-        """Return the manifest's contract: the overlap of windows, the longest answer and the no-answer threshold."""
+        """Return the manifest's contract for answers: overlap of windows, longest answer and no-answer threshold."""
         return {
             "labels": (),
             "questions": QuestionContract(
@@ -58,7 +60,7 @@ class LoadedReader(WindowedEncoder):
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every windowed encoder, and those of answers."""
+        """Return the facts in `WindowedEncoder.facts`, and the longest answer and the no-answer threshold."""
         return {
             **super().facts(),
             "max_answer_length": self.max_answer_length,
@@ -75,18 +77,19 @@ def create_reader(
     max_answer_length: int | None = None,
     base_name: str | None = None,
 ) -> LoadedReader:
-    """Load a reader to train from a checkpoint; unless that is a reader already, its head is new.
+    """Create a reader to train from a checkpoint. The reader's head is new unless the checkpoint is already a reader.
 
     Args:
         base: a checkpoint folder or hub id.
-        max_length: tokens of a window; capped at the checkpoint's limit.
-        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
-        stride: tokens that two neighbouring windows share; a third of the window if None.
-        max_answer_length: the most tokens of an answer; if None, 30, or fewer if the stride requires it.
-        base_name: the name to record instead of `base`.
+        max_length: the largest number of tokens of a window, capped at the checkpoint's limit.
+        exact_length: whether to raise CheckpointError, instead of capping, if `max_length` exceeds the position table.
+        stride: the number of tokens that two neighbouring windows share; None uses a third of the window's length.
+        max_answer_length: the largest number of tokens of an answer, up to `stride` + 1; None uses that limit, but no
+            more than 30.
+        base_name: the name to record as the model's base; None records `base`.
 
     Raises:
-        CheckpointError: the checkpoint can't be read, or a length does not fit.
+        CheckpointError: the checkpoint can't be read, or `max_length`, `stride` or `max_answer_length` is too large.
     """
     config = read_config(base)
     config.num_labels = 2  # a start and an end, however many labels the base had
@@ -112,9 +115,9 @@ def create_reader(
 
 
 def load_reader(source: str | Path) -> LoadedReader:
-    """Load the reader in a run/ folder, or in any Hugging Face model for question answering (a folder or hub id).
+    """Load a reader from a run/ folder, or from any Hugging Face model for question answering (a folder or hub id).
 
-    Raises CheckpointError if there is no model, its weights are not in safetensors files, or it has no trained head.
+    Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
     """
     source = str(source)
     config = read_config(source)
@@ -131,7 +134,7 @@ def load_reader(source: str | Path) -> LoadedReader:
 
 
 def _untuned(source: str) -> float | None:
-    """Return the threshold of a checkpoint that ftool did not train: 0 if its card names SQuAD 2.0, otherwise None."""
+    """Return the no-answer threshold of a checkpoint not trained by ftool: 0 if its card names SQuAD 2.0, else None."""
     path = find_file(source, "README.md")
     if path is None:
         return None

@@ -55,9 +55,9 @@ def read_json(source: str, name: str) -> Any:
 
 
 def read_layout(source: str) -> SentenceLayout | None:
-    """Return the content of the sentence-transformers files of `source` (a folder or hub id), or None if it has none.
+    """Return the content of a checkpoint's sentence-transformers files, or None if there are none.
 
-    Raises CheckpointError if there is not exactly one pooling module.
+    `source` is a folder or hub id. Raises CheckpointError if there is not exactly one pooling module.
     """
     modules = read_json(source, _MODULES)
     if modules is None:
@@ -89,7 +89,7 @@ def read_layout(source: str) -> SentenceLayout | None:
 
 
 def read_head(source: str, folder: str) -> nn.Linear:
-    """Return the linear head in the folder of a Dense module. Raises CheckpointError if there is none."""
+    """Return a classifier's head from the folder of a Dense module. Raises CheckpointError if it has an activation."""
     linear, activation = read_dense(source, folder)
     if activation != "Identity":
         raise CheckpointError(
@@ -99,7 +99,7 @@ def read_head(source: str, folder: str) -> nn.Linear:
 
 
 def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
-    """Return the linear layer in the folder of a Dense module, and the name in torch.nn of the activation after it.
+    """Return the linear layer in the folder of a Dense module, and the torch.nn class name of the activation after it.
 
     Raises CheckpointError if the layer is missing, or the module does more than a linear layer and an activation.
     """
@@ -126,7 +126,10 @@ def read_dense(source: str, folder: str) -> tuple[nn.Linear, str]:
 def write_layout(
     folder: Path, head: nn.Linear, *, pooling: str, normalize: bool, max_length: int, prefix: str
 ) -> None:
-    """Write a classifier's modules next to its encoder: `SentenceTransformer(folder).encode(text)` gives logits."""
+    """Write a classifier's pooling and head as sentence-transformers modules into `folder`, which holds the encoder.
+
+    `SentenceTransformer(folder).encode(text)` then returns logits.
+    """
     write_modules(
         folder,
         [*([None] if normalize else []), (head, "Identity")],
@@ -146,16 +149,16 @@ def write_modules(
     max_length: int,
     prompts: Mapping[str, Any],
 ) -> None:
-    """Write sentence-transformers' files for the modules after an encoder, next to the encoder in `folder`.
+    """Write sentence-transformers' files for the modules after an encoder into `folder`, which holds the encoder.
 
     Args:
         folder: the checkpoint's folder.
-        steps: the modules after the pooling: None scales vectors to length 1; a layer with the name of its activation
-            is a Dense module.
+        steps: the modules after the pooling, in order. None is a Normalize module, which scales vectors to length 1; a
+            linear layer with the name of its activation in torch.nn is a Dense module.
         pooling: the pooling's name.
         width: the size of the encoder's token vectors.
-        max_length: tokens of a text at most.
-        prompts: the content of config_sentence_transformers.json, without versions.
+        max_length: the largest number of tokens of a text.
+        prompts: the content of config_sentence_transformers.json, except "__version__".
     """
     kinds = ["Transformer", "Pooling", *("Normalize" if step is None else "Dense" for step in steps)]
     modules = [

@@ -28,7 +28,7 @@ class LoadedTagger(WindowedEncoder):
     """The checkpoint of a tagger.
 
     Attributes:
-        aggregation: how tokens become entities by default, see `postprocessing.entities`.
+        aggregation: the default way to combine the tags of tokens into entities; see `postprocessing.entities`.
     """
 
     task: str = TASK
@@ -52,11 +52,11 @@ class LoadedTagger(WindowedEncoder):
         }
 
     def config_fields(self) -> dict[str, Any]:
-        """Return the tags in transformers' fields of config.json."""
+        """Return transformers' fields of config.json for the tags."""
         return label_fields(self.labels)
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every windowed encoder, and the aggregation of tokens."""
+        """Return the facts in `WindowedEncoder.facts`, and the aggregation."""
         return {**super().facts(), "aggregation": self.aggregation}
 
 
@@ -74,13 +74,13 @@ def create_tagger(
     Args:
         base: a checkpoint folder or hub id.
         labels: the tags, in the order of the logits.
-        max_length: tokens of a window; capped at the checkpoint's limit.
-        exact_length: whether to raise, instead of capping, if the checkpoint lacks positions for `max_length`.
-        stride: tokens that two neighbouring windows share; a third of the window if None.
-        base_name: the name to record instead of `base`.
+        max_length: the largest number of tokens of a window, capped at the checkpoint's limit.
+        exact_length: whether to raise CheckpointError, instead of capping, if `max_length` exceeds the position table.
+        stride: the number of tokens that two neighbouring windows share; None uses a third of the window's length.
+        base_name: the name to record as the model's base; None records `base`.
 
     Raises:
-        CheckpointError: the checkpoint can't be read, or a length does not fit.
+        CheckpointError: the checkpoint can't be read, or `max_length` or `stride` is too large.
     """
     config = read_config(base)
     config.update(label_fields(labels))
@@ -98,9 +98,9 @@ def create_tagger(
 
 
 def load_tagger(source: str | Path) -> LoadedTagger:
-    """Load the tagger in a run/ folder, or in any Hugging Face model for token classification (a folder or hub id).
+    """Load a tagger from a run/ folder, or from any Hugging Face model for token classification (a folder or hub id).
 
-    Raises CheckpointError if there is no model, its weights are not in safetensors files, or it has no trained head.
+    Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
     """
     source = str(source)
     config = read_config(source)
@@ -115,7 +115,7 @@ def load_tagger(source: str | Path) -> LoadedTagger:
 
 
 def _check_labels(source: str, labels: Sequence[str]) -> None:
-    """Refuse a checkpoint whose tags have no names: with them no word would be in an entity, or every word."""
+    """Raise CheckpointError if the tags have no names, because then it is unknown which tags mark entities."""
     if all(label.startswith(_UNNAMED) for label in labels):
         raise CheckpointError(
             f"{source} does not name its labels ({', '.join(labels[:3])}); write O, B-… and I-… into id2label in its "

@@ -21,7 +21,7 @@ class WindowedEncoder(LoadedEncoder):
     """The checkpoint of an encoder whose rows are the windows of its inputs.
 
     Attributes:
-        max_length: the tokens of a window, special ones included; longer inputs are cut into several windows.
+        max_length: the largest number of tokens of a window, special tokens included; longer inputs are cut.
         stride: the number of tokens that two neighbouring windows of an input share.
     """
 
@@ -36,7 +36,7 @@ class WindowedEncoder(LoadedEncoder):
         return [[window.tokens for window in windows] for windows in self.windows(inputs)]
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts of every checkpoint, with the overlap of windows."""
+        """Return the facts in `LoadedModel.facts`, and the overlap of windows."""
         return {**super().facts(), "stride": self.stride}
 
 
@@ -50,9 +50,10 @@ def base_fields(
     stride: int | None,
     base_name: str | None,
 ) -> dict[str, Any]:
-    """Return the arguments, except the network, of a `WindowedEncoder` that is about to be trained on `base`.
+    """Return the arguments, except `model`, for a `WindowedEncoder` to be trained from the checkpoint `base`.
 
-    The parameters are those of `create_tagger`. Raises CheckpointError.
+    `max_length`, `exact_length`, `stride` and `base_name` are explained in `create_tagger`. Raises CheckpointError if
+    the tokenizer can't be read, or `max_length` or `stride` is too large.
     """
     tokenizer = read_tokenizer(base, config)
     longest = trained_length(base, network, tokenizer, max_length, exact=exact_length)
@@ -68,9 +69,10 @@ def base_fields(
 def trained_fields(
     source: str, network: nn.Module, config: Any, *, longest: int, overlaps: int
 ) -> dict[str, Any]:
-    """Return the arguments, except the network, of a `WindowedEncoder` that was already trained.
+    """Return the arguments, except `model`, for the trained `WindowedEncoder` in the checkpoint `source`.
 
-    If the checkpoint records no lengths, windows have at most `longest` tokens, and 1 / `overlaps` of them overlap.
+    If the checkpoint records no lengths, windows have at most `longest` tokens, and neighbouring windows share
+    1 / `overlaps` of their tokens.
     """
     tokenizer, facts = read_tokenizer(source, config), read_facts(config)
     max_length = facts.get("max_length") or min(longest, longest_input(network, tokenizer))
@@ -84,9 +86,9 @@ def trained_fields(
 
 
 def _stride(stride: int | None, longest: int) -> int:
-    """Return how many tokens two neighbouring windows of `longest` tokens share: a third of them if `stride` is None.
+    """Return the overlap of neighbouring windows in tokens: `stride`, or a third of `longest` if `stride` is None.
 
-    Raises CheckpointError if windows can't overlap by `stride` tokens.
+    `longest` is the length of a window. Raises CheckpointError if `stride` is too large for this length.
     """
     if stride is None:
         return longest // 3

@@ -1,1 +1,1 @@
-"""Examples for each kind of task: inputs, and how two models' answers to them are compared and scored."""
+"""Examples for each kind of task: inputs, and the comparison and scoring of two models' answers to these inputs."""

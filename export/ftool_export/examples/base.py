@@ -26,17 +26,17 @@ _SAMPLE: Final = 128  # inputs on which two graphs are compared number by number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Differences between a model's answers and the reference's on the same inputs.
+    """Differences between a model's answers and a reference's answers to the same inputs.
 
     Attributes:
         examples: the number of inputs.
-        compared: the unit of `count` and `agreement`: answers (or their parts), or next tokens, each predicted after
-            the reference's preceding tokens.
-        count: the number of compared answers or tokens.
-        agreement: the share of answers, their parts, or tokens that are the same.
-        differing: the number of inputs whose whole answer differs.
+        compared: the unit of `count` and `agreement`: "answers", or "next tokens", each predicted after the reference's
+            preceding tokens.
+        count: the number of compared answers or next tokens.
+        agreement: the share of answers or next tokens that are the same; each label of a multi-label answer counts.
+        differing: the number of inputs with an answer that differs in any part.
         distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
-        output_difference: the largest absolute difference of a number in the networks' outputs, such as a logit.
+        output_difference: the largest absolute difference between the networks' outputs, such as logits.
         scores: the main metric of the reference and of the model; None for inputs without labels.
     """
 
@@ -57,12 +57,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class SameAnswers:
-    """Counts of whole generated answers that two models agree on, token for token.
+    """How many whole generated answers of a model and PyTorch are the same, token for token.
 
     Attributes:
         answers: the number of answers compared.
-        same: the number that are the same.
-        ties: the number that first differ at a token for which PyTorch's two best logits are equal up to rounding.
+        same: the number of answers that are the same.
+        ties: the number of answers that differ only because two choices of PyTorch are equally good up to rounding.
     """
 
     answers: int
@@ -71,7 +71,7 @@ class SameAnswers:
 
     @property
     def share(self) -> float:
-        """The share of answers that are the same or differ at a tie."""
+        """The share of answers that are the same or differ only because of a tie."""
         return (self.same + self.ties) / self.answers
 
     def to_json(self) -> dict[str, Any]:
@@ -85,10 +85,12 @@ class Examination:
 
     Attributes:
         comparison: the comparison of the answers to all inputs.
-        batch_effect: the largest change of a probability between answering an input alone and in a batch.
-        changed_by_batch: the number of generated answers that differ between single and batched; None for encoders.
-        ties: the number of next tokens that differ at a tie of PyTorch's two best logits; None for encoders.
-        whole_answers: agreement of whole generated answers, by "greedy" and "beams"; empty for encoders.
+        batch_effect: the largest change of a probability between running an input singly and in a batch.
+        changed_by_batch: the number of inputs with other generated answers singly than in a batch; None for encoders.
+        ties: the number of next tokens that differ while PyTorch's two best logits are equal up to rounding; None for
+            encoders.
+        whole_answers: the agreement of whole generated answers, by way of decoding ("greedy" or "beams"); empty for
+            encoders.
     """
 
     comparison: Comparison
@@ -105,7 +107,7 @@ class Examples(Protocol):
 
     @property
     def inputs(self) -> Sequence[Any]:
-        """The inputs as the runtime's model takes them, in JSON values; generators take token ids."""
+        """The inputs, as JSON values in the form that the runtime's model takes; token ids for generators."""
 
     @property
     def metric(self) -> str | None:
@@ -115,38 +117,38 @@ class Examples(Protocol):
         """Compare a model's answers with PyTorch's.
 
         Args:
-            loaded: the checkpoint; its answers are computed once and kept for the next call.
+            loaded: the checkpoint; its answers are computed once and kept for further calls.
             model: a bundle loaded by the runtime, or any object with the same methods.
 
         Raises:
-            BundleError: the model turns inputs into other rows of tokens than the checkpoint does.
+            BundleError: the model turns an input into another number of rows or tokens than the checkpoint does.
         """
 
     def examine(self, loaded: Any, model: Any) -> Examination:
-        """Like `compare`, with parity's additional comparisons, such as single against batched inputs."""
+        """Compare answers as `compare` does, and make parity's other comparisons, such as single with batched."""
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
         """Compute the raw outputs of a model's graphs, such as logits, for a sample of the inputs.
 
         Args:
             model: a bundle loaded by the runtime.
-            answers: the second result of this method for another model, so that the numbers are comparable; None for
-                the first model.
+            answers: for the first of several models None; for each further model the second result of the first
+                call, so that the outputs of all models are comparable.
 
         Returns:
-            Float32 arrays, and the value to pass as `answers` for another model.
+            The outputs as float32 arrays, and the value to pass as `answers` for further models.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderExamples(ABC):
-    """Examples for an encoder, whose graph gives numbers for every row of tokens.
+    """Examples for an encoder.
 
-    "Outputs" are the graph's outputs for all rows of all inputs, in order (`LoadedEncoder.rows`). The runtime's own
-    post-processing turns them into answers.
+    "Outputs" in methods are the graph's outputs for all token rows of all inputs, in order (`LoadedEncoder.rows`).
+    The runtime's own post-processing turns outputs into answers.
 
     Attributes:
-        inputs: the inputs as the runtime's model takes them, as JSON values.
+        inputs: the inputs, as JSON values in the form that the runtime's model takes.
         metric: the main metric's name; None for inputs without labels.
     """
 
@@ -159,22 +161,22 @@ class EncoderExamples(ABC):
 
     @abstractmethod
     def score(self, outputs: Outputs) -> float:
-        """Return the main metric of the answers; called only if `metric` is not None."""
+        """Return the main metric of the answers that `outputs` give; called only if `metric` is not None."""
 
     @abstractmethod
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Return whether answers agree, bool (inputs, parts): parts of an answer, such as labels, count separately."""
+        """Return whether answers agree, bool (inputs, parts); an answer has several parts if it has several labels."""
 
     @abstractmethod
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """Return the largest change of a probability in each input's answer, float64 (inputs,), 0 to 1."""
+        """Return the largest change of a probability in the answer to each input, float64 (inputs,), 0 to 1."""
 
     def compare(self, loaded: LoadedEncoder, model: Any) -> Comparison:
         """Compare a model's answers with PyTorch's. See `Examples.compare`."""
         return self._comparison(self.reference(loaded), model.outputs(self.inputs))
 
     def examine(self, loaded: LoadedEncoder, model: Any) -> Examination:
-        """Like `compare`, and compare up to 512 inputs answered singly with the same inputs in batches."""
+        """Compare answers as `compare` does, and answers to up to 512 inputs run singly with answers in batches."""
         outputs = model.outputs(self.inputs)
         comparison = self._comparison(self.reference(loaded), outputs)
         single = self._some_single(loaded, model, outputs)
@@ -183,7 +185,7 @@ class EncoderExamples(ABC):
         )
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
-        """Return a model's outputs for up to 128 inputs. See `Examples.numbers`."""
+        """Return a model's outputs for up to 128 inputs, and `answers` unchanged. See `Examples.numbers`."""
         return list(model.outputs(spread(self.inputs, _SAMPLE))), answers
 
     def reference(self, loaded: LoadedEncoder) -> Outputs:
@@ -211,7 +213,7 @@ class EncoderExamples(ABC):
         )
 
     def _some_single(self, loaded: LoadedEncoder, model: Any, outputs: Outputs) -> Outputs:
-        """Return `outputs` with those of up to 512 inputs replaced by the model's outputs for each of them alone."""
+        """Return `outputs`, but for up to 512 inputs the outputs of running the model on each input alone."""
         starts = np.cumsum([0, *(len(rows) for rows in loaded.rows(self.inputs))])
         mixed = list(outputs)
         for position in spread(range(len(self.inputs)), _SINGLE):
@@ -224,7 +226,7 @@ class WindowExamples(EncoderExamples):
     """Examples of an encoder whose rows are windows.
 
     Attributes:
-        loaded: the checkpoint, which defines the windows and the meaning of their outputs.
+        loaded: the checkpoint, which defines how inputs are cut into windows.
     """
 
     loaded: WindowedEncoder
@@ -241,13 +243,13 @@ class WindowExamples(EncoderExamples):
 
 
 def shown(given: Any, longest: int = 100) -> str:
-    """Return an input as one quoted line, cut at `longest` characters, for a message."""
+    """Return an input for a message: on one line, in quotes, cut to `longest` characters."""
     text = given if isinstance(given, str) else " | ".join(str(value) for value in given.values())
     return repr(text[:longest])
 
 
 def spread(texts: Sequence[T], count: int) -> list[T]:
-    """Return `count` items evenly spread over `texts`, which may be sorted by label; all of them if there are fewer."""
+    """Return `count` items at even distances in `texts`, which may be sorted by label; all items if there are fewer."""
     if len(texts) <= count:
         return list(texts)
     return [texts[position * len(texts) // count] for position in range(count)]

@@ -37,10 +37,10 @@ class ClassificationExamples(EncoderExamples):
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Return whether each text gets the same label, bool (texts, 1).
+        """Return whether each text gets the same label from both outputs, bool (texts, 1).
 
-        Multi-label models: whether each label agrees, bool (texts, labels). Regressors: whether the two numbers differ
-        by at most a tenth of the range of all numbers, bool (texts, 1).
+        For multi-label models, return whether both agree on each label, bool (texts, labels). For regressors, return
+        whether a text's two numbers differ by at most a tenth of the range of all texts' numbers, bool (texts, 1).
         """
         if self.loaded.regression:
             return self.distances(reference, other)[:, np.newaxis] <= _SAME_NUMBER
@@ -48,9 +48,9 @@ class ClassificationExamples(EncoderExamples):
         return same if self.loaded.multi_label else np.all(same, axis=1, keepdims=True)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """Return the largest change of a label's probability, float64 (texts,).
+        """Return the largest change of a label's probability for each text, float64 (texts,).
 
-        Regressors: the change of the number, as a share of the range of all numbers.
+        For regressors, return the change of the number, as a share of the range of all texts' numbers, at most 1.
         """
         if self.loaded.regression:
             one, two = (np.asarray(values, dtype=np.float64)[:, 0] for values in (reference, other))

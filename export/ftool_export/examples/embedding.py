@@ -23,9 +23,9 @@ class EmbeddingExamples(EncoderExamples):
     """Texts for an embedder.
 
     Attributes:
-        inputs: texts, or dicts of "text" and its "kind".
-        first_side: the number of leading texts, such as queries, that are compared with all the remaining texts.
-            None: each text is compared with all others.
+        inputs: texts, or dicts of "text" and "kind" ("query" or "passage").
+        first_side: the number of texts at the beginning, such as queries, whose nearest neighbours are sought among the
+            remaining texts, such as passages, and the other way round. None seeks a text's neighbour among all others.
         scorer: computes the main metric from the vectors, float32 (texts, width).
     """
 
@@ -39,7 +39,7 @@ class EmbeddingExamples(EncoderExamples):
         return self.scorer(np.asarray(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Return whether each text has the same nearest neighbour with both embeddings, bool (texts, 1)."""
+        """Return whether each text has the same nearest neighbour by both sets of vectors, bool (texts, 1)."""
         one, two = _unit(reference), _unit(other)
         if self.first_side is None:
             return _same_nearest(one, one, two, two, itself=True)[:, np.newaxis]
@@ -51,14 +51,18 @@ class EmbeddingExamples(EncoderExamples):
         return np.concatenate(found)[:, np.newaxis]
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """Return 1 minus the cosine of each text's two vectors, float64 (texts,), at most 1."""
+        """Return 1 minus the cosine similarity of each text's two vectors, float64 (texts,), at most 1."""
         # For unit vectors half the squared distance is 1 - cosine, and exactly 0 for equal vectors.
         gaps = ((_unit(reference) - _unit(other)) ** 2).sum(axis=1) / 2
         return np.asarray(np.minimum(gaps, 1.0), dtype=np.float64)
 
 
 def embedder_inputs(loaded: LoadedEmbedder, texts: Sequence[str], kind: Kind | None) -> list[Any]:
-    """Return the embedder's inputs for texts of one kind: texts after their prompt if possible, otherwise dicts."""
+    """Return the embedder's inputs for texts of one kind.
+
+    These are texts with the prompt put before them, or dicts of "text" and "kind" if the embedder has a prefix, because
+    the embedder would put the prefix before a plain text.
+    """
     if loaded.prefix:  # the model would add it in front of a plain text
         return [{"text": text, "kind": kind} if kind else text for text in texts]
     return [loaded.with_prompt_for(kind).prefix + text for text in texts]
@@ -77,7 +81,10 @@ def _same_nearest(
     *,
     itself: bool = False,
 ) -> NDArray[np.bool_]:
-    """Return whether both embeddings find the same nearest text, or one equally near, for each text: bool (texts,)."""
+    """Return for each text whether its nearest text by `one` is also nearest, or equally near, by `two`: bool (texts,).
+
+    `itself` is True if the texts are searched among themselves, so that a text does not find itself.
+    """
     same = np.ones(len(one), dtype=np.bool_)
     if len(one_across) <= itself:
         return same

@@ -1,4 +1,4 @@
-"""Examples for generators: sources or prompts, and the comparison and scoring of answers token by token."""
+"""Examples for generators: sources or prompts, and the comparison and scoring of generated answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,11 +53,11 @@ class GenerationExamples:
     Attributes:
         inputs: token ids, one list per source or prompt.
         metric: the main metric's name; None for inputs without reference answers.
-        scorer: computes the metric from the positions of inputs and one answer's text for each; None for
-            "token_accuracy", which needs `targets` instead.
+        scorer: computes the metric from the positions of some inputs and the text of one answer to each of these; None
+            for "token_accuracy", which needs `targets` instead.
         targets: token ids of one reference answer per input.
-        most: the largest number of inputs that are compared; they are evenly spread.
-        options: changes of the checkpoint's generation config, such as num_beams; sampling is always off.
+        most: the largest number of inputs to compare; if there are more, those at even distances are compared.
+        options: fields of the checkpoint's generation config to change, such as num_beams; sampling is always off.
     """
 
     kind: ClassVar[AnswerKind] = "text"
@@ -81,15 +81,18 @@ class GenerationExamples:
 
     @property
     def positions(self) -> list[int]:
-        """The positions of the inputs that are compared."""
+        """The positions in `inputs` of the inputs that are compared."""
         return spread(range(len(self.inputs)), self.most)
 
     def compare(self, loaded: LoadedGenerator, model: Any) -> Comparison:
-        """Compare a model's answers, and its logits along PyTorch's answers, with PyTorch's. See `Examples.compare`."""
+        """Compare a model's answers, and its logits for the tokens of PyTorch's answers, with PyTorch's own."""
         return self._compared(loaded, model)[0].comparison
 
     def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
-        """Compare greedy and beam-search answers, logits of steps on the caches, and single against batched inputs."""
+        """Compare answers by greedy decoding and by beam search, and logits during generation with caches.
+
+        Inputs run singly are also compared with inputs run in batches. See `Examples.examine`.
+        """
         greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
         forced, greedy = greedily._compared(loaded, model)
         beams = answers_of_both(loaded, model, greedy.rows, num_beams=_BEAMS)
@@ -108,11 +111,11 @@ class GenerationExamples:
         )
 
     def batch_effect(self, model: Any) -> tuple[int, float]:
-        """Answer up to 32 inputs in batches and singly.
+        """Answer up to 32 inputs in batches and singly, and compare the two answers to each.
 
         Returns:
-            The number of answers that differ, and the largest change of a next token's probability after the same
-            tokens.
+            The number of inputs whose two answers differ, and the largest change of a next token's probability while
+            the preceding tokens of both answers are the same.
         """
         rows = spread(self.inputs, _SINGLE)
         generate = partial(
@@ -130,7 +133,10 @@ class GenerationExamples:
         return changed, largest
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
-        """Return the logits of each token of greedy answers to up to 16 inputs. See `Examples.numbers`."""
+        """Return the logits for each token of greedy answers to up to 16 inputs, and the answers.
+
+        See `Examples.numbers`.
+        """
         rows = spread(self.inputs, _SAMPLE)
         if answers is None:
             answers = _generated(model, rows, do_sample=False, num_beams=1)
@@ -150,7 +156,7 @@ class GenerationExamples:
         return replace(forced, comparison=comparison), answers
 
     def _reference(self, loaded: LoadedGenerator, rows: TokenRows) -> TokenRows:
-        """Return PyTorch's answers to `rows`; generated once per checkpoint."""
+        """Return PyTorch's answers to `rows`, which are generated once per checkpoint."""
         for known, answers in self._torch:
             if known is loaded:
                 return answers
@@ -171,14 +177,14 @@ class GenerationExamples:
 
 
 def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
-    """Make examples without reference answers of ftool's own texts: sources, or prompts cut at half of the context."""
+    """Make examples from ftool's own texts, without reference answers; prompts are cut to half of the context."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
     return GenerationExamples(inputs=tokenize_sources(loaded, SENTENCES))
 
 
 def answers_of_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
-    """Generate answers to `rows` with PyTorch and with a model, without sampling; `changes` go to the config."""
+    """Generate answers to `rows` with PyTorch and with a model, without sampling; `changes` are for the config."""
     reference = answers_of(partial(generate_tokens, loaded), loaded, rows, changes)
     return Answers(rows, reference, answers_of(partial(_generated, model), loaded, rows, changes))
 
@@ -186,10 +192,10 @@ def answers_of_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **chan
 def answers_of(
     generate: Callable[..., TokenRows], loaded: LoadedGenerator, rows: TokenRows, changes: Mapping[str, Any]
 ) -> TokenRows:
-    """Return answers to `rows` by `generate`, without sampling.
+    """Return the answers to `rows` that `generate` gives without sampling.
 
-    Near the end of the context, answers stop up to `_COARSE` - 1 tokens early. torch generates rows with the same limit
-    in one batch, and without this rounding each prompt length would need its own run.
+    If the context limits an answer, its limit is rounded down to a multiple of `_COARSE` tokens. torch generates rows
+    with the same limit in one batch; without rounding, prompts of each length would need a batch of their own.
     """
     answers: list[Sequence[int]] = [[] for _ in rows]
     for room, places in _rounded_rooms(loaded, rows).items():
@@ -204,7 +210,7 @@ def _generated(model: Any, rows: TokenRows, **options: Any) -> TokenRows:
 
 
 def _rounded_rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
-    """Group rows by the limit that the context sets on their answers, rounded to `_COARSE`; None for no limit."""
+    """Return positions in `rows`, by the context's limit on the answer, rounded to `_COARSE`; None for no limit."""
     found: dict[int | None, list[int]] = {}
     for room, places in group_by_room(loaded, rows, loaded.generation_config).items():
         coarse = room - room % _COARSE if room is not None and room > _COARSE else room
@@ -214,12 +220,12 @@ def _rounded_rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None,
 
 @dataclass(frozen=True, slots=True)
 class ForcedComparison:
-    """A comparison of two models' logits along the same answers.
+    """A comparison of a model's and PyTorch's logits for each token of the same answers.
 
     Attributes:
-        comparison: the differences, without whole answers and scores.
-        ties: the number of tokens whose first choices differ while PyTorch's two best logits lie within `TIE`; they
-            count as equal.
+        comparison: the differences; `scores` is None and `differing` is 0, because no whole answers are compared.
+        ties: the number of next tokens that differ while PyTorch's two best logits differ by at most `TIE`; these
+            tokens count as equal in `comparison`.
     """
 
     comparison: Comparison
@@ -229,7 +235,7 @@ class ForcedComparison:
 def compare_forced(
     loaded: LoadedGenerator, scorer: TokenScorer, rows: TokenRows, answers: TokenRows
 ) -> ForcedComparison:
-    """Compare a model's logits with PyTorch's along given answers, one per row; empty answers are skipped."""
+    """Compare a model's and PyTorch's logits for each token of given answers, one per row; skip empty answers."""
     kept = [position for position, answer in enumerate(answers) if answer]
     distances = np.zeros(len(rows))
     tokens = same = ties = 0
@@ -260,7 +266,7 @@ def compare_forced(
 
 
 def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> float:
-    """Return the share of reference tokens that are the model's first choice after the preceding reference tokens."""
+    """Return the share of target tokens that the model predicts as the next token after the preceding target tokens."""
     hits = 0
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = targets[start : start + _ROWS_AT_ONCE]
@@ -277,9 +283,9 @@ def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> float:
-    """Return the largest difference from PyTorch's logits while the model generates step by step on its caches.
+    """Return the largest difference between logits of PyTorch and of the model generating step by step with caches.
 
-    Answers that differ from PyTorch's are left out: after the first difference the two continue different texts.
+    Only answers that are the same as PyTorch's count, because logits after different tokens are not comparable.
     """
     largest = 0.0
     for start in range(0, len(greedy.rows), _ROWS_AT_ONCE):
@@ -296,13 +302,13 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the number of tokens that two answers begin with in common."""
+    """Return the number of tokens at the beginning of two answers that are the same."""
     differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differing, min(len(one), len(other)))
 
 
 def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:
-    """Count answers that are the same, and answers that differ only at a tie of PyTorch's, which `tied` detects."""
+    """Count the answers of model and PyTorch that are the same, and the others for which `tied` returns True."""
     trios = zip(both.rows, both.reference, both.model, strict=True)
     differing = [trio for trio in trios if list(trio[1]) != list(trio[2])]
     ties = sum(tied(loaded, *trio) for trio in differing)
@@ -312,7 +318,7 @@ def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bo
 def _greedy_tie(
     loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
 ) -> bool:
-    """Whether PyTorch's two best logits lie within `TIE` at the first token that differs between two answers."""
+    """Whether PyTorch's two best logits differ by at most `TIE` at the first token that differs between two answers."""
     shorter = min(len(reference), len(other))
     pairs = enumerate(zip(reference, other, strict=False))
     place = next((place for place, (a, b) in pairs if a != b), shorter)

@@ -20,9 +20,9 @@ class QuestionExamples(WindowExamples):
     """Questions for a reader.
 
     Attributes:
-        loaded: the reader, which defines the windows of contexts and the choice of answers.
+        loaded: the reader, which defines how contexts are cut into windows and answers are chosen.
         inputs: dicts of "question" and "context".
-        scorer: computes the main metric from the best spans of every question.
+        scorer: computes the main metric from the best spans for each question.
     """
 
     kind: ClassVar[AnswerKind] = "spans"
@@ -44,14 +44,14 @@ class QuestionExamples(WindowExamples):
         ]
 
     def answers(self, outputs: Outputs) -> list[Answer]:
-        """Return the runtime's answer to each question."""
+        """Return the answer that the runtime gives to each question for these outputs."""
         return [
             read_answer(given["context"], spans, self.loaded.no_answer_threshold)
             for given, spans in zip(self.inputs, self.spans(outputs), strict=True)
         ]
 
     def score(self, outputs: Outputs) -> float:
-        """Return the main metric of the spans in `outputs`."""
+        """Return the main metric of the best spans that are found from `outputs`."""
         assert self.scorer is not None, "these questions have no reference answers"
         return self.scorer(self.spans(outputs))
 
@@ -63,7 +63,10 @@ class QuestionExamples(WindowExamples):
         )
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """Return the largest change, within a window, of a token's start or end probability: float64 (questions,)."""
+        """Return the largest change of a start or end probability for each question, float64 (questions,).
+
+        The probabilities of the tokens of one window sum to 1.
+        """
         pairs = zip(reference, other, strict=True)
         changes = iter(
             [float(np.abs(softmax(one, axis=0) - softmax(two, axis=0)).max()) for one, two in pairs]

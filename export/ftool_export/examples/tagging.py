@@ -20,10 +20,10 @@ class TaggingExamples(WindowExamples):
     """Texts for a tagger.
 
     Attributes:
-        loaded: the tagger, whose tags and windows turn logits into entities.
+        loaded: the tagger, which defines the tags and how texts are cut into windows.
         inputs: the texts.
         words: the character ranges of each text's words, for `tags`; None if unknown.
-        scorer: computes the main metric from the tags of every text's words.
+        scorer: computes the main metric from the tag of each word of each text.
     """
 
     kind: ClassVar[AnswerKind] = "labels"
@@ -33,22 +33,22 @@ class TaggingExamples(WindowExamples):
     scorer: Callable[[list[list[str]]], float] | None = None
 
     def tags(self, outputs: Outputs) -> list[list[str]]:
-        """Return the tag of each word in `words`, in IOB2."""
+        """Return the tag of each word in `words`, in the IOB2 scheme."""
         assert self.words is not None, "these texts come without words"
         found = self._found(outputs, self.words)
         return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
 
     def entities(self, outputs: Outputs) -> list[list[Entity]]:
-        """Return the entities that the runtime finds in each text."""
+        """Return the entities that the runtime finds in each text from `outputs`."""
         return self._found(outputs, [None] * len(self.inputs))
 
     def score(self, outputs: Outputs) -> float:
-        """Return the main metric of the tags in `outputs`."""
+        """Return the main metric of the words' tags that are found from `outputs`."""
         assert self.scorer is not None, "these texts have no tags"
         return self.scorer(self.tags(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
-        """Return whether all entities of each text agree, offsets and labels included: bool (texts, 1)."""
+        """Return whether both outputs give the same entities (offsets and labels) for each text: bool (texts, 1)."""
         places = [
             [[(one.start, one.end, one.label) for one in entities] for entities in self.entities(outputs)]
             for outputs in (reference, other)
@@ -56,7 +56,7 @@ class TaggingExamples(WindowExamples):
         return np.array([[first == second] for first, second in zip(*places, strict=True)], dtype=np.bool_)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
-        """Return the largest change of a tag's probability over all tokens of each text, float64 (texts,)."""
+        """Return the largest change of a tag's probability at any token of each text, float64 (texts,)."""
         both = zip(
             self._scores(reference, [None] * len(self.inputs)),
             self._scores(other, [None] * len(self.inputs)),

@@ -1,1 +1,1 @@
-"""PyTorch networks of the encoder tasks: an encoder with a task's own layers."""
+"""PyTorch networks of the tasks for encoders: an encoder with the layers of a task."""

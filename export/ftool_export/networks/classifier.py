@@ -19,7 +19,8 @@ class SequenceClassifier(EncoderNetwork):
       `normalize`, and passed to a linear head that ftool trains.
     - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` with its own head.
 
-    With `regression` there are no labels and the network gives one number, after a sigmoid if `sigmoid`.
+    If `regression` is set, the network gives one number instead of logits for labels. If `sigmoid` is set, a sigmoid is
+    applied to the number.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SequenceClassifier(EncoderNetwork):
 
     @property
     def head(self) -> nn.Linear:
-        """The linear layer that computes the logits: weight float32 (labels, hidden)."""
+        """The linear layer that computes the logits; its weight is float32 (labels, hidden)."""
         if self.pooled_head is not None:
             return self.pooled_head
         return last_linear(self.encoder, self.width)
@@ -59,7 +60,10 @@ class SequenceClassifier(EncoderNetwork):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Return logits, float32 (batch, labels), for int64 (batch, sequence) inputs; the mask is 0 on padding."""
+        """Return logits, float32 (batch, labels), for int64 (batch, sequence) inputs.
+
+        `attention_mask` is 0 on padding.
+        """
         logits: Tensor
         if self.pooled_head is not None:
             logits = self.pooled_head(self.features(input_ids, attention_mask, token_type_ids))
@@ -70,7 +74,7 @@ class SequenceClassifier(EncoderNetwork):
     def features(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Return the inputs of the head, float32 (batch, hidden); the arguments are those of `forward`."""
+        """Return the inputs of the head, float32 (batch, hidden); the arguments are as for `forward`."""
         if self.pooled_head is None:
             return self._features_of_own_head(input_ids, attention_mask, token_type_ids)
         hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state

@@ -61,7 +61,7 @@ class SentenceEmbedder(EncoderNetwork):
     ) -> Tensor:
         """Return vectors, float32 (batch, width), for int64 (batch, sequence) inputs.
 
-        Padding is on the right, and the mask is 0 there.
+        Padding is on the right, with an `attention_mask` of 0.
         """
         hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
         vectors = pool(hidden, attention_mask, self.pooling)

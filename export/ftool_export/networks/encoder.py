@@ -14,10 +14,11 @@ _PADDING_EFFECT = 1e-4  # relative to the largest hidden state; another order of
 
 
 class EncoderNetwork(nn.Module, ABC):
-    """An encoder and the task's own layers.
+    """An encoder and the layers of a task.
 
-    `forward(input_ids, attention_mask, token_type_ids=None)` takes int64 (batch, sequence); the mask is 0 on padding,
-    which is on the right. It returns float32 (batch, width), or (batch, sequence, width) if `per_token`.
+    `forward(input_ids, attention_mask, token_type_ids=None)` takes int64 (batch, sequence) tensors, padded on the right
+    with an `attention_mask` of 0. `forward` returns float32 (batch, width), or (batch, sequence, width) if `per_token`
+    is set.
     """
 
     per_token: ClassVar[bool] = False
@@ -37,7 +38,7 @@ class EncoderNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """The number of outputs per row, or per token if `per_token`."""
+        """The number of outputs per row, or per token if `per_token` is set."""
 
     @cached_property
     def reads_padding(self) -> bool:
@@ -68,7 +69,7 @@ class EncoderNetwork(nn.Module, ABC):
         return last
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
-        """Return the output of the encoder without the task's layers; the arguments are those of `forward`."""
+        """Return the output of the attribute `encoder`; the arguments are as for `forward`."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
@@ -78,8 +79,8 @@ class EncoderNetwork(nn.Module, ABC):
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
     """Pool token vectors (batch, sequence, hidden), padded on the right, into one vector per row (batch, hidden).
 
-    mean: over all tokens except padding; cls: the first token's vector; last: the vector of the last token before
-    padding.
+    `pooling` is "mean" (of all tokens except padding), "cls" (the first token's vector) or "last" (the vector of the
+    last token before padding).
     """
     if pooling == "cls":
         return hidden[:, 0]
@@ -96,7 +97,7 @@ def hidden_size(config: Any) -> int:
 
 
 def last_linear(network: nn.Module, width: int) -> nn.Linear:
-    """Return the last linear layer with `width` outputs, used as the head. Raises TypeError if there is none."""
+    """Return the network's head: the last linear layer with `width` outputs. Raises TypeError if there is none."""
     found = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == width]
     if not found:
         raise TypeError(

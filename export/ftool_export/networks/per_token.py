@@ -25,13 +25,16 @@ class TokenTagger(EncoderNetwork):
 
     @property
     def head(self) -> nn.Linear:
-        """The linear layer that computes the logits: weight float32 (labels, hidden)."""
+        """The linear layer that computes the logits; its weight is float32 (labels, hidden)."""
         return last_linear(self.encoder, self.width)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Return logits, float32 (batch, sequence, labels), for int64 (batch, sequence) inputs; padding has mask 0."""
+        """Return logits, float32 (batch, sequence, labels), for int64 (batch, sequence) inputs.
+
+        `attention_mask` is 0 on padding.
+        """
         logits: Tensor = self.encode(input_ids, attention_mask, token_type_ids).logits
         return logits
 

@@ -1,9 +1,9 @@
 """Check that the runtime turns probe texts into the same token ids as the checkpoint's own tokenizer.
 
-If the two differ, every later comparison of answers would be of different inputs. The manifest already carries the
-tokenizer's truncation side and whether it splits special tokens; any remaining difference is refused. Generators are
-compared with `split_special_tokens=True`: no part of a user's text may become a special token, because that could end a
-turn or an answer.
+If the token ids differed, every later comparison of answers would compare answers to different inputs. The runtime
+reads from the manifest the tokenizer's truncation side and whether the names of special tokens are split; any other
+difference makes the export fail. Generators are compared with `split_special_tokens=True`: no part of a user's text may
+become a special token, because a special token could end a turn or an answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,10 +25,11 @@ def check_tokens(loaded: LoadedModel, model: Any) -> None:
 
     Args:
         loaded: the checkpoint.
-        model: its bundle, loaded by the runtime.
+        model: the checkpoint's bundle, loaded by the runtime.
 
     Raises:
-        ExportError: the two tokenise a text differently; the error names the text and the first ids that differ.
+        ExportError: bundle and checkpoint tokenise a text differently; the message names the text and the first ids
+            that differ.
     """
     special = set(loaded.tokenizer.all_special_ids)
     options = {} if loaded.family == "encoder" else {"overflow": "cut"}
@@ -55,7 +56,10 @@ def check_tokens(loaded: LoadedModel, model: Any) -> None:
 
 
 def _inputs(loaded: LoadedModel, model: Any) -> list[Any]:
-    """Return inputs of the model's kind in which every probe text occurs in the place of each of the input's texts."""
+    """Return inputs in the form that the model takes.
+
+    If an input has two texts, such as question and context, each probe text is used in both places.
+    """
     texts, fields = [*_probe_texts(loaded)], model.input_fields
     if len(fields) == 1:
         kinds = getattr(loaded, "prompts", {})  # embedders have kinds of text with their own prompts
@@ -83,7 +87,7 @@ def _probe_texts(loaded: LoadedModel) -> Iterator[str]:
 
 
 def _long_text(loaded: LoadedModel) -> str:
-    """Return a text that is longer than the model's limit, and whose two ends differ."""
+    """Return a text that is longer than the model's limit, with a different beginning and end."""
     text, sentences = "", (*SENTENCES, *TEXTS)
     for number in range(10_000):
         text += f"{number} {sentences[number % len(sentences)]} "

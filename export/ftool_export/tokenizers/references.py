@@ -1,4 +1,4 @@
-"""References for converted tokenizers: a slow tokenizer's files, read by the library that wrote them."""
+"""Reference tokenizers, to check converted tokenizers: each reads a tokenizer's files with the original library."""
 
 import unicodedata
 from collections.abc import Callable
@@ -11,7 +11,7 @@ class Reference(NamedTuple):
 
     Attributes:
         pieces: splits a text into its pieces.
-        number: returns the id of a piece.
+        number: returns the id of a piece in the file.
     """
 
     pieces: Callable[[str], list[str]]
@@ -19,7 +19,10 @@ class Reference(NamedTuple):
 
 
 def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
-    """Return the sentencepiece library's tokenizer for a model file, preparing texts like ALBERT's tokenizer."""
+    """Return the sentencepiece library's tokenizer for the file `model`.
+
+    Texts are prepared according to the settings of `tokenizer`.
+    """
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(model))
@@ -32,7 +35,7 @@ def sentencepiece_reference(tokenizer: Any, model: Path) -> Reference:
 
 
 def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
-    """Return BERT's original tokenizer, written in Python, for a vocabulary file."""
+    """Return transformers' Python tokenizer of BERT for the vocabulary file `words`, with settings of `tokenizer`."""
     from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
     legacy = BertTokenizerLegacy(
@@ -51,7 +54,7 @@ def wordpiece_reference(tokenizer: Any, words: Path) -> Reference:
 
 
 def lossless(tokenizer: Any, text: str) -> bool:
-    """Whether decoding a text's tokens gives the text back, as it must with one token for every byte."""
+    """Whether decoding a text's tokens returns the text, as must be so for a vocabulary with a token for each byte."""
     ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return bool(tokenizer.decode(ids, clean_up_tokenization_spaces=False).lstrip(" ") == text.lstrip(" "))
 

@@ -1,4 +1,4 @@
-"""Tokenise texts and conversations for torch with the runtime's own code, so that both read the same tokens."""
+"""Tokenise texts and conversations for torch with the runtime's code, so that torch and runtime read equal tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class RuntimeTokens:
     """The runtime's tokenisation of texts and conversations with one checkpoint's tokenizer.
 
     Attributes:
-        language: the source language that the tokenizer was set to when this was made.
+        language: the source language that the checkpoint's tokenizer was set to when this object was made.
         texts: tokenises texts.
         chats: tokenises conversations; None if the tokenizer has no chat template.
     """
@@ -36,7 +36,7 @@ _CACHE: WeakKeyDictionary[Any, RuntimeTokens] = WeakKeyDictionary()
 
 
 def runtime_tokens(loaded: LoadedGenerator) -> RuntimeTokens:
-    """Return the runtime's tokenisation for the tokenizer of `loaded`, cached until its source language changes."""
+    """Return the runtime's tokenisation for `loaded`; it is cached until the tokenizer's source language changes."""
     tokenizer = loaded.tokenizer
     language = getattr(tokenizer, "src_lang", None)
     cached = _CACHE.get(tokenizer)

@@ -1,8 +1,9 @@
 """Load a checkpoint's tokenizer in the form that bundles ship, and compare it with its source files.
 
-transformers rebuilds its tokenizers from a vocabulary and may lose normalisation that tokenizer.json or a sentencepiece
-model specifies: 5.23 drops DeBERTa's character table, and lower-cases a cased vocab.txt. Therefore its tokenizer is
-compared with the files on texts of many scripts; a difference is repaired if the files say how, and refused otherwise.
+transformers rebuilds tokenizers from a vocabulary and may lose normalisation that tokenizer.json or a sentencepiece
+model specifies: release 5.23 drops DeBERTa's character table, and lower-cases texts for a vocab.txt with capitals.
+Therefore transformers' tokenizer is compared with the files on texts of many scripts. A difference is repaired if the
+files specify the right behaviour; otherwise the checkpoint is refused.
 """
 
 import json
@@ -41,10 +42,10 @@ _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 
 
 def load_tokenizer(source: str) -> Any:
-    """Load the tokenizer in tokenizer.json, or convert it from the checkpoint's slower files.
+    """Load a checkpoint's tokenizer from tokenizer.json, or convert it from the files of a slow tokenizer.
 
-    Raises CheckpointError if there is none, if it runs Python code, or if the converted tokenizer splits a text
-    differently from the files.
+    Raises CheckpointError if there is no tokenizer, if the tokenizer is Python code, or if the converted tokenizer
+    splits a text differently from the tokenizer that the files describe.
     """
     tokenizer = _load(source)
     if not tokenizer.is_fast:
@@ -69,7 +70,7 @@ def load_tokenizer(source: str) -> Any:
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """Like `load_tokenizer`, but with a padding token, whose id is also set in `config`."""
+    """Load a tokenizer as `load_tokenizer` does, and give it a padding token; set the token's id in `config` too."""
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
@@ -123,7 +124,10 @@ def _is_cased_without_saying_so(source: str) -> bool:
 
 
 def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
-    """Return the tokenizer exactly as in tokenizer.json if transformers' differs without a reason in the files."""
+    """Return `tokenizer`, or the tokenizer exactly as in the file `path` if transformers lost normalisation.
+
+    `config` is the content of tokenizer_config.json, whose settings may explain a difference.
+    """
     backend = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     backend.no_truncation()
     backend.no_padding()
@@ -141,7 +145,7 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
 
 
 def _with_table(tokenizer: Any, model: Path) -> Any:
-    """Return the tokenizer with its sentencepiece model's character table, if transformers dropped that."""
+    """Return the tokenizer with the character table of the sentencepiece file `model`, which transformers may drop."""
     from sentencepiece import sentencepiece_model_pb2
 
     table = sentencepiece_model_pb2.ModelProto.FromString(
@@ -167,7 +171,7 @@ def _has_table(tokenizer: Any) -> bool:
 
 
 def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
-    """Return `backend` as a PreTrainedTokenizerFast, which no architecture's class rebuilds when it is read again."""
+    """Return `backend` as a PreTrainedTokenizerFast, which transformers loads without rebuilding anything."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=list(tokenizer.model_input_names),
@@ -241,6 +245,6 @@ def _config(source: str) -> dict[str, Any]:
 
 
 def tokenizer_text(tokenizer: Any) -> str:
-    """Return a fast tokenizer as JSON text, without the padding and truncation settings of its last call."""
+    """Return a fast tokenizer as JSON text, without the padding and truncation settings of the last call."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     return json.dumps({name: part for name, part in content.items() if name not in ("padding", "truncation")})

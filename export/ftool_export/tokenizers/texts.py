@@ -1,8 +1,8 @@
 """Probe texts: inputs for checks that need no data from the user.
 
-They are sentences written for ftool, and the first article of the Universal Declaration of Human Rights (United
-Nations, 1948, public domain) in languages of many scripts, with features that are difficult for tokenizers: composed
-and decomposed accents, full-width forms, ligatures, joiners, spaces of all kinds, numbers and emoji.
+The probe texts are sentences written for ftool, and the first article of the Universal Declaration of Human Rights
+(United Nations, 1948, public domain) in languages of many scripts, with features that are difficult for tokenizers:
+composed and decomposed accents, full-width forms, ligatures, joiners, spaces of all kinds, numbers and emoji.
 """
 
 from collections.abc import Sequence
@@ -56,8 +56,8 @@ def probe_inputs(fields: Sequence[str]) -> list[Any]:
     """Return up to 16 probe inputs of one kind, as JSON values.
 
     Args:
-        fields: the names of an input's texts (`input_fields` of the runtime's model). One name gives strings; "text"
-            and "text_pair", or "question" and "context", give dicts.
+        fields: the names of the texts that make up an input (`input_fields` of the runtime's model). If there is one
+            name, inputs are strings; if there are two, such as "question" and "context", inputs are dicts.
     """
     several = (*SENTENCES, *TEXTS[2:9], LONG_TEXT)
     if len(fields) == 1:

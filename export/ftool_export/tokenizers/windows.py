@@ -18,9 +18,10 @@ def text_windows(loaded: LoadedEncoder, texts: Sequence[str], stride: int) -> li
 def context_windows(
     loaded: LoadedEncoder, questions: Sequence[str], contexts: Sequence[str], stride: int
 ) -> list[list[Window]]:
-    """Return the windows of each context, in order; each holds the question, and neighbours share `stride` tokens.
+    """Return the windows of each context, in order; neighbouring windows share `stride` tokens of the context.
 
-    Raises InputError, with the row, for a question that leaves too little room for the context.
+    Each window also contains the question. Raises InputError, with the row, for a question that leaves too little room
+    for the context.
     """
     _check_room(loaded, questions, stride)
     given = [loaded.prefix + question for question in questions]
@@ -28,13 +29,16 @@ def context_windows(
 
 
 def longest_question(loaded: LoadedEncoder, stride: int) -> int:
-    """Return how many tokens a question may have, without special ones; with more, windows could not advance."""
+    """Return the largest number of tokens of a question, special tokens not counted.
+
+    With a longer question, a window would have no room for more context than it shares with its neighbour.
+    """
     special = loaded.tokenizer.num_special_tokens_to_add(pair=True)
     return int(loaded.max_length - special - stride - 1)
 
 
 def question_lengths(loaded: LoadedEncoder, questions: Sequence[str]) -> list[int]:
-    """Return the number of tokens of each question, with the prefix and without special tokens."""
+    """Return the number of tokens of each question, with the prefix but without special tokens."""
     asked = [loaded.prefix + question for question in questions]
     return [len(ids) for ids in loaded.tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"]]
 
@@ -55,7 +59,11 @@ def _check_room(loaded: LoadedEncoder, questions: Sequence[str], stride: int) ->
 def _windows(
     loaded: LoadedEncoder, columns: Sequence[list[str]], stride: int, *, skip: int, truncation: str
 ) -> list[list[Window]]:
-    """Return the windows of each row of `columns`; the last column's text starts after `skip` characters of prefix."""
+    """Return the windows over the last text of each row.
+
+    `columns` holds the first texts of all rows, then perhaps their second texts. `skip` is the number of characters of
+    prefix in the last text, which windows leave out.
+    """
     windows: list[list[Window]] = [[] for _ in columns[0]]
     if not windows:
         return []
@@ -78,7 +86,7 @@ def _windows(
 
 
 def _window(encoding: Any, sequence: int, skip: int, with_type_ids: bool) -> Window:
-    """Return the window over the text with index `sequence` in an encoding, without the first `skip` characters."""
+    """Return an encoding as a window over the text with index `sequence`, without its first `skip` characters."""
     of_text = [
         place
         for place, (which, (_, end)) in enumerate(zip(encoding.sequence_ids, encoding.offsets, strict=True))
