@@ -45,7 +45,8 @@ class GenerationConfig:
         typical_p: for sampling: locally typical sampling, https://arxiv.org/abs/2202.00666.
         top_h: for sampling: entropy-bound sampling, https://arxiv.org/abs/2509.02510.
         epsilon_cutoff: for sampling: only tokens with at least this probability are sampled.
-        eta_cutoff: for sampling: as `epsilon_cutoff`, with a limit that depends on the entropy, https://arxiv.org/abs/2210.15191.
+        eta_cutoff: for sampling: as `epsilon_cutoff`, with a limit that depends on the entropy,
+            https://arxiv.org/abs/2210.15191.
         repetition_penalty: above 1, makes tokens that appeared before less likely.
         encoder_repetition_penalty: above 1, makes the source's tokens more likely.
         no_repeat_ngram_size: no sequence of this many tokens appears twice; 0 for no limit.
