@@ -1,8 +1,8 @@
-"""Emit attention as ONNX Runtime's own operator instead of matmul, softmax and matmul.
+"""Capture attention as one fused operator of ONNX Runtime instead of MatMul, Softmax and MatMul.
 
-transformers routes attention through its attention interface in nearly every architecture. While a model is being
-captured, an implementation registered there emits one `com.microsoft::MultiHeadAttention` node per layer. The graph is
-fused from the start, so no pattern has to be matched in the exporter's output.
+transformers computes attention through its attention interface in nearly every architecture. While a model is being
+captured, an implementation registered with this interface emits one `com.microsoft::MultiHeadAttention` node per layer.
+The graph is fused from the start, so no pattern has to be matched in the exporter's output.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,20 +30,20 @@ _OPERATOR_PATTERNS = (bidirectional_mask_function, causal_mask_function)
 
 @dataclass(slots=True)
 class EmittedAttention:
-    """The number of operators that one `attention_at_the_source` block has emitted."""
+    """The number of attention operators emitted so far within one `attention_at_the_source` block."""
 
     nodes: int = 0  # attention operators emitted so far
 
 
 @contextmanager
 def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
-    """Within the block, let `model`'s attention emit the fused operator; afterwards the model is as before.
+    """Within the block, let `model`'s attention emit the operator `MultiHeadAttention`; restore the model afterwards.
 
-    The model can be captured within the block but not run: the emitted operator exists only in ONNX Runtime.
-    Sub-models that do not use the attention interface keep their own attention, and emit nothing.
+    Within the block the model can be captured but not run, because the emitted operator exists only in ONNX Runtime.
+    Sub-models that do not use transformers' attention interface keep their own attention, and emit nothing.
 
     Yields:
-        A count of the operators emitted; if it is 0 after a capture, the model's attention is plain.
+        The count of emitted operators; if it is 0 after a capture, the graph has no fused attention.
     """
     emitted = EmittedAttention()
 
@@ -59,12 +59,12 @@ def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
 def attention_replaced(
     model: nn.Module, attend: Callable[..., tuple[Tensor, None]], mask: Callable[..., Tensor | None]
 ) -> Iterator[None]:
-    """Within the block, let every sub-model that uses the attention interface compute attention with `attend`.
+    """Within the block, let every sub-model that uses transformers' attention interface compute it with `attend`.
 
     Args:
-        model: the model, whose sub-models attend; after the block it is as before.
-        attend: attend(module, query, key, value, attention_mask, **options) -> (attended, None).
-        mask: makes the attention mask, with the arguments of `operator_mask`.
+        model: the model that contains the sub-models; it is restored after the block.
+        attend: the attention function: attend(module, query, key, value, attention_mask, **options) -> (output, None).
+        mask: a function that makes the attention mask; it takes the same arguments as `operator_mask`.
     """
     AttentionInterface.register(IMPLEMENTATION, attend)
     AttentionMaskInterface.register(IMPLEMENTATION, mask)
@@ -79,7 +79,7 @@ def attention_replaced(
 
 @contextmanager
 def attention_implementation(model: nn.Module, name: str) -> Iterator[None]:
-    """Within the block, let every sub-model that uses the attention interface use the implementation `name`."""
+    """Within the block, let the sub-models that use transformers' attention interface use the implementation `name`."""
     models = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     before = [(part, part.config._attn_implementation) for part in models]
     try:
@@ -106,7 +106,11 @@ def multi_head_attention(
     position_bias: Tensor | None = None,  # float (1, heads, time, time), T5's
     **_: Any,
 ) -> Tensor:  # (batch, time, heads, head_dim)
-    """Return the emitted operator's output, in which every token attends to the others as mask and bias allow."""
+    """Emit the operator `MultiHeadAttention` for one layer, and return its output, (batch, time, heads, head_dim).
+
+    `attention_mask` has one of the forms that `operator_mask` returns. `position_bias`, float (1, heads, time, time),
+    is added to the attention scores.
+    """
     batch, heads, time, head_dim = query.shape
     groups = heads // key.shape[1]
     if groups > 1:
@@ -148,11 +152,11 @@ def operator_mask(
     dtype: torch.dtype = torch.float32,
     **kwargs: Any,
 ) -> Tensor:
-    """Return the attention mask in the operator's form.
+    """Return an attention mask in a form that the operator `MultiHeadAttention` takes.
 
     Returns:
-        int32 (batch, time), 0 on padding, if the operator can derive every other restriction; otherwise (for example
-        for a sliding window) all restrictions as an additive float (batch, 1, time, time).
+        int32 (batch, time), 0 on padding, if the attention is bidirectional or causal apart from padding. Otherwise,
+        for example for a sliding window, float (batch, 1, time, time), to be added to the attention scores.
     """
     if attention_mask is not None and mask_function in _OPERATOR_PATTERNS:
         return attention_mask.to(torch.int32)

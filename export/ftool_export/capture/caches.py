@@ -1,7 +1,8 @@
-"""Caches for a model during capture, made of the graph's inputs.
+"""Key-value caches for a model while it is captured; the graph's inputs hold the past keys and values.
 
-transformers asks a cache for more than its tensors: how long the past is, which sets positions, and how long keys are,
-which sets the size of T5's position bias. These caches answer from the shapes of the graph's own inputs.
+transformers asks a cache not only for keys and values but also for the number of past tokens, which determines
+positions, and for the number of keys, which determines the size of T5's position bias. The caches here take these
+numbers from the shapes of the graph's inputs.
 """
 
 # ruff: noqa: D102, ARG002 - the methods are transformers' own, which describes them
@@ -18,10 +19,10 @@ KeysValues = tuple[Tensor, Tensor]  # both (batch, heads, length, head_dim)
 
 
 class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
-    """The answers that all caches of a capture share: none slides, and none is made for torch.compile.
+    """Base class of caches for capture: no layer has a sliding window, and torch.compile is not supported.
 
     Attributes:
-        past_length: the number of tokens before the new ones, from which positions start; often a symbol of the graph.
+        past_length: the number of past tokens, which is the position of the first new token; often symbolic.
     """
 
     past_length: Any = 0
@@ -48,12 +49,13 @@ class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
 
 
 class StaticCache(CapturedCache):
-    """A cache that returns new keys and values unchanged, because the attention operator appends them to its buffers.
+    """A cache that only passes on new keys and values; the attention operator appends them to the buffers.
 
     Args:
         layers: the number of layers.
         past_length: see `CapturedCache`.
-        key_length: the length to which keys are expanded, without copying, for code that reads it; None: unchanged.
+        key_length: the length to which keys and values are expanded, without copying, for code that reads this length
+            from their shape; None leaves them unchanged.
     """
 
     def __init__(self, layers: int, past_length: Any = 0, key_length: int | None = None) -> None:
@@ -72,7 +74,7 @@ class StaticCache(CapturedCache):
 
 
 class ConcatenatedCache(CapturedCache):
-    """A cache that concatenates past and new keys and values along their length, like transformers' dynamic cache."""
+    """A cache that concatenates past and new keys and values along the length axis, like transformers' DynamicCache."""
 
     def __init__(self, past: Sequence[KeysValues]) -> None:
         super().__init__([None] * len(past))
@@ -98,7 +100,7 @@ class _CrossLayer:
 
 
 class CrossCache(CapturedCache):
-    """Keys and values of the source for cross-attention: given, or recorded while the decoder computes them."""
+    """A cache of the source's keys and values for cross-attention, given or recorded when the decoder computes them."""
 
     def __init__(self, given: Sequence[KeysValues] = ()) -> None:
         super().__init__([_CrossLayer(*pair) for pair in given])
@@ -112,7 +114,10 @@ class CrossCache(CapturedCache):
 
 
 class PairedCache(CapturedCache, EncoderDecoderCache):  # type: ignore[misc]
-    """An encoder-decoder's two caches; `cross_ready` says whether the source's keys and values are computed."""
+    """The caches of an encoder-decoder for self-attention (`own`) and cross-attention (`cross`).
+
+    `cross_ready` says whether the source's keys and values are already in `cross`; otherwise the decoder computes them.
+    """
 
     def __init__(self, own: CapturedCache, cross: CrossCache, layers: int, *, cross_ready: bool) -> None:
         super().__init__([None] * layers)

@@ -1,8 +1,8 @@
-"""Emit a decoder's attention as ONNX Runtime's own operators over caches.
+"""Capture a decoder's attention as fused operators of ONNX Runtime that read key-value caches.
 
 Self-attention becomes `GroupQueryAttention`, which appends new keys and values to buffers of a fixed capacity, so that
-past and present can share memory. Cross-attention becomes `MultiHeadAttention` over the source's precomputed keys and
-values.
+a step can update the buffers in place. Cross-attention becomes `MultiHeadAttention`, which reads the precomputed keys
+and values of the source.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,16 +25,16 @@ OWN_OPERATOR: Final = "com.microsoft::GroupQueryAttention"
 
 @dataclass(slots=True)
 class DecoderStep:
-    """The graph inputs that a decoder's attention operators read, and the buffers that they return.
+    """The graph inputs that a decoder's attention operators read, and the cache buffers that the operators return.
 
     Attributes:
-        cache: receives the model's new keys and values.
-        past: buffers of every layer, float (batch, kv_heads, capacity, head_dim).
-        seqlens_k: int32 (batch,), the length of every row with its new tokens, minus 1.
-        total_length: int32 (), the longest row's length with its new tokens.
-        cross: keys and values of the source by layer, float (batch, heads, source_length, head_dim).
-        source_mask: int32 (batch, source_length); None for decoders without an encoder.
-        present: the buffers after the new tokens were appended, by layer.
+        cache: the cache to which the model passes new keys and values.
+        past: each layer's buffers for keys and values, float (batch, kv_heads, capacity, head_dim).
+        seqlens_k: int32 (batch,), each row's length including new tokens, minus 1.
+        total_length: int32 (), the length of the longest row including new tokens.
+        cross: each layer's keys and values of the source, float (batch, heads, source_length, head_dim).
+        source_mask: int32 (batch, source_length), 0 on padding; None for decoders without an encoder.
+        present: by layer, the buffers with the new keys and values appended.
     """
 
     cache: StaticCache
@@ -48,7 +48,7 @@ class DecoderStep:
 
 @contextmanager
 def recording_attention(decoder: nn.Module) -> Iterator[None]:
-    """Within the block, let `decoder` skip attention, because only the keys and values that it caches are needed."""
+    """Within the block, let `decoder` compute keys and values but skip attention, to fill only its caches."""
 
     def skip(_module: nn.Module, query: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
         return query.transpose(1, 2), None
@@ -59,7 +59,7 @@ def recording_attention(decoder: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def decoder_attention(model: nn.Module, step: DecoderStep) -> Iterator[None]:
-    """Within the block, let `model`'s decoder emit attention operators over the caches of `step`."""
+    """Within the block, let `model`'s decoder emit attention operators that read the caches in `step`."""
 
     def emit(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
@@ -122,7 +122,7 @@ def _cross_attention(
 
 
 def _packed(tensor: Tensor) -> Tensor:
-    """Return (batch, heads, time, head_dim) as (batch, time, heads * head_dim)."""
+    """Return `tensor`, (batch, heads, time, head_dim), in the shape (batch, time, heads * head_dim)."""
     return tensor.transpose(1, 2).flatten(2)
 
 

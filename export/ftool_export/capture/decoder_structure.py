@@ -1,6 +1,6 @@
-"""Find a decoder's structure by running it once: layers, sizes of caches, whether attention can be fused.
+"""Find a decoder's structure by running its model: number of layers, cache sizes, and whether attention can be fused.
 
-Configurations name these differently in each architecture; a run shows them in the same way for all.
+A model's configuration also describes the structure, but each architecture names the fields differently.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _LENGTH: Final = 3  # tokens of the run
 
 @dataclass(frozen=True, slots=True)
 class CacheSize:
-    """The size of one layer's keys or values, which are (batch, heads, length, head_dim)."""
+    """The size of one layer's keys or values, tensors of shape (batch, heads, length, head_dim)."""
 
     heads: int
     head_dim: int
@@ -35,10 +35,10 @@ class DecoderStructure:
     """The structure of a decoder.
 
     Attributes:
-        own: for each layer, the size of the keys of self-attention.
-        cross: for each layer, the size of the keys of cross-attention; empty for decoders without an encoder.
-        encoder_attentions: the number of the encoder's attentions that use transformers' interface.
-        unfit: why the model's attention can't be emitted as the fused operator; None if it can.
+        own: for each layer, the size of the keys, and of the values, of self-attention.
+        cross: the same for cross-attention; empty for decoders without an encoder.
+        encoder_attentions: the number of attention layers in the encoder that use transformers' attention interface.
+        unfit: why the model's attention can't be emitted as fused operators; None if it can.
     """
 
     own: tuple[CacheSize, ...]
@@ -48,10 +48,12 @@ class DecoderStructure:
 
 
 def decoder_structure(model: PreTrainedModel) -> DecoderStructure:
-    """Run `model`, which must be in evaluation mode, on a few tokens and return its structure; it is not changed.
+    """Return the structure of `model`'s decoder, found by running the model on a few tokens.
+
+    The model must be in evaluation mode, and is not changed.
 
     Raises:
-        ExportError: the model's state is not one cache of keys and values per layer.
+        ExportError: the model's state between tokens is not, for every layer, a cache of keys and values of one size.
     """
     calls: list[tuple[Tensor, Tensor, Tensor, dict[str, Any]]] = []
 

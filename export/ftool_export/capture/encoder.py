@@ -1,4 +1,4 @@
-"""Capture an encoder: choose its graph's inputs, and trace it once with dynamic batch size and length."""
+"""Capture an encoder: choose the graph's inputs, and trace the network once with dynamic batch size and length."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,11 @@ _ALWAYS: Final = ("input_ids", "attention_mask")
 
 
 def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ...]:
-    """Return the names of the graph's inputs, in the order of the network's forward.
+    """Return the names of the graph's inputs, in the order of the arguments of the network's `forward`.
 
-    Token types are an input only if they change the outputs for `rows`, some of the task's own: the tokenizer gives
-    them types other than 0, or the network treats zeros and no types differently (GPT-2 looks them up among its words).
+    Token types are an input only if they change the network's outputs for `rows`, tokenised inputs of the task. They
+    can if the tokenizer returns types other than 0, or if the network gives other outputs for types of 0 than without
+    types. GPT-2, for example, looks up types in the table of word embeddings, and adds the result.
     """
     if "token_type_ids" not in loaded.input_names:
         return _ALWAYS
@@ -41,12 +42,13 @@ def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ..
 def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabulary: int) -> Captured:
     """Capture `network`, which must be in evaluation mode, as the graph "model"; the network is not changed.
 
-    The graph takes int64 (batch, sequence) and returns "logits", float32 (batch, width) or (batch, sequence, width).
+    All inputs of the graph are int64 (batch, sequence). The output "logits" is float32 (batch, width), or
+    (batch, sequence, width) for networks with outputs per token.
 
     Args:
-        network: forward(input_ids, attention_mask, token_type_ids=None) -> logits.
-        input_names: the names of the graph's inputs: the first two or three of the forward's.
-        vocabulary: the number of token ids; the trace uses random ids below it.
+        network: a module with forward(input_ids, attention_mask, token_type_ids=None) -> logits.
+        input_names: the names of the graph's inputs: the first two, or all three, arguments of `forward`.
+        vocabulary: the number of token ids; the trace uses random ids below this number.
 
     Raises:
         ExportError: the network is in training mode, or PyTorch's exporter can't capture it.
@@ -76,7 +78,7 @@ def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabul
 
 @contextmanager
 def _without_cache(model: nn.Module) -> Iterator[None]:
-    """Within the block, switch off the key-value cache that decoders build, which one forward pass does not need."""
+    """Within the block, switch off `model`'s key-value cache, which a single forward pass does not need."""
     configs = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
     caching = [config for config in configs if getattr(config, "use_cache", False)]
     for config in caching:

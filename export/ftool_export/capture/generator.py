@@ -1,4 +1,4 @@
-"""Capture a generator: one graph for the encoder, if any, and one for the decoder's prompts and steps."""
+"""Capture a generator: a graph of the encoder, if any, and a graph of the decoder, which runs prompts and steps."""
 
 import logging
 from collections.abc import Sequence
@@ -37,10 +37,13 @@ _SOURCE_AXIS: Final = "source_length"
 
 
 def capture_generator(model: Any) -> Captured:
-    """Capture `model`, a PreTrainedModel in evaluation mode, as "encoder" and "decoder"; the model is not changed.
+    """Capture `model`, a PreTrainedModel in evaluation mode, as the graphs "encoder" (if any) and "decoder".
+
+    The model is not changed.
 
     Raises:
-        ExportError: PyTorch's exporter can't capture it, or its state is more than keys and values.
+        ExportError: PyTorch's exporter can't capture the model, or the model's state between tokens is not a cache of
+            keys and values for every layer.
     """
     structure = decoder_structure(model)
     if structure.unfit:
@@ -136,7 +139,7 @@ def _add_caches(signature: Signature, kind: str, sizes: Sequence[CacheSize], len
 
 
 def cache_names(kind: str, layers: int) -> list[str]:
-    """Return the names of a graph's caches, layer by layer: "past.0.key", "past.0.value", "past.1.key", ..."""
+    """Return the names of a graph's caches of one kind, such as "past.0.key", "past.0.value", "past.1.key", ..."""
     return [f"{kind}.{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
 
 

@@ -1,7 +1,8 @@
-"""Encoder and decoder as functions of flat inputs, which are traced into graphs.
+"""A generator's encoder and decoder as modules that are traced into graphs.
 
-Each forward takes the graph's inputs and returns its outputs, in order. The decoders differ in their caches: static
-(buffers that operators append to) or concatenated with new keys and values at each step.
+Each `forward` takes the graph's inputs and returns the graph's outputs, both in order. The decoders differ in their
+caches: attention operators append to static caches, which are buffers of a fixed capacity; concatenated caches are
+joined with new keys and values at each step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,14 +33,14 @@ from ftool_export.capture.positions import masks_by_position
 
 
 class SourceEncoder(nn.Module):
-    """The encoder with the decoder's cross-attention projections: all keys and values of a source, computed once."""
+    """The encoder and the decoder's cross-attention projections, which compute all keys and values of a source once."""
 
     def __init__(self, model: PreTrainedModel, layers: int, *, fused: bool) -> None:
         super().__init__()
         self.model, self.layers, self.fused = model, layers, fused
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Return cross keys and values, layer by layer; the inputs are int64 (batch, source_length)."""
+        """Return keys and values for cross-attention, layer by layer; the inputs are int64 (batch, source_length)."""
         encoder, decoder = self.model.get_encoder(), self.model.get_decoder()
         with attention_at_the_source(encoder) if self.fused else nullcontext():
             hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -64,7 +65,10 @@ class _Decoder(nn.Module):
     def _results(
         self, logits_at: Tensor, present: Mapping[int, KeysValues], **inputs: Any
     ) -> tuple[Tensor, ...]:
-        """Run the model; return the logits (batch, kept, vocabulary), and the caches that this puts into `present`."""
+        """Run the model on `inputs`; return the logits, (batch, kept, vocabulary), and the caches.
+
+        The run stores the caches of each layer in `present`.
+        """
         with _head_at(self.model, logits_at):
             logits = self.model(use_cache=True, **inputs).logits
         return logits, *_flat([present[layer] for layer in range(self.layers)])
@@ -74,7 +78,10 @@ class _CrossDecoder(_Decoder):
     def _cross_inputs(
         self, input_ids: Tensor, source_mask: Tensor, own: CapturedCache, cross: Sequence[KeysValues]
     ) -> dict[str, Any]:
-        """Return the model's inputs if the source's keys and values are given: nothing reads the encoder's outputs."""
+        """Return the model's inputs for a step with `cross`, the precomputed keys and values of the source.
+
+        The encoder's outputs in these inputs are zeros, because nothing reads them.
+        """
         width = self.model.get_input_embeddings().weight.shape[1]
         hidden = torch.zeros(1, 1, 1).expand(input_ids.shape[0], cross[0][0].shape[2], width)
         return {
@@ -86,7 +93,7 @@ class _CrossDecoder(_Decoder):
 
 
 class StaticCacheDecoder(_Decoder):
-    """A decoder without an encoder, whose caches are buffers to which operators append."""
+    """A decoder without an encoder, whose caches are buffers to which the attention operators append."""
 
     def forward(
         self,
@@ -97,7 +104,11 @@ class StaticCacheDecoder(_Decoder):
         logits_at: Tensor,
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Return logits (batch, kept, vocabulary) and the updated buffers; `DecoderStep` describes the inputs."""
+        """Return logits, (batch, kept, vocabulary), and the updated buffers.
+
+        `input_ids` and `position_ids` are int64 (batch, sequence). `logits_at`, int64 (batch, kept), has the indices
+        of the new tokens whose logits are returned. `DecoderStep` describes the other inputs.
+        """
         cache = StaticCache(self.layers)
         step = DecoderStep(cache, _pairs(past), seqlens_k, total_length)
         inputs = {"input_ids": input_ids, "position_ids": position_ids, "past_key_values": cache}
@@ -106,7 +117,7 @@ class StaticCacheDecoder(_Decoder):
 
 
 class StaticCacheCrossDecoder(_CrossDecoder):
-    """An encoder-decoder's decoder, whose caches are buffers to which operators append."""
+    """The decoder of an encoder-decoder, whose caches are buffers to which the attention operators append."""
 
     def forward(
         self,
@@ -119,7 +130,12 @@ class StaticCacheCrossDecoder(_CrossDecoder):
         past: Sequence[Tensor],
         cross: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Return logits (batch, kept, vocabulary) and the updated buffers; `positions` has the length of the rows."""
+        """Return logits, (batch, kept, vocabulary), and the updated buffers.
+
+        `input_ids` is int64 (batch, sequence). Only the length of `positions`, int64 (total_length,), is read.
+        `logits_at`, int64 (batch, kept), has the indices of the new tokens whose logits are returned. `DecoderStep`
+        describes the other inputs.
+        """
         length = positions.shape[0]
         own = StaticCache(self.layers, length - input_ids.shape[1], length)
         step = DecoderStep(own, _pairs(past), seqlens_k, total_length, _pairs(cross), source_mask)
@@ -143,7 +159,11 @@ class ConcatenatedCacheDecoder(_Decoder):
         logits_at: Tensor,
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Return logits (batch, kept, vocabulary) and the caches; the mask is int64 (batch, total_length)."""
+        """Return logits, (batch, kept, vocabulary), and the caches joined with the new keys and values.
+
+        `attention_mask` is int64 (batch, total_length), and `logits_at`, int64 (batch, kept), has the indices of the
+        new tokens whose logits are returned.
+        """
         cache = ConcatenatedCache(_pairs(past))
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "past_key_values": cache}
         if self.takes_positions:
@@ -153,7 +173,7 @@ class ConcatenatedCacheDecoder(_Decoder):
 
 
 class ConcatenatedCacheCrossDecoder(_CrossDecoder):
-    """An encoder-decoder's decoder, with the architecture's own attention and concatenated caches."""
+    """The decoder of an encoder-decoder, with the architecture's own attention and concatenated caches."""
 
     def forward(
         self,
@@ -164,7 +184,11 @@ class ConcatenatedCacheCrossDecoder(_CrossDecoder):
         past: Sequence[Tensor],
         cross: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Return logits (batch, kept, vocabulary) and the caches; the mask is int64 (batch, total_length)."""
+        """Return logits, (batch, kept, vocabulary), and the caches joined with the new keys and values.
+
+        `attention_mask` is int64 (batch, total_length), and `logits_at`, int64 (batch, kept), has the indices of the
+        new tokens whose logits are returned.
+        """
         own = ConcatenatedCache(_pairs(past))
         inputs = self._cross_inputs(input_ids, source_mask, own, _pairs(cross))
         # Masks by position are not needed: all decoder rows have the same length, so columns are positions.
@@ -173,7 +197,10 @@ class ConcatenatedCacheCrossDecoder(_CrossDecoder):
 
 @contextmanager
 def _head_at(model: PreTrainedModel, logits_at: Tensor) -> Iterator[None]:
-    """Within the block, compute logits only at positions int64 (batch, kept): the head is a step's largest product."""
+    """Within the block, let `model` compute logits only for the new tokens at `logits_at`, int64 (batch, kept).
+
+    This saves time, because the output head is the largest matrix product of a step.
+    """
 
     def gather(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         hidden = inputs[0]  # (batch, time, width)

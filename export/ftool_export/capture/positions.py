@@ -1,8 +1,8 @@
-"""Attention masks by the positions of tokens in their rows, for concatenated caches.
+"""Attention masks for concatenated caches, computed from the positions of tokens in their rows.
 
 A batch of prompts with different lengths is padded on the right, and later tokens are put after the padding, so a
-column of such a cache is not a position. A sliding window that counts columns would count padding too; therefore masks
-are computed from positions here.
+token's column in the cache may differ from its position. A sliding window measured in columns would count padding too;
+therefore masks are computed from positions here.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ _EAGER = "eager"
 
 @contextmanager
 def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor) -> Iterator[None]:
-    """Within the block, let `model` use its own attention with masks by position; afterwards the model is as before.
+    """Within the block, let `model` use its own attention with masks by position; restore the model afterwards.
 
     Args:
-        model: the model, whose sub-models attend.
-        attention_mask: int64 (batch, total_length), 1 if a column holds a token.
+        model: the model to which the masks apply.
+        attention_mask: int64 (batch, total_length), 1 for columns of the cache that hold a token, 0 for padding.
         queries: int64 (batch, sequence), the positions of the new tokens.
     """
     keys = (attention_mask.cumsum(1) - 1).clamp(min=0)  # (batch, total_length), positions
@@ -49,7 +49,7 @@ def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor)
 
 
 class _Window:
-    """A mask by position for GPT-Neo's local attention, which stores its window as a table of columns."""
+    """A mask by position for a layer of GPT-Neo's local attention, which stores a table of its window by columns."""
 
     def __init__(self, part: Any, queries: Tensor, keys: Tensor) -> None:
         self.part, self.table = part, part.bias
@@ -64,7 +64,7 @@ class _Window:
         return inputs, {**options, "attention_mask": self.mask if given is None else given + self.mask}
 
     def restore(self) -> None:
-        """Give the part its own table back."""
+        """Give the layer its own table of the window back."""
         self.hook.remove()
         self.part.bias = self.table
 

@@ -1,7 +1,8 @@
-"""Emit rotary positions as ONNX Runtime's own operator instead of six nodes for halves, signs and sums.
+"""Capture rotary position embeddings as one operator of ONNX Runtime, `RotaryEmbedding`, instead of six nodes.
 
-An architecture calls a function of its own module, `apply_rotary_pos_emb`, with the cosines and sines for every token's
-position. The operator looks up the rows of these tables, so any scaling that the architecture put into them is kept.
+Each architecture's module in transformers has a function `apply_rotary_pos_emb`, which takes the cosines and sines for
+every token's position. The operator takes tables of these cosines and sines, so any scaling that the architecture
+applied to them is kept.
 """
 
 import sys
@@ -22,9 +23,10 @@ Rotated = tuple[Tensor, Tensor]
 
 @contextmanager
 def rotary_at_the_source(model: nn.Module) -> Iterator[None]:
-    """Within the block, let `model` emit one operator for every rotation; afterwards it rotates as before.
+    """Within the block, let `model` emit one operator for every rotation; restore the model afterwards.
 
-    Each function is tried on numbers first: an architecture that doesn't rotate the two halves of a head keeps its own.
+    An architecture's function `apply_rotary_pos_emb` is replaced only if a trial on random numbers shows that it
+    rotates the two halves of each head, as the operator does.
     """
     names = {type(part).__module__ for part in model.modules()}
     modules = [sys.modules[name] for name in sorted(names) if hasattr(sys.modules[name], _NAME)]
@@ -40,7 +42,10 @@ def rotary_at_the_source(model: nn.Module) -> Iterator[None]:
 
 
 class _Rotation:
-    """A replacement for `apply_rotary_pos_emb` that emits the operator; all layers of one pass share its tables."""
+    """A replacement for `apply_rotary_pos_emb` that emits `RotaryEmbedding`.
+
+    All layers with the same cosines and sines share one pair of lookup tables.
+    """
 
     def __init__(self) -> None:
         self._tables: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
@@ -48,7 +53,10 @@ class _Rotation:
     def __call__(
         self, query: Tensor, key: Tensor, cosine: Tensor, sine: Tensor, *_: Any, **__: Any
     ) -> Rotated:
-        """Rotate query and key (batch, heads, time, head_dim) by cosine and sine (batch, time, head_dim)."""
+        """Return `query` and `key`, (batch, heads, time, head_dim), rotated by the angles of `cosine` and `sine`.
+
+        `cosine` and `sine` are (batch, time, head_dim).
+        """
         if id(cosine) not in self._tables:
             self._tables[id(cosine)] = (*_lookup_tables(query.shape[0], cosine, sine), cosine)
         positions, cosines, sines = self._tables[id(cosine)][:3]  # the fourth keeps the key's object alive
@@ -56,7 +64,10 @@ class _Rotation:
 
 
 def _lookup_tables(batch: int, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return every token's row number, int64 (batch, time), and the two tables, float (batch * time, head_dim / 2)."""
+    """Return tables of cosines and sines, float (batch * time, head_dim / 2), after each token's row in the tables.
+
+    The row numbers are int64 (batch, time).
+    """
     time, half = cosine.shape[1], cosine.shape[2] // 2
     positions = torch.arange(batch * time).view(batch, time)
     rows = [table.expand(batch, -1, -1)[..., :half].reshape(batch * time, half) for table in (cosine, sine)]
@@ -78,7 +89,7 @@ def _rotate(states: Tensor, positions: Tensor, cosines: Tensor, sines: Tensor) -
 
 
 def _turns_halves(function: Callable[..., Any]) -> bool:
-    """Return whether `function` rotates the two halves of each head, as the operator does; tried on numbers."""
+    """Return whether `function`, tried on random numbers, rotates the two halves of each head as the operator does."""
     generator = torch.Generator().manual_seed(0)
     query, key = (torch.randn(2, heads, 3, 8, generator=generator) for heads in (4, 2))
     angles = torch.randn(2, 3, 4, generator=generator).repeat(1, 1, 2)

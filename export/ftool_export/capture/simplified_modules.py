@@ -1,6 +1,6 @@
-"""Simplify parts of a network during capture: the same numbers with fewer operators.
+"""Simplify modules of a network during capture, so that they compute the same numbers with fewer operators.
 
-A step of one token spreads little work over many operators, so the overhead of each operator matters.
+In a decoding step of one token each operator has little work, so the overhead of every operator matters.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ _SAME: Final = 1e-5  # tolerance for numbers near 1: allows another order of sum
 
 @contextmanager
 def simplified(model: nn.Module) -> Iterator[None]:
-    """Within the block, let parts of `model` compute in a simplified form; afterwards they compute as before.
+    """Within the block, simplify GPT-2's Conv1D, T5's position bias and root-mean-square norms; restore all afterwards.
 
-    Only known kinds of parts change, and a norm only if it gives the expected numbers when it is tried.
+    A norm is simplified only if it computes the expected numbers in a trial.
     """
     changed: list[tuple[nn.Module, str]] = []
     try:
@@ -46,13 +46,16 @@ def _simplified_methods(part: nn.Module) -> dict[str, Callable[..., Tensor]]:
 
 
 def _linear(part: Conv1D, inputs: Tensor) -> Tensor:
-    """Compute GPT-2's Conv1D without the reshapes around it."""
+    """Compute GPT-2's Conv1D, a linear layer, without the reshapes that transformers adds."""
     outputs: Tensor = inputs @ part.weight + part.bias
     return outputs
 
 
 def _bias_by_distance(part: Any) -> Tensor:
-    """Return T5's position bias for every distance, (2 * farthest + 1, heads); greater distances have the same bias."""
+    """Return T5's position bias for every distance from -farthest to farthest, (2 * farthest + 1, heads).
+
+    `farthest` is the layer's relative_attention_max_distance; beyond it the bias does not change.
+    """
     farthest = part.relative_attention_max_distance
     with torch.no_grad():
         buckets = part._relative_position_bucket(
@@ -75,7 +78,7 @@ def _distance_bias(
 ) -> Tensor:
     """Return T5's position bias, float (1, heads, query_length, key_length), looked up by distance in `table`.
 
-    The graph then needs no logarithm to find the bucket of a distance.
+    T5 itself computes the bucket of each distance with a logarithm, which the table makes unnecessary.
     """
     farthest = part.relative_attention_max_distance
     queries = torch.arange(query_length)[:, None] + past_seen_tokens
@@ -85,7 +88,7 @@ def _distance_bias(
 
 
 def _root_mean_square(part: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Return a forward that emits one operator instead of a root-mean-square norm's six; None for any other module."""
+    """Return a `forward` for a root-mean-square norm that emits one operator instead of six; None for other modules."""
     weight = getattr(part, "weight", None)
     if not type(part).__name__.endswith("Norm") or not isinstance(weight, Tensor) or weight.dim() != 1:
         return None

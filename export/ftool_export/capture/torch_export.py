@@ -26,11 +26,11 @@ class GraphContract:
     """The inputs, outputs and fused operators that a graph must have after each stage of an export.
 
     Attributes:
-        inputs: the dynamic axes of each input, in the order of the inputs.
+        inputs: the names of the inputs, in order, with the indices of each input's dynamic axes.
         outputs: the names of the outputs, in order.
-        operators: the number of fused attentions, by operator.
-        dynamic: the dynamic axes of the first output.
-        width: the size of the first output's last axis, which follows the dynamic ones; None if it is not checked.
+        operators: the number of nodes of each fused attention operator, by the operator's name.
+        dynamic: the indices of the first output's dynamic axes.
+        width: the size of the first output's last axis, which comes after the dynamic axes; None if it is not checked.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -42,14 +42,15 @@ class GraphContract:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A model's graphs as the exporter returns them, without optional inputs that nothing reads.
+    """A model's graphs as PyTorch's exporter returns them, but without optional inputs that no node reads.
 
     Attributes:
         models: the graphs: "model", or "encoder" and "decoder", or only "decoder".
         contracts: the structure that each graph must keep at every later stage.
-        attention: "fused" if each attention is one operator, "plain" if it is the architecture's own operators.
-        caches: of decoders: "in_place" (static: operators append to them) or "joined" (concatenated with new keys and
-            values); None for encoders.
+        attention: "fused" if the attention of each layer is one operator; "plain" if it is several, as in the
+            architecture's code.
+        caches: "in_place" if operators append to a decoder's caches, "joined" if caches are concatenated with new keys
+            and values, None for encoders.
     """
 
     models: Mapping[str, ir.Model]
@@ -60,10 +61,11 @@ class Captured:
 
 @dataclass(slots=True)
 class Signature:
-    """The inputs of a graph, with an example of each, from which a network is traced.
+    """The inputs of a graph, with an example of each, with which a network is traced.
 
-    Sizes of the examples become constants of the graph on all axes but the dynamic ones. These must be 2 or more in the
-    examples, as torch.export takes 0 and 1 for constants; axes with one name have one size.
+    On axes that are not dynamic, an example's size becomes a constant of the graph. On dynamic axes, an example's size
+    must be 2 or more, because torch.export treats 0 and 1 as constants. Dynamic axes with the same name have the same
+    size.
     """
 
     _values: list[Any] = field(default_factory=list)  # the arguments of the network's forward, in order
@@ -73,13 +75,13 @@ class Signature:
     _optional: set[str] = field(default_factory=set)
 
     def add(self, name: str, example: Tensor, axes: Mapping[int, str], *, optional: bool = False) -> None:
-        """Add an input that is one argument of the forward.
+        """Add an input that is one argument of the network's `forward`.
 
         Args:
             name: the input's name.
-            example: a tensor of its dtype.
-            axes: the names of its dynamic axes.
-            optional: whether the graph may leave the input out if nothing reads it.
+            example: a tensor with the input's dtype.
+            axes: the names of the input's dynamic axes, by the axes' indices.
+            optional: whether the graph may leave the input out if no node reads the input.
         """
         self._values.append(example)
         self._shapes.append(self._dynamic(axes))
@@ -88,16 +90,16 @@ class Signature:
             self._optional.add(name)
 
     def add_tuple(self, names: Sequence[str], examples: Sequence[Tensor], axes: Mapping[int, str]) -> None:
-        """Add inputs that together are one argument of the forward, a tuple, and have the same dynamic axes."""
+        """Add inputs with the same dynamic axes that together form one argument of the network's `forward`, a tuple."""
         self._values.append(tuple(examples))
         self._shapes.append(tuple(self._dynamic(axes) for _ in examples))
         self._axes |= dict.fromkeys(names, tuple(axes))
 
     def trace(self, network: nn.Module, outputs: Sequence[str]) -> tuple[ir.Model, GraphContract]:
-        """Trace `network`, which must be in evaluation mode, once.
+        """Trace `network`, which must be in evaluation mode, with the examples.
 
         Returns:
-            The graph with outputs of these names, and its contract, without operators.
+            The graph, whose outputs have the names `outputs`, and its contract, in which `operators` is empty.
 
         Raises:
             ExportError: PyTorch's exporter can't capture the network.
@@ -133,7 +135,7 @@ class Signature:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's many warnings about its own internals; it reports failures by exceptions."""
+    """Within the block, silence the exporter's many warnings about its internals; failures raise exceptions anyway."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

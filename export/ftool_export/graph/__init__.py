@@ -1,1 +1,1 @@
-"""Checks and measurements of graphs during the export."""
+"""Checks and measurements of ONNX graphs during an export."""

@@ -1,4 +1,4 @@
-"""Measure the largest activations on real inputs, before activations are quantised."""
+"""Measure the largest activations of a graph on real inputs, before the activations are quantised."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,16 +19,16 @@ _ROWS: Final = 128  # rows to run; more hardly change the channels' peaks
 def activation_peaks(
     model: ir.Model, loaded: LoadedEncoder, rows: Sequence[Tokens], smallest: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the largest absolute value of each input channel of every large enough product with a constant weight.
+    """Return the largest absolute value in each input channel of every product with a large constant weight.
 
     Args:
         model: the fp32 graph; it is not changed.
-        loaded: the checkpoint, which makes the graph's inputs.
-        rows: at least one; up to 128 of them, evenly spread, are run one at a time.
-        smallest: products whose weight has fewer elements are skipped.
+        loaded: the checkpoint, which turns rows into inputs of the graph.
+        rows: tokenised inputs, at least one; up to 128 of them, at even distances, are run one at a time.
+        smallest: the smallest number of elements in a weight; products with smaller weights are skipped.
 
     Returns:
-        By the weight's name, float32 (inputs,): the maximum over all products that share the weight.
+        By each weight's name, float32 (inputs,): the maximum over all products that share the weight.
     """
     watched = model.clone()
     inputs = {node.inputs[0]: node.inputs[1] for node in constant_matmuls(watched, smallest)}

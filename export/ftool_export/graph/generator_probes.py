@@ -1,4 +1,4 @@
-"""Probes of generators: prompts and steps with torch's logits, in all shapes that the graphs must handle."""
+"""Probes of generators: prompts and answers with torch's logits, in all shapes that the graphs must handle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LONG: Final = 160  # tokens; longer than 128, the largest distance that T5 dist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationProbe:
-    """A batch of prompts with the answers that follow them. See `Probe`.
+    """A batch of prompts, with the answers that follow the prompts and with torch's logits; implements `Probe`.
 
     Attributes:
         name: a description of the shapes, for messages.
@@ -32,8 +32,8 @@ class GenerationProbe:
         prompts: token ids that the decoder reads first, row by row.
         answers: token ids that the decoder reads next; all rows have the same length.
         chunk: the number of answer tokens in one step.
-        scored: the number of a prompt's last tokens whose logits are compared.
-        outputs: torch's logits, float32 (batch, scored + answer, vocabulary).
+        scored: the number of tokens at the end of each prompt whose logits are compared.
+        outputs: torch's logits, float32 (batch, scored + answer's length, vocabulary).
         real: whether the tokens come from texts; otherwise they are random.
     """
 
@@ -48,15 +48,15 @@ class GenerationProbe:
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """A mask of outputs to compare; all True, because no output belongs to padding."""
+        """The outputs to compare, bool (batch, scored + answer's length); all True, as no output belongs to padding."""
         return np.ones(self.outputs.shape[:-1], dtype=np.bool_)
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graphs' logits with all rows in one batch."""
+        """Run all rows as one batch, and return the graphs' logits."""
         return self._run(GraphRunner(sessions), list(range(len(self.prompts))))
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graphs' logits with each row run singly."""
+        """Run each row singly, and return the graphs' logits."""
         runner = GraphRunner(sessions)
         return np.concatenate([self._run(runner, [row]) for row in range(len(self.prompts))])
 
@@ -77,7 +77,7 @@ class GenerationProbe:
 
 
 def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
-    """Make probes of texts with torch's answers, and of random tokens in every shape that a graph must handle.
+    """Return probes for a generator: texts with torch's answers, and random tokens in every shape that must work.
 
     Args:
         loaded: the checkpoint, in evaluation mode.
@@ -118,7 +118,7 @@ def _decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationPr
 
 
 class _Draw:
-    """Makes rows of token ids without padding tokens: random ones, and texts."""
+    """Makes rows of token ids: tokenised texts, and random ids other than the padding token's."""
 
     def __init__(self, loaded: LoadedGenerator) -> None:
         model: Any = loaded.model
@@ -132,11 +132,11 @@ class _Draw:
         self.longest = min(_LONG, longest_row(loaded) - _STEPS)
 
     def rows(self, *lengths: int) -> list[Ids]:
-        """Return random rows of token ids, one for each of `lengths`."""
+        """Return a row of random token ids for each of `lengths`, none of them longer than `self.longest`."""
         return [self._row(min(length, self.longest)) for length in lengths]
 
     def led(self, *lengths: int) -> list[Ids]:
-        """Return random rows of these lengths that begin with the decoder's start token."""
+        """Return rows like those of `rows`, but with the decoder's start token in place of the first token."""
         return [(*self.start, *row[1:]) for row in self.rows(*lengths)]
 
     def texts(self, count: int) -> list[Ids]:
@@ -153,7 +153,10 @@ class _Draw:
 
 
 def _first_token(model: Any) -> int:
-    """Return the decoder's start token. In mBART-like models it depends on the language; 0 serves if none is set."""
+    """Return the id of the decoder's start token from the model's configuration, or 0 if none is set.
+
+    Models like mBART may have none, because their start token depends on the target language.
+    """
     for settings in (model.generation_config, model.config):
         for name in ("decoder_start_token_id", "bos_token_id"):
             token = getattr(settings, name, None)
@@ -163,7 +166,7 @@ def _first_token(model: Any) -> int:
 
 
 def longest_row(loaded: LoadedGenerator) -> int:
-    """Return the largest number of tokens that fits both a source and a row of the decoder."""
+    """Return the largest number of tokens that are allowed both in a source and in a row of the decoder."""
     limits = [loaded.max_length]
     for name in ("max_position_embeddings", "n_positions"):
         limit = getattr(loaded.model.config, name, None)
@@ -183,7 +186,7 @@ def _probe(
     scored: int = 1,
     real: bool = False,
 ) -> GenerationProbe:
-    """Return a probe with torch's logits. Without `answers`, torch's most likely tokens are the answers."""
+    """Return a probe with torch's logits. If `answers` is None, torch's most likely tokens are the answers."""
     sides: list[Ids | None] = list(sources) if sources is not None else [None] * len(prompts)
     given = [None] * len(prompts) if answers is None else list(answers)
     runs = [_torch_run(loaded, *row) for row in zip(sides, prompts, given, strict=True)]
@@ -208,8 +211,8 @@ def _torch_run(
     """Run one row token by token with torch's own cache, as transformers' `generate` does.
 
     Returns:
-        The answer (`answer`, or by default torch's most likely tokens), and the logits, float32
-        (prompt + answer, vocabulary).
+        The answer (`answer`, or torch's most likely tokens if it is None), and the logits, float32
+        (prompt's length + answer's length, vocabulary).
     """
     steps = _STEPS if answer is None else len(answer)
     tokens: list[int] = []
@@ -229,7 +232,10 @@ def _torch_run(
 
 
 def _begin(loaded: LoadedGenerator, source: Ids | None, prompt: Ids) -> tuple[Any, dict[str, Any]]:
-    """Return torch's result after the prompt, and the arguments with the encoder's outputs for all further calls."""
+    """Run torch on the prompt, and return the result and the arguments that every further call needs.
+
+    With a source, the arguments are the encoder's outputs and their mask; without a source, there are none.
+    """
     row = torch.tensor([prompt])
     if source is None:
         return loaded.model(input_ids=row, attention_mask=torch.ones_like(row), use_cache=True), {}

@@ -1,6 +1,6 @@
-"""Run a prompt and its steps through the graphs of a generator during export.
+"""Run prompts and decoding steps through a generator's graphs during an export.
 
-The runtime has a faster implementation. This one serves the export's checks, and needs only the graphs.
+The runtime has a faster implementation. The one here is for the export's checks, and needs only graphs, not a bundle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _UNREAD: Final = (
 
 
 class Conversation:
-    """A batch of rows in the decoder: their caches and lengths."""
+    """The state of a batch of rows between two steps of the decoder: the rows' caches and lengths."""
 
     def __init__(self, fixed: Mapping[str, NDArray[Any]], caches: Mapping[str, Any], rows: int) -> None:
         self.fixed = dict(fixed)  # cross caches and the source's mask
@@ -30,7 +30,7 @@ class Conversation:
 
 
 class GraphRunner:
-    """The sessions of a decoder and its optional encoder."""
+    """Runs a generator's decoder and encoder (if any) in ONNX Runtime sessions."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._encoder = sessions.get("encoder")
@@ -42,7 +42,7 @@ class GraphRunner:
         """Return a conversation with empty caches for `rows` rows.
 
         Args:
-            sources: token ids of every row's source; None for decoders without an encoder.
+            sources: the token ids of each row's source; None for decoders without an encoder.
             rows: the number of rows.
             capacity: the largest number of tokens in a row.
         """
@@ -56,12 +56,12 @@ class GraphRunner:
         return Conversation(fixed, caches, rows)
 
     def step(self, conversation: Conversation, new: Rows, kept: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Feed new tokens to every row.
+        """Run the decoder on new tokens for every row.
 
         Args:
-            conversation: from `start`; it is updated in place.
-            new: at least one token per row; rows may differ in length only in the first step.
-            kept: int64 (batch, kept), the indices into `new` of the tokens whose logits are wanted.
+            conversation: the state that `start` returned; it is updated in place.
+            new: the new token ids of each row, at least one; only in the first step may their number differ by row.
+            kept: int64 (batch, kept), for each row the indices of the new tokens whose logits are returned.
 
         Returns:
             Logits float32 (batch, kept, vocabulary).
@@ -121,7 +121,7 @@ class GraphRunner:
 
 
 def _padded(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the rows, int64 (batch, longest), padded on the right with 0, and a mask that is True on their tokens."""
+    """Return `rows` as int64 (batch, longest), padded on the right with 0, and a mask that is False on padding."""
     lengths = np.array([len(row) for row in rows])
     mask = np.arange(lengths.max()) < lengths[:, None]
     tokens = np.zeros(mask.shape, dtype=np.int64)

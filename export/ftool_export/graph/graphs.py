@@ -1,4 +1,4 @@
-"""A model as graphs in one precision, with the probes and contracts that every stage of the export checks."""
+"""A model as ONNX graphs, with the contracts and probes with which every stage of an export checks the graphs."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -35,16 +35,16 @@ _TRIED_ROWS: Final = 8  # rows on which token types are tried
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graphs:
-    """A model as graphs, with the checkpoint that they must agree with.
+    """The graphs of a model, and the checkpoint with whose outputs the graphs' outputs must agree.
 
     Attributes:
         loaded: the checkpoint.
-        models: the graphs by name: "model" for an encoder, otherwise "decoder", with "encoder" if there is one.
+        models: the graphs by name: "model" for an encoder; "decoder", and "encoder" if there is one, for a generator.
         contracts: the structure that each graph must keep at every stage.
-        probes: inputs with torch's outputs, which every stage must reproduce.
+        probes: inputs with torch's outputs, which the graphs must reproduce at every stage.
         attention: "fused" (each attention is one operator) or "plain" (the architecture's own operators).
         caches: "in_place" (operators append to the decoder's caches) or "joined" (concatenated); None for encoders.
-        difference: the largest difference of an output from torch's, over all probes.
+        difference: the largest difference between a number in the graphs' outputs and in torch's, over all probes.
     """
 
     loaded: Any  # a LoadedModel
@@ -62,13 +62,14 @@ class Graphs:
         return ("input_ids",) if model is None else tuple(model.inputs)
 
     def clone(self) -> "Graphs":
-        """Return a copy whose graphs can be changed without affecting these."""
+        """Return a copy whose graphs can be changed without affecting the original graphs."""
         return replace(self, models={name: model.clone() for name, model in self.models.items()})
 
     def checked(self, stage: str, *, quantized: bool, run: bool = True) -> "Graphs":
-        """Check the structure of the graphs and, if `run`, their outputs; return them with their difference from torch.
+        """Check the structure of the graphs and, if `run` is true, also their outputs.
 
-        Raises GuardError, naming the stage, if a graph is damaged or no longer gives torch's answers.
+        Returns these graphs, with `difference` updated if the outputs were checked. Raises GuardError, which names
+        `stage`, if a graph is damaged or its outputs differ too much from torch's.
         """
         for name, model in self.models.items():
             check_structure(
@@ -79,9 +80,9 @@ class Graphs:
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
 
     def batch_effect(self, *, quantized: bool) -> float:
-        """Return how much batching changes the outputs, relative to the limit: a value above 1 is too much.
+        """Return how much outputs change if rows run in a batch instead of singly, as a multiple of the allowed change.
 
-        No output of an fp32 graph may change by more than rounding; in a quantised graph nine in ten outputs must not.
+        The largest change counts for fp32 graphs, and the 90th percentile of the changes for quantised graphs.
         """
         effects = batch_effects("batching", self.models, self.probes)
         if quantized:
@@ -90,14 +91,14 @@ class Graphs:
 
 
 def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
-    """Capture a checkpoint's network as fp32 graphs that give torch's answers; the checkpoint is not changed.
+    """Capture a checkpoint's network as fp32 graphs, and check that their outputs agree with torch's.
 
     Args:
-        loaded: in evaluation mode and float32, on the CPU.
-        rows: for encoders, at least one row of the task's own inputs.
+        loaded: the checkpoint, in evaluation mode and float32, on the CPU; it is not changed.
+        rows: for encoders, tokenised inputs of the task, at least one; not used for generators.
 
     Raises:
-        ExportError: the network can't be captured, or the graphs differ from torch.
+        ExportError: the network can't be captured, or the graphs' outputs differ from torch's.
     """
     probes: Sequence[Probe]
     if isinstance(loaded, LoadedGenerator):

@@ -24,7 +24,7 @@ QUANTIZED_BATCH_TOLERANCE: Final = 3e-3
 
 
 def check_structure(stage: str, model: ir.Model, contract: GraphContract) -> None:
-    """Raise GuardError unless the graph has nodes and the inputs, outputs, axes and operators of its contract."""
+    """Raise GuardError if the graph is empty or differs from `contract` in inputs, outputs, axes or operators."""
     graph = model.graph
     if graph.num_nodes() == 0:
         raise GuardError(stage, "the graph is empty")
@@ -52,13 +52,13 @@ def check_structure(stage: str, model: ir.Model, contract: GraphContract) -> Non
 def check_answers(
     stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe], *, quantized: bool
 ) -> float:
-    """Load the graphs, run every probe, and compare with torch.
+    """Run every probe through the graphs, and compare the outputs with torch's.
 
     Returns:
-        The largest difference of an output from torch's, over all probes.
+        The largest difference between a number in the graphs' outputs and in torch's, over all probes.
 
     Raises:
-        GuardError: a graph does not load or run, or differs from torch by more than the tolerance.
+        GuardError: a graph does not load or run, or its outputs differ from torch's by more than the tolerance.
     """
     sessions = _opened(stage, models)
     largest = 0.0
@@ -70,11 +70,12 @@ def check_answers(
 
 
 def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe]) -> NDArray[np.float64]:
-    """Measure how much outputs change between rows run in a batch and singly.
+    """Measure how much the outputs change if rows run in a batch instead of singly.
 
     Returns:
-        float64 (outputs,): for every row, or token, of all probes with several rows, the largest change of an output
-        number, relative to the probe's largest number (or to 1 if that is larger).
+        float64 (outputs,), a value for each output vector (of a row or token) of all probes with several rows: the
+        largest change of a number in the vector, divided by the largest number in torch's outputs for the probe, or
+        by 1 if that number is smaller.
 
     Raises GuardError if a graph does not load or run.
     """
@@ -88,14 +89,17 @@ def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[P
 
 
 def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> None:
-    """Raise GuardError unless exactly `wanted` matrix products were replaced by the node `operator`."""
+    """Raise GuardError unless the graph has `wanted` nodes of `operator`, which replaces matrix products."""
     found = count_operators(model)[operator]
     if found != wanted:
         raise GuardError(stage, f"{found} of {wanted} products became {operator}")
 
 
 def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: frozenset[str]) -> None:
-    """Raise GuardError if a product of at least `smallest` weights is in fp32, except in layers of `left_out`."""
+    """Raise GuardError if a product with a weight of at least `smallest` elements is in fp32 and not in `left_out`.
+
+    `left_out` has the names of the layers that may stay in fp32.
+    """
     products = [*constant_matmuls(model, smallest), *constant_matmuls(model, smallest, operator="Gemm")]
     missed = [layer for layer in layers(products) if layer not in left_out]
     if missed:
@@ -151,7 +155,10 @@ def _run(stage: str, sessions: Sessions, probe: Probe) -> NDArray[np.float32]:
 
 
 def _size(probe: Probe) -> float:
-    """Return torch's largest output number, at least 1: in untrained or unscaled heads rounding errors grow with it."""
+    """Return the size of torch's outputs, by which tolerances are scaled: their largest absolute value, at least 1.
+
+    Untrained and unscaled heads can give large outputs, and rounding errors grow with the outputs.
+    """
     return max(1.0, float(np.abs(probe.outputs[probe.kept]).max(initial=0.0)))
 
 

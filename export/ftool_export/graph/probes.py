@@ -1,4 +1,4 @@
-"""Probes: inputs with torch's outputs, in all the shapes that a graph must handle; every stage is checked on them."""
+"""Probes: inputs with torch's outputs, in all shapes that a graph must handle, to check every stage of an export."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LONG_PROBE: Final = 512  # tokens; attention grows with the square of the lengt
 
 
 class Probe(Protocol):
-    """A batch of inputs for a model's graphs, with the outputs that torch gives for it."""
+    """A batch of inputs for a model's graphs, with torch's outputs for these inputs."""
 
     @property
     def name(self) -> str:
@@ -34,17 +34,17 @@ class Probe(Protocol):
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """A mask with the shape of `outputs` without the last axis; False for outputs of padding."""
+        """The outputs to compare: bool, in the shape of `outputs` without its last axis, False for padding."""
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Run all rows as one batch, and return the graphs' outputs in the shape of torch's."""
+        """Run all rows as one batch, and return the graphs' outputs in the shape of `outputs`."""
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
         """Like `run`, but with each row run singly, without padding."""
 
 
 def difference(probe: Probe, outputs: NDArray[np.float32]) -> float:
-    """Return the largest absolute difference of `outputs` from torch's."""
+    """Return the largest absolute difference between `outputs` and torch's outputs for the probe."""
     return float(np.abs(outputs - probe.outputs)[probe.kept].max(initial=0.0))
 
 
@@ -55,14 +55,14 @@ def check_finite(name: str, outputs: NDArray[np.float32]) -> None:
 
 
 def relative_error(probe: Probe, outputs: NDArray[np.float32]) -> float:
-    """Return the Euclidean distance of `outputs` from torch's, divided by the norm of torch's."""
+    """Return the Euclidean distance between `outputs` and torch's outputs, divided by the norm of torch's outputs."""
     size = float(np.linalg.norm(probe.outputs[probe.kept]))
     return float(np.linalg.norm((outputs - probe.outputs)[probe.kept])) / max(size, 1e-12)
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderProbe:
-    """One call of an encoder's graph, see `Probe`. `feeds` are the graph's inputs, int64 (batch, sequence) by name."""
+    """A probe of an encoder's graph; see `Probe`. `feeds` has the graph's inputs by name, int64 (batch, sequence)."""
 
     name: str
     feeds: Mapping[str, NDArray[np.int64]]
@@ -71,12 +71,12 @@ class EncoderProbe:
     real: bool
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graph's outputs with all rows in one batch."""
+        """Run all rows as one batch, and return the graph's outputs."""
         outputs: NDArray[np.float32] = sessions["model"].run(None, dict(self.feeds))[0]
         return outputs
 
     def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Return the graph's outputs with each row run singly at its own length; zeros for padding."""
+        """Run each row singly, without its padding, and return the graph's outputs; outputs of padding are 0."""
         outputs = np.zeros_like(self.outputs)
         for row, length in enumerate(self.feeds["attention_mask"].sum(axis=1)):
             alone = {name: values[row : row + 1, :length] for name, values in self.feeds.items()}
@@ -91,12 +91,12 @@ class EncoderProbe:
 def make_probes(
     loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]
 ) -> list[EncoderProbe]:
-    """Make probes of real rows, single and batched, and of random ones of several shapes, padded and not.
+    """Return probes for an encoder: real inputs, single and in a batch, and random inputs in several shapes.
 
     Args:
         loaded: the checkpoint, in evaluation mode.
-        rows: at least one row of the task's own inputs.
-        input_names: the graph's inputs; torch gets everything that the tokenizer returns.
+        rows: tokenised inputs of the task, at least one.
+        input_names: the names of the graph's inputs; torch also gets the tokenizer's other outputs.
 
     Raises:
         ExportError: torch's own logits are not finite.
@@ -116,7 +116,7 @@ def make_probes(
 
 
 def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
-    """Return random inputs; in a batch, all rows except the first end in padding."""
+    """Return random inputs, int64 (batch, length), by name; all rows except the first end in padding."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
     ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator)
     mask = torch.ones_like(ids)

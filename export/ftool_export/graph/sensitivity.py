@@ -1,4 +1,7 @@
-"""Search for layers to leave out if quantising all of them costs too much: most sensitive first, few as needed."""
+"""Search for layers to leave out of quantisation, if a bundle with all layers quantised does not pass the gate.
+
+The most sensitive layers are left out first, and only as many as necessary.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -33,14 +36,16 @@ def rank_layers(
     loaded: LoadedEncoder,
     rows: Sequence[Tokens],
 ) -> list[str]:
-    """Return the quantisable layers, sorted by how much quantising only that layer changes the outputs, most first.
+    """Return the quantisable layers, most sensitive first.
+
+    A layer's sensitivity is the mean squared change of the outputs if only this layer is quantised.
 
     Args:
         model: the fp32 graph.
-        plan: the precision.
-        settings: settings of the passes; layers that they leave out are not ranked.
-        loaded: the checkpoint, which makes the graph's inputs.
-        rows: at least one; up to 64 of them, evenly spread, are used.
+        plan: the plan of the precision in which layers are quantised.
+        settings: the settings of the passes; layers in `settings.left_out` are not ranked.
+        loaded: the checkpoint, which turns rows into inputs of the graph.
+        rows: tokenised inputs, at least one; up to 64 of them, at even distances, are used.
     """
     assert plan.quantize_products is not None
     sample, one_by_one = spread(rows, _ROWS), plan.rows_share_scale
@@ -65,14 +70,16 @@ def _mean_square(exact: Outputs, outputs: Outputs) -> float:
 
 
 def fewest_left_out(ranked: Sequence[str], trial: Trial) -> tuple[str, ...] | None:
-    """Leave out more and more layers until the gate passes, and then as few of them as still pass.
+    """Search for the smallest number of layers to leave out of quantisation so that the bundle passes the gate.
+
+    The number is doubled until a bundle passes, and then reduced by bisection.
 
     Args:
-        ranked: the layers, most sensitive first.
-        trial: returns the verdict on the bundle that leaves the given layers out.
+        ranked: the names of the layers, most sensitive first.
+        trial: a function that returns the gate's verdict on a bundle in which the given layers are left out.
 
     Returns:
-        The layers to leave out; None if leaving out half of them is not enough.
+        The layers to leave out; None if leaving out half of all layers is not enough.
     """
     failed, found = 0, None
     for count in _doubling(int(len(ranked) * _MOST)):
@@ -90,6 +97,6 @@ def fewest_left_out(ranked: Sequence[str], trial: Trial) -> tuple[str, ...] | No
 
 
 def _doubling(most: int) -> list[int]:
-    """Return 1, 2, 4, … below `most`, and `most` itself; empty if it is 0."""
+    """Return the powers of two below `most`, followed by `most`; an empty list if `most` is 0."""
     counts = [1 << power for power in range(most.bit_length()) if 1 << power < most]
     return [*counts, most] if most else []

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions on the CPU, for graphs in memory or in files, during the export."""
+"""Open ONNX Runtime sessions on the CPU for graphs in memory or in files, and run graphs during an export."""
 
 import os
 import tempfile
@@ -25,12 +25,15 @@ Sessions = Mapping[str, Any]  # onnxruntime.InferenceSession by the graph's name
 
 
 def open_sessions(models: Mapping[str, ir.Model] | Mapping[str, Path]) -> Sessions:
-    """Return a session for each graph, by name. Raises ExportError, with ONNX Runtime's reason, if one is refused."""
+    """Return a session for each graph, by the graph's name.
+
+    Raises ExportError, with ONNX Runtime's reason, if ONNX Runtime refuses a graph.
+    """
     return {name: open_session(model) for name, model in models.items()}
 
 
 def run_graph(session: Any, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return every output of a graph by its name. `feeds` may hold more than the graph's inputs."""
+    """Run a graph, and return its outputs by name. `feeds` has the inputs by name; superfluous entries are ignored."""
     names = [output.name for output in session.get_outputs()]
     inputs = {entry.name: feeds[entry.name] for entry in session.get_inputs()}
     return dict(zip(names, session.run(names, inputs), strict=True))
@@ -43,9 +46,9 @@ def encoder_outputs(
 
     Args:
         model: an encoder's graph.
-        loaded: the checkpoint, which pads rows to batches.
-        rows: any number of rows.
-        one_by_one: whether to run every row singly, as graphs need if the rows of a batch share a quantisation scale.
+        loaded: the checkpoint, which combines rows into padded batches.
+        rows: any number of tokenised inputs.
+        one_by_one: whether to run every row singly; necessary if the rows of a batch would share a quantisation scale.
 
     Raises:
         ExportError: ONNX Runtime refuses the graph; the message has its reason.
@@ -62,7 +65,7 @@ def encoder_outputs(
 
 
 def model_bytes(model: ir.Model) -> int:
-    """Return the size of the graph's constants in bytes, which is nearly that of its file."""
+    """Return the size of the graph's constants in bytes, which is nearly the size of the graph's file."""
     constants = (value.const_value for value in model.graph.initializers.values())
     return sum(constant.nbytes for constant in constants if constant is not None)
 
