@@ -24,7 +24,7 @@ _RECORDED: Final = ("smallest", "smallest_table", "block_size")
 
 @dataclass(frozen=True, kw_only=True)
 class PassSettings:
-    """Settings that the passes of one export share. Raises ExportError for impossible values."""
+    """Settings that the passes of one export share. Raises ExportError for invalid values."""
 
     left_out: frozenset[str] = frozenset()  # names of layers that the precision's own pass leaves alone
     device: str = "cpu"  # the device that the graph is optimised for
@@ -41,15 +41,18 @@ class PassSettings:
             raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
 
     def to_json(self) -> dict[str, int]:
-        """Return the settings that a bundle's evidence records, from which its graphs can be derived again."""
+        """Return the settings to record in a bundle's evidence, so that the bundle's graphs can be derived again."""
         return {name: getattr(self, name) for name in _RECORDED}
 
     @classmethod
     def recorded(cls, values: Mapping[str, Any] | None) -> Self | None:
-        """Return the settings that a bundle's evidence records; None if the bundle is older than this record."""
+        """Return the settings recorded as `values` in a bundle's evidence.
+
+        Older bundles have no such record; for them `values` is None, and so is the result.
+        """
         return None if values is None else cls(**{name: values[name] for name in _RECORDED})
 
 
 def use_microsoft_operators(model: ir.Model) -> None:
-    """Declare that the graph uses ONNX Runtime's own operators."""
+    """Declare in the graph's opset imports that the graph uses ONNX Runtime's own operators."""
     model.graph.opset_imports.setdefault(MICROSOFT, MICROSOFT_VERSION)

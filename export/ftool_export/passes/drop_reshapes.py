@@ -1,7 +1,8 @@
-"""Drop chains of Reshape that restore the shape they started from.
+"""Drop chains of Reshape nodes that end in the shape with which they start.
 
-Attention splits its width into heads; the fused operator takes them joined, so they are joined again at once. Such a
-chain of reshapes ends in the shape of its input, and reshaping never moves data, so readers can use the input itself.
+Such chains arise because an architecture splits the width of its attention into heads, but the fused attention operator
+takes the heads joined, so they are joined again. A Reshape never moves data, so the nodes that read a chain's result
+can read the chain's input instead.
 """
 
 import onnx_ir as ir
@@ -10,7 +11,7 @@ from ftool_export.passes.matching import clean
 
 
 class DropReshapes(ir.passes.InPlacePass):
-    """Replace the result of every chain of reshapes that restores a shape by the chain's input."""
+    """Replace the result of every chain of Reshape nodes by the chain's input, if both have the same shape."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""
@@ -27,7 +28,7 @@ class DropReshapes(ir.passes.InPlacePass):
 
 
 def _same_shape_upstream(node: ir.Node) -> ir.Value | None:
-    """Return the furthest value up the chain of reshapes that has the shape of `node`'s result; None if none has."""
+    """Return the earliest value in the chain of Reshapes up to `node` with the shape of `node`'s result, or None."""
     shape, found = node.outputs[0].shape, None
     step: ir.Node | None = node
     while step is not None and step.op_type == "Reshape":
@@ -40,7 +41,7 @@ def _same_shape_upstream(node: ir.Node) -> ir.Value | None:
 
 
 def _surely_equal(left: ir.Shape | None, right: ir.Shape | None) -> bool:
-    """Return whether two shapes are known to be equal: same sizes, same symbols, nothing unknown."""
+    """Return whether two shapes are known to be equal: each axis has the same size or symbol in both."""
     if left is None or right is None or len(left) != len(right):
         return False
     return all(

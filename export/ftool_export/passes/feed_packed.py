@@ -1,6 +1,7 @@
 """Feed GroupQueryAttention with the packed tensor from which its query, key and value were split.
 
-The operator also accepts the three side by side in one tensor, which saves the copy that Split makes.
+The operator also accepts query, key and value side by side in one tensor, which makes the Split unnecessary, and with
+it a copy.
 """
 
 import onnx_ir as ir
@@ -9,7 +10,7 @@ from ftool_export.passes.matching import clean, only_consumer
 
 
 class FeedPacked(ir.passes.InPlacePass):
-    """Feed GroupQueryAttention with the input of the Split that makes its query, key and value, in this order."""
+    """Replace a GroupQueryAttention's query, key and value, if one Split produces all three, by the Split's input."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""
@@ -28,7 +29,7 @@ class FeedPacked(ir.passes.InPlacePass):
 
 
 def _packed(attention: ir.Node) -> ir.Value | None:
-    """Return the tensor from which query, key and value were split; None if they come from anything else."""
+    """Return the input of the Split that produces `attention`'s query, key and value; None if there is none."""
     parts = attention.inputs[:3]
     split = parts[0].producer() if parts[0] is not None else None
     if split is None or split.op_type != "Split" or list(split.outputs) != list(parts):

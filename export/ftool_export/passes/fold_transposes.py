@@ -1,8 +1,8 @@
-"""Fold the Transpose of a constant into the constant.
+"""Replace each Transpose of a constant by the transposed constant.
 
-PyTorch stores a linear layer's weight as (outputs, inputs). The exporter folds the transpose of a weight that one node
-reads, but not of a shared weight (ALBERT's layers, tied heads), and quantisation would miss the products with those.
-The folded array is a view of the weight, so folding needs no memory.
+PyTorch stores a linear layer's weight as (outputs, inputs). The exporter folds the Transpose of a weight that only one
+node reads, but not of a shared weight (ALBERT's layers, tied heads), and quantisation would miss products with shared
+weights. The transposed constant is a view of the weight, so it needs no memory.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ _NO_LIMIT: Final = 2**62  # elements
 
 
 class FoldTransposes(ir.passes.InPlacePass):
-    """Run onnxscript's constant folding for Transpose only, on constants of any size."""
+    """Run onnxscript's constant folding on Transpose nodes only, for constants of any size."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""

@@ -1,7 +1,7 @@
-"""Replace table lookups in which all indices are the same constant by the row that they select.
+"""Replace each table lookup whose indices are all the same constant by the row that this index selects.
 
-A network without token types as an input creates zeros in the input's shape, with several nodes, and looks each of them
-up. Every lookup gives the same row, which can be added directly.
+If token types are not an input of a network, the network creates types of 0 for all tokens, with several nodes, and
+looks them up in a table. The lookup gives the same row for every token, so the row can be added directly.
 """
 
 from typing import Any, Final
@@ -17,7 +17,7 @@ _REARRANGING: Final = frozenset({"Expand", "GatherElements", "Reshape", "Slice",
 
 
 class FoldUniformLookups(ir.passes.InPlacePass):
-    """Replace a lookup of one single row by the row itself, if it is only added to a tensor of the lookup's shape."""
+    """Replace a lookup that always gives the same row by this row, if the result is only added to an equal shape."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""
@@ -35,7 +35,7 @@ class FoldUniformLookups(ir.passes.InPlacePass):
 
 
 def _only_row(gather: ir.Node) -> NDArray[Any] | None:
-    """Return the row, (width,), that every index of `gather` selects; None if they differ or are unknown."""
+    """Return the row, (width,), that all indices of `gather` select; None if the indices differ or are unknown."""
     table, index = constant(gather.inputs[0]), _uniform(gather.inputs[1])
     if table is None or table.ndim != 2 or index is None or gather.attributes.get_int("axis", 0) != 0:
         return None
@@ -44,7 +44,7 @@ def _only_row(gather: ir.Node) -> NDArray[Any] | None:
 
 
 def _uniform(value: ir.Value | None) -> int | None:
-    """Return the number that every element of `value` equals; None if they differ or are unknown."""
+    """Return the number that all elements of `value` equal; None if the elements differ or are unknown."""
     while value is not None and (producer := value.producer()) is not None:
         if producer.op_type not in _REARRANGING:
             return None
@@ -56,7 +56,10 @@ def _uniform(value: ir.Value | None) -> int | None:
 
 
 def _is_added(gather: ir.Node) -> bool:
-    """Return whether the lookup's only reader is an Add whose result is the same if one row is broadcast."""
+    """Return whether only an Add reads the lookup's result, and adds it to a tensor of the same shape.
+
+    If so, the Add can broadcast a single row instead.
+    """
     result = gather.outputs[0]
     add = only_consumer(result)
     if add is None or add.op_type != "Add" or result.shape is None:

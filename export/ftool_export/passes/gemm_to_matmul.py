@@ -1,6 +1,7 @@
 """Rewrite Gemm with a constant weight as MatMul and Add, so that later passes handle only one form of a linear layer.
 
-The exporter makes Gemm of a linear layer on (batch, width), and of GPT-2's Conv1D on any shape.
+The exporter turns a linear layer into Gemm if the layer's input is (batch, width), and GPT-2's Conv1D for inputs of any
+shape.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from ftool_export.passes.matching import LAYER, clean, constant, initializer, la
 
 
 class GemmToMatMul(ir.passes.InPlacePass):
-    """Rewrite every Gemm whose weight is constant and whose factors are 1."""
+    """Rewrite every Gemm with a constant weight, and with factors alpha and beta of 1, as MatMul and Add."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""

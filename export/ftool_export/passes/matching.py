@@ -12,12 +12,12 @@ LAYER: Final = "layer"  # the key of a node's metadata that holds its layer's na
 
 
 def layer_of(node: ir.Node) -> str:
-    """Return the name of the layer that the node came from; the node's own name if the layer is unknown."""
+    """Return the name of the PyTorch layer to which the node belongs; the node's own name if the layer is unknown."""
     return node.metadata_props.get(LAYER) or node.name or node.op_type
 
 
 def layers(nodes: Iterable[ir.Node]) -> list[str]:
-    """Return the layer names of `nodes`, in order, without duplicates."""
+    """Return the names of the layers to which `nodes` belong, in order, without duplicates."""
     return list(dict.fromkeys(map(layer_of, nodes)))
 
 
@@ -36,13 +36,13 @@ def constant_shape(value: ir.Value | None) -> tuple[int, ...] | None:
 
 
 def only_consumer(value: ir.Value) -> ir.Node | None:
-    """Return the only node that reads `value`; None if several or none do, or if it is a graph output."""
+    """Return the only node that reads `value`; None if several nodes or none read it, or if it is a graph output."""
     uses = list(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 
 def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "MatMul") -> list[ir.Node]:
-    """Return the products whose weight is a constant matrix of at least `smallest` elements, in graph order."""
+    """Return the nodes of `operator` whose weight is a constant matrix of at least `smallest` elements, in order."""
     found = []
     for node in model.graph:
         matches = node.op_type == operator and node.domain == ""
@@ -53,7 +53,7 @@ def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "Mat
 
 
 def lookups(table: ir.Value) -> list[ir.Node]:
-    """Return the nodes that look up rows of `table`."""
+    """Return the Gather nodes that look up rows of `table`."""
     nodes = [use.node for use in table.uses()]
     return [
         node
@@ -63,7 +63,10 @@ def lookups(table: ir.Value) -> list[ir.Node]:
 
 
 def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
-    """Return the Add of a constant vector that alone reads `node`'s output, and the vector; None if there is none."""
+    """Return the Add of a bias after `node`, and the bias; None if there is no such Add.
+
+    The Add must be the only reader of `node`'s output, and the bias must be a constant vector.
+    """
     add = only_consumer(node.outputs[0])
     if add is None or add.op_type != "Add" or add.domain != "":
         return None
@@ -73,7 +76,7 @@ def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
 
 
 def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    """Add an initializer to `graph`; if `name` is taken, it is called `name_1`, `name_2`, ..."""
+    """Add an initializer to `graph` and return it; its name is `name`, or `name_1`, `name_2`, ... if that is taken."""
     free, number = name, 1
     while free in graph.initializers:
         free, number = f"{name}_{number}", number + 1
@@ -83,7 +86,10 @@ def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
 
 
 def replace(graph: ir.Graph, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
-    """Replace the nodes `old` by `new`: the last new node gets the names and readers of the last old one's outputs."""
+    """Replace the nodes `old` by the nodes `new`.
+
+    The outputs of the last new node take the names and the readers of the last old node's outputs.
+    """
     ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)
 
 

@@ -1,6 +1,7 @@
-"""Name nodes and weights after the PyTorch modules they came from, and drop the exporter's metadata.
+"""Name nodes and weights after the PyTorch modules to which they belong, and drop the exporter's metadata.
 
-The metadata contains stack traces with paths of the exporting machine. `PassSettings.left_out` uses the new names.
+The metadata contains stack traces with file paths of the machine that ran the export. `PassSettings.left_out` refers to
+layers by the names of their modules.
 """
 
 import ast
@@ -16,7 +17,7 @@ _SCOPES: Final = "pkg.torch.onnx.name_scopes"
 
 
 class NameLayers(ir.passes.InPlacePass):
-    """Name every node `layer/operator`, and every constant weight of a MatMul `layer.weight`."""
+    """Name every node `layer/operator`, and every constant weight of a MatMul `layer.weight` if it has no name yet."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""
@@ -28,7 +29,7 @@ class NameLayers(ir.passes.InPlacePass):
 
 
 def _clear_metadata(model: ir.Model) -> None:
-    """Drop all metadata except that of nodes."""
+    """Drop the metadata of the model, the graph, its inputs and its initializers; keep the metadata of nodes."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     for value in [*model.graph.inputs, *model.graph.initializers.values()]:

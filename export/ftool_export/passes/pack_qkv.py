@@ -1,7 +1,7 @@
-"""Compute query, key and value with one matrix product instead of three.
+"""Compute an attention's query, key and value with one matrix product instead of three.
 
-The three read the same input. Their weights side by side make one wider product, which is quantised once and uses more
-cores; Split divides its result into the three again.
+The three products read the same input, so their weights can be joined side by side. The wider product quantises the
+input once instead of three times, and uses more cores; a Split divides its result into query, key and value.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class _Projection:
 
 
 class PackQKV(ir.passes.InPlacePass):
-    """Pack the projections of every attention operator whose query, key and value share an input."""
+    """Pack the products of every attention operator whose query, key and value are computed from the same input."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""
@@ -60,7 +60,7 @@ def _projections(attention: ir.Node) -> list[_Projection] | None:
 
 
 def _before_rotation(value: ir.Value | None) -> ir.Value | None:
-    """Return the input of the RotaryEmbedding that produced `value`; `value` itself if another node produced it."""
+    """Return the input of the RotaryEmbedding that produced `value`, or `value` itself if it has another producer."""
     last = value.producer() if value is not None else None
     return last.inputs[0] if last is not None and last.op_type == "RotaryEmbedding" else value
 
@@ -116,7 +116,7 @@ def _pack(
 
 
 def _joint_name(names: list[str]) -> str:
-    """Join names of layers: `self.query`, `self.key` and `self.value` become `self.query+key+value`."""
+    """Return a joint name for layers: `self.query`, `self.key` and `self.value` become `self.query+key+value`."""
     parents = {name.rpartition(".")[0] for name in names}
     if len(parents) > 1:
         return "+".join(names)

@@ -1,9 +1,10 @@
-"""Quantise constant weights to 8-bit blocks: groups of inputs of an output channel share a scale.
+"""Quantise constant weights to 8 bits in blocks: in each output channel, a block of inputs shares one scale.
 
-`MatMulNBits` quantises activations row by row and block by block, so a row's answer is independent of the rest of its
-batch, and an outlier affects only its own block. `accuracy_level` 4 lets it multiply integers; without that it first
-unpacks the weights to fp32, which is 27 times slower than fp32 itself (measured). Every block ends in a floating-point
-multiplication and addition, so wide blocks are faster and narrow ones more exact: docs/generation.md has figures.
+The operator `MatMulNBits` quantises activations by row and block too, so a row's result does not depend on the other
+rows of its batch, and an outlier affects only its own block. With `accuracy_level` 4 the operator multiplies integers;
+by default it first unpacks the weights to fp32, which is 27 times slower than an fp32 product (measured). Every block
+costs a floating-point multiplication and addition, so wide blocks are faster and narrow blocks are more exact; figures
+are in docs/generation.md.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ _NARROWEST: Final = 32  # inputs; narrower blocks need more bytes for scales tha
 def fitting_block(inputs: int, widest: int) -> int:
     """Return the widest block size, a power of two from 32 to `widest`, that divides `inputs`.
 
-    If not even 32 divides `inputs`, blocks have 32 inputs (or `widest`, if that is less), and the last block is padded.
+    If there is none, the block size is 32 (or `widest`, if that is less), and the last block has to be padded.
     """
     block = widest
     while block > _NARROWEST and inputs % block:
@@ -40,11 +41,12 @@ def quantize_in_blocks(
     """Quantise a weight to symmetric 8-bit integers, in blocks along the inputs.
 
     Args:
-        weight: float (inputs, outputs); the last block is padded with zeros.
+        weight: float (inputs, outputs); if its last block is not full, it is padded with zeros.
         block_size: the number of inputs that share a scale.
 
     Returns:
-        uint8 (outputs, blocks, block_size), in which 128 represents zero, and float32 scales (outputs, blocks).
+        The integers, uint8 (outputs, blocks, block_size), of which 128 represents zero, and the scales, float32
+        (outputs, blocks).
     """
     inputs, outputs = weight.shape
     blocks = -(-inputs // block_size)
@@ -58,18 +60,21 @@ def quantize_in_blocks(
 def quantized_blocks(
     graph: ir.Graph, name: str | None, weight: NDArray[Any], widest: int
 ) -> tuple[QuantizedWeight, int]:
-    """Add `weight`, float (inputs, outputs), quantised in blocks, to `graph`, and return it with the block size."""
+    """Quantise `weight`, float (inputs, outputs), in blocks, and add the result to `graph`.
+
+    Returns the added initializers and the block size, which is at most `widest`.
+    """
     block_size = fitting_block(weight.shape[0], widest)
     return add_quantized(graph, name, "blocks", *quantize_in_blocks(weight, block_size)), block_size
 
 
 class QuantizeBlocks(QuantizeProducts):
-    """Replace products with `MatMulNBits`, which also adds the bias."""
+    """Replace products with constant weights by `MatMulNBits`, which also adds the bias."""
 
     operator = "MatMulNBits"
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Add the weight, quantised in blocks along its inputs, to the graph."""
+        """Quantise `weight` in blocks along its inputs, add the result to the graph, and return it."""
         array = constant(weight)
         assert array is not None
         return quantized_blocks(graph, weight.name, array, self.settings.block_size)[0]
@@ -96,7 +101,7 @@ class QuantizeBlocks(QuantizeProducts):
 def block_product(
     matmul: ir.Node, shape: tuple[int, int], block_size: int, inputs: Sequence[ir.Value | None]
 ) -> ir.Node:
-    """Return the `MatMulNBits` node that replaces `matmul`, whose weight has `shape` (inputs, outputs)."""
+    """Return a `MatMulNBits` node with `inputs` that replaces `matmul`; `shape` is the weight's (inputs, outputs)."""
     attributes = {
         "K": shape[0],
         "N": shape[1],

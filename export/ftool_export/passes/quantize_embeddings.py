@@ -1,7 +1,7 @@
 """Quantise embedding tables to 8 bits per number, with one scale per row.
 
-The tables are two thirds of a small model's file. With a scale per row, the short vectors of rare words are as exact as
-those of frequent words; with one scale per table they would be lost.
+Embedding tables are two thirds of a small model's file. Rare words have short vectors. With a scale per row these are
+as exact as the vectors of frequent words; with one scale for a whole table they would be rounded to almost nothing.
 """
 
 from typing import Any
@@ -22,7 +22,10 @@ from ftool_export.passes.quantized_weights import add_quantized, quantize_symmet
 
 
 class QuantizeEmbeddings(ir.passes.InPlacePass):
-    """Quantise tables of at least `smallest_table` elements that only Gather reads, except in layers left out."""
+    """Quantise tables that only Gather nodes read, and that have at least `PassSettings.smallest_table` elements.
+
+    Tables of layers in `PassSettings.left_out` are not quantised.
+    """
 
     def __init__(self, settings: PassSettings) -> None:
         super().__init__()

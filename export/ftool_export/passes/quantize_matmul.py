@@ -1,9 +1,9 @@
 """Quantise products with constant weights to int8; activations are quantised during inference (dynamic quantisation).
 
-Weights are signed with 7 bits (-64 to 64), with one scale per output channel. On x86 without VNNI two products of an
-unsigned and a signed byte are added in 16 bits: 255 * 64 * 2 still fits, 255 * 127 * 2 saturates. With 7 bits a bundle
-gives the same answers on every CPU. Activations have one scale per tensor, so a row's answer depends on the rest of its
-batch.
+Weights become signed integers of 7 bits (-64 to 64), with one scale per output channel. x86 CPUs without VNNI add two
+products of an unsigned and a signed byte in 16 bits: 255 * 64 * 2 fits, but 255 * 127 * 2 saturates. With 7 bits,
+therefore, a bundle gives the same answers on every CPU. Activations have one scale per tensor, so a row's result
+depends on the other rows of its batch.
 """
 
 from typing import Any, Final
@@ -21,32 +21,32 @@ LARGEST: Final = 64  # 7 bits; the 16-bit sum of two products stays below 2**15
 
 
 def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise a weight to symmetric 7-bit integers.
+    """Quantise a weight to symmetric 7-bit integers, with one scale per output channel.
 
     Args:
         weight: float (inputs, outputs).
 
     Returns:
-        int8 (inputs, outputs) between -64 and 64, and the scale of every output, float32 (outputs,).
+        The integers, int8 (inputs, outputs) from -64 to 64, and each output channel's scale, float32 (outputs,).
     """
     levels, scale = quantize_symmetric(weight, axis=0, largest=LARGEST)
     return levels, scale[0]
 
 
 def quantized_channels(graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-    """Add the constant `weight`, quantised by output channel, to `graph`, and return its integers and scales."""
+    """Quantise the constant `weight` by output channel, add the result to `graph`, and return it."""
     array = constant(weight)
     assert array is not None
     return add_quantized(graph, weight.name, "int8", *quantize_channels(array))
 
 
 class QuantizeMatMul(QuantizeProducts):
-    """Replace products with `DynamicQuantizeMatMul`, which also adds the bias."""
+    """Replace products with constant weights by `DynamicQuantizeMatMul`, which also adds the bias."""
 
     operator = "DynamicQuantizeMatMul"
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Add the weight, quantised by output channel, to the graph."""
+        """Quantise `weight` by output channel, add the result to the graph, and return it."""
         return quantized_channels(graph, weight)
 
     def product(

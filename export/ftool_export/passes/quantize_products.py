@@ -1,4 +1,4 @@
-"""`QuantizeProducts`: quantise products with constant weights; the base of the passes for each 8-bit format."""
+"""`QuantizeProducts`: the base class of the passes that quantise products, one pass for each 8-bit format."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -11,13 +11,14 @@ from ftool_export.passes.quantized_weights import QuantizedWeight
 
 
 class QuantizeProducts(ir.passes.InPlacePass):
-    """Quantise every MatMul whose constant weight has at least `smallest` elements, except in layers left out.
+    """Quantise products with constant weights: MatMul nodes, together with the Add of a bias after them.
 
-    The Add of a bias after a product is replaced with it. A weight that several products share is quantised once. A
-    subclass defines how a weight is quantised and which nodes compute the product.
+    Weights with fewer than `PassSettings.smallest` elements and layers in `PassSettings.left_out` are not quantised. A
+    weight that several products share is quantised once. Each subclass defines how a weight is quantised and which
+    nodes compute the quantised product.
 
     Attributes:
-        operator: the operator of the quantised product.
+        operator: the ONNX operator that computes the quantised product.
     """
 
     operator: ClassVar[str]
@@ -46,10 +47,10 @@ class QuantizeProducts(ir.passes.InPlacePass):
 
     @abstractmethod
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Add the quantised form of the constant `weight`, float32 (inputs, outputs), to `graph`, and return it."""
+        """Quantise the constant `weight`, float32 (inputs, outputs), add the result to `graph`, and return it."""
 
     @abstractmethod
     def product(
         self, graph: ir.Graph, matmul: ir.Node, weight: QuantizedWeight, bias: ir.Value | None
     ) -> list[ir.Node]:
-        """Return the nodes that replace `matmul` and the addition of `bias`; the last one gives the result."""
+        """Return the nodes that replace `matmul` and the addition of `bias`; the last node gives the result."""

@@ -1,13 +1,13 @@
-"""Quantise products to int8 with one activation scale per row: fast for many tokens, independent of the batch.
+"""Quantise products to int8 with one activation scale per row, which is fast for many tokens.
 
-onnxruntime's own dynamic int8 has one scale for a whole tensor. Here the graph divides each row by its largest value
-before the integers are multiplied, and multiplies the result by that value afterwards:
+ONNX Runtime's own dynamic quantisation to int8 has one scale for a whole activation tensor. Here the graph divides each
+row x by its largest absolute value m before integers are multiplied, and multiplies the result by m afterwards:
 
     x W = m (x / m) W,   m = max |x| of the row
 
-The product in between is `MatMulIntegerToFloat`, whose sums are integers, so a row's result has the same bits whether
-it runs singly or in a batch. Weights are quantised as in `quantize_matmul`, with 7 bits and one scale per output, so
-that sums fit into 16 bits on a CPU without VNNI.
+The operator `MatMulIntegerToFloat` computes the product (x / m) W. Its sums are integers, so a row's result has the
+same bits whether the row runs singly or in a batch. Weights are quantised as in `quantize_matmul`, with 7 bits and one
+scale per output channel, so that sums fit into 16 bits on a CPU without VNNI.
 """
 
 from typing import Final
@@ -27,9 +27,9 @@ _SMALLEST: Final = 1e-30  # the smallest divisor, used for a row of zeros
 
 
 class QuantizeRows(QuantizeProducts):
-    """Replace products with `MatMulIntegerToFloat` on rows that are divided by their largest value.
+    """Replace products with constant weights by `MatMulIntegerToFloat` on rows divided by their largest absolute value.
 
-    An input that several products read is quantised once.
+    An input that several products read is quantised only once.
     """
 
     operator = "MatMulIntegerToFloat"
@@ -44,13 +44,13 @@ class QuantizeRows(QuantizeProducts):
         return super().call(model)
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
-        """Add the weight, quantised by output channel, to the graph."""
+        """Quantise `weight` by output channel, add the result to the graph, and return it."""
         return quantized_channels(graph, weight)
 
     def product(
         self, graph: ir.Graph, matmul: ir.Node, weight: QuantizedWeight, bias: ir.Value | None
     ) -> list[ir.Node]:
-        """Return the nodes that quantise the input (unless done before), multiply, scale back and add `bias`."""
+        """Return the nodes that quantise the input (if no other product has), multiply, scale back and add `bias`."""
         source = matmul.inputs[0]
         assert source is not None
         notes = {LAYER: layer_of(matmul)}
@@ -74,7 +74,7 @@ class QuantizeRows(QuantizeProducts):
         return new
 
     def _divide(self, graph: ir.Graph, source: ir.Value, reader: ir.Node) -> list[ir.Node]:
-        """Return nodes that compute the integers of `source` and each row's divisor, and record both in `_rows`."""
+        """Return nodes that divide and quantise each row of `source`; record the integers and divisors in `_rows`."""
 
         def node(operator: str, inputs: list[ir.Value], **attributes: int) -> ir.Node:
             name = f"{reader.name}.row.{operator}"
@@ -100,6 +100,6 @@ def _zero_point(graph: ir.Graph) -> ir.Value:
 
 
 def _constant(graph: ir.Graph, name: str, value: np.generic | np.ndarray) -> ir.Value:
-    """Return the initializer `rows.name`, adding it if needed; all products of the graph share it."""
+    """Return the initializer called "rows." + `name`, which all products share; add it if the graph has none."""
     name = f"rows.{name}"
     return graph.initializers.get(name) or initializer(graph, name, np.asarray(value))

@@ -1,4 +1,4 @@
-"""Symmetric 8-bit quantisation of a constant: its integers and scales, and the initializers that replace it."""
+"""Quantise a constant symmetrically to 8 bits, and add its integers and scales to a graph as initializers."""
 
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ _SMALLEST: Final = float(np.finfo(np.float32).tiny)
 
 
 class QuantizedWeight(NamedTuple):
-    """The initializers that replace a weight: its integers and their scales."""
+    """The initializers that replace a weight: the integers (`levels`) and their scales (`scale`)."""
 
     levels: ir.Value
     scale: ir.Value
@@ -30,8 +30,8 @@ def quantize_symmetric(
         largest: the integer that represents the largest absolute value.
 
     Returns:
-        Integers from -largest to largest in the array's shape, and scales, float32, of size 1 on `axis`: the value of
-        one integer step, or 1 if all values are 0.
+        The integers, int8 from -largest to largest in the array's shape, and the scales, float32 with size 1 on
+        `axis`. A scale is the size of one integer step. If all numbers that share a scale are 0, the scale is 1.
     """
     step = np.asarray(np.abs(array).max(axis=axis, keepdims=True), dtype=np.float64) / largest
     scale = np.where(step >= _SMALLEST, step, 1.0).astype(np.float32)
@@ -41,7 +41,7 @@ def quantize_symmetric(
 def add_quantized(
     graph: ir.Graph, name: str | None, form: str, levels: NDArray[Any], scale: NDArray[np.float32]
 ) -> QuantizedWeight:
-    """Add the quantised form of the weight `name` to `graph`, as `name.form` ("int8" or "blocks") and `name.scale`."""
+    """Add a quantised weight to `graph`: `levels` as `name.form` ("int8" or "blocks"), and `scale` as `name.scale`."""
     return QuantizedWeight(
         initializer(graph, f"{name}.{form}", levels), initializer(graph, f"{name}.scale", scale)
     )

@@ -1,8 +1,9 @@
-"""Replace duplicate initializers with the first one.
+"""Replace initializers with equal content by the first of them.
 
-Layers that share weights (all of ALBERT's) use one tensor in PyTorch, but the exporter may transpose it once per use.
-onnx_ir's DeduplicateHashedInitializersPass (1.1) does the same but fails on the transposed views that the exporter
-makes of large weights ("ndarray is not C-contiguous"); copying them first would need the memory of a second model.
+Layers that share weights, such as all layers of ALBERT, use one tensor in PyTorch, but the exporter may transpose the
+tensor once per use. onnx_ir's DeduplicateHashedInitializersPass (1.1) has the same purpose as this pass but fails on
+the transposed views that the exporter makes of large weights ("ndarray is not C-contiguous"). Copying all views first
+would need the memory of a second model.
 """
 
 import hashlib
@@ -13,7 +14,10 @@ from ftool_export.passes.matching import constant
 
 
 class ShareConstants(ir.passes.InPlacePass):
-    """Keep one copy of initializers with equal dtype, shape and bytes. Only one tensor at a time is copied."""
+    """Keep only the first of all initializers with equal dtype, shape and bytes.
+
+    To compare them, the pass copies one tensor at a time.
+    """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""

@@ -1,7 +1,7 @@
-"""Quantise a tied head and its embedding as one table in 8-bit blocks.
+"""Quantise the table that a tied output head and the embedding share, once for both, in 8-bit blocks.
 
-The head's product becomes `MatMulNBits`, and the embedding's lookup reads the same bytes with `GatherBlockQuantized`.
-The two operators need the scales in different shapes, so a Reshape adapts them when the model is loaded.
+The head's product becomes `MatMulNBits`, and the embedding's lookup becomes `GatherBlockQuantized`, which reads the
+same bytes. The two operators need scales in different shapes, so a Reshape adapts the scales when the model is loaded.
 """
 
 from typing import Any, Final
@@ -20,7 +20,10 @@ LOOKUP: Final = "GatherBlockQuantized"
 
 
 class ShareTable(ir.passes.InPlacePass):
-    """Quantise every tied head of at least `smallest` elements with its embedding, except in layers left out."""
+    """Quantise tables, of at least `PassSettings.smallest` elements, that an output head and an embedding share.
+
+    Tables whose head is in `PassSettings.left_out` are not quantised.
+    """
 
     def __init__(self, settings: PassSettings) -> None:
         super().__init__()
@@ -58,7 +61,7 @@ def _share(graph: ir.Graph, product: ir.Node, table: ir.Value, array: NDArray[An
 def _lookup(
     graph: ir.Graph, gather: ir.Node, table: QuantizedWeight, width: int, block_size: int
 ) -> list[ir.Node]:
-    """Return nodes that gather rows in blocks and join the blocks: (..., blocks, block_size) to (..., width)."""
+    """Return nodes that look up rows, (..., blocks, block_size), and join each row's blocks to (..., width)."""
     notes, name = {LAYER: layer_of(gather)}, gather.name
     indices = gather.inputs[1]
     rank = 2 if indices is None or indices.shape is None else len(indices.shape)

@@ -1,15 +1,17 @@
 """Move outliers from activations into weights before both are quantised (Xiao et al. 2023, SmoothQuant).
 
-One scale serves a whole activation tensor. A few channels of a transformer's activations, always the same ones, are
-tens of times larger than the rest: they determine the scale and leave the others few of its 256 levels. Dividing such a
-channel by a factor and multiplying the channel's row of the weight by the same factor changes nothing in fp32:
+A whole activation tensor has one scale. A few channels of a transformer's activations, always the same ones, are tens
+of times larger than the other channels. They determine the scale, and leave the other channels only a few of the 256
+levels. Dividing a large channel by a factor, and multiplying the weight's row for this channel by the same factor,
+changes nothing in fp32:
 
     x W = (x / s) (s W)
 
-The division is a separate node, because a layer norm's output also feeds the residual, and nothing can be folded into a
-GELU. It costs 1 to 2% of a small encoder's time (measured). Here only channels above the 75th percentile of a tensor's
-peaks are divided, by the power 0.75 of their ratio to it: on banking77 with `minilm` that leaves 0.25 of int8's squared
-error, whereas SmoothQuant's own factors, for all channels, leave 0.35 at best (power 0.8).
+The division is a separate node: it can't be folded into a layer norm, whose output also feeds the residual connection,
+or into a GELU. The division takes 1 to 2% of a small encoder's time (measured). Only channels whose peak (the largest
+absolute value) is above the 75th percentile of the tensor's peaks are divided. The divisor is the ratio of the peak to
+this percentile, raised to the power 0.75. On banking77 with the model `minilm` this leaves 0.25 of int8's squared
+error; SmoothQuant's own factors, which divide all channels, leave 0.35 at best (power 0.8).
 """
 
 from collections.abc import Mapping
@@ -33,7 +35,9 @@ _WORTH_IT: Final = 3.0  # smallest ratio of the largest channel that is worth th
 
 
 def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return the divisor of every input channel, float32 (inputs,), mostly 1; None if no channel stands out.
+    """Return the divisor of every input channel, float32 (inputs,), which is 1 for most channels.
+
+    The result is None if no channel's peak is at least 3 times the 75th percentile of all peaks.
 
     Args:
         peaks: the largest absolute value measured in every channel, (inputs,).
@@ -47,19 +51,21 @@ def smoothing_factors(peaks: NDArray[np.float32]) -> NDArray[np.float32] | None:
 
 
 def smoothing_multipliers(peaks: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return `PassSettings.smoothing`: reciprocal factors, by the name of each weight in which some channel stands out.
+    """Return `PassSettings.smoothing`: the reciprocals of `smoothing_factors`, float32 (inputs,), by the weight's name.
+
+    Weights for which `smoothing_factors` returns None are not in the result.
 
     Args:
-        peaks: the largest absolute value measured in every input channel, (inputs,), by the weight's name.
+        peaks: by each weight's name, the largest absolute value measured in every input channel, (inputs,).
     """
     factors = {name: smoothing_factors(channels) for name, channels in peaks.items()}
     return {name: np.reciprocal(found) for name, found in factors.items() if found is not None}
 
 
 class SmoothActivations(ir.passes.InPlacePass):
-    """Smooth the input of every product that will be quantised and has multipliers in the settings.
+    """Smooth the input of every product that will be quantised and whose weight is in `PassSettings.smoothing`.
 
-    The pass is idempotent, because a smoothed weight gets a new name, for which there are no multipliers.
+    The pass is idempotent, because a smoothed weight gets a new name, which is not in `PassSettings.smoothing`.
     """
 
     def __init__(self, settings: PassSettings) -> None:
@@ -88,7 +94,7 @@ class SmoothActivations(ir.passes.InPlacePass):
 def _smoothed(
     graph: ir.Graph, weight: ir.Value, reciprocal: NDArray[np.float32]
 ) -> tuple[ir.Value, ir.Value]:
-    """Add the reciprocal factors and the weight divided by them to the graph, and return both."""
+    """Add `reciprocal`, and the weight divided by it, to the graph as initializers, and return both."""
     array = constant(weight)
     assert array is not None
     return (

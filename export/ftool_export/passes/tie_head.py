@@ -1,7 +1,7 @@
-"""Let an output head that is tied to the embedding read the embedding's table without transposing it.
+"""Let an output head that is tied to the embedding multiply by the embedding's table without a transposed copy.
 
-The exporter transposes the table for the head's product. Folding that transpose would make a second copy of the model's
-largest tensor. `FusedMatMul` with `transB` multiplies by the transposed table without a copy.
+The exporter transposes the table for the head's product. Folding this Transpose into a constant would store the model's
+largest tensor twice. `FusedMatMul` with `transB` multiplies by the transposed table without a copy.
 """
 
 from typing import Final
@@ -43,7 +43,7 @@ class TieHead(ir.passes.InPlacePass):
 
 
 def tied_products(model: ir.Model) -> list[ir.Node]:
-    """Return the products that TieHead made and no later pass replaced, in graph order."""
+    """Return the `FusedMatMul` nodes that TieHead has made and no later pass has replaced, in graph order."""
     return [
         node
         for node in model.graph
@@ -54,7 +54,7 @@ def tied_products(model: ir.Model) -> list[ir.Node]:
 
 
 def _looked_up_table(matmul: ir.Node, graph: ir.Graph) -> ir.Value | None:
-    """Return the table whose transpose `matmul` multiplies by; None if nothing looks up rows of it."""
+    """Return the embedding table if `matmul` multiplies by the transpose of one, otherwise None."""
     right = matmul.inputs[1]
     transpose = right.producer() if right is not None else None
     if transpose is not None and transpose.op_type == "Transpose":
