@@ -1,4 +1,6 @@
-"""Search in your own documents, and answers from them. One file holds the passages, a full-text index and embeddings.
+"""Search your own documents, and find answers to questions in them.
+
+One file holds the passages of all documents, a full-text index and embeddings.
 
 from ftool_runtime.knowledge import KnowledgeBase
 

@@ -46,7 +46,7 @@ class Connections:
             self._give_back(connection)
 
     def close(self) -> None:
-        """Close the idle connections now, and the connections in use when they are returned."""
+        """Close the idle connections now, and each connection in use as soon as its block of `reading` ends."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []

@@ -19,10 +19,10 @@ def passages_of(
     words: Sequence[tuple[int, float]],
     near: Sequence[tuple[int, float]],
 ) -> list[Passage]:
-    """Return the passages of the ranking `ranked`, a list of (id, score), in order.
+    """Return the passages of `ranked`, a ranking of passages as a list of (id, score), in the same order.
 
-    `words` and `near` are the rankings by words and by embeddings, which give each passage's two ranks. Raises
-    sqlite3.DatabaseError if an id has no passage, which means that the file is damaged.
+    `words` and `near` are rankings by words and by embeddings, in the same form; the result has each passage's rank in
+    both. Raises sqlite3.DatabaseError if an id has no passage, which means that the file is damaged.
     """
     by_words = {passage: rank for rank, (passage, _) in enumerate(words, start=1)}
     by_meaning = {passage: rank for rank, (passage, _) in enumerate(near, start=1)}
@@ -54,7 +54,7 @@ def document_names(connection: Connection) -> list[str]:
 
 
 def document_text(connection: Connection, name: str) -> str:
-    """Return the exact text of the document `name`. Raises InputError if there is no such document."""
+    """Return the text of the document `name` as it was indexed. Raises InputError if there is no such document."""
     found = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,)).fetchone()
     if found is None:
         near = nearest(name, document_names(connection))
@@ -72,7 +72,7 @@ def document_text(connection: Connection, name: str) -> str:
 
 
 def sizes(connection: Connection) -> dict[str, int]:
-    """Return the numbers of `documents` and `passages` in a knowledge base."""
+    """Return the numbers of documents and passages in a knowledge base, as {"documents": …, "passages": …}."""
     return {
         name: int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
         for name in ("documents", "passages")

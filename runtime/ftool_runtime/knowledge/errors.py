@@ -12,12 +12,12 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class KnowledgeBaseError(FtoolError):
-    """Raised if a file is not a knowledge base, is damaged or locked, or was made with another embedding model."""
+    """Raised if a file is not a knowledge base, is damaged or locked, or was embedded by another model."""
 
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the file at `path` into KnowledgeBaseError."""
+    """Within the block, turn SQLite's errors about the file at `path` into KnowledgeBaseError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -27,12 +27,12 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 def damage(found: str) -> str:
-    """Return the message for a damaged file; `found` describes the damage."""
+    """Return the error message for a damaged file; `found` describes the damage."""
     return f"damaged ({found}); index the documents into a new file, or restore a backup copy"
 
 
 def damaged(found: str) -> sqlite3.DatabaseError:
-    """Return an error like SQLite's own for a corrupt file, for damage that SQLite does not detect.
+    """Return an error for damage that SQLite does not detect; SQLite's own error for a corrupt file has the same form.
 
     `found` describes the damage.
     """

@@ -43,11 +43,15 @@ def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> lis
 
 
 def _distinctive(counts: Mapping[str, int], passages: int) -> list[str]:
-    """Return the terms that fewer than half of the passages contain; all terms if no passage contains any of these.
+    """Return a question's rare terms, which fewer than half of the passages contain, or all terms if none is found.
 
-    SQLite's BM25 gives a term that half of the passages contain a weight of 1e-6: the term does not change the ranking,
-    but a search for it must score all these passages. Small knowledge bases are searched for such terms only if the
-    other terms find too few passages.
+    A term in half of the passages or more has a weight of only 1e-6 in SQLite's BM25: it does not change the ranking,
+    but a search for it must score all these passages. `rank_by_words` searches for such common terms only in small
+    knowledge bases, and only if the rare terms find too few passages.
+
+    Args:
+        counts: for each term of the question, the number of passages that contain it.
+        passages: the number of all passages.
     """
     rare = [term for term, count in counts.items() if 2 * count < passages]
     found = any(counts[term] for term in rare)

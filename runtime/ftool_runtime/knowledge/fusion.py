@@ -7,10 +7,10 @@ K: Final = 60  # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperfo
 
 
 def fuse(*rankings: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return one ranking, a list of (id, score), made from several such rankings; all have the best entry first.
+    """Merge several rankings into one; each ranking is a list of (id, score), best first.
 
-    An id's new score is the sum of 1 / (K + rank) over the rankings, with ranks from 1. The old scores are ignored, so
-    they need not be comparable. Ids with equal scores are sorted by id.
+    The new score of an id is the sum of 1 / (K + rank) over the rankings that contain the id; K is 60, and ranks start
+    at 1. The old scores are ignored, so they need not be comparable. Ids with equal new scores are sorted by id.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:

@@ -32,8 +32,9 @@ _DEPTH = 100  # the number of passages of each ranking that are fused
 class KnowledgeBase:
     """Searchable documents in one file.
 
-    Open a knowledge base with `open`. Several threads can use one object at the same time, even while another process
-    writes to the file. An object is a context manager; `close` releases the file and the models opened with it.
+    Open a knowledge base with `open`. Several threads can use one KnowledgeBase at the same time, even while another
+    process writes to the file. A KnowledgeBase is a context manager; `close` releases the file and the models that
+    `open` loaded.
     """
 
     @classmethod
@@ -56,13 +57,13 @@ class KnowledgeBase:
             reader: the model that extracts answers from passages: a bundle's folder, your own reader, None to return
                 only passages, or "recorded" for the bundle named in the file.
             busy_timeout_s: the time to wait, in seconds, if another program has locked the file.
-            vector_memory_mb: the largest size of all vectors, in MiB, at which they stay in memory between questions;
-                larger vectors are read in blocks for every question.
-            loading: the arguments `device`, `threads` and `profile` of `ftool_runtime.load`, for bundles.
+            vector_memory_mb: the memory for vectors, in MiB. If all vectors fit, they stay in memory between
+                questions; otherwise they are read from the file, in blocks, for every question.
+            loading: arguments for `ftool_runtime.load`, which loads bundles: `device`, `threads` and `profile`.
 
         Raises:
-            KnowledgeBaseError: the file is missing, damaged, locked, made by a newer ftool or embedded by another
-                model.
+            KnowledgeBaseError: the file is missing, damaged, locked or made by a newer ftool, or `embedder` is not the
+                model that embedded the documents.
             FtoolError: a bundle can't be loaded; see `ftool_runtime.load`.
         """
         path = Path(path)
@@ -85,7 +86,7 @@ class KnowledgeBase:
         vector_memory_bytes: int,
         opened: ExitStack,
     ) -> None:
-        """Take ownership of what `open` created; call `open` instead."""
+        """Keep what `open` has created, until `close`; use `KnowledgeBase.open` to open a knowledge base."""
         self._path = path
         self._meta = meta
         self._connections = connections
@@ -96,7 +97,7 @@ class KnowledgeBase:
 
     @property
     def mode(self) -> Mode:
-        """The default ranking: "fused" with an embedder, "bm25" without one."""
+        """The default ranking of `search`: "fused" if there is an embedder, otherwise "bm25"."""
         return "fused" if self._embedder is not None and self._meta.fingerprint else "bm25"
 
     def search(self, question: str, k: int = 5, *, mode: Mode | None = None) -> list[Passage]:
@@ -105,12 +106,13 @@ class KnowledgeBase:
         Args:
             question: any text.
             k: the maximum number of passages.
-            mode: "bm25" ranks by words, "embeddings" by meaning, "fused" by both with reciprocal rank fusion.
+            mode: "bm25" ranks by words, "embeddings" by meaning, "fused" by both with reciprocal rank fusion; None
+                stands for the default, the property `mode`.
 
         Raises:
             InputError: the question is not a string, is blank or not valid Unicode; or `k` or `mode` is invalid.
-            KnowledgeBaseError: the file is locked or damaged, or the mode needs an embedder or embeddings that are
-                missing.
+            KnowledgeBaseError: the file is locked or damaged, or `mode` needs embeddings, and the file has none or was
+                opened without an embedder.
             ClosedError: after `close()`.
         """
         mode = self._checked(question, k, mode)
@@ -124,10 +126,10 @@ class KnowledgeBase:
             return passages_of(connection, ranked, words, near)
 
     def ask(self, question: str, k: int = 5, *, mode: Mode | None = None) -> FoundAnswer:
-        """Return the answer that the reader finds in the best `k` passages; its text is None if there is no answer.
+        """Search for the best `k` passages, and return the answer that the reader finds in them, with the passages.
 
-        Without a reader, only the passages are returned. The arguments are the same as for `search`; raises the errors
-        of `search` and of the models.
+        The result's `text` is None if the passages contain no answer or there is no reader. The arguments are the same
+        as for `search`; raises the errors of `search` and of the reader.
         """
         return read_passages(self._reader, question, self.search(question, k, mode=mode))
 
@@ -152,7 +154,7 @@ class KnowledgeBase:
             return document_text(connection, document)
 
     def info(self) -> dict[str, Any]:
-        """Return the path, sizes, ranking mode and metadata as JSON values.
+        """Return the file's path, numbers of documents and passages, default ranking and metadata as JSON values.
 
         Raises KnowledgeBaseError if the file is locked or damaged, and ClosedError after `close()`.
         """
@@ -162,7 +164,7 @@ class KnowledgeBase:
         return {"path": str(self._path), **counts, "mode": self.mode, **described}
 
     def close(self) -> None:
-        """Release the file and the models opened with it; later calls raise ClosedError."""
+        """Release the file and the models that `open` loaded; later calls raise ClosedError."""
         self._opened.close()
 
     def __enter__(self) -> Self:
@@ -173,7 +175,7 @@ class KnowledgeBase:
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[Connection, Meta]]:
-        """Run the block in a transaction, and yield its connection and the file's current metadata.
+        """Run the block in a transaction, and yield the connection and the file's current metadata.
 
         Raises KnowledgeBaseError if the file was replaced after it was opened.
         """
@@ -213,7 +215,10 @@ class KnowledgeBase:
 
 
 class _Models(NamedTuple):
-    """Loads the models for a knowledge base; `opened` closes them, and `loading` has arguments of `load`."""
+    """Loads the embedder and the reader of the knowledge base at `path`, whose metadata is `meta`.
+
+    The exit stack `opened` closes the loaded models; `loading` has arguments for `ftool_runtime.load`.
+    """
 
     path: Path
     meta: Meta
@@ -221,7 +226,9 @@ class _Models(NamedTuple):
     loading: dict[str, Any]
 
     def embedder(self, given: Embedder | Path | str | None) -> Embedder | None:
-        """Return the embedder, or None to rank by words only; `given` is the argument of `KnowledgeBase.open`.
+        """Return the embedder, or None to rank by words only.
+
+        `given` is the argument `embedder` of `KnowledgeBase.open`.
 
         Raises KnowledgeBaseError if the embedder is not the model that embedded the documents.
         """
@@ -244,7 +251,7 @@ class _Models(NamedTuple):
         return given
 
     def reader(self, given: Reader | Path | str | None) -> Reader | None:
-        """Return the reader, or None to return only passages; `given` is the argument of `KnowledgeBase.open`."""
+        """Return the reader, or None to find only passages; `given` is the argument of `KnowledgeBase.open`."""
         if given is None or (given == RECORDED and not self.meta.reader):
             return None
         if isinstance(given, str | Path):

@@ -34,10 +34,10 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A string that is equal for two models exactly if they give equal vectors."""
+        """A string that identifies the model: it is equal for two models exactly if both give equal vectors."""
 
     def __call__(self, texts: Sequence[str], *, kind: Kind) -> NDArray[np.float32]:
-        """Return the vectors of texts, float32 (texts, dimension)."""
+        """Return the vectors of texts, float32 (texts, dimension); `kind` says if the texts are queries or passages."""
 
 
 class ReadAnswer(Protocol):
@@ -57,11 +57,11 @@ class ReadAnswer(Protocol):
 
     @property
     def score(self) -> float:
-        """The reader's confidence in the answer, or, without an answer, that the context contains no answer."""
+        """The reader's confidence in the answer; without an answer, the confidence that the context contains none."""
 
     @property
     def margin(self) -> float:
-        """The answer's score minus the score of "no answer", to choose among the answers from several contexts."""
+        """The answer's score minus the score of "no answer"; it decides between answers from several contexts."""
 
 
 class Reader(Protocol):
@@ -72,10 +72,13 @@ class Reader(Protocol):
 
 
 class BundledEmbedder:
-    """An embedder loaded from a bundle. `close` releases it."""
+    """An embedder loaded from a bundle; `close` releases the model."""
 
     def __init__(self, folder: Path | str, **loading: Any) -> None:
-        """Load the bundle in `folder`; `loading` holds other arguments of `ftool_runtime.load`. Raises its errors."""
+        """Load the bundle in `folder`; `loading` has further arguments for `ftool_runtime.load`.
+
+        Raises the errors of `load`, and BundleError if the bundle's model is not an embedder.
+        """
         self.folder = Path(folder)
         manifest = _manifest(self.folder, EMBEDDER_TASK)
         assert manifest.embedding is not None
@@ -109,8 +112,8 @@ class BundledEmbedder:
 def load_reader(folder: Path | str, **loading: Any) -> Any:
     """Return the reader loaded from the bundle in `folder`.
 
-    `loading` holds other arguments of `ftool_runtime.load`. Raises the errors of `load`, and BundleError for a bundle
-    of another task.
+    `loading` has further arguments for `ftool_runtime.load`. Raises the errors of `load`, and BundleError if the
+    bundle's model does not extract answers.
     """
     _manifest(Path(folder), READER_TASK)
     return load(folder, **loading)
@@ -119,8 +122,9 @@ def load_reader(folder: Path | str, **loading: Any) -> Any:
 def fingerprint(manifest: Manifest) -> str:
     """Return the SHA-256 (hexadecimal) of everything that determines a bundle's vectors.
 
-    It covers the graph, the tokenizer, and the input and embedding contracts. Fields that were added later are left out
-    if they have their defaults, so that older knowledge bases still match.
+    The hash covers the graph, the tokenizer, and the manifest's input and embedding contracts. Fields that later
+    versions of ftool added to the input contract are left out if they have their defaults, so that the fingerprints in
+    older knowledge bases still match.
     """
     inputs = asdict(manifest.input)
     for name, usual in _ADDED_LATER.items():
@@ -149,15 +153,15 @@ def bundle_fingerprint(folder: Path | str) -> str:
 def recorded_path(bundle: Path, knowledge_base: Path) -> str:
     """Return the path of a bundle in the form that is recorded in the file `knowledge_base`.
 
-    The path is relative if the bundle is inside the file's folder, so that the folder can be moved and shipped as a
-    whole, and absolute otherwise.
+    If the bundle is inside the knowledge base's folder, the path is relative, so that the folder can be moved or
+    shipped as a whole; otherwise the path is absolute.
     """
     bundle, base_folder = bundle.resolve(), knowledge_base.resolve().parent
     return bundle.relative_to(base_folder).as_posix() if bundle.is_relative_to(base_folder) else str(bundle)
 
 
 def found_path(recorded: str, knowledge_base: Path) -> Path:
-    """Return the absolute path of a bundle whose path is recorded in the file `knowledge_base`."""
+    """Return the absolute path of a bundle whose path is `recorded` in the file `knowledge_base`."""
     return Path(os.path.normpath(knowledge_base.resolve().parent / recorded))
 
 

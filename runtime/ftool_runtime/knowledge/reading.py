@@ -8,7 +8,7 @@ from ftool_runtime.knowledge.results import FoundAnswer, Passage
 
 
 def read_passages(reader: Reader | None, question: str, passages: Sequence[Passage]) -> FoundAnswer:
-    """Return the reader's answer with the largest margin among its answers from the passages.
+    """Let the reader answer the question from each passage, and return the answer with the largest margin.
 
     Without a reader, or if no passage contains an answer, the result's text is None.
     """

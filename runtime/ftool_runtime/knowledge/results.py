@@ -15,9 +15,12 @@ class Passage:
         start: the index of the passage's first character in `KnowledgeBase.text(document)`, from 0.
         end: the index after the passage's last character.
         text: the text of the passage.
-        score: the ranking's score: sum of reciprocal ranks, BM25 or inner product of vectors; higher is better.
-        bm25_rank: the passage's rank by words, from 1; None if it is not among the top 100.
-        embedding_rank: the passage's rank by embeddings, from 1; None if it is not among the top 100.
+        score: the passage's score in the ranking; higher is better. In the mode "fused" it is the sum of reciprocal
+            ranks, in "bm25" the BM25 score, in "embeddings" the inner product of the vectors.
+        bm25_rank: the passage's rank by words, from 1; None if it is not among the first 100, or if the search did not
+            rank by words.
+        embedding_rank: the passage's rank by embeddings, from 1; None if it is not among the first 100, or if the
+            search did not rank by embeddings.
     """
 
     document: str
@@ -31,7 +34,7 @@ class Passage:
     embedding_rank: int | None
 
     def to_json(self) -> dict[str, Any]:
-        """Itself as JSON values."""
+        """Return the passage as JSON values."""
         return asdict(self)
 
 
@@ -42,11 +45,11 @@ class FoundAnswer:
     Attributes:
         question: the question.
         text: the answer; None if the passages contain no answer or there is no reader.
-        score: the reader's score of the answer; without an answer, its score of "no answer" for the best passage; None
-            without a reader.
+        score: the reader's score for the answer; without an answer, the reader's score for "no answer" in the best
+            passage; None without a reader or without passages.
         document: the name of the document that contains the answer; None without an answer.
         heading: the headings above the answer, as in `Passage`; None without an answer.
-        start: the index of the answer's first character in `KnowledgeBase.text(document)`, from 0; None without one.
+        start: the index of the answer's first character in `KnowledgeBase.text(document)`; None without an answer.
         end: the index after the answer's last character; None without an answer.
         read: whether there was a reader; without a reader, the passages are the result.
         passages: the passages that were found, best first.
@@ -63,5 +66,5 @@ class FoundAnswer:
     passages: tuple[Passage, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Itself as JSON values."""
+        """Return the answer, with its passages, as JSON values."""
         return asdict(self)

@@ -1,9 +1,10 @@
 """Tables and metadata of a knowledge base's file.
 
-passages       text and its position in the document: characters `start` to `end`; `gap` is the white space between
-               the previous passage and this one, so that a document can be reassembled
-full_text      FTS5 index over the view `index_terms`: the terms made from each text, or the text if they are equal
-vectors        each row holds up to VECTORS_A_ROW passages with consecutive ids: float16 (passages, dimension)
+passages       a passage's text and its position in the document: characters `start` to `end`; `gap` is the white space
+               between the previous passage and this one, so that a document can be reassembled
+full_text      FTS5 index over the view `index_terms`, which has the terms made from each passage's heading and text
+vectors        each row holds the vectors of up to VECTORS_A_ROW passages with consecutive ids: float16
+               (passages, dimension)
 meta           metadata; `changes` counts the transactions that wrote to the file
 """
 
@@ -81,8 +82,8 @@ class Meta:
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     """Return the metadata of the knowledge base at `path`.
 
-    Raises KnowledgeBaseError if the file is not a knowledge base or was made by another version of ftool that this
-    version can't read, and sqlite3.Error if the file can't be read.
+    Raises KnowledgeBaseError if the file is not a knowledge base, or was made by a version of ftool whose files this
+    version can't read; sqlite3.Error if the file can't be read at all.
     """
     if _pragma(connection, "application_id") != APPLICATION_ID:
         if _pragma(connection, "schema_version") == 0:

@@ -1,4 +1,4 @@
-"""Prepare texts for the full-text index, and turn questions into queries that are valid for any text.
+"""Prepare texts for the full-text index, and turn any question into valid queries of this index.
 
 SQLite's tokenizer `unicode61` splits at spaces and removes case and Latin diacritics. This module removes the
 diacritics of Greek and other scripts. In scripts without spaces between words, it makes every pair of neighbouring
@@ -39,20 +39,22 @@ def index_text(text: str) -> str | None:
 def query_terms(question: str) -> list[str]:
     """Return the distinct terms of a question, as FTS5 query strings.
 
-    Terms are quoted, so that FTS5 does not interpret words, quotes or operators in them. A single letter of a script
-    without spaces becomes a prefix query.
+    Terms are quoted, so that FTS5 does not interpret words such as OR, quotes or operators. A single letter in a script
+    without spaces becomes a prefix query, which finds all terms that begin with the letter.
     """
     return list({folded(term): term for term in _terms(_normalised(question))}.values())
 
 
 def folded(term: str) -> str:
-    """Return a query term in the form of the index, without case and diacritics; approximates unicode61's rules."""
+    """Return a query term as the index stores it, without case and diacritics, by an approximation of unicode61."""
     letters = unicodedata.normalize("NFD", term.strip('"*').lower().replace("ς", "σ"))
     return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 
 
 def _normalised(text: str) -> str:
-    """Return `text` in the Unicode form NFKC, without the accents and points that unicode61 does not remove.
+    """Return `text` in the Unicode form NFKC, without Greek accents and Arabic and Hebrew points.
+
+    SQLite's tokenizer unicode61 would not remove these accents and points. The Russian letter ё becomes е.
 
     NFKC unifies full-width and normal letters, ligatures and their letters, and composed and decomposed characters.
     """
@@ -91,6 +93,9 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _between_words(character: str) -> bool:
-    """Return whether a character separates words; for characters newer than Unicode 3.2, False lets SQLite decide."""
+    """Return whether a character separates words, according to Unicode 3.2.
+
+    For characters that are newer than Unicode 3.2 the result is False, which leaves the decision to SQLite.
+    """
     category = unicodedata.ucd_3_2_0.category(character)
     return category[0] in _BETWEEN_WORDS or category in ("Cc", "Cf")

@@ -15,21 +15,21 @@ _ROWS_AT_ONCE = 4096  # vectors in a block
 
 
 class Block(NamedTuple):
-    """The ids, int64 (passages,), and vectors, float32 (passages, dimension), of some passages."""
+    """A block of passages: their ids, int64 (passages,), and their vectors, float32 (passages, dimension)."""
 
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
 
 class VectorSearch:
-    """Finds the vectors with the largest inner products. Thread-safe.
+    """Finds the vectors with the largest inner products with a question's vector. Thread-safe.
 
-    All vectors stay in memory between questions if they take at most `memory_bytes`. Otherwise they are read again for
-    every question, a few thousand at a time.
+    If all vectors take at most `memory_bytes`, they stay in memory between questions. Otherwise they are read from the
+    file for every question, a few thousand at a time.
     """
 
     def __init__(self, dimension: int, memory_bytes: int) -> None:
-        """Prepare to search vectors of length `dimension`."""
+        """Prepare to search vectors of length `dimension`; none is read yet."""
         self._dimension = dimension
         self._memory_bytes = memory_bytes
         self._kept: tuple[int, list[Block]] | None = None  # `changes` of the file when read, and its blocks
@@ -46,7 +46,7 @@ class VectorSearch:
             changes: `Meta.changes` in this transaction, which shows whether vectors in memory are up to date.
 
         Returns:
-            Pairs of a passage's id and its inner product, best first.
+            Pairs of a passage's id and the inner product of its vector with `query`, best first.
 
         Raises sqlite3.DatabaseError if a vector contains nan or infinity, which means that the file is damaged.
         """
@@ -109,7 +109,7 @@ def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
 def _best(
     ids: NDArray[np.int64], scores: NDArray[np.float32], depth: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the ids and values of the `depth` largest scores, largest first; equal scores are in order of ids."""
+    """Return the ids with the `depth` largest scores, and these scores, largest first; equal scores in order of ids."""
     if len(ids) > depth:
         # All entries with the lowest kept score are candidates.
         candidates = scores >= np.partition(scores, -depth)[-depth]

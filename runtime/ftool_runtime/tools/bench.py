@@ -27,7 +27,7 @@ ROWS_AT_ONCE: Final = 8  # rows in a timed batch of a generator
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Percentiles of a duration in milliseconds, such as the duration of a call on one text, with tokenization."""
+    """Percentiles, in milliseconds, of a duration that was measured repeatedly, such as that of a call on one text."""
 
     p50: float
     p90: float
@@ -45,13 +45,14 @@ class BenchReport:
     """The results of `bench`; times in milliseconds, memory in MB (10**6 bytes).
 
     Attributes:
-        latency_ms: the duration of calls on one text.
+        latency_ms: the duration of a call on one text, including tokenization.
         throughput_per_s: texts per second if all texts are given in one call.
-        cold_start_ms: the median time from the start of a new process to its first answer.
-        load_ms: the duration of `load` in this process, including the import of onnxruntime unless already imported.
+        cold_start_ms: the median time from the start of a new Python process to the first answer of this process.
+        load_ms: the duration of `load` in this process, including the import of onnxruntime if `load` is the first to
+            import it.
         peak_memory_mb: peak resident memory of this process; None if unknown.
         texts: the number of different texts that were timed.
-        calls: the number of timed calls behind `latency_ms`.
+        calls: the number of timed calls from which `latency_ms` was computed.
         info: the model's `info()`.
     """
 
@@ -88,16 +89,16 @@ class GenerationBenchReport:
     """The results of `bench` for a model that generates text; times in milliseconds, memory in MB (10**6 bytes).
 
     Attributes:
-        first_token_ms: the time from a call with one row to the answer's first token.
+        first_token_ms: the time from the start of a call with one row to the answer's first token.
         token_ms: the time for each later token, in calls with one row.
         tokens_per_s: new tokens per second in calls with one row, including the time for the prompt.
         tokens_per_s_batch: new tokens per second in a call with eight rows.
         new_tokens: the number of tokens in each answer; answers that reach the model's limit are shorter.
-        cold_start_ms: the median time from the start of a new process to the end of its first answer.
+        cold_start_ms: the median time from the start of a new Python process to the end of this process's first answer.
         load_ms: the duration of `load` in this process.
         peak_memory_mb: peak resident memory of this process; None if unknown.
         rows: the number of different sources or prompts that were timed.
-        calls: the number of timed calls.
+        calls: the number of timed calls with one row.
         info: the model's `info()`.
     """
 
@@ -150,15 +151,15 @@ def bench(
         folder: the bundle.
         texts: the inputs to answer, or a file of inputs; None for the bundle's golden inputs.
         columns: the columns of the file that hold the inputs, as for `predict --column`.
-        device: the device, as for `load`.
-        threads: the number of CPU threads, as for `load`.
-        profile: the profile, as for `load`.
-        calls: the smallest number of single calls to time; every text is timed at least once.
-        cold_starts: the number of new processes to start.
+        device: the device, as for `ftool_runtime.load`.
+        threads: the number of CPU threads, as for `ftool_runtime.load`.
+        profile: the profile, as for `ftool_runtime.load`.
+        calls: the smallest number of timed calls on one text; every text is timed at least once.
+        cold_starts: the number of new processes whose cold start is timed.
 
     Raises:
         InputError: there are no texts, or `calls` or `cold_starts` is below 1.
-        FtoolError: any error of `load` or of the model.
+        FtoolError: any error of `ftool_runtime.load` or of the model.
     """
     if min(calls, cold_starts) < 1:
         raise InputError(f"calls and cold_starts must be at least 1, got {calls} and {cold_starts}")
@@ -224,9 +225,9 @@ def _bench_generator(
 
 
 def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls: int) -> list[float]:
-    """Return the durations, in milliseconds, of at least `calls` calls on one text, cycling through `texts`.
+    """Return the durations, in milliseconds, of calls on one text each: at least `calls`, cycling through `texts`.
 
-    Untimed calls are made first. Raises InputError if there are no texts.
+    Untimed calls are made first, to warm up. Raises InputError if there are no texts.
     """
     if not texts:
         raise InputError("no texts to time")
@@ -241,7 +242,10 @@ def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls
 
 
 def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_least_s: float = 1.0) -> float:
-    """Return the texts per second with all `texts` in one call, repeated for at least `at_least_s` seconds."""
+    """Return the texts per second if all `texts` are given in one call.
+
+    The call is repeated until the calls have taken at least `at_least_s` seconds.
+    """
     model(texts[:_WARM_UP_CALLS])
     answered, elapsed = 0, 0.0
     while elapsed < at_least_s:
@@ -254,7 +258,14 @@ def time_throughput(model: EncoderModel[Any, Any], texts: Sequence[Any], at_leas
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """Times to the first token and for later tokens in milliseconds, and tokens per second, single and batched."""
+    """The speed of generation.
+
+    Attributes:
+        first_ms: the time to the first token of each call with one row, in milliseconds.
+        token_ms: the time for each later token of these calls, in milliseconds.
+        single_per_s: tokens per second in calls with one row.
+        batch_per_s: tokens per second in a call with ROWS_AT_ONCE rows.
+    """
 
     first_ms: list[float]
     token_ms: list[float]
@@ -263,9 +274,10 @@ class Speeds:
 
 
 def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int) -> Speeds:
-    """Time greedy answers of NEW_TOKENS tokens, in at least `calls` calls, cycling through `rows` of token ids.
+    """Time greedy answers of NEW_TOKENS tokens to `rows` of token ids, singly and in a batch.
 
-    An untimed call is made first. Raises InputError if there are no rows.
+    At least `calls` single answers are timed, cycling through `rows`. Untimed calls are made first, to warm up.
+    Raises InputError if there are no rows.
     """
     if not rows:
         raise InputError("no texts to time")
@@ -288,12 +300,13 @@ def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int)
 
 
 def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
-    """Return the time, in milliseconds, from the start of a new Python process to its first answer.
+    """Return the time, in milliseconds, from the start of a new Python process to the first answer of this process.
 
     Args:
         folder: the bundle.
         given: the input to answer: a text, or the texts of an input by field.
-        info: a model's `info()`; the new process loads the bundle with the same device, threads and profile.
+        info: the `info()` of a model loaded from the bundle; the new process loads the bundle with the device, threads
+            and profile in `info`.
 
     Raises FtoolError, with the process's error output, if the process fails.
     """

@@ -36,7 +36,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE, as in shells
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 success, 1 a check failed, 2 wrong usage or bad input."""
+    """Run one command and return its exit status: 0 on success, 1 if a check failed, 2 for wrong usage or bad input."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # on Windows the default is the system's code page

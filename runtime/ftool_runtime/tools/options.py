@@ -1,6 +1,7 @@
-"""Command-line options that this package's argparse and the toolchain's click share; this module imports little.
+"""Command-line options that `python -m ftool_runtime` (argparse) and `ftool` (click) share.
 
-FLAGS lists the flags of commands that generate text. The functions convert given flags to the options of a call.
+FLAGS lists the flags of commands that generate text. The functions convert flags that a user gave to the options of a
+call. This module imports little.
 """
 
 import argparse
@@ -18,7 +19,7 @@ ASK_MODES: Final = ("bm25", "embeddings", "fused")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A flag for a field of a generation config or an option of a call.
+    """A command-line flag that sets a field of the generation config or an option of a call.
 
     Attributes:
         name: the name of the field or option.
@@ -102,7 +103,7 @@ FLAGS: Final = (
 
 
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the given flags as the options of a call, with `do_sample` set if a flag for sampling is given."""
+    """Return the flags that the user gave as options of a call, with `do_sample` set if one of them is for sampling."""
     values = {flag.name: getattr(options, flag.name) for flag in FLAGS}
     given = {name: value for name, value in values.items() if value is not None}
     if any(flag.use == "sampling" and flag.name in given for flag in FLAGS):
@@ -111,9 +112,9 @@ def generation_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dict[str, Any]:
-    """Return the flags of `predict` as the options of a call of `model`.
+    """Return the flags of the command `predict` that the user gave, as options of a call of `model`.
 
-    Raises InputError for a flag that is not for this kind of model.
+    Raises InputError for a flag that does not apply to this kind of model.
     """
     from ftool_runtime.models.generator import Generator
 
@@ -147,8 +148,8 @@ def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dic
 
     Args:
         model: a loaded model.
-        columns: NAME for a model with one field, or FIELD=NAME for one of several fields. The column of a field that
-            is not listed has the field's own name.
+        columns: the columns that the user named, as NAME if the model's input has one field, or as FIELD=NAME if it has
+            several. A field without such a column is read from the column that has the field's own name.
 
     Raises InputError for a field that the model does not have.
     """
@@ -167,7 +168,7 @@ def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dic
 
 
 def inputs_of(model: "Model[Any, Any]", texts: Sequence[str]) -> list[Any]:
-    """Return texts of the command line as inputs of `model`; an input with several fields takes several texts.
+    """Return texts of the command line as inputs of `model`; each field of an input is one text.
 
     Raises InputError if the number of texts is not a multiple of the number of fields.
     """

@@ -1,4 +1,4 @@
-"""Write the answers of models and knowledge bases: JSON lines, streamed text, chats and `ask`."""
+"""Write the answers of models and knowledge bases, as JSON lines or as readable text."""
 
 import argparse
 import contextlib
@@ -29,8 +29,8 @@ def write_answers(
 ) -> int:
     """Write one JSON line for each text to `out`, in order, and return the number of texts that were cut.
 
-    `out` is flushed after each batch, so that a program at the other end of a pipe does not wait. `options` are those
-    of the model's `predict_batches`; None stands for the model's default.
+    `out` is flushed after each batch, so that a program at the other end of a pipe does not wait. `options` are options
+    of `model.predict_batches`; for an option that is None, the model's default is used.
     """
     options = {name: value for name, value in options.items() if value is not None}
     kept, asked = itertools.tee(batches)
@@ -46,7 +46,9 @@ def write_answers(
 
 @contextlib.contextmanager
 def output_to(path: Path | None) -> Iterator[TextIO]:
-    """Yield the file to write to: `path`, which is replaced if the block does not raise, or standard output for None.
+    """Yield a file for output: standard output if `path` is None, otherwise a new file that replaces `path`.
+
+    The file at `path` is replaced when the block ends, and only if the block does not raise an error.
 
     Raises InputError if `path` is None and standard output is closed.
     """
@@ -73,7 +75,7 @@ def stream_answers(
 
 
 def write_stream(stream: TextStream, out: TextIO) -> None:
-    """Write an answer to `out` while it is generated. Ctrl-C closes the stream before it ends the program."""
+    """Write an answer to `out` while it is generated. Ctrl-C closes the stream and then ends the program."""
     with stream:
         for chunk in stream:
             out.write(chunk)
@@ -91,11 +93,11 @@ def talk(
     *,
     as_json: bool = False,
 ) -> None:
-    """Answer each of `lines` as a turn of one conversation; with `as_json`, write each answer as a JSON line.
+    """Answer each of `lines` as a turn of one conversation, and write the answers, as JSON lines if `as_json`.
 
     A turn that can't be answered, such as a message that is too long, is reported on standard error, and the chat
-    continues. Raises InputError for a model that can't chat and for wrong options; and at the end, if the input is not
-    a terminal, if there were turns that could not be answered.
+    continues. Raises InputError if the model can't chat or an option is wrong. Also raises InputError at the end if a
+    turn could not be answered, unless standard input is a terminal.
     """
     if not isinstance(model, TextGenerator):
         raise InputError("this model can't chat; use predict")
@@ -143,9 +145,9 @@ def asked_lines() -> Iterator[str]:
 
 
 def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
-    """Return the answer to the question in the flags; with the mode bm25, no embedder is loaded.
+    """Return the answer to the question in `options`, the flags of the command `ask`.
 
-    `loading` holds arguments of `ftool_runtime.load`.
+    In the mode bm25 no embedder is loaded. `loading` has arguments for `ftool_runtime.load`.
     """
     from ftool_runtime.knowledge import RECORDED, KnowledgeBase
 
@@ -160,7 +162,7 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
 
 
 def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
-    """Yield an answer as lines of text: the answer and its place in the documents, or the passages found."""
+    """Yield lines of text for an answer: its text and its place in the documents, or the passages if it has no text."""
     if answer.text is not None:
         yield " ".join(answer.text.split())
         where = f"{answer.document}, characters {answer.start} to {answer.end}"
