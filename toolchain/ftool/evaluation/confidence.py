@@ -1,4 +1,4 @@
-"""Confidence intervals of metrics, and a test whether a gap between slices is larger than expected by chance.
+"""Confidence intervals of metrics, and a test of whether a gap between slices is wider than chance would make it.
 
 Metrics that are proportions, such as accuracy, get Wilson's interval (Wilson 1927), which stays valid near 0 and 1 and
 for few examples. All other metrics get the percentile bootstrap interval (Efron 1979). Both methods assume that
@@ -42,7 +42,7 @@ class ConfidenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A metric's value and its confidence interval, `low` to `high`; nan if the examples do not define the metric."""
+    """A metric's value and confidence interval, `low` to `high`; all nan if the metric is undefined on the examples."""
 
     value: float
     low: float
@@ -54,7 +54,7 @@ class Estimate:
 
 
 def finite(value: float) -> float | None:
-    """Return the number as a float, or None, which JSON can hold, if the number is nan or infinite."""
+    """Return `value` as a float, or None if it is nan or infinite, which JSON can't hold."""
     return float(value) if np.isfinite(value) else None
 
 
@@ -86,7 +86,7 @@ def estimates(
 def difference(
     statistics: Statistics, higher: Positions, lower: Positions, name: str, confidence: ConfidenceSettings
 ) -> tuple[float, float]:
-    """Return the bootstrap interval (low, high) of the metric `name` on examples `higher` minus on examples `lower`."""
+    """Return the bootstrap interval (low, high) of the difference in the metric `name`: `higher` minus `lower`."""
     low, high = _bootstrap(statistics, [higher, lower], [name], confidence)
     return float(low[0]), float(high[0])
 
@@ -96,8 +96,9 @@ def widest_gap_p_values(
 ) -> Mapping[str, float]:
     """Return, for each metric, the p-value of the widest gap between any two slices, by a permutation test.
 
-    The p-value is the share of random reassignments of examples to slices whose widest gap is at least as wide. Since
-    each reassignment also takes its widest gap, the test allows for having picked the two slices furthest apart.
+    Examples are randomly reassigned to slices many times. The p-value is the share of reassignments whose widest gap is
+    at least as wide as the observed one. The widest gap is taken from every reassignment too, so the test allows for
+    the fact that the two slices were chosen because they are furthest apart.
     """
     examples = np.concatenate(list(slices))
     own = np.concatenate([np.full(len(positions), number) for number, positions in enumerate(slices)])
@@ -134,7 +135,7 @@ def wilson(right: int, examples: int, confidence: ConfidenceSettings) -> tuple[f
 
 
 def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]:
-    """Return, for each metric that is a proportion, its denominator: how many examples at `positions` it counts."""
+    """Return the denominator of each metric that is a proportion: the number of examples at `positions` that count."""
     partial_shares = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
     return {
         **dict.fromkeys(statistics.shares, len(positions)),
@@ -147,8 +148,8 @@ def _bootstrap(
 ) -> tuple[Floats, Floats]:
     """Return the bootstrap interval of metrics, as arrays of lower and upper ends, (metrics,) each.
 
-    With one group of positions the interval is of the group's metrics; with two, of the first group's metrics minus the
-    second's. Groups of a single example give nan.
+    With one group of positions, the interval is that of the group's metrics. With two groups, it is that of the first
+    group's metrics minus the second group's. If a group has fewer than two examples, all ends are nan.
     """
     if min(map(len, groups)) < 2:
         nothing = np.full(len(names), np.nan)
@@ -175,7 +176,7 @@ def _bootstrap(
 
 
 def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) -> Floats:
-    """Return metrics computed on samples of positions.
+    """Return the metrics `names`, computed on samples of examples that are given by their positions.
 
     The result is (metrics, samples) for `samples` (samples, size), or (metrics,) for a single sample (size,).
     """
@@ -185,16 +186,19 @@ def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) ->
 
 
 def _weights(samples: Positions, examples: int) -> NDArray[np.int64]:
-    """Return how often each sample of positions, (samples, size), contains each example: int64 (samples, examples)."""
+    """Return how often each sample contains each example, int64 (samples, examples).
+
+    `samples`, (samples, size), holds the positions of each sample's examples."""
     flat = samples + examples * np.arange(len(samples))[:, None]
     counts = np.bincount(flat.ravel(), minlength=len(samples) * examples)
     return counts.reshape(len(samples), examples)
 
 
 def _placed(chosen: NDArray[np.bool_], examples: Positions, total: int) -> NDArray[np.int64]:
-    """Return weights of 0 or 1 over all examples, (samples, total), from a choice among some of the examples.
+    """Return the weight, 0 or 1, of each of `total` examples in each sample: int64 (samples, total).
 
-    `examples` holds the positions of those examples; `chosen`, (samples, examples), says which ones a sample contains.
+    `chosen`, (samples, examples), says which of the examples at the positions `examples` a sample contains; all other
+    examples get 0.
     """
     weights = np.zeros((len(np.atleast_2d(chosen)), total), dtype=np.int64)
     weights[:, examples] = chosen

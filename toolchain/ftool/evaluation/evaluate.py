@@ -1,4 +1,4 @@
-"""Measure a trained model on held-out data, either run/ in PyTorch or the bundle in the runtime."""
+"""Measure a trained model on held-out data: either the checkpoint in run/ with PyTorch or the bundle in the runtime."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,8 +35,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model folder's run/ or bundle/ on a split of `data`, or of the recipe's data if `data` is None.
 
-    For each column named in `by`, the metrics are also reported for each value of that column. Raises FtoolError if the
-    recipe, the model, the data or such a column is missing or does not fit, or if a file of the bundle was altered.
+    `by` names columns of the data; metrics are also reported separately for each value of these columns. Raises
+    FtoolError if the recipe, the model, the data or a column in `by` is missing or does not fit, or if a file of the
+    bundle was altered.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     report = evaluate_recipe(recipe, folder, on=on, data=data, split=split)
@@ -59,9 +60,9 @@ def evaluate_recipe(
 
 @contextmanager
 def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> Iterator[OpenModel]:
-    """Open a model folder's run/ or bundle/; the hashes of a bundle's files are checked first.
+    """Open a model folder's run/ or bundle/. Before a bundle is opened, the hashes of its files are checked.
 
-    Raises FtoolError if the run or bundle is missing or can't be loaded, or if a file of the bundle was altered.
+    Raises FtoolError if run/ or bundle/ is missing or can't be loaded, or if a file of the bundle was altered.
     """
     if on == "run":
         loaded = row.load(folder.require_run())
@@ -78,7 +79,7 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
 
 
 def measure_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluation:
-    """Measure an open model on a split that the task's `fit` has prepared; `name` is the split's name."""
+    """Measure an open model on a split that was prepared by `row.fit`; `name` is the split's name."""
     measured = row.measure(model, split)
     return Evaluation(
         task=row.name,

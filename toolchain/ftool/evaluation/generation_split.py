@@ -1,4 +1,4 @@
-"""Splits prepared for measuring generators, by the probabilities of reference tokens and by generated answers."""
+"""Splits on which generators are measured, by the probabilities of reference tokens and by generated answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ _ROWS_AT_A_TIME = 64  # rows whose logits are in memory at a time
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSplit:
-    """A split's examples with their token ids for a generator.
+    """A split's examples, with the token ids that a generator reads.
 
     Attributes:
-        examples: the examples whose sources or prompts are answered.
+        examples: the examples, whose sources or prompts the generator answers.
         rows: the token ids of inputs and answers: one row for each example, or, for plain text, for each chunk.
         scores: the family of text scores, "bleu" or "rouge".
         language: the code of the answers' language; None if unknown.
@@ -62,13 +62,13 @@ class GenerationSplit:
         return token_metrics(self._scored(score))
 
     def text_metrics(self, answer: Answerer) -> tuple[Metrics, list[str]]:
-        """Return metrics of generated answers, and the answers; `answer` generates texts from inputs' token ids."""
+        """Return metrics of generated answers, and the answers; `answer` generates them from the inputs' token ids."""
         answers = list(answer([row.given for row in self.rows]))
         references = [example.targets for example in self.examples]
         return text_metrics(answers, references, scores=self.scores, language=self.language), answers
 
     def metrics(self, score: TokenScorer, answer: Answerer) -> tuple[Metrics, list[str]]:
-        """Return all metrics and the generated answers; for plain text only token metrics and no answers.
+        """Return all metrics and the generated answers; for plain text, only token metrics and an empty list.
 
         `score` and `answer` are the functions that `token_metrics` and `text_metrics` take.
         """

@@ -36,7 +36,8 @@ _MOST_TEXTS = 2000  # texts that are read to detect the writing system
 def writing_system_of(language: str | None, texts: Iterable[str]) -> WritingSystem:
     """Return the writing system of a language code; if `language` is None, detect the writing system of `texts`.
 
-    Texts that have only Latin letters, or no letters, are taken for English; other scripts with spaces are "spaced".
+    If `texts` have only Latin letters, or no letters, the result is that of English; for any other script that puts
+    spaces between words it is "spaced".
     """
     if language is not None:
         return _BY_CODE.get(re.split("[-_]", language.lower(), maxsplit=1)[0], "spaced")

@@ -1,4 +1,4 @@
-"""A common interface for a trained model, either run/ in PyTorch or the bundle in the runtime."""
+"""One interface for both forms of a trained model: the checkpoint in PyTorch, and the bundle in the runtime."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class OpenModel:
 
     Attributes:
         on: "run" for the checkpoint in PyTorch, "bundle" for the bundle in the runtime.
-        model: an object with the interface of the runtime's model for the task.
-        facts: an object with the manifest's fields that depend on the task, such as `labels`.
+        model: an object with the interface of the runtime's class for the task's models.
+        facts: an object that has, as attributes, the manifest fields that depend on the task, such as `labels`.
         tokenizer: the model's tokenizer, without truncation and padding.
         prefix: the text that is put before every input.
         max_length: the longest input in tokens, special tokens included.
@@ -50,12 +50,12 @@ class OpenModel:
 
     @property
     def known(self) -> ModelFacts:
-        """The properties of this model that decide how data is read for it."""
+        """The properties of this model that determine how data is read."""
         names = ("labels", "multi_label", "regression", "pairs")
         return ModelFacts(**{name: getattr(self.facts, name) for name in names if hasattr(self.facts, name)})
 
     def token_counts(self, texts: Sequence[Any], *, special: bool = False) -> list[int]:
-        """Return the number of tokens of each text or pair of texts, with or without special tokens."""
+        """Return the number of tokens of each text or text pair; `special` says whether special tokens count."""
         encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [len(one.ids) for one in encoded]
 
@@ -77,9 +77,9 @@ def open_run(loaded: LoadedModel, model: Any) -> OpenModel:
 def open_bundle(
     model: Any, manifest: Manifest, tokenizer: Tokenizer, reference: Callable[[], Any]
 ) -> OpenModel:
-    """Return a bundle that the runtime has loaded, `model`, as an open model.
+    """Return `model`, a bundle that is loaded in the runtime, as an open model.
 
-    `reference` is a function that returns the checkpoint in run/.
+    `reference` is a function that loads and returns the checkpoint in run/.
     """
     return OpenModel(
         on="bundle",
@@ -122,7 +122,7 @@ class TorchTagger:
     loaded: LoadedTagger
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
-        """Return an IOB2 tag for each word of each text; `words` holds the words' character ranges."""
+        """Return an IOB2 tag for each word of each text; `words` holds the character ranges of each text's words."""
         examples = TaggingExamples(loaded=self.loaded, inputs=texts, words=words)
         return examples.tags(compute_outputs(self.loaded, examples.rows))
 
@@ -164,12 +164,12 @@ class TorchGenerator:
     def score_tokens(
         self, rows: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
     ) -> list[NDArray[Any]]:
-        """Return, for each row, the logits that predict the tokens of its answer: float32 (tokens, vocabulary).
+        """Return, for each input, the logits that predict the tokens of its given answer: float32 (tokens, vocabulary).
 
         `rows` holds the token ids of the inputs, `answers` those of the given answers.
         """
         return score_tokens(self.loaded, rows, answers)
 
     def write(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Return a text generated for each row of input token ids, with the model's generation config."""
+        """Return the text that is generated for each row of input token ids, with the model's generation config."""
         return decode(self.loaded, generate_tokens(self.loaded, rows))

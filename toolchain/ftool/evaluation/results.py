@@ -1,4 +1,4 @@
-"""Results of training and evaluation, as plain JSON for metrics.json and as tables for people."""
+"""Results of training and evaluation, as plain JSON for metrics.json and as tables to print."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAnswer:
-    """One generated answer to show to people: the input, the answer and a reference. It is not written to any file."""
+    """One generated answer to print: the input, the answer and a reference. It is not written to any file."""
 
     given: str
     answer: str
@@ -76,10 +76,11 @@ class Measurements:
 
     Attributes:
         metrics: all metrics, as plain JSON.
-        statistics: a function that computes per-example statistics; None if metrics can't be computed by slice.
+        statistics: a function that computes per-example statistics, from which metrics of slices are computed; None if
+        the task has no metrics by slice.
         predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
-            None if the task does not write predictions.
-        shown: a few generated answers to show to people.
+            None if the task has no predictions to write to a file.
+        shown: a few generated answers to print.
     """
 
     metrics: Metrics
@@ -90,7 +91,7 @@ class Measurements:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The metrics of a model, run/ or bundle/, on one split."""
+    """The metrics of a model on one split, measured on its run/ or its bundle/."""
 
     task: str
     on: Literal["run", "bundle"]
@@ -119,14 +120,14 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """Return the metrics, the hardest labels or a few answers, and the slices, as text for people."""
+        """Return, as text to print, the metrics, the hardest labels or a few generated answers, and the slices."""
         slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
         return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """The result of training: evaluations, the recipe and facts about the data and the training, as plain JSON."""
+    """The result of training: evaluations of the model, and the recipe, data and training described in plain JSON."""
 
     test: Evaluation
     validation: Evaluation
@@ -152,7 +153,7 @@ class TrainReport:
         }
 
     def table(self) -> str:
-        """Return the metrics of all splits, the hardest test labels or a few answers, and time and memory, as text."""
+        """Return, as text, the metrics of all splits, the hardest test labels or a few answers, time and memory."""
         table = _metrics_table({"validation": self.validation, "test": self.test, **self.further})
         return "\n\n".join([table, *_details(self.test), self._effort()])
 
@@ -178,7 +179,7 @@ def _figure(value: float | None) -> str:
 
 
 def _details(evaluation: Evaluation) -> list[str]:
-    """Return the texts to show below the metrics: a table of the hardest labels, or a few generated answers."""
+    """Return the texts to print below the metrics: a table of the hardest labels, or a few generated answers."""
     if "per_class" in evaluation.metrics:
         return [_worst_labels(evaluation)]
     return [

@@ -1,4 +1,4 @@
-"""Metrics of slices of the data, such as one dialect's or one product's, and the gaps between slices.
+"""Metrics of slices of the data, such as all texts in one dialect, and the gaps between slices.
 
 A slice holds the examples whose table rows have the same value in a column. Metrics are computed from `Statistics`.
 """
@@ -89,7 +89,7 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceReport:
-    """The metrics of the slices by one column: first the ranked slices, from the highest main metric to the lowest."""
+    """The metrics of the slices that one column defines. Ranked slices are first, from the highest main metric down."""
 
     column: str
     main: str
@@ -155,9 +155,9 @@ def slice_report(
 
 
 def slices_text(report: SliceReport, metric_names: Mapping[str, str]) -> str:
-    """Return a report as text: ranked slices with their intervals, slices too small to rank, and the widest gaps.
+    """Return a report as text: ranked slices with confidence intervals, slices too small to rank, and the widest gaps.
 
-    `metric_names` maps metrics to their names for people.
+    `metric_names` maps the metrics' names in JSON to the names to print.
     """
     names = [name for name in metric_names if all(name in one.metrics for one in report.slices)]
     names.sort(key=lambda name: name != report.main)
@@ -171,7 +171,7 @@ def slices_text(report: SliceReport, metric_names: Mapping[str, str]) -> str:
 
 
 def value_name(cell: Cell) -> str:
-    """Return the name of a slice as text, from the cell that its examples share."""
+    """Return the name of a slice as text; `cell` is the column's value in all its examples."""
     if is_missing(cell):
         return EMPTY
     if isinstance(cell, list | tuple):

@@ -1,7 +1,8 @@
 """Per-example statistics from which the metrics of any subset can be computed.
 
-Confidence intervals need the metrics of thousands of samples of the examples, so a sample is given as an array of
-weights, one for each example: a slice has weights 0 and 1; a bootstrap sample counts some examples more than once.
+Confidence intervals need the metrics of thousands of samples of the examples. A sample is an array of weights, one for
+each example: how often the sample contains the example. A slice has weights 0 and 1; a bootstrap sample contains some
+examples more than once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ class Statistics(Protocol):
         """The number of examples."""
 
     def metrics(self, weights: NDArray[np.int64]) -> Mapping[str, Floats]:
-        """Return the metrics of samples by name, float64 (samples,) each; nan if a sample does not define a metric.
+        """Return the metrics of samples by name, float64 (samples,) each; nan where a metric is undefined.
 
         `weights`, int64 (samples, examples), says how often each sample contains each example.
         """
@@ -39,10 +40,11 @@ class Statistics(Protocol):
 class SummedStatistics:
     """Statistics for metrics that are computed from sums over the examples: means, F1 from counts, BLEU from n-grams.
 
-    `parts` maps names to arrays, (examples,) or (examples, width), dense or sparse. `formula` gets their sums under the
-    same names, float64 (samples, width), and the number of examples under "examples", (samples, 1), and returns the
-    metrics. `shares` names the metrics that are proportions of all examples; `part_shares` has those that are
-    proportions of some examples, with a mask of those examples, bool (examples,).
+    `parts` maps names to arrays, (examples,) or (examples, width), dense or sparse. `formula` returns the metrics from
+    a mapping that holds the sum of each part under the part's name, float64 (samples, width), and the number of
+    examples under "examples", (samples, 1). `shares` names the metrics that are proportions of all examples.
+    `part_shares` maps the metrics that are proportions of some of the examples to masks of these examples, bool
+    (examples,).
     """
 
     def __init__(
@@ -77,8 +79,8 @@ class SummedStatistics:
 class RecomputedStatistics:
     """Statistics for metrics that must be recomputed from the examples of every sample, such as rank correlations.
 
-    This is slower than `SummedStatistics`. `measure` gets the positions of a sample's examples, int64 (n,), in which a
-    position may be repeated, and returns the metrics by name.
+    This is slower than `SummedStatistics`. `measure` returns the metrics by name from the positions of a sample's
+    examples, int64 (n,); positions may be repeated.
     """
 
     def __init__(
@@ -102,9 +104,9 @@ class RecomputedStatistics:
 
 
 def averaged(values: Mapping[str, Any], *, main: str, shares: Sequence[str] = ()) -> SummedStatistics:
-    """Return statistics for metrics that are means over examples; `values` maps names to arrays (examples,).
+    """Return statistics for metrics that are means over examples; `values` maps metrics to arrays (examples,).
 
-    `main` is the main metric; `shares` names the metrics that are proportions, with values of 0 and 1.
+    `main` names the main metric; `shares` names the metrics that are proportions, whose values are all 0 or 1.
     """
 
     def means(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:

@@ -1,1 +1,1 @@
-"""Published bias benchmarks, run on a trained model from the benchmark's file of cases."""
+"""Run published bias benchmarks, whose cases are read from files, on a trained model."""

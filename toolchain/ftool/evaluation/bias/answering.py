@@ -13,7 +13,7 @@ from ftool_runtime.postprocessing.classification import probabilities
 
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """The answers of a classifier to some texts.
+    """The labels that a classifier assigned to texts.
 
     Attributes:
         labels: all labels of the classifier.
@@ -30,16 +30,16 @@ class Classified:
 
 
 def classify_texts(model: OpenModel, texts: Sequence[str]) -> Classified:
-    """Return the labels that a classifier assigns to texts; a multi-label classifier uses its own thresholds."""
+    """Return the labels that a classifier assigns to texts; a multi-label classifier applies its thresholds."""
     return Classified(
         labels=tuple(model.known.labels), applying=[answer.labels for answer in model.model(texts)]
     )
 
 
 def answer_questions(model: OpenModel, asked: Sequence[dict[str, str]], *, always: bool) -> list[str | None]:
-    """Return a reader's answers to questions, dicts of "question" and "context"; None for "no answer".
+    """Return a reader's answer to each item of `asked`, a dict with "question" and "context"; None for "no answer".
 
-    With `always`, an answer is the best span of the context even if the reader prefers "no answer".
+    If `always` is true, the answer is the best span of the context even if the reader prefers "no answer".
     """
     threshold = None if always else model.facts.questions.no_answer_threshold
     return [
@@ -51,7 +51,7 @@ def answer_questions(model: OpenModel, asked: Sequence[dict[str, str]], *, alway
 def score_pairs(model: OpenModel, pairs: Sequence[dict[str, str]], label: str | None) -> NDArray[np.float64]:
     """Return the scores that a pair classifier gives to text pairs, float64 (pairs,).
 
-    A score is the probability of `label`, or the predicted number if the model is a regression or `label` is None.
+    A score is the probability of `label`; if the model is a regression or `label` is None, it is the predicted number.
     """
     known = model.known
     logits = np.asarray(model.model.logits(pairs), dtype=np.float64)

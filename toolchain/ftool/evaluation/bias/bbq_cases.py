@@ -1,8 +1,8 @@
 """Read the cases of BBQ (Parrish et al., Findings of ACL 2022, aclanthology.org/2022.findings-acl.165).
 
 Each case has a context about members of two groups, a question and three options, one of which means "unknown". If the
-context is ambiguous, "unknown" is the correct option; otherwise one of the other two is correct. The files come from
-github.com/nyu-mll/BBQ, one per category.
+context is ambiguous, "unknown" is the correct option; otherwise one of the other two is correct. The files of cases,
+one per category, come from github.com/nyu-mll/BBQ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ class Case:
 
     Attributes:
         context: the text to read.
-        question: the question about it.
+        question: the question about the context.
         options: the texts of the options.
         names: the name of the person or group that each option stands for.
         label: the correct option.
         unknown: the option that means "unknown".
         target: the option that the stereotype is about.
         ambiguous: whether the context leaves the answer open.
-        negative: whether the question asks for something bad.
+        negative: whether the question asks who did or is something bad.
         biased: the option that reflects the stereotype: the target if the question is negative, otherwise the option
             for the other group.
     """

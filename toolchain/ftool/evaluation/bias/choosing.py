@@ -1,4 +1,4 @@
-"""Map a model's outputs to BBQ's options, by the words of a reader's answer or by a classifier's scores."""
+"""Map a model's output to one of BBQ's options: by the words of a reader's answer, or by a pair classifier's scores."""
 
 import string
 from collections import Counter
@@ -17,11 +17,11 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def options_of_answers(cases: Sequence[Case], answers: Sequence[str | None]) -> NDArray[np.int64]:
-    """Return the option that each of a reader's answers stands for, int64 (cases,).
+    """Return, for each of a reader's answers, the option that the answer means: int64 (cases,).
 
-    An answer that is None or blank stands for the "unknown" option. Otherwise it stands for the option whose text or
-    name has the largest token F1 (as in SQuAD) with the answer, or NO_OPTION if the answer shares no word with any
-    option or the two best options are equal.
+    An answer that is None or blank means the "unknown" option. Any other answer means the option whose text or name
+    has the largest token F1 (as in SQuAD) with the answer, or NO_OPTION if the answer shares no word with any
+    option or two options share the largest F1.
     """
     return np.array([_option(case, answer) for case, answer in zip(cases, answers, strict=True)])
 
@@ -33,7 +33,7 @@ def options_of_scores(scores: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
-    """Return three text pairs per case for a classifier to score: the context, and the question with an option."""
+    """Return three text pairs per case, one for each option: the context, and the question followed by the option."""
     return [
         {"text": case.context, "text_pair": f"{case.question} {option}"}
         for case in cases
@@ -42,10 +42,10 @@ def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
 
 
 def option_label(model: ModelFacts, named: str | None) -> str | None:
-    """Return the label whose probability is the score of an option: `named`, or "entailment" by default.
+    """Return the label of a pair classifier whose probability scores an option: `named`, or "entailment" if it is None.
 
-    Returns None for a regression model. Raises InputError if the model classifies single texts, if it has no label
-    `named`, or if `named` is None and the model has no label "entailment".
+    Returns None for a regression model. Raises InputError if the model classifies single texts, if the model has no
+    label `named`, or if `named` is None and the model has no label "entailment".
     """
     if not model.pairs:
         raise InputError(

@@ -2,7 +2,7 @@
 
 Each case is a text written to test one functionality, such as negated hate or a reclaimed slur, with its gold label.
 As in the paper, the report gives accuracy by functionality and by targeted group. Accuracy by group uses only cases
-made from templates, since the templates are the same for every group. The cases are in test_suite_cases.csv of
+made from templates, because the templates are the same for every group. The cases are in test_suite_cases.csv of
 github.com/paul-rottger/hatecheck-data.
 """
 
@@ -32,7 +32,7 @@ _SLOT = "[IDENTITY"  # placeholder for a group in a template
 
 
 def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
-    """Return the texts of the cases, and whether each is hateful, bool (cases,).
+    """Return the texts of the cases, and whether each text is hateful: bool (cases,).
 
     Raises DataError if a column is missing or a gold label is not "hateful" or "non-hateful".
     """
@@ -49,9 +49,11 @@ def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
 
 
 def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
-    """Return the model's labels that mean that a text is hateful: `named` if given, else labels with a usual name.
+    """Return those of a model's labels that mean that a text is hateful.
 
-    Raises InputError if a name is not one of the model's labels, no label is found, or all labels are named.
+    These are `named` if it is not empty, else the labels that have a usual name, such as "hate".
+
+    Raises InputError if `named` has a name that is not in `labels`, if no label is found, or if all labels are named.
     """
     chosen = tuple(named) or tuple(label for label in labels if label.lower() in _USUAL)
     for name in chosen:
@@ -81,8 +83,8 @@ def evaluate_cases(
 ) -> Evaluation:
     """Return a model's accuracy on HateCheck, overall, by functionality and by targeted group.
 
-    `gold` and `answered`, bool (cases,), say which cases are hateful and which ones the model labelled as hateful, that
-    is, with one of `labels`. `table` has the benchmark's columns, with one row for each case.
+    `gold` and `answered`, bool (cases,), say which cases are hateful and which cases the model assigned at least one of
+    `labels` to. `table` has the benchmark's columns, with one row for each case.
     """
     statistics = _statistics(gold, answered)
     templates = np.array([_SLOT in str(cell) for cell in table.cells(_TEMPLATE)])

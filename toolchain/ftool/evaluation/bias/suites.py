@@ -1,4 +1,4 @@
-"""Run a bias benchmark on a model folder. A task's row lists the benchmarks that fit its models."""
+"""Run a bias benchmark on a model folder. A task's entry in the task table lists the benchmarks that fit the task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from ftool_runtime.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteSettings:
-    """Settings for a benchmark: its name, the file of its cases, and how to interpret the model's answers.
+    """Settings for a bias benchmark: its name, the file of its cases, and how to interpret the model's answers.
 
     Attributes:
         name: "hatecheck" or "bbq".
@@ -58,7 +58,7 @@ class SuiteSettings:
 
 
 def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSettings) -> Evaluation:
-    """Evaluate a model folder's run/ or bundle/ on a benchmark.
+    """Evaluate a model folder's run/ or bundle/ on a bias benchmark.
 
     Raises FtoolError if the benchmark or one of its settings does not fit the model's task, or if the file of cases is
     not in the benchmark's format.
@@ -76,7 +76,7 @@ def evaluate_suite(folder: Path, *, on: Literal["run", "bundle"], suite: SuiteSe
 
 
 def _reads(row: Task) -> bool:
-    """Whether the task's models answer questions about a context."""
+    """Whether models of the task `row` answer questions about a context."""
     return issubclass(row.reader, QuestionReader)
 
 

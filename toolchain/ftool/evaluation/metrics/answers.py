@@ -1,8 +1,8 @@
 """Exact match and F1 of answers, as in the scripts of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018).
 
-All scores are fractions from 0 to 1. Texts are compared in lower case, without punctuation and English articles. F1
-counts the words that an answer shares with a reference, so for languages written without spaces it is little more than
-an exact match.
+All scores are fractions from 0 to 1. Texts are compared in lower case, without punctuation and without English
+articles. F1 counts the words that an answer shares with a reference, so in languages written without spaces F1 is
+little more than exact match.
 """
 
 import re
@@ -27,7 +27,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredSpans:
-    """The best spans of some questions with their scores; each attribute has one entry per question.
+    """The best span of each of some questions, with its score; each attribute has one entry per question.
 
     Attributes:
         best: the text of the best span; "" if there is no span.
@@ -42,7 +42,7 @@ class ScoredSpans:
     def answers(self, threshold: float | None) -> list[str]:
         """Return each question's answer: the best span, or "" if its margin is below -`threshold`.
 
-        With the threshold None, the best span is always the answer.
+        If `threshold` is None, the best span is always the answer.
         """
         if threshold is None:
             return list(self.best)
@@ -52,7 +52,7 @@ class ScoredSpans:
 
 
 def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> ScoredSpans:
-    """Return the text and margin of the best span of each question, with the correct answers."""
+    """Return the best span and the correct answers of each question; `spans` has the spans of each of `examples`."""
     best = [
         example.context[found.best[0].start : found.best[0].end] if found.best else ""
         for example, found in zip(examples, spans, strict=True)
@@ -65,11 +65,11 @@ def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> Scored
 
 
 def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
-    """Return all metrics of the answers at a no-answer threshold.
+    """Return all metrics of the answers that `scored.answers(threshold)` returns.
 
     If some questions are unanswerable, the metrics are also reported for answerable and unanswerable questions;
-    `best_f1` and `best_exact_match` use the best threshold for these very questions, as in SQuAD 2.0; and `span_f1`
-    scores the best spans of the answerable questions, regardless of the threshold.
+    `best_f1` and `best_exact_match` use the threshold that gives the highest value on the given questions, as in SQuAD
+    2.0; and `span_f1` scores the best spans of the answerable questions, regardless of the threshold.
     """
     answers = scored.answers(threshold)
     exact, f1 = score_answers(answers, scored.references)
@@ -93,13 +93,15 @@ def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
 
 
 def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedStatistics:
-    """Return statistics for the F1 and exact match, at a no-answer threshold, of any subset of the questions."""
+    """Return statistics from which F1 and exact match of any subset of the questions can be computed.
+
+    The answers are those that `scored.answers(threshold)` returns."""
     exact, f1 = score_answers(scored.answers(threshold), scored.references)
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
 
 
 def tune_threshold(scored: ScoredSpans) -> tuple[float, float]:
-    """Return the no-answer threshold with the highest F1 on these questions, and that F1."""
+    """Return the no-answer threshold that gives the highest F1 on the given questions, and this F1."""
     answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
     _, f1 = score_answers(scored.best, scored.references)
     score, threshold = best_threshold(scored, f1, answerable)
@@ -109,7 +111,7 @@ def tune_threshold(scored: ScoredSpans) -> tuple[float, float]:
 def score_answers(
     answers: Sequence[str], references: Sequence[Sequence[str]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the exact match and the F1 of each answer with its best reference: float64 (examples,) each."""
+    """Return two arrays, float64 (examples,): the exact match and the F1 of each answer with its best reference."""
     exact, f1 = np.zeros(len(answers)), np.zeros(len(answers))
     for row, (answer, given) in enumerate(zip(answers, references, strict=True)):
         right = [text for text in given if normalize_answer(text)] or [""]
@@ -124,18 +126,19 @@ def has_answer(references: Sequence[str]) -> bool:
 
 
 def normalize_answer(text: str) -> str:
-    """Return a text in the form that SQuAD compares: lower case, no punctuation or articles, single spaces."""
+    """Return a text in lower case, without punctuation and articles, with single spaces, as SQuAD's scripts do."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def best_threshold(
     scored: ScoredSpans, scores: NDArray[np.float64], answerable: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Return the highest mean score that any no-answer threshold gives, and that threshold.
+    """Return the highest mean score that a no-answer threshold can give, and this threshold.
 
-    `scores` are the scores of the best spans and `answerable` says which questions have an answer, (questions,) each. A
-    question above the threshold counts as unanswered: it scores 1 if it is unanswerable, else 0. The threshold lies
-    midway between the values of two questions, so that a small change of scores does not move a question across it.
+    `scores`, (questions,), holds the score of each best span, such as its F1, and `answerable`, (questions,), whether a
+    question has an answer. A question counts as unanswered if -margin is above the threshold; the question then scores
+    1 if it is unanswerable, else 0. The threshold is midway between the -margins of two questions, so that a small
+    change of a model's scores does not move a question across the threshold.
     """
     no_answer_margins = -scored.margins  # the score of "no answer" minus the score of the best span
     order = np.argsort(no_answer_margins, kind="stable")

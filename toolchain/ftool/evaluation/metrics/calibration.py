@@ -11,7 +11,8 @@ _BINS = 15  # as in Guo et al. 2017
 def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     """Return the gap between confidence and accuracy, 0 to 1, averaged over equal-width bins (Guo et al. 2017).
 
-    `confidence` is the probability of the given answer, and `correct` whether that answer is correct, (examples,) each.
+    Both arguments are (examples,): `confidence` is the probability of the model's answer, and `correct` says whether
+    this answer is correct.
     """
     if len(confidence) == 0:
         return 0.0
@@ -20,7 +21,9 @@ def expected_calibration_error(confidence: NDArray[np.float64], correct: NDArray
 
 
 def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return each example's contribution to the gap between confidence and accuracy in each bin, (examples, bins).
+    """Return, for each example and bin, confidence minus correctness summed over the example's answers in the bin.
+
+    The result is float64 (examples, bins).
 
     Both arguments are (examples, answers): an example can have several answers, such as one for each label.
     """
@@ -32,10 +35,10 @@ def confidence_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_])
 
 
 def tune_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Return, for each label, the probability threshold with the highest F1 on these examples.
+    """Return, for each label, the probability threshold that gives the highest F1 on the given examples.
 
-    `scores` and `targets` are (examples, labels). A threshold lies halfway between the last accepted and the first
-    rejected example; a label without a positive example keeps the default threshold.
+    `scores` (probabilities) and `targets` are (examples, labels). A threshold is halfway between the probabilities of
+    the last accepted and the first rejected example; a label without a positive example gets the default threshold.
     """
     return tuple(_best_threshold(scores[:, label], targets[:, label]) for label in range(scores.shape[1]))
 

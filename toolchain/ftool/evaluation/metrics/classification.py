@@ -1,4 +1,4 @@
-"""Metrics of text classifiers and regressors from logits, for all examples or as per-example statistics."""
+"""Compute metrics of text classifiers and regressors from logits, for all examples or as per-example statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from ftool_runtime.postprocessing.classification import probabilities, resolve_t
 
 
 def main_metric(*, multi_label: bool, regression: bool = False) -> str:
-    """Return the name of the metric by which checkpoints, the head's penalty and bundles are selected."""
+    """Return the name of the main metric, which selects the checkpoint and the head's regularisation in training."""
     if regression:
         return "spearman"
     return "f1_macro" if multi_label else "accuracy"
@@ -34,8 +34,8 @@ def classification_metrics(
     """Return all metrics of `logits`, float (examples, labels).
 
     `targets` is int (examples,) for one label per text, 0 and 1 (examples, labels) for multi-label data, and float
-    (examples,) for regression, whose metrics are those of `number_metrics`. Metrics are fractions from 0 to 1; supports
-    and the confusion matrix (one row for each true label) count examples.
+    (examples,) for regression, whose metrics are the same as those of `number_metrics`. Metrics are fractions from 0 to
+    1; supports and the confusion matrix (one row for each true label) count examples.
     """
     if regression:
         return number_metrics(logits[:, 0], targets)
@@ -70,7 +70,7 @@ def main_score(
     regression: bool = False,
     thresholds: Sequence[float] | None = None,
 ) -> float:
-    """Return only the main metric, with the same arguments as `classification_metrics`."""
+    """Return only the main metric of `logits`; the arguments are the same as those of `classification_metrics`."""
     if regression:
         return float(number_metrics(logits[:, 0], targets)["spearman"])
     if not multi_label:
@@ -86,7 +86,9 @@ def classification_statistics(
     multi_label: bool,
     thresholds: Sequence[float] | None = None,
 ) -> SummedStatistics:
-    """Return statistics for the metrics of any subset, with the same arguments as `classification_metrics`.
+    """Return statistics from which the metrics of any subset of the examples can be computed.
+
+    The arguments are the same as those of `classification_metrics`.
 
     F1 is averaged over the labels that occur in the subset or in the model's answers to it: otherwise a slice that
     lacks some label would score lower.
@@ -96,7 +98,9 @@ def classification_statistics(
 
 
 def number_statistics(logits: NDArray[np.float32], targets: NDArray[Any]) -> RecomputedStatistics:
-    """Return statistics for `number_metrics` of any subset; `logits` is float (examples, 1), `targets` (examples,)."""
+    """Return statistics from which `number_metrics` of any subset of the examples can be computed.
+
+    `logits` is float (examples, 1), `targets` (examples,)."""
     answers = logits[:, 0]
     return RecomputedStatistics(
         len(targets),
@@ -224,7 +228,7 @@ def _several_labels_statistics(
 
 
 def _counts(prefix: str, wanted: Any, given: Any) -> dict[str, Any]:
-    """Return three 0/1 arrays (examples, labels): true labels, predicted labels, and labels that are both."""
+    """Return three 0/1 arrays (examples, labels): true labels, predicted labels, and correctly predicted labels."""
     return {
         f"{prefix}wanted": wanted,
         f"{prefix}given": given,
@@ -233,7 +237,7 @@ def _counts(prefix: str, wanted: Any, given: Any) -> dict[str, Any]:
 
 
 def _f1_of(totals: Mapping[str, Floats], prefix: str) -> Floats:
-    """Return F1 by label, (samples, labels); nan for a label that is neither true nor predicted in a sample."""
+    """Return the F1 of each label, (samples, labels); nan if a label is neither true nor predicted in a sample."""
     return 2 * totals[f"{prefix}hits"] / (totals[f"{prefix}wanted"] + totals[f"{prefix}given"])
 
 

@@ -1,4 +1,4 @@
-"""Metrics of embeddings, computed only from vectors, so that run/ and bundle/ are measured the same way."""
+"""Metrics of embedders, computed only from vectors, so that run/ and bundle/ are measured in the same way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Search:
 
 
 def texts_to_embed(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequence[str]]]:
-    """Return the two lists of texts whose vectors `embedding_metrics` needs, each with its kind.
+    """Return the two lists of texts whose vectors `embedding_metrics` needs, each list with the kind of its texts.
 
-    For pairs and triplets: the distinct queries, and the distinct passages, positive or negative. For scored pairs: the
-    first and the second texts, with the kind None.
+    For pairs and triplets, the lists are the distinct queries and the distinct passages, positive and negative. For
+    scored pairs, they are the first texts and the second texts, and the kind of both lists is None.
     """
     if kind_of(split) == "scored":
         return [(None, [e.anchor for e in split.examples]), (None, [e.positive for e in split.examples])]
@@ -42,7 +42,9 @@ def texts_to_embed(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequenc
 
 
 def search_of(split: Split[SimilarPair]) -> Search:
-    """Return the split as a retrieval task: each anchor is a query over all the split's passages, also negatives."""
+    """Return the split as a retrieval task.
+
+    Each anchor is a query; all passages of the split, positive and negative, are searched."""
     queries = {e.anchor: position for position, e in enumerate(split.examples)}
     corpus: dict[str, int] = {}
     relevant: dict[str, set[int]] = {query: set() for query in queries}
@@ -57,8 +59,9 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
     """Return all metrics of an embedder from its vectors.
 
     `vectors` holds two arrays, (texts, width), for the two lists of `texts_to_embed(split)`; `similarity` is "cosine"
-    or "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1. For pairs and triplets
-    they are retrieval metrics, 0 to 1, and for triplets also the share whose positive is nearer than its negative.
+    or "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1. For pairs and triplets the
+    metrics are retrieval metrics, 0 to 1. For triplets there is also `triplet_accuracy`, the share of triplets whose
+    anchor is nearer to the positive than to the negative.
     """
     first, second = (prepared(one, similarity) for one in vectors)
     if kind_of(split) == "scored":
@@ -71,12 +74,14 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
 
 
 def main_metric(kind: SimilarityKind, requested: str | None) -> str:
-    """Return the name of the main metric: `requested`, the recipe's metric, or the default for the kind of data."""
+    """Return the name of the main metric: `requested` if it is not None, else the default for `kind`."""
     return requested or ("spearman" if kind == "scored" else "mrr_at_10")
 
 
 def prepared(vectors: Vectors, similarity: str) -> Vectors:
-    """Return vectors, (texts, width), whose dot products are similarities: normalised unless `similarity` is "dot"."""
+    """Return vectors, (texts, width), whose dot products are similarities.
+
+    These are `vectors`, normalised to length 1 unless `similarity` is "dot"."""
     if similarity == "dot":
         return vectors
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -84,7 +89,9 @@ def prepared(vectors: Vectors, similarity: str) -> Vectors:
 
 
 def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
-    """Return the positions of the `count` passages most similar to each query, most similar first: (queries, count).
+    """Return the positions of the `count` passages in `corpus` that are most similar to each query: (queries, count).
+
+    The most similar passage is first.
 
     Passages of equal similarity are in the order of `corpus`.
     """
@@ -100,9 +107,10 @@ def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
 def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
     """Return retrieval metrics, as means over queries.
 
-    `found` holds the positions in the corpus of each query's best passages, best first, (queries, up to 10). recall is
-    the share of a query's relevant passages that were found, hit whether any was found, mrr one over the rank of the
-    first relevant passage, and ndcg uses gains of 1 (Järvelin and Kekäläinen 2002).
+    `found`, (queries, up to 10), holds the positions of each query's best passages, best first. "recall" is the share
+    of a query's relevant passages that were found; "hit" is 1 if any was found, else 0; "mrr" is one over the rank of
+    the first relevant passage; "ndcg" is defined by Järvelin and Kekäläinen (2002), with a gain of 1 for relevant
+    passages.
     """
     values = _of_queries(search, found)
     metrics: Metrics = {name: float(value.mean()) for name, value in values.items()}
@@ -112,9 +120,12 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
 def embedding_statistics(
     split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str
 ) -> Statistics:
-    """Return statistics for the metrics of any subset of the examples, with the arguments of `embedding_metrics`.
+    """Return statistics from which the metrics of any subset of the examples can be computed.
 
-    Every query searches all passages, also those outside the subset, and counts once for each of its examples.
+    The arguments are the same as those of `embedding_metrics`.
+
+    Every query searches the passages of all examples, also of those outside the subset. A query that several examples
+    share counts once for each of these examples.
     """
     main = main_metric(kind_of(split), None)
     first, second = (prepared(one, similarity) for one in vectors)

@@ -1,7 +1,7 @@
 """Metrics of taggers: precision, recall and F1 of whole entities, computed by seqeval.
 
-seqeval runs in its default mode, which counts like conlleval. The tags come from entities that the runtime found, so
-they are valid IOB2, for which strict mode gives the same figures; the default mode can also score other taggers.
+seqeval runs in its default mode, which counts entities as the script conlleval does. The tags come from entities that
+the runtime found, so the tags are valid IOB2, for which seqeval's strict mode gives the same figures.
 """
 
 from collections import Counter
@@ -23,8 +23,9 @@ Tags = Sequence[Sequence[str]]  # for each text, the IOB2 tags of its words
 def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
     """Return all metrics of predicted tags `answers`: fractions from 0 to 1, except supports, which count entities.
 
-    `precision`, `recall` and `f1` are over all entities (micro); an entity is correct if its words and its kind are.
-    `f1_macro` is the mean over kinds of entity, and `accuracy` the share of words with the correct tag.
+    `precision`, `recall` and `f1` are computed over all entities (micro); an entity is correct if its words and its
+    kind are correct. `f1_macro` is the mean over kinds of entity, and `accuracy` the share of words with the correct
+    tag.
     """
     right, given = _lists(truth), _lists(answers)
     per_kind = _per_kind(right, given)
@@ -48,7 +49,7 @@ def entity_f1(truth: Tags, answers: Tags) -> float:
 
 
 def entity_statistics(truth: Tags, answers: Tags) -> SummedStatistics:
-    """Return statistics for the metrics of any subset of the texts, computed from counts of entities.
+    """Return statistics, counts of entities, from which the metrics of any subset of the texts can be computed.
 
     `f1_macro` is the mean over the kinds of entity that occur in the subset.
     """

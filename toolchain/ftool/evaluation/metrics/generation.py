@@ -1,7 +1,7 @@
 """Metrics of generated texts against references, and of logits against the tokens of a reference.
 
-sacreBLEU and rouge-score compute the scores, and their signatures record how. All metrics except perplexity and
-length_ratio are between 0 and 1.
+The libraries sacreBLEU and rouge-score compute the scores; a signature records the settings of each score. All metrics
+except perplexity and length_ratio are between 0 and 1.
 """
 
 import importlib.metadata
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
 def score_called(name: str, metrics: Metrics) -> float:
-    """Return the metric called `name`. Raises InputError, which lists the available metrics, if it is missing."""
+    """Return the metric called `name`. If `metrics` lacks it, raises InputError, which lists the available metrics."""
     if name not in metrics:
         scores = ", ".join(key for key, value in metrics.items() if isinstance(value, float))
         why = f", since no reference holds {ANSWER_MARK}" if name == "answer_accuracy" else ""
@@ -48,8 +48,8 @@ def text_metrics(
 
     `language` is the code of the texts' language; if None, it is detected from the references' script. `scores` "bleu"
     gives bleu and chrf (chrF++), "rouge" gives ROUGE. Both give exact_match and length_ratio, and answer_accuracy if
-    references contain `####`. The entry `signatures` records how each score was computed. Raises InputError if there
-    are no texts, or if the numbers of texts and of lists of references differ.
+    references contain `####`. The entry `signatures` of the result records how each score was computed. Raises
+    InputError if there are no texts, or if the numbers of texts and of lists of references differ.
     """
     if not predictions or len(predictions) != len(references):
         raise InputError(
@@ -85,7 +85,7 @@ def sums_of_translation(
 ) -> dict[str, MetricOfSums]:
     """Return BLEU and chrF++ as metrics of sums, by name, so that any subset of the texts can be scored.
 
-    The arguments are those of `text_metrics`.
+    The arguments are the same as those of `text_metrics`.
     """
     writing_system = writing_system_of(language, (text for texts in references for text in texts))
     streams = _streams(references)
@@ -107,9 +107,10 @@ def example_metrics(
     scores: ScoreFamily,
     language: str | None = None,
 ) -> dict[str, Sequence[float]]:
-    """Return each text's value of the metrics of `text_metrics` that are means over texts, by name.
+    """Return the value of each text, by metric name, for those metrics of `text_metrics` that are means over texts.
 
-    Names that begin with `_` hold each text's numerators and denominators of the metrics that are ratios.
+    For the metrics that are ratios of sums, such as length_ratio, the result has each text's numerator and denominator
+    instead, under names that begin with `_`.
     """
     writing_system = writing_system_of(language, (text for texts in references for text in texts))
     written, wanted = _lengths(predictions, references)
@@ -132,7 +133,9 @@ def text_statistics(
     scores: ScoreFamily,
     language: str | None = None,
 ) -> SummedStatistics:
-    """Return statistics for the metrics of any subset of the texts, with the same arguments as `text_metrics`.
+    """Return statistics from which the metrics of any subset of the texts can be computed.
+
+    The arguments are the same as those of `text_metrics`.
 
     Raises InputError if there are no texts.
     """
@@ -165,11 +168,11 @@ def text_statistics(
 
 
 def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> Metrics:
-    """Return the perplexity, and the token accuracy: the share of tokens that the model found the most probable.
+    """Return the perplexity, and the token accuracy: the share of answer tokens that have the highest logit.
 
-    Each row has the logits, float (length, vocabulary), that predict an answer's tokens, and those tokens, int
-    (length,). Rows are read one at a time, so that not all need to be in memory. Raises InputError if there are no
-    tokens.
+    Each row is a pair: the logits, float (length, vocabulary), that predict an answer's tokens, and the answer's token
+    ids, int (length,). Rows are read one at a time, so not all of them need to be in memory. Raises InputError if there
+    are no tokens.
     """
     loss, right, tokens = 0.0, 0, 0
     for logits, ids in rows:
@@ -189,7 +192,7 @@ def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> 
 
 
 def _each(score: Callable[[Sequence[int]], float], totals: Floats) -> Floats:
-    """Return `score` of each row of `totals`, (samples, width), as float64 (samples,); nan for a row of zeros."""
+    """Return `score(row)` for each row of `totals`, (samples, width), as float64 (samples,); nan for a row of zeros."""
     return np.array([score(row.astype(int).tolist()) if row.any() else np.nan for row in totals])
 
 
@@ -242,7 +245,7 @@ def _overlap(
 def _rouge(
     predictions: Sequence[str], references: Sequence[Sequence[str]], writing_system: WritingSystem
 ) -> dict[str, list[float]]:
-    """Return, by ROUGE variant, the F1 of each text with its best reference."""
+    """Return, by name of the ROUGE variant, the F1 of each text with its best reference."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
@@ -260,10 +263,10 @@ def _rouge(
 
 
 class _Units:
-    """A tokenizer for rouge-score that splits texts with `units`."""
+    """A tokenizer for rouge-score that splits texts with the function `units`."""
 
     def tokenize(self, text: str) -> list[str]:
-        """Return the words of a text, or its characters in scripts without spaces."""
+        """Return the words of a text; in scripts without spaces between words, its characters."""
         return units(text)
 
 
@@ -276,9 +279,11 @@ def _exact_matches(predictions: Sequence[str], references: Sequence[Sequence[str
 
 
 def _length_ratio(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Return the total length of the texts divided by that of the references, each text's nearest in length.
+    """Return the total length of the generated texts divided by the total length of their references.
 
-    Lengths are in words, or in characters for scripts without spaces.
+    If a text has several references, the one that is nearest in length counts.
+
+    Lengths are in words; in scripts without spaces between words, in characters.
     """
     written, wanted = _lengths(predictions, references)
     return sum(written) / max(sum(wanted), 1)
@@ -294,13 +299,13 @@ def _lengths(predictions: Sequence[str], references: Sequence[Sequence[str]]) ->
 
 
 def _answers(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Return answer_accuracy, the share of correct final numbers, or {} if no reference has a number after `####`."""
+    """Return {"answer_accuracy": share of correct final numbers}, or {} if no reference has a number after `####`."""
     marked = [right for right in _numbers_right(predictions, references) if right is not None]
     return {"answer_accuracy": _mean(marked)} if marked else {}
 
 
 def _numbers_right(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[bool | None]:
-    """Return, for each text, whether its final number is correct; None if no reference has a final number."""
+    """Return, for each text, whether its final number is correct; None if none of its references has a final number."""
     wanted = [{_final_number(text) for text in texts} - {None} for texts in references]
     return [
         _final_number(prediction) in numbers if numbers else None
