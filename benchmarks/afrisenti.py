@@ -1,9 +1,9 @@
-"""Measure sentiment classification in Swahili, a low-resource language: the run and its bundles, by slice.
+"""Measure sentiment classification in Swahili, a low-resource language: the run and its bundles, also by slice.
 
     python -m benchmarks.afrisenti [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/afrisenti_swa. The data set has no metadata on the tweets, so the slices use properties
-of the text: its length, and whether it contains English words.
+The recipe is benchmarks/recipes/afrisenti_swa. The data set has no metadata on the tweets, so the slices are made
+by properties of a tweet's text: the length, and whether there are English words.
 """
 
 import argparse
@@ -28,7 +28,7 @@ ENGLISH = {
 
 
 def main() -> None:
-    """Train unless `--reuse`, export in every precision, measure, write benchmarks/results/afrisenti_swa.json."""
+    """Train unless `--reuse`, export in every precision, measure, and write benchmarks/results/afrisenti_swa.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reuse", action="store_true", help="use the existing run")
     parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def write_slices(source: Path, target: Path) -> None:
-    """Write the tweets of `source` to `target`, with two more columns by which `ftool evaluate` can slice."""
+    """Write the tweets of `source` to `target`, with the columns length and english added for `ftool evaluate --by`."""
     with target.open("w", encoding="utf-8") as file:
         file.write("tweet\tlabel\tlength\tenglish\n")
         file.writelines(
@@ -62,7 +62,7 @@ def write_slices(source: Path, target: Path) -> None:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """Return a table with one row per figure and slice, and the run and its bundles as columns."""
+    """Return a table with a row for each figure and slice, and a column for the run and for each of its bundles."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"afrisenti_swa, {result['run']['examples']} test tweets", *columns]]

@@ -17,7 +17,7 @@ PRECISIONS = ("w8", "int8")
 
 
 def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
-    """Create a model folder and train it; return the output of `ftool train`."""
+    """Create a model folder, train its model by `method`, and return the output of `ftool train`."""
     shutil.rmtree(folder, ignore_errors=True)
     ftool(
         "new", folder, "--task", "text-classification", "--base", "minilm", "--data", data,
@@ -27,7 +27,7 @@ def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
 
 
 def run(method: str, work: Path, data: Path, reuse: bool) -> dict[str, Any]:
-    """Train one method, or reuse an earlier training, then export, evaluate and time its bundles."""
+    """Train a model by `method`, or reuse an earlier training; then export, evaluate and time the model's bundles."""
     folder = work / method
     metrics = folder / "run" / "metrics.json"
     trained = json.loads(metrics.read_text()) if reuse and metrics.exists() else train(method, folder, data)

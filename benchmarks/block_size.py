@@ -2,8 +2,8 @@
 
     python -m benchmarks.block_size --tokenizer FOLDER [--widths 32 64 128] [--rounds 20]
 
-The model is a GPT-2 small with random weights in `w8`, with the runtime's default number of threads; the widths take
-turns.
+The model is GPT-2 small with random weights, in the precision `w8`. It runs with the runtime's default number of
+threads, and in each round the widths take turns.
 """
 
 import argparse
@@ -27,7 +27,7 @@ PROMPT, STEPS = 64, 32  # tokens
 
 
 def main() -> None:
-    """Print for each width the milliseconds per token and the effect of batching, as JSON."""
+    """Print, as JSON, the milliseconds per token and the effect of batching for each width."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--widths", type=int, nargs="*", default=[32, 64, 128])
     parser.add_argument("--rounds", type=int, default=20)
@@ -65,7 +65,7 @@ def random_gpt2(tokenizer: str) -> LoadedGenerator:
 
 
 def milliseconds(runner: GraphRunner) -> float:
-    """Return the mean time in milliseconds of a step at batch 1, after a prompt of 64 tokens."""
+    """Return the mean time, in milliseconds, of a decoding step with one row after a prompt of 64 tokens."""
     conversation = runner.start(None, 1, PROMPT + STEPS + 1)
     runner.step(conversation, [list(range(100, 100 + PROMPT))], np.array([[PROMPT - 1]]))
     started = time.perf_counter()

@@ -14,9 +14,9 @@ FTOOL = Path(sys.executable).with_name("ftool")
 
 
 def ftool(*arguments: str | Path, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """Run a command with --json; return its output, its wall time in seconds and its exit status.
+    """Run an ftool command with --json; return the command's output, wall time in seconds and exit status.
 
-    Exits if the exit status is not in `expect`.
+    Ends this program if the command's exit status is not in `expect`.
     """
     command = [str(FTOOL), *map(str, arguments), "--json"]
     print("$ ftool " + " ".join(map(str, arguments)), flush=True)
@@ -49,7 +49,7 @@ def _kept(value: Any) -> Any:
 
 
 def write_result(name: str, result: dict[str, Any]) -> None:
-    """Save a result in benchmarks/results."""
+    """Save a result as benchmarks/results/NAME.json, without long tables and paths on this machine."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(_kept(result), indent=1) + "\n", encoding="utf-8")

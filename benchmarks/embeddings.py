@@ -1,9 +1,9 @@
-"""Measure search for passages of privacy policies: minilm unchanged, fine-tuned, and in bundles.
+"""Measure search for passages of privacy policies with minilm: unchanged, fine-tuned, and exported to bundles.
 
     python -m benchmarks.embeddings [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/policyqa_search. The questions do not occur in the training data; the passages are
-those of the test split, and most of them occur in training with other questions.
+The recipe is benchmarks/recipes/policyqa_search. The test questions do not occur in the training data. The
+searched passages are those of the test split; most of them occur in the training data with other questions.
 """
 
 import argparse
@@ -20,7 +20,7 @@ METRICS = ("recall_at_5", "hit_at_5", "mrr_at_10", "ndcg_at_10")
 
 
 def main() -> None:
-    """Train unless `--reuse`, export in every precision, measure, write benchmarks/results/policyqa_search.json."""
+    """Train unless `--reuse`, export in every precision, measure, and write benchmarks/results/policyqa_search.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reuse", action="store_true", help="use the existing run")
     parser.add_argument("--work", type=Path, default=RECIPE, help="the model folder")
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """Return a table with one row per figure, and the base, the run and its bundles as columns."""
+    """Return a table with a row for each figure, and a column for the base model, the run and each of its bundles."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns: dict[str, Any] = {"run": result["run"]["metrics"]}
     if "train" in result:

@@ -1,11 +1,12 @@
-"""Measure the speed of generation: bundles against torch and optimum-onnx, for known model sizes with random weights.
+"""Compare the speed of generation with bundles, torch and optimum-onnx, for models with random weights.
 
     python3 -m venv peers && peers/bin/pip install torch==2.13.0 "optimum-onnx[onnxruntime]==0.1.0"
     python -m benchmarks.generation --tokenizers FOLDER [--python peers/bin/python] [--shapes gpt2-small …] [--rounds 5]
 
-Speed does not depend on the values of the weights, so random weights are fair. Each engine runs in its own process, and
-in each round all engines take turns on the same prompts; the result is the median of the rounds' ratios. optimum-onnx
-exports and quantises as documented, and needs its own environment because it pins an older transformers.
+The models have the sizes of known models. Speed does not depend on the values of the weights, so random weights are
+fair. Each engine runs in its own process, and in each round all engines take turns on the same prompts. The result is
+the ratio of two engines' times in the same round, as the median over the rounds. optimum-onnx exports and quantises as
+its documentation describes, and needs its own environment because it pins an older transformers.
 """
 
 import argparse
@@ -36,7 +37,7 @@ OURS = "ftool-w8"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
-    """The prompts of one call, by their lengths in tokens."""
+    """A call to time: its prompts have `lengths` tokens."""
 
     name: str
     lengths: tuple[int, ...]
@@ -52,7 +53,7 @@ WORKLOADS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerationEngine(Engine):
-    """An engine that runs generation_worker.py with its own Python."""
+    """An engine that runs generation_worker.py with the Python interpreter `python`."""
 
     python: Path
     task: str
@@ -64,13 +65,13 @@ class GenerationEngine(Engine):
 
 
 def prompts(workload: Workload, vocabulary: int) -> list[list[int]]:
-    """Return random prompts, the same in every run, without special tokens, which have the lowest ids."""
+    """Return random prompts, the same in every run, without special tokens, whose ids are assumed to be below 10."""
     random = np.random.default_rng(7)
     return [random.integers(10, vocabulary, length).tolist() for length in workload.lengths]
 
 
 def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str, Path]:
-    """Return the folder of each precision's bundle, next to the checkpoint; export the bundle unless it exists."""
+    """Return the folder of each precision's bundle, next to the checkpoint's; export bundles that do not exist yet."""
     found = {}
     for precision in precisions:
         bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
@@ -89,7 +90,7 @@ def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str,
 def time_rounds(
     running: dict[str, EngineProcess], rows: list[list[int]], rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """Return, by engine and round, the seconds to the first token and of the whole call; engines take turns."""
+    """Return, for each engine and round, the seconds to the first token and for the whole call; engines take turns."""
     import time
 
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
@@ -104,7 +105,7 @@ def time_rounds(
 
 
 def figures(times: Sequence[tuple[float, float]], rows: int) -> dict[str, Any]:
-    """Return the medians over the rounds, and each round's seconds."""
+    """Return an engine's speed as medians over the rounds, and the seconds for the whole call in each round."""
     first, whole = ([pair[index] for pair in times] for index in (0, 1))
     return {
         "first_token_ms": 1e3 * statistics.median(first),
@@ -137,7 +138,7 @@ def main() -> None:
 
 
 def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Time all workloads of one shape."""
+    """Time all workloads with every engine, for the model size `shape`."""
     task, threads = SHAPES[shape].task, resolve_threads(options.threads)
     checkpoint = make_checkpoint(shape, (options.work / shape).resolve(), options.tokenizers)
     common = {"threads": threads, "task": task, "files": ()}
@@ -175,7 +176,10 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str, Any]:
-    """Return each engine's figures, and the median and range of how many times faster the bundle is."""
+    """Return each engine's figures, and how many times faster the w8 bundle is than this engine.
+
+    The factor is given as the median and the range over the rounds.
+    """
     ratios = {}
     for name, theirs in times.items():
         each = [their[1] / our[1] for our, their in zip(times[OURS], theirs, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A model's size; `make` creates the model with random weights."""
+    """The size of a known model; `make` creates a model of this size with random weights."""
 
     task: str
     tokenizer: str  # name of the folder with its vocabulary
@@ -59,7 +59,7 @@ SHAPES = {
 
 
 def make_checkpoint(name: str, folder: Path, tokenizers: Path) -> Path:
-    """Return the checkpoint's folder; create the checkpoint unless it exists."""
+    """Create a checkpoint of the shape `name` in `folder` unless the folder exists; return the folder."""
     if not folder.exists():
         import torch
         from transformers import AutoTokenizer, GPT2TokenizerFast

@@ -1,8 +1,9 @@
 """Worker process that generates with one engine: `generation_worker.py bundle|torch|optimum FOLDER TASK THREADS`.
 
-It answers each JSON line that it reads with one JSON line: {"do": "first", …} -> {"ready": true}, {"do": "generate",
-"rows": [[…]], "new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory. Decoding is greedy, and
-every row gets exactly `new` tokens. "first" warms up: it generates two tokens after a short row, and ignores its text.
+The worker answers each JSON line on standard input with one JSON line: {"do": "first", …} -> {"ready": true},
+{"do": "generate", "rows": [[…]], "new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory.
+Decoding is greedy, and every row gets exactly `new` tokens. For "first", a warm-up, the worker generates two tokens
+after a short fixed row, and ignores the rest of the request.
 """
 
 import json
@@ -19,7 +20,7 @@ Generate = Callable[[Rows, int], object]
 
 
 def load_bundle(folder: str, task: str, threads: int) -> Generate:  # noqa: ARG001
-    """Load the bundle in the runtime."""
+    """Load the bundle in ftool's runtime, and return a function that generates with it."""
     import ftool_runtime
 
     model = ftool_runtime.load(folder, threads=threads)
@@ -27,7 +28,7 @@ def load_bundle(folder: str, task: str, threads: int) -> Generate:  # noqa: ARG0
 
 
 def load_torch(folder: str, task: str, threads: int) -> Generate:
-    """Load the checkpoint in PyTorch fp32."""
+    """Load the checkpoint in PyTorch in fp32, and return a function that generates with it."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -37,7 +38,10 @@ def load_torch(folder: str, task: str, threads: int) -> Generate:
 
 
 def load_optimum(folder: str, task: str, threads: int) -> Generate:
-    """Load optimum-onnx's own int8 export of the checkpoint, in which all graphs are quantised."""
+    """Load optimum-onnx's own int8 export of the checkpoint, and return a function that generates with it.
+
+    All graphs of the export are quantised.
+    """
     import onnxruntime
     from optimum.onnxruntime import ORTModelForCausalLM, ORTModelForSeq2SeqLM
 
@@ -52,7 +56,7 @@ def load_optimum(folder: str, task: str, threads: int) -> Generate:
 
 
 def optimum_int8(checkpoint: Path, kind: type, layout: dict) -> Path:
-    """Return the folder of the checkpoint's int8 export; create the export unless it exists."""
+    """Return the folder of optimum-onnx's int8 export of the checkpoint; create the export unless it exists."""
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.generators tatoeba scitldr gsm8k [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipes are in benchmarks/recipes. `--reuse` uses an existing run. The figures are low, as expected from random
-weights and little data; the aim is to show that the bundles answer as the run does.
+The recipes are in benchmarks/recipes. `--reuse` uses an existing run. The figures are low, as expected from training
+that starts with random weights and has little data; the aim is to show that the bundles answer as the run does.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure one model: the run, and each bundle with its parity."""
+    """Train one model unless `--reuse`, and measure the run, each bundle, and the bundle's parity with the run."""
     if not options.reuse:
         ftool("train", folder, *(part for one in options.set for part in ("--set", one)))
     training = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))["training"]
@@ -59,7 +59,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, A
 
 
 def table(name: str, result: dict[str, Any]) -> list[list[str]]:
-    """Return a table with one row per figure, and the run and its bundles as columns."""
+    """Return a table with a row for each figure, and a column for the run and for each of its bundles."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"]["metrics"], **{p: result[p]["test"]["metrics"] for p in made}}
     rows = [[f"{name}, {result['run']['examples']} test examples", *columns]]

@@ -12,7 +12,7 @@ from benchmarks.commands import DATA, ftool, write_result
 
 
 def main() -> None:
-    """Train both ways and write benchmarks/results/goemotions.json."""
+    """Train with and without class weights, and write benchmarks/results/goemotions.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("models/goemotions"))
     parser.add_argument("--data", type=Path, default=DATA / "goemotions")

@@ -1,6 +1,7 @@
-"""Worker process for optimum-onnx's own int8 export; runs in an environment that has optimum-onnx.
+"""Worker process that runs optimum-onnx's own int8 export of a checkpoint, in an environment that has optimum-onnx.
 
-The checkpoint is exported and quantised once, as documented, into a folder next to it.
+The checkpoint is exported and quantised once, as optimum-onnx's documentation describes, into a folder next to the
+checkpoint's.
 """
 
 import sys
@@ -13,7 +14,7 @@ from ftool.bench.worker import TORCH_BATCH_SIZE, Calls, serve  # noqa: E402  fto
 
 
 def quantized(checkpoint: Path) -> Path:
-    """Return the folder of the checkpoint's int8 export; create the export unless it exists."""
+    """Return the folder of optimum-onnx's int8 export of the checkpoint; create the export unless it exists."""
     from optimum.onnxruntime import ORTModelForSequenceClassification, ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
     from transformers import AutoTokenizer

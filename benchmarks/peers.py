@@ -1,10 +1,11 @@
-"""Time one checkpoint as ftool's int8, as optimum-onnx's own int8 and in torch, in alternating rounds.
+"""Time one checkpoint in three engines that take turns: ftool's int8 bundle, optimum-onnx's int8 export and torch.
 
     python3 -m venv peers && peers/bin/pip install torch optimum-onnx==0.1.0 onnxruntime==1.32.0
     python -m benchmarks.peers --python peers/bin/python [--work FOLDER] [--data FOLDER]
 
-The checkpoint is an AutoModelForSequenceClassification (its own pooler and head) trained on banking77, because ftool
-and optimum-onnx can both export that. optimum-onnx needs its own environment because it pins an older transformers.
+The checkpoint is an AutoModelForSequenceClassification, with transformers' own pooler and head, trained on banking77,
+because both ftool and optimum-onnx can export this class. optimum-onnx needs its own environment because it pins an
+older transformers.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from ftool.workspace import ModelFolder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeerEngine(Engine):
-    """An engine that runs optimum_worker.py with its own Python."""
+    """An engine that runs optimum_worker.py with the Python interpreter `python`."""
 
     python: Path
 
@@ -38,7 +39,7 @@ class PeerEngine(Engine):
 
 
 def main() -> None:
-    """Train and export once, time all three, and write benchmarks/results/peers.json."""
+    """Train (unless there is a run) and export, time the three engines, and write benchmarks/results/peers.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", type=Path, required=True, help="the Python that has optimum-onnx")
     parser.add_argument("--work", type=Path, default=Path("models/peers"))

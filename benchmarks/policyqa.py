@@ -1,9 +1,9 @@
-"""Measure search and answers on policyqa's 574 contexts: recall by words, embeddings and both, and time per answer.
+"""Measure search and answers on policyqa's 574 contexts: recall by words, by embeddings and by both, and times.
 
     python -m benchmarks.policyqa [--embedders int8=BUNDLE fp32=BUNDLE] [--reader BUNDLE]
 
-Without `--embedders`, the default of `ftool index` is used. The same question is asked about many policies, so any
-context paired with the question's text counts as right.
+Without `--embedders`, the default embedder of `ftool index` is used. The same question is asked about many policies,
+so every context that the data pairs with a question of the same text counts as right.
 """
 
 import argparse
@@ -51,7 +51,10 @@ def main() -> None:
 
 
 def read_policyqa(path: Path) -> tuple[list[str], Mapping[str, set[int]], Mapping[str, int]]:
-    """Return the contexts, and for each question's text the indices of its contexts and how often it is asked."""
+    """Return the contexts; by each question's text, the indices of the contexts paired with this text; and a count.
+
+    The count says, by each question's text, how often the text is asked.
+    """
     contexts: list[str] = []
     pairs: dict[str, set[int]] = defaultdict(set)
     asked: dict[str, int] = defaultdict(int)
@@ -72,7 +75,10 @@ def measure(
     asked: Mapping[str, int],
     timed: int,
 ) -> dict[str, Any]:
-    """Index the contexts with one embedder and ask all questions; return recall, times and sizes."""
+    """Index the contexts with the embedder `bundle` and search for all questions; return recall, times and sizes.
+
+    `timed` is the number of questions whose calls are timed.
+    """
     file = documents.with_name("kb.db")
     file.unlink(missing_ok=True)
     chosen = ["--embedder", bundle] if bundle else []
@@ -95,7 +101,7 @@ def measure(
 def recall(
     base: KnowledgeBase, mode: Any, pairs: Mapping[str, set[int]], asked: Mapping[str, int]
 ) -> dict[str, float]:
-    """Return the share of questions with a paired context among the first k, and the mean reciprocal rank.
+    """Return the share of questions that find a paired context among the first k, and the mean reciprocal rank.
 
     `at_k` and `mrr_10` weight each question's text by how often it is asked; `texts_at_k` counts each text once.
     """
@@ -109,14 +115,14 @@ def recall(
 
 
 def first_rank(base: KnowledgeBase, mode: Any, question: str, wanted: set[int]) -> float:
-    """Return the rank of the first context paired with the question, among distinct contexts; infinity if none."""
+    """Return the rank, among distinct contexts, of the first context in `wanted`; infinity if none is found."""
     found = base.search(question, 3 * max(DEPTHS), mode=mode)
     contexts = list(dict.fromkeys(int(passage.document.rpartition("#")[2]) for passage in found))
     return next((rank for rank, context in enumerate(contexts, 1) if context in wanted), float("inf"))
 
 
 def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any]:
-    """Return the milliseconds of one `search` in each mode and of one `ask`."""
+    """Return the milliseconds of a `search` in each mode and of an `ask`, in the form of `time_calls`."""
     calls: dict[str, Callable[[str], Any]] = {
         f"search, {mode}": partial(base.search, mode=mode) for mode in MODES
     }

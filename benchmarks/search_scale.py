@@ -1,9 +1,9 @@
-"""Time search over 1,000, 10,000 and 100,000 passages: varied real texts with random vectors.
+"""Time search over 1,000, 10,000 and 100,000 passages, which are variants of real texts with random vectors.
 
     python -m benchmarks.search_scale
 
-The texts are policyqa's contexts, repeated with some words replaced, and the questions are its own. All belong to one
-domain, so most words of a question occur in many passages, which is the hard case for BM25.
+The texts are policyqa's contexts, repeated with some words replaced; the questions are policyqa's, too. All texts and
+questions belong to one domain, so most words of a question occur in many passages, which is the hard case for BM25.
 """
 
 import json
@@ -35,7 +35,7 @@ SIZES = (1_000, 10_000, 100_000)
 
 
 class RandomEmbedder:
-    """An embedder of random unit vectors; exact search takes as long with them as with real ones."""
+    """An embedder that returns random unit vectors; exact search takes the same time for random as for real vectors."""
 
     dimension = DIMENSION
     fingerprint = "random"
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[int]) -> dict[str, Any]:
-    """Return the milliseconds of a search in each mode, for knowledge bases of `sizes` documents of one passage."""
+    """Return the times of searches in each mode, for knowledge bases of `sizes` documents with one passage each."""
     found = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def time_search(texts: Sequence[str], questions: Sequence[str], sizes: Sequence[
 
 
 def write_base(path: Path, texts: Sequence[str], size: int) -> float:
-    """Write a knowledge base of `size` varied texts; return the seconds it took."""
+    """Write a knowledge base of `size` variants of `texts`; return the time of writing in seconds."""
     embedder = RandomEmbedder()
     started = time.perf_counter()
     meta = new_meta(passage_tokens=200, overlap_tokens=40, fingerprint="random", dimension=DIMENSION)
@@ -92,7 +92,7 @@ def write_base(path: Path, texts: Sequence[str], size: int) -> float:
 
 
 def varied(texts: Sequence[str], size: int) -> Iterator[str]:
-    """Yield `size` texts: the given ones repeatedly, each time with a share of REPLACED of their words replaced."""
+    """Yield `size` variants of `texts`, cycling through them; in each, a share REPLACED of the words is replaced."""
     generator = random.Random(0)
     words = [word for text in texts for word in text.split()]
     for number in range(size):
@@ -119,10 +119,10 @@ def _timed(path: Path, questions: Sequence[str]) -> dict[str, Any]:
 
 
 def time_calls(calls: Mapping[str, Callable[[str], Any]], questions: Sequence[str]) -> dict[str, Any]:
-    """Return the milliseconds of each call over all questions; after a warm-up, the calls take turns on each question.
+    """Time each of `calls` on all questions; return percentiles over the questions, in milliseconds.
 
-    `p50` and `p95` are wall time. `cpu_p50` is the processor time of all threads, including numpy's, which spin for a
-    while after a large product.
+    After a warm-up, the calls take turns on each question. `p50` and `p95` are percentiles of the wall time. `cpu_p50`
+    is the median processor time of all threads, including numpy's threads, which spin a while after a large product.
     """
     clock: dict[str, list[float]] = {name: [] for name in calls}
     processor: dict[str, list[float]] = {name: [] for name in calls}

@@ -1,4 +1,4 @@
-"""Measure a reader on SQuAD 2.0's development set: the run and its bundles on the test articles, scored twice.
+"""Measure a reader on SQuAD 2.0's development set: the run and its bundles, scored by two scorers.
 
     python -m benchmarks.squad2 [--reuse] [--work FOLDER] [--set train.threads=1]
 
@@ -55,7 +55,11 @@ def main() -> None:
 
 
 def evaluated(folder: Path, on: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the report of `ftool evaluate` with the second scorer's figures added, and the predictions."""
+    """Evaluate the run or the bundle (`on`) of a model folder; return the report and the predictions.
+
+    The report is that of `ftool evaluate`, with the figures of the independent SQuAD scorer added. Exits with an error
+    if the two scorers differ.
+    """
     with tempfile.TemporaryDirectory() as place:
         predictions = Path(place) / "predictions.jsonl"
         report = ftool("evaluate", folder, "--on", on, "--predictions", predictions)
@@ -71,7 +75,7 @@ def evaluated(folder: Path, on: str) -> tuple[dict[str, Any], list[dict[str, Any
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """Return a table with one row per figure, and the run and its bundles as columns."""
+    """Return a table with a row for each figure, and a column for the run and for each of its bundles."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"squad2_dev, {result['run']['examples']} test questions", *columns]]

@@ -1,9 +1,9 @@
-"""Measure import time of ftool_runtime, `ftool --help`, and cold start to the first answer.
+"""Measure the time of `import ftool_runtime`, of `ftool --help`, and from a cold start to the first answer.
 
     python -m benchmarks.startup [BUNDLE]
 
-Each measurement is a new process; they alternate, and the results are medians over 15 rounds. The cold start needs a
-bundle (models/intents/bundle by default).
+Each measurement starts a new process. The measured commands take turns, and the results are medians over 15 rounds. The
+cold start needs a bundle (models/intents/bundle by default).
 """
 
 import statistics
@@ -23,7 +23,7 @@ ftool_runtime.load(sys.argv[1])("turn the lights off")
 
 
 def seconds(command: list[str]) -> float:
-    """Return the wall time of one process in seconds."""
+    """Run a command, and return the wall time of its process in seconds."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Time a token of a generator's bundle for several ways in which a session's threads can wait for work.
+"""Time generation with a bundle, for several ways in which an ONNX Runtime session's threads can wait for work.
 
     python -m benchmarks.thread_waiting BUNDLE [--rounds 3] [--threads 2]
 
@@ -31,7 +31,7 @@ _PROMPT, _NEW, _CALLS = 64, 64, 3  # tokens, tokens, calls
 
 
 def main() -> None:
-    """Time every way, each in a child process; with `--way`, run as that child process."""
+    """Time every way of waiting in a child process of its own; with `--way`, run as the child process for one way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def token_ms(bundle: Path, entries: dict[str, str], threads: int) -> float:
-    """Return the median over calls of the milliseconds per token after the first, with these session options."""
+    """Return the milliseconds per token after the first (median over calls) with the session options `entries`."""
     import ftool_runtime
     from ftool_runtime.session import onnx_session
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.wnut17 [--reuse] [--work FOLDER] [--set train.threads=1]
 
-The recipe is benchmarks/recipes/wnut17. The data is split into words; each bundle also runs on the plain texts, as in
-an app, and then has to find the words itself.
+The recipe is benchmarks/recipes/wnut17. The texts of the data set are split into words. Each bundle also runs on the
+plain texts, as in an app, and then has to find the words itself.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure(work: Path, on: str) -> dict[str, Any]:
-    """Return the metrics on the test split, and seqeval's F1 of the written predictions."""
+    """Return the metrics of the run or bundle (`on`) on the test split, and seqeval's F1 of the same predictions."""
     path = _written(work, on)
     path.parent.mkdir(exist_ok=True)
     report = ftool("evaluate", work, "--on", on, "--predictions", path)
@@ -74,7 +74,7 @@ def plain_f1(work: Path) -> float:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """Return a table with one row per figure, and the run and its bundles as columns."""
+    """Return a table with a row for each figure, and a column for the run and for each of its bundles."""
     made = [precision for precision in PRECISIONS if "test" in result[precision]]
     columns = {"run": result["run"], **{precision: result[precision]["test"] for precision in made}}
     rows = [[f"wnut17, {result['run']['examples']} test texts", *columns]]
@@ -94,7 +94,7 @@ def table(result: dict[str, Any]) -> list[list[str]]:
 
 
 def check(result: dict[str, Any]) -> None:
-    """Exit with an error if seqeval disagrees, or int8's F1 differs too much from the run's."""
+    """Exit with an error if seqeval's F1 differs from ftool's, or int8's F1 differs too much from the run's."""
     measured = [result["run"], *(result[one]["test"] for one in PRECISIONS if "test" in result[one])]
     if any(one["f1_by_seqeval"] != one["metrics"]["f1"] for one in measured):
         raise SystemExit("seqeval's F1 of the written predictions differs from ftool's")
@@ -115,7 +115,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _places(tokens: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
-    """Return the entities of tagged words as (start, end, label), in characters."""
+    """Return the entities of tagged words as (start, end, label), with character positions in the text of the words."""
     places: list[tuple[int, int, str]] = []
     start = 0
     for token, tag in zip(tokens, tags, strict=True):

@@ -39,7 +39,7 @@ TokenScorer = Callable[[TokenRows, TokenRows], Sequence[NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Token ids of PyTorch's answers and of a model's answers to the same rows."""
+    """Token ids of `rows`, of PyTorch's answers to them (`reference`) and of a model's answers (`model`)."""
 
     rows: TokenRows
     reference: TokenRows
@@ -53,10 +53,10 @@ class GenerationExamples:
     Attributes:
         inputs: token ids, one list per source or prompt.
         metric: the main metric's name; None for inputs without reference answers.
-        scorer: computes the metric from the positions of some inputs and the text of one answer to each of these; None
-            for "token_accuracy", which needs `targets` instead.
+        scorer: a function that computes the metric from the positions of some inputs and the texts of the answers to
+            these inputs, one answer each; None for the metric "token_accuracy", which needs `targets` instead.
         targets: token ids of one reference answer per input.
-        most: the largest number of inputs to compare; if there are more, those at even distances are compared.
+        most: the largest number of inputs to compare; if there are more inputs, `most` at even distances are compared.
         options: fields of the checkpoint's generation config to change, such as num_beams; sampling is always off.
     """
 
@@ -85,13 +85,13 @@ class GenerationExamples:
         return spread(range(len(self.inputs)), self.most)
 
     def compare(self, loaded: LoadedGenerator, model: Any) -> Comparison:
-        """Compare a model's answers, and its logits for the tokens of PyTorch's answers, with PyTorch's own."""
+        """Compare a model's answers with PyTorch's, and the logits of both for the tokens of PyTorch's answers."""
         return self._compared(loaded, model)[0].comparison
 
     def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
-        """Compare answers by greedy decoding and by beam search, and logits during generation with caches.
+        """Compare a model with PyTorch: answers by greedy decoding and by beam search, and logits during generation.
 
-        Inputs run singly are also compared with inputs run in batches. See `Examples.examine`.
+        The model's answers to inputs run singly and in batches are also compared. See `Examples.examine`.
         """
         greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
         forced, greedy = greedily._compared(loaded, model)
@@ -111,11 +111,11 @@ class GenerationExamples:
         )
 
     def batch_effect(self, model: Any) -> tuple[int, float]:
-        """Answer up to 32 inputs in batches and singly, and compare the two answers to each.
+        """Let a model answer up to 32 inputs both in batches and singly, and compare the two answers to each input.
 
         Returns:
-            The number of inputs whose two answers differ, and the largest change of a next token's probability while
-            the preceding tokens of both answers are the same.
+            The number of inputs whose two answers differ, and the largest change of a next token's probability. Tokens
+            after the first difference between two answers do not count.
         """
         rows = spread(self.inputs, _SINGLE)
         generate = partial(
@@ -133,7 +133,9 @@ class GenerationExamples:
         return changed, largest
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
-        """Return the logits for each token of greedy answers to up to 16 inputs, and the answers.
+        """Return a model's logits for each token of answers to up to 16 inputs, and the token ids of these answers.
+
+        If `answers` is None, the model generates the answers greedily; otherwise it scores the given ones.
 
         See `Examples.numbers`.
         """
@@ -156,7 +158,7 @@ class GenerationExamples:
         return replace(forced, comparison=comparison), answers
 
     def _reference(self, loaded: LoadedGenerator, rows: TokenRows) -> TokenRows:
-        """Return PyTorch's answers to `rows`, which are generated once per checkpoint."""
+        """Return PyTorch's answers to `rows`; PyTorch generates the answers only once per checkpoint."""
         for known, answers in self._torch:
             if known is loaded:
                 return answers
@@ -177,14 +179,14 @@ class GenerationExamples:
 
 
 def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
-    """Make examples from ftool's own texts, without reference answers; prompts are cut to half of the context."""
+    """Make examples from ftool's own texts, without reference answers; a prompt takes at most half of the context."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
     return GenerationExamples(inputs=tokenize_sources(loaded, SENTENCES))
 
 
 def answers_of_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
-    """Generate answers to `rows` with PyTorch and with a model, without sampling; `changes` are for the config."""
+    """Generate answers to `rows` with PyTorch and a model, without sampling; `changes` alter the generation config."""
     reference = answers_of(partial(generate_tokens, loaded), loaded, rows, changes)
     return Answers(rows, reference, answers_of(partial(_generated, model), loaded, rows, changes))
 
@@ -192,10 +194,10 @@ def answers_of_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **chan
 def answers_of(
     generate: Callable[..., TokenRows], loaded: LoadedGenerator, rows: TokenRows, changes: Mapping[str, Any]
 ) -> TokenRows:
-    """Return the answers to `rows` that `generate` gives without sampling.
+    """Return the answers to `rows` that the function `generate` gives without sampling.
 
-    If the context limits an answer, its limit is rounded down to a multiple of `_COARSE` tokens. torch generates rows
-    with the same limit in one batch; without rounding, prompts of each length would need a batch of their own.
+    If the context limits the length of an answer, the limit is rounded down to a multiple of `_COARSE` tokens. PyTorch
+    answers rows with the same limit in one batch; without rounding, prompts of each length would need their own batch.
     """
     answers: list[Sequence[int]] = [[] for _ in rows]
     for room, places in _rounded_rooms(loaded, rows).items():
@@ -210,7 +212,10 @@ def _generated(model: Any, rows: TokenRows, **options: Any) -> TokenRows:
 
 
 def _rounded_rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None, list[int]]:
-    """Return positions in `rows`, by the context's limit on the answer, rounded to `_COARSE`; None for no limit."""
+    """Return the positions in `rows`, grouped by the limit that the context sets on the length of the answer.
+
+    Limits above `_COARSE` are rounded down to multiples of `_COARSE`; None means no limit.
+    """
     found: dict[int | None, list[int]] = {}
     for room, places in group_by_room(loaded, rows, loaded.generation_config).items():
         coarse = room - room % _COARSE if room is not None and room > _COARSE else room
@@ -224,8 +229,8 @@ class ForcedComparison:
 
     Attributes:
         comparison: the differences; `scores` is None and `differing` is 0, because no whole answers are compared.
-        ties: the number of next tokens that differ while PyTorch's two best logits differ by at most `TIE`; these
-            tokens count as equal in `comparison`.
+        ties: the number of tokens for which the model and PyTorch predict different tokens, but PyTorch's two best
+            logits differ by at most `TIE`; these predictions count as equal in `comparison`.
     """
 
     comparison: Comparison
@@ -235,7 +240,7 @@ class ForcedComparison:
 def compare_forced(
     loaded: LoadedGenerator, scorer: TokenScorer, rows: TokenRows, answers: TokenRows
 ) -> ForcedComparison:
-    """Compare a model's and PyTorch's logits for each token of given answers, one per row; skip empty answers."""
+    """Compare a model's and PyTorch's logits for each token of `answers`, one answer per row; skip empty answers."""
     kept = [position for position, answer in enumerate(answers) if answer]
     distances = np.zeros(len(rows))
     tokens = same = ties = 0
@@ -276,16 +281,16 @@ def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> 
 
 
 def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the difference between the two best logits of each row, float32 (rows,)."""
+    """Return the difference between the two largest logits of each row, float32 (rows,)."""
     two = np.partition(logits, -2, axis=-1)[:, -2:]
     difference: NDArray[np.float32] = two[:, 1] - two[:, 0]
     return difference
 
 
 def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> float:
-    """Return the largest difference between logits of PyTorch and of the model generating step by step with caches.
+    """Return the largest difference between PyTorch's logits and the model's logits during generation with caches.
 
-    Only answers that are the same as PyTorch's count, because logits after different tokens are not comparable.
+    Only inputs with the same answer from both are compared, because logits after different tokens are not comparable.
     """
     largest = 0.0
     for start in range(0, len(greedy.rows), _ROWS_AT_ONCE):
@@ -302,13 +307,13 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the number of tokens at the beginning of two answers that are the same."""
+    """Return the number of tokens before the first difference between two answers."""
     differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differing, min(len(one), len(other)))
 
 
 def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bool]) -> SameAnswers:
-    """Count the answers of model and PyTorch that are the same, and the others for which `tied` returns True."""
+    """Count the inputs with the same answer from model and PyTorch, and the other inputs for which `tied` is True."""
     trios = zip(both.rows, both.reference, both.model, strict=True)
     differing = [trio for trio in trios if list(trio[1]) != list(trio[2])]
     ties = sum(tied(loaded, *trio) for trio in differing)
@@ -318,7 +323,7 @@ def _same_answers(loaded: LoadedGenerator, both: Answers, tied: Callable[..., bo
 def _greedy_tie(
     loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
 ) -> bool:
-    """Whether PyTorch's two best logits differ by at most `TIE` at the first token that differs between two answers."""
+    """Return whether PyTorch's two best logits differ by at most `TIE` at the first difference between two answers."""
     shorter = min(len(reference), len(other))
     pairs = enumerate(zip(reference, other, strict=False))
     place = next((place for place, (a, b) in pairs if a != b), shorter)
@@ -331,7 +336,7 @@ def _greedy_tie(
 def _beam_tie(
     loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
 ) -> bool:
-    """Whether PyTorch's beam scores of two answers differ by at most `TIE`."""
+    """Return whether PyTorch's beam scores of two answers differ by at most `TIE`."""
     scored = [_beam_score(loaded, row, answer) for answer in (reference, other)]
     return abs(scored[0] - scored[1]) <= TIE
 

@@ -1,9 +1,9 @@
-"""Load a checkpoint's tokenizer in the form that bundles ship, and compare it with its source files.
+"""Load a checkpoint's tokenizer in the form that bundles ship, and compare it with the checkpoint's files.
 
 transformers rebuilds tokenizers from a vocabulary and may lose normalisation that tokenizer.json or a sentencepiece
-model specifies: release 5.23 drops DeBERTa's character table, and lower-cases texts for a vocab.txt with capitals.
-Therefore transformers' tokenizer is compared with the files on texts of many scripts. A difference is repaired if the
-files specify the right behaviour; otherwise the checkpoint is refused.
+model specifies: release 5.23 drops DeBERTa's character table, and lower-cases texts even if vocab.txt has capitals.
+Therefore the tokenizer that transformers builds is compared with the files on texts in many scripts. A difference is
+repaired if the files specify the right behaviour; otherwise the checkpoint is refused.
 """
 
 import json
@@ -42,10 +42,10 @@ _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 
 
 def load_tokenizer(source: str) -> Any:
-    """Load a checkpoint's tokenizer from tokenizer.json, or convert it from the files of a slow tokenizer.
+    """Load a checkpoint's tokenizer from tokenizer.json, or convert it from the files of a tokenizer in Python.
 
-    Raises CheckpointError if there is no tokenizer, if the tokenizer is Python code, or if the converted tokenizer
-    splits a text differently from the tokenizer that the files describe.
+    Raises CheckpointError if there is no tokenizer, if the tokenizer can only run as Python code, or if the converted
+    tokenizer splits a text differently from the tokenizer that the files describe.
     """
     tokenizer = _load(source)
     if not tokenizer.is_fast:
@@ -70,7 +70,7 @@ def load_tokenizer(source: str) -> Any:
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """Load a tokenizer as `load_tokenizer` does, and give it a padding token; set the token's id in `config` too."""
+    """Load a tokenizer as `load_tokenizer` does; set a padding token in it and in `config` if they have none."""
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
@@ -124,9 +124,10 @@ def _is_cased_without_saying_so(source: str) -> bool:
 
 
 def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
-    """Return `tokenizer`, or the tokenizer exactly as in the file `path` if transformers lost normalisation.
+    """Return `tokenizer`, or, if transformers lost normalisation, the tokenizer exactly as in the file `path`.
 
-    `config` is the content of tokenizer_config.json, whose settings may explain a difference.
+    `config` is the content of tokenizer_config.json. Its settings may ask for other normalisation than in the file;
+    then nothing was lost.
     """
     backend = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     backend.no_truncation()
@@ -145,7 +146,7 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
 
 
 def _with_table(tokenizer: Any, model: Path) -> Any:
-    """Return the tokenizer with the character table of the sentencepiece file `model`, which transformers may drop."""
+    """Return `tokenizer` with the sentencepiece file's character table restored, if transformers dropped the table."""
     from sentencepiece import sentencepiece_model_pb2
 
     table = sentencepiece_model_pb2.ModelProto.FromString(
@@ -171,7 +172,10 @@ def _has_table(tokenizer: Any) -> bool:
 
 
 def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
-    """Return `backend` as a PreTrainedTokenizerFast, which transformers loads without rebuilding anything."""
+    """Return `backend` as a PreTrainedTokenizerFast, with the other settings of `tokenizer`.
+
+    transformers loads tokenizers of this class without rebuilding them.
+    """
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=list(tokenizer.model_input_names),
