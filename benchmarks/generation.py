@@ -71,7 +71,7 @@ def prompts(workload: Workload, vocabulary: int) -> list[list[int]]:
 
 
 def bundles(checkpoint: Path, task: str, precisions: Sequence[str]) -> dict[str, Path]:
-    """Return the folder of each precision's bundle, next to the checkpoint's; export bundles that do not exist yet."""
+    """Return the folder of each precision's bundle, next to the checkpoint's folder; export missing bundles."""
     found = {}
     for precision in precisions:
         bundle = checkpoint.with_name(f"{checkpoint.name}-{precision}")
@@ -176,7 +176,7 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str, Any]:
-    """Return each engine's figures, and how many times faster the w8 bundle is than this engine.
+    """Return each engine's figures, and how many times faster the w8 bundle is than the engine.
 
     The factor is given as the median and the range over the rounds.
     """

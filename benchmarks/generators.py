@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Train one model unless `--reuse`, and measure the run, each bundle, and the bundle's parity with the run."""
+    """Train one model unless `--reuse` is given; measure the run, each bundle, and each bundle's parity."""
     if not options.reuse:
         ftool("train", folder, *(part for one in options.set for part in ("--set", one)))
     training = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))["training"]

@@ -1,7 +1,7 @@
 """Worker process that runs optimum-onnx's own int8 export of a checkpoint, in an environment that has optimum-onnx.
 
 The checkpoint is exported and quantised once, as optimum-onnx's documentation describes, into a folder next to the
-checkpoint's.
+checkpoint's folder.
 """
 
 import sys

@@ -51,9 +51,9 @@ def main() -> None:
 
 
 def read_policyqa(path: Path) -> tuple[list[str], Mapping[str, set[int]], Mapping[str, int]]:
-    """Return the contexts; by each question's text, the indices of the contexts paired with this text; and a count.
+    """Return the contexts, the indices of each question's contexts, and how often each question is asked.
 
-    The count says, by each question's text, how often the text is asked.
+    Questions with the same text count as one question.
     """
     contexts: list[str] = []
     pairs: dict[str, set[int]] = defaultdict(set)
@@ -101,7 +101,7 @@ def measure(
 def recall(
     base: KnowledgeBase, mode: Any, pairs: Mapping[str, set[int]], asked: Mapping[str, int]
 ) -> dict[str, float]:
-    """Return the share of questions that find a paired context among the first k, and the mean reciprocal rank.
+    """Return the share of questions with a paired context among the first k found, and the mean reciprocal rank.
 
     `at_k` and `mrr_10` weight each question's text by how often it is asked; `texts_at_k` counts each text once.
     """
@@ -122,7 +122,7 @@ def first_rank(base: KnowledgeBase, mode: Any, question: str, wanted: set[int]) 
 
 
 def time_answers(base: KnowledgeBase, questions: Sequence[str]) -> dict[str, Any]:
-    """Return the milliseconds of a `search` in each mode and of an `ask`, in the form of `time_calls`."""
+    """Return the milliseconds of a `search` in each mode and of an `ask`, as `time_calls` measures them."""
     calls: dict[str, Callable[[str], Any]] = {
         f"search, {mode}": partial(base.search, mode=mode) for mode in MODES
     }

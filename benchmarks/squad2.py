@@ -1,4 +1,4 @@
-"""Measure a reader on SQuAD 2.0's development set: the run and its bundles, scored by two scorers.
+"""Measure a reader on SQuAD 2.0's development set: the run and its bundles, scored twice (see below).
 
     python -m benchmarks.squad2 [--reuse] [--work FOLDER] [--set train.threads=1]
 

@@ -1,4 +1,4 @@
-"""Measure the time of `import ftool_runtime`, of `ftool --help`, and from a cold start to the first answer.
+"""Measure the times of `import ftool_runtime`, of `ftool --help`, and of a cold start up to the first answer.
 
     python -m benchmarks.startup [BUNDLE]
 
@@ -30,7 +30,7 @@ def seconds(command: list[str]) -> float:
 
 
 def main(bundle: Path) -> None:
-    """Measure and write benchmarks/results/startup.json."""
+    """Measure, and write benchmarks/results/startup.json."""
     python = sys.executable
     commands = {
         "python": [python, "-c", "pass"],

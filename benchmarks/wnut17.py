@@ -115,7 +115,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _places(tokens: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
-    """Return the entities of tagged words as (start, end, label), with character positions in the text of the words."""
+    """Return the entities of tagged words as (start, end, label), in characters of the words joined by spaces."""
     places: list[tuple[int, int, str]] = []
     start = 0
     for token, tag in zip(tokens, tags, strict=True):

@@ -59,7 +59,7 @@ def attention_at_the_source(model: nn.Module) -> Iterator[EmittedAttention]:
 def attention_replaced(
     model: nn.Module, attend: Callable[..., tuple[Tensor, None]], mask: Callable[..., Tensor | None]
 ) -> Iterator[None]:
-    """Within the block, let every sub-model that uses transformers' attention interface compute it with `attend`.
+    """Within the block, let sub-models that use transformers' attention interface compute attention with `attend`.
 
     Args:
         model: the model that contains the sub-models; it is restored after the block.

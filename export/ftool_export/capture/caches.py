@@ -49,13 +49,13 @@ class CapturedCache(Cache):  # type: ignore[misc] # transformers is not typed
 
 
 class StaticCache(CapturedCache):
-    """A cache that only passes on new keys and values; the attention operator appends them to the buffers.
+    """A cache that stores no past: it passes on new keys and values, which the attention operator appends to buffers.
 
     Args:
         layers: the number of layers.
         past_length: see `CapturedCache`.
-        key_length: the length to which keys and values are expanded, without copying, for code that reads this length
-            from their shape; None leaves them unchanged.
+        key_length: the length to which new keys and values are expanded, without copying, for code that reads the
+            length of a whole row from the shape of the keys; None leaves new keys and values unchanged.
     """
 
     def __init__(self, layers: int, past_length: Any = 0, key_length: int | None = None) -> None:

@@ -48,7 +48,7 @@ class DecoderStep:
 
 @contextmanager
 def recording_attention(decoder: nn.Module) -> Iterator[None]:
-    """Within the block, let `decoder` compute keys and values but skip attention, to fill only its caches."""
+    """Within the block, let `decoder` compute keys and values for its caches, but skip attention."""
 
     def skip(_module: nn.Module, query: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
         return query.transpose(1, 2), None

@@ -35,8 +35,9 @@ class DecoderStructure:
     """The structure of a decoder.
 
     Attributes:
-        own: for each layer, the size of the keys, and of the values, of self-attention.
-        cross: the same for cross-attention; empty for decoders without an encoder.
+        own: for each layer, the size of the keys in self-attention; the values have the same size.
+        cross: for each layer, the size of the keys in cross-attention; the values have the same size. Empty for
+            decoders without an encoder.
         encoder_attentions: the number of attention layers in the encoder that use transformers' attention interface.
         unfit: why the model's attention can't be emitted as fused operators; None if it can.
     """

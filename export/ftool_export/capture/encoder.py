@@ -26,9 +26,9 @@ _ALWAYS: Final = ("input_ids", "attention_mask")
 def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ...]:
     """Return the names of the graph's inputs, in the order of the arguments of the network's `forward`.
 
-    Token types are an input only if they change the network's outputs for `rows`, tokenised inputs of the task. They
-    can if the tokenizer returns types other than 0, or if the network gives other outputs for types of 0 than without
-    types. GPT-2, for example, looks up types in the table of word embeddings, and adds the result.
+    Token types are an input only if they change the network's outputs for `rows`, tokenised inputs of the task. Types
+    change the outputs if the tokenizer returns types other than 0, or if the network's outputs with types of 0 differ
+    from its outputs without types. GPT-2, for example, looks up types in the table of word embeddings.
     """
     if "token_type_ids" not in loaded.input_names:
         return _ALWAYS
@@ -51,7 +51,7 @@ def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabul
         vocabulary: the number of token ids; the trace uses random ids below this number.
 
     Raises:
-        ExportError: the network is in training mode, or PyTorch's exporter can't capture it.
+        ExportError: the network is in training mode, or PyTorch's exporter can't capture the network.
     """
     if any(part.training for part in network.modules()):
         raise ExportError("the model is in training mode, so dropout would be exported: call .eval() first")

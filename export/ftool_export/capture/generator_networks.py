@@ -33,7 +33,7 @@ from ftool_export.capture.positions import masks_by_position
 
 
 class SourceEncoder(nn.Module):
-    """The encoder and the decoder's cross-attention projections, which compute all keys and values of a source once."""
+    """An encoder with the decoder's cross-attention projections, to compute all keys and values of a source once."""
 
     def __init__(self, model: PreTrainedModel, layers: int, *, fused: bool) -> None:
         super().__init__()

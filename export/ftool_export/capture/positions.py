@@ -49,7 +49,7 @@ def masks_by_position(model: nn.Module, attention_mask: Tensor, queries: Tensor)
 
 
 class _Window:
-    """A mask by position for a layer of GPT-Neo's local attention, which stores a table of its window by columns."""
+    """A mask by position for a layer of GPT-Neo's local attention, whose own window is a table indexed by columns."""
 
     def __init__(self, part: Any, queries: Tensor, keys: Tensor) -> None:
         self.part, self.table = part, part.bias
@@ -64,7 +64,7 @@ class _Window:
         return inputs, {**options, "attention_mask": self.mask if given is None else given + self.mask}
 
     def restore(self) -> None:
-        """Give the layer its own table of the window back."""
+        """Restore the layer's own window table."""
         self.hook.remove()
         self.part.bias = self.table
 

@@ -64,9 +64,9 @@ class _Rotation:
 
 
 def _lookup_tables(batch: int, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return tables of cosines and sines, float (batch * time, head_dim / 2), after each token's row in the tables.
+    """Return each token's row number in the lookup tables, the table of cosines and the table of sines.
 
-    The row numbers are int64 (batch, time).
+    The row numbers are int64 (batch, time), and the tables are float (batch * time, head_dim / 2).
     """
     time, half = cosine.shape[1], cosine.shape[2] // 2
     positions = torch.arange(batch * time).view(batch, time)

@@ -47,8 +47,8 @@ class Captured:
     Attributes:
         models: the graphs: "model", or "encoder" and "decoder", or only "decoder".
         contracts: the structure that each graph must keep at every later stage.
-        attention: "fused" if the attention of each layer is one operator; "plain" if it is several, as in the
-            architecture's code.
+        attention: "fused" if the attention of each layer is one operator; "plain" if the attention consists of several
+            operators, as in the architecture's code.
         caches: "in_place" if operators append to a decoder's caches, "joined" if caches are concatenated with new keys
             and values, None for encoders.
     """

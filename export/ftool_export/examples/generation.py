@@ -91,7 +91,8 @@ class GenerationExamples:
     def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
         """Compare a model with PyTorch: answers by greedy decoding and by beam search, and logits during generation.
 
-        The model's answers to inputs run singly and in batches are also compared. See `Examples.examine`.
+        The model's answers to inputs run singly are also compared with its answers to inputs run in batches.
+        See `Examples.examine`.
         """
         greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
         forced, greedy = greedily._compared(loaded, model)
@@ -135,7 +136,7 @@ class GenerationExamples:
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
         """Return a model's logits for each token of answers to up to 16 inputs, and the token ids of these answers.
 
-        If `answers` is None, the model generates the answers greedily; otherwise it scores the given ones.
+        If `answers` is None, the model generates them greedily; otherwise the model scores the given answers.
 
         See `Examples.numbers`.
         """
@@ -290,7 +291,7 @@ def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> float:
     """Return the largest difference between PyTorch's logits and the model's logits during generation with caches.
 
-    Only inputs with the same answer from both are compared, because logits after different tokens are not comparable.
+    Only inputs with the same answer by both are compared, because logits after different tokens are not comparable.
     """
     largest = 0.0
     for start in range(0, len(greedy.rows), _ROWS_AT_ONCE):

@@ -77,7 +77,9 @@ class GenerationProbe:
 
 
 def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
-    """Return probes for a generator: texts with torch's answers, and random tokens in every shape that must work.
+    """Return probes for a generator.
+
+    Some probes have texts and torch's answers, others random tokens in every shape that a graph must handle.
 
     Args:
         loaded: the checkpoint, in evaluation mode.

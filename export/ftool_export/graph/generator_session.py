@@ -60,7 +60,7 @@ class GraphRunner:
 
         Args:
             conversation: the state that `start` returned; it is updated in place.
-            new: the new token ids of each row, at least one; only in the first step may their number differ by row.
+            new: the new token ids of each row, at least one; the number may differ between rows only in the first step.
             kept: int64 (batch, kept), for each row the indices of the new tokens whose logits are returned.
 
         Returns:

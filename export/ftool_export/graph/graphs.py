@@ -1,4 +1,4 @@
-"""A model as ONNX graphs, with the contracts and probes with which every stage of an export checks the graphs."""
+"""A model as ONNX graphs, with contracts and probes for checking the graphs at every stage of an export."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ _TRIED_ROWS: Final = 8  # rows on which token types are tried
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graphs:
-    """The graphs of a model, and the checkpoint with whose outputs the graphs' outputs must agree.
+    """The graphs of a model, and the checkpoint that is the reference for the graphs' outputs.
 
     Attributes:
         loaded: the checkpoint.

@@ -96,9 +96,9 @@ def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> 
 
 
 def check_none_missed(stage: str, model: ir.Model, smallest: int, left_out: frozenset[str]) -> None:
-    """Raise GuardError if a product with a weight of at least `smallest` elements is in fp32 and not in `left_out`.
+    """Raise GuardError if a product with a weight of at least `smallest` elements is still in fp32.
 
-    `left_out` has the names of the layers that may stay in fp32.
+    `left_out` has the names of layers whose products may stay in fp32.
     """
     products = [*constant_matmuls(model, smallest), *constant_matmuls(model, smallest, operator="Gemm")]
     missed = [layer for layer in layers(products) if layer not in left_out]
@@ -155,7 +155,7 @@ def _run(stage: str, sessions: Sessions, probe: Probe) -> NDArray[np.float32]:
 
 
 def _size(probe: Probe) -> float:
-    """Return the size of torch's outputs, by which tolerances are scaled: their largest absolute value, at least 1.
+    """Return the factor by which tolerances are scaled: the largest absolute value in torch's outputs, at least 1.
 
     Untrained and unscaled heads can give large outputs, and rounding errors grow with the outputs.
     """

@@ -1,8 +1,8 @@
 """Drop chains of Reshape nodes that end in the shape with which they start.
 
 Such chains arise because an architecture splits the width of its attention into heads, but the fused attention operator
-takes the heads joined, so they are joined again. A Reshape never moves data, so the nodes that read a chain's result
-can read the chain's input instead.
+takes the heads joined, so the heads are joined again. A Reshape never moves data, so the nodes that read a chain's
+result can read the chain's input instead.
 """
 
 import onnx_ir as ir

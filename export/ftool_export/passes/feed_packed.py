@@ -29,7 +29,7 @@ class FeedPacked(ir.passes.InPlacePass):
 
 
 def _packed(attention: ir.Node) -> ir.Value | None:
-    """Return the input of the Split that produces `attention`'s query, key and value; None if there is none."""
+    """Return the input of the Split that produces `attention`'s query, key and value, or None without such a Split."""
     parts = attention.inputs[:3]
     split = parts[0].producer() if parts[0] is not None else None
     if split is None or split.op_type != "Split" or list(split.outputs) != list(parts):

@@ -17,7 +17,7 @@ _REARRANGING: Final = frozenset({"Expand", "GatherElements", "Reshape", "Slice",
 
 
 class FoldUniformLookups(ir.passes.InPlacePass):
-    """Replace a lookup that always gives the same row by this row, if the result is only added to an equal shape."""
+    """Replace a lookup of one row by this row, if the lookup's result is only added to a tensor of the same shape."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""

@@ -1,7 +1,7 @@
 """Rewrite Gemm with a constant weight as MatMul and Add, so that later passes handle only one form of a linear layer.
 
-The exporter turns a linear layer into Gemm if the layer's input is (batch, width), and GPT-2's Conv1D for inputs of any
-shape.
+The exporter turns a linear layer into Gemm only if the layer's input is (batch, width). GPT-2's Conv1D becomes Gemm for
+inputs of any shape.
 """
 
 from typing import Any

@@ -76,7 +76,7 @@ def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
 
 
 def initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    """Add an initializer to `graph` and return it; its name is `name`, or `name_1`, `name_2`, ... if that is taken."""
+    """Add an initializer to `graph`, and return it; if `name` is taken, it is called `name_1`, `name_2`, ..."""
     free, number = name, 1
     while free in graph.initializers:
         free, number = f"{name}_{number}", number + 1

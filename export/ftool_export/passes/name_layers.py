@@ -17,7 +17,7 @@ _SCOPES: Final = "pkg.torch.onnx.name_scopes"
 
 
 class NameLayers(ir.passes.InPlacePass):
-    """Name every node `layer/operator`, and every constant weight of a MatMul `layer.weight` if it has no name yet."""
+    """Rename every node to `layer/operator`, and constant weights of MatMul with generated names to `layer.weight`."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""

@@ -1,7 +1,7 @@
 """Compute an attention's query, key and value with one matrix product instead of three.
 
 The three products read the same input, so their weights can be joined side by side. The wider product quantises the
-input once instead of three times, and uses more cores; a Split divides its result into query, key and value.
+input once instead of three times, and uses more cores. A Split divides the result into query, key and value.
 """
 
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ _NARROWEST: Final = 32  # inputs; narrower blocks need more bytes for scales tha
 def fitting_block(inputs: int, widest: int) -> int:
     """Return the widest block size, a power of two from 32 to `widest`, that divides `inputs`.
 
-    If there is none, the block size is 32 (or `widest`, if that is less), and the last block has to be padded.
+    If no such size divides `inputs`, the block size is 32 (or `widest`, if that is less), and the last block is padded.
     """
     block = widest
     while block > _NARROWEST and inputs % block:
@@ -41,7 +41,7 @@ def quantize_in_blocks(
     """Quantise a weight to symmetric 8-bit integers, in blocks along the inputs.
 
     Args:
-        weight: float (inputs, outputs); if its last block is not full, it is padded with zeros.
+        weight: float (inputs, outputs); a last block that is not full is padded with zeros.
         block_size: the number of inputs that share a scale.
 
     Returns:
@@ -101,7 +101,7 @@ class QuantizeBlocks(QuantizeProducts):
 def block_product(
     matmul: ir.Node, shape: tuple[int, int], block_size: int, inputs: Sequence[ir.Value | None]
 ) -> ir.Node:
-    """Return a `MatMulNBits` node with `inputs` that replaces `matmul`; `shape` is the weight's (inputs, outputs)."""
+    """Return a `MatMulNBits` node with `inputs` that replaces `matmul`; the weight's `shape` is (inputs, outputs)."""
     attributes = {
         "K": shape[0],
         "N": shape[1],

@@ -1,7 +1,7 @@
 """Quantise embedding tables to 8 bits per number, with one scale per row.
 
-Embedding tables are two thirds of a small model's file. Rare words have short vectors. With a scale per row these are
-as exact as the vectors of frequent words; with one scale for a whole table they would be rounded to almost nothing.
+Embedding tables are two thirds of a small model's file. Rare words have short vectors. With a scale per row, short
+vectors are as exact as the vectors of frequent words; with one scale per table, short vectors would be lost.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ from ftool_export.passes.matching import constant
 class ShareConstants(ir.passes.InPlacePass):
     """Keep only the first of all initializers with equal dtype, shape and bytes.
 
-    To compare them, the pass copies one tensor at a time.
+    To compare initializers, the pass copies one tensor at a time.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

@@ -1,4 +1,4 @@
-"""Quantise the table that a tied output head and the embedding share, once for both, in 8-bit blocks.
+"""Quantise the table that an output head and the embedding share (a tied head) in 8-bit blocks, once for both.
 
 The head's product becomes `MatMulNBits`, and the embedding's lookup becomes `GatherBlockQuantized`, which reads the
 same bytes. The two operators need scales in different shapes, so a Reshape adapts the scales when the model is loaded.

@@ -54,7 +54,7 @@ def tied_products(model: ir.Model) -> list[ir.Node]:
 
 
 def _looked_up_table(matmul: ir.Node, graph: ir.Graph) -> ir.Value | None:
-    """Return the embedding table if `matmul` multiplies by the transpose of one, otherwise None."""
+    """If `matmul` multiplies by the transpose of an embedding table, return this table, otherwise None."""
     right = matmul.inputs[1]
     transpose = right.producer() if right is not None else None
     if transpose is not None and transpose.op_type == "Transpose":

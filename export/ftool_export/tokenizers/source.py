@@ -42,7 +42,7 @@ _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 
 
 def load_tokenizer(source: str) -> Any:
-    """Load a checkpoint's tokenizer from tokenizer.json, or convert it from the files of a tokenizer in Python.
+    """Load a checkpoint's tokenizer from tokenizer.json, or convert the files of a slow (pure Python) tokenizer.
 
     Raises CheckpointError if there is no tokenizer, if the tokenizer can only run as Python code, or if the converted
     tokenizer splits a text differently from the tokenizer that the files describe.
@@ -70,7 +70,7 @@ def load_tokenizer(source: str) -> Any:
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """Load a tokenizer as `load_tokenizer` does; set a padding token in it and in `config` if they have none."""
+    """Load a tokenizer as `load_tokenizer` does; set a missing padding token in the tokenizer and in `config`."""
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token

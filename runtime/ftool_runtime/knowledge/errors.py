@@ -12,7 +12,7 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class KnowledgeBaseError(FtoolError):
-    """Raised if a file is not a knowledge base, is damaged or locked, or was embedded by another model."""
+    """Raised if a file is not a knowledge base, is damaged or locked, or does not fit the given embedder."""
 
 
 @contextmanager

@@ -43,10 +43,11 @@ def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> lis
 
 
 def _distinctive(counts: Mapping[str, int], passages: int) -> list[str]:
-    """Return a question's rare terms, which fewer than half of the passages contain, or all terms if none is found.
+    """Return a question's rare terms, which are terms that fewer than half of the passages contain.
 
-    A term in half of the passages or more has a weight of only 1e-6 in SQLite's BM25: it does not change the ranking,
-    but a search for it must score all these passages. `rank_by_words` searches for such common terms only in small
+    If no passage contains a rare term, all terms are returned. A common term, in at least half of the passages, has a
+    weight of only 1e-6 in SQLite's BM25. Such a term does not change the ranking, but a search for the term must score
+    every passage that contains it. `rank_by_words` searches for such common terms only in small
     knowledge bases, and only if the rare terms find too few passages.
 
     Args:

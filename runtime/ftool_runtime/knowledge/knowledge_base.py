@@ -86,7 +86,7 @@ class KnowledgeBase:
         vector_memory_bytes: int,
         opened: ExitStack,
     ) -> None:
-        """Keep what `open` has created, until `close`; use `KnowledgeBase.open` to open a knowledge base."""
+        """For use by `KnowledgeBase.open` only: keep the connections and the loaded models until `close`."""
         self._path = path
         self._meta = meta
         self._connections = connections
@@ -251,7 +251,7 @@ class _Models(NamedTuple):
         return given
 
     def reader(self, given: Reader | Path | str | None) -> Reader | None:
-        """Return the reader, or None to find only passages; `given` is the argument of `KnowledgeBase.open`."""
+        """Return the reader, or None to find only passages; `given` is the argument `reader` of `open`."""
         if given is None or (given == RECORDED and not self.meta.reader):
             return None
         if isinstance(given, str | Path):

@@ -46,7 +46,7 @@ def query_terms(question: str) -> list[str]:
 
 
 def folded(term: str) -> str:
-    """Return a query term as the index stores it, without case and diacritics, by an approximation of unicode61."""
+    """Return a query term as the index stores it: without case and diacritics, approximately as in unicode61."""
     letters = unicodedata.normalize("NFD", term.strip('"*').lower().replace("ς", "σ"))
     return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 

@@ -29,7 +29,7 @@ class VectorSearch:
     """
 
     def __init__(self, dimension: int, memory_bytes: int) -> None:
-        """Prepare to search vectors of length `dimension`; none is read yet."""
+        """Prepare to search vectors of length `dimension`, without reading any vectors yet."""
         self._dimension = dimension
         self._memory_bytes = memory_bytes
         self._kept: tuple[int, list[Block]] | None = None  # `changes` of the file when read, and its blocks

@@ -27,7 +27,7 @@ ROWS_AT_ONCE: Final = 8  # rows in a timed batch of a generator
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Percentiles, in milliseconds, of a duration that was measured repeatedly, such as that of a call on one text."""
+    """Percentiles, in milliseconds, of repeated measurements of a duration."""
 
     p50: float
     p90: float
@@ -47,7 +47,7 @@ class BenchReport:
     Attributes:
         latency_ms: the duration of a call on one text, including tokenization.
         throughput_per_s: texts per second if all texts are given in one call.
-        cold_start_ms: the median time from the start of a new Python process to the first answer of this process.
+        cold_start_ms: the median time from the start of a new Python process until it has given its first answer.
         load_ms: the duration of `load` in this process, including the import of onnxruntime if `load` is the first to
             import it.
         peak_memory_mb: peak resident memory of this process; None if unknown.
@@ -94,7 +94,7 @@ class GenerationBenchReport:
         tokens_per_s: new tokens per second in calls with one row, including the time for the prompt.
         tokens_per_s_batch: new tokens per second in a call with eight rows.
         new_tokens: the number of tokens in each answer; answers that reach the model's limit are shorter.
-        cold_start_ms: the median time from the start of a new Python process to the end of this process's first answer.
+        cold_start_ms: the median time from the start of a new Python process until it has given its first answer.
         load_ms: the duration of `load` in this process.
         peak_memory_mb: peak resident memory of this process; None if unknown.
         rows: the number of different sources or prompts that were timed.
@@ -225,7 +225,7 @@ def _bench_generator(
 
 
 def time_single_calls(model: EncoderModel[Any, Any], texts: Sequence[Any], calls: int) -> list[float]:
-    """Return the durations, in milliseconds, of calls on one text each: at least `calls`, cycling through `texts`.
+    """Return the durations, in milliseconds, of at least `calls` calls, each on one text, cycling through `texts`.
 
     Untimed calls are made first, to warm up. Raises InputError if there are no texts.
     """
@@ -300,7 +300,7 @@ def time_generation(model: Generator, rows: Sequence[Sequence[int]], calls: int)
 
 
 def time_cold_start(folder: Path, given: Any, info: dict[str, Any]) -> float:
-    """Return the time, in milliseconds, from the start of a new Python process to the first answer of this process.
+    """Return the time, in milliseconds, from the start of a new Python process until it has given its first answer.
 
     Args:
         folder: the bundle.

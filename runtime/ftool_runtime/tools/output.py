@@ -27,7 +27,7 @@ _SHOWN: Final = 300  # the largest number of characters of a passage that are pr
 def write_answers(
     model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
 ) -> int:
-    """Write one JSON line for each text to `out`, in order, and return the number of texts that were cut.
+    """Write one JSON line for each text to `out`, in order; return how many texts were too long and cut.
 
     `out` is flushed after each batch, so that a program at the other end of a pipe does not wait. `options` are options
     of `model.predict_batches`; for an option that is None, the model's default is used.
@@ -64,7 +64,7 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
 def stream_answers(
     model: Generator, batches: Iterable[Iterable[str]], out: TextIO, options: dict[str, Any]
 ) -> int:
-    """Write each answer while it is generated, followed by a newline; return the number of texts that were cut."""
+    """Write each answer while it is generated, then a newline; return how many texts were too long and cut."""
     truncated = 0
     for texts in batches:
         for text in texts:
@@ -162,7 +162,7 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
 
 
 def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
-    """Yield lines of text for an answer: its text and its place in the documents, or the passages if it has no text."""
+    """Yield lines of text: the answer and its place in the documents, or the passages if there is no answer."""
     if answer.text is not None:
         yield " ".join(answer.text.split())
         where = f"{answer.document}, characters {answer.start} to {answer.end}"
