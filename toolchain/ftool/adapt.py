@@ -1,4 +1,4 @@
-"""Teach a trained classifier one example, unless that costs too much quality on validation."""
+"""Teach a trained classifier one example, unless the main metric on the validation split falls too much."""
 
 import difflib
 import json
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptReport:
-    """The effect of teaching one example. `before` and `after` are the main metric on validation."""
+    """The effect of teaching one example. `before` and `after` are the main metric on the validation split."""
 
     text: str
     labels: tuple[str, ...]
@@ -55,12 +55,12 @@ class AdaptReport:
 
     @property
     def drop(self) -> float:
-        """The loss of the metric on validation; negative for a gain."""
+        """The fall of the main metric on the validation split; negative if the metric rose."""
         return self.before - self.after
 
     @property
     def kept(self) -> bool:
-        """Whether the change was kept: the example was learned and the loss is at most max_drop."""
+        """Whether the change was kept: the example was learned, and `drop` is at most `max_drop`."""
         return self.lesson.learned and self.drop <= self.max_drop
 
     def to_json(self) -> dict[str, Any]:
@@ -86,11 +86,11 @@ class AdaptReport:
 
 
 def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0.01) -> AdaptReport:
-    """Teach the model in `folder` that `text` has `labels`, by changing its head.
+    """Teach the model in `folder` that `text` has `labels`, by changing the model's head.
 
-    A change that lowers the main metric on validation by more than `max_drop` is not kept; the report says so. run/ is
-    replaced as a whole or not at all; its metrics.json lists the examples that were taught. Raises FtoolError for a
-    label that the model does not know, a folder without run/, or validation data that can't be read.
+    A change that lowers the main metric on the validation split by more than `max_drop` is not kept, and the report
+    says so. run/ is replaced as a whole or not at all; run/metrics.json lists the examples that were taught. Raises
+    FtoolError for a label that the model does not know, a folder without run/, or validation data that can't be read.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     if not recipe.row.teachable:
@@ -128,7 +128,7 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """A split with its features, on which the classifier's current head is evaluated."""
+    """A split and its features, with which the current head of the classifier is evaluated."""
 
     name: str
     examples: Split[LabelledText]
@@ -163,7 +163,7 @@ def _logits(loaded: LoadedClassifier, features: NDArray[np.float32]) -> NDArray[
 
 
 def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop: float) -> list[int]:
-    """Return the labels' indices. Raises InputError for a text, labels or model that can't be taught."""
+    """Return the indices of `labels`. Raises InputError if the text, the labels or the model don't allow teaching."""
     if loaded.pairs or loaded.regression:
         raise InputError(
             "one example can only be taught to models that label single texts; train this model again"
@@ -190,7 +190,7 @@ def _index(label: str, known: Sequence[str]) -> int:
 def _replace_run(
     run: Path, loaded: LoadedClassifier, report: AdaptReport, *, validation: Evaluation, test: Evaluation
 ) -> None:
-    """Replace run/ with the changed model and an updated metrics.json."""
+    """Replace the folder run/ by one that contains the changed model and an updated metrics.json."""
     metrics = _read_metrics(run)
     earlier = metrics.get("adaptations", [])
     entry = report.to_json() | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -203,7 +203,7 @@ def _replace_run(
 
 
 def _read_metrics(run: Path) -> dict[str, Any]:
-    """Return the content of metrics.json; {} if there is none."""
+    """Return the content of metrics.json in the folder `run`; {} if there is no such file."""
     try:
         content: dict[str, Any] = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Base models: resolve a recipe's `base` to a checkpoint folder or a hub id."""
+"""Base models: find the checkpoint folder or hub id that the `base` of a recipe names."""
 
 import importlib.util
 import logging
@@ -23,10 +23,10 @@ class NamedBase:
     """A base model with a short name.
 
     Attributes:
-        hub_id: its id on the Hugging Face hub.
-        package: the importable package that contains it, so that the hub is not needed.
+        hub_id: the model's id on the Hugging Face hub.
+        package: the importable Python package that contains the model's checkpoint for use without the hub.
         folder: the checkpoint's folder in the package.
-        distribution: the package's name for pip.
+        distribution: the package's name in pip commands.
         extra: the extra of ftool that installs the package.
     """
 
@@ -61,7 +61,7 @@ SCRATCH_SIZES = ("tiny", "mini", "small")
 
 
 def resolve_base(name: str) -> str:
-    """Return the checkpoint folder or hub id for `name`: a name in BASES, a local folder or a hub id.
+    """Return the checkpoint folder or hub id of the base `name`: a name in BASES, a local folder or a hub id.
 
     A base with random weights, such as scratch:t5-tiny, is returned unchanged. Raises BaseError for a folder that is
     missing or contains no checkpoint, and for any other name that can't be resolved.
@@ -85,12 +85,12 @@ def resolve_base(name: str) -> str:
 
 
 def hub_name(name: str) -> str:
-    """Return the name that a checkpoint records as its base: the hub id of a base in BASES, otherwise `name` itself."""
+    """Return the name by which a checkpoint records its base: the hub id if `name` is in BASES, else `name` itself."""
     return BASES[name].hub_id if name in BASES else name
 
 
 def base_arguments(recipe: Sections) -> dict[str, Any]:
-    """Return the arguments about the base and its longest input that every `create_…` of `ftool_export` takes."""
+    """Return the keyword arguments that describe the base and the longest input for each `ftool_export.create_…`."""
     longest = recipe.train.max_length
     return {
         "base": resolve_base(recipe.base),
@@ -101,7 +101,7 @@ def base_arguments(recipe: Sections) -> dict[str, Any]:
 
 
 def check_base(name: str, task: Task) -> None:
-    """Raise BaseError if `name` can't be resolved, or is a base in BASES or a scratch base that can't do the task."""
+    """Raise BaseError if the base `name` can't be found, or if it is known to be unsuitable for the task."""
     resolve_base(name)
     scratch = [f"{SCRATCH}{family}-{size}" for family in task.scratch for size in SCRATCH_SIZES]
     if name in BASES and not task.named_bases:

@@ -1,4 +1,4 @@
-"""Run every step on data that ships with ftool: train, export, parity, bench, and three predictions."""
+"""Run all steps on data that ships with ftool: train, export, parity, bench, and three predictions."""
 
 import logging
 from collections.abc import Sequence
@@ -32,7 +32,9 @@ _QUALITY = ("accuracy", "f1_macro", "exact_match")  # a task has some of them
 
 @dataclass(frozen=True, kw_only=True)
 class DemoReport:
-    """The results of every step; if the export was refused, `export.bundle` is None and later steps are missing."""
+    """The results of all steps.
+
+    If the accuracy gate refused the bundle, `export.bundle` is None and no later step was run."""
 
     trained: TrainReport
     export: ExportReport
@@ -47,7 +49,7 @@ class DemoReport:
         return self.export.verdict.passed and self.parity is not None and self.parity.passed
 
     def to_json(self) -> dict[str, Any]:
-        """Return the results as plain JSON: for each step, the output of its command with --json."""
+        """Return the results as plain JSON: for each step, what the step's command prints with --json."""
         return {
             "passed": self.passed,
             "train": self.trained.to_json(),
@@ -60,7 +62,7 @@ class DemoReport:
 
 
 def demo(folder: Path, name: str) -> DemoReport:
-    """Run every step in a model folder with the shipped recipe `name`; an existing recipe is kept.
+    """Run all steps in a model folder with the shipped recipe `name`; if the folder has a recipe, it is used instead.
 
     Raises FtoolError if a step fails.
     """
@@ -109,13 +111,13 @@ def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
 
 
 def predict(bundle: Path, texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Return each text with the JSON that `ftool predict` prints for it."""
+    """Return each text with the JSON object that `ftool predict` prints for the text."""
     with ftool_runtime.load(bundle) as model:
         return [(text, answer.to_json(text)) for text, answer in zip(texts, model(list(texts)), strict=True)]
 
 
 def summary(report: DemoReport) -> list[list[str]]:
-    """Return the demo's table: quality and speed of the bundle and of PyTorch."""
+    """Return the rows of a table that compares the bundle with PyTorch in quality and speed."""
     assert report.parity is not None
     assert report.bench is not None
     head, *speed = table(report.bench.to_json())
@@ -140,7 +142,7 @@ def _quality(bundle: Evaluation, torch: Evaluation) -> list[list[str]]:
 
 
 def answer_text(answer: dict[str, Any]) -> str:
-    """Return the JSON of an answer, as `ftool predict` gives it, as text for people."""
+    """Return an answer, in the JSON form that `ftool predict` prints, as a short text to read."""
     return f"{answer['label']} ({percent(answer['score'])})" if "label" in answer else str(answer["answer"])
 
 

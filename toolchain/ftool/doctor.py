@@ -1,4 +1,4 @@
-"""Check the installation for `ftool doctor`: packages, onnxruntime, GPU and caches, with remedies."""
+"""Check the installation for `ftool doctor`: packages, onnxruntime, GPU and caches; each problem has a remedy."""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Finding:
     """A problem of the installation.
 
     Attributes:
-        problem: what is missing or does not fit.
+        problem: what is missing, or what has an unsuitable version or setting.
         remedy: how to fix it.
-        blocking: whether ftool can't work until it is fixed.
+        blocking: whether ftool can't work until the problem is fixed.
     """
 
     problem: str
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """A cache folder; its content can be computed or downloaded again."""
+    """A cache folder, whose content can be computed or downloaded again."""
 
     what: str
     path: str
@@ -42,7 +42,7 @@ class Cache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """The state of the installation. `ftool doctor --json` prints its `to_json`."""
+    """The state of the installation. `ftool doctor --json` prints the result of `to_json`."""
 
     machine: Mapping[str, Any]
     versions: Mapping[str, str | None]  # by package; None if it is not installed
@@ -143,7 +143,7 @@ def _providers(gpu: str | None) -> tuple[tuple[str, ...], list[Finding]]:
 
 
 def _gpu() -> str | None:
-    """Return the name of the first GPU that torch can use; None if there is none or torch is not installed."""
+    """Return the name of the first GPU that torch can use; None if there is no such GPU or torch is not installed."""
     try:
         import torch
     except ImportError:

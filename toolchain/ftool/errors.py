@@ -1,10 +1,10 @@
-"""The errors of the toolchain; all are `FtoolError`s, which the command line prints as one line."""
+"""The errors of the toolchain. All are subclasses of `FtoolError`, which the command line prints as one line."""
 
 from ftool_runtime.errors import FtoolError
 
 
 class RecipeError(FtoolError):
-    """Raised for a wrong recipe or a wrong override; the message names the key, the value and the remedy."""
+    """Raised for a wrong recipe or a wrong override of a key; the message names the key, the value and the remedy."""
 
 
 class DataError(FtoolError):
@@ -12,7 +12,7 @@ class DataError(FtoolError):
 
 
 class BaseError(FtoolError):
-    """Raised for a base model that can't be found or does not fit the task; the message names the known ones."""
+    """Raised for a base model that can't be found or does not fit the task; the message names known bases."""
 
 
 class TrainingError(FtoolError):

@@ -1,4 +1,4 @@
-"""Export a model folder's run/, or any checkpoint, to a bundle, and compare bundles with their checkpoints."""
+"""Export a model folder's run/ or any other checkpoint to a bundle, and compare bundles with their checkpoints."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ftool_export.settings import ExportSettings
 def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
     """Export a model folder's run/ to its bundle/, and compare the two on the recipe's validation split.
 
-    Raises FtoolError if there is no run/, the data can't be read, or the export failed; an existing bundle is kept.
+    Raises FtoolError if there is no run/, the data can't be read, or the export fails; an existing bundle is then kept.
     """
     model = ModelFolder(folder)
     settings = ExportSettings(bundle=model.bundle, name=folder.resolve().name, **asdict(recipe.export))
@@ -39,21 +39,21 @@ def export_any(
     base: str | None = None,
     languages: tuple[str | None, str | None] = (None, None),
 ) -> ExportReport:
-    """Export any Hugging Face checkpoint. The loss of quality is measured if there is data.
+    """Export any Hugging Face checkpoint to a bundle. If `data` is given, the loss of quality is measured.
 
     Args:
         checkpoint: a folder or hub id.
         bundle: the folder to write.
-        row: the row of the checkpoint's task.
+        row: the entry of the checkpoint's task in the task table.
         wanted: how to export.
-        data: labelled examples, or None.
-        name: the model's name; None: that of the bundle's folder.
-        base: the checkpoint's name in manifest and card; None: its hub id or its folder's name.
-        languages: a translator's source and target language, as its checkpoint spells them; None: the checkpoint's
+        data: where the labelled examples are; None if there are none.
+        name: the model's name; None for the name of the bundle's folder.
+        base: the checkpoint's name in the manifest and the model card; None for its hub id or its folder's name.
+        languages: a translator's source and target language, spelled as in its checkpoint; None for the checkpoint's
             setting.
 
     Raises:
-        FtoolError: the checkpoint or the data can't be read, or the export failed; an existing bundle is kept.
+        FtoolError: the checkpoint or the data can't be read, or the export fails; an existing bundle is then kept.
     """
     precision = row.precision if is_default(wanted.precision) else wanted.precision
     settings = ExportSettings(bundle=bundle, name=name, **asdict(replace(wanted, precision=precision)))
@@ -69,10 +69,10 @@ def export_any(
 def check_parity(
     folder: Path, recipe: Recipe, *, split: str = "test", data: DataSettings | None = None
 ) -> ParityReport:
-    """Compare a model folder's bundle/ with its run/ on a split of the recipe's data, or of other data.
+    """Compare a model folder's bundle/ with its run/ on a split of `data`, or of the recipe's data if `data` is None.
 
     Raises:
-        FtoolError: run/ or bundle/ is missing, the data can't be read, or the two are not the same model.
+        FtoolError: run/ or bundle/ is missing, the data can't be read, or run/ and bundle/ are different models.
     """
     model = ModelFolder(folder)
     bundle, run = model.require_bundle(), model.require_run()
@@ -82,9 +82,11 @@ def check_parity(
 
 
 def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | None = None) -> Any:
-    """Return a split of the recipe's data, or of `data`, as the `Examples` on which `ftool_export` compares models.
+    """Return a split as the `Examples` on which `ftool_export` compares models.
 
-    Raises DataError if the data can't be read, or has a label that the model does not know.
+    The split is one of `data`, or of the recipe's data if `data` is None.
+
+    Raises DataError if the data can't be read, or contains a label that the model does not know.
     """
     row = recipe.row
     model = open_run(loaded, row.answering(loaded))

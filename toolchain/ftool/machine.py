@@ -15,7 +15,7 @@ CPU_FEATURES = (
 
 
 def cpu_features() -> list[str]:
-    """Return the Linux names of the processor's features in CPU_FEATURES; empty if the system lists none."""
+    """Return the processor's features that are in CPU_FEATURES, by Linux names; empty if the system lists none."""
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return [feature for feature in CPU_FEATURES if feature in flags]
 
@@ -49,7 +49,7 @@ def _memory_gb() -> float | None:
 
 
 def _cpuinfo(key: str) -> str:
-    """Return the first entry under `key` in Linux's /proc/cpuinfo; empty on other systems."""
+    """Return the value of the first entry `key` in Linux's /proc/cpuinfo; an empty string on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

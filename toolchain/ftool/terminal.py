@@ -1,4 +1,4 @@
-"""Output for people: tables as text, and one live progress display with log lines above it."""
+"""Output to read on a terminal: tables as text, and one live progress display with log lines above it."""
 
 import logging
 import os
@@ -23,9 +23,10 @@ _display: "Progress | None" = None  # the live display, if one is shown
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines with aligned columns, the first row as header.
+    """Return rows as lines of text with aligned columns; the first row is the header.
 
-    The first column is aligned left, the others right. Widths are in terminal cells, so wide characters line up too.
+    The first column is aligned left, the other columns right. Widths are in terminal cells, so that columns with wide
+    characters are aligned too.
     """
     from rich.box import Box
     from rich.console import Console
@@ -57,13 +58,13 @@ def print_line(text: str) -> None:
 def progress_bar(
     what: str, total: int | None, unit: str, *, done: int = 0, lines: bool = True
 ) -> Iterator[Callable[[int], None]]:
-    """Show progress on standard error: a bar if that is a terminal, a log line every half minute otherwise.
+    """Show progress on standard error: a bar if standard error is a terminal, else a log line every half minute.
 
-    The bar disappears at the end. Bars that are shown at the same time are lines of one display.
+    The bar disappears at the end. Bars that exist at the same time are shown as lines of one display.
 
     Args:
         what: the name of the task, such as "training".
-        total: the number of units, None if unknown.
+        total: the number of units; None if it is unknown.
         unit: the name of the units, in the plural.
         done: the number of units that are already done.
         lines: whether to log progress if standard error is not a terminal.

@@ -1,4 +1,4 @@
-"""Train the model of a recipe into its model folder."""
+"""Train a model as its recipe describes, and save it in its model folder."""
 
 import time
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from ftool.training.runs import checkpointed, identity, keep_run, prepare, train
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
-    """Train the model of `folder` according to `recipe`, evaluate it, and replace run/ once the new one is complete.
+    """Train a model according to `recipe`, evaluate it, and replace `folder`'s run/ once the new run/ is complete.
 
-    `resume` continues an interrupted run, with the same result as an uninterrupted one. Raises FtoolError if recipe,
-    data, base model or checkpoints don't allow the training.
+    `resume` continues an interrupted run, with the same result as an uninterrupted one. Raises FtoolError if the
+    training is impossible with the recipe, the data, the base model or the checkpoints of the interrupted run.
     """
     began = time.monotonic()
     row = recipe.row
@@ -63,7 +63,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
 
 
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the splits as the model can read them, and facts for metrics.json: by fact, a value for each split."""
+    """Return the splits in the form that the model reads, and facts for metrics.json, each with a value for each split.
+
+    A fact whose name begins with "training_" has only the training split's value."""
     splits: dict[str, Any] = {}
     facts: dict[str, Any] = {}
     for name, split in data.splits.items():
@@ -77,7 +79,9 @@ def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[
 
 
 def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe as plain JSON, with the model's actual lengths."""
+    """Return the recipe as plain JSON, with the values of `lengths` in place of the recipe's.
+
+    `lengths` maps keys such as "train.max_length" to the lengths that the model has."""
     tables = asdict(recipe)
     for path, value in lengths.items():
         table, _, name = path.partition(".")
@@ -86,7 +90,7 @@ def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe(data: Dataset[Any], splits: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data's description as plain JSON, for metrics.json."""
+    """Return the description of the data as plain JSON for metrics.json."""
     return {
         "sha256": data.sha256,
         **data.facts,

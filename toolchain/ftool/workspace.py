@@ -1,4 +1,4 @@
-"""Model folders (the paths of recipe, run/, bundle/ and reports/), and the folder of ftool's caches."""
+"""The paths in a model folder (recipe, run/, bundle/ and reports/), and the folders of ftool's caches."""
 
 import os
 import sys
@@ -18,22 +18,22 @@ class ModelFolder:
 
     @property
     def recipe(self) -> Path:
-        """The recipe: all settings of the model."""
+        """The file of the recipe, which has all settings of the model."""
         return self.path / "recipe.toml"
 
     @property
     def run(self) -> Path:
-        """The trained checkpoint in Hugging Face layout, with its metrics."""
+        """The folder of the trained checkpoint in Hugging Face layout, with its metrics."""
         return self.path / "run"
 
     @property
     def bundle(self) -> Path:
-        """The bundle, which is shipped with an app."""
+        """The folder of the bundle, which is shipped with an app."""
         return self.path / "bundle"
 
     @property
     def reports(self) -> Path:
-        """The reports of parity and bench."""
+        """The folder of the reports of `ftool parity` and `ftool bench`."""
         return self.path / "reports"
 
     def require_run(self) -> Path:
@@ -54,7 +54,7 @@ class ModelFolder:
 
 
 def cache_folder(kind: str = "features") -> Path:
-    """Return the folder for one kind of cache ("features", "bundles"), in $FTOOL_CACHE or the user's cache folder."""
+    """Return the folder of a cache, "features" or "bundles", inside $FTOOL_CACHE or the user's cache folder."""
     if own := os.environ.get("FTOOL_CACHE"):
         return Path(own) / kind
     if sys.platform == "win32":

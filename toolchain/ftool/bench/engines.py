@@ -36,7 +36,10 @@ class Engine:
         return sum(file.stat().st_size for file in self.files) / 1e6
 
     def command(self) -> list[str]:
-        """Return the worker's command line. Texts go to its standard input: an argument is limited to 128 KiB."""
+        """Return the worker's command line.
+
+        Texts are not part of it but are sent to the worker's standard input, because an argument can't exceed 128
+        KiB."""
         return [sys.executable, "-m", "ftool.bench.worker", self.spec()]
 
     def spec(self) -> str:
@@ -54,7 +57,9 @@ class Engine:
 
 
 class EngineProcess:
-    """An engine that runs in a child process. `cold_start_ms` is the time from starting it to its first answer."""
+    """An engine that runs in a child process.
+
+    `cold_start_ms` is the time from the start of the process to its first answer, in milliseconds."""
 
     def __init__(self, engine: Engine, first_text: Text) -> None:
         self.engine = engine
@@ -82,10 +87,10 @@ class EngineProcess:
         self.close()
 
     def latencies(self, texts: list[Text]) -> dict[str, list[float]]:
-        """Time each text in a call of its own.
+        """Answer each text in a separate call, and return the duration of each call.
 
-        Returns a list with one entry per text under `latencies_ms`; for generators also under `first_ms`, the time to
-        the first token, and `tokens`, the number of tokens in the answer.
+        The result has lists with one entry per text: `latencies_ms`; for generators also `first_ms`, the time to the
+        first token, and `tokens`, the number of tokens in the answer.
         """
         return self.ask({"do": "latency", "texts": texts})
 
@@ -94,7 +99,7 @@ class EngineProcess:
         return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
 
     def describe(self) -> dict[str, Any]:
-        """Return `peak_memory_mb`, and `versions` of the packages that the process has imported."""
+        """Return `peak_memory_mb` of the process, and `versions` of the packages that the process has imported."""
         return self.ask({"do": "describe"})
 
     def cpu_seconds(self) -> float:
@@ -103,7 +108,7 @@ class EngineProcess:
         return float(times.user + times.system)
 
     def close(self) -> None:
-        """End the process, and kill it if it does not end within 10 seconds."""
+        """Ask the process to end, and kill it if it does not end within 10 seconds."""
         if self._process.stdin:
             with suppress(BrokenPipeError):  # the process ended without reading all of its input
                 self._process.stdin.close()
@@ -145,7 +150,7 @@ class EngineProcess:
 
 @contextmanager
 def started(engines: list[Engine], first_text: Text) -> Iterator[dict[str, EngineProcess]]:
-    """Start all engines one after another, yield their processes by name, and end all processes on exit."""
+    """Start all engines one after another, yield their processes by engine name, and end all processes on exit."""
     running: dict[str, EngineProcess] = {}
     try:
         for engine in engines:

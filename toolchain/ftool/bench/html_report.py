@@ -48,7 +48,7 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as inline SVG whose text stays text instead of becoming outlines."""
+    """Return a figure as inline SVG. Text in the figure remains text: it is not drawn as outlines."""
     with mpl.rc_context({"svg.fonttype": "none"}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", bbox_inches="tight")
@@ -56,7 +56,7 @@ def svg(figure: Figure) -> str:
 
 
 def distribution_chart(timings: Mapping[str, Timings]) -> str:
-    """Return an SVG chart of the share of texts answered within each latency, with one line per engine."""
+    """Return an SVG chart with a line per engine: the share of texts that were answered within each latency."""
     figure = Figure(figsize=(8, 3.5))
     axes = figure.subplots()
     for name, one in timings.items():
@@ -71,7 +71,7 @@ def distribution_chart(timings: Mapping[str, Timings]) -> str:
 
 
 def rounds_chart(timings: Mapping[str, Timings]) -> str:
-    """Return an SVG chart of each round's median latency, with one line per engine, to show how steady it was."""
+    """Return an SVG chart with a line per engine: the median latency of each round, to show how much rounds differ."""
     figure = Figure(figsize=(8, 2.8))
     axes = figure.subplots()
     for name, one in timings.items():

@@ -1,9 +1,9 @@
 """Time engines in alternating rounds, each engine in its own process.
 
-Two engines in one process disturb each other, because their thread pools spin on the same cores: in our tests they were
-up to three times slower. Within a round the engines take turns on the same texts, in reversed order every second round,
-so that changes in the machine's speed affect all engines equally. A ratio is computed for each round, and the result is
-the median over the rounds. The processor time of waiting engines is measured, to show that they were idle.
+Two engines in one process disturb each other, because their thread pools spin on the same cores: in our tests, engines
+were up to three times slower. Within a round the engines take turns on the same texts, in reversed order every second
+round, so that changes in the machine's speed affect all engines equally. A ratio is computed for each round, and the
+result is the median over the rounds. The processor time of waiting engines is measured, to show that they were idle.
 """
 
 import logging
@@ -28,7 +28,7 @@ WARM_UP_TEXTS = 3  # untimed calls at the start of each turn
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """Settings of a benchmark: how often and on how many texts engines are timed."""
+    """Settings of a benchmark: how often each engine is timed, and on how many texts."""
 
     rounds: int = 5  # latency turns of each engine
     texts_per_round: int = 200  # texts in a latency turn; each round takes different ones
@@ -67,7 +67,7 @@ class Timings:
         return {f"p{p}": float(np.percentile(pooled, p)) for p in PERCENTILES}
 
     def generation(self) -> dict[str, float]:
-        """Return a generator's speed: median `first_token_ms` and `per_token_ms` (later tokens), and `tokens_per_s`.
+        """Return a generator's `tokens_per_s`, and the medians `first_token_ms` and `per_token_ms` (of later tokens).
 
         Returns {} for models that are not generators.
         """
@@ -125,10 +125,10 @@ def measure(engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSet
 def turns(
     running: dict[str, EngineProcess], timings: dict[str, Timings], number: int, texts: list[Text]
 ) -> Iterator[str]:
-    """Yield the engines' names in the order of round `number`, each after a pause and untimed warm-up calls.
+    """Yield the engines' names in the order of round `number`, each after a pause and untimed calls of that engine.
 
-    The caller times the engine between two names. The cores that the waiting engines use during this time are added to
-    their `Timings.waiting_cpu`.
+    The caller times an engine between receiving the engine's name and asking for the next name. The number of processor
+    cores that each waiting engine uses meanwhile is appended to the waiting engine's `Timings.waiting_cpu`.
     """
     names = list(running) if number % 2 == 0 else list(reversed(running))
     for name in names:
@@ -143,7 +143,9 @@ def turns(
 
 
 def texts_of_round(texts: Sequence[Text], number: int, count: int) -> list[Text]:
-    """Return `count` texts spread evenly over the split, shifted by one position per round so that rounds differ."""
+    """Return `count` texts that are spread evenly over `texts`.
+
+    In each round, `number`, the positions are one further than in the round before, so that rounds use other texts."""
     if len(texts) <= count:
         return list(texts)
     step = len(texts) / count

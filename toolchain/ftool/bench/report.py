@@ -1,4 +1,4 @@
-"""Compute the benchmark report from timings: figures of each engine, ratios to the bundle, machine and versions."""
+"""Compute the benchmark report from timings: each engine's figures, ratios to the bundle, machine and versions."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from ftool.bench.measure import BenchSettings, Timings
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """The result of `ftool bench`. `to_json` returns the content of `--json` and of reports/bench.json."""
+    """The result of `ftool bench`. `to_json` returns what `--json` prints and reports/bench.json contains."""
 
     subject: str  # name of the bundle's engine, which ratios compare with the other engines
     timings: Mapping[str, Timings]
@@ -23,8 +23,8 @@ class BenchReport:
     def ratio(self, other: str) -> dict[str, Any]:
         """Return ratios that say how many times better the bundle is than the engine `other`.
 
-        A ratio above 1 means that the bundle is faster or smaller. For latency and throughput, the median and the range
-        of the rounds' ratios are given.
+        A ratio above 1 means that the bundle is faster or smaller. For latency and throughput, a ratio is
+        computed in each round, and the result has the median and the range of these ratios.
         """
         bundle, compared = self.timings[self.subject], self.timings[other]
         latency = [b / a for a, b in zip(bundle.round_p50_ms(), compared.round_p50_ms(), strict=True)]
@@ -45,7 +45,7 @@ class BenchReport:
         return {name: self.ratio(name) for name in self.timings if name != self.subject}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON object, with machine, settings, engines by name and ratios by name."""
+        """Return the report as a JSON object: machine, settings, and the figures and ratios by engine name."""
         return {
             "task": self.task,
             "split": self.split,
@@ -59,7 +59,7 @@ class BenchReport:
 
 
 def engine_json(timings: Timings) -> dict[str, Any]:
-    """Return one engine's figures as JSON, in milliseconds, texts per second and MB (10^6 bytes)."""
+    """Return one engine's figures as JSON; units are milliseconds, texts per second and MB (10^6 bytes)."""
     return {
         "latency_ms": timings.percentiles_ms(),
         **timings.generation(),
@@ -101,7 +101,7 @@ GENERATION_ROWS = (
 
 
 def table(report: Mapping[str, Any]) -> list[list[str]]:
-    """Return a report's JSON as rows of text: a header, then one row per figure, with one column per engine."""
+    """Return a report, given as JSON, as rows of text: a header, then a row per figure; each engine has a column."""
     engines = report["engines"]
     rows = [["", *engines]]
     for title, unit, figure in ROWS:
@@ -113,7 +113,7 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
-    """Return the ratios as sentences, and a warning if an engine used the processor while other engines were timed."""
+    """Return a report's ratios as sentences, and a warning if an engine used the processor while another was timed."""
     result = [
         f"{report['subject']} against {name}: latency p50 {ratio['latency_p50']:.2f}x faster "
         f"({ratio['latency_p50_range'][0]:.2f} to {ratio['latency_p50_range'][1]:.2f} over the rounds), "

@@ -25,7 +25,7 @@ RUN_FILES = ("*.safetensors", "*.json", "*/*.safetensors", "*/config.json", "voc
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """The threads, device and profile that engines run with."""
+    """The number of threads, the device and the runtime's profile with which engines run."""
 
     threads: int | None = None  # None: the number of physical cores that the process may use
     device: str = "cpu"
@@ -33,9 +33,9 @@ class Placement:
 
 
 def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ()) -> Engine:
-    """Return a bundle as an engine, named after its precision, such as ftool-int8.
+    """Return a bundle as an engine, which is named after the bundle's precision, such as ftool-int8.
 
-    If that name is in `taken`, the engine is named after the bundle's folder too.
+    If this name is in `taken`, the engine's name also contains the name of the bundle's folder.
     """
     manifest = Manifest.read(folder)
     name = f"ftool-{manifest.precision.name}"
@@ -67,7 +67,9 @@ def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
 
 
 def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement) -> list[Engine]:
-    """Return the engines to time: the model folder's bundle, then each of `against`, "torch" or a bundle's path.
+    """Return the engines to time: the model folder's bundle, then those that `against` names.
+
+    An item of `against` is "torch", for the model folder's run/ in PyTorch, or the path of a bundle.
 
     Raises BenchError if the same engine is given twice.
     """
@@ -84,7 +86,7 @@ def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement
 
 
 def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
-    """Return the texts to time a model on: the inputs of a split of the recipe's data.
+    """Return the texts on which engines are timed: the inputs of a split of the recipe's data.
 
     Raises DataError or BundleError if the data or the bundle can't be read.
     """

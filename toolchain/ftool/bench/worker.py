@@ -1,4 +1,4 @@
-"""Worker process that runs one engine: `python -m ftool.bench.worker SPEC`.
+"""The worker process that runs one engine: `python -m ftool.bench.worker SPEC`.
 
 SPEC is a JSON object: `engine` ("bundle" or "torch"), `task`, `folder`, `threads`, `device` and `profile`. The process
 loads the engine, then writes one JSON line to standard output for each line on standard input. A text is a string, an
@@ -11,7 +11,7 @@ object of strings by field, or a conversation's list of messages:
     {"do": "throughput", "texts": [...]}   -> {"seconds": ...}, all texts in one call
     {"do": "describe"}                     -> {"peak_memory_mb": ..., "versions": {...}}
 
-The process ends when its standard input does. The bundle's engine imports ftool_runtime but not PyTorch.
+The process ends when its standard input ends. For the engine "bundle" it imports ftool_runtime but not PyTorch.
 """
 
 import importlib.metadata
@@ -45,7 +45,7 @@ TORCH_BATCH_SIZE = 32  # a usual batch size for evaluation; larger ones are not 
 
 
 def load_bundle(spec: dict[str, Any]) -> Calls:
-    """Load a bundle in the runtime. `spec` has the folder, device, number of threads and profile."""
+    """Load a bundle in the runtime. `spec` has the bundle's folder, the device, the profile and the threads."""
     import ftool_runtime
     from ftool_runtime.models.encoder_model import EncoderModel
 
@@ -67,9 +67,9 @@ def load_bundle(spec: dict[str, Any]) -> Calls:
 
 
 def load_torch(spec: dict[str, Any]) -> Calls:
-    """Load the checkpoint in PyTorch fp32. `spec` has the folder, the task and the number of threads.
+    """Load a checkpoint in PyTorch, in fp32. `spec` has the checkpoint's folder, the task and the number of threads.
 
-    The model runs as a careful user would run it: in evaluation mode, without autograd, in batches of similar lengths.
+    To make the comparison fair, the model runs in evaluation mode, without autograd, in batches of similar lengths.
     """
     import torch
 
@@ -120,7 +120,7 @@ def versions() -> dict[str, str]:
 
 
 def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float], list[Any]]:
-    """Call a function on each text, and return the durations in milliseconds and the results."""
+    """Call `call` with each text, and return the durations of the calls in milliseconds, and their results."""
     clock = time.perf_counter
     latencies, answers = [], []
     for text in texts:
@@ -151,14 +151,14 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
 
 
 def reply_stream() -> TextIO:
-    """Return a stream to standard output for replies only, and redirect the output of libraries to standard error."""
+    """Return a stream to standard output for replies only; all other output then goes to standard error."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     return stream
 
 
 def serve(load: Callable[[dict[str, Any]], Calls]) -> None:
-    """Load the engine that the first argument describes, then answer requests until standard input ends."""
+    """Load the engine that the first command-line argument describes; answer requests until standard input ends."""
     replies = reply_stream()
     calls = load(json.loads(sys.argv[1]))
     for line in sys.stdin:

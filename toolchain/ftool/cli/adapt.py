@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 )
 @json_option
 def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_json: bool) -> None:
-    """Teach the trained model that one text has a label, and show what that costs on validation.
+    """Teach the trained model the labels of one text, and show how the main metric on validation changes.
 
-    Only the head is changed. A change that costs more than --max-drop is not kept: run/ stays as it was, and the
-    exit status is 1.
+    Only the head is changed. If the main metric falls by more than --max-drop, the change is not kept: run/ stays as it
+    was, and the exit status is 1.
     """
     from ftool import adapt as adaptation
 

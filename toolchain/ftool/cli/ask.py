@@ -39,10 +39,10 @@ def ask(
     device: "Device",
     as_json: bool,
 ) -> None:
-    """Answer QUESTION from the documents in KB.db, with the location of the answer.
+    """Answer QUESTION from the documents in KB.db, and show where the answer was found.
 
-    The best matching passages are found by words and by meaning, and the reader extracts the answer from them or
-    says that there is none. Without a reader, the passages are the answer.
+    The passages that best match the question are found by words and by meaning. The reader extracts the answer from
+    these passages or says that there is none. Without a reader, the passages are the answer.
 
     \b
     ftool ask kb.db "How long are messages kept?"

@@ -53,10 +53,10 @@ def bench(
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
-    """Time FOLDER's bundle on its own test texts: latency, throughput, start-up, memory.
+    """Time FOLDER's bundle on texts of the recipe's data: latency, throughput, start-up, memory.
 
-    Each engine runs in its own process, in alternating rounds. A ratio says how many times better the bundle is. The
-    report is written to reports/bench.json and reports/report.html.
+    Each engine runs in its own process, in alternating rounds. A ratio says how many times faster or smaller
+    the bundle is than another engine. The report is written to reports/bench.json and reports/report.html.
     """
     from ftool.bench.html_report import write_html
     from ftool.bench.run import Placement, engines_of, texts_to_time, write_json
@@ -86,7 +86,7 @@ def bench(
 
 
 def _settings(task: "Task", **given: int | None) -> "BenchSettings":
-    """Return the task's bench settings, with the given values instead of the task's."""
+    """Return the task's default benchmark settings, with the values in `given` that are not None in their place."""
     from ftool.bench.measure import settings_for
 
     return replace(settings_for(task), **{name: value for name, value in given.items() if value is not None})

@@ -16,9 +16,9 @@ from ftool.cli.predict import bundle_in
 @generation_flags
 @json_option
 def chat(folder: Path, system: str | None, threads: int | None, writing: Namespace, *, as_json: bool) -> None:
-    """Chat with a text-generation model: each line of standard input is answered at once, token by token.
+    """Chat with a text-generation model: each line of standard input is answered, token by token.
 
-    With --json each answer is one JSON object per line, as in `ftool predict`.
+    With --json, each answer is a JSON object on a line of its own, as from `ftool predict`.
     """
     import ftool_runtime as ft
     from ftool_runtime.tools.options import generation_options

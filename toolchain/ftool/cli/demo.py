@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def demo(folder: Path, as_json: bool) -> None:
     """Run every step on data that ships with ftool: new, train, export, parity, bench, predict.
 
-    NAME is intents, the default, or dates; its folder is models/NAME. Any other FOLDER gets the recipe of the demo with
-    its name, or that of intents; an existing recipe is used unchanged. Exit status 1 means that a check failed.
+    NAME is the demo to run, intents (the default) or dates; its model folder is models/NAME. If FOLDER is given
+    instead, the demo is the one that has the folder's name, or else intents. An existing recipe is used unchanged. Exit
+    status 1 means that the accuracy gate or parity failed.
     """
     from ftool.demo import TEXTS
     from ftool.demo import demo as run_demo

@@ -17,7 +17,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     """Show what is installed, what is missing, and how to fix it.
 
     Shows versions, the processor's features, the threads that the runtime uses, onnxruntime's providers, the GPU, and
-    caches with their sizes. Exit status 1 means that something that ftool needs is missing.
+    caches with their sizes. Exit status 1 means that ftool lacks something that it needs.
     """
     from ftool.doctor import diagnose
 

@@ -1,4 +1,4 @@
-"""`ftool evaluate`: measure run/ or bundle/ by the task's metrics."""
+"""`ftool evaluate`: compute the task's metrics of run/ or bundle/."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -75,7 +75,7 @@ def evaluate(
     data: DataFlags,
     as_json: bool,
 ) -> None:
-    """Measure the checkpoint or the bundle, on the recipe's own data or on --data."""
+    """Measure the checkpoint or the bundle, on the recipe's data or on the data that --data names."""
     from ftool.evaluation.slices import SliceSettings
 
     slicing = SliceSettings(min_examples=min_examples)
@@ -108,7 +108,9 @@ def _evaluate_suite(
     by: tuple[str, ...],
     **settings: Any,
 ) -> Any:
-    """Return a suite's report. Raises InputError for flags about data, because a suite brings its own cases."""
+    """Return the evaluation on the bias suite `name`, whose cases are at the path --data.
+
+    Raises InputError if --data is missing, or if any other flag about data, --split or --by was given."""
     from ftool.evaluation.bias.suites import SuiteSettings, evaluate_suite
 
     if _given("split"):
@@ -121,7 +123,7 @@ def _evaluate_suite(
 
 
 def _refuse_suite_flags(**flags: object) -> None:
-    """Raise InputError for a flag that belongs to suites if no suite was named."""
+    """Raise InputError for any of `flags` that was given: these flags need --suite, which is missing."""
     for name, value in flags.items():
         if value:
             flag = f"--{name.replace('_', '-')}"
@@ -129,12 +131,12 @@ def _refuse_suite_flags(**flags: object) -> None:
 
 
 def _given(name: str) -> bool:
-    """Return whether an option was given, even with its default value."""
+    """Return whether the option `name` was given on the command line, even with its default value."""
     return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
-    """Raise InputError if predictions can't be written; called before anything is measured."""
+    """Raise InputError if predictions can't be written to `path`; called before the model is measured."""
     from ftool.tasks.base import listed
     from ftool.tasks.registry import find_task, task_names
 
@@ -149,7 +151,7 @@ def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
 
 
 def _write_predictions(report: Any, path: Path) -> None:
-    """Write the predictions to a file, as a whole or not at all."""
+    """Write the report's predictions to the file `path`, as a whole or not at all."""
     import json
 
     from ftool_runtime.atomic import replacing

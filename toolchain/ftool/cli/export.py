@@ -61,10 +61,10 @@ def export(
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
-    """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, and all the files it needs.
+    """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, and all other files that the model needs.
 
     Every stage is checked against torch, and the loss of quality is measured on validation. Exit status 1 means that
-    the loss is too large, or that ftool parity would fail the bundle; an existing bundle is then kept.
+    the loss is too large, or that the bundle would fail ftool parity; an existing bundle is then kept.
 
     \b
     ftool export models/intents

@@ -1,4 +1,4 @@
-"""Flags about data and recipes, applied to a model folder's recipe."""
+"""Flags about data and recipes, which override the settings in a model folder's recipe."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from ftool.workspace import ModelFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFlags:
-    """The flags that say where the data is and how to read it; None for a flag that was not given."""
+    """The flags that say where the data is and how to read it. A flag that was not given is None."""
 
     path: str | None = None
     text: str | None = None
@@ -29,7 +29,9 @@ class DataFlags:
     multi_label: bool | None = None
 
     def apply(self, settings: DataSettings | None) -> DataSettings:
-        """Return `settings` overridden by the flags; a new data path also drops separate split and target files.
+        """Return `settings` overridden by the flags.
+
+        If the flags name a data path, the separate files of splits and targets in `settings` are dropped.
 
         Raises RecipeError if neither settings nor flags name the data.
         """
@@ -47,7 +49,7 @@ class DataFlags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeFlags:
-    """The flags that describe a recipe, or override one for one call."""
+    """The flags that describe a new recipe, or override an existing recipe for one call of a command."""
 
     task: str | None = None
     base: str | None = None
@@ -55,7 +57,7 @@ class RecipeFlags:
     assignments: tuple[str, ...] = ()
 
     def apply(self, recipe: Recipe | None) -> Recipe:
-        """Return `recipe` overridden by the flags; without one, the recipe that the flags describe."""
+        """Return `recipe` overridden by the flags, or, if `recipe` is None, the recipe that the flags describe."""
         data = self.data.apply(recipe.data if recipe else None)
         given: dict[str, Any] = {
             name: value for name in ("task", "base") if (value := getattr(self, name)) is not None
@@ -65,10 +67,12 @@ class RecipeFlags:
 
 
 def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
-    """Return a model folder's recipe, overridden by the flags; without one, write and return the flags' own.
+    """Return a model folder's recipe, overridden by the flags.
 
-    Raises RecipeError for a wrong recipe or flag, or if no data is named, and the errors of reading the data; nothing
-    is written then.
+    If the folder has no recipe, the recipe that the flags describe is written to the folder and returned.
+
+    Raises RecipeError for a wrong recipe or flag or if no data is named, BaseError if the base model can't be used, and
+    DataError if the data can't be found; nothing is then written.
     """
     path = ModelFolder(folder).recipe
     if path.exists():
@@ -84,7 +88,7 @@ def recipe_for(folder: Path, flags: RecipeFlags) -> Recipe:
 
 
 def _check_sources(recipe: Recipe) -> None:
-    """Raise an error if base or data can't be found; called before a recipe that names them is written."""
+    """Raise an error if the recipe's base or data can't be found; called before the recipe is written."""
     from ftool.bases import check_base
     from ftool.data.sources.find import find_tables
 

@@ -17,7 +17,7 @@ from ftool.cli.logs import debugging, logging_options
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command in the table: its function as `module:name`, and its line in `ftool --help`."""
+    """An entry of COMMANDS: the command's function as `module:name`, and the command's line in `ftool --help`."""
 
     target: str
     summary: str
@@ -52,33 +52,35 @@ class Failure(click.ClickException):
 
 
 class Interrupted(Failure):
-    """The error for Ctrl-C, with the exit status that shells use for it."""
+    """The error for Ctrl-C, with the exit status 130, as in shells."""
 
     exit_code = 130
 
 
 class BrokenOutput(click.exceptions.Exit):
-    """The exit after the reader of standard output closed it: no message, and the exit status of SIGPIPE."""
+    """The exit after the program that reads standard output has closed it: no message, exit status 141 (SIGPIPE)."""
 
     def __init__(self) -> None:
         super().__init__(141)
 
 
 class CommandGroup(click.Group):
-    """A group that reads its commands from `COMMANDS`, and turns errors into one line and an exit status."""
+    """The group of the commands in `COMMANDS`. It reports an error as one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands' names, in the order in which they are usually run."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return the command `cmd_name`; None if there is none."""
+        """Import and return the command `cmd_name`; None if there is no such command."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that `args` name. Raises UsageError, which suggests the nearest name."""
+        """Return the command that `args` begins with.
+
+        If there is no such command, raises UsageError, which suggests the nearest name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"commands are {', '.join(COMMANDS)}"
@@ -102,7 +104,7 @@ class CommandGroup(click.Group):
 
 
 def load_command(name: str) -> click.Command:
-    """Import the command called `name`, and add `--verbose` and `--debug` to its options."""
+    """Import the command called `name`, and add the options `--verbose` and `--debug` to the command."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
@@ -137,7 +139,7 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
 
 
 def _ftool_error() -> type[Exception]:
-    """Return FtoolError. It is imported only after an error, because it imports numpy, which would slow down --help."""
+    """Import and return FtoolError. Called only after an error, because importing its module slows down --help."""
     from ftool_runtime.errors import FtoolError
 
     return FtoolError

@@ -51,9 +51,9 @@ def index(
 ) -> None:
     """Add DOCS, files or folders, to the knowledge base KB.db, from which `ftool ask` answers.
 
-    Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced, each whole or
-    not at all; the others are left as they are. A document's name is its path as given. Exit status 2 means that some
-    of the content could not be read; everything else is in KB.db.
+    Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced, each completely or
+    not at all; unchanged documents are left as they are. A document's name is its path as given. Exit status 2 means
+    that some of the content could not be read; everything else is in KB.db.
 
     \b
     ftool index docs -o kb.db
@@ -96,7 +96,7 @@ def _values(built: "Built") -> dict[str, Any]:
 
 
 def _failures(failed: Mapping[str, str]) -> str:
-    """Return the error message for files that failed; several are logged one by one as warnings first."""
+    """Return the error message for files that failed. If several failed, their reasons are also logged as warnings."""
     reasons = [
         reason if reason.startswith(f"{name}:") or f" of {name} left out: " in reason else f"{name}: {reason}"
         for name, reason in failed.items()

@@ -1,4 +1,4 @@
-"""Send logs to standard error: progress by default, everything with --verbose."""
+"""Send logs to standard error: progress by default; details too with --verbose."""
 
 import logging
 import os
@@ -12,14 +12,14 @@ OUR_LOGGERS = ("ftool", "ftool_export", "ftool_runtime")
 
 
 class _StandardError(logging.Handler):
-    """Prints each record as a line on the current standard error, above a live display."""
+    """A log handler that prints each record as a line on standard error, above the live progress display."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print_line(self.format(record))
 
 
 class _LevelFormatter(logging.Formatter):
-    """Formats information as a bare line; warnings and errors begin with their level."""
+    """Formats log records: information without a prefix; warnings and errors with their level as prefix."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
@@ -43,7 +43,7 @@ def configure_logging(*, verbose: bool) -> None:
 
 
 def logging_options() -> list[click.Parameter]:
-    """Return `--verbose` and `--debug`, which work before the command's name and after it."""
+    """Return the options `--verbose` and `--debug`, which can be given before and after the command's name."""
     return [
         click.Option(
             ["-v", "--verbose"], is_flag=True, expose_value=False, is_eager=True, callback=_verbose,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool) -> None:
     """Start a model folder: write its recipe.
 
-    The data is read and the base model looked up first, so that the recipe can be trained. An existing recipe is never
-    replaced.
+    Before the recipe is written, the data is read and the base model looked up, so that every recipe that is written
+    can be trained. An existing recipe is never replaced.
 
     \b
     ftool new models/bank --base minilm --data bank.csv
@@ -55,7 +55,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
 
 
 def _found(recipe: "Recipe") -> dict[str, Any]:
-    """Return the number of examples in each split, and the number and kind of labels if the task has labels."""
+    """Return the number of examples in each split of the recipe's data, and the number and kind of labels if any."""
     from ftool.data.load import load_dataset
 
     data = load_dataset(recipe.row.reader, recipe.data)

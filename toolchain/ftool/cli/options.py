@@ -92,7 +92,7 @@ _SET_OPTION = click.option(
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where data is and how to read it; the command gets them as `data: DataFlags`."""
+    """Add the options that say where the data is and how to read it; the command gets them as `data: DataFlags`."""
 
     @wraps(command)
     def with_flags(*args: Any, **kwargs: Any) -> Any:
@@ -102,7 +102,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that describe a recipe or override it; the command gets them as `flags: RecipeFlags`."""
+    """Add the options that describe or override a recipe; the command gets them as `flags: RecipeFlags`."""
 
     @wraps(command)
     def with_flags(*args: Any, **kwargs: Any) -> Any:
@@ -131,12 +131,12 @@ def generation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def echo_json(value: Any) -> None:
-    """Print one JSON object on standard output, indented, with keys in the order given."""
+    """Print `value` on standard output as indented JSON; keys are not sorted."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: bool) -> None:
-    """Print a report: as JSON, made by `values`, or as text for people, made by `text`."""
+    """Print a report: the result of `values` as JSON if `as_json` is true, else the result of `text`."""
     if as_json:
         echo_json(values())
     else:

@@ -71,7 +71,8 @@ def predict(
 ) -> None:
     """Answer texts with a bundle: one JSON object per line, in the order of the input.
 
-    The texts are the arguments, the rows of --input, or the lines of standard input, which are answered at once.
+    The texts are the arguments, the rows of --input, or the lines of standard input; each line of standard input is
+    answered as soon as it is read.
 
     \b
     ftool predict models/intents "make the screen brighter"
@@ -104,7 +105,7 @@ def bundle_in(folder: Path) -> Path:
     """Return the bundle at a path: `folder` itself, or its bundle/ if it is a model folder.
 
     Raises UsageError if there is no such folder, and ModelFolderError if a model folder has no bundle yet. Any other
-    folder is returned unchanged, and `load` refuses it.
+    folder is returned unchanged; `ftool_runtime.load` refuses such a folder.
     """
     from ftool.workspace import ModelFolder
     from ftool_runtime.bundle.paths import MANIFEST_FILE

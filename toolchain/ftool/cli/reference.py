@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands' help.
+"""Write docs/cli.md, the reference of the command line, from the output of `--help`.
 
 python -m ftool.cli.reference docs/cli.md            write it
 python -m ftool.cli.reference --check docs/cli.md    exit 1 if it is not up to date
@@ -33,7 +33,7 @@ for people; with `--json` it prints only one JSON object on standard output. Pro
 
 
 def reference() -> str:
-    """Return the page: the `--help` of ftool and of each command, in the order in which they are usually run."""
+    """Return the reference page: the output of `--help` for ftool and for each command, in the usual order of use."""
     sections = [_INTRODUCTION, _section(main, "ftool")]
     sections += [_section(load_command(name), f"ftool {name}") for name in COMMANDS]
     return "\n".join(sections)

@@ -14,7 +14,7 @@ from ftool.cli.options import echo_report, folder_argument, json_option, recipe_
 @click.option("--resume", is_flag=True, help="Resume an interrupted run.")
 @json_option
 def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None:
-    """Fine-tune the base model on the data, as the recipe says, and measure it.
+    """Fine-tune the base model on the data as the recipe says, and measure the result.
 
     The result is in run/: the checkpoint in Hugging Face's layout and metrics.json. An earlier run/ is kept until the
     new one is complete. If there is no recipe, one is written from --base and --data.

@@ -34,7 +34,7 @@ class Case:
         unknown: the option that means "unknown".
         target: the option that the stereotype is about.
         ambiguous: whether the context leaves the answer open.
-        negative: whether the question asks who did or is something bad.
+        negative: whether the question asks of whom something bad is true.
         biased: the option that reflects the stereotype: the target if the question is negative, otherwise the option
             for the other group.
     """
