@@ -1,4 +1,4 @@
-"""Capture each network once for all tests of a run: PyTorch's exporter takes seconds for each."""
+"""Capture each network only once per test run, because PyTorch's exporter takes seconds for a network."""
 
 import copyreg
 import hashlib
@@ -31,9 +31,10 @@ _CAPTURES = {"capture_encoder": capture_encoder, "capture_generator": capture_ge
 
 @contextmanager
 def remembered_captures(built_once: BuiltOnce) -> Iterator[None]:
-    """Make exports inside load a graph from a file if a network with the same class, weights and settings was captured.
+    """Make exports in the `with` block capture each network only once; later exports load its graphs from files.
 
-    What follows the capture (probes, guards, passes) runs each time. `fresh_captures` is for tests of the capture.
+    Two networks count as the same if their class, weights and settings are equal. The steps after the capture (probes,
+    guards, passes) always run. Tests of the capture itself use `fresh_captures`.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name, capture in _CAPTURES.items():
@@ -43,7 +44,7 @@ def remembered_captures(built_once: BuiltOnce) -> Iterator[None]:
 
 @contextmanager
 def fresh_captures() -> Iterator[None]:
-    """Make exports inside capture as they do for users."""
+    """Make exports in the `with` block capture every network anew, as they do for users."""
     with pytest.MonkeyPatch.context() as patch:
         for name, capture in _CAPTURES.items():
             patch.setattr(graphs, name, capture)
@@ -78,14 +79,17 @@ def _remembered(capture: Capture, built_once: BuiltOnce) -> Capture:
 
 
 def _key(*arguments: Any) -> str:
-    """Return a digest of everything that the arguments hold, networks' weights included."""
+    """Return a digest of all values in the arguments, including the weights of networks."""
     content = io.BytesIO()
     _Digester(content).dump(arguments)
     return hashlib.sha256(content.getvalue()).hexdigest()[:32]
 
 
 class _Digester(pickle.Pickler):
-    """Writes a tensor as the digest of its numbers and a place, which shows ties, and leaves out _APART."""
+    """Pickles arguments for a digest, without the attributes in _APART.
+
+    A tensor is written as the digest of its numbers, with a number that equals another's only for the same tensor, so
+    that tied weights are recognised."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

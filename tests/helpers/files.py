@@ -1,4 +1,4 @@
-"""Write rows as files, and read what a model folder holds."""
+"""Write rows to files, and list the files in a folder."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
-    """Write each row as a line of JSON, other scripts' letters as they are, and return the path."""
+    """Write each row as a line of JSON to `path`, without escaping non-ASCII letters, and return `path`."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 

@@ -1,4 +1,4 @@
-"""Tiny random generators of many architectures, with a real tokenizer."""
+"""Tiny generators of many architectures with random weights, and a tokenizer for all of them."""
 
 from typing import Any
 
@@ -90,7 +90,9 @@ GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def tiny_generator(name: str, **changes: Any) -> LoadedGenerator:
-    """A tiny generator with random weights, larger than those of a fresh one, so that its answers are lively."""
+    """Return a tiny generator with the architecture `name`; `changes` are changes to its configuration.
+
+    Its random weights are larger than those of a newly initialised model, so that its answers vary."""
     kind, settings = GENERATORS[name]
     config = AutoConfig.for_model(kind, **{"vocab_size": VOCABULARY, **_IDS, **settings, **changes})
     torch.manual_seed(0)
@@ -111,7 +113,7 @@ def tiny_generator(name: str, **changes: Any) -> LoadedGenerator:
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """A word tokenizer whose ids are far below the models' vocabulary."""
+    """Return a word tokenizer, whose ids are far below the size of the models' vocabulary."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(_WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(

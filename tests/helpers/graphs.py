@@ -1,4 +1,4 @@
-"""ONNX graphs small enough to read: written as text, run, and held against themselves before a pass."""
+"""Write small ONNX graphs as text, run them, and compare their outputs before and after a graph pass."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _HEAD = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1]>\n'
 
 
 def graph(body: str, **constants: np.ndarray) -> ir.Model:
-    """Return a model from ONNX's text form, with initializers beside."""
+    """Return a model from a graph in ONNX's text form; `constants` are its initializers by name."""
     model = ir.from_onnx_text(_HEAD + body)
     values = {value.name: value for node in model.graph for value in node.inputs if value is not None}
     for name, array in constants.items():
@@ -21,7 +21,7 @@ def graph(body: str, **constants: np.ndarray) -> ir.Model:
 
 
 def run(model: ir.Model, folder: Path, **feeds: np.ndarray) -> list[np.ndarray]:
-    """Return the model's outputs on the CPU; the model is saved in `folder`."""
+    """Run the model on the CPU with the inputs `feeds`, and return the outputs. The model is saved in `folder`."""
     path = folder / "model.onnx"
     ir.save(model, path)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -35,7 +35,10 @@ def check(
     atol: float = 1e-6,  # float32, numbers of about 1, sums in another order
     **feeds: np.ndarray,
 ) -> ir.Model:
-    """Apply a pass; the result must compute the same, and a second run change nothing."""
+    """Apply a pass to the model, and return the new model.
+
+    Checks that the pass changes the model, that the outputs for `feeds` stay equal within `atol`, and that a second
+    application of the pass changes nothing."""
     before = run(model, folder, **feeds)
     result = graph_pass(model)
     assert result.modified
@@ -46,5 +49,5 @@ def check(
 
 
 def numbers(*shape: int) -> np.ndarray:
-    """Return standard normal float32, the same for the same shape."""
+    """Return standard normal numbers, float32, which are always the same for a given shape."""
     return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32)

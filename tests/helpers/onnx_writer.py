@@ -1,4 +1,4 @@
-"""ONNX models as bytes, written without `onnx`: protobuf by hand, with the field numbers of onnx.proto3."""
+"""Write ONNX models as bytes without the package `onnx`: as protobuf, with the field numbers of onnx.proto3."""
 
 import struct
 from collections.abc import Iterable, Sequence

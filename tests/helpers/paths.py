@@ -1,4 +1,4 @@
-"""Where the repository and the public data sets beside it stand."""
+"""The paths of the repository and of the public data sets beside it."""
 
 from pathlib import Path
 

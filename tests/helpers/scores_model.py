@@ -1,4 +1,4 @@
-"""A task of one's own, the runtime's side: a model that gives a text several named numbers."""
+"""The runtime's part of a task that a user adds to ftool: a model that gives a text several named numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from ftool_runtime.text.encode import Tokens
 
 @dataclass(frozen=True, slots=True)
 class NamedNumbers:
-    """Numbers by name."""
+    """The model's answer to one text: numbers by name."""
 
     values: Mapping[str, float]
     truncated: bool = False
 
     def to_json(self, given: Any = None) -> dict[str, Any]:
-        """The answer as `predict` prints it."""
+        """Return the answer as the JSON object that `predict` prints."""
         return {"text": given, "numbers": dict(self.values), "truncated": self.truncated}
 
 
 class TextScorer(TextModel[NamedNumbers]):
-    """A loaded model that gives a text a number for each of its names."""
+    """A loaded model that gives a text one number for each name in the manifest's labels."""
 
     tasks: ClassVar[tuple[str, ...]] = ("text-scoring",)
 
@@ -34,11 +34,11 @@ class TextScorer(TextModel[NamedNumbers]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """A number for each name."""
+        """Return the width of the output: the number of names."""
         return len(manifest.labels)
 
     def __call__(self, texts: Any) -> Any:
-        """The numbers of a text, or of several in a list."""
+        """Return the numbers of a text, or of each text in a list."""
         return self._one_or_many(texts, None, None)
 
     def _settle(self) -> None:

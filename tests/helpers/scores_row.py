@@ -1,4 +1,4 @@
-"""A task of one's own, the toolchain's side: several named numbers for a text, one column of the data each."""
+"""The toolchain's part of a task that a user adds to ftool: several named numbers per text, each in its own column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Build what is slow once for all pytest-xdist workers of a run."""
+"""Build folders that take long to build only once for all pytest-xdist workers of a test run."""
 
 import shutil
 from collections.abc import Callable
@@ -11,10 +11,12 @@ BuiltOnce = Callable[[str, Build], Path]
 
 
 def built_once(factory: pytest.TempPathFactory) -> BuiltOnce:
-    """Return a function that builds a folder on its first call for a name, in whichever worker that comes.
+    """Return a function of a name and `build`, which returns a folder that all workers share.
 
-    The folder is shared: a test that changes it copies it first. If `build` raises, nothing is left, and the next call
-    tries again.
+    The first call with a name, in any worker, has the folder built by `build`.
+
+    Later calls return the same folder, so a test that changes files
+    copies the folder first. If `build` raises an error, no folder is left, and the next call builds it.
     """
     base = factory.getbasetemp()
     in_worker = base.name.startswith("popen-")

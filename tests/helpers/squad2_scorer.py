@@ -1,9 +1,9 @@
-"""SQuAD 2.0's figures for predictions in a file, written from the paper's description to check ftool's own.
+"""Compute SQuAD 2.0's metrics of predictions in a file, as the paper describes them, to check the metrics of ftool.
 
     python tests/helpers/squad2_scorer.py DATA.json PREDICTIONS.jsonl
 
-PREDICTIONS has an object a line with the "id" of a question and the "answer", null where there is none, as
-`ftool evaluate --predictions` writes it. Nothing of ftool is imported.
+PREDICTIONS has one JSON object per line, with the "id" of a question and the "answer", which is null for "no answer";
+`ftool evaluate --predictions` writes this format. Nothing of ftool is imported.
 """
 
 import json
@@ -15,7 +15,7 @@ MARKS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 def words(text: str) -> list[str]:
-    """Lower case, without punctuation, then without articles."""
+    """Return the words of a text in lower case, without punctuation and without articles."""
     bare = "".join(letter for letter in text.lower() if letter not in MARKS)
     kept, word = [], ""
     for letter in (
@@ -31,7 +31,7 @@ def words(text: str) -> list[str]:
 
 
 def overlap(answer: str, reference: str) -> float:
-    """F1 of the words of both, each counted as often as it stands there."""
+    """Return the F1 of the words of two texts; a repeated word counts as often as it occurs."""
     given, right = words(answer), words(reference)
     if not given or not right:
         return 1.0 if given == right else 0.0
@@ -44,7 +44,7 @@ def overlap(answer: str, reference: str) -> float:
 
 
 def score(data: Any, predictions: dict[str, str]) -> dict[str, float]:
-    """Percentages over all questions, and over those with and without an answer."""
+    """Return exact match and F1 in percent: over all questions, answerable questions and unanswerable questions."""
     exact: dict[bool, list[float]] = {True: [], False: []}
     f1: dict[bool, list[float]] = {True: [], False: []}
     for article in data["data"]:
@@ -66,7 +66,7 @@ def score(data: Any, predictions: dict[str, str]) -> dict[str, float]:
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """The text of each answer by the question's id, "" for none."""
+    """Return the answers by question id; "" for "no answer"."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return {row["id"]: row["answer"] or "" for row in rows}
 

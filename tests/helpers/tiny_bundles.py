@@ -1,6 +1,6 @@
-"""A tiny classifier's bundle, written from nothing: embeddings, the mean over the mask, one matrix.
+"""Write the bundle of a tiny classifier: embeddings, their mean over the tokens in the mask, and a matrix.
 
-No toolchain is needed: tests/runtime also runs where only onnxruntime, numpy and tokenizers are installed.
+The toolchain is not used, because tests/runtime also runs if only onnxruntime, numpy and tokenizers are installed.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ WIDTH = 8
 
 
 def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embeddings (vocabulary, width), one of them an outlier, and the head (width, labels)."""
+    """Return the embeddings (vocabulary, width), of which one is an outlier, and the head's matrix (width, labels)."""
     random = np.random.default_rng(7)
     table = random.normal(size=(len(SPECIAL) + len(WORDS), WIDTH)).astype(np.float32)
     table[-1] *= 40  # "minutes": whoever shares a quantisation scale with it loses precision
@@ -34,7 +34,9 @@ def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def tiny_graph(*, quantised: bool = False, names: Sequence[str] = ("input_ids", "attention_mask")) -> bytes:
-    """The tiny classifier as ONNX; quantised: its matrix product in int8 with one activation scale for the run."""
+    """Return the tiny classifier as ONNX.
+
+    If `quantised`, the matrix product is in int8, with one activation scale for all rows of a run."""
     table, head = weights()
     nodes = [
         node("Gather", ["table", "input_ids"], ["embedded"]),
@@ -80,7 +82,7 @@ def tiny_tokenizer() -> Tokenizer:
 
 
 def reference_logits(text: str) -> NDArray[np.float64]:
-    """What the fp32 graph must give for `text`, float64 (labels,), straight from the weights."""
+    """Return the logits that the fp32 graph must give for `text`, float64 (labels,), computed with numpy."""
     table, head = weights()
     ids = tiny_tokenizer().encode(text).ids
     ids = [i for i in ids if i != 0]
@@ -92,7 +94,7 @@ def reference_logits(text: str) -> NDArray[np.float64]:
 
 
 def write_manifest(folder: Path, **changes: Any) -> None:
-    """Write the manifest for the files that stand in `folder`; `changes` are its fields."""
+    """Write the manifest for the files in `folder`; `changes` are values of manifest fields."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "ftool.json"]
     fields = {
         "ftool": "0.1.0",
@@ -121,7 +123,7 @@ def write_golden(folder: Path, changes: dict[str, Any]) -> None:
 
 
 def relist(folder: Path, *names: str) -> None:
-    """List files of a bundle anew in its manifest, as if it had been exported with them."""
+    """Update a bundle's manifest as if the files `names`, by default all files, had been exported as they are now."""
     manifest = Manifest.read(folder, accept_edited=True)
     records = {name: file_record(folder / name) for name in names or manifest.files}
     replace(manifest, files={**manifest.files, **records}).write(folder)

@@ -1,7 +1,7 @@
-"""Tiny models that generate text, made here and now in hand-written ONNX, and what they must say, from their weights.
+"""Write tiny models that generate text as ONNX, and compute from their weights which answers they must give.
 
-One layer: embeddings and learnt positions, self-attention of two heads of 8, for encoder-decoders cross-attention over
-embedded sources, and a head. Weights are large, so that answers vary.
+A model has embeddings, learnt positions, self-attention with two heads of width 8, and a head; an encoder-decoder also
+has cross-attention over the embedded source. Weights are large, so that answers vary.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ Floats = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """The tiny model's numbers, float32."""
+    """The weights of the tiny model, float32."""
 
     table: NDArray[np.float32]  # (vocabulary, width)
     positions: NDArray[np.float32]  # (limit, width)
@@ -83,7 +83,7 @@ def weights() -> Weights:
 
 
 def _attend(q: Floats, k: Floats, v: Floats, *, causal: bool) -> Floats:
-    """Two heads; q (queries, width), k and v (keys, width)."""
+    """Return attention with two heads, (queries, width), of q, (queries, width), and k and v, (keys, width)."""
     out = np.empty_like(q)
     for head in range(HEADS):
         part = slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
@@ -96,7 +96,7 @@ def _attend(q: Floats, k: Floats, v: Floats, *, causal: bool) -> Floats:
 
 
 def logits_of(ids: Sequence[int], source: Sequence[int] | None = None) -> Floats:
-    """The logits (tokens, vocabulary) after each of `ids`, in float64."""
+    """Return the logits, float64 (tokens, vocabulary), that follow each of `ids`."""
     w = Weights(*(np.asarray(value, np.float64) for value in dataclasses.astuple(weights())))
     x = w.table[list(ids)] + w.positions[: len(ids)]
     x = x + _attend(x @ w.q, x @ w.k, x @ w.v, causal=True) @ w.out
@@ -109,7 +109,7 @@ def logits_of(ids: Sequence[int], source: Sequence[int] | None = None) -> Floats
 def greedy_of(
     prompt: Sequence[int], count: int, source: Sequence[int] | None = None, end: int = 1
 ) -> list[int]:
-    """The greedy answer to `prompt`: at most `count` tokens, up to the end token."""
+    """Return the greedy answer to `prompt`: at most `count` tokens, up to and including the end token."""
     ids = list(prompt)
     for _ in range(count):
         ids.append(int(logits_of(ids, source)[-1].argmax()))
@@ -122,7 +122,7 @@ def greedy_of(
 
 
 class _Graph:
-    """Collects nodes and tensors."""
+    """Collects the nodes and tensors of an ONNX graph."""
 
     def __init__(self, writer: SimpleNamespace) -> None:
         self.writer = writer
@@ -241,7 +241,7 @@ def decoder_graph(writer: SimpleNamespace, *, caches: str, source: bool) -> byte
 
 
 def _plain_attention(graph: _Graph) -> None:
-    """Attention in plain operators over joined caches, masked by what is later and by holes."""
+    """Add attention in plain operators over concatenated caches; later tokens and padding are masked."""
     graph.constant("split", np.array([0, 0, HEADS, HEAD_DIM]))
     graph.constant("merge", np.array([0, 0, WIDTH]))
     for name, value in (("n0", 0), ("n1", 1)):
@@ -280,7 +280,7 @@ def _plain_attention(graph: _Graph) -> None:
 
 
 def word_tokenizer(*, ends: bool) -> Tokenizer:
-    """Words and punctuation; `ends`: sources get the end token, as T5's do."""
+    """Return a tokenizer of words and punctuation; if `ends`, it adds the end token to every text, as T5's does."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
@@ -295,7 +295,7 @@ def word_tokenizer(*, ends: bool) -> Tokenizer:
 def write_generator(
     folder: Path, writer: SimpleNamespace, *, source: bool, caches: str, **changes: Any
 ) -> None:
-    """Write a tiny generator's bundle into `folder`; `changes` are fields of its manifest or of its config."""
+    """Write a tiny generator's bundle into `folder`; `changes` are fields of its manifest or generation config."""
     import json
 
     (folder / "onnx").mkdir(parents=True)

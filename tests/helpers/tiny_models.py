@@ -1,4 +1,4 @@
-"""Tiny models of the toolchain's tasks, trained and exported once for all workers."""
+"""Tiny models of the toolchain's tasks, trained and exported once for all pytest-xdist workers."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from tests.helpers.shared import BuiltOnce
 
 @dataclass(frozen=True, kw_only=True)
 class TinyModel:
-    """How the model of a task is made.
+    """How the tiny model of a task is trained and exported.
 
     Attributes:
-        data: the fixture that writes its data.
-        base: of ftool's names; None for the fixture `tiny_base`.
-        recipe: changes to the recipe.
-        learnt: a metric of the test split, and what it exceeds after training.
-        max_drop: of the int8 bundle.
+        data: the name of the fixture that writes the model's data.
+        base: a name of a base model that ftool knows; None for the fixture `tiny_base`.
+        recipe: changes to the default recipe.
+        learnt: a metric of the test split, and a value that the metric exceeds after training.
+        max_drop: the largest loss of quality that the gate allows the int8 bundle.
     """
 
     data: str
@@ -80,7 +80,7 @@ TINY_MODELS = {
 
 
 class TinyModels:
-    """Model folders by task, made when they are first asked for; a test that changes one copies it first."""
+    """Model folders by task, made on first use. A test that changes a folder copies it first."""
 
     def __init__(self, made_once: BuiltOnce, fixture: Callable[[str], Path], *, exported: bool) -> None:
         self._made_once = made_once

@@ -1,4 +1,4 @@
-"""Weights that runs left behind, and a training that is interrupted on purpose."""
+"""Compare the weights that training runs saved, and interrupt a training on purpose."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from ftool.training.checkpoints import MarkComplete
 
 
 def weights_in(folder: Path) -> dict[str, torch.Tensor]:
-    """Return every tensor of every safetensors file below `folder`, by file and name."""
+    """Return all tensors in the safetensors files below `folder`, by the file's path and the tensor's name."""
     return {
         f"{path.relative_to(folder)}:{name}": tensor
         for path in folder.rglob("*.safetensors")
@@ -22,7 +22,7 @@ def weights_in(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def same_weights(first: Path, second: Path) -> bool:
-    """Tell whether two folders hold the same tensors, bit for bit."""
+    """Return whether the safetensors files below two folders have the same tensors, bit for bit."""
     left, right = weights_in(first), weights_in(second)
     assert left, f"{first} holds no weights"
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
@@ -30,7 +30,7 @@ def same_weights(first: Path, second: Path) -> bool:
 
 @contextmanager
 def interrupted_after(saves: int) -> Iterator[None]:
-    """Press Ctrl-C right after that many checkpoints; the training inside must end by it."""
+    """Raise KeyboardInterrupt in the training in the `with` block right after `saves` checkpoints were saved."""
     made = 0
 
     class Interrupt(MarkComplete):

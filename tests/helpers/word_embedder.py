@@ -1,4 +1,4 @@
-"""An embedder that hashes words in place of a model, so that texts with common words are near."""
+"""An embedder without a model: it hashes words, so that texts with common words have similar vectors."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class WordEmbedder:
-    """Hashes words to 64 dimensions. Records its inputs."""
+    """Embeds a text by hashing its words to 64 dimensions, and records the texts and kinds of all calls."""
 
     dimension = 64
 
