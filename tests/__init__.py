@@ -1,1 +1,1 @@
-"""Tests of the three packages, in rooms named as the sources are; `helpers` is what they share."""
+"""Tests of the three packages, in folders named after the source folders; `helpers` is shared by all tests."""

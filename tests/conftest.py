@@ -1,4 +1,4 @@
-"""Settings and fixtures of all tests: no model hub, no telemetry, an own cache, and which files run together."""
+"""Settings and fixtures of all tests: no model hub, no telemetry, a separate cache; which files share a worker."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

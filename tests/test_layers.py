@@ -1,6 +1,6 @@
-"""The sources' shape: imports run downwards and in no circle, tasks are named in their rows, names mean one thing.
+"""Rules for the sources: imports follow the layers without cycles, only task rows name tasks, a name has one meaning.
 
-Every list of exceptions here may only become shorter: what a change makes unneeded is deleted from it.
+The lists of exceptions in this file may only become shorter: an exception that is no longer needed is deleted.
 """
 
 import ast

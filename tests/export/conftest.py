@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of many architectures, with a real tokenizer, made once a session."""
+"""Fixtures: tiny random checkpoints of many architectures with a working tokenizer, made once per test session."""
 
 from collections.abc import Callable
 from pathlib import Path

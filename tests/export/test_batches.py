@@ -1,4 +1,4 @@
-"""An answer is independent of the rest of its batch: the export measures it, and runs rows singly or refuses."""
+"""An answer must not depend on the rest of its batch: the export measures this, and runs rows singly or refuses."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The gate's verdicts and advice: the metric decides, chance is allowed for, and the export reports parity's limits."""
+"""The gate's verdicts and advice: the metric decides, chance is allowed for, and parity's failures are foretold."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Bundles that generate text: written, proved against torch, refused where they cost too much."""
+"""Bundles of generators are written, compared with torch, and refused if they lose too much quality."""
 
 from collections.abc import Callable
 from dataclasses import replace

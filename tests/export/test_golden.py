@@ -1,4 +1,4 @@
-"""Golden answers at export: of ftool's own probe texts, or of the user's if asked for; the card says which."""
+"""Golden answers come from ftool's probe texts, or from the user's texts if requested; the model card says which."""
 
 import json
 import unicodedata

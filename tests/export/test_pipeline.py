@@ -1,4 +1,4 @@
-"""From a checkpoint to a bundle: what it holds, that the runtime runs it, and what an export never destroys."""
+"""Exporting a checkpoint: what the bundle contains, that the runtime runs it, and what an export must not destroy."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Parity of quantised bundles: an honest one stores what its checkpoint gives again, and a spoiled one does not."""
+"""Parity derives a bundle's graph again from the checkpoint: an unchanged bundle equals it, a damaged bundle fails."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One run of `ftool demo` that every test of the whole way looks at."""
+"""Fixtures: one run of `ftool demo`, which the tests of the whole way share."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The desktop example, driven as a person would: real key presses into a real window on a virtual display."""
+"""The desktop example, operated by real key presses in a real window on a virtual display."""
 
 import importlib.util
 import os

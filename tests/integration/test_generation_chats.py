@@ -1,4 +1,4 @@
-"""Conversations as token ids: the runtime's own against transformers' apply_chat_template."""
+"""Conversations become token ids: the runtime's ids equal those of transformers' apply_chat_template."""
 
 from pathlib import Path
 from typing import Any

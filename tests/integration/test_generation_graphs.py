@@ -1,4 +1,4 @@
-"""The runtime on captured graphs of tiny random checkpoints: the answers are transformers' own, beams included."""
+"""The runtime runs captured graphs of tiny checkpoints: answers, also with beams, equal those of transformers."""
 
 import warnings
 from collections.abc import Iterator, Sequence

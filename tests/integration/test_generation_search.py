@@ -1,4 +1,4 @@
-"""The runtime's rules, sampling filters and searches against transformers' own, class by class and answer by answer."""
+"""The runtime's token rules, sampling filters and searches each give the same results as those of transformers."""
 
 import warnings
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The whole way of a model that writes text, on a small run of the shipped dates: every command, as a user calls it."""
+"""Every command is run on a text generator, trained for a short time on the shipped data set of dates."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Chinese, Swahili, Arabic and Hebrew through every task of encoders, by the commands, with nothing lost on the way."""
+"""Chinese, Swahili, Arabic and Hebrew work in every encoder task, from data to bundle, with the commands."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""minilm as an embedder: its bundle gives the vectors that sentence-transformers gives."""
+"""minilm as an embedder: the vectors of its bundle equal those of sentence-transformers."""
 
 from pathlib import Path
 

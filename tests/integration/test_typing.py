@@ -1,4 +1,4 @@
-"""What type checkers find in programs that use the runtime."""
+"""Type checkers find the right types in the documents' snippets, and errors in wrong programs that use the runtime."""
 
 import itertools
 import os

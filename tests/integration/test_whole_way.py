@@ -1,4 +1,4 @@
-"""From labelled data to a bundle that answers without PyTorch, on the data that ships with ftool."""
+"""From labelled data to a bundle that answers without PyTorch, with the data that ships with ftool."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Tiny bundles of classifiers and generators, made with nothing but onnxruntime, numpy and tokenizers."""
+"""Fixtures: tiny bundles of classifiers and generators, made only with onnxruntime, numpy and tokenizers."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Loading: damaged bundles, devices, threads, profiles, and a machine without onnxruntime."""
+"""Loading a bundle: damaged bundles, devices, threads, profiles, and a machine without onnxruntime."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`import ftool_runtime`: its names, the modules that it loads, and its cost."""
+"""`import ftool_runtime`: which names it has, which modules it loads, and how long it takes."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""Plain values become dataclasses by their annotations; errors name the path, what was wanted and what stood there."""
+"""JSON values become dataclasses by their annotations; errors name the path, the expected type and the actual value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A tiny base model and small data sets, made once a session, that training tests share."""
+"""Fixtures for tests of training: a tiny base model and small data sets, made once per test session."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Resolving base models by name, folder or hub id."""
+"""Base models are found by short name, folder or hub id."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What people see: tables as text, and one live display on a terminal that log lines stand above."""
+"""Terminal output: tables as text, and one live progress display with log lines above it."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""Every encoder for every task it has: exported, run in the runtime, and equal to torch over the grid of shapes."""
+"""Each encoder is exported for each of its tasks; in the runtime, its outputs equal torch's for a grid of shapes."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Every architecture, captured, tidied and quantised: the guards inside hold each stage against torch."""
+"""Encoders of all architectures are captured, optimised and quantised; guards compare each stage with torch."""
 
 from collections import Counter
 from collections.abc import Callable

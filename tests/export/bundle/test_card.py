@@ -1,4 +1,4 @@
-"""The model card of every task says what the model does, how it is called and how it was made."""
+"""The model card, for each task, says what the model does, how to call it and how it was made."""
 
 from itertools import pairwise
 from typing import Any

@@ -1,4 +1,4 @@
-"""A folder is replaced whole or not at all, whatever happens on the way; a full disk is one class of error."""
+"""A folder is replaced as a whole or not at all, whatever fails meanwhile; a full disk raises its own error class."""
 
 import errno
 import os

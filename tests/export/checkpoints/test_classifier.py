@@ -1,4 +1,4 @@
-"""The torch classifier: what it computes, and that run/ loads without ftool to the same logits."""
+"""The torch classifier computes what it should, and without ftool its run/ loads to a model with the same logits."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The torch embedder: the vectors of sentence-transformers, from its own folders, and run/ as it reads it."""
+"""The torch embedder gives the vectors of sentence-transformers, and both libraries read each other's folders."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Taggers: checkpoints, windows and entities as transformers has them, and bundles equal to torch."""
+"""Taggers: checkpoints, windows and entities equal those of transformers, and bundles give torch's answers."""
 
 import warnings
 from collections.abc import Callable

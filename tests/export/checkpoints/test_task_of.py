@@ -1,4 +1,4 @@
-"""What a checkpoint is for, where nobody says it."""
+"""The task of a checkpoint is found in its files if the user does not name it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measuring activations: the largest value of every input channel, over all texts and all users of a weight."""
+"""Activations are measured: the largest value of each input channel, over all texts and all users of a weight."""
 
 import numpy as np
 import torch

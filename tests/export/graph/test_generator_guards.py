@@ -1,4 +1,4 @@
-"""Every guard of a generator's graphs refuses the damage that it checks for, and names the stage."""
+"""Each guard of a generator's graphs refuses the kind of damage that it checks for, and its error names the stage."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Every guard refuses the damage that it checks for, and names the stage."""
+"""Each guard refuses the kind of damage that it checks for, and its error names the stage."""
 
 import pickle
 from dataclasses import replace

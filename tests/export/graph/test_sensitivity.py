@@ -1,4 +1,4 @@
-"""The search for layers to leave in fp32: the worst first, and as few as the gate needs."""
+"""The search for layers to keep in fp32 takes the most harmful layers first, and no more than the gate requires."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Each graph pass on a graph small enough to read, with its numbers before and after."""
+"""Each graph pass, on a small graph: outputs before and after the pass are equal."""
 
 from dataclasses import replace
 from pathlib import Path

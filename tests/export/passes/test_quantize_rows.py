@@ -1,4 +1,4 @@
-"""int8 with one scale per row: close to the product it replaces, and bit for bit the same, single or batched."""
+"""int8 products with a scale per row: close to the fp32 product, and bit for bit equal for single and batched rows."""
 
 from pathlib import Path
 

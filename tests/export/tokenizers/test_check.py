@@ -1,4 +1,4 @@
-"""The runtime reads what the checkpoint's own tokenizer reads, or the export is refused by name."""
+"""The runtime's tokenizer gives the token ids of the checkpoint's tokenizer, or the export is refused with a reason."""
 
 import json
 import shutil

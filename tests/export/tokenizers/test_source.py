@@ -1,7 +1,7 @@
-"""Tokenizers from the files that checkpoints ship: the ids of the library that wrote them, or a reason why not.
+"""Tokenizers are made from a checkpoint's files: they give the ids of the original library, or a reason for refusal.
 
-Vocabularies are those of bert-base-uncased, bert-base-chinese, bert-base-multilingual-cased, gpt2 and t5-small where
-shared/data is there, and small sentencepiece models trained here.
+If shared/data exists, the vocabularies of bert-base-uncased, bert-base-chinese, bert-base-multilingual-cased, gpt2 and
+t5-small are used. Small sentencepiece models are trained by the tests.
 """
 
 import json

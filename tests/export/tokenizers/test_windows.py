@@ -1,4 +1,4 @@
-"""Windows are transformers' own, whatever the tokenizer and the text; offsets point into the text as given."""
+"""Windows equal those of transformers for various tokenizers and texts; offsets refer to the text as given."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,4 +1,4 @@
-"""Golden answers: written, read, replayed, and what is refused of them."""
+"""Golden answers are written, read and compared with new answers, and wrong files of golden answers are refused."""
 
 import json
 from collections.abc import Callable

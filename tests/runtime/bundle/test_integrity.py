@@ -1,4 +1,4 @@
-"""The whole of a bundle is covered: an edited manifest, an altered file and an unlisted one are each named."""
+"""Every file of a bundle is checked: an edited manifest, an altered file and an unlisted file are each reported."""
 
 import json
 from collections.abc import Callable

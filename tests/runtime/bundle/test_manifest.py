@@ -1,4 +1,4 @@
-"""The manifest: read back as written; refused with a clear message if it is damaged, foreign or newer."""
+"""The manifest is read back as it was written; a damaged, newer or foreign manifest is refused with a clear message."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`verify`: intact bundles pass, any alteration is found and named."""
+"""`verify` passes intact bundles, and finds and names any alteration."""
 
 import json
 from collections.abc import Callable

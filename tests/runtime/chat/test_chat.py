@@ -1,4 +1,4 @@
-"""Chats: templates in their sandbox, special tokens in contents, sessions that keep their caches."""
+"""Chats: templates run in a sandbox, special tokens in messages are plain text, and sessions keep their caches."""
 
 import builtins
 import shutil

@@ -1,4 +1,4 @@
-"""Greedy answers of both families and both kinds of caches, against the weights alone."""
+"""Greedy answers of decoders and encoder-decoders, with both kinds of caches, equal those computed from the weights."""
 
 from collections.abc import Callable
 from pathlib import Path

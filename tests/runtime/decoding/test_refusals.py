@@ -1,4 +1,4 @@
-"""Refusals of generation: one clear error, before anything runs if possible."""
+"""Wrong calls of generators are refused with one clear error, if possible before anything is computed."""
 
 import io
 import warnings

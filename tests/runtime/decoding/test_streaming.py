@@ -1,4 +1,4 @@
-"""Text as it grows, over several kinds of tokenizers; stop strings; cancelling and closing streams."""
+"""Streamed text for several kinds of tokenizers, stop strings, and cancelling and closing of streams."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Searching a knowledge base, and answering questions from it."""
+"""A knowledge base is searched, and questions are answered from it."""
 
 import multiprocessing
 import pickle

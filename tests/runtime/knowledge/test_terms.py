@@ -1,4 +1,4 @@
-"""Terms of the full-text index; any question gives a valid query."""
+"""Search terms of the full-text index: any question gives a valid query."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""Logits to answers: the arithmetic, ties, thresholds, and what is refused."""
+"""From logits to classifications: arithmetic, ties, thresholds, and what is refused."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Calls of a classifier: one text and many, order, batches, limits, threads, processes, closing."""
+"""Calls of a classifier: one or many texts, order, batches, length limits, threads, processes, closing."""
 
 import copy
 import itertools

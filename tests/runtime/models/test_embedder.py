@@ -1,4 +1,4 @@
-"""The embedder of a bundle: vectors as the graph gives them, prompts by kind, and what is refused."""
+"""The embedder of a bundle: vectors equal the graph's output, prompts depend on the kind, wrong calls are refused."""
 
 import json
 import subprocess

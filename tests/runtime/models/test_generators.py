@@ -1,4 +1,4 @@
-"""Calls of generators: texts and lists, batches, sampling, beams, limits, languages, long texts, threads, closing."""
+"""Calls of generators: one or many texts, batches, sampling, beams, limits, languages, long texts, threads, closing."""
 
 import copy
 import multiprocessing

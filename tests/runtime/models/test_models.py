@@ -1,4 +1,4 @@
-"""The loaded models of all tasks: one stream, answers that carry their input, token rows, loading by class."""
+"""Loaded models of all tasks: a common stream, answers that contain their input, rows of tokens, loading by class."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

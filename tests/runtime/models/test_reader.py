@@ -1,4 +1,4 @@
-"""Answers to questions: parts of the given context, or none; the same single and batched."""
+"""Answers to questions are spans of the given context or None, and are the same for single and batched questions."""
 
 import json
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Entities of texts of any length: places in the given text, the same single and batched."""
+"""Entities in texts of any length: positions refer to the given text, single and batched texts give the same."""
 
 import json
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Tokens to entities: aggregation, places in the text as given, windows put together, tags of words."""
+"""From tags of tokens to entities: aggregation, positions in the given text, merged windows, and tags of words."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Logits of windows to spans: the same result as trying every pair of tokens, also across the borders of windows."""
+"""From logits of windows to spans: the result equals that of trying every pair of tokens in all windows."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Cutting texts into runs and padding them."""
+"""Texts are divided into batches and padded."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The same answers on an NVIDIA GPU as on the CPU. Skipped without a GPU."""
+"""Answers on an NVIDIA GPU equal those on the CPU. Skipped without a GPU."""
 
 from pathlib import Path
 

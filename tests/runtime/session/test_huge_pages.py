@@ -1,4 +1,4 @@
-"""Huge pages for weights: requested if the system gives them on request, harmless on other systems."""
+"""Huge pages for weights: requested if the system gives huge pages only on request; without effect on other systems."""
 
 import ctypes
 import mmap

@@ -1,4 +1,4 @@
-"""Rows of different lengths: the runs that they share, and the same answers as for single rows."""
+"""Rows of different lengths: which rows share a run, and that answers equal those for single rows."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Counting threads, on made-up /proc and /sys trees."""
+"""The number of threads is determined correctly from artificial /proc and /sys trees."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""Texts to token ids: the side that is cut and special tokens spelled in a text, by the manifest."""
+"""From texts to token ids: the manifest determines the side that is truncated, and how special tokens are read."""
 
 from pathlib import Path
 

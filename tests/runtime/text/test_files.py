@@ -1,4 +1,4 @@
-"""Read texts from files: every format, and errors that name file and line."""
+"""Texts are read from files of each format; errors name the file and the line."""
 
 import io
 import json

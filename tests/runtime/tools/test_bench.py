@@ -1,4 +1,4 @@
-"""`bench`: what it reports, and that it measures."""
+"""`bench` of the runtime: the contents of its report, and that the figures are measured."""
 
 import json
 import subprocess

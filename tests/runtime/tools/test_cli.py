@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: exit statuses, the streams that are written to, and no half-written files."""
+"""`python -m ftool_runtime`: exit statuses, output streams, and no incomplete files."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime` on generators: predict, stream, chat, bench, info."""
+"""`python -m ftool_runtime` with generators: predict, stream, chat, bench and info."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`ftool train`, `evaluate` and `adapt` as a person calls them, on a tiny model."""
+"""`ftool train`, `evaluate` and `adapt`, called from the command line on a tiny model."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Flags of `ftool evaluate` that don't go together are refused before data or a model is read."""
+"""Flags of `ftool evaluate` that can't be combined are refused before data or a model is read."""
 
 from collections.abc import Callable
 from pathlib import Path

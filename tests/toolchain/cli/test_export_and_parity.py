@@ -1,4 +1,4 @@
-"""`ftool export` and `ftool parity`: what they print, write and exit with."""
+"""`ftool export` and `ftool parity`: output, files and exit status."""
 
 import json
 import shutil

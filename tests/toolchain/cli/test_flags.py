@@ -1,4 +1,4 @@
-"""Flags over a recipe: for one call, or written where there is no recipe yet."""
+"""Flags override a recipe for one call; if there is no recipe, a new one is written from the flags."""
 
 from pathlib import Path
 

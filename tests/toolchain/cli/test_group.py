@@ -1,4 +1,4 @@
-"""The command line as a whole: what it costs, and how it fails."""
+"""The command line as a whole: the time it takes to start, and how errors are reported."""
 
 import errno
 import logging

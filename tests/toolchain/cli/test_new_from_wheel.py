@@ -1,4 +1,4 @@
-"""The wheel carries what ftool ships: its data set and its recipes."""
+"""The wheel contains the data set and the recipes that ship with ftool."""
 
 import os
 import subprocess

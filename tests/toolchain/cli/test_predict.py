@@ -1,4 +1,4 @@
-"""`ftool predict` answers with a bundle, in the order of the input, and writes whole files or none."""
+"""`ftool predict` answers in the order of the input, and writes complete files or none."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/cli.md is what --help says."""
+"""docs/cli.md equals the output of --help."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`builtin:dates`: every written date means its ISO form, and no date of one split is in another."""
+"""`builtin:dates`: every date in words has the correct ISO form, and no date is in two splits."""
 
 import re
 import unicodedata

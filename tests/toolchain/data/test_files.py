@@ -1,4 +1,4 @@
-"""Data files of every kind are read alike, and what is wrong in one is named with its row."""
+"""Data files of all formats are read alike, and errors name the row."""
 
 import gzip
 import json

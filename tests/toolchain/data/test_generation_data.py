@@ -1,4 +1,4 @@
-"""Pairs, conversations and texts: which columns are taken, what is refused, and how splits are cut."""
+"""Data for generators (pairs, conversations, texts): columns, refusals, and how splits are made."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Labels: one a text or several, names or numbers, and those that training lacks."""
+"""Labels of texts: single or multiple, names or numbers, and labels that the training split lacks."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Questions from SQuAD's JSON and flat tables: what is read, repaired, dropped and refused, and how splits are cut."""
+"""Questions from SQuAD's JSON and from tables: what is read, repaired, dropped and refused, and how splits are made."""
 
 import csv
 import json

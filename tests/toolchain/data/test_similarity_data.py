@@ -1,4 +1,4 @@
-"""Pairs, triplets and scored pairs: their columns, their splits, and what is refused."""
+"""Pairs, triplets and scored pairs: columns, splits, and what is refused."""
 
 import json
 from pathlib import Path

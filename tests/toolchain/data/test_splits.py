@@ -1,4 +1,4 @@
-"""Splits that are cut off: stratified, the same everywhere, and the same text on one side."""
+"""Splits made from the data: stratified, the same on every machine, and with equal texts in one split."""
 
 from collections import Counter
 from pathlib import Path

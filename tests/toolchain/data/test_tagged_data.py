@@ -1,4 +1,4 @@
-"""Texts with entities: CoNLL, lists of words with tags, character spans; schemes, refusals, splits."""
+"""Texts with entities: CoNLL files, words with tags, character spans; tag schemes, refusals and splits."""
 
 import json
 from collections.abc import Sequence

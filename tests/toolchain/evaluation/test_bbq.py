@@ -1,4 +1,4 @@
-"""BBQ's scores on cases whose scores were computed by hand from the paper's formulas."""
+"""BBQ's scores of cases for which the scores were computed by hand from the paper's formulas."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Search and similarity metrics, against hand-made cases and the evaluators of sentence-transformers."""
+"""Metrics of embedders equal hand-computed values and those of the evaluators of sentence-transformers."""
 
 import numpy as np
 import pytest

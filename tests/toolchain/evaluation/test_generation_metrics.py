@@ -1,4 +1,4 @@
-"""What generated texts are judged by, held against published examples and the libraries' own command lines."""
+"""Metrics of generated texts equal published examples and the output of the metric libraries' command lines."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Metrics of written texts by slice: those of the slice alone, and the columns of the rows they come from."""
+"""Metrics of generated texts by slice equal those of the slice alone; slices use the columns of the data's rows."""
 
 from pathlib import Path
 

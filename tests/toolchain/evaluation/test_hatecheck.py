@@ -1,4 +1,4 @@
-"""HateCheck on a tiny classifier: harmless cases in the suite's format, with expected values by hand."""
+"""HateCheck on a tiny classifier: harmless cases in the benchmark's format, with results computed by hand."""
 
 import csv
 import json

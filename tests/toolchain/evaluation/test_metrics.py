@@ -1,4 +1,4 @@
-"""Metrics and calibration, against values worked out by hand and the properties they must have."""
+"""Classification metrics and calibration: compared with values computed by hand and with known properties."""
 
 import numpy as np
 import pytest

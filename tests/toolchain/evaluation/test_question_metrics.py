@@ -1,4 +1,4 @@
-"""EM and F1 as SQuAD's scripts have them, and the threshold from which a question counts as unanswered."""
+"""Exact match and F1 equal those of SQuAD's scripts, and the no-answer threshold is tuned correctly."""
 
 import runpy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Metrics by slice: against scikit-learn on the slice alone, known intervals, and gaps made by chance or by design."""
+"""Metrics by slice: compared with scikit-learn on the slice alone, known intervals, and random and planted gaps."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Recipes: what they refuse, what they keep through a file, and how one call overrides them."""
+"""Recipes: which settings are refused, what a file preserves, and how overrides for one call work."""
 
 import dataclasses
 import os

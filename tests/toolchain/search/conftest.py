@@ -1,4 +1,4 @@
-"""Fixtures: an embedder that hashes words in place of a model, and indexing with it."""
+"""Fixtures: an embedder that hashes words instead of running a model, and indexing with this embedder."""
 
 from collections.abc import Callable
 from pathlib import Path

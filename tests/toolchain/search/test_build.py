@@ -1,4 +1,4 @@
-"""Creating and updating knowledge bases from folders, and refusals."""
+"""Knowledge bases are created and updated from folders; what is refused."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Splitting documents into passages: boundaries, lengths, and no lost text."""
+"""Documents are split into passages: boundaries, lengths, and no lost text."""
 
 from collections.abc import Iterable
 from itertools import pairwise

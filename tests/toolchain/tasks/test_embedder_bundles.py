@@ -1,4 +1,4 @@
-"""An embedder from a recipe to its bundle by the commands, and the figures that run and bundle agree on."""
+"""An embedder is trained and exported by the commands; run/ and bundle/ give the same metrics."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A writer of Chinese, which has no spaces between words: exported, held against torch, and timed."""
+"""A text generator for Chinese, which has no spaces between words, is exported, compared with torch, and timed."""
 
 import json
 import logging

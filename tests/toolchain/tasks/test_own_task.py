@@ -1,4 +1,4 @@
-"""A task that ftool does not have, in one file for the toolchain and one for the runtime, goes the whole way."""
+"""A user's own task, defined by a file for the toolchain and a file for the runtime, works in all commands."""
 
 import csv
 import json

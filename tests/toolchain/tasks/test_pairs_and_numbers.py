@@ -1,4 +1,4 @@
-"""Text classification of two texts, and with a number for an answer: from data to bundle."""
+"""Classification of text pairs, and regression to a number: from data to bundle."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A reader from a recipe to its bundle by the commands, and run and bundle held against each other."""
+"""A reader is trained and exported by the commands, and its run/ and bundle/ are compared."""
 
 import json
 import runpy

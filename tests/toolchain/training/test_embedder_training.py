@@ -1,4 +1,4 @@
-"""Training embeddings: better search, the same weights after a resume, and a folder that others can load."""
+"""Training embedders: search improves, a resumed run gives the same weights, and other libraries load the folder."""
 
 import json
 from collections.abc import Callable

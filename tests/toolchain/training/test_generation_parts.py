@@ -1,4 +1,4 @@
-"""The parts that training a generator is made of: tokenizers from data, rows of tokens, languages, measures."""
+"""Parts of the training of generators: tokenizers made from data, rows of tokens, languages, metrics."""
 
 import json
 import math

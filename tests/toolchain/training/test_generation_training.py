@@ -1,4 +1,4 @@
-"""Training generators end to end on tiny models of random weights: what they learn, leave behind and refuse."""
+"""Training tiny generators with random weights: what they learn, which files are written, and what is refused."""
 
 import json
 from dataclasses import replace

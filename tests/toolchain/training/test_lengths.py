@@ -1,4 +1,4 @@
-"""train.max_length: the length that is asked for is the one in run/, metrics.json and bundle, or it is refused."""
+"""train.max_length: the requested length is in run/, metrics.json and the bundle, or training is refused."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Training a reader: windows labelled by their tokens, the loss, and the whole run, resumed and with adapters."""
+"""Training readers: labels of windows, the loss, and whole runs, also resumed and with adapters."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training end to end on a tiny model: what a run leaves behind, how it resumes, what it refuses."""
+"""Training a tiny classifier: which files a run writes, how it is resumed, and what is refused."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""The parts that training is made of, each on arrays made by hand."""
+"""Parts of training, each tested on small arrays that are written by hand."""
 
 import json
 from collections.abc import Callable
