@@ -86,10 +86,11 @@ def _key(*arguments: Any) -> str:
 
 
 class _Digester(pickle.Pickler):
-    """Pickles arguments for a digest, without the attributes in _APART.
+    """Pickles the arguments of a capture for a digest; attributes that are named in _APART are left out.
 
-    A tensor is written as the digest of its numbers, with a number that equals another's only for the same tensor, so
-    that tied weights are recognised."""
+    A tensor is written as a digest of its numbers and the index of its first occurrence, so that networks with tied
+    weights and networks with equal but separate weights have different digests.
+    """
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

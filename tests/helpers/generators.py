@@ -92,7 +92,8 @@ GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
 def tiny_generator(name: str, **changes: Any) -> LoadedGenerator:
     """Return a tiny generator with the architecture `name`; `changes` are changes to its configuration.
 
-    Its random weights are larger than those of a newly initialised model, so that its answers vary."""
+    Its random weights are larger than those of a newly initialised model, so that its answers vary.
+    """
     kind, settings = GENERATORS[name]
     config = AutoConfig.for_model(kind, **{"vocab_size": VOCABULARY, **_IDS, **settings, **changes})
     torch.manual_seed(0)

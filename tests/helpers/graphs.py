@@ -38,7 +38,8 @@ def check(
     """Apply a pass to the model, and return the new model.
 
     Checks that the pass changes the model, that the outputs for `feeds` stay equal within `atol`, and that a second
-    application of the pass changes nothing."""
+    application of the pass changes nothing.
+    """
     before = run(model, folder, **feeds)
     result = graph_pass(model)
     assert result.modified

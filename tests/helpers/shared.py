@@ -11,12 +11,11 @@ BuiltOnce = Callable[[str, Build], Path]
 
 
 def built_once(factory: pytest.TempPathFactory) -> BuiltOnce:
-    """Return a function of a name and `build`, which returns a folder that all workers share.
+    """Return a function that takes a name and a function `build`, and returns a folder that all workers share.
 
-    The first call with a name, in any worker, has the folder built by `build`.
-
-    Later calls return the same folder, so a test that changes files
-    copies the folder first. If `build` raises an error, no folder is left, and the next call builds it.
+    The first call for a name, in any worker, creates the folder with `build`; all later calls return the same folder. A
+    test that changes files copies the folder first. If `build` raises an error, no folder is left, and the next call
+    tries again.
     """
     base = factory.getbasetemp()
     in_worker = base.name.startswith("popen-")

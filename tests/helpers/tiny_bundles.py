@@ -36,7 +36,8 @@ def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def tiny_graph(*, quantised: bool = False, names: Sequence[str] = ("input_ids", "attention_mask")) -> bytes:
     """Return the tiny classifier as ONNX.
 
-    If `quantised`, the matrix product is in int8, with one activation scale for all rows of a run."""
+    If `quantised`, the matrix product is in int8, with one activation scale for all rows of a run.
+    """
     table, head = weights()
     nodes = [
         node("Gather", ["table", "input_ids"], ["embedded"]),

@@ -34,7 +34,8 @@ _QUALITY = ("accuracy", "f1_macro", "exact_match")  # a task has some of them
 class DemoReport:
     """The results of all steps.
 
-    If the accuracy gate refused the bundle, `export.bundle` is None and no later step was run."""
+    If the accuracy gate refused the bundle, `export.bundle` is None and no later step was run.
+    """
 
     trained: TrainReport
     export: ExportReport
@@ -62,7 +63,7 @@ class DemoReport:
 
 
 def demo(folder: Path, name: str) -> DemoReport:
-    """Run all steps in a model folder with the shipped recipe `name`; if the folder has a recipe, it is used instead.
+    """Run all steps in a model folder with the shipped recipe `name`, or with the recipe that the folder already has.
 
     Raises FtoolError if a step fails.
     """

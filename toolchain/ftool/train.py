@@ -65,7 +65,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the splits in the form that the model reads, and facts for metrics.json, each with a value for each split.
 
-    A fact whose name begins with "training_" has only the training split's value."""
+    A fact whose name begins with "training_" has only the training split's value.
+    """
     splits: dict[str, Any] = {}
     facts: dict[str, Any] = {}
     for name, split in data.splits.items():
@@ -81,7 +82,8 @@ def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[
 def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
     """Return the recipe as plain JSON, with the values of `lengths` in place of the recipe's.
 
-    `lengths` maps keys such as "train.max_length" to the lengths that the model has."""
+    `lengths` maps keys such as "train.max_length" to the lengths that the model has.
+    """
     tables = asdict(recipe)
     for path, value in lengths.items():
         table, _, name = path.partition(".")

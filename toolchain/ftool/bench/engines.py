@@ -38,8 +38,8 @@ class Engine:
     def command(self) -> list[str]:
         """Return the worker's command line.
 
-        Texts are not part of it but are sent to the worker's standard input, because an argument can't exceed 128
-        KiB."""
+        Texts are sent to the worker's standard input instead, because an argument can't be longer than 128 KiB.
+        """
         return [sys.executable, "-m", "ftool.bench.worker", self.spec()]
 
     def spec(self) -> str:
@@ -59,7 +59,8 @@ class Engine:
 class EngineProcess:
     """An engine that runs in a child process.
 
-    `cold_start_ms` is the time from the start of the process to its first answer, in milliseconds."""
+    `cold_start_ms` is the time from the start of the process to its first answer, in milliseconds.
+    """
 
     def __init__(self, engine: Engine, first_text: Text) -> None:
         self.engine = engine

@@ -67,7 +67,7 @@ class Timings:
         return {f"p{p}": float(np.percentile(pooled, p)) for p in PERCENTILES}
 
     def generation(self) -> dict[str, float]:
-        """Return a generator's `tokens_per_s`, and the medians `first_token_ms` and `per_token_ms` (of later tokens).
+        """Return a generator's `tokens_per_s`, and the medians `first_token_ms` and `per_token_ms` (later tokens).
 
         Returns {} for models that are not generators.
         """
@@ -145,7 +145,8 @@ def turns(
 def texts_of_round(texts: Sequence[Text], number: int, count: int) -> list[Text]:
     """Return `count` texts that are spread evenly over `texts`.
 
-    In each round, `number`, the positions are one further than in the round before, so that rounds use other texts."""
+    In each round, `number`, the positions are one further than in the round before, so that rounds use other texts.
+    """
     if len(texts) <= count:
         return list(texts)
     step = len(texts) / count

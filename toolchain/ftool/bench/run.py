@@ -35,7 +35,8 @@ class Placement:
 def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ()) -> Engine:
     """Return a bundle as an engine, which is named after the bundle's precision, such as ftool-int8.
 
-    If this name is in `taken`, the engine's name also contains the name of the bundle's folder.
+    If this name is in `taken`, the engine is named after the bundle's parent folder, folder and precision instead, such
+    as intents/bundle-int8.
     """
     manifest = Manifest.read(folder)
     name = f"ftool-{manifest.precision.name}"

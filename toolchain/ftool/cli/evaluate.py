@@ -110,7 +110,8 @@ def _evaluate_suite(
 ) -> Any:
     """Return the evaluation on the bias suite `name`, whose cases are at the path --data.
 
-    Raises InputError if --data is missing, or if any other flag about data, --split or --by was given."""
+    Raises InputError if --data is missing, or if any other flag about data, --split or --by was given.
+    """
     from ftool.evaluation.bias.suites import SuiteSettings, evaluate_suite
 
     if _given("split"):

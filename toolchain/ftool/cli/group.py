@@ -80,7 +80,8 @@ class CommandGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that `args` begins with.
 
-        If there is no such command, raises UsageError, which suggests the nearest name."""
+        If there is no such command, raises UsageError, which suggests the nearest name.
+        """
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"commands are {', '.join(COMMANDS)}"

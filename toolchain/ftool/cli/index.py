@@ -96,7 +96,10 @@ def _values(built: "Built") -> dict[str, Any]:
 
 
 def _failures(failed: Mapping[str, str]) -> str:
-    """Return the error message for files that failed. If several failed, their reasons are also logged as warnings."""
+    """Return the error message for files that could not be indexed in full.
+
+    `failed` maps files to reasons. If there are several files, their reasons are logged as warnings.
+    """
     reasons = [
         reason if reason.startswith(f"{name}:") or f" of {name} left out: " in reason else f"{name}: {reason}"
         for name, reason in failed.items()

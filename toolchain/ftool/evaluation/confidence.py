@@ -135,7 +135,7 @@ def wilson(right: int, examples: int, confidence: ConfidenceSettings) -> tuple[f
 
 
 def _share_sizes(statistics: Statistics, positions: Positions) -> dict[str, int]:
-    """Return the denominator of each metric that is a proportion: the number of examples at `positions` that count."""
+    """Return, for each metric that is a proportion, the number of examples at `positions` over which it is computed."""
     partial_shares = statistics.part_shares if isinstance(statistics, SummedStatistics) else {}
     return {
         **dict.fromkeys(statistics.shares, len(positions)),
@@ -188,7 +188,8 @@ def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) ->
 def _weights(samples: Positions, examples: int) -> NDArray[np.int64]:
     """Return how often each sample contains each example, int64 (samples, examples).
 
-    `samples`, (samples, size), holds the positions of each sample's examples."""
+    `samples`, (samples, size), holds the positions of each sample's examples.
+    """
     flat = samples + examples * np.arange(len(samples))[:, None]
     counts = np.bincount(flat.ravel(), minlength=len(samples) * examples)
     return counts.reshape(len(samples), examples)

@@ -32,7 +32,7 @@ class OpenModel:
 
     Attributes:
         on: "run" for the checkpoint in PyTorch, "bundle" for the bundle in the runtime.
-        model: an object with the interface of the runtime's class for the task's models.
+        model: an object with the interface of the runtime's model class for the task.
         facts: an object that has, as attributes, the manifest fields that depend on the task, such as `labels`.
         tokenizer: the model's tokenizer, without truncation and padding.
         prefix: the text that is put before every input.

@@ -77,7 +77,7 @@ class Measurements:
     Attributes:
         metrics: all metrics, as plain JSON.
         statistics: a function that computes per-example statistics, from which metrics of slices are computed; None if
-        metrics can't be computed for slices.
+            metrics can't be computed for slices.
         predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
             None if the task has no predictions to write to a file.
         shown: a few generated answers to print.

@@ -52,7 +52,6 @@ def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ..
     """Return those of a model's labels that mean that a text is hateful.
 
     These are `named` if it is not empty, else the labels that have a usual name, such as "hate".
-
     Raises InputError if `named` has a name that is not in `labels`, if no label is found, or if all labels are named.
     """
     chosen = tuple(named) or tuple(label for label in labels if label.lower() in _USUAL)

@@ -95,7 +95,8 @@ def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
 def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedStatistics:
     """Return statistics from which F1 and exact match of any subset of the questions can be computed.
 
-    The answers are those that `scored.answers(threshold)` returns."""
+    The answers are those that `scored.answers(threshold)` returns.
+    """
     exact, f1 = score_answers(scored.answers(threshold), scored.references)
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
 

@@ -100,7 +100,8 @@ def classification_statistics(
 def number_statistics(logits: NDArray[np.float32], targets: NDArray[Any]) -> RecomputedStatistics:
     """Return statistics from which `number_metrics` of any subset of the examples can be computed.
 
-    `logits` is float (examples, 1), `targets` (examples,)."""
+    `logits` is float (examples, 1), `targets` (examples,).
+    """
     answers = logits[:, 0]
     return RecomputedStatistics(
         len(targets),

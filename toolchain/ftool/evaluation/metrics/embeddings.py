@@ -44,7 +44,8 @@ def texts_to_embed(split: Split[SimilarPair]) -> list[tuple[Kind | None, Sequenc
 def search_of(split: Split[SimilarPair]) -> Search:
     """Return the split as a retrieval task.
 
-    Each anchor is a query; all passages of the split, positive and negative, are searched."""
+    Each anchor is a query; all passages of the split, positive and negative, are searched.
+    """
     queries = {e.anchor: position for position, e in enumerate(split.examples)}
     corpus: dict[str, int] = {}
     relevant: dict[str, set[int]] = {query: set() for query in queries}
@@ -81,7 +82,8 @@ def main_metric(kind: SimilarityKind, requested: str | None) -> str:
 def prepared(vectors: Vectors, similarity: str) -> Vectors:
     """Return vectors, (texts, width), whose dot products are similarities.
 
-    These are `vectors`, normalised to length 1 unless `similarity` is "dot"."""
+    These are `vectors`, normalised to length 1 unless `similarity` is "dot".
+    """
     if similarity == "dot":
         return vectors
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

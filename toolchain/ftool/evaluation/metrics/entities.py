@@ -24,8 +24,8 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
     """Return all metrics of predicted tags `answers`: fractions from 0 to 1, except supports, which count entities.
 
     `precision`, `recall` and `f1` are computed over all entities (micro); an entity is correct if its words and its
-    kind are correct. `f1_macro` is the mean over kinds of entity, and `accuracy` the share of words with the correct
-    tag.
+    kind are correct. `f1_macro` is the mean F1 over kinds of entity, and `accuracy` is the share of words with the
+    correct tag.
     """
     right, given = _lists(truth), _lists(answers)
     per_kind = _per_kind(right, given)
