@@ -84,7 +84,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _requirements() -> list[Requirement]:
-    """Return the packages that ftool requires without any extra."""
+    """Return the packages that ftool requires if it is installed without extras."""
     required = map(Requirement, importlib.metadata.requires("ftool") or ())
     return [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
 

@@ -55,7 +55,7 @@ def writing_system_of(language: str | None, texts: Iterable[str]) -> WritingSyst
 
 
 def units(text: str) -> list[str]:
-    """Return the words of a text in lower case, without punctuation; in scripts without spaces, the characters."""
+    """Return the words of a text (lower case, no punctuation), or, in scripts without spaces, its characters."""
     return _UNIT.findall(text.lower())
 
 

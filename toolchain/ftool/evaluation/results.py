@@ -120,7 +120,7 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """Return, as text to print, the metrics, the hardest labels or a few generated answers, and the slices."""
+        """Return, as text to print, the metrics, the labels with the lowest F1 or a few answers, and the slices."""
         slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
         return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
@@ -153,7 +153,7 @@ class TrainReport:
         }
 
     def table(self) -> str:
-        """Return, as text, the metrics of all splits, the hardest test labels or a few answers, time and memory."""
+        """Return as text: the metrics of all splits, the labels with the lowest F1 or a few answers, time, memory."""
         table = _metrics_table({"validation": self.validation, "test": self.test, **self.further})
         return "\n\n".join([table, *_details(self.test), self._effort()])
 
@@ -179,7 +179,7 @@ def _figure(value: float | None) -> str:
 
 
 def _details(evaluation: Evaluation) -> list[str]:
-    """Return the texts to print below the metrics: a table of the hardest labels, or a few generated answers."""
+    """Return the texts to print below the metrics: the labels with the lowest F1, or a few generated answers."""
     if "per_class" in evaluation.metrics:
         return [_worst_labels(evaluation)]
     return [

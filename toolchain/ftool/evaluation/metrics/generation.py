@@ -83,7 +83,7 @@ class MetricOfSums(NamedTuple):
 def sums_of_translation(
     predictions: Sequence[str], references: Sequence[Sequence[str]], *, language: str | None = None
 ) -> dict[str, MetricOfSums]:
-    """Return BLEU and chrF++ as metrics of sums, by name, so that any subset of the texts can be scored.
+    """Return BLEU and chrF++, by name, in a form from which the scores of any subset of the texts can be computed.
 
     The arguments are the same as those of `text_metrics`.
     """
