@@ -62,7 +62,7 @@ def show(method: str, result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run every method and write benchmarks/results/banking77.json."""
+    """Train, export and measure by every training method, and write benchmarks/results/banking77.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("models/banking77"))
     parser.add_argument("--data", type=Path, default=DATA / "banking77")

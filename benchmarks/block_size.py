@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def random_gpt2(tokenizer: str) -> LoadedGenerator:
-    """Return a GPT-2 small with random weights."""
+    """Return GPT-2 small with random weights, and with the tokenizer in the folder `tokenizer`."""
     import torch
     from transformers import GPT2TokenizerFast
 

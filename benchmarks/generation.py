@@ -59,7 +59,7 @@ class GenerationEngine(Engine):
     task: str
 
     def command(self) -> list[str]:
-        """Return the worker's command line."""
+        """Return the command line that starts the engine's worker process."""
         worker = Path(__file__).with_name("generation_worker.py")
         return [str(self.python), str(worker), self.kind, str(self.folder), self.task, str(self.threads)]
 
@@ -116,7 +116,7 @@ def figures(times: Sequence[tuple[float, float]], rows: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Time every shape and write benchmarks/results/generation.json."""
+    """Time every model size, and write benchmarks/results/generation.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--tokenizers", type=Path, required=True, help="a folder with gpt2 and t5-small vocabularies"
@@ -191,7 +191,7 @@ def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str,
 
 
 def show(shape: str, workload: Workload, found: dict[str, Any]) -> None:
-    """Print one workload's table."""
+    """Print a table of all engines' figures for one workload."""
     head = [
         f"{shape}, {workload.name}",
         "first token (ms)",

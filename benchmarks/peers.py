@@ -30,7 +30,7 @@ class PeerEngine(Engine):
     python: Path
 
     def command(self) -> list[str]:
-        """Return the worker's command line."""
+        """Return the command line that starts the engine's worker process."""
         return [
             str(self.python),
             str(Path(__file__).with_name("optimum_worker.py")),

@@ -29,7 +29,7 @@ DEPTHS = (1, 5, 10)
 
 
 def main() -> None:
-    """Measure, and write benchmarks/results/policyqa.json."""
+    """Run all measurements, and write benchmarks/results/policyqa.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedders", nargs="+", default=["default="], metavar="NAME=BUNDLE")
     parser.add_argument("--reader", type=Path, metavar="BUNDLE")

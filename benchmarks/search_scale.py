@@ -49,7 +49,7 @@ class RandomEmbedder:
 
 
 def main() -> None:
-    """Measure, and write benchmarks/results/search_scale.json."""
+    """Run all measurements, and write benchmarks/results/search_scale.json."""
     policies = json.loads((DATA / "policyqa" / "dev.json").read_text())["data"]
     paragraphs = [paragraph for policy in policies for paragraph in policy["paragraphs"]]
     questions = sorted({question["question"] for paragraph in paragraphs for question in paragraph["qas"]})

@@ -30,7 +30,7 @@ def seconds(command: list[str]) -> float:
 
 
 def main(bundle: Path) -> None:
-    """Measure, and write benchmarks/results/startup.json."""
+    """Run all measurements, and write benchmarks/results/startup.json."""
     python = sys.executable
     commands = {
         "python": [python, "-c", "pass"],

@@ -45,7 +45,7 @@ class Captured:
     """A model's graphs as PyTorch's exporter returns them, but without optional inputs that no node reads.
 
     Attributes:
-        models: the graphs: "model", or "encoder" and "decoder", or only "decoder".
+        models: the graphs by name: "model" for an encoder; "decoder", and "encoder" if there is one, for a generator.
         contracts: the structure that each graph must keep at every later stage.
         attention: "fused" if the attention of each layer is one operator; "plain" if the attention consists of several
             operators, as in the architecture's code.

@@ -31,7 +31,7 @@ class GenerationProbe:
         sources: token ids that the encoder reads, row by row; None for decoders without an encoder.
         prompts: token ids that the decoder reads first, row by row.
         answers: token ids that the decoder reads next; all rows have the same length.
-        chunk: the number of answer tokens in one step.
+        chunk: the number of answer tokens that the decoder reads in one step.
         scored: the number of tokens at the end of each prompt whose logits are compared.
         outputs: torch's logits, float32 (batch, scored + answer's length, vocabulary).
         real: whether the tokens come from texts; otherwise they are random.

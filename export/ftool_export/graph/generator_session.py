@@ -44,7 +44,7 @@ class GraphRunner:
         Args:
             sources: the token ids of each row's source; None for decoders without an encoder.
             rows: the number of rows.
-            capacity: the largest number of tokens in a row.
+            capacity: the largest number of tokens in a row for which the caches have room.
         """
         fixed = {} if sources is None else self._encode(sources)
         caches = {}

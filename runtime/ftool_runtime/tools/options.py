@@ -1,7 +1,7 @@
 """Command-line options that `python -m ftool_runtime` (argparse) and `ftool` (click) share.
 
-FLAGS lists the flags of commands that generate text. The functions convert flags that a user gave to the options of a
-call. This module imports little.
+FLAGS lists the flags of commands that generate text. The functions convert the flags of a command line to
+the options of a call. This module imports little.
 """
 
 import argparse
@@ -103,7 +103,7 @@ FLAGS: Final = (
 
 
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the flags that the user gave as options of a call, with `do_sample` set if one of them is for sampling."""
+    """Convert the given flags to the options of a call; set `do_sample` if a given flag is for sampling."""
     values = {flag.name: getattr(options, flag.name) for flag in FLAGS}
     given = {name: value for name, value in values.items() if value is not None}
     if any(flag.use == "sampling" and flag.name in given for flag in FLAGS):
@@ -112,7 +112,7 @@ def generation_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dict[str, Any]:
-    """Return the flags of the command `predict` that the user gave, as options of a call of `model`.
+    """Convert the given flags of the command `predict` to the options of a call of `model`.
 
     Raises InputError for a flag that does not apply to this kind of model.
     """
@@ -148,8 +148,8 @@ def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dic
 
     Args:
         model: a loaded model.
-        columns: the columns that the user named, as NAME if the model's input has one field, or as FIELD=NAME if it has
-            several. A field without such a column is read from the column that has the field's own name.
+        columns: for each column, NAME if the model's inputs have one field, or FIELD=NAME if they have several. A field
+            that `columns` does not mention is read from the column with the field's own name.
 
     Raises InputError for a field that the model does not have.
     """
