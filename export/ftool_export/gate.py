@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ftool_export.examples.base import Comparison, Examples
+from ftool_export.examples.base import Comparison, Examination, Examples
 from ftool_export.tolerances import Tolerance, chance_agreement, metric_allowance, tolerance_for
 
+BATCH_EFFECT = "batch_effect"  # the name of a check
 ROUNDING = 1e-9  # added to limits, because 0.93 - 0.92 is slightly more than 0.01 in binary
 
 
@@ -64,6 +65,11 @@ class Verdict:
     drift: tuple[Check, ...] = ()
 
     @property
+    def depends_on_batch(self) -> bool:
+        """Whether an input's answer depends on the other inputs of its batch by more than parity allows."""
+        return any(check.name == BATCH_EFFECT for check in self.drift)
+
+    @property
     def drop(self) -> float | None:
         """The metric of torch minus that of the bundle; negative if the bundle is better. None without labels."""
         return None if self.reference is None or self.bundle is None else self.reference - self.bundle
@@ -88,6 +94,11 @@ def judge(
 ) -> Verdict:
     """Compare a model's answers with torch's on examples outside the training data, and return the gate's verdict.
 
+    The verdict covers every check of answers that `ftool parity` makes, on the same examples. Checks that take long
+    (single against batched, batches of several shapes, whole generated answers) are made only if the others pass.
+    Parity's comparison of the bundle's constants with a second export is not made here, because the bundle comes from
+    the first.
+
     Args:
         loaded: the checkpoint; its answers are computed once and kept for further calls with the same `examples`.
         model: a bundle loaded by the runtime, or any object with the same methods.
@@ -99,35 +110,54 @@ def judge(
     Raises:
         BundleError: the model turns an input into another number of rows or tokens than the checkpoint does.
     """
-    found = examples.compare(loaded, model)
-    reference, score = found.scores or (None, None)
-    allowance = metric_allowance(found.differing, found.examples) if found.scores else 0.0
+    comparison = examples.compare(loaded, model)
+    limit = tolerance_for(examples.kind, precision)
+    reference, score = comparison.scores or (None, None)
+    allowance = metric_allowance(comparison.differing, comparison.examples) if comparison.scores else 0.0
     lost = 0.0 if reference is None or score is None else reference - score
-    checks = agreement_checks(found, precision, tolerance_for(examples.kind, precision))
+    kept = lost <= max_drop + allowance + ROUNDING
+    checks = comparison_checks(comparison, comparison.output_difference, precision, limit)
+    if kept and (allow_drift or all(check.passed for check in checks)):
+        found = examples.examine(loaded, model, comparison, whole_answers=precision == "fp32")
+        checks = examination_checks(found, precision, limit)
     drift = tuple(check for check in checks if not check.passed)
     return Verdict(
-        passed=lost <= max_drop + allowance + ROUNDING and (allow_drift or not drift),
-        judged=found.scores is not None,
+        passed=kept and (allow_drift or not drift),
+        judged=comparison.scores is not None,
         metric=examples.metric,
         reference=reference,
         bundle=score,
         max_drop=max_drop,
         allowance=allowance,
-        examples=found.examples,
-        agreement=found.agreement,
-        largest_difference=found.probability_difference,
-        compared=found.compared,
+        examples=comparison.examples,
+        agreement=comparison.agreement,
+        largest_difference=comparison.probability_difference,
+        compared=comparison.compared,
         drift=drift,
     )
 
 
-def agreement_checks(found: Comparison, precision: str, limit: Tolerance) -> list[Check]:
-    """Return the checks of a bundle's answers against torch's that the gate and a parity run have in common."""
-    difference = found.output_difference if precision == "fp32" else found.probability_difference
+def comparison_checks(
+    found: Comparison, output_difference: float, precision: str, limit: Tolerance
+) -> list[Check]:
+    """Return the checks of a bundle's answers against torch's. `output_difference` is checked only for fp32."""
+    difference = output_difference if precision == "fp32" else found.probability_difference
     return [
         at_least("agreement", found.agreement, chance_agreement(limit.agreement, found.count)),
         at_most("max_difference", difference, limit.max_difference),
     ]
+
+
+def examination_checks(found: Examination, precision: str, limit: Tolerance) -> list[Check]:
+    """Return all checks of a bundle's answers: an export's gate and `ftool parity` both decide on these checks.
+
+    Whole generated answers have a limit only in fp32.
+    """
+    checks = comparison_checks(found.comparison, found.output_difference, precision, limit)
+    checks.append(at_most(BATCH_EFFECT, found.batch.probability, limit.batch_effect))
+    if precision == "fp32":
+        checks += [at_least(name, same.share, 1.0) for name, same in found.whole_answers.items()]
+    return checks
 
 
 def advise(verdict: Verdict, precision: str) -> str | None:

@@ -1,6 +1,5 @@
 """Golden answers of a bundle: inputs with outputs and answers that `verify` must reproduce on the target machine."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.checkpoints.generator_inference import generate_tokens, score_tokens
-from ftool_export.examples.base import spread
+from ftool_export.examples.base import choose_inputs, spread
 from ftool_export.graph.guards import FP32_TOLERANCE
 from ftool_export.tokenizers.texts import probe_inputs
 from ftool_runtime.bundle.golden import (
@@ -21,9 +20,8 @@ from ftool_runtime.bundle.golden import (
     generator_golden,
     largest_difference,
 )
-from ftool_runtime.text.encode import Tokens, text_problem
+from ftool_runtime.text.encode import Tokens
 
-_INPUTS: Final = 16
 _GENERATED: Final = 8  # inputs of generators, whose answers take longer
 _MOST_TOKENS: Final = 48  # tokens of a generated answer
 
@@ -65,15 +63,6 @@ def make_golden(
 def golden_evidence(golden: Golden) -> dict[str, Any]:
     """Return what the manifest's evidence records about golden answers: the source and number of their inputs."""
     return {"inputs": golden.texts, "examples": len(golden.inputs)}
-
-
-def choose_inputs(inputs: Sequence[Any]) -> list[Any]:
-    """Return at most 16 different inputs that are not blank, evenly spread from the shortest to the longest."""
-    different = {json.dumps(given, ensure_ascii=False): given for given in inputs if not _blank(given)}
-    by_length = [different[text] for text in sorted(different, key=len)]
-    if len(by_length) <= _INPUTS:
-        return by_length
-    return [by_length[place] for place in np.linspace(0, len(by_length) - 1, _INPUTS).round().astype(int)]
 
 
 def _of_generator(
@@ -124,8 +113,3 @@ def _rows_that_fit(
     ]
     shortest = tuple(min((row.ids for row in rows), key=len)[:longest])
     return fitting or [(shortest, shortest)]
-
-
-def _blank(given: Any) -> bool:
-    texts = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
-    return any(text_problem(text) for text in texts if isinstance(text, str))

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 import ftool_runtime as ft
 from ftool_export.bundle.writer import GRAPH_FILES, Draft, write_model
 from ftool_export.checkpoints.base import LoadedModel
-from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.examples.base import Examples
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
@@ -71,8 +70,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         left_out=frozenset(manifest.precision.left_out),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
     )
-    rows = all_rows(loaded, examples.inputs) if isinstance(loaded, LoadedEncoder) else ()
-    source = capture_source(loaded, rows, passes)
+    source = capture_source(loaded, examples.inputs, passes)
     return Derived(source.models, quantize(source, plan, passes).models)
 
 

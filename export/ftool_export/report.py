@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftool_export.examples.base import Examination
-from ftool_export.gate import Check, Verdict, agreement_checks, at_least, at_most
+from ftool_export.gate import Check, Verdict, at_least, at_most, examination_checks
 from ftool_export.tolerances import Tolerance
 from ftool_runtime.bundle.manifest import FileRecord
 
@@ -56,31 +56,6 @@ class ExportReport:
             "gate": self.verdict.to_json(),
             "largest_logit_difference": self.largest_logit_difference,
             "advice": self.advice,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ShapeDifference:
-    """The largest difference between the bundle's and torch's logits on a batch of one shape."""
-
-    shape: str
-    logit_difference: float
-
-
-@dataclass(frozen=True, slots=True)
-class WorstInput:
-    """The input for which the bundle's answer differs most from the checkpoint's."""
-
-    row: int
-    given: str
-    probability_difference: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the input and its difference as plain JSON."""
-        return {
-            "row": self.row,
-            "input": self.given,
-            "probability_difference": self.probability_difference,
         }
 
 
@@ -162,10 +137,8 @@ class ParityReport:
         precision: the bundle's precision.
         same_weights: whether the bundle was made from the checkpoint's present weights; None if the bundle's manifest
             records no hash of the weights.
-        found: the differences between answers. For generators, each token of torch's greedy answers is predicted after
+        found: the differences between answers. For generators, each token of torch's answers is predicted after
             torch's preceding tokens, and logits are also compared while the bundle generates step by step with caches.
-        grid: differences on batches of several shapes: of one or more rows, short, long, padded; empty for generators.
-        worst: the input whose answer differs most from torch's; None for generators.
         metric: the main metric of torch and bundle; None for inputs without labels.
         tolerance: the limits on differences from torch.
         stored: the comparison with graphs obtained by exporting the checkpoint again.
@@ -174,8 +147,6 @@ class ParityReport:
     precision: str
     same_weights: bool | None
     found: Examination
-    grid: tuple[ShapeDifference, ...]
-    worst: WorstInput | None
     metric: MetricPair | None
     tolerance: Tolerance
     stored: StoredWeights
@@ -193,7 +164,7 @@ class ParityReport:
     @property
     def batch_effect(self) -> float:
         """The largest change of a probability between running an input singly and in a batch."""
-        return self.found.batch_effect
+        return self.found.batch.probability
 
     @property
     def logit_difference(self) -> float:
@@ -202,30 +173,21 @@ class ParityReport:
 
     @property
     def max_difference(self) -> float:
-        """The largest difference from torch: of a logit (in `found` and `grid`) for fp32, else of a probability."""
+        """The largest difference from torch: of a logit for fp32, else of a probability."""
         if self.precision != "fp32":
             return self.found.comparison.probability_difference
-        return max(self.logit_difference, *(shape.logit_difference for shape in self.grid), 0.0)
+        return self.found.output_difference
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """The checks of all differences that have a limit; whole generated answers have a limit only in fp32."""
-        limit = self.tolerance
-        agreement, _ = agreement_checks(self.found.comparison, self.precision, limit)
-        checks = [
-            agreement,
-            at_most("max_difference", self.max_difference, limit.max_difference),
-            at_most("batch_effect", self.batch_effect, limit.batch_effect),
-        ]
+        """The checks of all differences that have a limit."""
+        checks = examination_checks(self.found, self.precision, self.tolerance)
         if self.same_weights is not None:
             checks.append(at_least("same_weights", float(self.same_weights), 1.0))
         if self.metric is not None and self.metric.max_drop is not None:
             allowed = self.metric.max_drop + self.metric.allowance
             checks.append(at_most("metric_drop", self.metric.drop, allowed))
-        checks += self.stored.checks()
-        if self.precision == "fp32":
-            checks += [at_least(name, same.share, 1.0) for name, same in self.found.whole_answers.items()]
-        return tuple(checks)
+        return (*checks, *self.stored.checks())
 
     @property
     def passed(self) -> bool:
@@ -235,16 +197,16 @@ class ParityReport:
     def notes(self) -> list[str]:
         """Return remarks that supplement the checks: the worst input, equal answers, and the effect of batching."""
         lines = []
-        if self.worst is not None:
-            distance, given, row = self.worst.probability_difference, self.worst.given, self.worst.row
+        if (worst := self.found.worst) is not None:
+            distance, given, row = worst.probability_difference, worst.given, worst.row
             lines.append(f"furthest apart, by {distance:.3f}: {given} (example {row + 1})")
         for name, same in self.found.whole_answers.items():
             lines.append(
                 f"{name}: {same.same} of {same.answers} answers have the same tokens; {same.ties} differ at a tie"
             )
-        if self.found.changed_by_batch is not None:
+        if self.found.batch.changed is not None:
             lines.append(
-                f"{self.found.comparison.count} tokens compared; {self.found.changed_by_batch} answers differ between "
+                f"{self.found.comparison.count} tokens compared; {self.found.batch.changed} answers differ between "
                 "single and batched"
             )
         return lines
@@ -270,17 +232,16 @@ class ParityReport:
         }
 
     def _of_encoders(self) -> dict[str, Any]:
-        if self.worst is None:
+        if self.found.worst is None:
             return {}
-        grid = [{"shape": one.shape, "logit_difference": one.logit_difference} for one in self.grid]
-        return {"grid": grid, "worst": self.worst.to_json()}
+        return {"grid": [asdict(one) for one in self.found.grid], "worst": self.found.worst.to_json()}
 
     def _of_generators(self) -> dict[str, Any]:
         if not self.found.whole_answers:
             return {}
         return {
             "tokens": self.found.comparison.count,
-            "ties": self.found.ties,
+            "ties": self.found.comparison.ties,
             **{name: same.to_json() for name, same in self.found.whole_answers.items()},
-            "changed_by_company": self.found.changed_by_batch,
+            "changed_by_company": self.found.batch.changed,
         }

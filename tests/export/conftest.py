@@ -209,7 +209,7 @@ def capture_of(
         folder = write_checkpoint(architecture, **changes)
         if folder not in captured:
             loaded = load_classifier(folder)
-            captured[folder] = capture_source(loaded, loaded.tokenize(texts), tiny)
+            captured[folder] = capture_source(loaded, texts, tiny)
         return captured[folder]
 
     return capture

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import ftool_runtime as ft
-from ftool_export import quantization
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.examples.classification import ClassificationExamples
@@ -61,11 +60,14 @@ def wide(make_generator: Callable[..., LoadedGenerator], tiny: PassSettings) -> 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])
 def test_generators_rows_are_independent_of_their_batch(
-    wide: Graphs, tiny: PassSettings, precision: str
+    wide: Graphs, tiny: PassSettings, precision: str, tmp_path: Path
 ) -> None:
-    plan = quantization.PLANS["decoder"][precision]
-    graphs = quantization.quantize(wide, plan, plan.settings(tiny))
-    assert graphs.batch_effect(quantized=plan.quantize_products is not None) < 1
+    settings = ExportSettings(bundle=tmp_path / "b", precision=precision, allow_drift=True, passes=tiny)
+    examples = sample_examples(wide.loaded)
+    assert export(settings, wide.loaded, examples, captured=wide).bundle
+    assert not Manifest.read(tmp_path / "b").precision.rows_share_scale
+    with ft.load(tmp_path / "b") as model:
+        assert examples.batch_effect(model).probability < 1e-5
 
 
 def test_a_generator_whose_answers_depend_on_the_batch_runs_its_rows_singly(

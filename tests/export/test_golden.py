@@ -11,9 +11,8 @@ import pytest
 import ftool_runtime as ft
 from ftool_export import pipeline
 from ftool_export.checkpoints.classifier import load_classifier
-from ftool_export.examples.base import spread
+from ftool_export.examples.base import choose_inputs, spread
 from ftool_export.examples.classification import ClassificationExamples
-from ftool_export.golden import choose_inputs
 from ftool_export.passes import PassSettings
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.texts import LONG_TEXT, probe_inputs

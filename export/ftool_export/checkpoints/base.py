@@ -11,7 +11,7 @@ from torch import nn
 
 from ftool_export.checkpoints.pretrained import quiet_transformers, read_licence
 from ftool_export.errors import CheckpointError
-from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.bundle.manifest import GenerationContract, InputContract
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,11 @@ class LoadedModel(ABC):
             split_special_tokens=bool(getattr(self.tokenizer, "split_special_tokens", False)),
         )
 
+    @property
+    def reads_padding(self) -> bool:
+        """Whether padding in a batch changes a row's outputs in PyTorch."""
+        return False
+
     @abstractmethod
     def reference_ids(self, given: Any) -> list[list[int]] | None:
         """Return the token ids of each token row of the input `given`, from transformers' tokenizer.
@@ -93,6 +98,14 @@ class LoadedModel(ABC):
     def manifest_fields(self) -> dict[str, Any]:
         """Return the arguments of `Manifest` that depend on the task: labels, or the contract for other answers."""
         return {"labels": ()}
+
+    def generation_contract(self, caches: Any) -> GenerationContract | None:
+        """Return the manifest's record of how to run the decoder's graph, whose `caches` are "in_place" or "joined".
+
+        None for models that generate no text.
+        """
+        del caches
+        return None
 
     def config_fields(self) -> dict[str, Any]:
         """Return the fields of config.json that depend on the task."""

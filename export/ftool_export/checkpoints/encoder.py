@@ -40,6 +40,11 @@ class LoadedEncoder(LoadedModel):
         """The names of the network's inputs that the tokenizer produces."""
         return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)
 
+    @property
+    def reads_padding(self) -> bool:
+        """Whether padding in a batch changes a row's outputs in PyTorch, as in a network with a convolution."""
+        return self.model.reads_padding
+
     def rows(self, inputs: Sequence[Any]) -> list[list[Tokens]]:
         """Return the token rows of each input, from transformers' tokenizer.
 
@@ -141,7 +146,7 @@ def _batches(
         with torch.inference_mode():
             lengths = [len(row.ids) for row in rows]
             ragged = len(set(lengths)) > 1
-            if ragged and loaded.model.reads_padding:
+            if ragged and loaded.reads_padding:
                 runs = _runs_of_one_length(lengths)
             else:
                 runs = cut_into_runs(lengths, _TOKENS_PER_BATCH)

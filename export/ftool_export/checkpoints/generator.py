@@ -96,7 +96,7 @@ class LoadedGenerator(LoadedModel):
         positions = getattr(self.config, "max_position_embeddings", None)
         return int(positions) if positions else None
 
-    def generation_contract(self, caches: str) -> GenerationContract:
+    def generation_contract(self, caches: Any) -> GenerationContract:
         """Return the manifest's record of how to run the decoder's graph, whose `caches` are "in_place" or "joined"."""
         return GenerationContract(
             family=self.family, caches=caches, max_length=self.decoder_limit, languages=self.languages

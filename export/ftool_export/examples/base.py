@@ -1,20 +1,22 @@
 """Examples of a task: inputs, and the comparison of a model's answers with PyTorch's, for every kind of answer."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
 from ftool_export.checkpoints.windowed import WindowedEncoder
+from ftool_export.graph.probes import probe_rows
 from ftool_runtime.bundle.golden import largest_difference
 from ftool_runtime.session.encoder_engine import Outputs
-from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.encode import Tokens, text_problem
 from ftool_runtime.text.windows import Window
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ AnswerKind = Literal["labels", "spans", "vectors", "text"]
 
 _SINGLE: Final = 512  # inputs that the model also answers one at a time
 _SAMPLE: Final = 128  # inputs on which two graphs are compared number by number
+_CHOSEN: Final = 16  # inputs of different lengths, for golden answers and latency
+_TIMED_ROUNDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class Comparison:
         distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
         output_difference: the largest absolute difference between the networks' outputs, such as logits.
         scores: the main metric of the reference and of the model; None for inputs without labels.
+        ties: the number of next tokens that differ while the reference's two best logits are equal up to rounding;
+            these count as the same in `agreement`. None for encoders.
     """
 
     examples: int
@@ -48,6 +54,7 @@ class Comparison:
     distances: NDArray[np.float64]
     output_difference: float
     scores: tuple[float, float] | None
+    ties: int | None = None
 
     @property
     def probability_difference(self) -> float:
@@ -79,25 +86,66 @@ class SameAnswers:
         return {"answers": self.answers, "same": self.same, "ties": self.ties}
 
 
+class BatchEffect(NamedTuple):
+    """The differences between a model's answers to inputs run singly and to the same inputs run in batches.
+
+    Attributes:
+        probability: the largest change of a probability.
+        changed: the number of inputs with another generated answer; None for encoders.
+    """
+
+    probability: float
+    changed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeDifference:
+    """The largest difference between a model's and PyTorch's outputs for a batch of one shape."""
+
+    shape: str
+    logit_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorstInput:
+    """The input for which the model's answer differs most from PyTorch's; `row` is its position, from 0."""
+
+    row: int
+    given: str
+    probability_difference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the input and its difference as plain JSON."""
+        return {
+            "row": self.row,
+            "input": self.given,
+            "probability_difference": self.probability_difference,
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """The differences that parity reports between a bundle's answers and PyTorch's.
+    """All differences between a bundle's answers and PyTorch's, on which an export's gate and parity decide.
 
     Attributes:
         comparison: the comparison of the answers to all inputs.
-        batch_effect: the largest change of a probability between running an input singly and in a batch.
-        changed_by_batch: the number of inputs with other generated answers singly than in a batch; None for encoders.
-        ties: the number of next tokens that differ while PyTorch's two best logits are equal up to rounding; None for
-            encoders.
+        batch: the comparison of inputs run singly with the same inputs run in batches.
+        grid: differences on batches of several shapes: of one or more rows, short, long, padded; empty for generators.
+        worst: the input whose answer differs most from PyTorch's; None for generators.
         whole_answers: the agreement of whole generated answers, by way of decoding ("greedy" or "beams"); empty for
             encoders.
     """
 
     comparison: Comparison
-    batch_effect: float
-    changed_by_batch: int | None = None
-    ties: int | None = None
+    batch: BatchEffect
+    grid: tuple[ShapeDifference, ...] = ()
+    worst: WorstInput | None = None
     whole_answers: Mapping[str, SameAnswers] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def output_difference(self) -> float:
+        """The largest absolute difference between the networks' outputs, on the inputs and in `grid`."""
+        return max(self.comparison.output_difference, *(shape.logit_difference for shape in self.grid), 0.0)
 
 
 class Examples(Protocol):
@@ -124,8 +172,23 @@ class Examples(Protocol):
             BundleError: the model turns an input into another number of rows or tokens than the checkpoint does.
         """
 
-    def examine(self, loaded: Any, model: Any) -> Examination:
-        """Compare answers as `compare` does, and make parity's other comparisons, such as single with batched."""
+    def batch_effect(self, model: Any) -> BatchEffect:
+        """Compare a model's answers to some inputs run singly with its answers to the same inputs run in batches."""
+
+    def examine(
+        self, loaded: Any, model: Any, comparison: Comparison, *, whole_answers: bool = True
+    ) -> Examination:
+        """Make all comparisons that `compare` does not make, such as single with batched.
+
+        Args:
+            loaded: the checkpoint.
+            model: a bundle loaded by the runtime.
+            comparison: the result of `compare`, which becomes part of the examination.
+            whole_answers: whether generators also answer with greedy decoding and with four beams.
+        """
+
+    def latency_call(self, model: Any) -> "LatencyCall":
+        """Return the call whose latency is recorded in a bundle's manifest."""
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
         """Compute the raw outputs of a model's graphs, such as logits, for a sample of the inputs.
@@ -138,6 +201,22 @@ class Examples(Protocol):
         Returns:
             The outputs as float32 arrays, and the value to pass as `answers` for further models.
         """
+
+
+class LatencyCall(NamedTuple):
+    """A call of a model whose latency is measured.
+
+    Attributes:
+        call: takes one of `inputs`.
+        inputs: the inputs; each is passed to `call` once in a round.
+        rounds: the number of rounds, of which the first is a warm-up.
+        note: what was measured, for the manifest.
+    """
+
+    call: Callable[[Any], Any]
+    inputs: Sequence[Any]
+    rounds: int
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,13 +254,37 @@ class EncoderExamples(ABC):
         """Compare a model's answers with PyTorch's. See `Examples.compare`."""
         return self._comparison(self.reference(loaded), model.outputs(self.inputs))
 
-    def examine(self, loaded: LoadedEncoder, model: Any) -> Examination:
-        """Compare answers as `compare` does, and answers to up to 512 inputs run singly with answers in batches."""
-        outputs = model.outputs(self.inputs)
-        comparison = self._comparison(self.reference(loaded), outputs)
-        single = self._some_single(loaded, model, outputs)
+    def batch_effect(self, model: Any) -> BatchEffect:
+        """Compare a model's answers to up to 512 inputs run singly and in batches. See `Examples.batch_effect`."""
+        some = replace(self, inputs=spread(self.inputs, _SINGLE))
+        single = [row for given in some.inputs for row in model.outputs([given])]
+        return BatchEffect(float(some.distances(model.outputs(some.inputs), single).max(initial=0.0)))
+
+    def examine(
+        self, loaded: LoadedEncoder, model: Any, comparison: Comparison, *, whole_answers: bool = True
+    ) -> Examination:
+        """Compare outputs for batches of several shapes, and inputs run singly and in batches.
+
+        See `Examples.examine`. `whole_answers` is ignored, since encoders generate no answers.
+        """
+        del whole_answers
+        row = int(comparison.distances.argmax())
         return Examination(
-            comparison=comparison, batch_effect=float(self.distances(outputs, single).max(initial=0.0))
+            comparison=comparison,
+            batch=self.batch_effect(model),
+            grid=tuple(
+                ShapeDifference(
+                    shape, largest_difference(compute_outputs(loaded, rows), model.token_outputs(rows))
+                )
+                for shape, rows in probe_rows(loaded, all_rows(loaded, self.inputs)).items()
+            ),
+            worst=WorstInput(row, shown(self.inputs[row]), comparison.probability_difference),
+        )
+
+    def latency_call(self, model: Any) -> LatencyCall:
+        """Return a call of the model with one input. See `Examples.latency_call`."""
+        return LatencyCall(
+            model, choose_inputs(self.inputs), _TIMED_ROUNDS, "one input at a time on the exporting machine"
         )
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
@@ -211,14 +314,6 @@ class EncoderExamples(ABC):
             output_difference=difference,
             scores=(self.score(reference), self.score(outputs)) if scored else None,
         )
-
-    def _some_single(self, loaded: LoadedEncoder, model: Any, outputs: Outputs) -> Outputs:
-        """Return `outputs`, but for up to 512 inputs the outputs of running the model on each input alone."""
-        starts = np.cumsum([0, *(len(rows) for rows in loaded.rows(self.inputs))])
-        mixed = list(outputs)
-        for position in spread(range(len(self.inputs)), _SINGLE):
-            mixed[starts[position] : starts[position + 1]] = list(model.outputs([self.inputs[position]]))
-        return mixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,3 +348,17 @@ def spread(texts: Sequence[T], count: int) -> list[T]:
     if len(texts) <= count:
         return list(texts)
     return [texts[position * len(texts) // count] for position in range(count)]
+
+
+def choose_inputs(inputs: Sequence[Any]) -> list[Any]:
+    """Return at most 16 different inputs that are not blank, evenly spread from the shortest to the longest."""
+    different = {json.dumps(given, ensure_ascii=False): given for given in inputs if not _blank(given)}
+    by_length = [different[text] for text in sorted(different, key=len)]
+    if len(by_length) <= _CHOSEN:
+        return by_length
+    return [by_length[place] for place in np.linspace(0, len(by_length) - 1, _CHOSEN).round().astype(int)]
+
+
+def _blank(given: Any) -> bool:
+    texts = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
+    return any(text_problem(text) for text in texts if isinstance(text, str))

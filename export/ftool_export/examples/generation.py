@@ -19,8 +19,16 @@ from ftool_export.checkpoints.generator_inference import (
     tokenize_sources,
 )
 from ftool_export.errors import ExportError
-from ftool_export.examples.base import AnswerKind, Comparison, Examination, SameAnswers, spread
-from ftool_export.tokenizers.texts import SENTENCES
+from ftool_export.examples.base import (
+    AnswerKind,
+    BatchEffect,
+    Comparison,
+    Examination,
+    LatencyCall,
+    SameAnswers,
+    spread,
+)
+from ftool_export.tokenizers.texts import sample_inputs
 from ftool_runtime.numerics import softmax
 
 TIE: Final = 1e-4  # if the two best logits are this close, another order of summation may swap them
@@ -30,8 +38,9 @@ _SINGLE: Final = 32  # rows that are answered both in batches and one at a time
 _BATCH_TOKENS: Final = 32  # of each of these answers
 _BEAMS: Final = 4
 _SAMPLE: Final = 16  # rows on which two graphs are compared number by number
-MOST_COMPARED: Final = 256  # inputs; more add little, and torch takes up to a second for each
-_MOST_EXAMINED: Final = 200  # inputs; parity answers each of them several times
+_TIMED_INPUTS: Final = 3  # inputs on which latency is measured
+_TIMED_TOKENS: Final = 32  # the most tokens of an answer that is timed
+MOST_COMPARED: Final = 200  # inputs; more add little, and torch takes up to a second for each
 
 # Computes the logits that predict each token of given answers to rows: float32 (tokens, vocabulary) per row.
 TokenScorer = Callable[[TokenRows, TokenRows], Sequence[NDArray[np.float32]]]
@@ -67,7 +76,7 @@ class GenerationExamples:
     targets: TokenRows | None = None
     most: int = MOST_COMPARED
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    _torch: list[tuple[LoadedGenerator, TokenRows]] = field(
+    _torch: list[tuple[LoadedGenerator, int, TokenRows]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
 
@@ -86,37 +95,45 @@ class GenerationExamples:
 
     def compare(self, loaded: LoadedGenerator, model: Any) -> Comparison:
         """Compare a model's answers with PyTorch's, and the logits of both for the tokens of PyTorch's answers."""
-        return self._compared(loaded, model)[0].comparison
+        beams = self.options.get("num_beams") or loaded.generation_config.num_beams or 1
+        answers = self._answers(loaded, model, beams)
+        comparison = compare_forced(loaded, model.score_tokens, answers.rows, answers.reference)
+        differing = sum(list(a) != list(b) for a, b in zip(answers.reference, answers.model, strict=True))
+        return replace(comparison, scores=self._scores(loaded, model, answers), differing=differing)
 
-    def examine(self, loaded: LoadedGenerator, model: Any) -> Examination:
-        """Compare a model with PyTorch: answers by greedy decoding and by beam search, and logits during generation.
+    def examine(
+        self, loaded: LoadedGenerator, model: Any, comparison: Comparison, *, whole_answers: bool = True
+    ) -> Examination:
+        """Compare answers by greedy decoding and by beam search, and logits during generation with caches.
 
         The model's answers to inputs run singly are also compared with its answers to inputs run in batches.
         See `Examples.examine`.
         """
-        greedily = replace(self, most=min(self.most, _MOST_EXAMINED), options={"num_beams": 1})
-        forced, greedy = greedily._compared(loaded, model)
-        beams = answers_of_both(loaded, model, greedy.rows, num_beams=_BEAMS)
-        steps = _step_difference(loaded, model, greedy)
-        changed, probability = self.batch_effect(model)
-        comparison = forced.comparison
-        return Examination(
-            comparison=replace(comparison, output_difference=max(comparison.output_difference, steps)),
-            batch_effect=probability,
-            changed_by_batch=changed,
-            ties=forced.ties,
-            whole_answers={
+        effect, same = self.batch_effect(model), {}
+        if whole_answers:
+            greedy, beams = self._answers(loaded, model, 1), self._answers(loaded, model, _BEAMS)
+            same = {
                 "greedy": _same_answers(loaded, greedy, _greedy_tie),
                 "beams": _same_answers(loaded, beams, _beam_tie),
-            },
-        )
+            }
+            steps = _step_difference(loaded, model, greedy)
+            comparison = replace(comparison, output_difference=max(comparison.output_difference, steps))
+        return Examination(comparison=comparison, batch=effect, whole_answers=same)
 
-    def batch_effect(self, model: Any) -> tuple[int, float]:
-        """Let a model answer up to 32 inputs both in batches and singly, and compare the two answers to each input.
+    def latency_call(self, model: Any) -> LatencyCall:
+        """Return a call that answers one input with at most 32 tokens. See `Examples.latency_call`."""
 
-        Returns:
-            The number of inputs whose two answers differ, and the largest change of a next token's probability. Tokens
-            after the first difference between two answers do not count.
+        def answer(row: Sequence[int]) -> Any:
+            return model.generate([row], max_new_tokens=_TIMED_TOKENS, do_sample=False)
+
+        note = f"an answer of at most {_TIMED_TOKENS} tokens, one at a time, on the exporting machine"
+        return LatencyCall(answer, self.inputs[:_TIMED_INPUTS], 2, note)
+
+    def batch_effect(self, model: Any) -> BatchEffect:
+        """Answer up to 32 inputs in batches and singly, and compare the two answers to each.
+
+        The change of a next token's probability is measured while the preceding tokens of both answers are the same.
+        See `Examples.batch_effect`.
         """
         rows = spread(self.inputs, _SINGLE)
         generate = partial(
@@ -131,7 +148,7 @@ class GenerationExamples:
                 compared = _common(single.ids, batched.ids) + 1
                 difference = softmax(single.logits[:compared]) - softmax(batched.logits[:compared])
                 largest = max(largest, float(np.abs(difference).max(initial=0.0)))
-        return changed, largest
+        return BatchEffect(largest, changed)
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
         """Return a model's logits for each token of answers to up to 16 inputs, and the token ids of these answers.
@@ -145,27 +162,18 @@ class GenerationExamples:
             answers = _generated(model, rows, do_sample=False, num_beams=1)
         return [logits for logits in model.score_tokens(rows, answers) if len(logits)], answers
 
-    def _compared(self, loaded: LoadedGenerator, model: Any) -> tuple["ForcedComparison", Answers]:
-        rows = [self.inputs[position] for position in self.positions]
-        answers = Answers(
-            rows,
-            self._reference(loaded, rows),
-            answers_of(partial(_generated, model), loaded, rows, self.options),
+    def _answers(self, loaded: LoadedGenerator, model: Any, beams: int) -> Answers:
+        """Return PyTorch's and the model's answers to the compared inputs; PyTorch's are generated only once."""
+        rows, options = (
+            [self.inputs[position] for position in self.positions],
+            {**self.options, "num_beams": beams},
         )
-        forced = compare_forced(loaded, model.score_tokens, rows, answers.reference)
-        scores = self._scores(loaded, model, answers)
-        differing = sum(list(a) != list(b) for a, b in zip(answers.reference, answers.model, strict=True))
-        comparison = replace(forced.comparison, scores=scores, differing=differing)
-        return replace(forced, comparison=comparison), answers
-
-    def _reference(self, loaded: LoadedGenerator, rows: TokenRows) -> TokenRows:
-        """Return PyTorch's answers to `rows`; PyTorch generates the answers only once per checkpoint."""
-        for known, answers in self._torch:
-            if known is loaded:
-                return answers
-        answers = answers_of(partial(generate_tokens, loaded), loaded, rows, self.options)
-        self._torch[:] = [(loaded, answers)]
-        return answers
+        found = [answers for known, width, answers in self._torch if known is loaded and width == beams]
+        if not found:
+            found = [answers_of(partial(generate_tokens, loaded), loaded, rows, options)]
+            self._torch[:] = [entry for entry in self._torch if entry[0] is loaded]
+            self._torch.append((loaded, beams, found[0]))
+        return Answers(rows, found[0], answers_of(partial(_generated, model), loaded, rows, options))
 
     def _scores(self, loaded: LoadedGenerator, model: Any, answers: Answers) -> tuple[float, float] | None:
         if self.metric is None:
@@ -183,13 +191,7 @@ def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
     """Make examples from ftool's own texts, without reference answers; a prompt takes at most half of the context."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
-    return GenerationExamples(inputs=tokenize_sources(loaded, SENTENCES))
-
-
-def answers_of_both(loaded: LoadedGenerator, model: Any, rows: TokenRows, **changes: Any) -> Answers:
-    """Generate answers to `rows` with PyTorch and a model, without sampling; `changes` alter the generation config."""
-    reference = answers_of(partial(generate_tokens, loaded), loaded, rows, changes)
-    return Answers(rows, reference, answers_of(partial(_generated, model), loaded, rows, changes))
+    return GenerationExamples(inputs=tokenize_sources(loaded, sample_inputs(("text",))))
 
 
 def answers_of(
@@ -224,24 +226,14 @@ def _rounded_rooms(loaded: LoadedGenerator, rows: TokenRows) -> dict[int | None,
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class ForcedComparison:
-    """A comparison of a model's and PyTorch's logits for each token of the same answers.
-
-    Attributes:
-        comparison: the differences; `scores` is None and `differing` is 0, because no whole answers are compared.
-        ties: the number of tokens for which the model and PyTorch predict different tokens, but PyTorch's two best
-            logits differ by at most `TIE`; these predictions count as equal in `comparison`.
-    """
-
-    comparison: Comparison
-    ties: int
-
-
 def compare_forced(
     loaded: LoadedGenerator, scorer: TokenScorer, rows: TokenRows, answers: TokenRows
-) -> ForcedComparison:
-    """Compare a model's and PyTorch's logits for each token of `answers`, one answer per row; skip empty answers."""
+) -> Comparison:
+    """Compare a model's and PyTorch's logits for each token of given answers, one per row; skip empty answers.
+
+    In the result `scores` is None and `differing` is 0, because no whole answers are compared. Tokens that differ while
+    PyTorch's two best logits differ by at most `TIE` are counted in `ties`, and count as the same in `agreement`.
+    """
     kept = [position for position, answer in enumerate(answers) if answer]
     distances = np.zeros(len(rows))
     tokens = same = ties = 0
@@ -258,7 +250,7 @@ def compare_forced(
             ties += int(tied.sum())
             largest = max(largest, float(np.abs(reference - other).max()))
             distances[position] = float(np.abs(softmax(reference) - softmax(other)).max())
-    comparison = Comparison(
+    return Comparison(
         examples=len(rows),
         compared="next tokens",
         count=tokens,
@@ -267,8 +259,8 @@ def compare_forced(
         distances=distances,
         output_difference=largest,
         scores=None,
+        ties=ties,
     )
-    return ForcedComparison(comparison, ties)
 
 
 def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> float:

@@ -55,11 +55,6 @@ class GenerationProbe:
         """Run all rows as one batch, and return the graphs' logits."""
         return self._run(GraphRunner(sessions), list(range(len(self.prompts))))
 
-    def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Run each row singly, and return the graphs' logits."""
-        runner = GraphRunner(sessions)
-        return np.concatenate([self._run(runner, [row]) for row in range(len(self.prompts))])
-
     def _run(self, runner: GraphRunner, rows: Sequence[int]) -> NDArray[np.float32]:
         prompts = [self.prompts[row] for row in rows]
         answers = [self.answers[row] for row in rows]

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numpy as np
 import onnx_ir as ir
 
 from ftool_export.architectures.checks import attention_layers, check_exportable
@@ -13,20 +12,13 @@ from ftool_export.capture.encoder import capture_encoder, graph_inputs
 from ftool_export.capture.generator import capture_generator
 from ftool_export.capture.torch_export import Attention, Caches, Captured, GraphContract
 from ftool_export.checkpoints.base import LoadedModel
-from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import ExportError, GuardError
 from ftool_export.examples.base import spread
 from ftool_export.graph.generator_probes import make_generation_probes
-from ftool_export.graph.guards import (
-    FP32_TOLERANCE,
-    QUANTIZED_BATCH_TOLERANCE,
-    batch_effects,
-    check_answers,
-    check_structure,
-)
+from ftool_export.graph.guards import check_answers, check_structure
 from ftool_export.graph.probes import Probe, make_probes
-from ftool_runtime.text.encode import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -79,23 +71,13 @@ class Graphs:
             return self
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
 
-    def batch_effect(self, *, quantized: bool) -> float:
-        """Return how much outputs change if rows run in a batch instead of singly, as a multiple of the allowed change.
 
-        The largest change counts for fp32 graphs, and the 90th percentile of the changes for quantised graphs.
-        """
-        effects = batch_effects("batching", self.models, self.probes)
-        if quantized:
-            return float(np.quantile(effects, 0.9)) / QUANTIZED_BATCH_TOLERANCE
-        return float(effects.max()) / FP32_TOLERANCE
-
-
-def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
-    """Capture a checkpoint's network as fp32 graphs, and check that their outputs agree with torch's.
+def capture(loaded: LoadedModel, inputs: Sequence[Any] = ()) -> Graphs:
+    """Capture a checkpoint's network as fp32 graphs that give torch's answers; the checkpoint is not changed.
 
     Args:
-        loaded: the checkpoint, in evaluation mode and float32, on the CPU; it is not changed.
-        rows: for encoders, tokenised inputs of the task, at least one; not used for generators.
+        loaded: in evaluation mode and float32, on the CPU.
+        inputs: for encoders, at least one input of the task.
 
     Raises:
         ExportError: the network can't be captured, or the graphs' outputs differ from torch's.
@@ -107,6 +89,7 @@ def capture(loaded: LoadedModel, rows: Sequence[Tokens] = ()) -> Graphs:
     else:
         assert isinstance(loaded, LoadedEncoder)
         check_exportable(loaded.config)
+        rows = all_rows(loaded, inputs)
         try:
             names = graph_inputs(loaded, spread(rows, _TRIED_ROWS))
             probes = make_probes(loaded, rows, names)

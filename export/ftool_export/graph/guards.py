@@ -69,25 +69,6 @@ def check_answers(
     return largest
 
 
-def batch_effects(stage: str, models: Mapping[str, ir.Model], probes: Sequence[Probe]) -> NDArray[np.float64]:
-    """Measure how much the outputs change if rows run in a batch instead of singly.
-
-    Returns:
-        float64 (outputs,), a value for each output vector (of a row or token) of all probes with several rows: the
-        largest change of a number in the vector, divided by the largest number in torch's outputs for the probe, or
-        by 1 if that number is smaller.
-
-    Raises GuardError if a graph does not load or run.
-    """
-    sessions = _opened(stage, models)
-    found = [np.zeros(1)]
-    for probe in probes:
-        if len(probe.outputs) > 1:
-            changes = np.abs(_run(stage, sessions, probe) - probe.run_singly(sessions)).max(axis=-1)
-            found.append(changes[probe.kept].astype(np.float64) / _size(probe))
-    return np.concatenate(found)
-
-
 def check_quantized(stage: str, model: ir.Model, operator: str, wanted: int) -> None:
     """Raise GuardError unless the graph has `wanted` nodes of `operator`, which replaces matrix products."""
     found = count_operators(model)[operator]

@@ -14,6 +14,7 @@ from ftool_export.errors import ExportError
 from ftool_export.graph.session import Sessions
 from ftool_runtime.text.encode import Tokens
 
+REAL: Final = ("a single input", "inputs of a batch, padded")  # the batches of real inputs
 _LONG_PROBE: Final = 512  # tokens; attention grows with the square of the length
 
 
@@ -38,9 +39,6 @@ class Probe(Protocol):
 
     def run(self, sessions: Sessions) -> NDArray[np.float32]:
         """Run all rows as one batch, and return the graphs' outputs in the shape of `outputs`."""
-
-    def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Like `run`, but with each row run singly, without padding."""
 
 
 def difference(probe: Probe, outputs: NDArray[np.float32]) -> float:
@@ -75,18 +73,6 @@ class EncoderProbe:
         outputs: NDArray[np.float32] = sessions["model"].run(None, dict(self.feeds))[0]
         return outputs
 
-    def run_singly(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Run each row singly, without its padding, and return the graph's outputs; outputs of padding are 0."""
-        outputs = np.zeros_like(self.outputs)
-        for row, length in enumerate(self.feeds["attention_mask"].sum(axis=1)):
-            alone = {name: values[row : row + 1, :length] for name, values in self.feeds.items()}
-            values = sessions["model"].run(None, alone)[0][0]
-            if outputs.ndim == 2:
-                outputs[row] = values
-            else:
-                outputs[row, :length] = values
-        return outputs
-
 
 def make_probes(
     loaded: LoadedEncoder, rows: Sequence[Tokens], input_names: Sequence[str]
@@ -101,31 +87,38 @@ def make_probes(
     Raises:
         ExportError: torch's own logits are not finite.
     """
+    return [
+        _probe(loaded, name, loaded.batch(some), input_names, real=name in REAL)
+        for name, some in probe_rows(loaded, rows).items()
+    ]
+
+
+def probe_rows(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> dict[str, list[Tokens]]:
+    """Return batches of the shapes that a graph must handle, by description: of real rows, and of random tokens.
+
+    Args:
+        loaded: the checkpoint.
+        rows: at least one row of the task's own inputs.
+    """
     by_length = sorted(rows, key=lambda row: len(row.ids))
     middle = by_length[len(by_length) // 2]
-    shapes = {
-        "a single input": loaded.batch([middle]),
-        "inputs of a batch, padded": loaded.batch([by_length[0], middle, by_length[-1]]),
-    }
-    probes = [_probe(loaded, name, inputs, input_names, real=True) for name, inputs in shapes.items()]
+    single, padded = REAL
+    batches = {single: [middle], padded: [by_length[0], middle, by_length[-1]]}
     for batch, length in ((1, 1), (3, 1), (1, loaded.max_length), (3, 24)):
-        name = f"batch {batch}, length {min(length, _LONG_PROBE)}"
         drawn = _drawn(loaded, batch, min(length, _LONG_PROBE, loaded.max_length))
-        probes.append(_probe(loaded, name, drawn, input_names, real=False))
-    return probes
+        batches[f"batch {batch}, length {min(length, _LONG_PROBE)}"] = drawn
+    return batches
 
 
-def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> dict[str, Tensor]:
-    """Return random inputs, int64 (batch, length), by name; all rows except the first end in padding."""
+def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> list[Tokens]:
+    """Return rows of random tokens: the first has `length` tokens, and each further row fewer than that."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
-    ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator)
-    mask = torch.ones_like(ids)
-    for row in range(1, batch):
-        mask[row, max(1, length * row // batch) :] = 0
-    ids = torch.where(mask.bool(), ids, loaded.tokenizer.pad_token_id)
-    types = torch.zeros_like(ids)
-    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-    return {name: inputs[name] for name in loaded.input_names}
+    ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator).tolist()
+    lengths = [length, *(max(1, length * row // batch) for row in range(1, batch))]
+    return [
+        Tokens(row[:kept], [0] * kept if "token_type_ids" in loaded.input_names else None)
+        for row, kept in zip(ids, lengths, strict=True)
+    ]
 
 
 def _probe(

@@ -67,3 +67,20 @@ def probe_inputs(fields: Sequence[str]) -> list[Any]:
         _QUESTIONS if first == "question" else tuple(zip(several, (*several[1:], several[0]), strict=True))
     )
     return [{first: one, second: other} for one, other in pairs]
+
+
+def sample_inputs(fields: Sequence[str]) -> list[Any]:
+    """Return inputs, as JSON values, on which an export without data compares the bundle with torch.
+
+    Args:
+        fields: the names of an input's texts, as for `probe_inputs`.
+    """
+    texts = (*SENTENCES, *TEXTS)
+    if len(fields) == 1:
+        return list(texts)
+    first, second = fields
+    if first == "question":
+        pairs = [*_QUESTIONS, *(("What is it?", text) for text in texts)]
+    else:
+        pairs = list(zip(texts, (*texts[1:], texts[0]), strict=True))
+    return [{first: one, second: other} for one, other in pairs]

@@ -115,7 +115,7 @@ class Model(ABC, Generic[In, Out]):
         `options` and errors are those of a call.
         """
         settled = self._settle(**options)
-        return [self._rows(self._encode(given, row, settled)) for row, given in enumerate(listed(inputs))]
+        return [self._rows(one) for one in self._encode_all(listed(inputs), settled)]
 
     @abstractmethod
     def outputs(self, inputs: Iterable[In]) -> Outputs:
@@ -145,6 +145,9 @@ class Model(ABC, Generic[In, Out]):
 
         Raises InputError for an input that can't be encoded.
         """
+
+    def _encode_all(self, inputs: Sequence[In], options: Any, first_row: int = 0) -> list[Any]:
+        return [self._encode(given, row, options) for row, given in enumerate(inputs, first_row)]
 
     def _rows(self, encoded: Any) -> list[Tokens]:
         """Return the rows of tokens in a result of `_encode`; by default the result is the only row."""
@@ -184,7 +187,7 @@ class Model(ABC, Generic[In, Out]):
             first_row += len(batch)
 
     def _answer(self, inputs: Sequence[In], options: Any, first_row: int = 0) -> list[Out]:
-        encoded = [self._encode(given, row, options) for row, given in enumerate(inputs, first_row)]
+        encoded = self._encode_all(inputs, options, first_row)
         return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
 
 

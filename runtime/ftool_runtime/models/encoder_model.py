@@ -58,9 +58,16 @@ class EncoderModel(Model[In, Out]):
         Returns:
             float32 (rows, width), or, if `per_token`, a list of float32 arrays (tokens, width).
         """
-        options = self._settle()
-        encoded = [self._encode(given, row, options) for row, given in enumerate(listed(inputs))]
-        return self._engine.outputs([row for one in encoded for row in self._rows(one)])
+        return self._graph_outputs(self._encode_all(listed(inputs), self._settle()))
+
+    def token_outputs(self, rows: Sequence[Tokens]) -> Outputs:
+        """Return the graph's outputs for rows of tokens, as `outputs` does; token types are dropped if it takes none.
+
+        Raises the errors of a call.
+        """
+        if "token_type_ids" not in self._engine.manifest.input.names:
+            rows = [row._replace(type_ids=None) for row in rows]
+        return self._engine.outputs(rows)
 
     def answers(self, inputs: Iterable[In], outputs: Outputs, **options: Any) -> list[Out]:
         """Return the answers of a call with `options`, made from the graph's `outputs` for all rows of `inputs`.
@@ -69,14 +76,17 @@ class EncoderModel(Model[In, Out]):
         """
         settled = self._settle(**options)
         given = listed(inputs)
-        encoded = [self._encode(one, row, settled) for row, one in enumerate(given)]
+        encoded = self._encode_all(given, settled)
         return self._decode_all(given, encoded, self._by_input(encoded, outputs), settled)
 
     def _run(self, encoded: Sequence[Any], first_row: int, _: Any) -> Iterable[Any]:
+        return self._by_input(encoded, self._graph_outputs(encoded, first_row))
+
+    def _graph_outputs(self, encoded: Sequence[Any], first_row: int = 0) -> Outputs:
+        """Return the graph's outputs for every row of encoded inputs. Raises BundleError if one is not finite."""
         outputs = self._engine.outputs([row for one in encoded for row in self._rows(one)])
-        found = self._by_input(encoded, outputs)
-        _check_finite(outputs, found, first_row)
-        return found
+        _check_finite(outputs, self._by_input(encoded, outputs), first_row)
+        return outputs
 
     def _by_input(self, encoded: Sequence[Any], outputs: Outputs) -> Iterable[Any]:
         """Return the outputs for each input, float32 (width,), since each input is one row."""

@@ -124,8 +124,8 @@ def test_a_bundle_answers_as_torch_does_in_every_shape(
     assert report.agreement == 1
     assert report.logit_difference < 1e-4  # sums in another order differ by 1e-6 or so a layer
     assert report.batch_effect < 1e-5
-    assert len(report.grid) == 6
-    assert max(one.logit_difference for one in report.grid) < 1e-4
+    assert len(report.found.grid) == 6
+    assert max(one.logit_difference for one in report.found.grid) < 1e-4
 
 
 def test_docs_list_the_architectures_that_are_tried() -> None:

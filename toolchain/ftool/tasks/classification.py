@@ -110,13 +110,10 @@ def _fit(
 
 def _samples(loaded: Any) -> Any:
     from ftool_export.examples.classification import ClassificationExamples
-    from ftool_export.tokenizers.texts import SENTENCES
+    from ftool_export.tokenizers.texts import sample_inputs
 
-    inputs: list[Any] = list(SENTENCES)
-    if loaded.pairs:
-        others = (*SENTENCES[1:], SENTENCES[0])
-        inputs = [{"text": a, "text_pair": b} for a, b in zip(SENTENCES, others, strict=True)]
-    return ClassificationExamples(loaded=loaded, inputs=inputs)
+    fields = ("text", "text_pair") if loaded.pairs else ("text",)
+    return ClassificationExamples(loaded=loaded, inputs=sample_inputs(fields))
 
 
 TASK = Task(

@@ -103,9 +103,9 @@ def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
 
 def _samples(_: Any) -> Any:
     from ftool_export.examples.embedding import EmbeddingExamples
-    from ftool_export.tokenizers.texts import SENTENCES
+    from ftool_export.tokenizers.texts import sample_inputs
 
-    return EmbeddingExamples(inputs=SENTENCES)
+    return EmbeddingExamples(inputs=sample_inputs(("text",)))
 
 
 def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:

@@ -151,10 +151,9 @@ def _examples(loaded: Any, split: Split[Question], _: Sections) -> Any:
 
 def _samples(loaded: Any) -> Any:
     from ftool_export.examples.questions import QuestionExamples
-    from ftool_export.tokenizers.texts import SENTENCES
+    from ftool_export.tokenizers.texts import sample_inputs
 
-    inputs = [{"question": "What is it?", "context": text} for text in SENTENCES]
-    return QuestionExamples(loaded=loaded, inputs=inputs)
+    return QuestionExamples(loaded=loaded, inputs=sample_inputs(("question", "context")))
 
 
 TASK = Task(

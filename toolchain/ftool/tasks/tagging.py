@@ -105,9 +105,9 @@ def _examples(loaded: Any, split: Split[TaggedText], _: Sections) -> Any:
 
 def _samples(loaded: Any) -> Any:
     from ftool_export.examples.tagging import TaggingExamples
-    from ftool_export.tokenizers.texts import SENTENCES
+    from ftool_export.tokenizers.texts import sample_inputs
 
-    return TaggingExamples(loaded=loaded, inputs=SENTENCES)
+    return TaggingExamples(loaded=loaded, inputs=sample_inputs(("text",)))
 
 
 TASK = Task(
