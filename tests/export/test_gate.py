@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ftool_export.examples.base import Comparison
+from ftool_export.examples.base import BatchEffect, Comparison, Examination, ShapeDifference
 from ftool_export.gate import Check, Verdict, advise, judge
 from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
 
@@ -29,6 +29,9 @@ class Counted:
     kind = "labels"
     metric = "accuracy"
 
+    batch_effect = 0.0
+    grid: tuple[ShapeDifference, ...] = ()
+
     def __init__(self, examples: int, differing: int, lost: int = 0, metric: str | None = "accuracy") -> None:
         self.inputs, self.differing, self.lost, self.metric = ["text"] * examples, differing, lost, metric
 
@@ -44,6 +47,12 @@ class Counted:
             output_difference=0.1,
             scores=(0.9, 0.9 - self.lost / count) if self.metric else None,
         )
+
+    def examine(
+        self, _loaded: object, _model: object, comparison: Comparison, *, whole_answers: bool
+    ) -> Examination:
+        assert not whole_answers, "only an fp32 bundle must give torch's whole answers"
+        return Examination(comparison=comparison, batch=BatchEffect(self.batch_effect), grid=self.grid)
 
 
 def verdict_of(examples: Counted, precision: str = "int8", max_drop: float = 0.01) -> Verdict:
@@ -69,6 +78,17 @@ def test_few_differing_answers_of_few_texts_prove_nothing() -> None:
     assert [check.name for check in verdict_of(far).drift] == ["agreement"]
     assert not verdict_of(far).passed
     assert judge(None, None, far, precision="int8", max_drop=0.01, allow_drift=True).passed  # type: ignore[arg-type]
+
+
+def test_the_gate_refuses_what_only_parity_looked_at_before() -> None:
+    examples = Counted(500, differing=0)
+    examples.batch_effect = 0.01
+    found = verdict_of(examples, "w8")
+    assert ([check.name for check in found.drift], found.passed) == (["batch_effect"], False)
+    assert found.depends_on_batch
+    examples.batch_effect = 0.0
+    examples.grid = (ShapeDifference("batch 3, length 24", 0.9),)  # a logit, which only fp32 limits
+    assert verdict_of(examples, "w8").passed
 
 
 def test_chance_agreement_is_the_binomial_quantile() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import ftool_runtime as ft
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
+from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.gate import Verdict, judge
 from ftool_export.graph.graphs import Graphs
@@ -22,6 +23,8 @@ from ftool_export.pipeline import export
 from ftool_export.quantization import PLANS, quantizable_layers
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.session.encoder_engine import Outputs
+from ftool_runtime.text.encode import Tokens
 
 
 def verdict(passed: bool) -> Verdict:
@@ -113,29 +116,32 @@ def _examples(
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """A model that gives these outputs, whatever it is asked."""
+class Torch:
+    """A model that gives the checkpoint's own outputs, with the sign changed for the texts in `negated`."""
 
-    values: np.ndarray
+    loaded: LoadedClassifier
+    negated: Sequence[str] = ()
 
-    def outputs(self, _: object) -> np.ndarray:
-        return self.values
+    def outputs(self, texts: Sequence[str]) -> np.ndarray:
+        signs = np.array([[-1.0 if text in self.negated else 1.0] for text in texts], dtype=np.float32)
+        return compute_logits(self.loaded, texts) * signs
+
+    def token_outputs(self, rows: Sequence[Tokens]) -> Outputs:
+        return compute_outputs(self.loaded, rows)
 
 
 def test_the_gate_counts_a_drop_of_exactly_the_limit_as_passed(source: Graphs, texts: list[str]) -> None:
-    logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
+    model = Torch(cast(LoadedClassifier, source.loaded))
     scores = iter([0.93, 0.92, 0.93, 0.9199])
     examples = _examples(source, texts, lambda _: next(scores))
-    assert judge(source.loaded, Fixed(logits), examples, precision="int8", max_drop=0.01).passed
-    assert not judge(source.loaded, Fixed(logits), examples, precision="int8", max_drop=0.01).passed
+    assert judge(source.loaded, model, examples, precision="w8", max_drop=0.01).passed
+    assert not judge(source.loaded, model, examples, precision="w8", max_drop=0.01).passed
 
 
 def test_without_labels_nothing_is_judged(source: Graphs, texts: list[str]) -> None:
-    logits = compute_logits(cast(LoadedClassifier, source.loaded), texts)
-    flipped = logits.copy()
-    flipped[0] = -flipped[0]
+    model = Torch(cast(LoadedClassifier, source.loaded), negated=texts[:1])
     examples = _examples(source, texts, None)
-    found = judge(source.loaded, Fixed(flipped), examples, precision="int8", max_drop=0.01)
+    found = judge(source.loaded, model, examples, precision="w8", max_drop=0.01, allow_drift=True)
     assert found.passed
     assert not found.judged
     assert found.drop is None
