@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.texts import LONG_TEXT, probe_inputs
 from ftool_runtime.bundle.golden import Golden
 
+SPECIAL = ["[UNK]", "[SEP]", "[PAD]", "[CLS]"]
 SECRET = "patient 4711 asked for the lights"
 
 
@@ -36,7 +38,7 @@ def test_no_text_of_the_data_is_in_a_bundle(
     assert not [path for path, content in shipped.items() if SECRET.encode() in content]
     golden = Golden.read(folder)
     assert golden.texts == "probes"
-    assert list(golden.inputs) == probe_inputs(["text"])
+    assert list(golden.inputs) == probe_inputs(["text"], SPECIAL)
     assert "none of the user's data" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     report = ft.verify(folder)
     assert report.passed
@@ -61,8 +63,8 @@ def test_data_is_golden_only_when_asked_for_and_the_card_says_so(
     "fields", [("text",), ("text", "text_pair"), ("question", "context")], ids=["texts", "pairs", "questions"]
 )
 def test_probe_inputs_are_of_every_kind_in_several_scripts_and_lengths(fields: tuple[str, ...]) -> None:
-    inputs = probe_inputs(fields)
-    assert 8 <= len(inputs) <= 16
+    inputs = probe_inputs(fields, SPECIAL)
+    assert 8 <= len(inputs) <= 17
     assert len({json.dumps(given) for given in inputs}) == len(inputs)
     assert all(
         isinstance(given, str) if len(fields) == 1 else list(given) == list(fields) for given in inputs
@@ -93,3 +95,16 @@ def test_texts_are_spread_over_all() -> None:
     assert spread(texts, 4) == ["0", "250", "500", "750"]
     assert spread(texts[:3], 4) == texts[:3]
     assert len(set(spread(texts, 128))) == 128
+
+
+def test_verify_sees_a_bundle_that_turns_a_special_tokens_name_into_the_token(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
+) -> None:
+    folder = export(bert, tmp_path / "bundle", tiny, texts)
+    manifest = ft.Manifest.read(folder)
+    split = not manifest.input.split_special_tokens
+    replace(manifest, input=replace(manifest.input, split_special_tokens=split)).write(
+        folder
+    )  # its digest too
+    report = ft.verify(folder)
+    assert not report.passed

@@ -39,6 +39,7 @@ SENTENCES: Final = (
     "According to the report, sales rose by 4.5% in the third quarter, while costs stayed as they were; the board "
     "will decide in November whether the plan for next year has to change.",
 )
+_SPELLED: Final = 6  # names of special tokens in a probe; T5 has 100
 LONG_TEXT: Final = " ".join((*SENTENCES, *TEXTS, *reversed(SENTENCES)))  # more tokens than most encoders take
 _QUESTIONS: Final = (
     ("Who met Dr. Ahmed Khan?", SENTENCES[6]),
@@ -52,19 +53,24 @@ _QUESTIONS: Final = (
 )
 
 
-def probe_inputs(fields: Sequence[str]) -> list[Any]:
-    """Return up to 16 probe inputs of one kind, as JSON values.
+def probe_inputs(fields: Sequence[str], special: Sequence[str]) -> list[Any]:
+    """Return up to 17 probe inputs of one kind, as JSON values.
 
     Args:
         fields: the names of the texts that make up an input (`input_fields` of the runtime's model). If there is one
             name, inputs are strings; if there are two, such as "question" and "context", inputs are dicts.
+        special: the names of the tokenizer's special tokens, which one input spells out, because a runtime that
+            replaced such a name by the token would give other answers.
     """
-    several = (*SENTENCES, *TEXTS[2:9], LONG_TEXT)
+    spelled = " ".join(("Some special tokens are", *special[:_SPELLED]))
+    several = (*SENTENCES, *TEXTS[2:9], spelled, LONG_TEXT)
     if len(fields) == 1:
         return list(several)
     first, second = fields
     pairs = (
-        _QUESTIONS if first == "question" else tuple(zip(several, (*several[1:], several[0]), strict=True))
+        (*_QUESTIONS, ("What are some special tokens?", spelled))
+        if first == "question"
+        else tuple(zip(several, (*several[1:], several[0]), strict=True))
     )
     return [{first: one, second: other} for one, other in pairs]
 

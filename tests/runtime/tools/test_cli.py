@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,8 @@ def test_ctrl_c_is_one_line_and_keeps_the_old_output(shared_bundle: Path, tmp_pa
     out.write_text("old")
     command = [sys.executable, "-m", "ftool_runtime", "predict", str(shared_bundle), "--output", str(out)]
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored by what runs in the background
+    with subprocess.Popen(command, text=True, preexec_fn=heeded, **pipes) as process:  # type: ignore[call-overload]
         deadline = time.monotonic() + 30
         while len(list(tmp_path.iterdir())) < 2:  # until the partial file stands there
             assert time.monotonic() < deadline
