@@ -85,3 +85,17 @@ def test_a_generator_whose_answers_depend_on_the_batch_runs_its_rows_singly(
     assert Manifest.read(tmp_path / "b").precision.rows_share_scale
     with ft.load(tmp_path / "b") as model:
         assert examples.batch_effect(model) == (0, 0)
+
+
+def test_parity_sees_an_int8_bundle_that_runs_texts_of_one_scale_together(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
+) -> None:
+    loaded = load_classifier(bert)
+    examples = ClassificationExamples(loaded=loaded, inputs=texts)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="int8", allow_drift=True, passes=tiny)
+    assert export(settings, loaded, examples).bundle
+    assert parity(loaded, settings.bundle, examples).batch_effect == 0
+    manifest = Manifest.read(settings.bundle)
+    together = replace(manifest.precision, rows_share_scale=False)
+    replace(manifest, precision=together).write(settings.bundle)
+    assert "batch_effect" in parity(loaded, settings.bundle, examples).to_json()["failed"]
