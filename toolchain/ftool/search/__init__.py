@@ -1,1 +1,1 @@
-"""Index documents: find and parse files, split the texts into passages, embed these, and write a knowledge base."""
+"""Index documents: find and parse files, split texts into passages, embed the passages, write a knowledge base."""

@@ -32,9 +32,9 @@ class IndexSettings:
 
     Attributes:
         embedder: a bundle, "minilm", "none" to rank by words only, or an `Embedder`.
-        reader: a bundle that extracts answers from passages, which is recorded in the file; "none" for no reader.
+        reader: a bundle that extracts answers from passages; the file records its path. "none" for no reader.
         tokens: longest passage in tokens; by default 200, or the embedder's limit if that is lower.
-        overlap: longest end of a passage, in tokens, that the next passage repeats; by default a fifth of `tokens`.
+        overlap: most tokens that a passage repeats from the end of the previous one; by default a fifth of `tokens`.
         reading: settings for reading files.
         threads: CPU threads for embedding; None: all physical cores.
     """
@@ -53,7 +53,7 @@ class IndexSettings:
 
 
 class Built(NamedTuple):
-    """The result of an indexing run: its report, and the knowledge base's metadata and numbers of entries."""
+    """The result of indexing: the report, and the knowledge base's metadata and numbers of documents and passages."""
 
     report: IndexReport
     meta: Meta
@@ -69,15 +69,15 @@ def build_index(
     delete: Sequence[str] = (),
     sync: bool = False,
 ) -> Built:
-    """Update the knowledge base at `path` with the documents in files and folders, or create it.
+    """Create or update the knowledge base at `path` with the documents in `roots`.
 
     Every document is written in its own transaction. Unchanged documents are not written again.
 
     Args:
         path: the knowledge base's file.
         roots: files and folders to index.
-        settings: settings of the knowledge base; for an existing file, settings that differ from its own are an error.
-        delete: names of documents to delete first.
+        settings: settings of the knowledge base; for an existing file, those that differ from the file's are an error.
+        delete: names of documents to delete before others are indexed.
         sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
     Raises:
@@ -110,7 +110,7 @@ def build_index(
 
 
 class _Embedding(NamedTuple):
-    """An embedder, its token counter, its bundle's folder and its limit; the defaults stand for no embedder."""
+    """An embedder with its token counter, the folder of its bundle and its limit; the defaults mean no embedder."""
 
     embedder: Embedder | None = None
     counter: TokenCounter = WordCounter()
@@ -121,7 +121,7 @@ class _Embedding(NamedTuple):
 def _embedding(path: Path, meta: Meta | None, settings: IndexSettings, opened: ExitStack) -> _Embedding:
     """Return the embedder named in the settings, or else the one recorded in the knowledge base.
 
-    `meta` is None for a new file; `opened` closes the embedder at the end. Raises KnowledgeBaseError if the file's
+    `meta` is None for a new file; closing `opened` closes the embedder. Raises KnowledgeBaseError if the file's
     vectors were made by another model.
     """
     chosen = settings.embedder
@@ -182,9 +182,10 @@ def _from_bundle(folder: Path, threads: int | None) -> _Embedding:
 def _create_or_update_meta(
     path: Path, store: KnowledgeBaseWriter, embedding: _Embedding, settings: IndexSettings
 ) -> Meta:
-    """Write the metadata and return it; in an existing file, only the paths of the models are changed.
+    """Write the metadata and return it; in an existing file, only the paths of embedder and reader change.
 
-    Raises InputError if the passage lengths exceed the embedder's limit or differ from those of an existing file.
+    Raises InputError if the passage length in the settings exceeds the embedder's limit, or if the passage length or
+    the overlap differs from that of an existing file.
     """
     recorded: dict[str, Any] = {}
     if embedding.folder is not None:

@@ -1,4 +1,4 @@
-"""Split documents into passages, at the ends of paragraphs if these fit, otherwise at the ends of sentences."""
+"""Split documents into passages, which end at ends of paragraphs if possible, otherwise at ends of sentences."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class CutSettings:
 
 
 class _Segment(NamedTuple):
-    """A sentence or part of a sentence: its start in the document, its text, the white space before it, its length."""
+    """A sentence or a part of one: start in the document, text, white space before the text, length in tokens."""
 
     start: int
     text: str
@@ -59,7 +59,7 @@ class DocumentCutter:
     """
 
     def __init__(self, counter: TokenCounter, settings: CutSettings) -> None:
-        """Prepare to split one document, with lengths measured by `counter`."""
+        """Prepare to split one document; `counter` measures lengths in tokens."""
         self.title = ""
         self.tail = ""
         self.characters = 0
@@ -119,9 +119,10 @@ class DocumentCutter:
         self._room = max(self._settings.tokens - len(starts), self._settings.tokens // 2)
 
     def _cut_waiting(self, *, whole: bool) -> Iterator[CutPassage]:
-        """Split the waiting text and yield the passages that are full.
+        """Split the text in `_waiting` and yield the passages that are full.
 
-        Unless `whole`, the text after the last boundary keeps waiting, because its sentence may continue.
+        Unless `whole` is true, the text after the last boundary stays in `_waiting`, because its last sentence may
+        continue in the next piece.
         """
         text = "".join(self._waiting)
         end = len(text) if whole else last_end(text)
@@ -145,7 +146,7 @@ class DocumentCutter:
             yield segments
 
     def _shortened(self, text: str, sentence: Stretch, starts: Sequence[int]) -> list[tuple[Stretch, int]]:
-        """Return the sentence with its token count, or, if it is too long for a passage, shorter parts that fit.
+        """Return the sentence or, if the sentence is too long for a passage, parts that fit; each with its token count.
 
         The parts are lines if possible. `starts` holds the positions of the sentence's tokens.
         """
@@ -164,7 +165,8 @@ class DocumentCutter:
     def _add(self, paragraph: Sequence[_Segment]) -> Iterator[CutPassage]:
         """Add a paragraph to the open passage, and yield each passage that becomes full.
 
-        If the open passage is at least half full and only a new passage can hold the whole paragraph, a new one starts.
+        If the open passage is at least half full and only a new passage can hold the whole paragraph, a new passage
+        starts.
         """
         size = sum(segment.tokens for segment in paragraph)
         used = self._used()
@@ -182,7 +184,8 @@ class DocumentCutter:
     def _close(self, overlap_for: _Segment | None = None) -> Iterator[CutPassage]:
         """Yield the open passage and start a new one.
 
-        If `overlap_for`, the segment to come, is given, the new passage repeats the last sentences that fit before it.
+        If `overlap_for`, the next segment, is given, the new passage begins with those of the old passage's last
+        sentences that fit before this segment.
         """
         if self._fresh:
             first, *others = self._open
@@ -208,7 +211,10 @@ class DocumentCutter:
 def _cut_by_tokens(
     text: str, stretch: Stretch, starts: Sequence[int], room: int
 ) -> list[tuple[Stretch, int]]:
-    """Return parts of a stretch with at most `room` tokens each, cut between words if possible, and token counts."""
+    """Return parts of a stretch, cut between words if possible, each with its token count, which is at most `room`.
+
+    `starts` holds the positions of the stretch's tokens.
+    """
     cuts, first = [0], 0
     while len(starts) - first > room:
         last = first + room

@@ -1,4 +1,4 @@
-"""Find the bundles of embedders and readers, by folder or by a base model's name. A base is exported on first use."""
+"""Find the bundles of embedders and readers by folder or by a base model's name; base models are exported once."""
 
 import logging
 from importlib.metadata import version
@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 def embedder_bundle(name: str) -> Path:
     """Return the folder of an embedder's bundle.
 
-    `name` is a bundle, a model folder with a bundle, or the short name of a base model. The bundle of a base is
-    exported once and kept in ftool's cache. Raises FtoolError if there is no such bundle.
+    `name` is a bundle, a model folder with a bundle, or the short name of a base model. A base model is
+    exported once, and its bundle is kept in ftool's cache. Raises FtoolError if there is no such bundle.
     """
     if name in BASES and not Path(name).is_dir():
         return _exported(name)
@@ -36,9 +36,9 @@ def embedder_bundle(name: str) -> Path:
 
 
 def bundle_folder(folder: Path) -> Path | None:
-    """Return `folder` if it is a bundle, its bundle if it is a model folder, or None if it is neither.
+    """Return `folder` if it is a bundle, the bundle in `folder` if it is a model folder, otherwise None.
 
-    Raises ModelFolderError if a model folder has no bundle yet.
+    Raises ModelFolderError if `folder` is a model folder without a bundle.
     """
     if (folder / MANIFEST_FILE).is_file():
         return folder
@@ -47,7 +47,7 @@ def bundle_folder(folder: Path) -> Path | None:
 
 
 def model_bundle(name: str | None) -> str | None:
-    """Return the value of a model flag in the form that the runtime takes: a bundle's folder, "none" or None.
+    """Return `name`, given for --embedder or --reader, in the runtime's form: a bundle's folder, "none" or None.
 
     Raises FtoolError if a model folder has no bundle or a base can't be exported.
     """

@@ -1,4 +1,4 @@
-"""Find files to index in folders, and read the documents in them."""
+"""Find the files to index in folders, and read the documents in these files."""
 
 import logging
 import os
@@ -38,9 +38,9 @@ class FoundFiles:
 
     Attributes:
         files: names of the files that were examined.
-        left_out: number of files left out, by reason.
-        without_text: reasons, "empty" or "binary", by name of a document file without text.
-        failed: error messages by name of a file that can't be read.
+        left_out: number of files left out, by reason, such as "hidden".
+        without_text: "empty" or "binary" for each document file without text, by the file's name.
+        failed: an error message for each file that can't be read, by the file's name.
     """
 
     files: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ class ReadSettings:
 
     Attributes:
         encoding: the encoding of all files; None to detect the encoding of each file.
-        column: the key of the text in JSONL files; None for one of the usual names.
+        column: the key of the text in JSONL files; None for the first usual key, such as "text", that a row has.
     """
 
     encoding: str | None = None
@@ -71,9 +71,9 @@ class ReadSettings:
 
 
 def files_in(roots: Sequence[Path], found: FoundFiles) -> Iterator[tuple[Path, str]]:
-    """Yield the files given directly or found in folders, each with its name in the knowledge base.
+    """Yield the files that are in `roots`, or in folders in `roots`, each with its name in the knowledge base.
 
-    The name is the path as given, so that the same call finds the same documents. In folders, hidden files and files
+    A file's name is its path as given, so that a repeated call gives the same names. In folders, hidden files and files
     of unknown kinds are left out and counted in `found`; a file given directly is read as text if its suffix is
     unknown. Raises DocumentError if a path does not exist.
     """
@@ -87,7 +87,7 @@ def files_in(roots: Sequence[Path], found: FoundFiles) -> Iterator[tuple[Path, s
 
 
 def document_name(path: Path) -> str:
-    """Return the name in the knowledge base of the document at `path`: the normalised path, with forward slashes."""
+    """Return the name that the file at `path` gets in the knowledge base: the normalised path, with forward slashes."""
     return Path(os.path.normpath(path)).as_posix()
 
 
@@ -112,8 +112,8 @@ def _files_in_folder(root: Path, found: FoundFiles) -> Iterator[tuple[Path, str]
 def documents_in(path: Path, name: str, settings: ReadSettings, found: FoundFiles) -> Iterator[Document]:
     """Yield the documents in the file at `path`, whose name in the knowledge base is `name`.
 
-    A file that is binary, empty or unreadable is recorded in `found`. Invalid rows of JSONL are recorded there too, and
-    the other rows are yielded.
+    A file that is binary, empty or unreadable is recorded in `found`. Invalid rows of JSONL are also recorded in
+    `found`, and the documents of the other rows are yielded.
     """
     bad = BadRows()
     found.files.add(name)

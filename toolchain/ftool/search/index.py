@@ -37,8 +37,8 @@ class IndexReport:
         replaced: number of changed documents.
         unchanged: number of documents that were up to date.
         deleted: number of deleted documents.
-        left_out: number of files that are not documents, by reason.
-        failed: error messages by name of a file or document that can't be read.
+        left_out: number of files that are not documents, by reason, such as "hidden".
+        failed: an error message for each file or document that can't be read, by its name.
         passages_written: number of passages written.
         seconds: duration of the run.
     """
@@ -68,7 +68,7 @@ class Indexer:
         cutting: CutSettings,
         reading: ReadSettings,
     ) -> None:
-        """Prepare to write to `store`, which must have its tables; `embedder` is None for an index of words only."""
+        """Prepare to write to `store`, whose tables must exist; `embedder` is None for an index of words only."""
         self._store = store
         self._counter = counter
         self._embedder = embedder
@@ -89,7 +89,7 @@ class Indexer:
 
         Raises:
             DocumentError: a root does not exist.
-            KnowledgeBaseError: the knowledge base can't be written; documents written before are kept.
+            KnowledgeBaseError: the knowledge base can't be written; documents written before the error are kept.
         """
         started = time.perf_counter()
         found = FoundFiles()
@@ -119,7 +119,7 @@ class Indexer:
         self._delete(dict.fromkeys(chosen))
 
     def _changed(self, roots: Sequence[Path], found: FoundFiles, sync: bool) -> Iterator[Document]:
-        """Yield new and changed documents, and delete documents that their files no longer contain."""
+        """Yield new and changed documents, and delete documents that are no longer in their files."""
         for path, name in files_in(roots, found):
             if _same_file(path, self._store.path) or name in found.files:
                 continue
@@ -141,7 +141,7 @@ class Indexer:
                 self._delete(gone)
 
     def _write(self, documents: Iterator[Document], found: FoundFiles) -> None:
-        """Write documents to the store; small documents are embedded together in one call."""
+        """Write documents to the store; the passages of several small documents are embedded in one call."""
         group: list[_Cut] = []
         waiting = 0
         for document in documents:

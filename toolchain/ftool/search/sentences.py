@@ -23,22 +23,22 @@ class Stretch(NamedTuple):
 
 
 def paragraphs(text: str, start: int = 0, end: int | None = None) -> Iterator[Stretch]:
-    """Yield the paragraphs, separated by empty lines, of `text[start:end]`, as ranges of the text."""
+    """Yield the paragraphs of `text[start:end]`, which are separated by empty lines, as ranges of `text`."""
     return _between(_PARAGRAPHS, text, start, len(text) if end is None else end)
 
 
 def sentences(text: str, start: int, end: int) -> Iterator[Stretch]:
-    """Yield the sentences of `text[start:end]`, with closing quotes and brackets, as ranges of the text."""
+    """Yield the sentences of `text[start:end]`, including closing quotes and brackets, as ranges of `text`."""
     return _between(_SENTENCES, text, start, end)
 
 
 def lines(text: str, start: int, end: int) -> Iterator[Stretch]:
-    """Yield the lines of `text[start:end]` as ranges of the text."""
+    """Yield the lines of `text[start:end]` as ranges of `text`."""
     return _between(_LINES, text, start, end)
 
 
 def _between(boundaries: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Stretch]:
-    """Yield the ranges before, between and after the boundaries in `text[start:end]`, without white space or blanks."""
+    """Yield the ranges before, between and after boundaries in `text[start:end]`, stripped, without empty ranges."""
     begin = start
     for boundary in boundaries.finditer(text, start, end):
         closing = boundary.start() + len(boundary.group().rstrip())
@@ -55,9 +55,9 @@ def _stripped(text: str, start: int, end: int) -> Iterator[Stretch]:
 
 
 def last_end(text: str) -> int:
-    """Return the end of the last complete paragraph of a text, or, if there is just one, of its last sentence.
+    """Return the position after the last boundary between paragraphs, or else between sentences, lines or words.
 
-    If there is just one sentence, returns the end of the last complete line, or else of the last complete word.
+    Boundaries at the start or the end of `text` don't count. Without any boundary, the position is the end of `text`.
     """
     for boundary in (_PARAGRAPHS, _SENTENCES, _LINES, _SPACES):
         found = [

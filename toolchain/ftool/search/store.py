@@ -1,4 +1,4 @@
-"""Write a knowledge base's file, with one transaction per document, so that it never holds part of a document."""
+"""Write a knowledge base's file, with one transaction per document, so that no document is ever incomplete."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +68,7 @@ class KnowledgeBaseWriter:
         return meta
 
     def _check_whole(self) -> None:
-        """Raise KnowledgeBaseError if the file is damaged, which could go unnoticed in documents that are not read."""
+        """Raise KnowledgeBaseError if the file is damaged anywhere, even in documents that indexing would not read."""
         # One table at a time: a check of all tables also checks FTS5's index, ten times as slow with SQLite 3.54.
         tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
         for (table,) in self._connection.execute(tables).fetchall():
@@ -87,7 +87,7 @@ class KnowledgeBaseWriter:
         return meta
 
     def record(self, meta: Meta, **values: Any) -> Meta:
-        """Change values of the file's metadata `meta`, and return the changed metadata."""
+        """Set `values` in the file's metadata, whose current content is `meta`, and return the changed metadata."""
         with self._transaction() as connection:
             for key, value in values.items():
                 connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
@@ -113,8 +113,8 @@ class KnowledgeBaseWriter:
 
         Args:
             document: the document, of which only name, file and hash are used.
-            cutter: the cutter that makes the passages; its title, length and tail are read after the last batch.
-            batches: the passages, in order, all with vectors or all without.
+            cutter: the cutter of the passages; its title, length and tail, known after the last batch, are written too.
+            batches: the passages, in order; all of them have vectors, or none.
 
         Returns:
             The number of passages.
@@ -162,8 +162,8 @@ class KnowledgeBaseWriter:
     def close(self) -> None:
         """Close the file.
 
-        Unless another program has the file open, the write-ahead log is merged into it, so that the file can be copied.
-        A file that this object created and that is still empty is removed.
+        Unless another program has the file open, the write-ahead log is merged into the file, which can then be copied.
+        If this object created the file and the file is still empty, it is deleted.
         """
         unused = False
         with closing(self._connection) as connection:
@@ -187,7 +187,7 @@ class KnowledgeBaseWriter:
     def _transaction(self, *, counted: bool = True) -> Iterator[sqlite3.Connection]:
         """Run the block in a transaction, which is committed at the end, or rolled back if the block raises.
 
-        `counted` transactions increase the counter `changes` in the metadata.
+        If `counted` is true, the transaction increases the counter `changes` in the metadata.
         """
         connection = self._connection
         with file_errors(self.path):
@@ -207,7 +207,7 @@ class KnowledgeBaseWriter:
 
 
 def new_meta(**values: Any) -> Meta:
-    """Return the metadata, with these values, of a knowledge base that is created now."""
+    """Return the metadata of a new knowledge base: `values`, and the current time as its time of creation."""
     return Meta(created=datetime.now(UTC).isoformat(timespec="microseconds"), **values)
 
 

@@ -20,7 +20,7 @@ class TokenCounter(Protocol):
 
 
 class TokenizerCounter:
-    """Counts tokens with the tokenizer of an embedder's bundle."""
+    """Finds the tokens of texts with the tokenizer of an embedder's bundle."""
 
     def __init__(self, path: Path) -> None:
         """Read the file `tokenizer.json` at `path`, which must be valid."""
@@ -31,13 +31,16 @@ class TokenizerCounter:
         self._tokenizer.no_padding()
 
     def starts(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
-        """Return, for each text, the position of each token's first character; `special` includes special tokens."""
+        """Return, for each text, the position of each token's first character.
+
+        If `special` is true, special tokens are included.
+        """
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [_starts(encoding.offsets) for encoding in encodings]
 
 
 class WordCounter:
-    """Estimates the tokens of texts without a tokenizer: a token is up to six letters or one other character."""
+    """Estimates tokens without a tokenizer: a token is up to six letters or digits, or one other character."""
 
     def starts(self, texts: Sequence[str]) -> list[list[int]]:
         """Return, for each text, the position of each estimated token's first character."""

@@ -27,9 +27,9 @@ class Document:
 
     Attributes:
         name: the document's name in search results.
-        file: the name of the file that contains the document, perhaps with other documents.
-        sha256: a string that changes if the document's content changes or it is parsed in another way.
-        pieces: a function that starts reading the document; reading raises DocumentError.
+        file: the name of the file that contains the document and perhaps other documents.
+        sha256: a string that changes if the document's content changes or is parsed in another way.
+        pieces: a function that returns an iterator over the document's pieces, which may raise DocumentError.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The `Task` row: everything that differs between tasks. Each command is written once, over these rows."""
+"""`Task`: a table row with everything that differs between tasks, so that commands share their code for all tasks."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ def fit_unchanged(
     *,
     training: bool = False,  # noqa: ARG001
 ) -> tuple[Any, Mapping[str, Any]]:
-    """Return the split unchanged, and no facts: the default value of the field `Task.fit`."""
+    """Return the split unchanged, and no facts for metrics.json: the default value of the field `Task.fit`."""
     return split, {}
 
 
@@ -54,11 +54,11 @@ class Task:
     Attributes:
         name: Hugging Face's name of the task, such as "text-classification".
         reader: the class that converts rows of data to examples.
-        settings: which of the settings marked `SOME_TASKS` the task uses, as paths such as "train.pooling";
-            "generation" means the whole table.
+        settings: the settings that the task uses, of those that not all tasks use (marked `SOME_TASKS` in
+            ftool.recipe), as paths such as "train.pooling"; "generation" means the whole table.
         defaults: (recipe) -> defaults by path, for settings whose default depends on the task or on other settings.
         check: (recipe) -> None. Raises RecipeError for settings that contradict each other.
-        instead: for settings that the task does not use, by path: the hint to show in the error message.
+        instead: hints for error messages about settings that the task does not use, by the setting's path.
         methods: the allowed values of train.method.
         metrics: the allowed values of train.metric, the default first; empty if the task has only one metric.
         precision: the default of export.precision.
@@ -70,16 +70,16 @@ class Task:
         objective: (loaded, data, fitted splits by name, recipe) -> the `Objective` to train for.
         answering: (loaded) -> the loaded model with the call interface of the runtime's models.
         fit: (model, split, split's name, recipe, *, training) -> (fitted split, facts for metrics.json). Drops or
-            tokenises examples as the model needs, counts texts that are cut, and warns. `training` is true for the
+            tokenises examples as the model requires, counts texts that are cut, and warns. `training` is true for the
             split that the model learns from.
         measure: (model, fitted split) -> `Measurements` of `ftool.evaluation.results`: metrics and statistics.
-        predicts: whether `measure` also gives predictions, which `ftool evaluate --predictions` writes.
-        examples: (loaded, fitted split, recipe) -> the `Examples` that `ftool_export` compares models on, with the
-            metric that decides.
+        predicts: whether `measure` also returns predictions, which `ftool evaluate --predictions` writes.
+        examples: (loaded, fitted split, recipe) -> the `Examples` on which `ftool_export` compares the exported model
+            with `loaded`, with the metric to compare.
         samples: (loaded) -> `Examples` without correct answers, for an export without data.
         in_languages: (loaded, source, target) -> the loaded model set to these languages, for export.
         timed: (split, bundle) -> the inputs that `ftool bench` times.
-        texts_per_round: how many inputs `ftool bench` times in a round.
+        texts_per_round: the number of inputs that `ftool bench` times in a round.
         throughput_texts: the most inputs in one call when `ftool bench` measures throughput.
         teachable: whether `ftool adapt` can teach a trained model one example.
         suites: the names of the bias suites that can measure the task's models.
@@ -120,7 +120,7 @@ class Task:
     suites: tuple[str, ...] = ()
 
     def uses(self, path: str) -> bool:
-        """Return whether the task uses the setting `path`, such as "train.pooling", that not all tasks use."""
+        """Return whether the task uses `path`, the path of a setting that some tasks use, such as "train.pooling"."""
         return path in self.settings or path.partition(".")[0] in self.settings
 
     def check_method(self, recipe: Sections) -> None:
@@ -136,7 +136,7 @@ class Task:
 
 
 def check_stride(recipe: Sections) -> None:
-    """Raise RecipeError if the overlap of two windows is as long as a window."""
+    """Raise RecipeError if train.stride, the overlap of two windows, is as long as a window without special tokens."""
     longest, stride = recipe.train.max_length, recipe.train.stride
     if stride >= longest - 3:  # three special tokens around a question and its context
         raise RecipeError(
@@ -145,9 +145,9 @@ def check_stride(recipe: Sections) -> None:
 
 
 def count_cut(model: "OpenModel", texts: Sequence[Any], split: str) -> Mapping[str, Any]:
-    """Return how many of a split's texts are longer than the model's limit, for metrics.json; log a warning if any are.
+    """Return the number of `texts` that exceed the model's limit, for metrics.json; log a warning if any do.
 
-    `texts` are texts or pairs of texts, with their prefixes.
+    `texts` are all texts or pairs of texts, with the prefix, of the split with the name `split`.
     """
     cut = sum(count > model.max_length for count in model.token_counts(texts, special=True))
     if cut:
@@ -162,6 +162,6 @@ def count_cut(model: "OpenModel", texts: Sequence[Any], split: str) -> Mapping[s
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Return names joined for a sentence, such as "a, b and c"."""
+    """Return `names` joined for a sentence, such as "a, b and c"."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

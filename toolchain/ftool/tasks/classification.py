@@ -1,4 +1,4 @@
-"""The `Task` row for text classification: one label, several, or a number, for a text or a pair of texts."""
+"""The `Task` row for text classification: one label, several labels or a number for a text or a pair of texts."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

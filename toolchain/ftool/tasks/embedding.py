@@ -115,7 +115,7 @@ def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:
 
 
 def _metric(recipe: Sections, split: Split[SimilarPair]) -> str:
-    """Return the metric to select weights by. Raises TrainingError if this kind of data does not have it."""
+    """Return the metric that selects weights. Raises TrainingError if the recipe's metric doesn't fit the data."""
     from ftool.errors import TrainingError
     from ftool.evaluation.metrics.embeddings import main_metric
 

@@ -59,7 +59,7 @@ def _load(name: str, checkpoint: str | Path) -> Any:
 
 
 def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
-    """Return train.max_length: a decoder's own context may be longer, but training uses only this much of it."""
+    """Return the most tokens that training uses, as train.max_length; a decoder's context may be longer."""
     return {"train.max_length": min(recipe.train.max_length, loaded.max_length)}
 
 
@@ -89,7 +89,7 @@ def _fit(
     *,
     training: bool = False,
 ) -> tuple["GenerationSplit", Mapping[str, Any]]:
-    """Tokenise a split. For training, every turn of the assistant becomes an example, cut at train.max_length."""
+    """Tokenise a split. For training, each assistant turn becomes an example, cut to train.max_length tokens."""
     from ftool.evaluation.generation_split import GenerationSplit
     from ftool.training.generator_rows import assistant_turns, tokenize_examples, warn_of_cut
 
@@ -115,7 +115,7 @@ def _fit(
 
 
 def _altered(loaded: Any, split: Split[GenerationExample]) -> int:
-    """Return how many training texts the tokenizer alters, and warn of them."""
+    """Return how many training texts the tokenizer alters; log a warning if there are any."""
     from ftool.training.scratch.tokenizer import count_altered
 
     turns = [message.content for example in split.examples for message in example.messages or ()]
@@ -149,9 +149,10 @@ def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
 
 
 def _answers(model: "OpenModel", split: "GenerationSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
-    """Return the answers to a split as an application gets them, but with long conversations cut as in training.
+    """Return the model's answers to `prompts`, the tokenised prompts of `split`, as an application would get them.
 
-    An application gets an error for a conversation that leaves no room for an answer.
+    The exception is a conversation that leaves no room for an answer: an application would get an error, but here the
+    conversation is cut, as in training.
     """
     from ftool.training.generator_rows import is_chat
 
@@ -199,7 +200,7 @@ def _samples(loaded: Any) -> Any:
 
 
 def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
-    """Return `loaded` set to two languages. A run/ already has its languages: raises CheckpointError for any others."""
+    """Return `loaded` set to two languages. Raises CheckpointError if `loaded` is a run/ with other languages."""
     from ftool_export.checkpoints.languages import set_to_languages
     from ftool_export.errors import CheckpointError
     from ftool_runtime.bundle.manifest import Languages
@@ -218,8 +219,9 @@ def _in_languages(loaded: Any, source: str | None, target: str | None) -> Any:
 def _timed(split: Split[GenerationExample], bundle: Path) -> Sequence[Any]:
     """Return a split's inputs for bench: sources, conversations up to the answer, or the beginnings of plain texts.
 
-    A beginning takes at most half of the bundle's context, measured in the bundle's tokens, because not every script
-    has spaces between words. Raises BundleError.
+    A beginning has at most 24 tokens, and at most half as many tokens as the bundle's context. Beginnings are measured
+    in tokens, not words, because not every script has spaces between words. Raises BundleError if the bundle can't be
+    read.
     """
     from ftool_runtime.bundle.manifest import Manifest
     from ftool_runtime.bundle.paths import TOKENIZER_FILE

@@ -84,7 +84,7 @@ def _answering(loaded: Any) -> Any:
 def _fit(
     model: "OpenModel", split: Split[Question], name: str, _: Sections, *, training: bool = False
 ) -> tuple[Split[Question], Mapping[str, Any]]:
-    """Drop questions that leave no room for their contexts in a window. Implements `Task.fit`."""
+    """Drop questions that leave no room for the context in a window; count unanswerable ones. Implements `Task.fit`."""
     from ftool.training.reader import without_long_questions
 
     del name, training
@@ -112,7 +112,7 @@ def _measure(model: "OpenModel", split: Split[Question]) -> "Measurements":
 def _predictions(
     split: Split[Question], spans: Sequence[Any], threshold: float | None
 ) -> list[dict[str, Any]]:
-    """Return each question's answer, None if there is none, with the correct answers."""
+    """Return a row of predictions for each question: the model's answer (None for none) and the correct answers."""
     from ftool_runtime.models.reader import read_answer
 
     rows = []

@@ -25,7 +25,7 @@ _TASKS = {
 
 
 def find_task(name: str) -> Task:
-    """Return the row of the task called `name`. Raises InputError, which suggests the nearest name."""
+    """Return the row of the task called `name`. Raises InputError for an unknown name, and suggests the nearest."""
     if name not in _TASKS:
         near = difflib.get_close_matches(name, _TASKS, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"known tasks are {', '.join(_TASKS)}"
@@ -34,9 +34,9 @@ def find_task(name: str) -> Task:
 
 
 def find_synonym(name: str) -> Task:
-    """Return the row of a task by its name or by a synonym such as "sequence-classification".
+    """Return the row of the task with this name, or with a synonym such as "sequence-classification".
 
-    Raises InputError for an unknown name, and for one that could mean summarization as well as translation.
+    Raises InputError for an unknown name, and for a synonym that may mean both summarization and translation.
     """
     if name in _TASKS:  # optimum calls both tasks of encoder-decoders by one name
         return _TASKS[name]
@@ -66,5 +66,5 @@ def register(row: Task) -> None:
 
 
 def unregister(row: Task) -> None:
-    """Remove a task from the registry that `register` added."""
+    """Remove a task that `register` added to the registry."""
     del _TASKS[row.name]

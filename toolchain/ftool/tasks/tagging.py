@@ -83,7 +83,7 @@ def _measure(model: "OpenModel", split: Split[TaggedText]) -> "Measurements":
 
 
 def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Return each text's words, their tags and the model's tags, both in IOB2."""
+    """Return a row of predictions for each text: its words, their correct tags and the model's tags, both in IOB2."""
     return [
         {"row": one.row, "tokens": one.tokens, "tags": list(one.tags), "predicted": list(tags)}
         for one, tags in zip(split.examples, answers, strict=True)

@@ -1,4 +1,4 @@
-"""Training rows and batches: tokenised once, padded per batch, batched by similar length."""
+"""Training rows, which are tokenised once, and batches of rows of similar lengths, padded to the longest row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class EncoderRow:
 
     @classmethod
     def of(cls, tokens: Tokens, target: Tensor) -> Self:
-        """Return a row with its target. Ids become arrays, which need a tenth of the memory of lists."""
+        """Return a row of `tokens` and `target`. Ids become int32 arrays, which need a tenth of the memory of lists."""
         types = tokens.type_ids
         return cls(
             np.array(tokens.ids, np.int32), None if types is None else np.array(types, np.int32), target
@@ -66,7 +66,7 @@ class EncoderRows(Dataset[EncoderRow]):
         return self.rows[index]
 
     def collate(self, items: Sequence[EncoderRow]) -> dict[str, Tensor]:
-        """Return a batch: ids and masks int64 (items, longest), padded on the right, and the targets as `labels`."""
+        """Return a batch: ids and masks, int64 (items, longest row), padded on the right, and targets as `labels`."""
         columns: dict[str, list[Any]] = {
             "input_ids": [row.ids for row in items],
             "token_type_ids": [row.type_ids for row in items],
@@ -87,14 +87,14 @@ class EncoderRows(Dataset[EncoderRow]):
 
 
 def windows_of(loaded: WindowedEncoder, examples: Sequence[E]) -> Iterator[tuple[list[Window], E]]:
-    """Yield each example's windows with the example; few of the windows are in memory at a time."""
+    """Yield each example, preceded by its windows; the windows of at most 512 examples are in memory at a time."""
     for first in range(0, len(examples), _AT_ONCE):
         some = examples[first : first + _AT_ONCE]
         yield from zip(loaded.windows([one.input for one in some]), some, strict=True)
 
 
 def text_rows(loaded: LoadedEncoder, inputs: Sequence[Any], targets: Tensor) -> EncoderRows:
-    """Return the training rows of texts, or pairs of texts, with their `targets`."""
+    """Return the training rows of `inputs`, which are texts or pairs of texts, with their `targets`."""
     rows = all_rows(loaded, inputs)
     return EncoderRows(
         loaded, [EncoderRow.of(row, target) for row, target in zip(rows, targets, strict=True)]
@@ -118,8 +118,8 @@ class PairRows(Dataset[TokenRow]):
     def collate(self, items: Sequence[TokenRow]) -> dict[str, Tensor]:
         """Return a batch of int64 tensors, padded on the right.
 
-        Sources and their mask are (items, longest source); the answers, as labels and (shifted by one token) as decoder
-        inputs, are (items, longest answer).
+        `input_ids` (the sources) and `attention_mask` are (items, longest source). `labels` (the answers) and
+        `decoder_input_ids` (the answers shifted right by one token) are (items, longest answer).
         """
         given = [torch.tensor(item.given) for item in items]
         return {
@@ -137,7 +137,7 @@ class PairRows(Dataset[TokenRow]):
 
 
 def decoder_dataset(rows: Sequence[TokenRow]) -> Any:
-    """Return a decoder's rows as a data set for TRL: `input_ids`, and `labels` only for answers."""
+    """Return a decoder's rows for TRL: `input_ids` (prompt and answer), and `labels`, which are -100 for the prompt."""
     import datasets
 
     return datasets.Dataset.from_dict(
@@ -152,7 +152,7 @@ class SimilarLengths(Sampler[int]):
     """A shuffled order in which neighbours have similar lengths, so that batches need little padding.
 
     The order depends only on seed and epoch, so a resumed epoch and every process of a distributed run see the same
-    order. Transformers' own grouping uses the global random generator and does not guarantee this.
+    order. Transformers' own grouping by length uses the global random generator and does not guarantee this.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:

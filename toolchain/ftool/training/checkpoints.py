@@ -1,4 +1,4 @@
-"""Trainer's checkpoints of an unfinished run: begin, mark complete, discard, resume."""
+"""Manage Trainer's checkpoints of an unfinished run, so that the run can be resumed."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
 
 @contextmanager
 def discard_unless_resumable(folder: Path) -> Iterator[None]:
-    """Remove `folder` if the block fails before the first complete checkpoint, because there is nothing to resume."""
+    """Remove `folder` if the block raises before any checkpoint is complete, because the run can't be resumed then."""
     try:
         yield
     except BaseException:
@@ -53,9 +53,10 @@ def discard(folder: Path) -> None:
 
 
 def resume(folder: Path, settings: dict[str, Any]) -> Path | None:
-    """Return the latest complete checkpoint in `folder`; None if the run was interrupted before the first.
+    """Return the latest complete checkpoint in `folder`; None if no checkpoint was completed.
 
-    Raises TrainingError if there is no interrupted run, or it had other `settings`.
+    Raises TrainingError if `folder` holds no interrupted run, or if the settings of that run are unreadable or differ
+    from `settings`.
     """
     try:
         before = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
@@ -87,7 +88,7 @@ def _latest(folder: Path) -> Path | None:
 
 
 def _update_best_path(checkpoint: Path) -> None:
-    """Update the path of the best checkpoint in a checkpoint's state, in case the model folder was moved."""
+    """Correct the path of the best checkpoint in the state of `checkpoint`, in case the model folder was moved."""
     path = checkpoint / "trainer_state.json"
     state = json.loads(path.read_text(encoding="utf-8"))
     best = state.get("best_model_checkpoint")

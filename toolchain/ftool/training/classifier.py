@@ -48,15 +48,15 @@ class ClassifierObjective(EncoderObjective):
         super().__init__(loaded, settings, head=loaded.model.head)
 
     def training_rows(self) -> EncoderRows:
-        """Return the rows of the training texts or pairs, with their targets."""
+        """Return the rows of the training texts or pairs of texts, with their targets."""
         return text_rows(self.loaded, self._data.train.inputs, self._targets["train"])
 
     def validation_rows(self) -> Sequence[Tokens]:
-        """Return the token row of each validation text or pair."""
+        """Return the tokens of each validation text or pair of texts."""
         return all_rows(self.loaded, self._data.validation.inputs)
 
     def first_stage(self) -> dict[str, Any]:
-        """Train the head in place on frozen features; fine-tuning starts from a more regularised head."""
+        """Train the head in place on frozen features; return results. `begin` later loads a more regularised head."""
         began = time.monotonic()
         with main_process_first():
             train, validation = (self._features(split) for split in ("train", "validation"))
@@ -80,11 +80,11 @@ class ClassifierObjective(EncoderObjective):
         self.loaded.model.head.load_state_dict(self._start_head)
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the loss of a batch's logits, averaged with class weights: float32 ()."""
+        """Return a batch's loss, the mean over the examples, weighted by class: float32 ()."""
         return self._loss(logits, labels)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """Return the loss and the main metric for the outputs of all validation rows."""
+        """Return the loss and the main metric for `outputs`, the network's outputs for all validation rows."""
         logits = np.asarray(outputs)
         loss = self._loss(torch.from_numpy(logits), self._targets["validation"])
         return {"loss": float(loss), SCORE: self._score(logits)}
@@ -101,7 +101,10 @@ class ClassifierObjective(EncoderObjective):
         return self._kind["multi_label"] and self.settings.thresholds == "tuned"
 
     def _score(self, logits: NDArray[np.float32]) -> float:
-        """Return the main metric of validation logits (examples, labels), with tuned thresholds if so set."""
+        """Return the main metric of the validation examples' logits, float32 (examples, labels).
+
+        If the settings ask for tuned thresholds, the metric is that at tuned thresholds.
+        """
         thresholds = self._thresholds(logits) if self._tunes else None
         return main_score(logits, self._targets["validation"].numpy(), thresholds=thresholds, **self._kind)
 
@@ -124,7 +127,7 @@ def _kind(facts: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor) -> ClassificationLoss:
-    """Return the loss for this kind of data. Raises TrainingError for settings that regression does not support."""
+    """Return the loss for `data`. Raises TrainingError if `data` has numbers but the settings need labels."""
     if not data.facts["regression"]:
         weights = class_weights(settings.class_weights, targets, data.labels)
         return ClassificationLoss(

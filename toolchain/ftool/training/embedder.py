@@ -34,14 +34,17 @@ _KINDS: Mapping[str, Kind] = {"anchor": "query", "positive": "passage", "negativ
 
 
 class EmbedderObjective(Objective):
-    """The objective with a sentence-transformers loss; a search or similarity metric selects the weights."""
+    """Trains an embedder with a sentence-transformers loss; a search or similarity metric selects the weights."""
 
     keep_start = True
 
     def __init__(
         self, loaded: LoadedEmbedder, data: Dataset[SimilarPair], settings: TrainSettings, metric: str
     ) -> None:
-        """Prepare to train `loaded`; `metric` selects the weights. Raises TrainingError if data and loss don't fit."""
+        """Prepare to train `loaded`; `metric` selects the weights.
+
+        Raises TrainingError if the loss that the settings name can't learn from `data`.
+        """
         self.loaded, self.settings = loaded, settings
         self._data, self._metric = data, metric
         self._loss_name, self._scale = loss_name(data.facts["kind"], settings), score_scale(data.train)
@@ -49,11 +52,11 @@ class EmbedderObjective(Objective):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """One zero per example, because sentence-transformers orders the examples."""
+        """A zero for each training example: sentence-transformers orders the examples and does not need lengths."""
         return [0] * len(self._data.train)
 
     def first_stage(self) -> dict[str, Any]:
-        """Measure the base model on validation and test, for comparison."""
+        """Return metrics of the base model on validation and test, to compare with those after training."""
         before = {name: self._measured(self._data.split(name)) for name in ("validation", "test")}
         return {"before": before, "metric": self._metric}
 
@@ -86,7 +89,7 @@ class EmbedderObjective(Objective):
         )
 
     def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it contains the loaded model)
-        """Return the loss and the metric of the loaded model's current weights."""
+        """Return the loss and the metric of the loaded model's current weights on validation."""
         split, size = self._data.validation, self.settings.batch_size
         vectors = vectors_of(self.loaded, split)
         by_text = _by_text(split, vectors)
@@ -100,7 +103,7 @@ class EmbedderObjective(Objective):
         return {"loss": float(np.mean(losses)), SCORE: score}
 
     def merge(self, network: Any) -> float:  # noqa: ARG002
-        """Merge adapters into the encoder; the change is checked on one text."""
+        """Merge adapters into the encoder; return the largest change of the vector of one validation text."""
         sample = self.loaded.batch(self.loaded.tokenize([self._data.validation.examples[0].anchor]))
         with torch.inference_mode(False):
             return merge_adapters(self.loaded.model, sample)
@@ -119,12 +122,12 @@ class EmbedderObjective(Objective):
 
 
 def vectors_of(loaded: LoadedEmbedder, split: Split[SimilarPair]) -> list[Vectors]:
-    """Return the vectors of a split's texts, with the prompts of their kinds, as `embedding_metrics` needs them."""
+    """Return the vectors of a split's texts for `embedding_metrics`, each text after the prompt of its kind."""
     return [compute_vectors(loaded, texts, kind) for kind, texts in texts_to_embed(split)]
 
 
 def _by_text(split: Split[SimilarPair], vectors: Sequence[Vectors]) -> list[dict[str, Vectors]]:
-    """Return two dicts from text to vector: for queries, then for passages."""
+    """Return two dicts from text to vector: the first for anchors, the second for positive and negative texts."""
     return [
         dict(zip(texts, found, strict=True))
         for (_, texts), found in zip(texts_to_embed(split), vectors, strict=True)
@@ -153,16 +156,16 @@ class _Network(nn.Module):
         self._loaded = loaded
 
     def preprocess(self, inputs: Sequence[str], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
-        """Return the inputs of `forward` for texts, with the prompt before each."""
+        """Return the inputs of `forward` for the texts in `inputs`, each preceded by `prompt`."""
         return self._loaded.batch(replace(self._loaded, prefix=prompt or "").tokenize(inputs))
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Return `features` with the vectors, float32 (batch, width), added under sentence-transformers' name."""
+        """Return `features` with the texts' vectors, float32 (batch, width), added as `sentence_embedding`."""
         inputs = {name: features[name] for name in self._loaded.input_names}
         return features | {"sentence_embedding": self.model(**inputs).float()}
 
     def get_embedding_dimension(self) -> int:
-        """Return the width of a vector."""
+        """Return the number of dimensions of a vector."""
         return self.model.width
 
 

@@ -24,9 +24,10 @@ _PER_EXAMPLE = ("triplet", "cosine")  # losses that don't compare the examples o
 
 
 def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
-    """Return the name of the recipe's loss, or of the default for this kind of data.
+    """Return the name of the loss that the recipe sets; for "auto", the default loss for data of `kind`.
 
-    Raises TrainingError if the loss can't learn from this kind of data, or not from single samples.
+    Raises TrainingError if the loss can't learn from data of `kind`, or if it compares the examples of a batch but the
+    recipe trains on single examples.
     """
     fitting = _FITTING[kind]
     name = fitting[0] if settings.loss == "auto" else settings.loss
@@ -44,10 +45,11 @@ def loss_name(kind: SimilarityKind, settings: TrainSettings) -> str:
 
 
 def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any:
-    """Return sentence-transformers' loss called `name` for its `model`.
+    """Return the sentence-transformers loss called `name` for `model`, a SentenceTransformer.
 
-    multiple_negatives: van den Oord et al. 2018, in parts for batches above 64, as in Gao et al. 2021. triplet:
-    Schroff et al. 2015, on cosine distances. cosent: Su 2022. cosine: the mean square error of the cosine.
+    multiple_negatives: van den Oord et al. 2018; batches of more than 64 examples are computed in parts, as in Gao et
+    al. 2021. triplet: Schroff et al. 2015, on cosine distances. cosent: Su 2022. cosine: the mean square error of the
+    cosine similarity.
     """
     if name == "multiple_negatives":
         by = (
@@ -65,7 +67,7 @@ def make_loss(name: str, model: Any, *, similarity: str, batch_size: int) -> Any
 
 
 def columns(split: Split[SimilarPair], scale: tuple[float, float] | None) -> dict[str, Sequence[Any]]:
-    """Return the split as columns for sentence-transformers, with scores mapped from `scale` to 0 to 1."""
+    """Return the split as columns for sentence-transformers. Scores are mapped from the range `scale` to 0 .. 1."""
     table: dict[str, Sequence[Any]] = {
         "anchor": [example.anchor for example in split.examples],
         "positive": [example.positive for example in split.examples],
@@ -79,6 +81,6 @@ def columns(split: Split[SimilarPair], scale: tuple[float, float] | None) -> dic
 
 
 def score_scale(train: Split[SimilarPair]) -> tuple[float, float] | None:
-    """Return the lowest and the highest score of the training data, which differ; None if the data has no scores."""
+    """Return the lowest and the highest score (never equal) of the training data; None if the data has no scores."""
     scores = scores_of(train)
     return (min(scores), max(scores)) if scores else None

@@ -47,7 +47,7 @@ class EncoderObjective(Objective):
     Attributes:
         loaded: the model, which is trained in place.
         settings: the recipe's [train] table.
-        head: the layer that gets no adapters.
+        head: the output layer, which gets no adapters.
     """
 
     def __init__(self, loaded: LoadedEncoder, settings: TrainSettings, *, head: nn.Module) -> None:
@@ -67,7 +67,7 @@ class EncoderObjective(Objective):
 
     @cached_property
     def validation(self) -> Sequence[Tokens]:
-        """The validation rows, whose outputs are measured."""
+        """The validation rows, tokenised once."""
         return self.validation_rows()
 
     @abstractmethod
@@ -84,7 +84,7 @@ class EncoderObjective(Objective):
 
     @abstractmethod
     def scores(self, outputs: Outputs) -> dict[str, float]:
-        """Return "loss" and "score" of the outputs for all validation rows."""
+        """Return "loss" and "score" for `outputs`, the network's outputs for all validation rows."""
 
     def network(self) -> nn.Module:
         """Return the network with its loss, and with adapters if the settings ask for them."""
@@ -104,15 +104,15 @@ class EncoderObjective(Objective):
         )
 
     def measure(self, network: Any) -> dict[str, float]:  # noqa: ARG002 (it contains the loaded model)
-        """Return the loss and the score of the loaded model's current weights."""
+        """Return the loss and the score of the loaded model's current weights on validation."""
         return self.scores(self.validation_outputs())
 
     def validation_outputs(self) -> Outputs:
-        """Return the outputs of the loaded model's current weights for all validation rows."""
+        """Return the loaded model's outputs, with its current weights, for all validation rows."""
         return compute_outputs(self.loaded, self.validation)
 
     def merge(self, network: Any) -> float:  # noqa: ARG002
-        """Merge adapters into the encoder; the change is checked on a few training rows."""
+        """Merge adapters into the encoder; return the largest change of the outputs for a few training rows."""
         sample = self.rows.collate(self.rows.rows[:SAMPLE])
         del sample["labels"]
         return merge_adapters(self.loaded.model, sample)
@@ -124,4 +124,4 @@ class EncoderObjective(Objective):
 
 
 class _RowsTrainer(Measured, Trainer):  # type: ignore[misc]
-    """transformers' Trainer with ftool's order of rows and validation."""
+    """transformers' Trainer with the order of rows and the validation of `Measured`."""

@@ -22,7 +22,7 @@ from ftool_export.checkpoints.generator_inference import decode, generate_tokens
 
 
 class GeneratorObjective(Objective):
-    """Cross-entropy of the correct answers' tokens; the metric on a sample of validation selects the weights."""
+    """Cross-entropy of the correct answers' tokens; the metric on a validation sample selects the weights."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class GeneratorObjective(Objective):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """The number of tokens of each row."""
+        """The number of tokens of each training row."""
         return [len(row) for row in self._rows]
 
     def network(self) -> nn.Module:
@@ -54,7 +54,7 @@ class GeneratorObjective(Objective):
         return network
 
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
-        """Return Seq2SeqTrainer for an encoder-decoder, TRL's SFTTrainer or transformers' Trainer for a decoder."""
+        """Return Seq2SeqTrainer for an encoder-decoder; for a decoder SFTTrainer, or Trainer if labels are smoothed."""
         settings = self.settings
         changed = {
             **arguments,
@@ -90,7 +90,7 @@ class GeneratorObjective(Objective):
         }
 
     def merge(self, network: Any) -> float:
-        """Merge adapters into the weights; the change is checked on a few training rows."""
+        """Merge adapters into the weights; return the largest change of the outputs for a few training rows."""
         self._without_hooks()
         self._trained, difference = merged(network, _logits_of(self.loaded, self._rows[:SAMPLE]))
         return difference
@@ -106,11 +106,11 @@ class GeneratorObjective(Objective):
 
 
 class _PairTrainer(Measured, Seq2SeqTrainer):  # type: ignore[misc]
-    """Seq2SeqTrainer with ftool's order of rows and validation."""
+    """Seq2SeqTrainer with the order of rows and the validation of `Measured`."""
 
 
 class _SmoothingTrainer(Measured, Trainer):  # type: ignore[misc]
-    """Trainer of decoders with label smoothing, for which TRL would compute every batch twice."""
+    """Trainer for decoders if labels are smoothed; TRL's trainer would then compute every batch twice."""
 
 
 def _decoder_trainer(
@@ -129,10 +129,10 @@ def _decoder_trainer(
         return _SmoothingTrainer(args=TrainingArguments(**arguments), **shared)
 
     class AnswerTrainer(Measured, SFTTrainer):  # type: ignore[misc]
-        """SFTTrainer on rows that are already tokenised."""
+        """TRL's SFTTrainer for rows that are already tokenised."""
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
-            """Write no model card into checkpoints of an unfinished run."""
+            """Do nothing, so that checkpoints contain no model card."""
 
     config = SFTConfig(**arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True})
     return AnswerTrainer(args=config, processing_class=loaded.tokenizer, **shared)

@@ -1,4 +1,4 @@
-"""Tokenise generation examples into prompts and answers, and count what is cut."""
+"""Tokenise generation examples into prompts and answers, and count the texts that are cut."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ _UNCUT = 10_000_000  # tokens: more than any text has
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One example; the loss is computed only on `answer`.
+    """The tokens of one example. The loss is computed only on `answer`.
 
     Attributes:
-        given: an encoder-decoder's source, or a decoder's prompt; for plain text, the first token of the chunk.
+        given: an encoder-decoder's source, or a decoder's prompt; for a chunk of plain text, its first token.
         answer: the tokens to predict, including the end token.
     """
 
@@ -53,16 +53,17 @@ def tokenize_examples(
 ) -> TokenRows:
     """Tokenise examples exactly as the runtime does.
 
-    Encoder-decoders: a source is cut at its end, an answer before its end token. Decoders: an answer is cut at
-    `max_target_length`, then the prompt loses its beginning until both fit. Plain texts are joined, with an end token
-    after each, and cut into chunks.
+    A long answer is cut to `max_target_length` tokens but keeps its end token. For encoder-decoders, a long source is
+    cut on the tokenizer's truncation side. For decoders, the beginning of the prompt is cut until prompt and answer fit
+    into `max_length` together. Plain texts are joined, with an end token after each text, and cut into chunks.
 
     Args:
         loaded: the model.
         examples: pairs, conversations or plain texts; all are of one kind.
         max_target_length: the most tokens of an answer, including the end token.
-        max_length: the most tokens of a source, or of prompt and answer, if less than the model's. None means the
-            model's, and for plain text at most 512, because a long context would make all text a single chunk.
+        max_length: the most tokens of a source, or of a prompt and its answer together, if less than the model's limit.
+            None means the model's limit, but for plain text at most 512, because a model with a long context would
+            otherwise get all text as a single chunk.
     """
     if max_length is None and is_plain_text(examples):
         max_length = _CHUNK
@@ -87,7 +88,7 @@ def tokenize_examples(
 
 
 def assistant_turns(examples: Sequence[GenerationExample]) -> list[GenerationExample]:
-    """Return the examples to train on: one for each turn of the assistant, with all turns before it as the prompt.
+    """Return the examples to train on: one for each turn of the assistant, whose prompt is all earlier turns.
 
     Examples without a conversation stay unchanged. Assistant turns before the first user turn are not learnt.
     """
@@ -104,7 +105,7 @@ def assistant_turns(examples: Sequence[GenerationExample]) -> list[GenerationExa
 
 
 def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: bool = False) -> list[list[int]]:
-    """Return the token ids of answers, each with its end token."""
+    """Return the token ids of each answer, including the end token."""
     if not texts:
         return []
     tokenizer = loaded.tokenizer
@@ -122,7 +123,10 @@ def tokenize_answers(loaded: LoadedGenerator, texts: Sequence[str], *, chat: boo
 
 
 def turn_end(loaded: LoadedGenerator) -> int:
-    """Return the id of the token that the chat template puts after an answer. Raises TrainingError if there is none."""
+    """Return the id of the token that the chat template puts after an answer, or else of the tokenizer's end token.
+
+    Raises TrainingError if there is neither.
+    """
     tokenizer = loaded.tokenizer
     question = [{"role": "user", "content": "x"}]
     answer = "answer"
@@ -150,7 +154,7 @@ def is_plain_text(examples: Sequence[GenerationExample]) -> bool:
 
 
 def warn_of_cut(rows: TokenRows, split: str, *, max_length: int, max_target_length: int) -> None:
-    """Log a warning with the number of a split's texts that were cut."""
+    """Log warnings with the numbers of a split's sources and of its answers that were cut, if any were."""
     for cut, what, limit, setting in (
         (rows.sources_cut, "sources", max_length, "train.max_length"),
         (rows.answers_cut, "answers", max_target_length, "train.max_target_length"),
@@ -183,7 +187,7 @@ def _shorter(rows: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> 
 
 
 def _ended(ids: Sequence[int], end: int) -> list[int]:
-    """Return the tokens up to the end token, which is added if it is missing."""
+    """Return `ids` up to the first end token, which is added if `ids` has none."""
     ids = list(ids)
     return ids[: ids.index(end) + 1] if end in ids else [*ids, end]
 

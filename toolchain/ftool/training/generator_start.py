@@ -1,4 +1,4 @@
-"""The start of a generator's training: a checkpoint set to its task and languages, or random weights."""
+"""Create the generator that training starts from: a checkpoint set to the task and languages, or random weights."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from ftool_runtime.bundle.manifest import Languages
 def create_generator(recipe: Sections, data: Dataset[GenerationExample]) -> LoadedGenerator:
     """Return the model of the recipe's base, set to the recipe's lengths, prefix, languages and generation settings.
 
-    Raises FtoolError if the base can't be read or doesn't fit the task or its languages.
+    Raises FtoolError if the base can't be read or doesn't support the recipe's task or languages.
     """
     loaded = _from_scratch(recipe, data) if recipe.base.startswith(SCRATCH) else _from_checkpoint(recipe)
     loaded.generation_config.update(**recipe.generation_config())

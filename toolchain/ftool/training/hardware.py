@@ -21,16 +21,20 @@ def has_bf16() -> bool:
 
 
 def use_bf16(setting: Literal["auto"] | bool) -> bool:
-    """Return the setting as true or false. Raises TrainingError if bfloat16 is asked for and unavailable."""
+    """Return whether to train in bfloat16: `setting`, or for "auto" whether the device supports bfloat16.
+
+    Raises TrainingError if `setting` is true and the device does not support bfloat16.
+    """
     if setting is True and not has_bf16():
         raise TrainingError("train.bf16 is true, and this machine has no bfloat16 arithmetic; set it to auto")
     return has_bf16() if setting == "auto" else setting
 
 
 def use_threads(count: int | None) -> None:
-    """Set the number of torch's threads; None means all usable ones.
+    """Set the number of torch's threads to `count`; None means all usable cores.
 
-    Under torchrun, None keeps the number that torchrun set. Raises InputError for an unreasonable count.
+    Under torchrun, None keeps the number that torchrun set. Raises InputError unless `count` is a whole number from 1
+    to four times the number of logical CPUs.
     """
     if count is not None or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         torch.set_num_threads(resolve_threads(count))
@@ -53,7 +57,7 @@ def is_main_process() -> bool:
 
 @contextmanager
 def main_process_first() -> Iterator[None]:
-    """Run the block in the main process first, so that the other processes find its results on disk."""
+    """Run the block in the main process first, so that the other processes then find the results on disk."""
     if process_count() == 1:
         yield
         return

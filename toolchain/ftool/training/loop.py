@@ -33,7 +33,7 @@ _CURVE_POINTS = 10  # training losses recorded per epoch
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """The result of fine-tuning; the network has the best weights."""
+    """The results of `keep_best`, which leaves the best weights in the network."""
 
     updates: int
     examples_seen: int
@@ -113,7 +113,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
 
 
 def callbacks(settings: TrainSettings) -> list[TrainerCallback]:
-    """Return the callbacks that mark complete checkpoints and, if the settings ask for it, stop early."""
+    """Return callbacks that mark checkpoints as complete and, if the settings ask for early stopping, stop training."""
     patience = settings.early_stopping_patience
     stopping = [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
     return [MarkComplete(), *stopping]
@@ -131,14 +131,14 @@ def keep_best(
     """Train, from a checkpoint if there is one, and leave the best weights in `network`.
 
     Args:
-        trainer: a subclass of `Measured`, with `train_lengths` and `measure` set.
-        network: the network that it trains.
+        trainer: a Trainer of a subclass of `Measured`, with `train_lengths` and `measure` set.
+        network: the network that `trainer` trains.
         folder: the folder for checkpoints.
-        resume_from: the checkpoint to resume from.
+        resume_from: the checkpoint to resume from; None for a new run.
         keep_start: whether the initial weights may be kept if no later weights are better.
         begin: called after the initial weights are measured, to change the weights that training starts from.
 
-    Raises TrainingError if the loss is no longer a number, or the disk is full.
+    Raises TrainingError if the loss becomes NaN or infinite, or the disk is full.
     """
     trainer.remove_callback(PrinterCallback)  # standard output is for results
     progress = ReportProgress()
@@ -172,7 +172,7 @@ def keep_best(
 
 
 def _curve(trainer: Trainer, first: str, *others: str) -> tuple[dict[str, float], ...]:
-    """Return the values that Trainer logged, one entry per update at which all the names were logged."""
+    """Return the values that Trainer logged as `first` and `others`, for each update at which all were logged."""
     return tuple(
         {"step": entry["step"]} | {name.removeprefix("eval_"): entry[name] for name in (first, *others)}
         for entry in trainer.state.log_history

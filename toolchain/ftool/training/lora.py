@@ -20,7 +20,8 @@ def with_adapters(
 ) -> Any:
     """Return `network` frozen, with an adapter for each linear layer that is not left out.
 
-    `leave_out` takes a layer's name and module. Raises TrainingError if no linear layer remains.
+    `leave_out` takes a layer's name and module, and returns whether to leave the layer out. Raises TrainingError if no
+    linear layer remains.
     """
     targets = [
         name
@@ -44,7 +45,8 @@ def with_adapters(
 def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Module, float]:
     """Return the network with its adapters merged into its weights, and the largest change of the logits.
 
-    `logits` runs a network on a few inputs. Raises TrainingError if the merge changes the logits beyond rounding.
+    `logits` runs a network on a few inputs and returns the logits. Raises TrainingError if the merge changes the logits
+    beyond rounding.
     """
     before = _evaluated(adapted, logits)
     network: nn.Module = adapted.merge_and_unload()
@@ -59,7 +61,7 @@ def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Modu
 
 
 def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainSettings) -> None:
-    """Freeze the encoder of `model` and add adapters to it; its `head`, if any, stays trainable."""
+    """Freeze the encoder of `model` and add adapters to it; `head`, if any, gets no adapter and stays trainable."""
     model.encoder = with_adapters(
         model.encoder,
         settings,
@@ -70,7 +72,7 @@ def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainS
 
 
 def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:
-    """Merge the encoder's adapters; return the largest change of the outputs for `sample`, the network's inputs.
+    """Merge the encoder's adapters; return the largest change of the outputs for `sample`, a batch of inputs.
 
     Raises TrainingError if the merge changes the outputs beyond rounding.
     """

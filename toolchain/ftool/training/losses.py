@@ -1,4 +1,4 @@
-"""Losses of classifiers: softmax or binary cross-entropy, with weights and smoothing, or the squared error."""
+"""Losses of classifiers: softmax or binary cross-entropy, with class weights and label smoothing, or squared error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class ClassificationLoss:
     """The loss of a classifier's logits, averaged over examples and weighted by class.
 
     - one label per text: softmax cross-entropy, targets int64 (batch,), one weight per class;
-    - several labels: binary cross-entropy summed over labels, targets float32 (batch, labels), weights on positives;
+    - several labels: binary cross-entropy summed over labels, targets float32 (batch, labels), weights that multiply
+      only the losses of positive labels;
     - regression: squared error, targets float32 (batch,).
     """
 
@@ -30,11 +31,11 @@ class ClassificationLoss:
     smoothing: float = 0.0  # share of the target spread over all labels (Szegedy et al. 2016)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the batch's mean loss, float32 ()."""
+        """Return the batch's mean loss, weighted by class: float32 ()."""
         return self.sum(logits, targets) / self.weight_of(targets)
 
     def sum(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the sum of a batch's weighted losses, float32 (); sums of several batches can be added."""
+        """Return the sum of a batch's weighted losses, float32 (), which can be added to the sums of other batches."""
         if self.regression:
             return F.mse_loss(logits.squeeze(1), targets, reduction="sum")
         weights = None if self.weights is None else self.weights.to(logits.device)
@@ -46,7 +47,10 @@ class ClassificationLoss:
         )
 
     def weight_of(self, targets: Tensor) -> float:
-        """Return the number of examples, weighted by class: the divisor that turns `sum` into a mean."""
+        """Return the divisor that turns `sum` into a mean: the number of examples, weighted by class.
+
+        For several labels per text, it is the plain number of examples.
+        """
         if self.multi_label or self.weights is None:
             return float(len(targets))
         return float(self.weights.to(targets.device)[targets].sum())
@@ -57,8 +61,8 @@ def encode_targets(
 ) -> Tensor:
     """Return the examples' targets; every label of an example must be in `labels`.
 
-    One label: its index, int64 (examples,). Several labels: 0 or 1, float32 (examples, labels). Regression: float32
-    (examples,).
+    One label per text: the label's index, int64 (examples,). Several labels: 1 for each label of the example and 0 for
+    the other labels, float32 (examples, labels). Regression: the scores, float32 (examples,).
     """
     if regression:
         return torch.tensor([one.score for one in examples if one.score is not None], dtype=torch.float32)
@@ -74,10 +78,10 @@ def encode_targets(
 def class_weights(setting: ClassWeights, targets: Tensor, labels: Sequence[str]) -> Tensor | None:
     """Return the weight of each class, float32 (labels,), or None for equal weights.
 
-    "balanced" is n / (classes x count) for one label per text, so that the mean weight of an example is 1. For several
-    labels it is the square root of negatives / positives, because the full ratio reaches hundreds for rare labels and
-    outweighs the rest. A table gives the weights of some labels, the others keep 1. Raises TrainingError for an
-    unknown label.
+    "balanced" with one label per text: all examples / (classes x examples of the class), so that the mean weight of an
+    example is 1. "balanced" with several labels: the square root of (examples without the label / examples with the
+    label), because this ratio itself reaches hundreds for rare labels, which would outweigh the other labels. A table
+    sets the weights of the labels that it names; other labels have weight 1. Raises TrainingError for an unknown label.
     """
     if setting == "none":
         return None

@@ -1,4 +1,4 @@
-"""Training objectives, and `finetune`, which fine-tunes a model for any of them."""
+"""The base class of training objectives, and `finetune`, which fine-tunes a model for an objective."""
 
 import time
 from abc import ABC, abstractmethod
@@ -34,20 +34,20 @@ class Objective(ABC):
         """The number of tokens of each training row, used to make batches."""
 
     def first_stage(self) -> dict[str, Any]:
-        """Do the work before fine-tuning; return its results as plain JSON for metrics.json."""
+        """Do what precedes fine-tuning, if anything; return the results as plain JSON for metrics.json."""
         return {}
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """Return the network for the Trainer, with adapters if the settings ask for them."""
+        """Return the network that the Trainer trains, with adapters if the settings ask for them."""
 
     @abstractmethod
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
-        """Return a Trainer, a subclass of `Measured`, with these keyword arguments of TrainingArguments."""
+        """Return a Trainer of a subclass of `Measured`; `arguments` are keyword arguments for TrainingArguments."""
 
     @abstractmethod
     def measure(self, network: Any) -> dict[str, float]:
-        """Return at least "loss" and "score" on validation, in evaluation mode; a higher score is better."""
+        """Return at least "loss" and "score" (higher is better) on validation; `network` is in evaluation mode."""
 
     def begin(self) -> None:  # noqa: B027 (most change nothing)
         """Change the weights that fine-tuning starts from; called after the initial weights were measured."""
@@ -65,14 +65,14 @@ class Objective(ABC):
 
     @abstractmethod
     def finish(self) -> Any:
-        """Return the trained model in evaluation mode, after tuning thresholds on validation if it has any."""
+        """Return the trained model in evaluation mode, with thresholds, if it has any, tuned on validation."""
 
 
 def finetune(objective: Objective, *, folder: Path, resume_from: Path | None = None) -> dict[str, Any]:
     """Fine-tune all weights, or adapters that are merged afterwards; return the results as plain JSON.
 
-    The model ends with the weights that scored best on validation. Checkpoints go to `folder`. Raises TrainingError
-    if the loss is no longer a number, or the disk is full.
+    The model ends with the weights that scored best on validation. Checkpoints are saved in `folder`. Raises
+    TrainingError if the loss becomes NaN or infinite, or the disk is full.
     """
     began = time.monotonic()
     settings, network = objective.settings, objective.network()

@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 class ReportProgress(TrainerCallback):  # type: ignore[misc]
-    """A callback with a progress bar and logged losses. As a context manager it always removes the bar.
+    """A Trainer callback that shows a progress bar and logs losses; a context manager that removes the bar at its end.
 
-    It replaces Trainer's own callbacks, because they print to standard output, which is only for results.
+    It replaces the callbacks of Trainer that print to standard output, which is only for results.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Log losses and scores; Trainer calls this with them.
+        """Log the losses and scores in `logs`; Trainer calls this for each entry of its log.
 
         Raises TrainingError for a loss that is not a finite number.
         """
@@ -66,5 +66,5 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
 
 
 def _of(updates: int) -> str:
-    """Return the total number of updates as text; empty before training starts."""
+    """Return `updates`, the total, as text such as " of 300"; "" if the total is 0, before training starts."""
     return f" of {updates}" if updates else ""

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class ReaderObjective(EncoderObjective):
     """Cross-entropy of an answer's start and end; the F1 of answers on validation selects the weights.
 
-    If some training questions have no answer, the F1 is measured at the best threshold, which is tuned on validation.
+    If some training questions have no answer, the F1 is that at the best no-answer threshold for validation.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ReaderObjective(EncoderObjective):
         self._examples = QuestionExamples(loaded=loaded, inputs=validation.inputs)
 
     def training_rows(self) -> EncoderRows:
-        """Return the windows of the training questions, with their answers' tokens."""
+        """Return the windows of the training questions, each labelled with the answer's first and last token."""
         return window_rows(self.loaded, self._train.examples)
 
     def validation_rows(self) -> Sequence[Tokens]:
@@ -94,15 +94,16 @@ class ReaderObjective(EncoderObjective):
 
 
 def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy over the tokens of each window, averaged over start and end: float32 ().
+    """Return the cross-entropy of answers' starts and ends, averaged over starts, ends and windows: float32 ().
 
-    Padding gets no probability, so that a window's loss does not depend on its batch.
+    The start and the end are each one of the window's tokens. Padding gets no probability, so that a window's loss does
+    not depend on the other windows of the batch.
 
     Args:
         logits: float32 (batch, sequence, 2).
         attention_mask: int64 (batch, sequence), 0 on padding.
-        labels: int64 (batch, 2), the tokens at which the answer starts and ends.
-        smoothing: the share of the target that is spread over all tokens.
+        labels: int64 (batch, 2), the positions of the tokens at which the answer starts and ends.
+        smoothing: the share of the target probability that is spread evenly over all tokens.
     """
     padding = (attention_mask == 0).unsqueeze(-1)  # (batch, sequence, 1)
     shares = logits.masked_fill(padding, -torch.inf).log_softmax(dim=1)  # (batch, sequence, 2)
@@ -115,13 +116,13 @@ def span_loss(logits: Tensor, attention_mask: Tensor, labels: Tensor, smoothing:
 
 
 def window_rows(loaded: LoadedReader, examples: Sequence[Question]) -> EncoderRows:
-    """Return the windows of many contexts, each with the first and the last token of its answer, int64 (2,)."""
+    """Return the windows of the examples, each with the positions of its answer's first and last token, int64 (2,)."""
     rows = [_row(window, one) for windows, one in windows_of(loaded, examples) for window in windows]
     return EncoderRows(loaded, rows)
 
 
 def without_long_questions(split: Split[Question], lengths: Sequence[int], longest: int) -> Split[Question]:
-    """Return the split without questions of more than `longest` tokens, whose number is logged as a warning.
+    """Return the split without questions of more than `longest` tokens; log a warning with the number of these.
 
     `lengths` are the numbers of tokens of the questions, without special tokens.
     """
@@ -141,9 +142,9 @@ def without_long_questions(split: Split[Question], lengths: Sequence[int], longe
 
 
 def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
-    """Return the first and the last token in a window that cover the context's characters from `start` to `end`.
+    """Return the positions in a window of the first and last token of the context's characters `start` to `end`.
 
-    Both are `NO_ANSWER` if the window does not contain all of these characters.
+    Both positions are `NO_ANSWER` if the window does not contain all of these characters.
     """
     places = window.text_positions
     offsets = window.offsets[places.start : places.stop]
@@ -159,7 +160,7 @@ def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
 
 
 def _row(window: Window, example: Question) -> EncoderRow:
-    """Return a window with the tokens of its answer; the first answer if there are several, as in the SQuAD scripts."""
+    """Return a window labelled with the tokens of its answer; of several answers, the first, as in SQuAD scripts."""
     places = NO_ANSWER, NO_ANSWER
     if example.answers:
         first = example.starts[0]

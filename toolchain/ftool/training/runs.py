@@ -1,4 +1,4 @@
-"""Training runs: locking a model folder, the settings that a resumed run must share, and writing run/."""
+"""Training runs: lock a model folder, record what a resumed run must have in common with the first, and write run/."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ _MODEL_INPUT_SETTINGS: Final = (
 
 
 def partial_folder(folder: Path) -> Path:
-    """Return the folder of the checkpoints of an unfinished run."""
+    """Return the folder for the checkpoints of an unfinished run in the model folder `folder`."""
     return folder / "run.partial"
 
 
@@ -50,9 +50,10 @@ def partial_folder(folder: Path) -> Path:
 def checkpointed(
     folder: Path, identity: dict[str, Any], *, resume: bool
 ) -> Iterator[tuple[Path, Path | None]]:
-    """Yield the folder for a run's checkpoints, and the checkpoint to resume from, if any.
+    """Lock the model folder `folder`; yield the folder for checkpoints, and the checkpoint to resume from or None.
 
-    Raises TrainingError if another program trains in this folder, or there is nothing to resume.
+    Raises TrainingError if another program trains in `folder`, or if `resume` is true and no run with the same
+    `identity` was interrupted there.
     """
     partial, resume_from = partial_folder(folder), None
     with _locked(folder):
@@ -91,7 +92,7 @@ def identity(
 ) -> dict[str, Any]:
     """Return the settings and data that must not change between a run and its resumption, as plain JSON.
 
-    `validation` are the fitted validation examples, `tokenizer` is a fast Hugging Face tokenizer.
+    `validation` are the validation examples that `Task.fit` returned, `tokenizer` is a fast Hugging Face tokenizer.
     """
     settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
     return {
@@ -125,7 +126,7 @@ def training_summary(
     examples: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return a summary of the training for metrics.json: its stages, which weights were kept, time and memory.
+    """Return a summary of the training for metrics.json: results of its stages, weights that were kept, time, memory.
 
     Args:
         first: the results of `Objective.first_stage`.
@@ -153,16 +154,16 @@ def training_summary(
 
 
 def prepare(recipe: Sections) -> None:
-    """Configure threads, precision and seeds. Raises TrainingError if bf16 is asked for and unavailable."""
+    """Set threads and random seeds. Raises TrainingError if the recipe asks for bf16 on a device without bf16."""
     use_threads(recipe.train.threads)
     use_bf16(recipe.train.bf16)
     set_seed(recipe.train.seed)
 
 
 def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) -> None:
-    """Replace the model folder's run/ with the files that `save` writes and metrics.json, and delete the checkpoints.
+    """Replace the model folder's run/ with metrics.json and the files that `save` writes; delete the checkpoints.
 
-    Only the main process does this. Raises TrainingError if the disk is full; the old run/ is kept then.
+    Only the main process does this. Raises TrainingError if the disk is full; the old run/ then stays.
     """
     if not is_main_process():
         return

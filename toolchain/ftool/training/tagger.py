@@ -45,7 +45,7 @@ class TaggerObjective(EncoderObjective):
         self._examples = TaggingExamples(loaded=loaded, inputs=validation.inputs, words=words)
 
     def training_rows(self) -> "TaggedRows":
-        """Return the windows of the training texts, with their tags."""
+        """Return the windows of the training texts, labelled with the tags of the words."""
         rows = TaggedRows(self.loaded, self._train.examples)
         warn_of_entities(rows, "train")
         return rows
@@ -55,7 +55,7 @@ class TaggerObjective(EncoderObjective):
         return self._examples.rows
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the cross-entropy of the tokens that have a label."""
+        """Return the mean cross-entropy of the tokens that have a label, float32 ()."""
         smoothing = self.settings.label_smoothing
         return F.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
@@ -76,17 +76,17 @@ class TaggerObjective(EncoderObjective):
         return torch.cat([row.target for row in rows]).long()
 
     def extra_results(self) -> dict[str, Any]:
-        """Return counts of windows, of entities that no window contains, and of words without their own token."""
+        """Return the numbers of windows, of entities that no window contains, and of words without their own token."""
         rows = self.rows
         assert isinstance(rows, TaggedRows)
         return {"windows": len(rows), "entities_cut": rows.cut, "words_without_token": rows.tokenless_words}
 
 
 class TaggedRows(EncoderRows):
-    """The windows of many texts, with each word's tag as the label of its first token: int32 (tokens,).
+    """The windows of many texts. The first token of each word has the word's tag as label; labels are int32 (tokens,).
 
     Attributes:
-        cut: the number of entities longer than the overlap of windows, which no window contains.
+        cut: the number of entities that no window contains, because they are longer than the overlap of windows.
         tokenless_words: the number of words without a token of their own, from which nothing is learnt.
     """
 
@@ -120,7 +120,7 @@ class TaggedRows(EncoderRows):
 
 
 def warn_of_entities(rows: TaggedRows, split: str) -> None:
-    """Log warnings for entities that were cut, and for words without a token."""
+    """Log warnings if there are entities that no window contains, or words without a token of their own."""
     if rows.cut:
         log.warning(
             "%d %s entities are longer than the overlap of two windows, so no window contains them; raise "

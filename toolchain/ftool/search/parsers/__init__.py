@@ -1,1 +1,1 @@
-"""Parsers that turn documents into text: Markdown, HTML, JSON lines and text encodings."""
+"""Parsers that extract text from files: for Markdown, HTML and JSON lines, and for text encodings."""

@@ -1,4 +1,4 @@
-"""Detect a file's text encoding, or that the file is binary, and decode its text."""
+"""Detect whether a file is binary or which encoding its text has, and decode the text."""
 
 import codecs
 import hashlib
@@ -50,9 +50,9 @@ class FileContent:
 def examine(path: Path, encoding: str | None = None) -> FileContent:
     """Return the hash and encoding of the file at `path`, which is read in chunks.
 
-    The encoding is `encoding` if given. Otherwise it is the first of these that fits: that of a byte order mark, UTF-8,
-    the one that an HTML page declares, UTF-16 without a byte order mark, or a guess. Raises OSError if the file can't
-    be read, and DocumentError for an encoding that Python does not know.
+    The encoding is `encoding` if given. Otherwise it is the first of these that fits: the encoding that a byte order
+    mark shows, UTF-8, the encoding that an HTML page declares, UTF-16 without a byte order mark, or a guess. Raises
+    OSError if the file can't be read, and DocumentError for an encoding that Python does not know.
     """
     statistics = _ByteStatistics()
     with path.open("rb") as file:
@@ -72,7 +72,7 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
 
 
 def _guess(path: Path) -> str | None:
-    """Return charset-normalizer's guess of the encoding; None for Western text, which has few bytes outside ASCII."""
+    """Return charset-normalizer's guess of the encoding; None for Western text, which has few non-ASCII bytes."""
     with path.open("rb") as file:
         sample = file.read(_CHUNK)
     first = next((place for place, byte in enumerate(sample) if byte >= 0x80), len(sample))
@@ -155,16 +155,20 @@ class _ByteStatistics:
         return "utf-8" if whole and not self.seen.get(0) else None
 
     def declared(self) -> str | None:
-        """Return the encoding that an HTML page declares, or UTF-8 if it declares UTF-16, which it can't be.
+        """Return the encoding that an HTML page declares; None if the page declares no encoding.
 
-        A declaration that is readable as ASCII shows that the page is not UTF-16.
+        If the page declares UTF-16, the result is UTF-8, because a declaration that is readable as ASCII shows that the
+        page is not UTF-16.
         """
         found = None if self.seen.get(0) else _DECLARED.search(self._start)
         name = _text_encoding(found.group(1).decode("ascii")) if found else None
         return "utf-8" if name is not None and name.startswith("utf-16") else name
 
     def utf_16(self) -> str | None:
-        """Return utf-16-le or utf-16-be if the zero bytes of ASCII characters are at odd or even offsets; else None."""
+        """Return utf-16-le or utf-16-be if the offsets of zero bytes show that the file is UTF-16; else None.
+
+        ASCII characters have their zero bytes at odd offsets in utf-16-le, and at even offsets in utf-16-be.
+        """
         zeros, odd = self.seen.get(0, 0), self._odd_zeros
         if self._size % 2 or zeros < self._size / 8:
             return None
@@ -193,7 +197,7 @@ def check_encoding(encoding: str) -> str:
 
 
 def _text_encoding(encoding: str) -> str | None:
-    """Return Python's own name of an encoding; None if it is unknown or not for text files."""
+    """Return Python's own name of an encoding; None for an unknown encoding, and for one that is not for text files."""
     try:
         codec = codecs.lookup(encoding)
     except (LookupError, ValueError):  # ValueError: a zero byte in the name

@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
 def visible_text(pieces: Iterable[str]) -> Iterator[Piece]:
-    """Yield the visible text of an HTML page with its title and headings; both page and text come in pieces."""
+    """Yield, in pieces, the visible text, the title and the headings of an HTML page, which is given in pieces."""
     target = _VisibleText()
     parser = etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
     started = False
@@ -46,7 +46,7 @@ def _is_hidden(attributes: Mapping[str, str]) -> bool:
 
 
 class _VisibleText:
-    """Parser target for lxml that collects the visible text; `take` returns the text that is complete so far."""
+    """Parser target for lxml that collects the visible text, which `take` returns piece by piece."""
 
     def __init__(self) -> None:
         self._ready: list[Piece] = []

@@ -38,13 +38,13 @@ class BadRows:
 def json_documents(
     pieces: Iterable[str], file: str, bad: BadRows, column: str | None = None
 ) -> Iterator[Document]:
-    """Yield the documents in a JSONL file, each named after the file and its id, or its row number if it has no id.
+    """Yield the documents in a JSONL file, each named `file`#id or, if its row has no id, `file`#number of the row.
 
     Args:
         pieces: the file's text, in pieces.
         file: the file's name.
-        bad: gets the rows that are left out: invalid JSON, no text, or an id that an earlier row has.
-        column: the key of the text; None for the first of TEXT_KEYS that the row has.
+        bad: records the rows that are left out because of invalid JSON, no text, or an id that an earlier row has.
+        column: the key of the text; None for the first of `TEXT_KEYS` that the row has.
     """
     names = _Names()
     for number, line in enumerate(_lines(pieces), start=1):
@@ -70,9 +70,9 @@ class _Names:
         self._taken: set[str] = set()
 
     def choose(self, identity: object, number: int) -> str:
-        """Return an unused name for a row: its id or number, or a longer form if that is taken.
+        """Return an unused name for a row: its id (or number, without an id), or a longer form such as "id 7" if taken.
 
-        Raises DocumentError if an earlier row has the same id, or if the longer form is taken too.
+        Raises DocumentError if an earlier row has the same id, or if the longer form is also taken.
         """
         if identity is not None and (row := self._rows_of_ids.get(str(identity))):
             raise DocumentError(
@@ -87,7 +87,7 @@ class _Names:
         return free
 
     def take(self, name: str, identity: object, number: int) -> None:
-        """Record that row `number` has this name and the id `identity`, or None for no id."""
+        """Record that row `number` has the name `name` and the id `identity` (None for no id)."""
         self._taken.add(name)
         if identity is not None:
             self._rows_of_ids[str(identity)] = number

@@ -17,7 +17,7 @@ _TITLE = re.compile(r"""^title:\s*["']?(.*?)["']?\s*$""", re.MULTILINE)
 
 
 def visible_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
-    """Yield the visible text of a Markdown document with its title and headings; both come in pieces.
+    """Yield, in pieces, the visible text, the title and the headings of a Markdown document, which is given in pieces.
 
     Long documents are parsed in parts that end at empty lines. A reference link whose definition is in another part
     stays in its Markdown form.
@@ -57,7 +57,7 @@ def _parts(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _after_fence(fence: str, mark: str, line: str) -> str:
-    """Return the fence of the code block that is open after a line that starts with `mark`; "" if none is open.
+    """Return the fence of the code block that is open after a line that starts with `mark`; "" if no block is open.
 
     `fence` is the fence of the code block that is open before the line, or "".
     """

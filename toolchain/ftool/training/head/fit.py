@@ -21,7 +21,7 @@ _CHUNK = 16384  # rows whose logits are in memory at a time
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFeatures:
-    """Features float32 (examples, hidden) and their targets, as `losses.encode_targets` makes them."""
+    """The encoder's features of texts, float32 (examples, hidden), and the targets from `losses.encode_targets`."""
 
     features: np.ndarray
     targets: Tensor
@@ -39,7 +39,7 @@ class LabelledFeatures:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTrial:
-    """The result for one penalty, or for one epoch of training with single examples."""
+    """The result of training the head with one penalty, or of one epoch of training with one example per update."""
 
     strength: float  # 0 if there is no penalty
     train_loss: float  # without the penalty
@@ -50,9 +50,10 @@ class HeadTrial:
 class HeadResult:
     """The result of training the head.
 
-    `start` is the trial whose head fine-tuning should start from: the one with the strongest penalty that scores nearly
-    as well as the best. The best head may fit the training data so closely that little gradient is left for the
-    encoder (banking77, test accuracy after one epoch: 0.912 from the best head, 0.923 from a more regularised one).
+    `start` is the trial whose head fine-tuning should start from: the first trial that scores within 0.01 of the best
+    trial. `fit_head` tries the strongest penalty first. The best head may fit the training data so closely that little
+    gradient is left for the encoder (banking77, test accuracy after one epoch: 0.912 from the best head, 0.923 from a
+    more regularised head).
     """
 
     trials: tuple[HeadTrial, ...]
@@ -116,7 +117,7 @@ def _minimise(
     centre: Tensor,
     scale: float,
 ) -> float:
-    """Minimise mean loss + strength x squared weights over `probe`; return the mean loss at the optimum."""
+    """Train `probe` to minimise mean loss + `strength` x sum of squared weights; return the final mean loss."""
     optimizer = torch.optim.LBFGS(
         probe.parameters(), max_iter=_ITERATIONS, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
@@ -140,7 +141,7 @@ def _minimise(
 
 
 def _location(train: LabelledFeatures) -> tuple[Tensor, float]:
-    """Return the mean feature vector, float32 (hidden,), and the root mean square distance from it."""
+    """Return the mean of the features, float32 (hidden,), and their root mean square distance from this mean."""
     total, count = torch.zeros(train.features.shape[1], dtype=torch.float64), len(train.features)
     for features, _ in train.chunks():
         total += features.sum(dim=0, dtype=torch.float64)
@@ -150,7 +151,7 @@ def _location(train: LabelledFeatures) -> tuple[Tensor, float]:
 
 
 def _folded(probe: nn.Linear, centre: Tensor, scale: float) -> nn.Linear:
-    """Return a head that gives the same outputs on original features as `probe` gives on centred and scaled ones."""
+    """Return a head whose outputs for original features equal those of `probe` for centred and scaled features."""
     head = nn.Linear(probe.in_features, probe.out_features)
     with torch.no_grad():
         head.weight.copy_(probe.weight / scale)

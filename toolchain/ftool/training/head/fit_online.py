@@ -24,7 +24,7 @@ def fit_head_online(
 ) -> HeadResult:
     """Train `head` in place from zero with Adam, one example per update, in an order seeded by `settings.seed`.
 
-    The learning rate falls linearly to zero. The epoch that scores best on validation is kept.
+    The learning rate falls linearly to zero. `head` ends with the weights of the epoch that scores best on validation.
     """
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)

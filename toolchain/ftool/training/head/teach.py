@@ -12,7 +12,7 @@ _MARGIN = 0.5  # single-label: the probability that the label must reach
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """The result of teaching one example: the number of updates, and whether the model now gives its labels."""
+    """The result of teaching one example: the number of updates, and whether the example now gets its labels."""
 
     updates: int
     learned: bool
@@ -27,16 +27,17 @@ def teach_head(
 ) -> Lesson:
     """Change `head` in place until the example has its labels, by gradient steps on its cross-entropy.
 
-    Only weights in the direction of the example's features change, and not the bias, so that dissimilar texts keep
-    their answers. The step is divided by the features' squared length, so that one rate suits every encoder (normalised
-    least mean squares, Widrow and Hoff 1960).
+    Weights change only in the direction of the example's features, and the bias does not change, so that dissimilar
+    texts keep their answers. The step is divided by the features' squared length, so that one rate suits every
+    encoder (normalised least mean squares, Widrow and Hoff 1960).
 
     Args:
         head: the linear layer that computes the logits.
         features: the head's input for the example, float32 (hidden,).
         labels: the indices of the example's labels.
-        thresholds: None for softmax: the one label must reach a probability of one half. For sigmoids, one threshold
-            per label: each of `labels` must reach its threshold, and other labels don't change.
+        thresholds: None for a model of one label per text (softmax); the label must then reach a probability of one
+            half. For a model of several labels per text (sigmoid), the threshold of each of the model's labels; each of
+            `labels` must then reach its threshold, and the weights of other labels don't change.
     """
     step = _RATE / float(features.square().sum())
     with torch.no_grad():
@@ -49,7 +50,7 @@ def teach_head(
 
 
 def _error(logits: Tensor, labels: list[int], thresholds: tuple[float, ...] | None) -> Tensor | None:
-    """Return the loss's gradient for the logits, float32 (labels,); None once the example is correct."""
+    """Return the loss's gradient with respect to the logits, float32 (labels,); None if the example has its labels."""
     if thresholds is None:
         scores = logits.softmax(dim=0)
         if scores[labels[0]] >= _MARGIN:

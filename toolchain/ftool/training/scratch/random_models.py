@@ -26,7 +26,7 @@ _MIN_POSITIONS = 1024  # of the decoder in an encoder-decoder with a position ta
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """The size of a network. Attention heads are a multiple of 8 wide, so that caches can be appended in place."""
+    """The size of a network. Attention heads have a multiple of 8 dimensions, so that caches can grow in place."""
 
     width: int
     heads: int
@@ -121,17 +121,17 @@ def create_scratch(
     chat: bool,
     settings: TrainSettings,
 ) -> LoadedGenerator:
-    """Return a network with random weights, seeded by `settings.seed`, and a tokenizer learnt from the texts.
+    """Return a generator with random weights, seeded by `settings.seed`, and a tokenizer learnt from the texts.
 
     Args:
-        base: the name of the family and size, such as scratch:t5-tiny.
+        base: the name of the architecture and size, such as scratch:t5-tiny.
         task: the task's name.
         sources: sources of pairs, prompts, or turns of conversations.
         targets: the texts that the model learns to write.
         chat: whether the texts are turns of conversations, so that the tokenizer needs a chat template.
         settings: the recipe's [train] table.
 
-    Raises BaseError for an unknown name.
+    Raises BaseError for an unknown `base`.
     """
     family, size = _find(base)
     longest = settings.max_length

@@ -1,6 +1,6 @@
 """Learn tokenizers from the training data, for models with random weights.
 
-Every text can be encoded: characters of any script that are not in the vocabulary become bytes.
+Every text can be encoded: characters that are not in the vocabulary, of any script, are encoded as bytes.
 """
 
 import json
@@ -67,17 +67,17 @@ def learn_tokenizer(
     chat: bool,
     exact: Iterable[str] = (),
 ) -> PreTrainedTokenizerFast:
-    """Learn a tokenizer of at most `vocabulary_size` tokens; fewer if the texts are short.
+    """Learn a tokenizer of at most `vocabulary_size` tokens, or of fewer if `texts` is too short for that number.
 
     Args:
         texts: the texts to learn from.
         kind: byte-level BPE (Sennrich et al. 2016), or a unigram model (Kudo 2018) that falls back to bytes.
         vocabulary_size: most tokens, including special tokens and single bytes.
         max_length: the model's limit in tokens.
-        ends: whether an end token follows every text, as encoder-decoders need it.
-        chat: whether it gets tokens for turns and a chat template.
-        exact: texts that must survive unchanged. Compatibility forms (full-width digits, ligatures) are normalised
-            only if none of these texts has any.
+        ends: whether an end token follows every text, as encoder-decoders require.
+        chat: whether the tokenizer gets tokens for turns and a chat template.
+        exact: texts that encoding and decoding must not change. Compatibility forms (full-width digits, ligatures) are
+            normalised (NFKC) only if there are such texts and none of them contains a compatibility form.
 
     Raises TrainingError for a vocabulary too small to spell every text.
     """
@@ -98,7 +98,7 @@ def learn_tokenizer(
 
 
 def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrainedTokenizerFast:
-    """Return the tokenizer in transformers' class, with its special tokens and, for chats, a template."""
+    """Return the tokenizer in transformers' class, with its special tokens and, if `chat`, a chat template."""
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -116,9 +116,9 @@ def _wrapped(tokenizer: Tokenizer, max_length: int, *, chat: bool) -> PreTrained
 
 
 def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
-    """Return how many texts have unknown tokens, or are not the same after encoding and decoding.
+    """Return the number of texts that have unknown tokens or are changed by encoding and decoding.
 
-    Changes by the tokenizer's normaliser don't count.
+    Changes by NFKC, if it is the tokenizer's normaliser, don't count.
     """
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     back = tokenizer.batch_decode(encoded, skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -130,7 +130,7 @@ def count_altered(tokenizer: Any, texts: Sequence[str]) -> int:
 
 
 def _plain(exact: Iterable[str]) -> bool:
-    """Return whether there are any texts, and NFKC changes none of them."""
+    """Return whether `exact` has at least one text, and NFKC would change none of its texts."""
     texts = list(exact)
     return bool(texts) and all(unicodedata.is_normalized("NFKC", text) for text in texts)
 
@@ -155,7 +155,7 @@ def _learn_bpe(texts: Sequence[str], special: list[str], size: int, normalizer: 
 
 
 def _learn_unigram(texts: Sequence[str], special: list[str], size: int, normalizer: Any) -> Tokenizer:
-    """Learn a unigram model and add byte tokens to its vocabulary, which the trainer can't do itself."""
+    """Learn a unigram model, and add byte tokens to the vocabulary, because the trainer of unigram models can't."""
     learner = Tokenizer(models.Unigram())
     if normalizer is not None:
         learner.normalizer = normalizer
@@ -198,8 +198,9 @@ def _digits() -> Any:
 def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]:
     """Return the learnt pieces with their scores, most probable first, without the trainer's unknown token.
 
-    The trainer ranks useless characters randomly; here frequency ranks them, so that the same texts give the same
-    tokenizer. Scores are rounded because the trainer's threads sum in a different order each time.
+    The trainer orders characters that it finds useless at random; this function orders them by frequency, so that the
+    same texts give the same tokenizer. Scores are rounded because the order in which the trainer's threads add numbers
+    varies.
     """
     learnt = json.loads(learner.to_str())["model"]["vocab"]
     scores = {
@@ -215,7 +216,7 @@ def _pieces(learner: Tokenizer, texts: Sequence[str]) -> list[tuple[str, float]]
 
 
 def _common_characters(texts: Sequence[str], normalizer: Any) -> list[str]:
-    """Return the texts with rare characters replaced by spaces, because the trainer would give each of them a token."""
+    """Return the texts with rare characters replaced by spaces, because the trainer would give each one a token."""
     if normalizer is not None:
         texts = [unicodedata.normalize("NFKC", text) for text in texts]
     counts = Counter(character for text in texts for character in text)
