@@ -25,7 +25,7 @@ from ftool.tasks.base import listed
 from ftool.tasks.registry import find_task, task_names
 from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
-from ftool.training.runs import METRICS_FILE, write_metrics
+from ftool.training.runs import METRICS_FILE, locked, write_metrics
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.classifier import (
@@ -89,8 +89,10 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
     """Teach the model in `folder` that `text` has `labels`, by changing the model's head.
 
     A change that lowers the main metric on the validation split by more than `max_drop` is not kept, and the report
-    says so. run/ is replaced as a whole or not at all; run/metrics.json lists the examples that were taught. Raises
-    FtoolError for a label that the model does not know, a folder without run/, or validation data that can't be read.
+    says so. run/ is replaced as a whole or not at all; run/metrics.json lists the examples that were taught.
+
+    Raises FtoolError for a label that the model does not know, a folder without run/, validation data that can't be
+    read, or a folder in which another process trains or adapts.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     if not recipe.row.teachable:
@@ -99,6 +101,11 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
             f"one example can only be taught to models for {fitting}; the task of this model is {recipe.task}"
         )
     run = ModelFolder(folder).require_run()
+    with locked(folder):
+        return _adapt(recipe, run, text, labels, max_drop)
+
+
+def _adapt(recipe: Recipe, run: Path, text: str, labels: Sequence[str], max_drop: float) -> AdaptReport:
     loaded = load_classifier(run)
     indices = _check(text, labels, loaded, max_drop)
     validation = _held_out(recipe, loaded, "validation")

@@ -2,16 +2,18 @@
 
 import ctypes
 import errno
+import glob
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import psutil
+from filelock import FileLock, Timeout
 
 _AT_FDCWD: Final = -100  # on Linux: paths are relative to the working directory
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE on Linux and RENAME_SWAP on macOS have the same value
@@ -23,8 +25,8 @@ _TORCH = re.compile("failed writing file|iostream error|inline_container")  # to
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder next to `path` that replaces `path` when the block ends without an exception.
 
-    After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that an
-    earlier, killed process left next to `path` are also removed.
+    After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that a killed
+    process left next to `path` are also removed: nobody holds their lock, a file next to the folder.
 
     Raises:
         OSError: a folder can't be created, written or renamed, even if a library raised another type of error for this.
@@ -32,16 +34,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.mkdir()
-    try:
-        with disk_errors(path):
-            yield partial
-        _flush(partial)
-        _put(partial, path)
-    finally:
-        # after an exchange this holds the old folder
-        shutil.rmtree(partial, ignore_errors=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    with _lock_of(partial).acquire(timeout=0) as lock:
+        partial.mkdir()
+        try:
+            with disk_errors(path):
+                yield partial
+            _flush(partial)
+            _put(partial, path)
+        finally:
+            # after an exchange this holds the old folder
+            shutil.rmtree(partial, ignore_errors=True)
+            _remove_lock(Path(lock.lock_file))
 
 
 @contextmanager
@@ -63,7 +67,7 @@ def _put(new: Path, path: Path) -> None:
         new.rename(path)
     elif not _exchange(new, path):
         # This system can't exchange folders: between the two renames the old folder has another name.
-        aside = path.with_name(f".{path.name}.{os.getpid()}.old.partial")
+        aside = new.with_suffix(".old.partial")
         path.rename(aside)
         try:
             new.rename(path)
@@ -111,10 +115,27 @@ def _flush_entry(folder: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    for partial in path.parent.glob(f".{path.name}.*.partial"):
-        owner = partial.name.removeprefix(f".{path.name}.").split(".")[0]
-        if owner.isdigit() and int(owner) != os.getpid() and not psutil.pid_exists(int(owner)):
+    """Remove the unfinished folders next to `path` that no running process holds the lock of.
+
+    A lock tells more than the number of a process: in a container every process may have the same number.
+    """
+    ours = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]+)(\.old)?\.partial")
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if not ours.fullmatch(partial.name):
+            continue
+        with suppress(Timeout), _lock_of(partial).acquire(timeout=0) as lock:
             shutil.rmtree(partial, ignore_errors=True)
+            _remove_lock(Path(lock.lock_file))
+
+
+def _lock_of(partial: Path) -> FileLock:
+    """Return the lock of an unfinished folder, which the folder that is moved aside for it shares."""
+    return FileLock(partial.with_name(f"{partial.name.removesuffix('.partial').removesuffix('.old')}.lock"))
+
+
+def _remove_lock(file: Path) -> None:
+    with suppress(OSError):  # Windows can't delete an open file
+        file.unlink()
 
 
 def _errno(message: str) -> int | None:

@@ -77,7 +77,7 @@ def test_a_failing_rename_puts_the_old_back(place: Path, monkeypatch: pytest.Mon
     rename = Path.rename
 
     def failing(self: Path, target: Path) -> Path:
-        if self.name.endswith(f".{os.getpid()}.partial"):
+        if self.name.endswith(".partial") and not self.name.endswith(".old.partial"):
             raise PermissionError(errno.EACCES, "in use")
         return rename(self, target)
 
@@ -102,17 +102,25 @@ def test_a_kill_leaves_the_old_and_the_next_run_clears_up(place: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(place)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert names(place) == ["old"]
-    assert len(names(place.parent)) == 2  # what the killed process left
+    assert len(names(place.parent)) == 3  # what the killed process left, and its lock
     replace(place)
     assert names(place) == ["sub"]
     assert names(place.parent) == ["bundle"]
 
 
 def test_what_a_running_process_writes_is_left_alone(place: Path) -> None:
-    running = place.with_name(f".bundle.{os.getppid()}.partial")
-    running.mkdir()
+    with replacing_folder(place) as running:
+        replace(place)
+        assert running.is_dir()
+    assert names(place.parent) == ["bundle"]
+
+
+def test_what_a_process_of_the_same_number_left_is_cleared_up(place: Path) -> None:
+    for left in (f".bundle.{os.getpid()}.partial", ".bundle.1.old.partial", ".bundle.0123abcd.partial"):
+        place.with_name(left).mkdir()
+    place.with_name(".bundle.v2.1.partial").mkdir()  # of another folder, called "bundle.v2"
     replace(place)
-    assert running.is_dir()
+    assert names(place.parent) == [".bundle.v2.1.partial", "bundle"]
 
 
 # --- errors of libraries

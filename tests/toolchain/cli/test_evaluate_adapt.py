@@ -16,6 +16,7 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
 from ftool.train import train
+from ftool.training.runs import locked
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError
 
@@ -268,3 +269,12 @@ def _score(folder: Path, text: str, label: str) -> float:
 
     loaded = load_classifier(folder / "run")
     return float(compute_logits(loaded, [text])[0, loaded.labels.index(label)])
+
+
+def test_a_second_adapt_in_the_same_folder_is_refused_and_changes_nothing(own_model: Path) -> None:
+    before = files(own_model / "run")
+    with locked(own_model):
+        refused = ftool("adapt", own_model, "--text", TEXT, "--label", "food")
+    assert refused.exit_code == 2
+    assert "another ftool train or adapt is running here" in refused.stderr
+    assert files(own_model / "run") == before

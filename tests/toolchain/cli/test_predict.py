@@ -183,3 +183,11 @@ def test_a_text_in_the_folder_s_place_is_told_where_it_belongs(model_folder: Pat
     result = run("stop now")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: folder stop now does not exist; give the folder before the texts")
+
+
+@pytest.mark.parametrize("flag", [("--length-penalty", "-1.0"), ("--stop", "---")])
+def test_a_flags_value_may_begin_with_a_dash(model_folder: Path, flag: tuple[str, str]) -> None:
+    result = run(model_folder, *flag, "go")
+    assert result.exit_code == 2
+    assert f"{flag[0]} " in result.stderr  # which a classifier does not take
+    assert "No such option" not in result.stderr

@@ -231,7 +231,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
 ) -> None:
     made = recipe(tiny_base, few_topics, method="full", max_length=4)
     with checkpointed(tmp_path, {}, resume=False):
-        with pytest.raises(TrainingError, match="another ftool train is running here"):
+        with pytest.raises(TrainingError, match="another ftool train or adapt is running here"):
             train(made, tmp_path)
         assert (tmp_path / "run.partial").exists()  # the first one's
     assert not (tmp_path / ".training.lock").exists()

@@ -154,11 +154,13 @@ def _decorate(command: Any, options: tuple[Callable[[Any], Any], ...]) -> Callab
 
 
 def _generation_option(flag: Flag) -> Callable[..., Any]:
+    kind = click.Choice(flag.choices) if flag.choices else flag.kind
+    # click refuses a value such as -1.0 or "---" if `is_flag` is passed as False.
+    value: dict[str, Any] = {"is_flag": True} if flag.kind is bool else {"type": kind}
     return click.option(
         flag.option,
         flag.name,
-        type=click.Choice(flag.choices) if flag.choices else flag.kind,
-        is_flag=flag.kind is bool,
+        **value,
         multiple=flag.many,
         metavar=flag.metavar,
         help=f"{flag.use.capitalize()}: {flag.help}.",

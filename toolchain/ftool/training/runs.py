@@ -56,7 +56,7 @@ def checkpointed(
     `identity` was interrupted there.
     """
     partial, resume_from = partial_folder(folder), None
-    with _locked(folder):
+    with locked(folder):
         with main_process_first():
             if resume:
                 resume_from = checkpoints.resume(partial, identity)
@@ -67,8 +67,11 @@ def checkpointed(
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in `folder`; the system releases the lock if this process is killed."""
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training or adapting the model in `folder`, the model folder.
+
+    The system releases the lock if this process is killed. Raises TrainingError if another process holds the lock.
+    """
     if not is_main_process():
         yield
         return
@@ -77,7 +80,7 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TrainingError(
-            f"{folder}: another ftool train is running here; wait until it ends, or train in another folder"
+            f"{folder}: another ftool train or adapt is running here; wait until it ends, or use another folder"
         ) from None
     try:
         yield
