@@ -33,6 +33,7 @@ TASK = "text-classification"
 _MULTI_LABEL = "multi_label_classification"
 _SINGLE_LABEL = "single_label_classification"
 _REGRESSION = "regression"
+_UNNAMED = "LABEL_0"  # transformers' name for the first output if config.json names none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class LoadedClassifier(LoadedEncoder):
 
     def config_fields(self) -> dict[str, Any]:
         """Return transformers' fields of config.json for the labels and the type of problem."""
-        labels = self.labels or ("LABEL_0",)  # transformers' name for the one number
+        labels = self.labels or (_UNNAMED,)
         kind = _problem_type(multi_label=self.multi_label, regression=self.regression)
         return {**label_fields(labels), "problem_type": kind}
 
@@ -220,18 +221,32 @@ def _assemble(
     if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
         # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)
-    regression = config.num_labels == 1
+    regression = _answers_number(config)
     model = SequenceClassifier(
         encoder,
         head,
         labels=[] if regression else [config.id2label[index] for index in range(config.num_labels)],
-        multi_label=config.problem_type == _MULTI_LABEL and not regression,
+        # transformers' pipeline gives one output its sigmoid, whatever the type of problem
+        multi_label=not regression and (config.problem_type == _MULTI_LABEL or config.num_labels == 1),
         pooling=pooling,
         normalize=normalize,
         regression=regression,
         sigmoid=regression and _ends_in_sigmoid(config),
     )
     return model.eval()
+
+
+def _answers_number(config: Any) -> bool:
+    """Whether the answer is one number; otherwise a single output is the logit of a label.
+
+    A cross-encoder's answer is a number. For other models with one output, config.json decides by the type of problem,
+    or, if it has no type, by whether the output has a name.
+    """
+    if config.num_labels != 1:
+        return False
+    if _cross_encoder(config) is not None or config.problem_type == _REGRESSION:
+        return True
+    return bool(config.problem_type != _MULTI_LABEL and config.id2label[0] == _UNNAMED)
 
 
 def _reads_pairs(config: Any) -> bool:

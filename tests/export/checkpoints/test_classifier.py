@@ -23,6 +23,7 @@ from ftool_export.checkpoints.classifier import (
 )
 from ftool_export.checkpoints.encoder import all_rows
 from ftool_export.errors import CheckpointError
+from ftool_runtime.postprocessing.classification import classify
 
 WORDS = [
     "[PAD]",
@@ -309,6 +310,48 @@ def test_a_checkpoint_of_one_number_has_no_labels(make_checkpoint: Callable[...,
     loaded = load_classifier(make_checkpoint("bert", classifier=True, num_labels=1))
     assert (loaded.regression, loaded.labels, loaded.model.width, loaded.pairs) == (True, (), 1, False)
     assert compute_logits(loaded, TEXTS).shape == (4, 1)
+
+
+TOXIC = {"id2label": {0: "toxic"}, "label2id": {"toxic": 0}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        ({**TOXIC, "problem_type": "multi_label_classification"}, "toxic"),
+        (TOXIC, "toxic"),
+        ({"num_labels": 1, "problem_type": "multi_label_classification"}, "LABEL_0"),
+        ({**TOXIC, "problem_type": "regression"}, None),
+        ({"num_labels": 1}, None),
+        ({**TOXIC, "sentence_transformers": {"activation_fn": "torch.nn.Identity"}}, None),
+    ],
+)
+def test_one_output_is_a_label_with_its_sigmoid_or_a_number(
+    make_checkpoint: Callable[..., Path], settings: dict[str, Any], label: str | None, tmp_path: Path
+) -> None:
+    loaded = load_classifier(make_checkpoint("bert", classifier=True, **settings))
+    assert (loaded.labels, loaded.multi_label, loaded.regression) == (
+        () if label is None else (label,),
+        label is not None,
+        label is None,
+    )
+    back = load_classifier(saved(loaded, tmp_path / "run"))
+    assert (back.labels, back.multi_label, back.regression) == (
+        loaded.labels,
+        loaded.multi_label,
+        loaded.regression,
+    )
+    if label is not None:
+        answer = transformers.pipeline(
+            "text-classification", model=loaded.model.encoder, tokenizer=loaded.tokenizer
+        )(TEXTS[0])[0]
+        ours = classify(compute_logits(loaded, TEXTS[:1]), loaded.labels, multi_label=loaded.multi_label)[0]
+        assert (answer["label"], pytest.approx(answer["score"], abs=EXACT)) == (ours.label, ours.score)
+
+
+def test_a_new_head_for_one_of_several_possible_labels_is_no_number(encoder: Path) -> None:
+    made = create_classifier(str(encoder), ["toxic"], multi_label=True)
+    assert (made.labels, made.multi_label, made.regression) == (("toxic",), True, False)
 
 
 def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:
