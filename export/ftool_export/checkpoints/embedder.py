@@ -16,14 +16,14 @@ from ftool_export.checkpoints.embedder_layout import (
     Kind,
     Similarity,
     lower_case,
-    prompt_file,
     read_embedder_layout,
+    settings_file,
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, run_network
 from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
 from ftool_export.checkpoints.sentence_layout import write_modules
 from ftool_export.errors import CheckpointError
-from ftool_export.networks.embedder import Pooling, Projection, SentenceEmbedder, UnitLength
+from ftool_export.networks.embedder import Pooling, Projection, SentenceEmbedder, Truncation, UnitLength
 from ftool_export.networks.encoder import hidden_size
 from ftool_export.tokenizers.source import read_tokenizer
 from ftool_runtime.bundle.contracts import EmbeddingContract
@@ -82,11 +82,15 @@ class LoadedEmbedder(LoadedEncoder):
         super().save(folder)
         write_modules(
             folder,
-            [(s.linear, s.activation_name) if isinstance(s, Projection) else None for s in self.model.steps],
+            [
+                (step.linear, step.activation_name) if isinstance(step, Projection) else None
+                for step in self.model.steps
+                if not isinstance(step, Truncation)
+            ],
             pooling=self.model.pooling,
             width=hidden_size(self.config),
             max_length=self.max_length,
-            prompts=prompt_file(self.prefix, self.prompts, self.similarity),
+            settings=settings_file(self.prefix, self.prompts, self.similarity, self.model.steps),
         )
 
 

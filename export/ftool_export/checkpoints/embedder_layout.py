@@ -1,7 +1,7 @@
 """Read the steps by which an embedder makes a vector from a text, and refuse steps that a bundle can't hold."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,7 +10,7 @@ from tokenizers import normalizers
 
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_dense, read_layout
 from ftool_export.errors import CheckpointError
-from ftool_export.networks.embedder import Pooling, Projection, UnitLength
+from ftool_export.networks.embedder import Pooling, Projection, Step, Truncation, UnitLength
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class EmbedderLayout:
 
     root: str  # the encoder's folder or hub id
     pooling: Pooling = "mean"
-    steps: Sequence[UnitLength | Projection] = ()
+    steps: Sequence[Step] = ()
     max_length: int | None = None
     prefix: str = ""
     prompts: Mapping[Kind, str] = field(default_factory=dict)
@@ -65,15 +65,19 @@ def read_embedder_layout(source: str) -> EmbedderLayout:
     )
 
 
-def prompt_file(prefix: str, prompts: Mapping[Kind, str], similarity: Similarity) -> dict[str, object]:
-    """Return the content of config_sentence_transformers.json that stores a prefix, prompts and a similarity."""
+def settings_file(
+    prefix: str, prompts: Mapping[Kind, str], similarity: Similarity, steps: Iterable[object]
+) -> dict[str, object]:
+    """Return config_sentence_transformers.json's content: prefix, prompts, similarity and truncation in `steps`."""
     named = {_PROMPT_NAMES[kind][0]: text for kind, text in prompts.items()}
     if prefix:
         named["text"] = prefix
+    truncation = next((step for step in steps if isinstance(step, Truncation)), None)
     return {
         "prompts": named,
         "default_prompt_name": "text" if prefix else None,
         "similarity_fn_name": similarity,
+        **({} if truncation is None else {"truncate_dim": truncation.width}),
     }
 
 
@@ -108,9 +112,9 @@ def _pooling(source: str, files: SentenceLayout) -> Pooling:
     return _POOLINGS[files.pooling]
 
 
-def _steps(source: str, files: SentenceLayout) -> list[UnitLength | Projection]:
+def _steps(source: str, files: SentenceLayout) -> list[Step]:
     after = [kind for kind, _ in files.modules].index("Pooling")
-    steps: list[UnitLength | Projection] = []
+    steps: list[Step] = []
     for position, (kind, folder) in enumerate(files.modules):
         if kind == "Normalize" and position > after:
             steps.append(UnitLength())
@@ -121,6 +125,8 @@ def _steps(source: str, files: SentenceLayout) -> list[UnitLength | Projection]:
                 f"{source}: its module {kind} can't be part of a bundle, which supports only Dense and Normalize after "
                 "the pooling"
             )
+    if files.truncate_to is not None:  # sentence-transformers truncates after all modules
+        steps.append(Truncation(files.truncate_to))
     return steps
 
 

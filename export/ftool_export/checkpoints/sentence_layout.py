@@ -16,7 +16,7 @@ from ftool_export.checkpoints.pretrained import find_file
 from ftool_export.errors import CheckpointError
 
 _MODULES = "modules.json"
-_PROMPTS = "config_sentence_transformers.json"
+_SETTINGS = "config_sentence_transformers.json"
 _LENGTH = "sentence_bert_config.json"
 _OLD_LENGTHS = [f"sentence_{name}_config.json" for name in ("roberta", "distilbert", "xlm-roberta", "albert")]
 _VECTOR = "sentence_embedding"  # sentence-transformers' name for the pooled vector
@@ -35,6 +35,7 @@ class SentenceLayout:
     prompts: Mapping[str, str]  # by name, such as query and document
     pools_prompt: bool  # whether a prompt's tokens are pooled with the text's
     lower_case: bool  # whether texts are lower-cased before the tokenizer's own steps
+    truncate_to: int | None  # the number of dimensions to keep of a vector
     similarity: str | None  # the measure for comparing vectors; None if the files name none
 
 
@@ -73,18 +74,19 @@ def read_layout(source: str) -> SentenceLayout | None:
     transformer = next((f"{path}/" for kind, path in kinds if kind == "Transformer" and path), "")
     lengths = (read_json(source, f"{transformer}{name}") for name in (_LENGTH, *_OLD_LENGTHS))
     length: dict[str, Any] = next((found for found in lengths if found), {})
-    prompts = read_json(source, _PROMPTS) or {}
+    settings = read_json(source, _SETTINGS) or {}
     return SentenceLayout(
         pooling=_pooling_mode(pooling),
         normalize=any(kind == "Normalize" for kind, _ in kinds),
         dense=tuple(path for kind, path in kinds if kind == "Dense"),
         max_length=length.get("max_seq_length"),
-        prefix=_default_prompt(prompts),
+        prefix=_default_prompt(settings),
         modules=tuple(kinds),
-        prompts={str(name): str(text) for name, text in (prompts.get("prompts") or {}).items()},
+        prompts={str(name): str(text) for name, text in (settings.get("prompts") or {}).items()},
         pools_prompt=pooling.get("include_prompt") is not False,
         lower_case=length.get("do_lower_case") is True,
-        similarity=prompts.get("similarity_fn_name"),
+        truncate_to=_truncation(source, settings.get("truncate_dim")),
+        similarity=settings.get("similarity_fn_name"),
     )
 
 
@@ -136,7 +138,7 @@ def write_layout(
         pooling=pooling,
         width=head.in_features,
         max_length=max_length,
-        prompts={"prompts": {"text": prefix}, "default_prompt_name": "text"} if prefix else {},
+        settings={"prompts": {"text": prefix}, "default_prompt_name": "text"} if prefix else {},
     )
 
 
@@ -147,7 +149,7 @@ def write_modules(
     pooling: str,
     width: int,
     max_length: int,
-    prompts: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> None:
     """Write sentence-transformers' files for the modules after an encoder into `folder`, which holds the encoder.
 
@@ -158,7 +160,7 @@ def write_modules(
         pooling: the pooling's name.
         width: the size of the encoder's token vectors.
         max_length: the largest number of tokens of a text.
-        prompts: the content of config_sentence_transformers.json, except "__version__".
+        settings: the content of config_sentence_transformers.json, except "__version__".
     """
     kinds = ["Transformer", "Pooling", *("Normalize" if step is None else "Dense" for step in steps)]
     modules = [
@@ -172,7 +174,7 @@ def write_modules(
     ]
     _write_json(folder / _MODULES, modules)
     _write_json(folder / _LENGTH, {"max_seq_length": max_length, "do_lower_case": False})
-    _write_json(folder / _PROMPTS, {"__version__": {}, **prompts})
+    _write_json(folder / _SETTINGS, {"__version__": {}, **settings})
     for module in modules[1:]:
         (folder / str(module["path"])).mkdir()
     _write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, width))
@@ -215,6 +217,14 @@ def _pooling_mode(config: dict[str, Any]) -> str:
             n.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token") for n in names
         )
         or "mean"
+    )
+
+
+def _truncation(source: str, width: Any) -> int | None:
+    if width is None or (type(width) is int and width > 0):
+        return width
+    raise CheckpointError(
+        f"{source}/{_SETTINGS}: truncate_dim is {width!r}; write the number of dimensions to keep, or remove it"
     )
 
 

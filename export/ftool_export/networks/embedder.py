@@ -35,12 +35,26 @@ class Projection(nn.Module):
         return projected
 
 
+class Truncation(nn.Module):
+    """A layer that keeps the first dimensions of a vector, like sentence-transformers' truncate_dim."""
+
+    def __init__(self, width: int) -> None:
+        """`width` is the number of dimensions to keep; shorter vectors stay whole."""
+        super().__init__()
+        self.width = width
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the first `width` columns of vectors (batch, width before)."""
+        return vectors[:, : self.width]
+
+
+Step = UnitLength | Projection | Truncation
+
+
 class SentenceEmbedder(EncoderNetwork):
     """A network from token ids to one vector per text: an `AutoModel`, its pooling, then `steps` in order."""
 
-    def __init__(
-        self, encoder: nn.Module, steps: Sequence[UnitLength | Projection], *, pooling: Pooling
-    ) -> None:
+    def __init__(self, encoder: nn.Module, steps: Sequence[Step], *, pooling: Pooling) -> None:
         super().__init__(encoder)
         self.steps = nn.ModuleList(steps)
         self.pooling = pooling
@@ -48,8 +62,13 @@ class SentenceEmbedder(EncoderNetwork):
     @property
     def width(self) -> int:
         """The number of dimensions of a vector."""
-        projections = [step for step in self.steps if isinstance(step, Projection)]
-        return int(projections[-1].linear.out_features if projections else hidden_size(self.config))
+        width = hidden_size(self.config)
+        for step in self.steps:
+            if isinstance(step, Projection):
+                width = step.linear.out_features
+            elif isinstance(step, Truncation):
+                width = min(width, step.width)
+        return width
 
     @property
     def normalize(self) -> bool:

@@ -76,6 +76,37 @@ def test_dense_and_normalize_keep_their_order(bert: Path, tmp_path: Path, texts:
     np.testing.assert_allclose(vectors(loaded, texts), expected, atol=EXACT)
 
 
+@pytest.mark.parametrize(("truncate_dim", "width"), [(3, 3), (5, 5), (20, 5)])
+def test_vectors_are_truncated_as_sentence_transformers_truncates_them(
+    truncate_dim: int, width: int, bert: Path, tmp_path: Path, texts: list[str]
+) -> None:
+    after = [parts.Dense(32, 5), parts.Normalize()]
+    folder = sentence_model(bert, tmp_path / "st", *after, truncate_dim=truncate_dim)
+    loaded = load_embedder(folder)
+    assert (loaded.model.width, loaded.model.normalize) == (width, False)
+    assert loaded.manifest_fields()["embedding"].dimension == width
+    expected = SentenceTransformer(str(folder), device="cpu").encode(texts)
+    np.testing.assert_allclose(vectors(loaded, texts), expected, atol=EXACT)
+    (tmp_path / "run").mkdir()
+    create_embedder(str(folder)).save(tmp_path / "run")
+    for again in (
+        SentenceTransformer(str(tmp_path / "run"), device="cpu").encode(texts),
+        vectors(load_embedder(tmp_path / "run"), texts),
+    ):
+        np.testing.assert_allclose(again, expected, atol=EXACT)
+
+
+@pytest.mark.parametrize("truncate_dim", [0, -1, "8", 2.5, True])
+def test_a_truncation_that_is_no_count_is_refused(truncate_dim: Any, bert: Path, tmp_path: Path) -> None:
+    folder = sentence_model(bert, tmp_path / "st")
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "truncate_dim": truncate_dim}))
+    with pytest.raises(
+        CheckpointError, match=re.escape(f"truncate_dim is {truncate_dim!r}; write the number")
+    ):
+        load_embedder(folder)
+
+
 def test_prompts_go_before_queries_and_passages(bert: Path, tmp_path: Path, texts: list[str]) -> None:
     prompts = {"query": "open the file ", "document": "stop ", "other": "music "}
     folder = sentence_model(bert, tmp_path / "st", prompts=prompts, default_prompt_name="other")
