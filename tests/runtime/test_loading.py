@@ -1,6 +1,8 @@
 """Loading a bundle: damaged bundles, devices, threads, profiles, and a machine without onnxruntime."""
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -187,3 +189,33 @@ def test_telemetry_is_off_before_onnxruntime_is_imported(monkeypatch: pytest.Mon
     with pytest.raises(ft.RuntimeMissingError):
         onnx_session.import_onnxruntime()
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+FORKED = """
+import os, sys
+import ftool_runtime as ft
+model = ft.load(sys.argv[1], threads=2)
+child = os.fork()
+if child == 0:
+    if sys.argv[2] == "loads its own":
+        with ft.load(sys.argv[1], threads=2) as own:
+            own.outputs(["play"])
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(model.outputs(["play"]).shape)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("child", ["does nothing", "loads its own"])
+def test_a_forked_process_ends_although_its_parent_has_a_model_with_threads(
+    shared_bundle: Path, child: str
+) -> None:
+    command = [sys.executable, "-c", FORKED, str(shared_bundle), child]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            printed, _ = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert printed.startswith("(1, ")
