@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -78,6 +79,20 @@ def test_markdown_gives_text_without_markup() -> None:
     pieces = list(visible_markdown([source]))
     assert Heading(1, "The top") in pieces
     assert text_of(pieces) == "The top\n\nSee the page and code.\n\none\ntwo\n\na b\nc d"
+
+
+@pytest.mark.parametrize("depth", [9, 30, 300, 3000])
+@pytest.mark.parametrize("kind", ["list", "quote", "quotes and lists", "brackets"])
+def test_no_text_of_nested_markdown_is_lost(kind: str, depth: int) -> None:
+    lines = {
+        "list": [f"{'  ' * level}- item{level}." for level in range(depth)],
+        "quote": [f"{'>' * depth} item0.", "", f"item{depth - 1}."],
+        "quotes and lists": [f"{'> ' * level}- item{level}.\n" for level in range(0, depth, 7)],
+        "brackets": [f"item0. {'[' * depth} item{depth - 1}."],
+    }[kind]
+    found = text_of(visible_markdown(["\n".join(lines)]))
+    wanted = re.findall(r"item\d+\.", "\n".join(lines))
+    assert re.findall(r"item\d+\.", found) == wanted
 
 
 def test_front_matter_is_not_text() -> None:

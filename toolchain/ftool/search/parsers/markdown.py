@@ -1,5 +1,7 @@
 """Extract the visible text of Markdown, by converting it to HTML with markdown-it-py, part by part."""
 
+import html
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -9,6 +11,8 @@ from ftool.search.parsers.html import visible_text
 from ftool.search.types import Piece, Title
 
 _PART = 2**20  # characters of a document that are converted at a time
+_DEEPEST = 10**6  # levels of nesting; Python's limit on recursion comes first
+_MARKS = re.compile(r"^(?:[\s>]|[-*+]\s|\d{1,9}[.)]\s)*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _FRONT_MATTER = re.compile(
     r"---[^\S\n]*\r?\n(.*?)^(?:---|\.\.\.)[^\S\n]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
@@ -32,10 +36,19 @@ def visible_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
 
 
 def _as_html(first: str, others: Iterable[str]) -> Iterator[str]:
-    markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    yield markdown.render(first)
-    for part in others:
-        yield markdown.render(part)
+    # Text that is nested deeper than `maxNesting` is dropped by markdown-it, and the default is 20.
+    options = {"html": True, "maxNesting": _DEEPEST}
+    markdown = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
+    for part in itertools.chain([first], others):
+        try:
+            yield markdown.render(part)
+        except RecursionError:
+            yield _plain(part)
+
+
+def _plain(part: str) -> str:
+    """Return HTML that shows the lines of a part without the marks of quotes and list items that they begin with."""
+    return "".join(f"<p>{html.escape(_MARKS.sub('', line))}</p>\n" for line in part.splitlines())
 
 
 def _parts(pieces: Iterable[str]) -> Iterator[str]:
