@@ -47,7 +47,7 @@ class PrecisionPlan:
         rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
         devices: the devices that support the graph's operators.
         search: whether to search for layers to leave out if the gate refuses the bundle with all layers quantised.
-        needs_products: whether to refuse a model in which no product is large enough to be quantised.
+        needs_products: whether to refuse a model in which no matrix product is large enough to be quantised.
         block_size: a lower limit for `PassSettings.block_size`.
         smallest: an upper limit for `PassSettings.smallest`; None sets no limit.
         smallest_table: an upper limit for `PassSettings.smallest_table`; None sets no limit.
@@ -166,7 +166,7 @@ def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
 
 
 def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:
-    """Return the names of layers with products that are large enough to be quantised, in graph order."""
+    """Return, in graph order, the names of the layers whose matrix products are large enough to be quantised."""
     return layers(constant_matmuls(model, settings.smallest))
 
 
@@ -174,7 +174,8 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
     """Return copies of the fp32 graphs in the plan's precision.
 
     Raises:
-        GuardError: a large enough product was not quantised, or the graphs' outputs are too far from torch's.
+        GuardError: a matrix product that is large enough to be quantised was left in fp32, or the graphs' outputs are
+            too far from torch's.
     """
     graphs = graphs.clone()
     if plan.quantize_products is None:
@@ -197,7 +198,7 @@ def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettin
     Layers in `settings.left_out` are quantised by `plan.quantize_left_out`, or stay in fp32 if it is None.
 
     Raises:
-        GuardError: a large enough product was not quantised.
+        GuardError: a matrix product that is large enough to be quantised was left in fp32.
     """
     assert plan.quantize_products is not None
     stage = plan.quantize_products.__name__
@@ -228,7 +229,7 @@ def _check_any_product(graphs: Graphs, plan: PrecisionPlan) -> None:
 
 
 def _check_heads(graphs: Graphs, settings: PassSettings) -> None:
-    """Raise GuardError if a tied head is large enough to be quantised and not left out, but still in fp32."""
+    """Raise GuardError if a tied head is still in fp32, although it is large enough and `settings` don't exclude it."""
     for model in graphs.models.values():
         for product in tied_products(model):
             shape = constant_shape(product.inputs[1])

@@ -80,7 +80,7 @@ def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
 
 
 def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
-    """Return the smoothing multipliers stored in a graph, by the name of their weight: float32 (inputs,)."""
+    """Return the smoothing multipliers stored in a graph: for the name of each weight, float32 (inputs,)."""
     found = {}
     for name, value in model.graph.initializers.items():
         if name.endswith(RECIPROCAL) and value.const_value is not None:

@@ -86,7 +86,7 @@ class LoadedEncoder(LoadedModel):
         return [row.ids for row in self.rows([given])[0]]
 
     def batch(self, rows: Sequence[Tokens]) -> dict[str, Tensor]:
-        """Return the network's inputs for `rows`, by name: int64 (rows, length of the longest), padded on the right."""
+        """Return the network's inputs for `rows`: for each name, int64 (rows, longest length), padded on the right."""
         columns = {"input_ids": [row.ids for row in rows]}
         if "token_type_ids" in self.input_names:
             columns["token_type_ids"] = [row.type_ids or [] for row in rows]

@@ -38,7 +38,8 @@ class Engine:
     def command(self) -> list[str]:
         """Return the worker's command line.
 
-        Texts are sent to the worker's standard input instead, because an argument can't be longer than 128 KiB.
+        The texts are not part of the command line, because an argument can't be longer than 128 KiB. They are sent to
+        the worker's standard input.
         """
         return [sys.executable, "-m", "ftool.bench.worker", self.spec()]
 

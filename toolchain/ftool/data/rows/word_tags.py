@@ -80,7 +80,7 @@ def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
 def _places(words: Sequence[str], text: str) -> list[tuple[int, int]]:
     """Return (start, end) of each word, as character offsets in the text.
 
-    Raises BadRowError if anything other than white space is before a word and after the previous word.
+    Raises BadRowError if there is anything but white space between two words, or before the first word.
     """
     places, end = [], 0
     for position, word in enumerate(words, start=1):

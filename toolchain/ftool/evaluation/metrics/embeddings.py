@@ -148,7 +148,7 @@ def embedding_statistics(
 
 
 def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Return each query's value of each metric of `search_metrics`: float64 (queries,) by metric name."""
+    """Return the values of `search_metrics` for each query: for each metric's name, float64 (queries,)."""
     right = np.array(
         [
             [position in relevant for position in row]
