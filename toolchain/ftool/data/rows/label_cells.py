@@ -1,18 +1,22 @@
-"""Read the cells of a label column. Each cell holds the names or numbers of one or several labels."""
+"""Read the cells of a label column. Each cell holds names or numbers of labels, or zeros and ones."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.columns import LABEL, find_column
 from ftool.data.rows.base import first_of
-from ftool.data.sources.files import read_text
+from ftool.data.rows.label_names import LabelNames, listed_numbers, names_for, whole_number
 from ftool.data.table import Cell, Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 _NUMBERS = re.compile(r"\s*\d+(\s*,\s*\d+)*\s*$")
+_MIN_FITTING = (
+    0.5  # smallest share of lists of zeros and ones of one length; the other lists are then mistakes
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,92 +26,177 @@ class LabelCells:
     Attributes:
         multi_label: whether a text can have any number of labels, rather than exactly one.
         separator: the string that separates the labels within a cell; None if a string is always a single label.
-        names: the label names, if cells hold label numbers: the number `n` means `names[n]`; None if cells hold names.
+        names: the names of label numbers; None if cells hold names.
+        indicators: if cells are lists of zeros and ones, their length: a one says that the text has the label at this
+            position of `names`; None if cells hold labels.
     """
 
     multi_label: bool
     separator: str | None
-    names: tuple[str, ...] | None
+    names: LabelNames | None
+    indicators: int | None = None
+
+    @property
+    def form(self) -> str:
+        """A phrase that describes the cells, for notes; empty if cells hold labels."""
+        if self.indicators is None:
+            return ""
+        named = (self.names or {}).items()
+        unnamed = all(name == str(number) for number, name in named)
+        how = "; labels are called by position, name them with --label-names" if unnamed else ""
+        return f" (lists of {self.indicators} zeros and ones{how})"
 
     def read(self, cell: Cell, source: str, row: int) -> tuple[str, ...]:
         """Return the distinct label names in a cell.
 
-        `source` and `row` say in error messages where the cell is. Raises DataError if a number has no name in `names`
-        and, unless `multi_label` is true, if the cell does not hold exactly one label.
+        `source` and `row` say in error messages where the cell is. Raises DataError if a number has no name in `names`,
+        if the cell is not a list of `indicators` zeros and ones and should be and, unless `multi_label` is true, if the
+        cell does not hold exactly one label.
         """
-        parts = [self._name(part, source, row) for part in self._parts(cell)]
+        where = f"{source}: row {row}"
+        parts = self.parts(cell, where)
+        if self.indicators is None:
+            labels = [self._name(part, where) for part in parts]
+        else:
+            labels = self._indicated(parts, where)
         if self.multi_label:
-            return tuple(dict.fromkeys(parts))
-        if len(parts) == 1:
-            return (parts[0],)
-        what = "no label" if not parts else f"{len(parts)} labels ({', '.join(parts)})"
+            return tuple(dict.fromkeys(labels))
+        if len(labels) == 1:
+            return (labels[0],)
+        what = "no label" if not labels else f"{len(labels)} labels ({', '.join(labels)})"
         raise DataError(
-            f"{source}: row {row} has {what}, but each text needs exactly one; correct it, or use --multi-label"
+            f"{where} has {what}, but each text needs exactly one; correct it, or use --multi-label"
         )
 
-    def _parts(self, cell: Cell) -> list[Cell]:
+    def parts(self, cell: Cell, where: str) -> list[Cell]:
+        """Return the labels, label numbers, or zeros and ones in a cell. `where` names the cell in error messages."""
         if cell is None:
             return []
-        if isinstance(cell, list | tuple):
-            return list(cell)
-        if isinstance(cell, str):
-            pieces = cell.split(self.separator) if self.separator is not None else [cell]
+        value = _list_in(cell, where, self.separator)
+        if isinstance(value, Mapping):
+            return [name for name, has in value.items() if _is_one(has, where)]
+        if isinstance(value, list | tuple):
+            return list(value)
+        if isinstance(value, str):
+            pieces = value.split(self.separator) if self.separator is not None else [value]
             return [piece.strip() for piece in pieces if piece.strip()]
-        return [cell]
+        return [value]
 
-    def _name(self, part: Cell, source: str, row: int) -> str:
+    def _indicated(self, parts: Sequence[Cell], where: str) -> list[str]:
+        names = list((self.names or {}).values())
+        if len(parts) != self.indicators or not all(_is_indicator(part) for part in parts):
+            raise DataError(
+                f"{where} has the labels {str(list(parts))[:60]}, but the other rows have lists of "
+                f"{self.indicators} zeros and ones; correct or remove it"
+            )
+        return [name for name, part in zip(names, parts, strict=True) if _is_one(part, where)]
+
+    def _name(self, part: Cell, where: str) -> str:
         if isinstance(part, bool):
             part = str(part).lower()
         if isinstance(part, float) and part.is_integer():
             part = int(part)  # a whole column becomes floats if one of its cells was empty
         if not isinstance(part, str | int):
-            raise DataError(f"{source}: row {row} has a label that is not a string or number: {part!r}")
+            what = "is neither a name nor a whole number"
+            raise DataError(f"{where} has the label {str(part)[:40]}, which {what}; correct or remove it")
         if self.names is None:
             return str(part)
-        number = str(part).strip()
-        if number in self.names:
-            return number
-        if not number.isdecimal() or int(number) >= len(self.names):
-            raise DataError(
-                f"{source}: row {row} has the label {number!r}, but the names are numbered 0 to {len(self.names) - 1}"
+        number = whole_number(part)
+        if number is not None and number in self.names:
+            return self.names[number]
+        name = str(part).strip()
+        if name in self.names.values():
+            return name
+        remedy = ""
+        if number is not None:
+            remedy = (
+                "; if the labels count otherwise, write the number and a tab before each name in the file"
             )
-        return self.names[int(number)]
+        raise DataError(
+            f"{where} has the label {name!r}, but the names are numbered {listed_numbers(self.names)}{remedy}"
+        )
 
 
 def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCells:
     """Return the settings for reading the label cells. Settings that the user did not choose follow from the cells.
 
     By default, the data set is multi-label if a cell holds a list, the separator, or several numbers of labels whose
-    names are known (`2,27`).
+    names are known (`2,27`). Lists of zeros and ones, all of one length, say which labels a text has; without names,
+    these labels are called by their positions, from "0".
+
+    Raises DataError if a cell looks like a list but can't be read, or if there are not as many names as zeros and ones.
     """
     first = first_of(tables)
-    names = read_label_names(settings.label_names) or first.class_names.get(
-        find_column(first, LABEL, settings.label)
-    )
+    names = names_for(settings.label_names, first, find_column(first, LABEL, settings.label))
+    separator = settings.label_separator
     cells = [
-        cell for table in tables.values() for cell in table.cells(find_column(table, LABEL, settings.label))
+        _list_in(cell, f"{table.source}: row {row}", separator)
+        for table in tables.values()
+        for row, cell in zip(
+            table.numbers, table.cells(find_column(table, LABEL, settings.label)), strict=True
+        )
     ]
     multi = settings.multi_label
-    separator = settings.label_separator
     if separator is None and (multi or (multi is None and names is not None and _are_numbers(cells))):
         separator = ","
     if multi is None:
         multi = any(_holds_several(cell, separator) for cell in cells)
-    return LabelCells(multi, separator, None if names is None else tuple(names))
+    read = LabelCells(multi, separator, names)
+    lists = [read.parts(cell, first.source) for cell in cells if not isinstance(cell, Mapping)]
+    length = _indicator_length(lists, names)
+    if length is None:
+        return read
+    if names is not None and len(names) != length:
+        raise DataError(
+            f"{first.source}: the labels are lists of {length} zeros and ones, but {len(names)} labels are named "
+            f"({settings.label_names or 'by the source'}); name one label for each position"
+        )
+    positions = {position: str(position) for position in range(length)}
+    return replace(read, names=names or positions, indicators=length)
 
 
-def read_label_names(path: str | None) -> tuple[str, ...] | None:
-    """Return the label names in the file `path`, which has one name per line; None if `path` is None.
+def _list_in(cell: Cell, where: str, separator: str | None) -> Cell:
+    """Return the list or dict that a cell holds as text; any other cell unchanged.
 
-    Raises DataError if the file can't be read or has a name more than once.
+    With a separator, a text in brackets that is not a list is returned without the brackets. Raises DataError for such
+    a text without a separator.
     """
-    if path is None:
+    try:
+        return read_literal(cell)
+    except BadLiteralError as error:
+        if separator is not None and str(cell).strip().endswith("]"):
+            return str(cell).strip()[1:-1]
+        raise DataError(
+            f'{where} has the label {str(cell)[:60]!r}, which {error}; write it as ["a", "b"], or name the '
+            "separator with --label-separator"
+        ) from error
+
+
+def _indicator_length(lists: Sequence[Sequence[Cell]], names: LabelNames | None) -> int | None:
+    """Return the length of lists of zeros and ones; None if the lists hold labels.
+
+    A list of label numbers never holds a number twice, but nearly every list of zeros and ones does. Lists `[0, 1]` and
+    `[1, 0]` alone are zeros and ones too, unless the number of names is not 2.
+    """
+    lengths = Counter(len(one) for one in lists if one)
+    length = max(lengths, key=lambda one: lengths[one], default=0)
+    if length < 2:
         return None
-    names = tuple(line.strip() for line in read_text(Path(path)).splitlines() if line.strip())
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: has {twice[0]!r} more than once")
-    return names
+    fitting = [one for one in lists if len(one) == length and all(_is_indicator(part) for part in one)]
+    if length > 2 or any(first == second for first, second in fitting):
+        return length if len(fitting) >= _MIN_FITTING * lengths.total() else None
+    named = names is None or len(names) == length
+    return length if named and len(fitting) == lengths.total() else None
+
+
+def _is_indicator(part: Cell) -> bool:
+    return isinstance(part, bool) or whole_number(part) in (0, 1)
+
+
+def _is_one(value: Cell, where: str) -> bool:
+    if not _is_indicator(value):
+        raise DataError(f"{where} has the value {str(value)[:40]!r} for a label, which is neither 0 nor 1")
+    return value is True or whole_number(value) == 1
 
 
 def _are_numbers(cells: Sequence[Cell]) -> bool:
@@ -115,6 +204,6 @@ def _are_numbers(cells: Sequence[Cell]) -> bool:
 
 
 def _holds_several(cell: Cell, separator: str | None) -> bool:
-    if isinstance(cell, list | tuple):
+    if isinstance(cell, list | tuple | Mapping):
         return True
     return isinstance(cell, str) and separator is not None and separator in cell

@@ -107,7 +107,9 @@ class LabelReader(RowReader[LabelledText]):
         first, second = self._text_columns(table)
         texts = f"column {first!r}" if second is None else f"columns {first!r} and {second!r}"
         what = "regression targets (data.regression)" if self._labels is None else "labels"
-        return f"{table.source}: texts from the {texts}, {what} from {find_column(table, LABEL, self.settings.label)!r}"
+        label = find_column(table, LABEL, self.settings.label)
+        form = "" if self._labels is None else self._labels.form
+        return f"{table.source}: texts from the {texts}, {what} from {label!r}{form}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
         """Return the splits unchanged. Add a warning if rows of the same training text have different labels.
@@ -149,12 +151,12 @@ class LabelReader(RowReader[LabelledText]):
             raise DataError(
                 f"{train.source}: the training examples have {has}; a classifier needs two or more"
             )
-        if unused := [name for name in named or () if name not in trained]:
+        if unused := [name for name in (named or {}).values() if name not in trained]:
             self.warnings.append(
                 f"no training example has the label {', '.join(unused)}; the model won't know it"
             )
         if named is not None:
-            return tuple(name for name in named if name in trained)
+            return tuple(name for name in named.values() if name in trained)
         return tuple(sorted(trained, key=int if all(label.isdecimal() for label in trained) else None))
 
     def _text_columns(self, table: Table) -> tuple[str, str | None]:

@@ -22,7 +22,7 @@ from ftool.data.dataset import Split
 from ftool.data.label_policy import refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.character_spans import SpanReport, read_spans
-from ftool.data.rows.label_cells import read_label_names
+from ftool.data.rows.label_names import names_for
 from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
 from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
 from ftool.data.rows.word_tags import read_words
@@ -104,7 +104,7 @@ class TagReader(RowReader[TaggedText]):
 
     def _read_words(self, table: Table, words: str) -> Split[TaggedText]:
         tags = find_column(table, TAGS, self.settings.label)
-        names = read_label_names(self.settings.label_names) or table.class_names.get(tags)
+        names = names_for(self.settings.label_names, table, tags)
         text_column = optional_column(table, TEXT_OF_WORDS, taken=(words,))
         texts = [None] * len(table.rows) if text_column is None else table.cells(text_column)
         examples = []

@@ -6,21 +6,21 @@ JSON, Parquet and hub data sets have lists of words and tags in their cells, and
 from collections.abc import Sequence
 
 from ftool.data.cells import is_unencodable
+from ftool.data.rows.label_names import LabelNames, listed_numbers
 from ftool.data.rows.tag_schemes import tag_problem
 from ftool.data.rows.tagged_text import BadRowError, TaggedText
 from ftool.data.table import Cell
 from ftool_runtime.text.words import join_words
 
 
-def read_words(tokens: Cell, tags: Cell, text: Cell, names: Sequence[str] | None, row: int) -> TaggedText:
+def read_words(tokens: Cell, tags: Cell, text: Cell, names: LabelNames | None, row: int) -> TaggedText:
     """Return the words of a row with their tags, which stay in the tagging scheme of the source.
 
     Args:
         tokens: a list of words, or a string of words separated by spaces.
         tags: one tag or tag number for each word, as a list, or as a string of tags separated by spaces.
         text: the text from which the words were cut; None if the row does not have this text.
-        names: the names of the tags, if `tags` holds numbers: the number `n` means `names[n]`; None if there are no
-            names.
+        names: the names of the tags, if `tags` holds numbers; None if there are no names.
         row: the row number.
 
     Raises BadRowError if a word or a tag can't be used, if there are not as many tags as words, or if the words are not
@@ -59,7 +59,7 @@ def _word_problem(word: Cell) -> str | None:
     return None
 
 
-def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
+def _named(tag: Cell, names: LabelNames | None, word: str) -> str:
     if isinstance(tag, float) and tag.is_integer():
         tag = int(tag)
     if isinstance(tag, int) and not isinstance(tag, bool):
@@ -67,9 +67,9 @@ def _named(tag: Cell, names: Sequence[str] | None, word: str) -> str:
             raise BadRowError(
                 f"has the number {tag} as a tag; give a file of tags, one per line, with --label-names"
             )
-        if not 0 <= tag < len(names):
+        if tag not in names:
             raise BadRowError(
-                f"has the number {tag} as a tag, but the names are numbered 0 to {len(names) - 1}"
+                f"has the number {tag} as a tag, but the names are numbered {listed_numbers(names)}"
             )
         tag = names[tag]
     if problem := tag_problem(tag):
