@@ -19,8 +19,10 @@ from ftool_export.checkpoints.base import (
     trained_length,
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_trained, read_weights
+from ftool_export.checkpoints.output_labels import read_labelled_config
+from ftool_export.checkpoints.pretrained import read_config, read_licence
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
+from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.classifier import Pooling, SequenceClassifier
 from ftool_export.networks.encoder import hidden_size
@@ -161,13 +163,17 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
     Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
     """
     source = str(source)
-    config, layout = read_config(source), read_layout(source)
+    config, layout = read_labelled_config(source), read_layout(source)
     facts = read_facts(config)
     if layout is not None and layout.dense and "pooling" in facts:
         encoder, _ = read_weights(AutoModel, source, config)
-        model = _assemble(
-            encoder, read_head(source, layout.dense[-1]), config, facts["pooling"], layout.normalize
-        )
+        head = read_head(source, layout.dense[-1])
+        if head.out_features != config.num_labels:
+            raise CheckpointError(
+                f"{source}: id2label in config.json has {config.num_labels} labels, but the head in "
+                f"{layout.dense[-1]} has {head.out_features} outputs; train the model again"
+            )
+        model = _assemble(encoder, head, config, facts["pooling"], layout.normalize)
     else:
         model = _load_own_head(source, config)
     tokenizer = read_tokenizer(source, config)
@@ -201,9 +207,7 @@ def _with_new_head(
     base: str, config: Any, layout: SentenceLayout | None, pooling: Pooling
 ) -> SequenceClassifier:
     if pooling == "pooler":
-        encoder, _ = read_weights(
-            AutoModelForSequenceClassification, base, config, ignore_mismatched_sizes=True
-        )
+        encoder, _ = read_weights(AutoModelForSequenceClassification, base, config, new_head=True)
         return _assemble(encoder, None, config, pooling, normalize=False)
     encoder, _ = read_weights(AutoModel, base, config)
     head = _zero_head(hidden_size(config), config.num_labels)

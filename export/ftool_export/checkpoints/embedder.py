@@ -20,8 +20,9 @@ from ftool_export.checkpoints.embedder_layout import (
     settings_file,
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, run_network
-from ftool_export.checkpoints.pretrained import read_config, read_licence, read_weights
+from ftool_export.checkpoints.pretrained import read_config, read_licence
 from ftool_export.checkpoints.sentence_layout import write_modules
+from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.embedder import Pooling, Projection, SentenceEmbedder, Truncation, UnitLength
 from ftool_export.networks.encoder import hidden_size

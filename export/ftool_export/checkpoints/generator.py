@@ -8,7 +8,8 @@ from typing import Any, Literal
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
 from ftool_export.checkpoints.base import LoadedModel, longest_input, origin_fields, read_facts
-from ftool_export.checkpoints.pretrained import read_config, read_weights
+from ftool_export.checkpoints.pretrained import read_config
+from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Languages

@@ -1,6 +1,7 @@
 """Read the files of a Hugging Face checkpoint, given as a folder or hub id. Errors say how to fix the problem."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from typing import Any
 
 import torch
 from huggingface_hub import ModelCard
-from safetensors import SafetensorError
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig
 from transformers.utils import cached_file
 from transformers.utils import logging as hf_logging
 
+from ftool_export.checkpoints.places import require_checkpoint, require_place
 from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,11 @@ _TASKS = {  # by the ending of the name of the model's class in transformers
 
 
 def find_file(source: str, name: str) -> Path | None:
-    """Return the local path of one file of a checkpoint (a folder or hub id), or None if there is no such file."""
+    """Return the local path of one file of a checkpoint (a folder or hub id), or None if there is no such file.
+
+    Raises CheckpointError if there is no such folder, and the hub's cache lacks the model and the hub can't be reached.
+    """
+    require_place(source)
     found = cached_file(
         source,
         name,
@@ -38,6 +44,22 @@ def find_file(source: str, name: str) -> Path | None:
         _raise_exceptions_for_connection_errors=False,
     )
     return None if found is None else Path(found)
+
+
+def read_json(source: str, name: str) -> Any:
+    """Return the content of one JSON file of a checkpoint, or None if there is no such file.
+
+    Raises CheckpointError if the file is not valid JSON.
+    """
+    path = find_file(source, name)
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
+        ) from error
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -51,13 +73,12 @@ def weights_sha256(model: nn.Module) -> str:
 
 def read_config(source: str) -> Any:
     """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError if that is not possible."""
-    if not Path(source).is_dir() and (Path(source).is_absolute() or source.count("/") > 1):
-        raise CheckpointError(f"{source}: no such folder; give a checkpoint folder or a hub id (owner/name)")
+    require_checkpoint(source)
     try:
         return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise CheckpointError(
-            f"{source}: no model configuration could be read ({_first_line(error)})"
+            f"{source}: no model configuration could be read ({first_line(error)})"
         ) from error
 
 
@@ -68,6 +89,8 @@ def task_of(source: str) -> str | None:
     class. The result is None if none of these shows a task, as for an encoder without a head. Raises CheckpointError if
     the configuration can't be read.
     """
+    if find_file(source, "config.json") is None and find_file(source, "modules.json") is not None:
+        return "feature-extraction"  # old sentence-transformers models have their encoder in a subfolder
     config = read_config(source)
     facts = getattr(config, "ftool", None) or {}
     if facts:
@@ -76,40 +99,6 @@ def task_of(source: str) -> str | None:
         return "feature-extraction"  # a sentence-transformers model
     names = config.architectures or [""]
     return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
-
-
-def read_weights(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, list[str]]:
-    """Return the network in float32, and the names of the parameters that the checkpoint's files lack.
-
-    Raises CheckpointError if the weights are missing, damaged or not in safetensors files, or if `auto_class` does not
-    support the architecture.
-    """
-    options |= {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-    try:
-        with quiet_transformers():
-            network, info = auto_class.from_pretrained(source, config=config, **options)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{source}: model.safetensors could not be read ({_first_line(error)}); "
-            "other weight files are not read, because unpickling them can run code"
-        ) from error
-    except ValueError as error:  # an architecture without this kind of head
-        raise CheckpointError(f"{source}: {_first_line(error)}") from error
-    return network, sorted(info["missing_keys"])
-
-
-def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Module:
-    """Read a network with a trained head, in float32.
-
-    Raises CheckpointError as `read_weights` does, and if the checkpoint has no trained head for `task`.
-    """
-    network, fresh = read_weights(auto_class, source, config)
-    if fresh:
-        raise CheckpointError(
-            f"{source} has no trained head for {task.replace('-', ' ')} ({', '.join(fresh[:3])} missing); "
-            f"train one on it: ftool train FOLDER --task {task} --base …"
-        )
-    return network
 
 
 def read_licence(source: str) -> str | None:
@@ -139,5 +128,6 @@ def quiet_transformers() -> Iterator[None]:
             hf_logging.enable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, for the message of another error."""
     return str(error).strip().splitlines()[0]

@@ -9,7 +9,8 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
 from ftool_export.checkpoints.base import read_facts
-from ftool_export.checkpoints.pretrained import find_file, read_config, read_trained, read_weights
+from ftool_export.checkpoints.pretrained import find_file, read_config
+from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.per_token import SpanReader
@@ -93,7 +94,7 @@ def create_reader(
     """
     config = read_config(base)
     config.num_labels = 2  # a start and an end, however many labels the base had
-    encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config, ignore_mismatched_sizes=True)
+    encoder, _ = read_weights(AutoModelForQuestionAnswering, base, config, new_head=True)
     read = base_fields(
         base,
         encoder,

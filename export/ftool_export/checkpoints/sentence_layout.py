@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ftool_export.checkpoints.pretrained import find_file
+from ftool_export.checkpoints.pretrained import find_file, read_json
 from ftool_export.errors import CheckpointError
 
 _MODULES = "modules.json"
@@ -37,22 +37,6 @@ class SentenceLayout:
     lower_case: bool  # whether texts are lower-cased before the tokenizer's own steps
     truncate_to: int | None  # the number of dimensions to keep of a vector
     similarity: str | None  # the measure for comparing vectors; None if the files name none
-
-
-def read_json(source: str, name: str) -> Any:
-    """Return the content of one JSON file of a checkpoint, or None if there is no such file.
-
-    Raises CheckpointError if the file is not valid JSON.
-    """
-    path = find_file(source, name)
-    if path is None:
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
-        ) from error
 
 
 def read_layout(source: str) -> SentenceLayout | None:

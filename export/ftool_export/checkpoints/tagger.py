@@ -8,7 +8,9 @@ from typing import Any
 from transformers import AutoModelForTokenClassification
 
 from ftool_export.checkpoints.base import label_fields, read_facts
-from ftool_export.checkpoints.pretrained import read_config, read_trained, read_weights
+from ftool_export.checkpoints.output_labels import read_labelled_config
+from ftool_export.checkpoints.pretrained import read_config
+from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.per_token import TokenTagger
@@ -84,7 +86,7 @@ def create_tagger(
     """
     config = read_config(base)
     config.update(label_fields(labels))
-    encoder, _ = read_weights(AutoModelForTokenClassification, base, config, ignore_mismatched_sizes=True)
+    encoder, _ = read_weights(AutoModelForTokenClassification, base, config, new_head=True)
     read = base_fields(
         base,
         encoder,
@@ -103,7 +105,7 @@ def load_tagger(source: str | Path) -> LoadedTagger:
     Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
     """
     source = str(source)
-    config = read_config(source)
+    config = read_labelled_config(source)
     encoder = read_trained(AutoModelForTokenClassification, source, config, TASK)
     model = TokenTagger(encoder).eval()
     _check_labels(source, model.labels)

@@ -30,3 +30,8 @@ def test_the_task_is_found_in_the_checkpoint(
     for name in files:
         (tmp_path / name).write_text("[]")
     assert task_of(str(tmp_path)) == task
+
+
+def test_the_task_of_an_encoder_in_a_subfolder_is_found_in_its_modules(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text("[]")
+    assert task_of(str(tmp_path)) == "feature-extraction"

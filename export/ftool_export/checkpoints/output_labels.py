@@ -1,0 +1,79 @@
+"""The labels of a network's outputs, as config.json names them."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from ftool_export.checkpoints.pretrained import read_config, read_json
+from ftool_export.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+
+_CONFIG = "config.json"
+
+
+def read_labelled_config(source: str) -> Any:
+    """Read the configuration of a checkpoint (a folder or hub id) whose outputs have labels.
+
+    The result's `id2label` has a string for each of the numbers from 0. Names that are numbers become strings. If
+    config.json has only `label2id`, its names are used.
+
+    Raises CheckpointError if the configuration can't be read, the outputs are not numbered from 0, two outputs have one
+    label, or a label is neither text nor a number.
+    """
+    raw = read_json(source, _CONFIG)
+    labels = _labels(f"{source}/{_CONFIG}", raw) if isinstance(raw, dict) else None
+    config = read_config(source)
+    if labels is not None:
+        config.id2label = labels
+    return config
+
+
+def _labels(path: str, raw: Mapping[str, Any]) -> dict[int, str] | None:
+    """Return the labels in config.json by the number of their output, or None if there are none."""
+    named, numbers = raw.get("id2label"), raw.get("label2id")
+    if not named:
+        return _checked(path, "label2id", [(key, name) for name, key in _items(path, "label2id", numbers)])
+    labels = _checked(path, "id2label", _items(path, "id2label", named))
+    if labels and isinstance(numbers, Mapping):
+        wrong = [name for key, name in labels.items() if str(numbers.get(name, key)) != str(key)]
+        if wrong:
+            log.warning("%s: label2id gives %r another number than id2label, which is used", path, wrong[0])
+    return labels
+
+
+def _items(path: str, where: str, value: object) -> list[tuple[Any, Any]]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return list(value.items())
+    raise CheckpointError(f'{path}: {where} is {value!r}; write an object such as {{"0": "no", "1": "yes"}}')
+
+
+def _checked(path: str, where: str, items: list[tuple[Any, Any]]) -> dict[int, str] | None:
+    if not items:
+        return None
+    if not all(str(key).isdecimal() for key, _ in items) or (
+        {int(key) for key, _ in items} != set(range(len(items)))
+    ):
+        raise CheckpointError(
+            f"{path}: {where} numbers its {len(items)} labels {', '.join(str(key) for key, _ in items)[:80]}; "
+            f"number them from 0 to {len(items) - 1}, in the order of the network's outputs"
+        )
+    labels = {int(key): _label(path, where, key, name) for key, name in items}
+    name, count = Counter(labels.values()).most_common(1)[0]
+    if count > 1:
+        twice = ", ".join(str(key) for key, other in labels.items() if other == name)
+        raise CheckpointError(
+            f"{path}: {where} names the outputs {twice} all {name!r}; give each output its own label"
+        )
+    return dict(sorted(labels.items()))
+
+
+def _label(path: str, where: str, key: object, name: object) -> str:
+    if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
+        raise CheckpointError(
+            f"{path}: {where} names output {key} {name!r}; a label is a text that is not empty"
+        )
+    return str(name)

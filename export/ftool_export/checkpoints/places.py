@@ -1,0 +1,104 @@
+"""The place of a checkpoint, a folder or hub id: say at once if nothing is there, or if no checkpoint is."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from ftool_export.errors import CheckpointError
+from ftool_runtime.bundle.paths import MANIFEST_FILE
+
+_CONFIG = "config.json"
+_GIVE = "give a checkpoint folder or a hub id (owner/name)"
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+_OTHER_FORMATS = {"onnx": "ONNX", "gguf": "GGUF", "tflite": "TensorFlow Lite", "mlmodel": "Core ML"}
+
+
+def require_place(source: str) -> None:
+    """Raise CheckpointError if `source` is neither a folder nor the id of a model in the hub or in the hub's cache.
+
+    The hub is asked once, without retries, and only for an id that its cache lacks.
+    """
+    if source and Path(source).is_dir():
+        return
+    if source and Path(source).exists():
+        raise CheckpointError(_what_the_file_is(Path(source)))
+    try:
+        _require_on_hub(source)
+    except HFValidationError:
+        raise CheckpointError(f"{source or repr(source)}: no such folder; {_GIVE}") from None
+
+
+def require_checkpoint(source: str) -> None:
+    """Raise CheckpointError if `source` is missing (see `require_place`) or a folder that holds no checkpoint."""
+    require_place(source)
+    folder = Path(source)
+    if not folder.is_dir():
+        return
+    if (folder / MANIFEST_FILE).is_file():
+        raise CheckpointError(
+            f"{source}: an ftool bundle, which was exported already; run it with `ftool predict {source}`, or give the "
+            "checkpoint that it was made from (the run/ folder)"
+        )
+    weights = any(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+    for ending, name in _OTHER_FORMATS.items():
+        if not weights and (found := sorted([*folder.glob(f"*.{ending}"), *folder.glob(f"*/*.{ending}")])):
+            raise CheckpointError(
+                f"{source}: holds a model in {name} format ({found[0].relative_to(folder)}) and no PyTorch weights; "
+                f"give the checkpoint that it was made from (config.json and model.safetensors)"
+            )
+    if not (folder / _CONFIG).is_file():
+        raise CheckpointError(f"{source}: {_without_config(folder)}")
+
+
+def _what_the_file_is(path: Path) -> str:
+    name = _OTHER_FORMATS.get(path.suffix.removeprefix(".").casefold())
+    if name is not None:
+        return (
+            f"{path}: a model in {name} format, but an export starts from a PyTorch checkpoint; give the folder of the "
+            "checkpoint that it was made from (config.json and model.safetensors)"
+        )
+    return f"{path}: a file; give the folder of the checkpoint, which holds config.json and model.safetensors"
+
+
+def _without_config(folder: Path) -> str:
+    """Return what a folder without config.json is instead of a checkpoint, and what to give."""
+    models = [
+        path for path in folder.glob(f"*/{_CONFIG}") if "model_type" in path.read_text(errors="replace")
+    ]
+    inside = sorted(path.parent.name for path in models)
+    newest = max(inside, key=lambda name: (_step(name), name), default=None)
+    if newest is not None:
+        named = ", ".join(inside[:6])
+        return f"no {_CONFIG} in the folder, but in {named}; give one of these, such as {folder / newest}"
+    found = sorted(path.name for path in folder.iterdir())
+    return f"no {_CONFIG} in the folder, which holds {', '.join(found[:6]) or 'nothing'}; {_GIVE}"
+
+
+def _step(name: str) -> int:
+    """Return N for a Trainer's folder "checkpoint-N", and -1 for other names."""
+    number = name.removeprefix("checkpoint-")
+    return int(number) if number.isdecimal() else -1
+
+
+@lru_cache(maxsize=64)
+def _require_on_hub(source: str) -> None:
+    if isinstance(try_to_load_from_cache(source, _CONFIG), str):
+        return
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        snapshot_download(source, allow_patterns=[_CONFIG])
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{source}: no such folder, not in the hub's cache, and the hub can't be reached. To work offline, run `hf "
+            f"download {source}` where there is a network, and copy its cache here, or a folder made with --local-dir; "
+            "then set HF_HUB_OFFLINE=1"
+        ) from error
+    except HfHubHTTPError:  # such as an unknown or gated model: reading the configuration says which
+        return
+    finally:
+        if shown:
+            enable_progress_bars()

@@ -1,0 +1,80 @@
+"""Read the weights of a Hugging Face checkpoint into a network, and check that they fit the network."""
+
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from ftool_export.checkpoints.pretrained import first_line, quiet_transformers
+from ftool_export.errors import CheckpointError
+
+
+def read_weights(
+    auto_class: Any, source: str, config: Any, *, new_head: bool = False
+) -> tuple[nn.Module, list[str]]:
+    """Return the network in float32, and the names of the parameters that the checkpoint's files lack.
+
+    Args:
+        auto_class: the class of transformers that makes the network, such as AutoModel.
+        source: the checkpoint's folder or hub id.
+        config: the checkpoint's configuration.
+        new_head: whether weights of another shape are left out, if they are those of the head.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged, not in safetensors files or of other shapes than `config`
+            says, or `auto_class` does not support the architecture.
+    """
+    try:
+        with quiet_transformers():
+            network, info = auto_class.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # named below
+            )
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{source}: model.safetensors could not be read ({first_line(error)}); "
+            "other weight files are not read, because unpickling them can run code"
+        ) from error
+    except ValueError as error:  # an architecture without this kind of head
+        raise CheckpointError(f"{source}: {first_line(error)}") from error
+    encoder = f"{network.base_model_prefix}."
+    wrong = [one for one in sorted(info["mismatched_keys"]) if not new_head or one[0].startswith(encoder)]
+    if wrong:
+        raise CheckpointError(_misfit(source, config, encoder, wrong))
+    return network, sorted(info["missing_keys"])
+
+
+def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Module:
+    """Read a network with a trained head, in float32.
+
+    Raises CheckpointError as `read_weights` does, and if the checkpoint has no trained head for `task`.
+    """
+    network, fresh = read_weights(auto_class, source, config)
+    if fresh:
+        raise CheckpointError(
+            f"{source} has no trained head for {task.replace('-', ' ')} ({', '.join(fresh[:3])} missing); "
+            f"train one on it: ftool train FOLDER --task {task} --base …"
+        )
+    return network
+
+
+def _misfit(source: str, config: Any, encoder: str, wrong: list[tuple[str, Any, Any]]) -> str:
+    """Return the message for weights whose shapes in the file and by `config` differ."""
+    name, in_file, expected = wrong[0]
+    outputs, labels = in_file[0], config.num_labels
+    if all(not name.startswith(encoder) and shape[0] == labels for name, _, shape in wrong):
+        named = any(not str(label).startswith("LABEL_") for label in config.id2label.values())
+        found = f"names {labels} labels" if named else f"names no labels, which stands for {labels}"
+        return (
+            f"{source}: id2label in config.json {found}, but the network has {outputs} outputs; name {outputs} labels "
+            "there, in the order of the outputs"
+        )
+    return (
+        f"{source}: {name} has the shape {tuple(in_file)} in model.safetensors, but {tuple(expected)} by config.json; "
+        "these two files don't belong together: fetch or write the checkpoint again"
+    )

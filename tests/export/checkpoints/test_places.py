@@ -1,0 +1,76 @@
+"""What is no checkpoint is told at once: nothing there, a file, a bundle, another format, folders of checkpoints."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.checkpoints.embedder import load_embedder
+from ftool_export.checkpoints.pretrained import task_of
+from ftool_export.errors import CheckpointError
+
+MODEL = '{"model_type": "bert"}'
+EACH_LOADER = pytest.mark.parametrize("load", [task_of, load_classifier, load_embedder])
+
+
+@pytest.fixture(autouse=True)
+def unreachable_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A hub on this machine that refuses connections, in another working directory with an empty cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+
+@EACH_LOADER
+@pytest.mark.parametrize("source", ["missing", "owner/missing", "models/missing"])
+def test_a_model_that_is_neither_here_nor_in_the_hub_is_told_without_retries(
+    load: object, source: str
+) -> None:
+    begun = time.perf_counter()
+    words = f"{source}: no such folder, not in the hub's cache, and the hub can't be reached. To work offline, run `hf "
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        load(source)  # type: ignore[operator]
+    assert time.perf_counter() - begun < 5  # transformers tries again for 25 s
+
+
+@EACH_LOADER
+@pytest.mark.parametrize(
+    "source", ["", "./missing", "../missing", "~/missing", "/a/b", "a/b/c", "two words", "a\\b"]
+)
+def test_a_path_that_is_no_folder_is_told(load: object, source: str) -> None:
+    with pytest.raises(CheckpointError, match=r": no such folder; give a checkpoint folder or a hub id"):
+        load(source)  # type: ignore[operator]
+
+
+@EACH_LOADER
+@pytest.mark.parametrize(
+    ("files", "source", "words"),
+    [
+        (["model.onnx"], "model.onnx", "model.onnx: a model in ONNX format, but an export starts from"),
+        (["model.GGUF"], "model.GGUF", "model.GGUF: a model in GGUF format"),
+        (["a/model.safetensors"], "a/model.safetensors", "model.safetensors: a file; give the folder"),
+        (["a/config.json", "a/onnx/model.onnx"], "a", "a: holds a model in ONNX format (onnx/model.onnx) and no"),
+        (["a/model.onnx"], "a", "a: holds a model in ONNX format (model.onnx)"),
+        (["a/config.json", "a/ftool.json", "a/onnx/model.onnx"], "a", "a: an ftool bundle, which was exported already"),
+        (["a/README.md"], "a", "no config.json in the folder, which holds README.md"),
+        (["a/b/c"], "a/b/..", "no config.json in the folder, which holds b"),
+        (
+            ["a/checkpoint-500/config.json", "a/checkpoint-1500/config.json"],
+            "a",
+            "no config.json in the folder, but in checkpoint-1500, checkpoint-500; give one of these, such as "
+            "a/checkpoint-1500",
+        ),
+        (["a/run/config.json"], "a", "but in run; give one of these, such as a/run"),
+    ],
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_told_what_it_is(
+    load: object, files: list[str], source: str, words: str
+) -> None:
+    for name in files:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(MODEL)
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        load(source)  # type: ignore[operator]
