@@ -1,5 +1,6 @@
 """Generators: read them from any checkpoint, save them, and describe them for the manifest."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +14,22 @@ from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Languages
+from ftool_runtime.bundle.paths import GENERATION_CONFIG_FILE
+from ftool_runtime.decoding.config_checks import check
+from ftool_runtime.errors import InputError
+
+log = logging.getLogger(__name__)
+
+_OF_SAMPLING = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "top_h",
+    "epsilon_cutoff",
+    "eta_cutoff",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +124,22 @@ class LoadedGenerator(LoadedModel):
         """Return the facts in `LoadedModel.facts`, and the languages of a translator."""
         return {**super().facts(), "languages": asdict(self.languages) if self.languages else None}
 
+    def save(self, folder: Path) -> None:
+        """Write network, tokenizer and generation settings as `LoadedModel.save` does."""
+        settings, self.model.generation_config = self.generation_config, GenerationConfig()
+        try:  # transformers would refuse to save a temperature without sampling
+            super().save(folder)
+        finally:
+            self.model.generation_config = settings
+        self._write_settings(folder)
+
     def write_files(self, folder: Path) -> None:
         """Write a bundle's files in Hugging Face's format, generation_config.json included. Raises OSError."""
         super().write_files(folder)
-        self.generation_config.save_pretrained(folder)
+        self._write_settings(folder)
+
+    def _write_settings(self, folder: Path) -> None:
+        self.generation_config.to_json_file(folder / GENERATION_CONFIG_FILE, use_diff=True)
 
 
 def load_generator(source: str | Path, task: str) -> LoadedGenerator:
@@ -138,6 +167,7 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
         raise CheckpointError(
             f"{source} has no trained weights for {', '.join(missing[:3])}; train it: ftool train"
         )
+    _drop_unused_settings(source, model.generation_config)
     tokenizer = read_tokenizer(source, config)
     return LoadedGenerator(
         task=task,
@@ -148,3 +178,24 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
         languages=Languages(**facts["languages"]) if facts.get("languages") else None,
         **origin_fields(facts, source),
     )
+
+
+def _drop_unused_settings(source: str, settings: Any) -> None:
+    """Remove settings that only sampling reads from `settings`, if nothing is sampled and the runtime refuses them.
+
+    An example is a temperature of 0 beside `"do_sample": false`.
+    """
+    if settings.do_sample:
+        return
+    for name in _OF_SAMPLING:
+        value = getattr(settings, name, None)
+        try:
+            check(name, value)
+        except InputError:
+            log.warning(
+                "%s: %s %r in generation_config.json is left out, because do_sample is false",
+                source,
+                name,
+                value,
+            )
+            setattr(settings, name, None)
