@@ -10,6 +10,7 @@ from typing import Any, Final
 from torch import nn
 
 from ftool_export.checkpoints.pretrained import quiet_transformers, read_licence
+from ftool_export.checkpoints.weights import allow_as_by_umask
 from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract
 
@@ -138,6 +139,7 @@ class LoadedModel(ABC):
         setattr(self.config, _FACTS, self.facts())
         with quiet_transformers():
             self.pretrained.save_pretrained(folder)
+        allow_as_by_umask(folder)
         self.save_tokenizer(folder)
 
     def write_files(self, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The place of a checkpoint, a folder or hub id: say at once if nothing is there, or if no checkpoint is."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ftool_runtime.bundle.paths import MANIFEST_FILE
 _CONFIG = "config.json"
 _GIVE = "give a checkpoint folder or a hub id (owner/name)"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+_READ = (".json", ".safetensors", ".model", ".txt")  # endings of files that may be read
 _OTHER_FORMATS = {"onnx": "ONNX", "gguf": "GGUF", "tflite": "TensorFlow Lite", "mlmodel": "Core ML"}
 
 
@@ -21,10 +23,13 @@ def require_place(source: str) -> None:
 
     The hub is asked once, without retries, and only for an id that its cache lacks.
     """
-    if source and Path(source).is_dir():
-        return
-    if source and Path(source).exists():
-        raise CheckpointError(_what_the_file_is(Path(source)))
+    try:
+        if source and Path(source).is_dir():
+            return
+        if source and Path(source).exists():
+            raise CheckpointError(_what_the_file_is(Path(source)))
+    except PermissionError as error:
+        raise CheckpointError(_forbidden(error.filename)) from error
     try:
         _require_on_hub(source)
     except HFValidationError:
@@ -37,6 +42,7 @@ def require_checkpoint(source: str) -> None:
     folder = Path(source)
     if not folder.is_dir():
         return
+    _require_access(folder)
     if (folder / MANIFEST_FILE).is_file():
         raise CheckpointError(
             f"{source}: an ftool bundle, which was exported already; run it with `ftool predict {source}`, or give the "
@@ -51,6 +57,23 @@ def require_checkpoint(source: str) -> None:
             )
     if not (folder / _CONFIG).is_file():
         raise CheckpointError(f"{source}: {_without_config(folder)}")
+
+
+def _require_access(folder: Path) -> None:
+    """Raise CheckpointError if this user can't read the folder, or a file of the checkpoint in it."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise CheckpointError(_forbidden(folder))
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        if path.suffix in _READ and not os.access(path, os.R_OK):
+            if path.is_symlink() and not path.exists():
+                raise CheckpointError(f"{path}: a link to a file that is missing; fetch the checkpoint again")
+            raise CheckpointError(_forbidden(path))
+
+
+def _forbidden(path: object) -> str:
+    return (
+        f"{path}: this user may not read it (permission denied); its owner can allow that: chmod a+rX {path}"
+    )
 
 
 def _what_the_file_is(path: Path) -> str:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ftool_export.checkpoints.pretrained import find_file, read_json
+from ftool_export.checkpoints.weights import allow_as_by_umask
 from ftool_export.errors import CheckpointError
 
 _MODULES = "modules.json"
@@ -178,6 +179,7 @@ def _write_dense(folder: Path, linear: nn.Linear, activation: str) -> None:
     _write_json(folder / "config.json", config)
     tensors = {f"linear.{name}": value.detach().contiguous() for name, value in linear.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    allow_as_by_umask(folder)
 
 
 def _pooling_config(pooling: str, width: int) -> dict[str, Any]:

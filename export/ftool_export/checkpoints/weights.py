@@ -1,5 +1,7 @@
 """Read the weights of a Hugging Face checkpoint into a network, and check that they fit the network."""
 
+import stat
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,6 +63,16 @@ def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Mod
             f"train one on it: ftool train FOLDER --task {task} --base …"
         )
     return network
+
+
+def allow_as_by_umask(folder: Path) -> None:
+    """Give the weight files in `folder` the permissions of its config.json, which are those of the user's umask.
+
+    safetensors makes files that only their owner may read.
+    """
+    mode = stat.S_IMODE((folder / "config.json").stat().st_mode)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(mode)
 
 
 def _misfit(source: str, config: Any, encoder: str, wrong: list[tuple[str, Any, Any]]) -> str:

@@ -1,7 +1,9 @@
 """The torch classifier computes what it should, and without ftool its run/ loads to a model with the same logits."""
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +212,20 @@ def test_loading_brings_back_everything_that_was_saved(encoder: Path, tmp_path: 
     assert back.max_length == 9
     assert not back.model.training
     np.testing.assert_array_equal(compute_logits(back, TEXTS), compute_logits(made, TEXTS))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_says_who_may_read_run(encoder: Path, tmp_path: Path, umask: int, mode: int) -> None:
+    made = create_classifier(str(encoder), LABELS, multi_label=False)
+    before = os.umask(umask)
+    try:
+        run = saved(made, tmp_path / "run")
+    finally:
+        os.umask(before)
+    modes = {str(p.relative_to(run)): stat.S_IMODE(p.stat().st_mode) for p in run.rglob("*") if p.is_file()}
+    assert set(modes.values()) == {mode}
+    assert sum(name.endswith("model.safetensors") for name in modes) == 2  # encoder and head
 
 
 def test_run_holds_no_pickled_weights(encoder: Path, tmp_path: Path) -> None:

@@ -74,3 +74,25 @@ def test_what_is_no_checkpoint_is_told_what_it_is(
         Path(name).write_text(MODEL)
     with pytest.raises(CheckpointError, match=re.escape(words)):
         load(source)  # type: ignore[operator]
+
+
+@EACH_LOADER
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "1_Dense/model.safetensors", "."])
+def test_a_file_that_this_user_may_not_read_is_named(
+    load: object, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("config.json", "model.safetensors", "1_Dense/model.safetensors"):
+        Path("a", path).parent.mkdir(parents=True, exist_ok=True)
+        Path("a", path).write_text(MODEL)
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != Path("a", name))  # root may read all
+    words = f"{Path('a', name)}: this user may not read it (permission denied); its owner can allow that: chmod a+rX"
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        load("a")  # type: ignore[operator]
+
+
+def test_a_link_to_nothing_is_named() -> None:
+    Path("a").mkdir()
+    Path("a/config.json").write_text(MODEL)
+    Path("a/model.safetensors").symlink_to("../blobs/abc")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: a link to a file that is missing"):
+        load_classifier("a")
