@@ -189,12 +189,19 @@ def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None)
     """Return the largest number of tokens, special tokens included, of an input that a checkpoint can read.
 
     This is the smallest of the tokenizer's limit, the size of the position table, and the limit `stated` in the
-    checkpoint's files; if there is no such limit, 512.
+    checkpoint's files; if there is no such limit, 512, which is logged.
     """
-    limits = [int(tokenizer.model_max_length), *_positions(network)]
-    if stated:
-        limits.append(stated)
-    return min(limits) if min(limits) < _NO_LIMIT else _DEFAULT_LIMIT
+    found = [tokenizer.model_max_length, stated, *_positions(network)]
+    limits = [int(limit) for limit in found if limit and 0 < limit < _NO_LIMIT]
+    if limits:
+        return min(limits)
+    log.warning(
+        "%s: no file limits the length of inputs, so they are cut to %d tokens; for another limit write "
+        "model_max_length into its tokenizer_config.json",
+        tokenizer.name_or_path,
+        _DEFAULT_LIMIT,
+    )
+    return _DEFAULT_LIMIT
 
 
 def trained_length(

@@ -8,6 +8,7 @@ repaired if the files specify the right behaviour; otherwise the checkpoint is r
 
 import json
 import logging
+import math
 import unicodedata
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -16,6 +17,7 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from ftool_export.checkpoints.pretrained import find_file
 from ftool_export.errors import CheckpointError
@@ -48,6 +50,7 @@ def load_tokenizer(source: str) -> Any:
     tokenizer splits a text differently from the tokenizer that the files describe.
     """
     tokenizer = _load(source)
+    tokenizer.model_max_length = _length_limit(tokenizer.model_max_length)
     if not tokenizer.is_fast:
         raise CheckpointError(
             f"{source}: {type(tokenizer).__name__} is Python code, which tokenizer.json can't hold and a bundle does "
@@ -94,6 +97,18 @@ def _load(source: str) -> Any:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise CheckpointError(f"{source}: {_reason(source, error)}") from error
+
+
+def _length_limit(written: object) -> int:
+    """Return the limit in tokenizer_config.json as a number of tokens; 1e30, transformers' "no limit", if it is none.
+
+    Some files hold -1 or Infinity for no limit, or a number as text.
+    """
+    try:
+        limit = math.nan if isinstance(written, bool) else float(written)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        limit = math.nan
+    return int(limit) if math.isfinite(limit) and limit >= 1 else VERY_LARGE_INTEGER
 
 
 def _reason(source: str, error: Exception) -> str:
