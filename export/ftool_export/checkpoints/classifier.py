@@ -20,7 +20,7 @@ from ftool_export.checkpoints.base import (
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
 from ftool_export.checkpoints.output_labels import read_labelled_config
-from ftool_export.checkpoints.pretrained import read_config, read_licence
+from ftool_export.checkpoints.pretrained import read_config, read_licence, refuse_pickled_head
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.errors import CheckpointError
@@ -165,6 +165,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
     source = str(source)
     config, layout = read_labelled_config(source), read_layout(source)
     facts = read_facts(config)
+    _require_answers(source, config)
     if layout is not None and layout.dense and "pooling" in facts:
         encoder, _ = read_weights(AutoModel, source, config)
         head = read_head(source, layout.dense[-1])
@@ -238,6 +239,19 @@ def _assemble(
         sigmoid=regression and _ends_in_sigmoid(config),
     )
     return model.eval()
+
+
+def _require_answers(source: str, config: Any) -> None:
+    """Raise CheckpointError for a head whose answers a bundle can't give."""
+    if config.num_labels > 1 and config.problem_type == _REGRESSION:
+        names = ", ".join(str(config.id2label[index]) for index in range(min(config.num_labels, 8)))
+        raise CheckpointError(
+            f"{source}: its answer is {config.num_labels} numbers ({names}; problem_type is regression), "
+            "but a bundle gives one number or labels; train one model for each number, or, if the outputs are labels, "
+            f"write {_SINGLE_LABEL} or {_MULTI_LABEL} into config.json"
+        )
+    if not read_facts(config):
+        refuse_pickled_head(source, TASK)
 
 
 def _answers_number(config: Any) -> bool:

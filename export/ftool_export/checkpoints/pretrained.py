@@ -29,6 +29,8 @@ _TASKS = {  # by the ending of the name of the model's class in transformers
     "LMHeadModel": "text-generation",
 }
 
+_PICKLED_HEAD = "model_head.pkl"  # SetFit's name for its head, an estimator of scikit-learn
+
 
 def find_file(source: str, name: str) -> Path | None:
     """Return the local path of one file of a checkpoint (a folder or hub id), or None if there is no such file.
@@ -96,9 +98,20 @@ def task_of(source: str) -> str | None:
     if facts:
         return str(facts.get("task", "text-classification"))
     if find_file(source, "modules.json") is not None:
+        refuse_pickled_head(source, "text-classification")
         return "feature-extraction"  # a sentence-transformers model
     names = config.architectures or [""]
     return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
+
+
+def refuse_pickled_head(source: str, task: str) -> None:
+    """Raise CheckpointError for a SetFit model, whose head is a pickled file."""
+    if find_file(source, _PICKLED_HEAD) is not None:
+        raise CheckpointError(
+            f"{source}: a SetFit model, whose head {_PICKLED_HEAD} is not read, because unpickling can run code; train "
+            f"a new head on its encoder: ftool train FOLDER --task {task} --base {source} …, or take the encoder alone "
+            "as an embedder: --task feature-extraction"
+        )
 
 
 def read_licence(source: str) -> str | None:

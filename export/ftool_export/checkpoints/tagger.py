@@ -1,5 +1,6 @@
 """Taggers (token classification): create them on a base model, read them from any checkpoint, save them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,18 @@ from ftool_export.networks.per_token import TokenTagger
 from ftool_export.tokenizers.windows import text_windows
 from ftool_runtime.bundle.manifest import EntityContract
 from ftool_runtime.postprocessing.entities import Aggregation
+from ftool_runtime.postprocessing.tag_names import outside
 from ftool_runtime.text.windows import Window
+
+log = logging.getLogger(__name__)
 
 TASK = "token-classification"
 
 _UNNAMED = "LABEL_"  # the prefix that transformers gives to labels without a name
+_OUTSIDE = frozenset(
+    ["o", "other", "others", "none", "null", "nil", "out", "outside", "0", "_", "-", "background"]
+)
+_PARTS_OF_SPEECH = ({"NOUN", "VERB"}, {"NN", "VB"})  # of Universal Dependencies and the Penn Treebank
 _LONGEST = 512  # tokens of a window, if the checkpoint does not say
 
 
@@ -108,7 +116,7 @@ def load_tagger(source: str | Path) -> LoadedTagger:
     config = read_labelled_config(source)
     encoder = read_trained(AutoModelForTokenClassification, source, config, TASK)
     model = TokenTagger(encoder).eval()
-    _check_labels(source, model.labels)
+    _check_labels(source, model.labels, trained_here=bool(read_facts(config)))
     return LoadedTagger(
         model=model,
         aggregation=read_facts(config).get("aggregation", "first"),
@@ -116,10 +124,25 @@ def load_tagger(source: str | Path) -> LoadedTagger:
     )
 
 
-def _check_labels(source: str, labels: Sequence[str]) -> None:
-    """Raise CheckpointError if the tags have no names, because then it is unknown which tags mark entities."""
+def _check_labels(source: str, labels: Sequence[str], *, trained_here: bool) -> None:
+    """Raise CheckpointError if it is unknown which tags mark entities.
+
+    This is so if the tags have no names, or if none of the tags is "O" and the tags are no parts of speech, of which
+    every word has one. A model that ftool trained has the tags of its data.
+    """
     if all(label.startswith(_UNNAMED) for label in labels):
         raise CheckpointError(
             f"{source} does not name its labels ({', '.join(labels[:3])}); write O, B-… and I-… into id2label in its "
             "config.json"
         )
+    if any(outside(label) for label in labels) or trained_here:
+        return
+    if any(speech <= set(labels) for speech in _PARTS_OF_SPEECH):
+        log.warning("%s: no label is O, so every word is answered with its label", source)
+        return
+    named = [label for label in labels if label.casefold() in _OUTSIDE]
+    raise CheckpointError(
+        f'{source}: none of its labels ({", ".join(labels[:6])}) is "O", so every word would be an entity; write "O" '
+        f"into id2label in its config.json for the label of words outside entities"
+        + (f", which seems to be {named[0]}" if named else "")
+    )

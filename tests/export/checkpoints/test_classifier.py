@@ -23,7 +23,9 @@ from ftool_export.checkpoints.classifier import (
     create_classifier,
     load_classifier,
 )
+from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.checkpoints.encoder import all_rows
+from ftool_export.checkpoints.pretrained import task_of
 from ftool_export.errors import CheckpointError
 from ftool_runtime.postprocessing.classification import classify
 
@@ -368,6 +370,30 @@ def test_one_output_is_a_label_with_its_sigmoid_or_a_number(
 def test_a_new_head_for_one_of_several_possible_labels_is_no_number(encoder: Path) -> None:
     made = create_classifier(str(encoder), ["toxic"], multi_label=True)
     assert (made.labels, made.multi_label, made.regression) == (("toxic",), True, False)
+
+
+def test_several_numbers_are_refused_by_name(make_checkpoint: Callable[..., Path]) -> None:
+    names = dict(enumerate(("grammar", "style", "content")))
+    folder = make_checkpoint("bert", classifier=True, id2label=names, problem_type="regression")
+    with pytest.raises(
+        CheckpointError, match=r"its answer is 3 numbers \(grammar, style, content; problem_type is"
+    ):
+        load_classifier(folder)
+    made = create_classifier(str(folder), LABELS, multi_label=False)  # a new head is another matter
+    assert made.labels == tuple(LABELS)
+
+
+@pytest.mark.parametrize("load", [task_of, load_classifier])
+def test_a_setfit_model_is_refused_by_name(load: Callable[[str], Any], encoder: Path, tmp_path: Path) -> None:
+    folder = with_layout(encoder, tmp_path / "setfit", pooling="mean_tokens", normalize=True)
+    (folder / "config_setfit.json").write_text('{"labels": ["no", "yes"], "normalize_embeddings": false}')
+    (folder / "model_head.pkl").write_bytes(b"never read")
+    with pytest.raises(
+        CheckpointError, match=r"a SetFit model, whose head model_head\.pkl is not read.* ftool train FOLDER"
+    ):
+        load(str(folder))
+    assert create_classifier(str(folder), LABELS, multi_label=False).model.pooling == "mean"
+    assert load_embedder(folder).model.width == 16  # asked for by name
 
 
 def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:

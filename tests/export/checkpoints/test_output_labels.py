@@ -16,7 +16,7 @@ from ftool_export.errors import CheckpointError
 
 WriteCheckpoint = Callable[..., Path]
 
-NAMES = ("lights", "music", "timer", "files", "none")  # the fixture's five outputs
+NAMES = ("O", "lights", "music", "timer", "files")  # for the fixture's five outputs
 
 
 @pytest.fixture(params=[load_classifier, load_tagger])
@@ -46,7 +46,7 @@ def numbered(names: Any) -> dict[str, Any]:
     [
         ({"id2label": numbered(NAMES)}, NAMES),
         ({"id2label": dict(reversed(numbered(NAMES).items()))}, NAMES),
-        ({"id2label": numbered([0, 1, 2, 3, 4.5])}, ("0", "1", "2", "3", "4.5")),
+        ({"id2label": numbered(["O", 1, 2, 3, 4.5])}, ("O", "1", "2", "3", "4.5")),
         ({"id2label": None, "label2id": {name: i for i, name in enumerate(NAMES)}}, NAMES),
         ({"id2label": numbered(NAMES), "label2id": {name: 4 - i for i, name in enumerate(NAMES)}}, NAMES),
     ],
@@ -62,7 +62,7 @@ def test_labels_are_in_the_order_of_the_outputs(
     [
         ({"id2label": {"0": "a", "2": "b", "5": "c"}}, "id2label numbers its 3 labels 0, 2, 5; number them"),
         ({"id2label": {str(i + 1): name for i, name in enumerate(NAMES)}}, "1, 2, 3, 4, 5; number them from 0 to 4"),
-        ({"id2label": {name: i for i, name in enumerate(NAMES)}}, "lights, music, timer, files, none; number them"),
+        ({"id2label": {name: i for i, name in enumerate(NAMES)}}, "O, lights, music, timer, files; number them"),
         ({"id2label": numbered("abc")}, "names 3 labels, but the network has 5 outputs; name 5 labels"),
         ({"id2label": numbered("abcdefg")}, "names 7 labels, but the network has 5 outputs; name 5 labels"),
         ({}, "names no labels, which stands for 2, but the network has 5 outputs"),
@@ -86,7 +86,7 @@ def test_label2id_that_contradicts_id2label_is_told(
     load: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     load({"id2label": numbered(NAMES), "label2id": {name: 4 - i for i, name in enumerate(NAMES)}})
-    assert "label2id gives 'lights' another number than id2label, which is used" in caplog.text
+    assert "label2id gives 'O' another number than id2label, which is used" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Taggers: checkpoints, windows and entities equal those of transformers, and bundles give torch's answers."""
 
+import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -163,9 +165,6 @@ def test_a_base_gets_a_head_for_its_labels(checkpoint: Path) -> None:
 
 
 def test_a_checkpoint_without_a_head_or_names_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    import json
-    import shutil
-
     from transformers import AutoModel
 
     headless = tmp_path / "headless"
@@ -181,6 +180,48 @@ def test_a_checkpoint_without_a_head_or_names_is_refused(checkpoint: Path, tmp_p
     (nameless / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="does not name its labels"):
         load_tagger(nameless)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("OTHER", "B-PER", "I-PER", "B-LOC", "I-LOC"), '"O", so every word would be an entity; .* seems to be OTHER'),
+        (("PER", "LOC", "NONE", "ORG", "MISC"), r"\(PER, LOC, NONE, ORG, MISC\) is .* which seems to be NONE"),
+        (("B-PER", "I-PER", "B-LOC", "I-LOC", "o"), "which seems to be o"),
+        (("B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"), 'write "O" into id2label in its config.json for the label of'),
+    ],
+)  # fmt: skip
+def test_a_tagger_without_a_label_for_words_outside_entities_is_refused(
+    relabelled: Callable[..., Path], labels: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        load_tagger(relabelled(labels))
+
+
+def test_parts_of_speech_need_no_label_for_other_words(
+    relabelled: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = ("NOUN", "VERB", "ADJ", "PUNCT", "X")
+    assert load_tagger(relabelled(labels)).labels == labels
+    assert "no label is O, so every word is answered with its label" in caplog.text
+
+
+@pytest.fixture
+def relabelled(checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the checkpoint with other names for its five tags."""
+
+    def write(labels: tuple[str, ...]) -> Path:
+        folder = tmp_path / "relabelled"
+        shutil.copytree(checkpoint, folder)
+        config = json.loads((folder / "config.json").read_text())
+        config |= {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {name: i for i, name in enumerate(labels)},
+        }
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder
+
+    return write
 
 
 LATIN = ("Ich sah Zürich\tund Malmo\u0308 heute", ("Zürich", "Malmo\u0308"))
