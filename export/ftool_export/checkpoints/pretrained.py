@@ -77,11 +77,25 @@ def read_config(source: str) -> Any:
     """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError if that is not possible."""
     require_checkpoint(source)
     try:
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise CheckpointError(
             f"{source}: no model configuration could be read ({first_line(error)})"
         ) from error
+    if written := getattr(config, "quantization_config", None):
+        method = written.get("quant_method") if isinstance(written, dict) else None
+        raise CheckpointError(
+            quantised(source, f"quantization_config in config.json{f': {method}' if method else ''}")
+        )
+    return config
+
+
+def quantised(source: str, sign: str) -> str:
+    """Return the message that refuses a checkpoint with quantised weights; `sign` is what shows that they are."""
+    return (
+        f"{source}: its weights are already quantised ({sign}), and an export quantises full ones; give the "
+        "checkpoint in float32, float16 or bfloat16 from which it was made"
+    )
 
 
 def task_of(source: str) -> str | None:

@@ -1,5 +1,7 @@
 """Read the weights of a Hugging Face checkpoint into a network, and check that they fit the network."""
 
+import logging
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,23 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ftool_export.checkpoints.pretrained import first_line, quiet_transformers
+from ftool_export.checkpoints.pretrained import first_line, quantised, quiet_transformers
 from ftool_export.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+
+# What torch.compile, DataParallel and FSDP put before or between the names of the weights that they wrap.
+_WRAPPER = "_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
+_WRAPPERS = re.compile(rf"^(?:(?:{_WRAPPER}|module)\.)+|(?<=\.)(?:(?:{_WRAPPER})\.)+")
+_QUANTISED = (
+    ".qweight",
+    ".SCB",
+    ".absmax",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".weight_packed",
+    ".qzeros",
+)
 
 
 def read_weights(
@@ -27,23 +44,12 @@ def read_weights(
         CheckpointError: the weights are missing, damaged, not in safetensors files or of other shapes than `config`
             says, or `auto_class` does not support the architecture.
     """
-    try:
-        with quiet_transformers():
-            network, info = auto_class.from_pretrained(
-                source,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # named below
-            )
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{source}: model.safetensors could not be read ({first_line(error)}); "
-            "other weight files are not read, because unpickling them can run code"
-        ) from error
-    except ValueError as error:  # an architecture without this kind of head
-        raise CheckpointError(f"{source}: {first_line(error)}") from error
+    network, info = _load(auto_class, source, config)
+    if any(_WRAPPERS.search(name) for name in info["unexpected_keys"]):
+        network, info = _load(auto_class, source, config, key_mapping={_WRAPPERS.pattern: ""})
+        log.info("%s: the names of its weights are read without the prefixes of wrapped models", source)
+    if any(name.endswith(_QUANTISED) for name in info["unexpected_keys"]):
+        raise CheckpointError(quantised(source, "its weights have scales"))
     encoder = f"{network.base_model_prefix}."
     wrong = [one for one in sorted(info["mismatched_keys"]) if not new_head or one[0].startswith(encoder)]
     if wrong:
@@ -73,6 +79,28 @@ def allow_as_by_umask(folder: Path) -> None:
     mode = stat.S_IMODE((folder / "config.json").stat().st_mode)
     for path in folder.glob("*.safetensors"):
         path.chmod(mode)
+
+
+def _load(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, Any]:
+    try:
+        with quiet_transformers():
+            loaded: tuple[nn.Module, Any] = auto_class.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # the caller names them
+                **options,
+            )
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{source}: model.safetensors could not be read ({first_line(error)}); "
+            "other weight files are not read, because unpickling them can run code"
+        ) from error
+    except ValueError as error:  # an architecture without this kind of head
+        raise CheckpointError(f"{source}: {first_line(error)}") from error
+    return loaded
 
 
 def _misfit(source: str, config: Any, encoder: str, wrong: list[tuple[str, Any, Any]]) -> str:
