@@ -44,7 +44,7 @@ def make_golden(
     Raises:
         BundleError: the bundle turns an input into another number of rows or tokens than the checkpoint does.
     """
-    fields, special = model.input_fields, loaded.tokenizer.all_special_tokens
+    fields, special = model.input_fields, loaded.known_special_tokens
     inputs = choose_inputs(data) if texts == "data" else probe_inputs(fields, special)
     if isinstance(loaded, LoadedGenerator):
         return _of_generator(loaded, model, inputs, quantized=quantized, texts=texts)

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,16 @@ class LoadedModel(ABC):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", checkpoint_name(self.base))
+        if self.vocabulary is not None:
+            log.warning(
+                "%s: %d tokens of its tokenizer have no embedding; a text that holds one is refused",
+                self.base,
+                sum(number >= self.known_ids for number in self.tokenizer.get_vocab().values()),
+            )
+        pad = self.tokenizer.pad_token_id
+        if pad is not None and pad >= self.known_ids:  # masked, so that any known token does
+            self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(0)
+            self.config.pad_token_id = 0
 
     @property
     def config(self) -> Any:
@@ -61,6 +72,27 @@ class LoadedModel(ABC):
     def pretrained(self) -> Any:
         """The part of the network that transformers saves and loads."""
         return self.model
+
+    @cached_property
+    def known_ids(self) -> int:
+        """The number of token ids, from 0, that the tokenizer makes and the network has embeddings for."""
+        return self._highest_id + 1 if self.vocabulary is None else self.vocabulary
+
+    @cached_property
+    def vocabulary(self) -> int | None:
+        """The number of token ids that the network has embeddings for; None if the tokenizer makes no others."""
+        rows = getattr(self.pretrained.get_input_embeddings(), "num_embeddings", None)
+        return None if rows is None or rows > self._highest_id else int(rows)
+
+    @cached_property
+    def _highest_id(self) -> int:
+        return int(max(self.tokenizer.get_vocab().values()))
+
+    @property
+    def known_special_tokens(self) -> list[str]:
+        """The tokenizer's special tokens that the network has embeddings for."""
+        special = zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True)
+        return [token for number, token in special if number < self.known_ids]
 
     @property
     @abstractmethod
@@ -77,6 +109,7 @@ class LoadedModel(ABC):
             prefix=self.prefix,
             truncation_side=self.tokenizer.truncation_side,
             split_special_tokens=bool(getattr(self.tokenizer, "split_special_tokens", False)),
+            vocabulary=self.vocabulary,
         )
 
     @property

@@ -14,7 +14,7 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.networks.encoder import EncoderNetwork
 from ftool_runtime.session.batching import cut_into_runs
 from ftool_runtime.session.encoder_engine import Outputs
-from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.encode import Tokens, check_known
 
 _TOKENS_PER_BATCH: Final = 4096  # padding included; on two CPU cores larger batches are no faster
 
@@ -70,6 +70,9 @@ class LoadedEncoder(LoadedModel):
 
     def _tokenize(self, *texts: Sequence[Any]) -> list[Tokens]:
         encoded = self.tokenizer(*texts, padding=False, truncation=True, max_length=self.max_length)
+        if self.vocabulary is not None:
+            for row, encoding in enumerate(encoded.encodings):
+                check_known(encoding.ids, self.vocabulary, encoding.tokens, "text", row)
         full = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) == self.max_length]
         texts_at_limit = [[column[row] for row in full] for column in texts]
         uncut = self.tokenizer(*texts_at_limit, verbose=False)["input_ids"] if full else []

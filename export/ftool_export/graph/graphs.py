@@ -98,7 +98,7 @@ def capture(loaded: LoadedModel, inputs: Sequence[Any] = ()) -> Graphs:
                 f"{loaded.config.model_type}: its network in transformers can't run inputs of all lengths up to "
                 f"{loaded.max_length} tokens ({error}), so ftool can't export it; choose another architecture"
             ) from error
-        captured = capture_encoder(loaded.model, names, len(loaded.tokenizer))
+        captured = capture_encoder(loaded.model, names, loaded.known_ids)
         _check_attention(captured, loaded)
     graphs = Graphs(
         loaded=loaded,

@@ -113,7 +113,7 @@ def probe_rows(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> dict[str, list[
 def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> list[Tokens]:
     """Return rows of random tokens: the first has `length` tokens, and each further row fewer than that."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
-    ids = torch.randint(5, len(loaded.tokenizer), (batch, length), generator=generator).tolist()
+    ids = torch.randint(5, loaded.known_ids, (batch, length), generator=generator).tolist()
     lengths = [length, *(max(1, length * row // batch) for row in range(1, batch))]
     return [
         Tokens(row[:kept], [0] * kept if "token_type_ids" in loaded.input_names else None)

@@ -60,7 +60,7 @@ def _make(loaded: LoadedGenerator, language: str | None) -> RuntimeTokens:
     with TemporaryDirectory() as name:
         folder = Path(name)
         loaded.tokenizer.save_pretrained(folder)
-        texts = GenerationTokenizer(folder / TOKENIZER_FILE)
+        texts = GenerationTokenizer(folder / TOKENIZER_FILE, loaded.vocabulary)
         if not loaded.tokenizer.chat_template:
             return RuntimeTokens(language, texts, None)
         manifest = Manifest(

@@ -5,7 +5,7 @@ from typing import Any
 
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_runtime.errors import InputError
-from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.encode import Tokens, check_known
 from ftool_runtime.text.windows import Window
 
 
@@ -79,6 +79,8 @@ def _windows(
     )
     with_type_ids = "token_type_ids" in loaded.input_names
     for row, encoding in zip(encoded["overflow_to_sample_mapping"], encoded.encodings, strict=True):
+        if loaded.vocabulary is not None:
+            check_known(encoding.ids, loaded.vocabulary, encoding.tokens, "text", row)
         windows[row].append(_window(encoding, len(columns) - 1, skip, with_type_ids))
     if loaded.tokenizer.truncation_side == "left":  # the tokenizer counts windows from the text's end
         return [of_text[::-1] for of_text in windows]

@@ -33,6 +33,8 @@ class InputContract:
         pad_token_id: the value that pads `input_ids`.
         pad_token_type_id: the value that pads `token_type_ids`.
         prefix: text that is put before every input.
+        vocabulary: the number of token ids, from 0, that the model has embeddings for, if the tokenizer makes others
+            too; a text with such a token is refused. None if the model knows all of the tokenizer's ids.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class InputContract:
     pad_token_id: int = written(0)
     pad_token_type_id: int = 0
     prefix: str = ""
+    vocabulary: int | None = None
 
     def __post_init__(self) -> None:
         check_names("input.names", self.names, INPUT_NAMES)
@@ -50,6 +53,8 @@ class InputContract:
             raise BundleError(f"input.names must hold 'input_ids', got {list(self.names)}")
         if self.max_length < 1:
             raise BundleError(f"input.max_length must be at least 1, got {self.max_length}")
+        if self.vocabulary is not None and self.vocabulary < 1:
+            raise BundleError(f"input.vocabulary must be at least 1, got {self.vocabulary}")
         check_names("input.padding_side", (self.padding_side,), ("right",))
         check_names("input.truncation_side", (self.truncation_side,), SIDES)
         if min(self.pad_token_id, self.pad_token_type_id) < 0:

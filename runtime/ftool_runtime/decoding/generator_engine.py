@@ -68,7 +68,7 @@ class GeneratorEngine:
         self.contract: GenerationContract = manifest.generation
         self.settings = _on_cpu(settings)
         self.device = "cpu"
-        self.tokens = GenerationTokenizer(path_inside(folder, TOKENIZER_FILE))
+        self.tokens = GenerationTokenizer(path_inside(folder, TOKENIZER_FILE), manifest.input.vocabulary)
         self.config = _config(folder, manifest)
         self.guard = ForkGuard(self._open(folder))
 

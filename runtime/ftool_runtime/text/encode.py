@@ -1,6 +1,7 @@
 """Encode texts as token ids with the bundle's tokenizer, cut to the manifest's maximum length."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,25 @@ def read_tokenizer(path: Path) -> "Tokenizer":
     return tokenizer
 
 
+def check_known(ids: Sequence[int], vocabulary: int, tokens: Sequence[str], what: str, row: int) -> None:
+    """Raise InputError if a text has a token that the model has no embedding for.
+
+    Args:
+        ids: the text's token ids.
+        vocabulary: the number of ids that the model has embeddings for.
+        tokens: the text's tokens, one for each id.
+        what: the kind of text, for the error.
+        row: the input's position in the call.
+    """
+    for number, token in zip(ids, tokens, strict=True):
+        if number >= vocabulary:
+            raise InputError(
+                f"{what} {row} holds {token!r}, which the tokenizer knows but the model has no embedding for; leave it "
+                "out",
+                row=row,
+            )
+
+
 class TokenEncoder:
     """Encodes texts with a bundle's tokenizer, and cuts them to the manifest's maximum length. Thread-safe."""
 
@@ -54,6 +74,7 @@ class TokenEncoder:
         self._tokenizer = tokenizer
         self._max_length = contract.max_length
         self._prefix = contract.prefix
+        self._vocabulary = contract.vocabulary
         self._with_type_ids = "token_type_ids" in contract.names
 
     def with_prefix(self, prefix: str) -> "TokenEncoder":
@@ -67,7 +88,7 @@ class TokenEncoder:
 
         `row` is the input's position in the call, for errors. An input that is too long is cut on the manifest's
         `truncation_side`, of two texts the longer one first. Raises InputError, which names the row, if a text is not
-        a string, is blank, or is not valid Unicode.
+        a string, is blank, is not valid Unicode, or has a token that the model does not know.
         """
         for given in (text,) if pair is None else (text, pair):
             problem = text_problem(given)
@@ -77,6 +98,8 @@ class TokenEncoder:
         ids: list[int] = encoding.ids
         if not ids:
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
+        if self._vocabulary is not None:
+            check_known(ids, self._vocabulary, encoding.tokens, "text", row)
         truncated = len(ids) >= self._max_length and bool(encoding.overflowing)
         return Tokens(ids, encoding.type_ids if self._with_type_ids else None, truncated)
 

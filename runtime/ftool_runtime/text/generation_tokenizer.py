@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftool_runtime.errors import InputError
-from ftool_runtime.text.encode import read_tokenizer, text_problem
+from ftool_runtime.text.encode import check_known, read_tokenizer, text_problem
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 class GenerationTokenizer:
     """Converts texts to token ids and back. Special tokens that are spelled out in a text stay text. Thread-safe."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the file `tokenizer.json` at `path`. Raises BundleError if the file can't be used."""
+    def __init__(self, path: Path, vocabulary: int | None = None) -> None:
+        """Read the file `tokenizer.json` at `path`. Raises BundleError if the file can't be used.
+
+        `vocabulary` is the number of token ids that the model has embeddings for; None for all.
+        """
+        self._vocabulary = vocabulary
         self.tokenizer = read_tokenizer(path)
         self.tokenizer.encode_special_tokens = True  # special tokens spelled out in a text are text
         self.size: int = self.tokenizer.get_vocab_size(with_added_tokens=True)
@@ -39,6 +43,9 @@ class GenerationTokenizer:
         encoding = self.tokenizer.encode(whole)
         added = [bool(flag) for flag in encoding.special_tokens_mask]
         ids, added = self._spelled_out(whole, encoding, added)
+        if self._vocabulary is not None:
+            tokens = [self.tokenizer.id_to_token(one) or "" for one in ids]
+            check_known(ids, self._vocabulary, tokens, "text", row)
         if all(added):
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
         return ids, added

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.text.encode import Tokens, read_tokenizer, text_problem
+from ftool_runtime.text.encode import Tokens, check_known, read_tokenizer, text_problem
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -57,6 +57,7 @@ class WindowEncoder:
         self._tokenizer = tokenizer
         self._stride = stride
         self._prefix = contract.prefix
+        self._vocabulary = contract.vocabulary
         self._with_question = with_question
         self._with_type_ids = "token_type_ids" in contract.names
 
@@ -102,7 +103,11 @@ class WindowEncoder:
 
     def _cut(self, encoding: "Encoding", what: str, row: int, skip: int) -> list[Window]:
         """Return the windows of an encoding, in order; the text starts after the first `skip` encoded characters."""
-        windows = [self._window(part, skip) for part in (encoding, *encoding.overflowing)]
+        parts = (encoding, *encoding.overflowing)
+        if self._vocabulary is not None:
+            for part in parts:
+                check_known(part.ids, self._vocabulary, part.tokens, what, row)
+        windows = [self._window(part, skip) for part in parts]
         if self._last_first:
             windows.reverse()
         if not any(window.text_positions for window in windows):
