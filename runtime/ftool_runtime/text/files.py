@@ -145,7 +145,7 @@ def _parsed(file: BinaryIO, path: Path, column: Columns) -> Iterator[tuple[int, 
 
 def _lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
     """Yield UTF-8 lines as text, without line ends and byte order mark. Raises InputError, which names the line."""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_split_at_carriage_returns(lines), 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -154,6 +154,21 @@ def _lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
                 f"0x{error.object[error.start]:02x}); save it as UTF-8"
             ) from error
         yield text.rstrip("\r\n")
+
+
+def _split_at_carriage_returns(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines; if there is no line feed, the lines are those that end with a carriage return."""
+    remaining = iter(lines)
+    first = next(remaining, b"")
+    if b"\r" in first.rstrip(b"\r\n"):
+        second = next(remaining, None)
+        if second is None:
+            yield from first.splitlines()
+            return
+        remaining = itertools.chain((second,), remaining)
+    if first:
+        yield first
+    yield from remaining
 
 
 def _json_texts(lines: Iterable[str], name: str, column: Columns) -> Iterator[tuple[int, object]]:

@@ -6,12 +6,14 @@ Callers decode the files and name them in errors; `RowError` says which line is 
 import csv
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from ftool_runtime.errors import InputError
 
 DELIMITERS: Final = (",", ";", "\t")  # possible delimiters of CSV; earlier ones win ties
+_CARRIAGE_RETURN: Final = re.compile(r"(?<=\r)(?!\n)")  # the place after one that ends a line
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's default limit of 131,072 is too small for some texts
 
 
@@ -47,7 +49,8 @@ class RowError(InputError):
 def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Row]:
     """Yield the rows of a CSV file (RFC 4180), including the header; empty lines are left out.
 
-    The delimiter may be a comma, a semicolon or a tab: the first line decides.
+    A carriage return outside quotation marks ends a row, as a line feed does. The delimiter may be a comma, a semicolon
+    or a tab: the first line decides.
 
     Args:
         lines: the file's lines, with or without line ends.
@@ -57,7 +60,12 @@ def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Ro
     Raises RowError for a quotation mark that is not closed, or is inside a quoted cell.
     """
     csv.field_size_limit(_LONGEST_CELL)
-    lines = (line if line.endswith(("\n", "\r")) else line + "\n" for line in lines)
+    lines = (
+        part
+        for line in lines
+        for part in _CARRIAGE_RETURN.split(line if line.endswith(("\n", "\r")) else line + "\n")
+        if part
+    )
     first = list(itertools.islice(lines, 1))
     delimiter = _delimiter(first, columns)
     reader = csv.reader(itertools.chain(first, lines), delimiter=delimiter, strict=True)

@@ -32,6 +32,11 @@ def make_file(tmp_path: Path) -> FileMaker:
         ("lines.txt", "play\nmüsic, off\n"),
         ("no_last_newline.txt", "play\nmüsic, off"),
         ("windows.txt", "play\r\nmüsic, off\r\n"),
+        ("old_mac.txt", "play\rmüsic, off\r"),
+        ("old_mac.csv", 'id,text\r1,play\r2,"müsic, off"\r'),
+        ("old_mac.tsv", "text\tid\rplay\t1\rmüsic, off\t2"),
+        ("old_mac.jsonl", '{"text": "play"}\r{"text": "müsic, off"}\r'),
+        ("twice.csv", "text\r\r\nplay\r\r\nmüsic, off\r\r\n".replace("müsic, off", '"müsic, off"')),
         ("with_mark.txt", "\ufeffplay\nmüsic, off\n"),
         ("objects.jsonl", '{"text": "play", "id": 1}\n\n{"id": 2, "text": "m\\u00fcsic, off"}\n'),
         ("strings.ndjson", '"play"\n"müsic, off"\n'),
@@ -48,6 +53,15 @@ def test_every_format_gives_the_same_texts(make_file: FileMaker, name: str, cont
 
 def test_a_quoted_cell_may_hold_lines(make_file: FileMaker) -> None:
     assert list(read_texts(make_file("a.csv", 'text,n\n"two\nlines",1\n'))) == ["two\nlines"]
+
+
+def test_a_row_that_ends_with_a_carriage_return_may_have_line_feeds_in_quotes(make_file: FileMaker) -> None:
+    path = make_file("a.csv", 'n,text\r1,"two\nlines"\r2,one\r')
+    assert list(read_texts(path)) == ["two\nlines", "one"]
+
+
+def test_a_carriage_return_inside_a_line_is_part_of_the_text(make_file: FileMaker) -> None:
+    assert list(read_texts(make_file("a.txt", "50 %\r100 %\nplay\n"))) == ["50 %\r100 %", "play"]
 
 
 def test_a_cell_past_the_csv_modules_own_limit_is_read(make_file: FileMaker) -> None:

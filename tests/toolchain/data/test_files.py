@@ -102,6 +102,73 @@ def test_tsv_takes_quotation_marks_as_text(tmp_path: Path) -> None:
     assert [row.cells for row in rows] == [('"Well" he said', "calm"), ('"half', "angry")]
 
 
+LINE_ENDS = (
+    (
+        "d.csv",
+        'text,label\none,a\n"two, three",b\n',
+        ("text", "label"),
+        [(2, ("one", "a")), (3, ("two, three", "b"))],
+    ),
+    ("d.tsv", "text\tlabel\none\ta\ntwo\tb", ("text", "label"), [(2, ("one", "a")), (3, ("two", "b"))]),
+    ("d.jsonl", '{"text": "one"}\n{"text": "two"}\n', ("text",), [(1, ("one",)), (2, ("two",))]),
+    ("d.txt", "one\ntwo\n", ("text",), [(1, ("one",)), (2, ("two",))]),
+    ("d.txt", "one\n\ntwo\n", ("text",), [(1, ("one",)), (3, ("two",))]),
+    (
+        "d.conll",
+        "one O\ntwo B-n\n\nsix B-n\n",
+        ("tokens", "tags"),
+        [(1, (["one", "two"], ["O", "B-n"])), (4, (["six"], ["B-n"]))],
+    ),
+)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(("name", "text", "columns", "rows"), LINE_ENDS)
+def test_lines_end_as_on_any_system(
+    tmp_path: Path, end: str, name: str, text: str, columns: tuple[str, ...], rows: list[tuple[int, object]]
+) -> None:
+    (tmp_path / name).write_bytes(text.replace("\n", end).encode())
+    table = find_tables(settings(tmp_path / name))["train"]
+    assert (table.columns, [(row.number, row.cells) for row in table.rows]) == (columns, rows)
+
+
+def test_a_row_that_ends_with_a_carriage_return_may_have_line_feeds_in_quotes(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_bytes(b'text,label\r"one\ntwo",a\rthree,b\r')
+    rows = find_tables(settings(tmp_path / "d.csv"))["train"].rows
+    assert [row.cells for row in rows] == [("one\ntwo", "a"), ("three", "b")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("windows-1252", "nine – ten"),
+        ("windows-1252", "“für” 5 €"),
+        ("latin-1", "für diese \x81 und jene Sache"),
+        ("cp1251", "привет, как ваши дела сегодня"),
+        ("gb18030", "今天天气怎么样，明天会下雨吗，我们去哪里吃饭"),
+    ],
+)
+def test_another_encoding_is_guessed_with_a_warning(tmp_path: Path, encoding: str, text: str) -> None:
+    content = "text,label\n" + "".join(f'"{text}",a\n{number},b\n' for number in range(20))
+    (tmp_path / "d.csv").write_bytes(content.encode(encoding))
+    data = load_dataset(LabelReader, settings(tmp_path / "d.csv"))
+    assert text in {one.text for split in data.splits.values() for one in split.examples}
+    (told,) = (one for one in data.warnings if "not UTF-8" in one)
+    assert f"read as {encoding}, which is a guess: row 2 has" in told
+    assert text[:10] in told
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_unicode_in_any_form_is_read_without_a_warning(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "d.csv").write_bytes("text,label\nnine – ten,a\nok,b\n".encode(encoding))
+    table = find_tables(settings(tmp_path / "d.csv"))["train"]
+    assert (table.columns, table.rows[0].cells, table.warnings) == (
+        ("text", "label"),
+        ("nine – ten", "a"),
+        (),
+    )
+
+
 def test_rows_are_counted_as_an_editor_counts_lines(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text('text,label\none,a\n\n"two\nlines",b\nthree,a\n', encoding="utf-8")
@@ -142,11 +209,16 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.csv", b" \n\n", "the file is empty"),
         ("d.csv.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("d.csv", b"text,label\n", "holds no examples"),
-        ("d.csv", "text,label\nok,a\nfür,b\n".encode("latin-1"), "byte 0xfc at offset 17, row 3"),
         (
             "d.csv",
-            "text,label\nok,a\n".encode("utf-16"),
-            "row 1; save the file as UTF-8 (such as with iconv -f UTF-16 ",
+            "text,label\nök,a\nfür,b\n".encode().replace("ü".encode(), b"\xfc"),
+            "not text in utf-8: byte 0xfc at offset 18, row 3; correct the row",
+        ),
+        ("d.csv", b"text,label\n\x01\x02\xff\xfe\x03\x04", "not text in UTF-8: byte 0xff"),
+        (
+            "d.csv",
+            "text,label\nok,a\n".encode("utf-16")[:-1],
+            "not text in utf-16: byte 0x0a at offset 32, row 2",
         ),
         ("d.csv", b"text,label\nok,a\nn\0l,b\n", "row 3 holds a NUL byte"),
         ("d.csv", b'text,label\nok,a\n"open,b\n', "row 3 is not CSV"),

@@ -17,6 +17,7 @@ from ftool.data.rows.tag_schemes import TypedSpan, count_repaired, detect_scheme
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
 from ftool.data.sources.conll import read_conll
+from ftool.data.sources.files import data_file
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -388,7 +389,7 @@ def test_settings_for_tagging_are_settings_of_a_recipe() -> None:
 
 
 def test_columns_of_conll_differ_only_by_line(tmp_path: Path) -> None:
-    table = read_conll(write(tmp_path / "a.conll", "a x O\nb y B-c\n"))
+    table = read_conll(data_file(write(tmp_path / "a.conll", "a x O\nb y B-c\n")))
     assert table.columns == ("tokens", "column2", "tags")
     assert table.rows[0].cells == (["a", "b"], ["x", "y"], ["O", "B-c"])
 

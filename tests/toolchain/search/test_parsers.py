@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftool.encodings import examine, read_decoded
 from ftool.errors import DocumentError
-from ftool.search.parsers.encodings import examine, read_decoded
 from ftool.search.parsers.html import visible_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
 from ftool.search.parsers.markdown import visible_markdown
@@ -154,7 +154,7 @@ def test_line_ends_and_characters_are_unchanged(tmp_path: Path) -> None:
 def test_a_character_across_two_chunks_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text("中文字" * 10, encoding="utf-8")
-    monkeypatch.setattr("ftool.search.parsers.encodings._CHUNK", 4)
+    monkeypatch.setattr("ftool.encodings._CHUNK", 4)
     assert examine(path).encoding == "utf-8"
     assert "".join(read_decoded(path, "utf-8")) == "中文字" * 10
 

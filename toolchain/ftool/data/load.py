@@ -87,6 +87,7 @@ def _read(
     for table in tables.values():
         _refuse_empty(table.source, len(table.rows))
     reader = kind(tables, settings, model)
+    reader.warnings += [warning for table in tables.values() for warning in table.warnings]
     splits = reader.finish({name: reader.read(table) for name, table in tables.items()})
     for one in splits.values():
         _refuse_empty(one.source, len(one))

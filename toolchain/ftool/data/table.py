@@ -31,12 +31,14 @@ class Table:
         rows: the rows, in the order of the source.
         class_names: a dict from each column of class numbers to the class names in the order of their numbers; empty if
             the source stores no class names.
+        warnings: one line for each problem of the source that a person should check.
     """
 
     source: str = ""
     columns: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> list[int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ftool.encodings import FileContent, check_encoding, examine, read_decoded
 from ftool.errors import DocumentError
-from ftool.search.parsers.encodings import FileContent, check_encoding, examine, read_decoded
 from ftool.search.parsers.html import visible_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
 from ftool.search.parsers.markdown import visible_markdown

@@ -1,10 +1,9 @@
 """Read CoNLL files as tables. Each line has a word and the tags of this word; a blank line ends a sentence."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from ftool.data.rows.tag_schemes import tag_problem
-from ftool.data.sources.files import read_text
+from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
@@ -14,7 +13,7 @@ _SNIFFED_LINES = 200  # lines read to recognise CoNLL in a file of another suffi
 _Line = tuple[int, list[str]]  # the line's number and its cells
 
 
-def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
+def read_conll(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     """Return a table with one row for each sentence; each cell holds the list of a column's values in the sentence.
 
     The number of a row is the line number where the sentence starts. Columns are separated by tabs or, if the first
@@ -22,15 +21,15 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
     "tags". Document markers and comments are skipped. Raises DataError, which names the line, if a line has nothing in
     a column, or has another number of columns than the first line.
     """
-    lines = read_text(path).split("\n")
+    source, lines = file.source, file.text.split("\n")
     separator = _separator(lines)
     parsed = (
         (number, line if not line.strip() else line.rstrip("\r ")) for number, line in enumerate(lines, 1)
     )
-    sentences = list(_sentences(path, parsed, separator, None if columns is None else len(columns)))
+    sentences = list(_sentences(source, parsed, separator, None if columns is None else len(columns)))
     if not sentences:
         raise DataError(
-            f"{path}: holds no sentence; write a word and its tag on each line, and a blank line between sentences"
+            f"{source}: holds no sentence; write a word and its tag on each line, and a blank line between sentences"
         )
     width = len(sentences[0][0][1])
     names = tuple(columns) if columns is not None else _names(width)
@@ -38,21 +37,21 @@ def read_conll(path: Path, columns: Sequence[str] | None = None) -> Table:
         Row(sentence[0][0], tuple([cells[column] for _, cells in sentence] for column in range(width)))
         for sentence in sentences
     ]
-    return Table(str(path), names, rows)
+    return Table(source, names, rows)
 
 
-def is_conll(path: Path) -> bool:
+def is_conll(file: DataFile) -> bool:
     """Whether a text file is in CoNLL format: each line ends with an entity tag.
 
     Only the first 200 lines are read; blank lines, document markers and comments are ignored.
     """
-    lines = [line.rstrip() for line in read_text(path).split("\n")[:_SNIFFED_LINES]]
+    lines = [line.rstrip() for line in file.text.split("\n")[:_SNIFFED_LINES]]
     cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
     return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
 
 
 def _sentences(
-    path: Path, lines: Iterator[tuple[int, str]], separator: str | None, width: int | None
+    source: str, lines: Iterator[tuple[int, str]], separator: str | None, width: int | None
 ) -> Iterator[list[_Line]]:
     sentence: list[_Line] = []
     for number, line in lines:
@@ -65,22 +64,22 @@ def _sentences(
         if _is_comment(line, cells):
             continue
         width = len(cells) if width is None else width
-        _check(path, number, cells, width)
+        _check(source, number, cells, width)
         sentence.append((number, cells))
     if sentence:
         yield sentence
 
 
-def _check(path: Path, number: int, cells: list[str], width: int) -> None:
+def _check(source: str, number: int, cells: list[str], width: int) -> None:
     if len(cells) != width or len(cells) < 2:
         want = f"{width} columns" if width > 1 else "a word and its tag"
         raise DataError(
-            f"{path}: line {number} has {len(cells)} column{'s' if len(cells) != 1 else ''} instead of "
+            f"{source}: line {number} has {len(cells)} column{'s' if len(cells) != 1 else ''} instead of "
             f"{want}: {'  '.join(cells)[:60]!r}; correct it, or separate sentences by blank lines"
         )
     if "" in cells:
         raise DataError(
-            f"{path}: line {number} has nothing in column {cells.index('') + 1}; correct or remove it"
+            f"{source}: line {number} has nothing in column {cells.index('') + 1}; correct or remove it"
         )
 
 

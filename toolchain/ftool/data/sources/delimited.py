@@ -6,37 +6,36 @@ registration with IANA says: a quotation mark is part of the text, for example i
 
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from ftool.data.sources.files import read_text
+from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool_runtime.text.rows import Row as Parsed
 from ftool_runtime.text.rows import RowError, csv_rows, tsv_rows
 
 
-def read_csv(path: Path, columns: Sequence[str] | None = None) -> Table:
+def read_csv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     """Return a CSV file as a table. The first row is a header, unless `columns` names the columns.
 
     Raises DataError, which names the row, if a quotation mark is not closed, or if a row does not have one cell for
     each column.
     """
-    lines = io.StringIO(read_text(path), newline="")
+    lines = io.StringIO(file.text, newline="")
     rows = csv_rows(lines, columns=None if columns is None else len(columns))
-    return _table(path, rows, columns, "put quotes around a text with commas")
+    return _table(file.source, rows, columns, "put quotes around a text with commas or line breaks")
 
 
-def read_tsv(path: Path, columns: Sequence[str] | None = None) -> Table:
+def read_tsv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     """Return a TSV file as a table. The first row is a header, unless `columns` names the columns.
 
     Raises DataError, which names the row, if a row does not have one cell for each column.
     """
-    rows = tsv_rows(read_text(path).split("\n"))
+    rows = tsv_rows(file.text.split("\n"))
     filled = (row for row in rows if any(cell.strip() for cell in row.value))  # drops rows of only tabs
-    return _table(path, filled, columns, "a cell of TSV holds no tab or line break")
+    return _table(file.source, filled, columns, "a cell of TSV holds no tab or line break")
 
 
-def _table(path: Path, rows: Iterator[Parsed], columns: Sequence[str] | None, remedy: str) -> Table:
+def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, remedy: str) -> Table:
     try:
         names = tuple(columns) if columns is not None else tuple(cell.strip() for cell in next(rows).value)
         kept: list[Row] = []
@@ -44,10 +43,10 @@ def _table(path: Path, rows: Iterator[Parsed], columns: Sequence[str] | None, re
             if len(cells) != len(names):
                 count = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}"
                 raise DataError(
-                    f"{path}: row {number} has {count}, not {len(names)} ({', '.join(names)}); {remedy}"
+                    f"{source}: row {number} has {count}, not {len(names)} ({', '.join(names)}); {remedy}"
                 )
             if not (columns is not None and not kept and cells == names):  # a header in spite of `columns`
                 kept.append(Row(number, cells))
     except RowError as error:
-        raise DataError(f"{path}: row {error.number} {error.problem}") from error
-    return Table(str(path), names, kept)
+        raise DataError(f"{source}: row {error.number} {error.problem}") from error
+    return Table(source, names, kept)

@@ -1,21 +1,89 @@
-"""Read the bytes or the text of data files, which may be compressed with gzip."""
+"""Read the bytes or the text of data files, which may be compressed."""
 
 import gzip
+import logging
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from ftool.encodings import encoding_of
 from ftool.errors import DataError
 from ftool_runtime.errors import nearest
 
+_log = logging.getLogger(__name__)
+
 _GZIP_MAGIC = b"\x1f\x8b"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # Excel puts these before its "Unicode text"
+_BYTE_ORDER_MARK = "\ufeff"
+_SHOWN = 60  # characters of a line that a warning shows
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file, decompressed if it is gzipped.
+@dataclass(frozen=True)
+class DataFile:
+    """A file with rows of data. Nothing is read before the content or the text is asked for.
 
-    Raises DataError if the file is missing, empty, unreadable or damaged.
+    Attributes:
+        source: the name of the file in messages.
+        name: the name by which the kind of file and the split are found, without the suffix of a compression.
+        read: returns the content, decompressed.
     """
+
+    source: str
+    name: str
+    read: Callable[[], bytes]
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the name in lower case, such as ".csv"."""
+        return Path(self.name).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return Path(self.name).stem
+
+    @cached_property
+    def content(self) -> bytes:
+        """The decompressed content. Raises DataError if the file is missing, empty, unreadable or damaged."""
+        content = self.read()
+        if not content.strip():
+            raise DataError(f"{self.source}: the file is empty")
+        return content
+
+    @property
+    def text(self) -> str:
+        """The text without a byte order mark. Lines end with a line feed, or a carriage return and a line feed.
+
+        Raises DataError if the content can't be read, is not text, or holds a NUL byte.
+        """
+        return self._decoded[0]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A warning if the encoding of the text was guessed."""
+        return self._decoded[1] if "_decoded" in self.__dict__ else ()
+
+    @cached_property
+    def _decoded(self) -> tuple[str, tuple[str, ...]]:
+        return _decoded(self.source, self.content)
+
+
+def data_file(path: Path) -> DataFile:
+    """Return the file at `path`, which may be compressed with gzip."""
+    return DataFile(str(path), _bare_name(path.name), lambda: _read_bytes(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file as `DataFile.text` does, and log its warnings."""
+    file = data_file(path)
+    text = file.text
+    for warning in file.warnings:
+        _log.warning("%s", warning)
+    return text
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -27,40 +95,60 @@ def read_bytes(path: Path) -> bytes:
             content = gzip.decompress(content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
-    if not content.strip():
-        raise DataError(f"{path}: the file is empty")
     return content
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, without the byte order mark. The file may be compressed with gzip.
+def _bare_name(name: str) -> str:
+    return name[: -len(".gz")] if name.lower().endswith(".gz") else name
 
-    Raises DataError if the file can't be read, is not UTF-8, or holds a NUL byte.
-    """
-    content = read_bytes(path)
+
+def _decoded(source: str, content: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a file, and a warning if its encoding was guessed."""
+    encoding, guessed = encoding_of(content)
+    if guessed and _mostly_utf_8(content):
+        encoding, guessed = "utf-8", False
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding or "utf-8").removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         row = content.count(b"\n", 0, error.start) + 1
-        likely = "UTF-16" if content.startswith(_UTF_16_MARKS) else "LATIN1"
         raise DataError(
-            f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}, row {row}; "
-            f"save the file as UTF-8 (such as with iconv -f {likely} -t UTF-8)"
+            f"{source}: not text in {encoding or 'UTF-8'}: byte 0x{content[error.start]:02x} at offset "
+            f"{error.start}, row {row}; correct the row, and save the file as UTF-8"
         ) from error
     nul = text.find("\0")
     if nul >= 0:
-        raise DataError(f"{path}: row {text.count(chr(10), 0, nul) + 1} holds a NUL byte; remove it")
-    return text
+        raise DataError(f"{source}: row {text.count(chr(10), 0, nul) + 1} holds a NUL byte; remove it")
+    return _with_line_feeds(text), (_guess_warning(source, text, encoding),) if guessed else ()
 
 
-def bare_suffix(path: Path) -> str:
-    """Return the suffix of a file in lower case, ignoring a final `.gz`: `.csv` for `train.csv.gz`."""
-    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+def _mostly_utf_8(content: bytes) -> bool:
+    """Whether at least half of the characters that are not ASCII are valid UTF-8: the others are then damaged.
+
+    In a text of another encoding, bytes that happen to be valid UTF-8 are rare.
+    """
+    text = content.decode("utf-8", errors="replace")
+    damaged = text.count("\ufffd")
+    return sum(not character.isascii() for character in text) >= 2 * damaged
 
 
-def bare_stem(path: Path) -> str:
-    """Return the name of a file without suffix, ignoring a final `.gz`: `train` for `train.csv.gz`."""
-    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
+def _guess_warning(source: str, text: str, encoding: str | None) -> str:
+    row, line = next((row, line) for row, line in enumerate(text.split("\n"), start=1) if not line.isascii())
+    first = next(place for place, character in enumerate(line) if not character.isascii())
+    shown = line[max(first - _SHOWN // 2, 0) :][:_SHOWN].strip()
+    return (
+        f"{source}: not UTF-8; read as {encoding}, which is a guess: row {row} has {shown!r}; if that is wrong, "
+        "save the file as UTF-8"
+    )
+
+
+def _with_line_feeds(text: str) -> str:
+    """Return a text whose lines end with line feeds if most of its lines end with a carriage return alone.
+
+    Another text is returned unchanged.
+    """
+    if text.count("\r") - text.count("\r\n") <= text.count("\n"):
+        return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _nearby(path: Path) -> str:

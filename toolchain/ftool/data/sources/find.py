@@ -11,7 +11,7 @@ from pathlib import Path
 from ftool.data.sources.conll import CONLL_SUFFIXES, is_conll, read_conll
 from ftool.data.sources.dates import date_tables
 from ftool.data.sources.delimited import read_csv, read_tsv
-from ftool.data.sources.files import bare_stem, bare_suffix
+from ftool.data.sources.files import DataFile, data_file
 from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
 from ftool.data.sources.parquet import read_parquet
@@ -97,27 +97,34 @@ def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
     The suffix decides how the file is read; a TSV or TXT file can also be in CoNLL format. Raises DataError for an
     unknown suffix.
     """
-    match bare_suffix(path):
-        case ".tsv" | ".txt" if is_conll(path):
-            return {"all": read_conll(path, columns)}
+    file = data_file(path)
+    tables = _parsed(file, columns)
+    first = next(iter(tables))
+    return {**tables, first: replace(tables[first], warnings=file.warnings)}
+
+
+def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
+    match file.suffix:
+        case ".tsv" | ".txt" if is_conll(file):
+            return {"all": read_conll(file, columns)}
         case suffix if suffix in CONLL_SUFFIXES:
-            return {"all": read_conll(path, columns)}
+            return {"all": read_conll(file, columns)}
         case ".csv":
-            return {"all": read_csv(path, columns)}
+            return {"all": read_csv(file, columns)}
         case ".tsv":
-            return {"all": read_tsv(path, columns)}
+            return {"all": read_tsv(file, columns)}
         case ".jsonl" | ".ndjson":
-            return {"all": read_jsonl(path, columns)}
+            return {"all": read_jsonl(file, columns)}
         case ".json":
-            return read_json(path, columns)
+            return read_json(file, columns)
         case ".parquet":
-            return {"all": read_parquet(path)}
+            return {"all": read_parquet(file)}
         case ".txt":
-            return {"all": read_tsv(path, columns) if columns else read_plain_text(path)}
+            return {"all": read_tsv(file, columns) if columns else read_plain_text(file)}
         case suffix:
             known = ", ".join(SUFFIXES)
             raise DataError(
-                f"{path}: unknown kind of file ({suffix or 'no suffix'}); known are {known}, each also .gz"
+                f"{file.source}: unknown kind of file ({suffix or 'no suffix'}); known are {known}, each also .gz"
             )
 
 
@@ -127,7 +134,7 @@ def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table
     files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a `data` folder
     by_split: dict[str, list[Path]] = {}
     for path in files:
-        if split := split_called(bare_stem(path)):
+        if split := split_called(data_file(path).stem):
             by_split.setdefault(split, []).append(path)
     if "train" not in by_split and "test" not in by_split:
         names = ", ".join(path.name for path in files[:8]) or "no data file"
@@ -139,11 +146,11 @@ def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table
 
 def _data_files(folder: Path) -> list[Path]:
     paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in paths if path.is_file() and bare_suffix(path) in SUFFIXES)
+    return sorted(path for path in paths if path.is_file() and data_file(path).suffix in SUFFIXES)
 
 
 def _read_shards(paths: list[Path], columns: Sequence[str] | None) -> Table:
-    if len(paths) > 1 and not all(is_shard(bare_stem(path)) for path in paths):
+    if len(paths) > 1 and not all(is_shard(data_file(path).stem) for path in paths):
         names = " and ".join(path.name for path in paths)
         raise DataError(f"{paths[0].parent}: several files for the same split, {names}; keep one")
     tables = [only_table(read_file(path, columns), "all", str(path)) for path in paths]

@@ -2,15 +2,14 @@
 
 import io
 import json
-from pathlib import Path
 from typing import Any
 
-from ftool.data.sources.files import read_bytes
+from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
 
-def read_parquet(path: Path) -> Table:
+def read_parquet(file: DataFile) -> Table:
     """Return a Parquet file as a table.
 
     `Table.class_names` has the class names that the `datasets` library stores in the schema of the file. Raises
@@ -20,15 +19,15 @@ def read_parquet(path: Path) -> Table:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(read_bytes(path)))
+        table = pyarrow.parquet.read_table(io.BytesIO(file.content))
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{file.source}: not a Parquet file: {str(error).splitlines()[0]}") from error
     metadata = (table.schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(metadata).get("info", {}).get("features", {})
     columns = [column.to_pylist() for column in table.columns]
     rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
     names = {name: named for name, feature in features.items() if (named := _class_names(feature))}
-    return Table(str(path), tuple(table.column_names), rows, names)
+    return Table(file.source, tuple(table.column_names), rows, names)
 
 
 def _class_names(feature: Any) -> tuple[str, ...] | None:

@@ -6,23 +6,23 @@ A file has one text per line or per paragraph; or two files, of sources and targ
 import re
 from pathlib import Path
 
-from ftool.data.sources.files import read_text
+from ftool.data.sources.files import DataFile, read_text
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
 _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 
 
-def read_plain_text(path: Path) -> Table:
+def read_plain_text(file: DataFile) -> Table:
     """Return a table with one column, "text": the paragraphs of the file if blank lines separate them, else the lines.
 
     The number of a row is the line number where the text starts.
     """
-    text = read_text(path).replace("\r\n", "\n")
+    text = file.text.replace("\r\n", "\n")
     inner = text.strip("\n")
     has_paragraphs = _BLANK_LINES.search(inner) is not None
     rows = _paragraphs(text) if has_paragraphs else _lines(text)
-    return Table(str(path), ("text",), rows)
+    return Table(file.source, ("text",), rows)
 
 
 def read_aligned(source: Path, target: Path) -> Table:

@@ -68,13 +68,26 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
         return FileContent(digest, found)
     if statistics.binary():
         return FileContent(digest, None)
-    return FileContent(digest, _guess(path) or statistics.western(), guessed=True)
-
-
-def _guess(path: Path) -> str | None:
-    """Return charset-normalizer's guess of the encoding; None for Western text, which has few non-ASCII bytes."""
     with path.open("rb") as file:
-        sample = file.read(_CHUNK)
+        return FileContent(digest, _guess(file.read(_CHUNK)) or statistics.western(), guessed=True)
+
+
+def encoding_of(content: bytes) -> tuple[str | None, bool]:
+    """Return the encoding of a text by Python's name, and whether this encoding is only a guess.
+
+    What a page of HTML declares has no effect, because `content` may be a table whose cells hold HTML. The encoding is
+    None if the bytes are not text.
+    """
+    statistics = _ByteStatistics()
+    statistics.add(content)
+    found = statistics.marked() or statistics.utf_8() or statistics.utf_16()
+    if found is not None or statistics.binary():
+        return found, False
+    return _guess(content[:_CHUNK]) or statistics.western(), True
+
+
+def _guess(sample: bytes) -> str | None:
+    """Return charset-normalizer's guess of the encoding; None for Western text, which has few non-ASCII bytes."""
     first = next((place for place, byte in enumerate(sample) if byte >= 0x80), len(sample))
     sample = sample[first : first + _SAMPLE]
     if sum(byte >= 0x80 for byte in sample) < max(_FEW, len(sample) / 3):
