@@ -5,7 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from ftool.data.table import Table
 from ftool.errors import DataError
@@ -44,6 +44,10 @@ class Example(ABC):
         Splits are stratified by these classes, and a model must know all of them.
         """
         return ()
+
+    def with_classes_renamed(self, names: Mapping[str, str]) -> Self:  # noqa: ARG002 (of examples with classes)
+        """Return the example with each class called `names[class]`; a class that is not in `names` keeps its name."""
+        return self
 
     @property
     @abstractmethod

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from ftool.data.dataset import Dataset, E, Split, fingerprint
-from ftool.data.label_policy import ModelFacts, labels_missing
-from ftool.data.rows.base import RowReader
+from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing, look_alikes
+from ftool.data.rows.base import RowReader, first_of
 from ftool.data.sources.find import find_tables, only_table, read_data
 from ftool.data.splits import SPLITS, cut_missing_splits, shared_texts
 from ftool.data.table import Table
@@ -88,7 +88,13 @@ def _read(
         _refuse_empty(table.source, len(table.rows))
     reader = kind(tables, settings, model)
     reader.warnings += [warning for table in tables.values() for warning in table.warnings]
-    splits = reader.finish({name: reader.read(table) for name, table in tables.items()})
+    splits = {name: reader.read(table) for name, table in tables.items()}
+    if settings.fold_labels:
+        known = None if model is None else reader.known_classes(model.labels)
+        splits = fold_look_alikes(splits, first_of(splits), known)
+    splits = reader.finish(splits)
+    if model is None:
+        reader.warnings += look_alikes(splits.values(), settings.path)
     for one in splits.values():
         _refuse_empty(one.source, len(one))
     return reader, splits

@@ -88,6 +88,9 @@ class DataSettings:
     multi_label: Annotated[
         bool | None, "whether a text has several labels; found from the data", SOME_TASKS
     ] = None
+    fold_labels: Annotated[
+        bool, "whether labels that differ only in case, spaces or invisible characters are one", SOME_TASKS
+    ] = False
     regression: Annotated[
         bool | None, "whether the answer is a number, not a label; found from the data", SOME_TASKS
     ] = None

@@ -126,6 +126,7 @@ TASK = Task(
             "data.label",
             "data.label_names",
             "data.label_separator",
+            "data.fold_labels",
             "data.multi_label",
             "data.regression",
             "train.pooling",

@@ -113,7 +113,7 @@ def _samples(loaded: Any) -> Any:
 TASK = Task(
     name="token-classification",
     reader=TagReader,
-    settings=frozenset({"data.text", "data.label", "data.label_names", "train.stride"}),
+    settings=frozenset({"data.text", "data.label", "data.label_names", "data.fold_labels", "train.stride"}),
     defaults=_defaults,
     check=check_stride,
     instead={

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from ftool.data.cells import column_numbers, column_texts, is_missing, number_of, refuse_constant
 from ftool.data.columns import LABEL, find_column, text_columns
@@ -53,6 +53,10 @@ class LabelledText(Example):
     def classes(self) -> tuple[str, ...]:
         """The label names; empty if the example has a regression target."""
         return self.labels
+
+    def with_classes_renamed(self, names: Mapping[str, str]) -> Self:
+        """Return the example with each label called `names[label]`; a label that is not in `names` keeps its name."""
+        return replace(self, labels=tuple(dict.fromkeys(names.get(label, label) for label in self.labels)))
 
     @property
     def content(self) -> list[Any]:

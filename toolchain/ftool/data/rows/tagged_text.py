@@ -1,8 +1,8 @@
 """Example class for a text whose words have entity tags."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from ftool.data.dataset import Example
 from ftool_runtime.postprocessing.tag_names import outside, split_tag
@@ -50,6 +50,10 @@ class TaggedText(Example):
         """The distinct kinds of entity in the text, such as "person"."""
         return kinds_of(self.tags)
 
+    def with_classes_renamed(self, names: Mapping[str, str]) -> Self:
+        """Return the example with each kind of entity called `names[kind]`; a kind not in `names` keeps its name."""
+        return replace(self, tags=tuple(_renamed(tag, names) for tag in self.tags))
+
     @property
     def content(self) -> list[Any]:
         """A list of the text, the character ranges of the words, and the IOB2 tags.
@@ -62,3 +66,10 @@ class TaggedText(Example):
 def kinds_of(tags: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct kinds of entity that occur in `tags`, in order of first appearance."""
     return tuple(dict.fromkeys(split_tag(tag)[1] for tag in tags if not outside(tag)))
+
+
+def _renamed(tag: str, names: Mapping[str, str]) -> str:
+    if outside(tag):
+        return tag
+    prefix, kind = split_tag(tag)
+    return f"{prefix}-{names.get(kind, kind)}"
