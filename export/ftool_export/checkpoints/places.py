@@ -12,6 +12,7 @@ from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.paths import MANIFEST_FILE
 
 _CONFIG = "config.json"
+_ADAPTER = "adapter_config.json"
 _GIVE = "give a checkpoint folder or a hub id (owner/name)"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 _READ = (".json", ".safetensors", ".model", ".txt")  # endings of files that may be read
@@ -96,6 +97,11 @@ def _without_config(folder: Path) -> str:
     if newest is not None:
         named = ", ".join(inside[:6])
         return f"no {_CONFIG} in the folder, but in {named}; give one of these, such as {folder / newest}"
+    if (folder / _ADAPTER).is_file():
+        return (
+            f"the adapter of a LoRA training ({_ADAPTER}) without its base; merge the two by peft's merge_and_unload, "
+            "save the result with save_pretrained, and give that folder"
+        )
     found = sorted(path.name for path in folder.iterdir())
     return f"no {_CONFIG} in the folder, which holds {', '.join(found[:6]) or 'nothing'}; {_GIVE}"
 

@@ -41,8 +41,8 @@ def read_weights(
         new_head: whether weights of another shape are left out, if they are those of the head.
 
     Raises:
-        CheckpointError: the weights are missing, damaged, not in safetensors files or of other shapes than `config`
-            says, or `auto_class` does not support the architecture.
+        CheckpointError: weights other than those of a head or pooler are missing, or the weights are damaged, not in
+            safetensors files or of other shapes than `config` says, or `auto_class` does not support the architecture.
     """
     network, info = _load(auto_class, source, config)
     if any(_WRAPPERS.search(name) for name in info["unexpected_keys"]):
@@ -54,7 +54,19 @@ def read_weights(
     wrong = [one for one in sorted(info["mismatched_keys"]) if not new_head or one[0].startswith(encoder)]
     if wrong:
         raise CheckpointError(_misfit(source, config, encoder, wrong))
-    return network, sorted(info["missing_keys"])
+    missing = sorted(info["missing_keys"])
+    is_encoder = network.base_model is network
+    lacking = [
+        name
+        for name in missing
+        if (is_encoder or name.startswith(encoder)) and not name.removeprefix(encoder).startswith("pooler.")
+    ]
+    if lacking:
+        raise CheckpointError(
+            f"{source}: the weights of {', '.join(lacking[:3])} are missing in model.safetensors; fetch or write the "
+            "checkpoint again"
+        )
+    return network, missing
 
 
 def read_trained(auto_class: Any, source: str, config: Any, task: str) -> nn.Module:

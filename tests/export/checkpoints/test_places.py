@@ -63,6 +63,7 @@ def test_a_path_that_is_no_folder_is_told(load: object, source: str) -> None:
             "no config.json in the folder, but in checkpoint-1500, checkpoint-500; give one of these, such as "
             "a/checkpoint-1500",
         ),
+        (["a/adapter_config.json"], "a", "a: the adapter of a LoRA training (adapter_config.json) without its"),
         (["a/run/config.json"], "a", "but in run; give one of these, such as a/run"),
     ],
 )  # fmt: skip

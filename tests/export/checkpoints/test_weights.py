@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification
 from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
 from ftool_export.checkpoints.embedder import compute_vectors, load_embedder
 from ftool_export.checkpoints.pretrained import task_of
-from ftool_export.checkpoints.tagger import load_tagger
+from ftool_export.checkpoints.tagger import create_tagger, load_tagger
 from ftool_export.errors import CheckpointError
 
 WriteCheckpoint = Callable[..., Path]
@@ -57,6 +57,31 @@ def test_prefixes_of_wrapped_models_are_taken_off(
     base, plain = (create_classifier(str(one), ["a", "b"], multi_label=False) for one in (folder, bert))
     for name, value in plain.model.encoder.bert.state_dict().items():
         torch.testing.assert_close(base.model.encoder.bert.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        load_classifier,
+        load_embedder,
+        lambda folder: create_classifier(str(folder), ["a", "b"], multi_label=False),
+        lambda folder: create_classifier(str(folder), ["a", "b"], multi_label=False, pooling="mean"),
+        lambda folder: create_tagger(str(folder), ["O", "B-x"], max_length=16),
+    ],
+)
+def test_an_encoder_that_lacks_weights_is_refused_for_training_too(
+    bert: Path, tmp_path: Path, load: Callable[[Path], Any]
+) -> None:
+    kept = "bert.encoder.layer.0."
+    folder = changed(
+        bert,
+        tmp_path / "partly",
+        lambda weights: {name: value for name, value in weights.items() if not name.startswith(kept)},
+    )
+    with pytest.raises(
+        CheckpointError, match=r"the weights of (bert\.)?encoder\.layer\.0\..* are missing in model"
+    ):
+        load(folder)
 
 
 @pytest.mark.parametrize(
