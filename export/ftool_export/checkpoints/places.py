@@ -90,7 +90,9 @@ def _what_the_file_is(path: Path) -> str:
 def _without_config(folder: Path) -> str:
     """Return what a folder without config.json is instead of a checkpoint, and what to give."""
     models = [
-        path for path in folder.glob(f"*/{_CONFIG}") if "model_type" in path.read_text(errors="replace")
+        path
+        for path in folder.glob(f"*/{_CONFIG}")
+        if "model_type" in path.read_text(errors="replace") and not (path.parent / MANIFEST_FILE).is_file()
     ]
     inside = sorted(path.parent.name for path in models)
     newest = max(inside, key=lambda name: (_step(name), name), default=None)

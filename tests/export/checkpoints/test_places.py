@@ -64,7 +64,7 @@ def test_a_path_that_is_no_folder_is_told(load: object, source: str) -> None:
             "a/checkpoint-1500",
         ),
         (["a/adapter_config.json"], "a", "a: the adapter of a LoRA training (adapter_config.json) without its"),
-        (["a/run/config.json"], "a", "but in run; give one of these, such as a/run"),
+        (["a/run/config.json", "a/zip/config.json", "a/zip/ftool.json"], "a", "but in run; give one of these, such as"),
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_told_what_it_is(
