@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -58,6 +59,23 @@ def as_json_columns(path: Path) -> None:
     path.write_text(json.dumps(columns), encoding="utf-8")
 
 
+def as_json_data_with_version(path: Path) -> None:
+    rows = [{"text": text, "label": label} for text, label in ROWS]
+    path.write_text(json.dumps({"version": "1", "licenses": [], "data": rows}), encoding="utf-8")
+
+
+def as_json_rows_with_count(path: Path) -> None:
+    rows = [{"text": text, "label": label} for text, label in ROWS]
+    path.write_text(json.dumps({"count": len(rows), "examples": rows}, indent=1), encoding="utf-8")
+
+
+def as_pandas(orient: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        pandas.DataFrame(ROWS, columns=["text", "label"]).to_json(path, orient=orient)
+
+    return write
+
+
 def as_parquet(path: Path) -> None:
     texts, labels = zip(*ROWS, strict=True)
     pyarrow.parquet.write_table(pyarrow.table({"text": list(texts), "label": list(labels)}), path)
@@ -83,6 +101,12 @@ def gzipped(write: Callable[[Path], None]) -> Callable[[Path], None]:
         ("data.json", as_json_list),
         ("data.json", as_json_data),
         ("data.json", as_json_columns),
+        ("data.json", as_jsonl),
+        ("data.jsonl", as_json_list),
+        ("data.jsonl", as_json_rows_with_count),
+        ("data.json", as_json_data_with_version),
+        ("data.json", as_json_rows_with_count),
+        *(("data.json", as_pandas(orient)) for orient in ("columns", "index", "records", "split", "table")),
         ("data.parquet", as_parquet),
     ],
 )

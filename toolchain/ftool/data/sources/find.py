@@ -114,7 +114,7 @@ def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
         case ".tsv":
             return {"all": read_tsv(file, columns)}
         case ".jsonl" | ".ndjson":
-            return {"all": read_jsonl(file, columns)}
+            return read_jsonl(file, columns)
         case ".json":
             return read_json(file, columns)
         case ".parquet":

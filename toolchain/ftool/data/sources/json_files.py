@@ -1,4 +1,4 @@
-"""Read JSON and JSON lines files as tables."""
+"""Read JSON and JSON lines files as tables. The content decides which of both a file is, not the suffix."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,43 +12,100 @@ from ftool.errors import DataError
 from ftool_runtime.text.rows import RowError, json_rows
 
 
-def read_jsonl(file: DataFile, columns: Sequence[str] | None = None) -> Table:
-    """Return a JSON lines file as a table.
+def read_jsonl(file: DataFile, columns: Sequence[str] | None = None) -> dict[str, Table]:
+    """Return a dict from split name to table for a JSON lines file; the only key is "all" if no split is named.
 
     Each line is a JSON object whose keys are column names; if `columns` names the columns, a line can also be a list of
-    cells. Raises DataError, which names the row, for any other line.
+    cells. A file that holds one JSON value of several rows is read as `read_json` does. Raises DataError, which names
+    the row, for any other line.
     """
     try:
-        return _table(file.source, list(json_rows(file.text.split("\n"))), columns)
-    except RowError as error:
-        raise DataError(f"{file.source}: row {error.number} {error.problem}") from error
+        value = json.loads(file.text)
+    except (ValueError, RecursionError):  # more than one value, as JSON lines have, or a bad line
+        return {"all": _lines(file, columns)}
+    if isinstance(value, list) and all(isinstance(one, dict | list) for one in value):
+        return _tables(file.source, value, columns)
+    if isinstance(value, dict) and ("\n" in file.text.strip() or is_squad(value)):
+        return _tables(file.source, value, columns)
+    return {"all": _lines(file, columns)}
 
 
 def read_json(file: DataFile, columns: Sequence[str] | None = None) -> dict[str, Table]:
     """Return a dict from split name to table for a JSON file; the only key is "all" if no split is named.
 
     The file can hold a list of objects, one for each row; a list of lists of cells, if `columns` names the columns; an
-    object with such lists under the key `data` or under the names of splits; an object of columns, which are lists of
-    equal length; or the articles of SQuAD. Raises DataError for any other content.
+    object with such lists under the names of splits, or with one such list beside other values, such as a version; an
+    object of columns, which are lists of equal length; what pandas writes with `to_json`; the articles of SQuAD; or
+    JSON lines. Raises DataError for any other content.
     """
     try:
         value = json.loads(file.text)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and (columns is not None or file.text.lstrip().startswith("{")):
+            return {"all": _lines(file, columns)}
         raise DataError(
             f"{file.source}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file.source}: JSON that can't be read: {error}") from error
+    return _tables(file.source, value, columns)
+
+
+def _lines(file: DataFile, columns: Sequence[str] | None) -> Table:
+    try:
+        return _table(file.source, list(json_rows(file.text.split("\n"))), columns)
+    except RowError as error:
+        raise DataError(f"{file.source}: row {error.number} {error.problem}") from error
+
+
+def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str, Table]:
     if is_squad(value):
-        return {"all": squad_table(file.source, value)}
+        return {"all": squad_table(source, value)}
     if isinstance(value, list):
-        return {"all": _table(file.source, list(enumerate(value, start=1)), columns)}
-    if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()) and value:
-        return _tables_of_object(file.source, value, columns)
-    raise DataError(f"{file.source}: holds neither a list of examples nor an object of splits or columns")
+        return {"all": _table(source, list(enumerate(value, start=1)), columns)}
+    if isinstance(value, dict) and value:
+        parts = list(value.values())
+        if set(value) == {"columns", "index", "data"} and all(isinstance(part, list) for part in parts):
+            return _tables(source, value["data"], [str(name) for name in value["columns"]])  # orient="split"
+        if all(isinstance(part, dict) and part for part in parts):
+            return {"all": _indexed_table(source, value)}
+        if (rows := _only_rows(value)) is not None:
+            return {"all": _table(source, list(enumerate(rows, start=1)), columns)}
+        if all(isinstance(part, list) for part in parts):
+            return _tables_of_lists(source, value, columns)
+    raise DataError(f"{source}: holds neither a list of examples nor an object of splits or columns")
 
 
-def _tables_of_object(
+def _only_rows(value: Mapping[str, Any]) -> list[Any] | None:
+    """Return the list under `data`, or the only list of objects beside values that are not lists; else None."""
+    if any(split_called(key) == "train" for key in value):
+        return None
+    of_rows = {key for key, part in value.items() if isinstance(part, list) and part and _are_rows(part)}
+    others = [part for key, part in value.items() if key not in of_rows]
+    if "data" in of_rows and (len(value) == 1 or isinstance(value["data"][0], dict)):
+        return list(value["data"])
+    if len(of_rows) == 1 and others and not any(isinstance(part, list) and part for part in others):
+        return list(value[of_rows.pop()])
+    return [] if list(value) == ["data"] and value["data"] == [] else None
+
+
+def _are_rows(part: list[Any]) -> bool:
+    return all(isinstance(one, dict) for one in part) or all(isinstance(one, list) for one in part)
+
+
+def _indexed_table(source: str, value: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the table of what pandas writes: an object of columns, or one of rows if their keys are not numbers.
+
+    The row numbers are positions, counted from 1.
+    """
+    inner = list(dict.fromkeys(key for part in value.values() for key in part))
+    if all(key.isdecimal() for key in inner):
+        cells = [tuple(part.get(key) for part in value.values()) for key in inner]
+        return Table(source, tuple(value), [Row(number, row) for number, row in enumerate(cells, start=1)])
+    return _table(source, list(enumerate(value.values(), start=1)), None)
+
+
+def _tables_of_lists(
     source: str, value: Mapping[str, list[Any]], columns: Sequence[str] | None
 ) -> dict[str, Table]:
     splits = {split: key for key in value if (split := split_called(key)) is not None}
@@ -57,8 +114,6 @@ def _tables_of_object(
             split: _table(f"{source} ({key})", list(enumerate(value[key], start=1)), columns)
             for split, key in splits.items()
         }
-    if list(value) == ["data"]:
-        return {"all": _table(source, list(enumerate(value["data"], start=1)), columns)}
     if len({len(cells) for cells in value.values()}) > 1:
         raise DataError(
             f"{source}: the columns {', '.join(value)} are not equally long, and none is a train split"
