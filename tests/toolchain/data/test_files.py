@@ -278,6 +278,28 @@ def test_a_bad_file_is_refused_with_its_name_row_and_remedy(
     assert message in bad_file(tmp_path, name, content)
 
 
+@pytest.mark.parametrize(
+    ("name", "header", "row", "empty"),
+    [
+        ("d.csv", "text,label\n", "text {},{}\n", ",\n"),
+        ("d.csv", "text;label\n", "text {};{}\n", '" ";""\n'),
+        ("d.csv", "text,label\n", "text {},{}\n", ",,,\n"),
+        ("d.csv", "text,label\n", "text {},{}\n", "  \n"),
+        ("d.tsv", "text\tlabel\n", "text {}\t{}\n", "\t\n"),
+        ("d.jsonl", "", '{{"text": "text {}", "label": "{}"}}\n', '{"text": "", "label": null}\n'),
+        ("d.jsonl", "", '{{"text": "text {}", "label": "{}"}}\n', "{}\n"),
+    ],
+)
+def test_empty_rows_are_skipped_and_counted(
+    tmp_path: Path, name: str, header: str, row: str, empty: str
+) -> None:
+    rows = [row.format(number, "ab"[number % 2]) for number in range(20)]
+    (tmp_path / name).write_text(header + empty.join(rows[:3]) + "".join(rows[3:]), encoding="utf-8")
+    data = load_dataset(LabelReader, settings(tmp_path / name))
+    assert sum(len(split) for split in data.splits.values()) == 20
+    assert f"{tmp_path / name}: 2 empty rows were skipped" in data.warnings
+
+
 def test_many_bad_rows_are_named_by_the_first_few(tmp_path: Path) -> None:
     content = b"text,label\n" + b",a\n" * 9
     assert "rows 2, 3, 4, 5, 6 and 4 more without a text" in bad_file(tmp_path, "d.csv", content)

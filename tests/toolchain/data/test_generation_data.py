@@ -317,7 +317,7 @@ def test_named_columns_hold_conversations_questions_or_texts(tmp_path: Path) -> 
     [
         ("Hi", "is not a list of turns with a role and a content, got 'Hi'"),
         ([], "is not a list of turns"),
-        (None, "is not a list of turns"),
+        (7, "is not a list of turns"),
         (["Hi"], "is not a list of turns"),
         ([{"text": "Hi"}], "turn 1 has no role; its keys are text"),
         (

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from ftool.data.cells import is_missing
 from ftool.data.dataset import Dataset, E, Split, fingerprint
 from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing, look_alikes
 from ftool.data.rows.base import RowReader, first_of
@@ -84,6 +86,7 @@ def _read(
     settings: DataSettings,
     model: ModelFacts | None,
 ) -> tuple[RowReader[E], dict[str, Split[E]]]:
+    tables = {name: _without_empty_rows(table) for name, table in tables.items()}
     for table in tables.values():
         _refuse_empty(table.source, len(table.rows))
     reader = kind(tables, settings, model)
@@ -98,6 +101,16 @@ def _read(
     for one in splits.values():
         _refuse_empty(one.source, len(one))
     return reader, splits
+
+
+def _without_empty_rows(table: Table) -> Table:
+    """Return the table without the rows whose cells are all empty, and with a warning that counts these rows."""
+    kept = [row for row in table.rows if not all(map(is_missing, row.cells))]
+    empty = len(table.rows) - len(kept)
+    if not empty:
+        return table
+    skipped = f"{empty} empty row{'s' if empty > 1 else ''} {'were' if empty > 1 else 'was'} skipped"
+    return replace(table, rows=kept, warnings=(*table.warnings, f"{table.source}: {skipped}"))
 
 
 def _refuse_empty(source: str, count: int) -> None:

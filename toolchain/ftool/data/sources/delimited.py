@@ -31,8 +31,7 @@ def read_tsv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     Raises DataError, which names the row, if a row does not have one cell for each column.
     """
     rows = tsv_rows(file.text.split("\n"))
-    filled = (row for row in rows if any(cell.strip() for cell in row.value))  # drops rows of only tabs
-    return _table(file.source, filled, columns, "a cell of TSV holds no tab or line break")
+    return _table(file.source, rows, columns, "a cell of TSV holds no tab or line break")
 
 
 def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, remedy: str) -> Table:
@@ -40,6 +39,8 @@ def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, r
         names = tuple(columns) if columns is not None else tuple(cell.strip() for cell in next(rows).value)
         kept: list[Row] = []
         for number, cells in rows:
+            if not any(cell.strip() for cell in cells):
+                cells = ("",) * len(names)  # an empty row, however many separators it has
             if len(cells) != len(names):
                 count = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}"
                 raise DataError(
