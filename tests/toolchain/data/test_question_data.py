@@ -77,6 +77,14 @@ def test_squad_files_are_read_with_their_ids_and_articles(tmp_path: Path) -> Non
         {"answer_text": "France", "start": float(FRANCE)},
         {"answers": "France"},  # without an offset, and in one place
         {"Answers": json.dumps({"text": ["France"], "answer_start": [FRANCE]})},
+        {"answers": str({"text": ["France"], "answer_start": [FRANCE]})},
+        {"answers": str([{"text": "France", "answer_start": FRANCE}])},
+        {
+            "answers": f"{{'text': array(['France'], dtype=object), 'answer_start': array([{FRANCE}], dtype=int32)}}"
+        },
+        {"answers": "['France']", "answer_start": f"[{FRANCE}]"},
+        {"answers": "['France']", "answer_start": f"[{FRANCE}.]"},
+        {"answers": "array(['France'], dtype=object)"},
     ],
 )
 def test_flat_rows_hold_answers_in_any_usual_form(tmp_path: Path, cells: dict[str, Any]) -> None:
@@ -170,7 +178,7 @@ def test_answers_that_are_kept_stand_where_their_offsets_say(text: str, context:
         ({"question": "q", "context": "c", "answers": ["c", ""]}, "row 1 with an answer that is not a text"),
         ({"question": "q", "context": "c", "answers": ["c"], "start": [0, 1]}, "row 1 with 1 answers and 2 starts"),
         ({"question": "q", "context": "c", "answers": "c", "start": "x"}, "row 1 with a start that is not a whole"),
-        ({"question": "q", "context": "c", "answers": '["c"'}, "row 1 with answers that look like JSON but are not"),
+        ({"question": "q", "context": "c", "answers": '["c"'}, "row 1 with an answer that looks like a list or dict"),
         ({"question": "q", "context": "c", "answers": {"texts": []}}, "row 1 with answers without a text"),
         ({"question": "q", "context": "c"}, "no column is known to hold the answers"),
         ({"question": "q", "context": "c", "answers": "x"}, "no question is left, as no answer occurs in its context"),

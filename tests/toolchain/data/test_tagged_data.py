@@ -404,3 +404,17 @@ def test_numbers_in_parquet_have_the_names_of_its_schema(tmp_path: Path) -> None
     data = load(tmp_path / "data.parquet")
     assert data.train.examples[0].tags == ("B-per", "I-per", "O")
     assert data.train.examples[1].row == 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"tokens": "['Ann', 'slept']", "ner_tags": "['B-per', 'O']"},
+        {"tokens": "['Ann' 'slept']", "ner_tags": "['B-per' 'O']"},
+        {"text": "Ann slept", "entities": "[(0, 3, 'per')]"},
+        {"text": "Ann slept", "entities": "[{'start': 0, 'end': 3, 'label': 'per'}]"},
+    ],
+)
+def test_lists_that_pandas_wrote_as_text_are_read(tmp_path: Path, row: dict[str, Any]) -> None:
+    (example,) = load(write_rows(tmp_path / "d.jsonl", row)).train.examples
+    assert (example.tokens, example.tags) == (["Ann", "slept"], ("B-per", "O"))

@@ -59,10 +59,10 @@ def _with_commas(text: str) -> str:
         if token.type in (tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER):
             continue
         is_value = token.type in _VALUES
-        if ends_value and (is_value or token.string == "["):
+        if ends_value and (is_value or token.string in ("[", "{")):
             parts.append(",")
         parts.append(token.string)
-        ends_value = is_value or token.string == "]"
+        ends_value = is_value or token.string in ("]", "}")
     return " ".join(parts)
 
 

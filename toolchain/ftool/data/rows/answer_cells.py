@@ -3,10 +3,11 @@
 The cell has the form of SQuAD's files, the form of SQuAD on the hub, or holds only the texts.
 """
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.cells import is_missing
 from ftool.data.table import Cell
 
@@ -14,6 +15,7 @@ Answer = tuple[
     str, int | None
 ]  # the answer's text and its start offset in characters; None if the source has no offset
 
+_LITERAL = re.compile(r"""\s*([\[{]\s*(['"{\]]|array\()|array\()""")
 _UNKNOWN = -1  # some data sets write -1 for an unknown start; any other negative number is an error
 
 
@@ -31,18 +33,14 @@ def read_answers(cell: Cell, starts: Cell = None) -> list[Answer]:
 
     Args:
         cell: a text, a list of texts, a list of `{"text", "answer_start"}`, or `{"text": […], "answer_start": […]}`; a
-            list or an object can also be a string of JSON.
+            list or an object can also be written as text, in JSON or as pandas writes them.
         starts: the cell of the column of start offsets, which is used only for texts: a number, or a list with one
             number for each text.
 
     Raises BadAnswerError if a text is empty or not a string, if an offset is not a whole number, or if there are not as
     many offsets as texts.
     """
-    if isinstance(cell, str) and cell.strip()[:2] in ('["', "[{", '{"', "[]"):  # a list or object within CSV
-        try:
-            cell = json.loads(cell)
-        except json.JSONDecodeError as error:
-            raise BadAnswerError(f"with answers that look like JSON but are not: {error.msg}") from error
+    cell = _literal(cell)
     if is_missing(cell):
         return []
     if isinstance(cell, Mapping):
@@ -76,9 +74,21 @@ def _paired(texts: Any, starts: Any) -> list[Answer]:
     return list(zip(texts, starts, strict=True))
 
 
+def _literal(cell: Cell) -> Cell:
+    """Return the list or dict that a cell holds as text; any other cell, such as an answer `[1]`, unchanged."""
+    if not (isinstance(cell, str) and _LITERAL.match(cell)):
+        return cell
+    try:
+        return read_literal(cell)
+    except BadLiteralError as error:
+        raise BadAnswerError(f"with an answer that {error}: {cell[:60]!r}") from error
+
+
 def _read_starts(starts: Any) -> list[int | None]:
-    if isinstance(starts, str) and starts.strip().startswith("["):
-        starts = starts.strip().strip("[]").replace(",", " ").split()
+    try:
+        starts = read_literal(starts)
+    except BadLiteralError as error:
+        raise BadAnswerError(f"with a start that {error}: {str(starts)[:40]!r}") from error
     return [] if is_missing(starts) else [_read_start(start) for start in _listed(starts)]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.rows.tag_schemes import TypedSpan, tags_of_spans
 from ftool.data.rows.tagged_text import BadRowError, TaggedText
 from ftool.data.table import Cell
@@ -61,10 +62,15 @@ class SpanReport:
 def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedText:
     """Return the text with the character ranges of its words and an IOB2 tag for each word.
 
-    The text is split into words by the runtime's `split_words`. `cell` is the list of entities. An entity that does not
-    begin and end at word boundaries is widened to whole words or dropped, and counted in `report`. Raises BadRowError
+    The text is split into words by the runtime's `split_words`. `cell` is the list of entities, or this list as text.
+    An entity that does not begin and end at word boundaries is widened to whole words or dropped, and counted in
+    `report`. Raises BadRowError
     if an offset is outside the text, if entities overlap, or if a value is not an entity.
     """
+    try:
+        cell = read_literal(cell)
+    except BadLiteralError as error:
+        raise BadRowError(f"has a list of entities that {error}: {str(cell)[:_SHOWN]!r}") from error
     if not isinstance(cell, list | tuple):
         raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
     entities = sorted(_entity_of(entity, text) for entity in cell)

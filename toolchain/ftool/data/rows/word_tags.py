@@ -3,8 +3,10 @@
 JSON, Parquet and hub data sets have lists of words and tags in their cells, and so have the tables of CoNLL files.
 """
 
+import re
 from collections.abc import Sequence
 
+from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.cells import is_unencodable
 from ftool.data.rows.label_names import LabelNames, listed_numbers
 from ftool.data.rows.tag_schemes import tag_problem
@@ -12,13 +14,17 @@ from ftool.data.rows.tagged_text import BadRowError, TaggedText
 from ftool.data.table import Cell
 from ftool_runtime.text.words import join_words
 
+# A list that was written as text; a sentence can begin with a bracket too, but its words are separated by spaces.
+_LITERAL = {"words": re.compile(r"""\[['"]"""), "tags": re.compile(r"\[")}
+
 
 def read_words(tokens: Cell, tags: Cell, text: Cell, names: LabelNames | None, row: int) -> TaggedText:
     """Return the words of a row with their tags, which stay in the tagging scheme of the source.
 
     Args:
-        tokens: a list of words, or a string of words separated by spaces.
-        tags: one tag or tag number for each word, as a list, or as a string of tags separated by spaces.
+        tokens: a list of words, such a list as text, or a string of words separated by spaces.
+        tags: one tag or tag number for each word, as a list, such a list as text, or a string of tags separated
+            by spaces.
         text: the text from which the words were cut; None if the row does not have this text.
         names: the names of the tags, if `tags` holds numbers; None if there are no names.
         row: the row number.
@@ -40,6 +46,11 @@ def read_words(tokens: Cell, tags: Cell, text: Cell, names: LabelNames | None, r
 
 
 def _listed(cell: Cell, what: str) -> list[Cell]:
+    if isinstance(cell, str) and _LITERAL[what].match(cell):
+        try:
+            cell = read_literal(cell)
+        except BadLiteralError as error:
+            raise BadRowError(f"has {what} in a text that {error}: {cell[:40]!r}") from error
     if isinstance(cell, str):
         return [part for part in cell.split(" ") if part]
     if isinstance(cell, list | tuple) and len(cell):
