@@ -1,7 +1,9 @@
 """Data files of all formats are read alike, and errors name the row."""
 
+import bz2
 import gzip
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +83,14 @@ def as_parquet(path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"text": list(texts), "label": list(labels)}), path)
 
 
+def compressed(write: Callable[[Path], None], compress: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def write_compressed(path: Path) -> None:
+        write(path)
+        path.write_bytes(compress(path.read_bytes()))
+
+    return write_compressed
+
+
 def gzipped(write: Callable[[Path], None]) -> Callable[[Path], None]:
     def write_gzipped(path: Path) -> None:
         write(path)
@@ -97,6 +107,8 @@ def gzipped(write: Callable[[Path], None]) -> Callable[[Path], None]:
         ("data.csv", as_semicolons),
         ("data.csv.gz", gzipped(as_csv)),
         ("data.jsonl", as_jsonl),
+        ("data.csv.bz2", compressed(as_csv, bz2.compress)),
+        ("data.JSON.XZ", compressed(as_json_list, lzma.compress)),
         ("data.ndjson.gz", gzipped(as_jsonl)),
         ("data.json", as_json_list),
         ("data.json", as_json_data),
@@ -250,6 +262,8 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.csv", b"text,label\nok\n", "row 2 has 1 cell, not 2"),
         ("d.tsv", b"text\tlabel\na\tb\tc\n", "row 2 has 3 cells, not 2"),
         ("d.csv.gz", gzip.compress(b"text,label\nok,a\n" * 50, mtime=0)[:-12], "damaged or cut short"),
+        ("d.csv.bz2", bz2.compress(b"text,label\nok,a\n")[:-5], "damaged or cut short"),
+        ("d.csv.xz", lzma.compress(b"text,label\nok,a\n")[:-5], "damaged or cut short"),
         ("d.jsonl", b'{"text": "ok", "label": "a"}\n{"text": \n', "row 2 is not JSON"),
         ("d.jsonl", b'{"text": "ok", "label": "a"}\n"bare"\n', "row 2 is not an object"),
         ("d.jsonl", b'["ok", "a"]\n', "name its columns with --columns"),

@@ -42,7 +42,7 @@ def looks_like_path(value: str) -> bool:
     """
     return bool(
         re.search(
-            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.gz)?$",
+            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.(gz|bz2|xz))?$",
             value,
             re.IGNORECASE,
         )

@@ -1,9 +1,11 @@
 """Read the bytes or the text of data files, which may be compressed."""
 
+import bz2
 import gzip
 import logging
+import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,13 @@ from ftool_runtime.errors import nearest
 
 _log = logging.getLogger(__name__)
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_COMPRESSIONS: Mapping[
+    str, tuple[bytes, Callable[[bytes], bytes]]
+] = {  # the first bytes, and how to decompress
+    "gz": (b"\x1f\x8b", gzip.decompress),
+    "bz2": (b"BZh", bz2.decompress),
+    "xz": (b"\xfd7zXZ\x00", lzma.decompress),
+}
 _BYTE_ORDER_MARK = "\ufeff"
 _SHOWN = 60  # characters of a line that a warning shows
 
@@ -70,7 +78,7 @@ class DataFile:
 
 
 def data_file(path: Path) -> DataFile:
-    """Return the file at `path`, which may be compressed with gzip."""
+    """Return the file at `path`, which may be compressed with gzip, bzip2 or xz."""
     return DataFile(str(path), _bare_name(path.name), lambda: _read_bytes(path))
 
 
@@ -90,16 +98,18 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: there is no such file{_nearby(path)}") from error
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror}") from error
-    if content.startswith(_GZIP_MAGIC):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
+    for suffix, (magic, decompress) in _COMPRESSIONS.items():
+        if content.startswith(magic) and (suffix == "gz" or path.suffix.lower() == f".{suffix}"):
+            try:
+                return decompress(content)
+            except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
+                raise DataError(f"{path}: the .{suffix} file is damaged or cut short ({error})") from error
     return content
 
 
 def _bare_name(name: str) -> str:
-    return name[: -len(".gz")] if name.lower().endswith(".gz") else name
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem and suffix.lower() in _COMPRESSIONS else name
 
 
 def _decoded(source: str, content: bytes) -> tuple[str, tuple[str, ...]]:

@@ -124,7 +124,8 @@ def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
         case suffix:
             known = ", ".join(SUFFIXES)
             raise DataError(
-                f"{file.source}: unknown kind of file ({suffix or 'no suffix'}); known are {known}, each also .gz"
+                f"{file.source}: unknown kind of file ({suffix or 'no suffix'}); known are {known}, "
+                "each also .gz, .bz2 and .xz"
             )
 
 
