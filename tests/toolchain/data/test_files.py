@@ -402,7 +402,8 @@ def test_an_unknown_shipped_data_set_lists_those_there_are() -> None:
         load_dataset(LabelReader, DataSettings(path="builtin:intent"))
 
 
-def test_a_folder_that_datasets_saved_is_read_with_its_label_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("single", [False, True])
+def test_a_folder_that_datasets_saved_is_read_with_its_label_names(tmp_path: Path, single: bool) -> None:
     import datasets
 
     features = datasets.Features(
@@ -410,7 +411,7 @@ def test_a_folder_that_datasets_saved_is_read_with_its_label_names(tmp_path: Pat
     )
     rows = {"text": [f"text {number}" for number in range(20)], "label": [0, 1] * 10}
     saved = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)})
-    saved.save_to_disk(str(tmp_path / "saved"))
+    (saved["train"] if single else saved).save_to_disk(str(tmp_path / "saved"))
     data = load_dataset(LabelReader, settings(tmp_path / "saved"))
     assert data.labels == ("off", "on")
     assert data.train.examples[0].labels in (("off",), ("on",))

@@ -23,6 +23,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.paths import BUILTIN, looks_like_path
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", *CONLL_SUFFIXES)
+_SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")  # of a DatasetDict, and of a single Dataset
 GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NAME, or builtin:NAME:SIZE
 
 
@@ -130,7 +131,7 @@ def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
 
 
 def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table]:
-    if (folder / "dataset_dict.json").is_file():
+    if any((folder / name).is_file() for name in _SAVED_BY_DATASETS):
         return read_saved(folder)
     files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a `data` folder
     by_split: dict[str, list[Path]] = {}

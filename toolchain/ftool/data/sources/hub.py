@@ -48,10 +48,16 @@ def read_hub(hub_id: str) -> dict[str, Table]:
 
 
 def read_saved(folder: Path) -> dict[str, Table]:
-    """Return a dict from split name to table for a folder that was saved by `DatasetDict.save_to_disk`."""
+    """Return a dict from split name to table for a folder that was saved by `save_to_disk`.
+
+    The only key is "all" if a single `Dataset` was saved.
+    """
     import datasets
 
-    return _tables(str(folder), datasets.load_from_disk(str(folder)))
+    loaded = datasets.load_from_disk(str(folder))
+    if isinstance(loaded, datasets.Dataset):
+        return {"all": _table(str(folder), loaded)}
+    return _tables(str(folder), loaded)
 
 
 def _tables(source: str, loaded: Any) -> dict[str, Table]:
