@@ -354,3 +354,37 @@ def test_a_damaged_manifest_of_a_generator_is_named(exported: Export, tmp_path: 
 def test_the_table_lists_the_architectures_that_are_tried() -> None:
     tried = {name.removesuffix("-gated") for name in ARCHITECTURES}
     assert tried == {row.model_type for row in GENERATORS}
+
+
+@pytest.mark.parametrize("limit", [{"max_length": 30}, {"max_new_tokens": 12}, {}])
+def test_torchs_answer_to_a_prompt_is_as_long_in_a_batch_as_singly(
+    make_generator: MakeGenerator, limit: dict[str, int]
+) -> None:
+    loaded = make_generator("gpt2", n_positions=32)
+    loaded = replace(loaded, max_length=32)
+    loaded.generation_config.update(eos_token_id=None, max_length=None, max_new_tokens=None)
+    loaded.generation_config.update(**limit)
+    rows = [[5 + place for place in range(length)] for length in (1, 3, 9, 20)]
+    together = generate_tokens(loaded, rows, do_sample=False)
+    assert together == [generate_tokens(loaded, [row], do_sample=False)[0] for row in rows]
+    wanted = [limit.get("max_new_tokens", limit.get("max_length", 99) - len(row)) for row in rows]
+    most = [min(count, 20) if not limit else count for count in wanted]
+    assert [len(ids) for ids in together] == [
+        min(count, 32 - len(row)) for count, row in zip(most, rows, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "held", "message"),
+    [
+        ({"n_positions": 11}, 11, "has positions for 11 tokens"),
+        ({"vocab_size": 3, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": None}, 96, "knows 3 tokens"),
+    ],
+)
+def test_a_model_too_small_for_the_probes_is_refused_by_name(
+    make_generator: MakeGenerator, changes: dict[str, int], held: int, message: str, tmp_path: Path
+) -> None:
+    loaded = replace(make_generator("gpt2", **changes), max_length=held)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="fp32")
+    with pytest.raises(ExportError, match=f"this gpt2 {message}; ftool exports models from"):
+        pipeline.export(settings, loaded, EXAMPLES)

@@ -17,7 +17,7 @@ from ftool_runtime.session.batching import cut_into_runs
 
 # Padding included. The longest rows come first, so that memory runs out in the first batch or never.
 _TOKENS_PER_BATCH: Final = 4096
-_DEFAULT_LENGTH: Final = 20  # tokens of prompt and answer if the config sets none, as in transformers
+_DEFAULT_TOKENS: Final = 20  # tokens of an answer if the config sets no limit, as in transformers
 
 TokenRows = Sequence[Sequence[int]]
 
@@ -82,8 +82,8 @@ def group_by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict
     """Group rows by the number of tokens that the model's context leaves for their answers.
 
     Returns:
-        Positions in `rows`, by the number of tokens left for the answer. The key None is for rows whose answers are
-        limited by `config` rather than by the context.
+        Positions in `rows`, by the largest number of tokens of the answer. The key None is for rows to whose answers
+        `config` gives the same limit, and the context does not limit them further.
 
     Raises InputError if the context leaves no room for an answer.
     """
@@ -98,9 +98,22 @@ def group_by_room(loaded: LoadedGenerator, rows: TokenRows, config: Any) -> dict
                 f"row {place} has {prompt} tokens, and the model holds {limit}, the answer included",
                 row=place,
             )
-        wanted = config.max_new_tokens or max(1, (config.max_length or _DEFAULT_LENGTH) - prompt)
-        found.setdefault(limit - prompt if wanted > limit - prompt else None, []).append(place)
+        wanted, same = _wanted(config, prompt, loaded.family)
+        room = min(wanted, limit - prompt)
+        found.setdefault(None if same and room == wanted else room, []).append(place)
     return found
+
+
+def _wanted(config: Any, prompt: int, family: str) -> tuple[int, bool]:
+    """Return the most tokens of an answer that `config` allows, and whether this number is the same for every prompt.
+
+    `prompt` is the number of tokens before the answer in a row of the decoder.
+    """
+    if config.max_new_tokens:
+        return config.max_new_tokens, True
+    if config.max_length:  # counts the prompt; torch would count a batch's padding too
+        return max(1, config.max_length - prompt), family != "decoder"
+    return _DEFAULT_TOKENS, True
 
 
 def decode(loaded: LoadedGenerator, rows: TokenRows) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.errors import ExportError
 from ftool_export.graph.generator_session import GraphRunner
 from ftool_export.graph.probes import check_finite
 from ftool_export.graph.session import Sessions
@@ -19,6 +20,8 @@ from ftool_export.tokenizers.texts import SENTENCES
 Ids = tuple[int, ...]
 
 _STEPS: Final = 4  # tokens of an answer; enough to show every kind of failure of a step
+_FEWEST_POSITIONS: Final = 16  # tokens of the longest probe that is not cut, and its answer
+_SMALLEST_VOCABULARY: Final = 4  # tokens
 _LONG: Final = 160  # tokens; longer than 128, the largest distance that T5 distinguishes
 
 
@@ -80,10 +83,28 @@ def make_generation_probes(loaded: LoadedGenerator) -> list[GenerationProbe]:
         loaded: the checkpoint, in evaluation mode.
 
     Raises:
-        ExportError: torch's own logits are not finite.
+        ExportError: torch's own logits are not finite, or the model is too small for the probes.
     """
+    check_sizes(loaded)
     draw = _Draw(loaded)
     return _encoder_decoder_probes(loaded, draw) if draw.start else _decoder_probes(loaded, draw)
+
+
+def check_sizes(loaded: LoadedGenerator) -> None:
+    """Raise ExportError if the model holds too few tokens, or knows too few, for the probes."""
+    for size, smallest, what in (
+        (longest_row(loaded), _FEWEST_POSITIONS, "has positions for {} tokens"),
+        (_vocabulary(loaded), _SMALLEST_VOCABULARY, "knows {} tokens"),
+    ):
+        if size < smallest:
+            raise ExportError(
+                f"this {loaded.config.model_type} {what.format(size)}; ftool exports models from {smallest} on"
+            )
+
+
+def _vocabulary(loaded: LoadedGenerator) -> int:
+    model: Any = loaded.model
+    return int(model.get_input_embeddings().weight.shape[0])
 
 
 def _encoder_decoder_probes(loaded: LoadedGenerator, draw: "_Draw") -> list[GenerationProbe]:
@@ -121,7 +142,7 @@ class _Draw:
         model: Any = loaded.model
         self._loaded = loaded
         self._pad: int | None = model.config.pad_token_id
-        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self._vocabulary = _vocabulary(loaded)
         self._random = np.random.default_rng(0)
         self.start: Ids = ()
         if loaded.family == "encoder-decoder":
