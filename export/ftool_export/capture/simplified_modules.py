@@ -6,16 +6,13 @@ In a decoding step of one token each operator has little work, so the overhead o
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-ROOT_MEAN_SQUARE: Final = "SimplifiedLayerNormalization"
-
-_EPSILONS: Final = ("variance_epsilon", "eps", "epsilon")
-_SAME: Final = 1e-5  # tolerance for numbers near 1: allows another order of summation
+from ftool_export.capture.norms import root_mean_square
 
 
 @contextmanager
@@ -41,7 +38,7 @@ def _simplified_methods(part: nn.Module) -> dict[str, Callable[..., Tensor]]:
         return {"forward": partial(_linear, part)}
     if getattr(part, "has_relative_attention_bias", False) and hasattr(part, "_relative_position_bucket"):
         return {"compute_bias": partial(_distance_bias, part, _bias_by_distance(part))}
-    norm = _root_mean_square(part)
+    norm = root_mean_square(part)
     return {} if norm is None else {"forward": norm}
 
 
@@ -85,40 +82,3 @@ def _distance_bias(
     distances = torch.arange(key_length)[None, :] - queries
     bias = nn.functional.embedding(distances.clamp(-farthest, farthest) + farthest, table)
     return bias.permute(2, 0, 1).unsqueeze(0)
-
-
-def _root_mean_square(part: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Return a `forward` for a root-mean-square norm that emits one operator instead of six; None for other modules."""
-    weight = getattr(part, "weight", None)
-    if not type(part).__name__.endswith("Norm") or not isinstance(weight, Tensor) or weight.dim() != 1:
-        return None
-    epsilon = next((value for name in _EPSILONS if (value := getattr(part, name, None)) is not None), None)
-    if epsilon is None or getattr(part, "bias", None) is not None:
-        return None
-    for offset in (0.0, 1.0):  # Gemma stores weights minus 1
-        if _is_root_mean_square(part, weight + offset, epsilon):
-            return partial(_emit_norm, weight, offset, float(epsilon))
-    return None
-
-
-def _is_root_mean_square(part: nn.Module, scale: Tensor, epsilon: float) -> bool:
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for size in (1.0, epsilon**0.5):  # the second shows where epsilon is added
-            numbers = torch.randn(3, scale.shape[0], generator=generator) * size + size
-            norm = numbers * torch.rsqrt(numbers.pow(2).mean(-1, keepdim=True) + epsilon) * scale
-            if not torch.allclose(part(numbers), norm, rtol=_SAME, atol=_SAME):
-                return False
-    return True
-
-
-def _emit_norm(weight: Tensor, offset: float, epsilon: float, hidden: Tensor) -> Tensor:
-    emitted: Tensor = torch.onnx.ops.symbolic(
-        ROOT_MEAN_SQUARE,
-        (hidden, weight + offset if offset else weight),
-        attrs={"axis": -1, "epsilon": epsilon, "stash_type": 1},
-        dtype=hidden.dtype,
-        shape=hidden.shape,
-        version=1,
-    )
-    return emitted

@@ -113,13 +113,9 @@ def probe_rows(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> dict[str, list[
 def _drawn(loaded: LoadedEncoder, batch: int, length: int) -> list[Tokens]:
     """Return rows of random tokens: the first has `length` tokens, and each further row fewer than that."""
     generator = torch.Generator().manual_seed(batch * 1009 + length)
-<<<<<<< HEAD
-    ids = torch.randint(5, loaded.known_ids, (batch, length), generator=generator).tolist()
-=======
-    known = len(loaded.tokenizer)
+    known = loaded.known_ids
     lowest = 5 if known > 5 else 0  # past the special tokens, if there are other tokens
     ids = torch.randint(lowest, known, (batch, length), generator=generator).tolist()
->>>>>>> 7d9a697 (Give torch the same limit for each row's answer as the runtime has)
     lengths = [length, *(max(1, length * row // batch) for row in range(1, batch))]
     return [
         Tokens(row[:kept], [0] * kept if "token_type_ids" in loaded.input_names else None)

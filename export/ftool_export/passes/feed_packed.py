@@ -1,7 +1,7 @@
 """Feed GroupQueryAttention with the packed tensor from which its query, key and value were split.
 
-The operator also accepts query, key and value side by side in one tensor, which makes the Split unnecessary, and with
-it a copy.
+The operator also accepts query, key and value side by side in one tensor. The Split, and the copy that it makes, are
+then unnecessary.
 """
 
 import onnx_ir as ir

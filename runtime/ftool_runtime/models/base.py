@@ -42,7 +42,7 @@ class Model(ABC, Generic[In, Out]):
     )
 
     def __init__(self, folder: Path, engine: Engine) -> None:
-        """Wrap the engine of the bundle in `folder`."""
+        """Make a model from `engine`, which runs the bundle in `folder`."""
         self._folder = folder
         self.__engine = engine
 

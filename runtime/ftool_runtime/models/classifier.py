@@ -38,7 +38,7 @@ class TextClassifier(TextModel[Classification]):
     call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`."""
+        """Make a model from `engine`, which runs the bundle in `folder`."""
         super().__init__(folder, engine)
         self._thresholds = engine.manifest.thresholds
         self.labels = engine.manifest.labels

@@ -61,7 +61,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         return _contract(manifest).dimension
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`."""
+        """Make a model from `engine`, which runs the bundle in `folder`."""
         super().__init__(folder, engine)
         self._contract = _contract(engine.manifest)
         tokens = TokenEncoder(path_inside(folder, TOKENIZER_FILE), engine.manifest.input)

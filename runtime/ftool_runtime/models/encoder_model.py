@@ -30,7 +30,7 @@ class EncoderModel(Model[In, Out]):
     per_token: ClassVar[bool] = False  # whether the graph has outputs for each token rather than for each row
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`.
+        """Make a model from `engine`, which runs the bundle in `folder`.
 
         Subclasses raise BundleError if the bundle's manifest or tokenizer can't be used.
         """

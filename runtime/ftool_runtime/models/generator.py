@@ -61,7 +61,7 @@ class Generator(Model[str, Generation]):
         return cls(folder, GeneratorEngine(folder, manifest, settings))
 
     def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
-        """Wrap the engine of the bundle in `folder`."""
+        """Make a model from `engine`, which runs the bundle in `folder`."""
         super().__init__(folder, engine)
         self._engine = engine
 

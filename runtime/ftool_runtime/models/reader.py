@@ -86,7 +86,7 @@ class Reader(WindowedModel[QuestionInput, Answer]):
     call_options: ClassVar[tuple[str, ...]] = ("top_k",)
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`.
+        """Make a model from `engine`, which runs the bundle in `folder`.
 
         Raises BundleError if the bundle can't split contexts into windows.
         """

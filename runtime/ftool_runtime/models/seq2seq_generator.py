@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.decoding.languages import Direction, direction
 from ftool_runtime.decoding.prompts import fit
+from ftool_runtime.decoding.requested_languages import Direction, direction
 from ftool_runtime.decoding.results import LongGeneration
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.generator import Generator, InputReader, Overflow

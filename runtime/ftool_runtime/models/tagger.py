@@ -55,7 +55,10 @@ class TokenTagger(WindowedModel[str, Entities]):
     call_options: ClassVar[tuple[str, ...]] = ("aggregation",)
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`. Raises BundleError if the manifest lacks `entities`."""
+        """Make a model from `engine`, which runs the bundle in `folder`.
+
+        Raises BundleError if the manifest lacks `entities`.
+        """
         super().__init__(folder, engine)
         manifest = engine.manifest
         if manifest.entities is None:

@@ -5,6 +5,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ftool_runtime.chat.oldest_turns import without_oldest_turn
 from ftool_runtime.chat.tokens import ChatFiles, ChatTokens, Message, check_messages
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.generator_engine import GeneratorEngine
@@ -30,7 +31,7 @@ class TextGenerator(Generator):
     default_overflow: ClassVar[Overflow] = "refuse"
 
     def __init__(self, folder: Path, engine: GeneratorEngine) -> None:
-        """Wrap the engine of the bundle in `folder`."""
+        """Make a model from `engine`, which runs the bundle in `folder`."""
         super().__init__(folder, engine)
         self._prefixes = SharedPrefixes()
         self._chat_files = ChatFiles.read(folder, engine.manifest)
@@ -53,13 +54,13 @@ class TextGenerator(Generator):
         Args:
             messages: mappings, each with a "role", such as "system", "user" or "assistant", a "content", and any other
                 keys that the template supports. Special tokens spelled out in a message stay text.
-            config: generation settings, as in a call.
+            config: generation settings, as for `__call__`.
             overflow: "refuse" (the default) to raise an error for a conversation that is too long, or "cut" to leave
                 out its oldest turns, but not the system message.
-            options: the options of a call.
+            options: the options of `__call__`.
 
         Raises InputError if the bundle has no template, or, with the template's error message, if the template refuses
-        `messages`; RuntimeMissingError if jinja2 is not installed; and the errors of a call.
+        `messages`; RuntimeMissingError if jinja2 is not installed; and the errors of `__call__`.
         """
         given = {"config": config, "overflow": overflow, **options}
         return self.answer_chat(messages, None, given)
@@ -152,7 +153,7 @@ class TextGenerator(Generator):
             )
         kept = list(messages)
         while room is not None and len(ids) > room:
-            kept = _without_oldest_turn(kept, len(ids), room)
+            kept = without_oldest_turn(kept, len(ids), room)
             ids = self._chats.encode(kept)
         return Tokens(ids, truncated=len(kept) < len(messages)), settled
 
@@ -188,20 +189,3 @@ class TextGenerator(Generator):
         if config.max_new_tokens is None and config.max_length is not None:
             return min(config.max_length, limit) - 1
         return limit - min(config.new_tokens, limit // 2)
-
-
-def _without_oldest_turn(messages: Sequence[Message], tokens: int, room: int) -> list[Message]:
-    """Return the messages without the oldest turn, which ends before the second message of the user.
-
-    Raises InputError if there is just one turn. `tokens` is the conversation's length and `room` the largest length
-    that would fit, both in tokens.
-    """
-    first = 1 if messages[0]["role"] == "system" else 0
-    later = [place for place in range(first + 1, len(messages)) if messages[place]["role"] == "user"]
-    if not later:
-        raise InputError(
-            f"the last turn of the conversation has {tokens} tokens, and at most {room} leave room for an answer; "
-            "shorten it",
-            row=len(messages) - 1,
-        )
-    return [*messages[:first], *messages[later[0] :]]

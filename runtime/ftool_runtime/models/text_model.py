@@ -22,7 +22,7 @@ class TextModel(EncoderModel[TextInput, Out]):
     regression: ClassVar[bool] = False  # whether answers are numbers
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Wrap the engine of the bundle in `folder`."""
+        """Make a model from `engine`, which runs the bundle in `folder`."""
         super().__init__(folder, engine)
         self._tokens = TokenEncoder(path_inside(folder, TOKENIZER_FILE), engine.manifest.input)
         self.pairs = engine.manifest.pairs

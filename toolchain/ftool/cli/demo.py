@@ -20,8 +20,8 @@ def demo(folder: Path, as_json: bool) -> None:
     """Run every step on data that ships with ftool: new, train, export, parity, bench, predict.
 
     NAME is the demo to run, intents (the default) or dates; its model folder is models/NAME. If FOLDER is given
-    instead, the demo is the one that has the folder's name, or else intents. An existing recipe is used unchanged. Exit
-    status 1 means that the accuracy gate or parity failed.
+    instead, the demo with the same name as the folder is run, or intents if there is none. An existing recipe is used
+    unchanged. Exit status 1 means that the accuracy gate or parity failed.
     """
     from ftool.demo import TEXTS
     from ftool.demo import demo as run_demo

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @recipe_options
 @json_option
 def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
-    """Compare FOLDER's bundle/ with its run/ in torch: the answers and logits of single and batched texts.
+    """Compare FOLDER's bundle/ with the model in run/, run by torch: answers and logits of single and batched texts.
 
     Exit status 1 means that a difference exceeds its tolerance. The report is written to reports/parity.json.
     """

@@ -25,7 +25,7 @@ class ConcatenatedCacheDecoder(Decoder):
         return self.feed(tokens[:, None])  # type: ignore[arg-type]
 
     def cut(self, length: int) -> None:
-        """Keep only the first `length` tokens of the only row, which has no padding."""
+        """Keep the first `length` tokens. The cache holds a single row, without padding."""
         for place, view in enumerate(self._past_views()):
             kept = view[:, :, :length].copy()
             self._past[place][: kept.size] = kept.reshape(-1)

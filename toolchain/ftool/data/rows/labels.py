@@ -193,7 +193,8 @@ def _pairs(split: Split[LabelledText]) -> bool:
 def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
     """Whether the label column holds scores: nearly all cells are numbers, and at least one is not a whole number.
 
-    A few other cells do not change this: they are mistakes, for which `column_numbers` raises an error.
+    A few cells that are not numbers do not change the result: they are mistakes, for which `column_numbers` raises an
+    error.
     """
     if settings.label_names or settings.label_separator or settings.multi_label:
         return False

@@ -135,7 +135,7 @@ class TagReader(RowReader[TaggedText]):
         return Split(examples, table.source, table)
 
     def _word_column(self, table: Table) -> str | None:
-        """Return the name of the column of words, which the settings name or which has a usual name.
+        """Return the name of the column of words: the one in the settings, or else one with a usual name.
 
         Returns None if the table has no such column: its entities are then marked by character offsets.
         """
