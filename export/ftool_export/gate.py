@@ -176,6 +176,12 @@ def advise(verdict: Verdict, precision: str) -> str | None:
         )
     if verdict.drop is not None and verdict.drop > verdict.max_drop + verdict.allowance + ROUNDING:
         lines.append(f"{remedy}, or allow more with --max-drop")
+    elif verdict.drop is not None and verdict.drop > verdict.max_drop + ROUNDING:
+        lines.append(
+            f"the {verdict.metric} fell by {verdict.drop:.4f}, more than --max-drop {verdict.max_drop:g}; on "
+            f"{verdict.examples} examples that may be chance (one standard error is {verdict.allowance:.4f}): "
+            f"measure on more, or {remedy}"
+        )
     if verdict.drift:
         found = " and ".join(
             f"{check.name} {check.value:.4g} (allowed {check.limit:.4g})" for check in verdict.drift

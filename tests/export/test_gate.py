@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ftool_export.examples.base import BatchEffect, Comparison, Examination, ShapeDifference
-from ftool_export.gate import Check, Verdict, advise, judge
+from ftool_export.gate import Check, Verdict, advise, examination_checks, judge
 from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
 
 VERDICT = Verdict(
@@ -141,3 +141,19 @@ def test_a_refusal_names_a_remedy(precision: str, remedy: str) -> None:
     assert told is not None
     assert remedy in told
     assert "--max-drop" in told
+
+
+def test_a_loss_that_may_be_chance_is_told() -> None:
+    told = advice("int8", bundle=0.1833, allowance=0.01)
+    assert told is not None
+    assert "fell by 0.0167, more than --max-drop 0.01; on 256 examples that may be chance" in told
+
+
+def test_outputs_that_are_no_numbers_fail() -> None:
+    examples = Counted(500, differing=0)
+    examples.grid = (ShapeDifference("batch 3, length 24", float("nan")),)
+    found = examples.examine(None, None, examples.compare(None, None), whole_answers=False)
+    assert np.isnan(found.output_difference)
+    limit = tolerance_for("labels", "fp32")
+    failed = [check.name for check in examination_checks(found, "fp32", limit) if not check.passed]
+    assert "max_difference" in failed

@@ -144,8 +144,10 @@ class Examination:
 
     @property
     def output_difference(self) -> float:
-        """The largest absolute difference between the networks' outputs, on the inputs and in `grid`."""
-        return max(self.comparison.output_difference, *(shape.logit_difference for shape in self.grid), 0.0)
+        """The largest absolute difference between the networks' outputs, on the inputs and in `grid`; NaN stays NaN."""
+        return float(
+            np.max([self.comparison.output_difference, *(one.logit_difference for one in self.grid)])
+        )
 
 
 class Examples(Protocol):

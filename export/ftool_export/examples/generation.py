@@ -117,7 +117,9 @@ class GenerationExamples:
                 "beams": _same_answers(loaded, beams, _beam_tie),
             }
             steps = _step_difference(loaded, model, greedy)
-            comparison = replace(comparison, output_difference=max(comparison.output_difference, steps))
+            comparison = replace(
+                comparison, output_difference=float(np.maximum(comparison.output_difference, steps))
+            )
         return Examination(comparison=comparison, batch=effect, whole_answers=same)
 
     def latency_call(self, model: Any) -> LatencyCall:
@@ -147,7 +149,7 @@ class GenerationExamples:
                 changed += list(single.ids) != list(batched.ids)
                 compared = _common(single.ids, batched.ids) + 1
                 difference = softmax(single.logits[:compared]) - softmax(batched.logits[:compared])
-                largest = max(largest, float(np.abs(difference).max(initial=0.0)))
+                largest = float(np.maximum(largest, np.abs(difference).max(initial=0.0)))
         return BatchEffect(largest, changed)
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
@@ -248,7 +250,7 @@ def compare_forced(
             tokens += len(agree)
             same += int((agree | tied).sum())
             ties += int(tied.sum())
-            largest = max(largest, float(np.abs(reference - other).max()))
+            largest = float(np.maximum(largest, np.abs(reference - other).max()))
             distances[position] = float(np.abs(softmax(reference) - softmax(other)).max())
     return Comparison(
         examples=len(rows),
@@ -295,7 +297,7 @@ def _step_difference(loaded: LoadedGenerator, model: Any, greedy: Answers) -> fl
         ]
         scored = score_tokens(loaded, [rows[place] for place in same], [expected[place] for place in same])
         for place, logits in zip(same, scored, strict=True):
-            largest = max(largest, float(np.abs(generated[place].logits - logits).max()))
+            largest = float(np.maximum(largest, np.abs(generated[place].logits - logits).max()))
     return largest
 
 

@@ -136,9 +136,8 @@ def _report_text(report: "ExportReport") -> str:
     verdict = report.verdict
     rows = [[verdict.metric or "", "torch fp32", report.precision, "drop", "allowed"]]
     if verdict.reference is not None and verdict.bundle is not None and verdict.drop is not None:
-        scores = [
-            f"{number:.4f}" for number in (verdict.reference, verdict.bundle, verdict.drop, verdict.max_drop)
-        ]
+        allowed = verdict.max_drop + verdict.allowance
+        scores = [f"{number:.4f}" for number in (verdict.reference, verdict.bundle, verdict.drop, allowed)]
         rows.append([f"on {verdict.examples} validation texts", *scores])
     lines = [format_table(rows)] if len(rows) > 1 else []
     lines.append(

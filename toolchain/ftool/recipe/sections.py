@@ -231,9 +231,10 @@ class ExportRecipe:
     precision: Annotated[PrecisionName, "fp32, int8 (smallest, fastest) or w8 (closest to fp32)", DERIVED] = (
         default("int8")
     )
-    max_drop: Annotated[float, "largest allowed loss of the main metric on validation; 0.01: one point"] = (
-        0.01
-    )
+    max_drop: Annotated[
+        float,
+        "largest allowed loss of the main metric on validation, beyond one standard error; 0.01: one point",
+    ] = 0.01
     allow_drift: Annotated[bool, "whether to write a bundle that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
     golden: Annotated[
