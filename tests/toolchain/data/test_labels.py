@@ -262,3 +262,12 @@ def test_real_data_is_read_whole(
     data = load_dataset(LabelReader, DataSettings(path=str(shared_data / path), **changes))  # type: ignore[arg-type]
     cut = 0 if (shared_data / path / "dev.tsv").exists() or path.endswith(".json") else len(data.validation)
     assert (len(data.train) + cut, len(data.test), len(data.labels), data.facts["multi_label"]) == expected
+
+
+@pytest.mark.parametrize(
+    "columns", ["Text,Label Text", " text ,label-text", "TEXT,LabelText", "text,_label_"]
+)
+def test_usual_columns_are_found_without_regard_to_case_and_punctuation(tmp_path: Path, columns: str) -> None:
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").write_text(f"{columns}\n{split} 1,a\n{split} 2,b\n", encoding="utf-8")
+    assert load(str(tmp_path)).labels == ("a", "b")

@@ -3,12 +3,15 @@
 A column is found by the name that the user gives, or else by its usual names.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ftool.data.table import Table
 from ftool.errors import DataError
+
+_PUNCTUATION = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +121,18 @@ SYSTEM: Final = Column("system prompts", "", ("system", "system_prompt"))
 def find_column(table: Table, column: Column, name: str | None = None) -> str:
     """Return the name of the table's column: `name` if given, else the first of `column.usual` that the table has.
 
-    Usual names are compared without regard to case. Raises DataError, which lists the table's columns, if the table has
+    Usual names are compared without regard to case, spaces and punctuation.
+
+    Raises DataError, which lists the table's columns, if the table has
     no such column, or has several columns of the same name.
     """
     if name is not None:
         return named_column(table, name)
-    lowered = [one.lower() for one in table.columns]
     for candidate in column.usual:
-        if lowered.count(candidate) == 1:
-            return table.columns[lowered.index(candidate)]
-        if candidate in lowered:
+        found = _positions(table, candidate)
+        if len(found) == 1:
+            return table.columns[found[0]]
+        if found:
             raise DataError(
                 f"{table.source}: has several columns {candidate!r}; the columns are {listed_columns(table)}: "
                 f"rename them, or name one with {column.flag}"
@@ -146,12 +151,19 @@ def optional_column(
     None is returned only if `name` is None and every column with a usual name is in `taken`. If `column.flag` is "", so
     that a user can't name the column, several columns of the same usual name are not an error.
     """
-    lowered = [one.lower() for one in table.columns]
-    found = [lowered.index(usual) for usual in column.usual if usual in lowered]
+    found = [position for usual in column.usual for position in _positions(table, usual)[:1]]
     free = [position for position in found if table.columns[position] not in taken]
     if name is None and not free:
         return None
     return find_column(table, column, name) if name is not None or column.flag else table.columns[free[0]]
+
+
+def _positions(table: Table, usual: str) -> list[int]:
+    """Return the positions of the columns with a usual name: those that differ in case only, or else in punctuation."""
+    names = [name.lower() for name in table.columns]
+    if usual not in names:
+        names, usual = [_PUNCTUATION.sub("", name) for name in names], _PUNCTUATION.sub("", usual)
+    return [position for position, name in enumerate(names) if name == usual]
 
 
 def named_column(table: Table, name: str) -> str:
