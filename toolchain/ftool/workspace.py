@@ -54,11 +54,19 @@ class ModelFolder:
 
 
 def cache_folder(kind: str = "features") -> Path:
-    """Return the folder of a cache, "features" or "bundles", inside $FTOOL_CACHE or the user's cache folder."""
+    """Return the folder of a cache, "features" or "bundles", inside $FTOOL_CACHE or the user's cache folder.
+
+    Raises ModelFolderError if the user has no home folder, as in a container with a user id that has no name.
+    """
     if own := os.environ.get("FTOOL_CACHE"):
         return Path(own) / kind
-    if sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        if sys.platform == "win32":
+            root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        else:
+            root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise ModelFolderError(
+            "this user has no home folder; set FTOOL_CACHE to a folder for caches"
+        ) from error
     return root / "ftool" / kind
