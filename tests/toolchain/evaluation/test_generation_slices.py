@@ -8,7 +8,7 @@ from tests.helpers.files import write_jsonl
 
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.pairs import PairReader
-from ftool.evaluation.confidence import ConfidenceSettings, metrics_of
+from ftool.evaluation.confidence_intervals import ConfidenceSettings, metrics_of
 from ftool.evaluation.metrics.generation import ScoreFamily, text_metrics, text_statistics
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.recipe.data_settings import DataSettings

@@ -15,7 +15,7 @@ from ftool.data.dataset import Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
-from ftool.evaluation.confidence import ConfidenceSettings, estimates, metrics_of, wilson
+from ftool.evaluation.confidence_intervals import ConfidenceSettings, estimates, metrics_of, wilson
 from ftool.evaluation.metrics.classification import (
     classification_metrics,
     classification_statistics,

@@ -14,7 +14,7 @@ import numpy as np
 from ftool.data.cells import is_missing
 from ftool.data.columns import named_column
 from ftool.data.table import Cell, Table
-from ftool.evaluation.confidence import (
+from ftool.evaluation.confidence_intervals import (
     ConfidenceSettings,
     Estimate,
     Positions,

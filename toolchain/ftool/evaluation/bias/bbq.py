@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ftool.data.table import Table
 from ftool.evaluation.bias.bbq_cases import Case
-from ftool.evaluation.confidence import ConfidenceSettings, estimates
+from ftool.evaluation.confidence_intervals import ConfidenceSettings, estimates
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics

@@ -16,7 +16,7 @@ from ftool.data.cells import column_texts, listed_rows
 from ftool.data.columns import named_column
 from ftool.data.table import Table
 from ftool.errors import DataError
-from ftool.evaluation.confidence import finite, metrics_of
+from ftool.evaluation.confidence_intervals import finite, metrics_of
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
 from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics, averaged
