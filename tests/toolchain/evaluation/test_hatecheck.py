@@ -14,6 +14,7 @@ from tests.helpers.paths import SHARED_DATA
 from tests.helpers.tiny_models import TinyModels
 
 from ftool.data.sources.delimited import read_csv
+from ftool.data.sources.files import data_file
 from ftool.errors import DataError
 from ftool.evaluation.bias import hatecheck
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
@@ -71,7 +72,7 @@ def test_a_classifier_is_evaluated_by_functionality_and_by_target(topic_model: P
     assert {one["value"]: one["examples"] for one in by_target["slices"]} == {"north": 8, "south": 8}
 
     loaded = load_classifier(topic_model / "run")
-    texts, gold = hatecheck.read_cases(read_csv(cases))
+    texts, gold = hatecheck.read_cases(read_csv(data_file(cases)))
     answers = [loaded.labels[best] for best in compute_logits(loaded, texts).argmax(axis=1)]
     found = np.array([answer in ("food", "music") for answer in answers])
     assert content["metrics"]["accuracy"] == pytest.approx((found == gold).mean())
@@ -111,14 +112,14 @@ def test_a_label_called_hateful_needs_no_flag() -> None:
 def test_files_in_another_format_are_refused_with_the_reason(tmp_path: Path) -> None:
     other = write_cases(tmp_path / "other.csv", [["soup", "food"]], ["text", "label"])
     with pytest.raises(DataError, match=r"no column 'test_case'; the columns are 'text', 'label'"):
-        hatecheck.read_cases(read_csv(other))
+        hatecheck.read_cases(read_csv(data_file(other)))
     odd = write_cases(tmp_path / "odd.csv", [[0, "slur_h", 0, "soup", "spiteful", "north", ""]])
     with pytest.raises(DataError, match="row 2 with a label_gold other than"):
-        hatecheck.read_cases(read_csv(odd))
+        hatecheck.read_cases(read_csv(data_file(odd)))
 
 
 def test_accuracies_get_wilsons_interval_for_their_own_number_of_cases(cases: Path) -> None:
-    table = read_csv(cases)
+    table = read_csv(data_file(cases))
     _, gold = hatecheck.read_cases(table)
     report = hatecheck.evaluate_cases(
         table, gold, np.zeros_like(gold), task="text-classification", on="run", labels=["hateful"]
@@ -133,7 +134,7 @@ def test_accuracies_get_wilsons_interval_for_their_own_number_of_cases(cases: Pa
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/hatecheck beside the checkout")
 def test_the_published_cases_have_the_counts_of_the_paper() -> None:
-    table = read_csv(REAL)
+    table = read_csv(data_file(REAL))
     _, gold = hatecheck.read_cases(table)
     assert (len(gold), int(gold.sum())) == (3728, 2563)  # Röttger et al. 2021, section 3.3
     report = hatecheck.evaluate_cases(

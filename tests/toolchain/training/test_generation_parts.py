@@ -259,6 +259,7 @@ def loaded_with(tokenizer: Any, start: int | None, languages: Any) -> LoadedGene
     model = SimpleNamespace(
         config=T5Config(),
         generation_config=GenerationConfig(decoder_start_token_id=start, eos_token_id=tokenizer.eos_token_id),
+        get_input_embeddings=lambda: torch.nn.Embedding(len(tokenizer), 1),
     )
     return LoadedGenerator(
         task="translation",
