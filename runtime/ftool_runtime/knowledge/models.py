@@ -22,7 +22,11 @@ EMBEDDER_TASK = "feature-extraction"
 READER_TASK = "question-answering"
 
 # Fields of the input contract that fingerprints in older knowledge bases do not cover, with their defaults.
-_ADDED_LATER: Mapping[str, object] = {"truncation_side": "right", "split_special_tokens": False}
+_ADDED_LATER: Mapping[str, object] = {
+    "truncation_side": "right",
+    "split_special_tokens": False,
+    "vocabulary": None,
+}
 
 
 class Embedder(Protocol):
