@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ftool_export.examples.base import Comparison, Examination, Examples
+from ftool_export.examples.base import Examples
+from ftool_export.examples.comparison import Comparison, Examination
 from ftool_export.tolerances import Tolerance, chance_agreement, metric_allowance, tolerance_for
 
 BATCH_EFFECT = "batch_effect"  # the name of a check
@@ -28,6 +29,45 @@ def at_least(name: str, value: float, limit: float) -> Check:
 def at_most(name: str, value: float, limit: float) -> Check:
     """Return a check that passes if `value` is at most `limit`."""
     return Check(name, value, limit, value <= limit + ROUNDING)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPair:
+    """The main metric of torch's answers and of the bundle's answers to the same inputs.
+
+    Attributes:
+        metric: the metric's name.
+        reference: torch's score.
+        bundle: the bundle's score.
+        max_drop: how far the bundle's score may lie below torch's: the limit that was set for the bundle's export.
+        allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
+    """
+
+    metric: str
+    reference: float
+    bundle: float
+    max_drop: float
+    allowance: float
+
+    @property
+    def drop(self) -> float:
+        """Torch's score minus the bundle's; negative if the bundle's is better."""
+        return self.reference - self.bundle
+
+    @property
+    def check(self) -> Check:
+        """The check that the score of the bundle does not lie too far below torch's."""
+        return at_most("metric_drop", self.drop, self.max_drop + self.allowance)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both scores and their difference as plain JSON."""
+        return {
+            "name": self.metric,
+            "reference": self.reference,
+            "bundle": self.bundle,
+            "drop": self.drop,
+            "allowance": self.allowance,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,23 +152,21 @@ def judge(
     """
     comparison = examples.compare(loaded, model)
     limit = tolerance_for(examples.kind, precision)
-    reference, score = comparison.scores or (None, None)
-    allowance = metric_allowance(comparison.differing, comparison.examples) if comparison.scores else 0.0
-    lost = 0.0 if reference is None or score is None else reference - score
-    kept = lost <= max_drop + allowance + ROUNDING
-    checks = comparison_checks(comparison, comparison.output_difference, precision, limit)
+    metric = metric_pair(comparison, examples.metric, max_drop)
+    kept = metric is None or metric.check.passed
+    checks = comparison_checks(comparison, comparison.output_difference, limit)
     if kept and (allow_drift or all(check.passed for check in checks)):
-        found = examples.examine(loaded, model, comparison, whole_answers=precision == "fp32")
-        checks = examination_checks(found, precision, limit)
+        found = examples.examine(loaded, model, comparison, whole_answers=limit.exact)
+        checks = examination_checks(found, limit)
     drift = tuple(check for check in checks if not check.passed)
     return Verdict(
         passed=kept and (allow_drift or not drift),
-        judged=comparison.scores is not None,
+        judged=metric is not None,
         metric=examples.metric,
-        reference=reference,
-        bundle=score,
+        reference=metric.reference if metric else None,
+        bundle=metric.bundle if metric else None,
         max_drop=max_drop,
-        allowance=allowance,
+        allowance=metric.allowance if metric else 0.0,
         examples=comparison.examples,
         agreement=comparison.agreement,
         largest_difference=comparison.probability_difference,
@@ -137,25 +175,30 @@ def judge(
     )
 
 
-def comparison_checks(
-    found: Comparison, output_difference: float, precision: str, limit: Tolerance
-) -> list[Check]:
-    """Return the checks of a bundle's answers against torch's. `output_difference` is checked only for fp32."""
-    difference = output_difference if precision == "fp32" else found.probability_difference
+def metric_pair(found: Comparison, metric: str | None, max_drop: float) -> MetricPair | None:
+    """Return torch's and the bundle's main metric, with the limit on its drop; None for inputs without labels."""
+    if metric is None or found.scores is None:
+        return None
+    return MetricPair(metric, *found.scores, max_drop, metric_allowance(found.differing, found.examples))
+
+
+def comparison_checks(found: Comparison, output_difference: float, limit: Tolerance) -> list[Check]:
+    """Return the checks of a bundle's answers against torch's. `output_difference` is checked if `limit` is exact."""
+    difference = output_difference if limit.exact else found.probability_difference
     return [
         at_least("agreement", found.agreement, chance_agreement(limit.agreement, found.count)),
         at_most("max_difference", difference, limit.max_difference),
     ]
 
 
-def examination_checks(found: Examination, precision: str, limit: Tolerance) -> list[Check]:
+def examination_checks(found: Examination, limit: Tolerance) -> list[Check]:
     """Return all checks of a bundle's answers: an export's gate and `ftool parity` both decide on these checks.
 
-    Whole generated answers have a limit only in fp32.
+    Whole generated answers are checked only if `limit` is exact.
     """
-    checks = comparison_checks(found.comparison, found.output_difference, precision, limit)
+    checks = comparison_checks(found.comparison, found.output_difference, limit)
     checks.append(at_most(BATCH_EFFECT, found.batch.probability, limit.batch_effect))
-    if precision == "fp32":
+    if limit.exact:
         checks += [at_least(name, same.share, 1.0) for name, same in found.whole_answers.items()]
     return checks
 

@@ -9,11 +9,12 @@ import ftool_runtime as ft
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
-from ftool_export.examples.base import Comparison, Examples
+from ftool_export.examples.base import Examples
+from ftool_export.gate import metric_pair
 from ftool_export.rederive import compare_with_derived
-from ftool_export.report import MetricPair, ParityReport
+from ftool_export.report import ParityReport
 from ftool_export.tokenizers.check import check_tokens
-from ftool_export.tolerances import MAX_DROP, metric_allowance, tolerance_for
+from ftool_export.tolerances import MAX_DROP, tolerance_for
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -51,11 +52,12 @@ def parity(loaded: LoadedModel, bundle: Path, examples: Examples) -> ParityRepor
         found = examples.examine(loaded, model, examples.compare(loaded, model))
         stored = compare_with_derived(loaded, bundle, manifest, model, examples)
     recorded = manifest.evidence.get("checkpoint_sha256")
+    max_drop = manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)
     return ParityReport(
         precision=manifest.precision.name,
         same_weights=None if recorded is None else recorded == weights_sha256(loaded.model),
         found=found,
-        metric=_metric(found.comparison, examples.metric, manifest),
+        metric=metric_pair(found.comparison, examples.metric, max_drop),
         tolerance=tolerance_for(examples.kind, manifest.precision.name),
         stored=stored,
     )
@@ -92,11 +94,3 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
-
-
-def _metric(found: Comparison, metric: str | None, manifest: Manifest) -> MetricPair | None:
-    if metric is None or found.scores is None:
-        return None
-    fp32 = manifest.precision.name == "fp32"
-    max_drop = None if fp32 else manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)
-    return MetricPair(metric, *found.scores, max_drop, metric_allowance(found.differing, found.examples))

@@ -14,7 +14,8 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
-from ftool_export.examples.base import Examples, LatencyCall
+from ftool_export.examples.base import Examples
+from ftool_export.examples.comparison import LatencyCall
 from ftool_export.gate import Verdict, advise, judge
 from ftool_export.golden import golden_evidence, make_golden
 from ftool_export.graph.activations import activation_peaks

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftool_export.examples.base import Examination
-from ftool_export.gate import Check, Verdict, at_least, at_most, examination_checks
+from ftool_export.examples.comparison import Examination
+from ftool_export.gate import Check, MetricPair, Verdict, at_least, at_most, examination_checks
 from ftool_export.tolerances import Tolerance
 from ftool_runtime.bundle.manifest import FileRecord
 
@@ -94,41 +94,6 @@ class StoredWeights:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricPair:
-    """The main metric of torch's answers and of the bundle's answers to the same inputs.
-
-    Attributes:
-        metric: the metric's name.
-        reference: torch's score.
-        bundle: the bundle's score.
-        max_drop: how far the bundle's score may lie below torch's: the limit that was set for the bundle's export.
-            None for fp32, because all answers of an fp32 bundle must be the same as torch's.
-        allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
-    """
-
-    metric: str
-    reference: float
-    bundle: float
-    max_drop: float | None
-    allowance: float
-
-    @property
-    def drop(self) -> float:
-        """Torch's score minus the bundle's; negative if the bundle's is better."""
-        return self.reference - self.bundle
-
-    def to_json(self) -> dict[str, Any]:
-        """Return both scores and their difference as plain JSON."""
-        return {
-            "name": self.metric,
-            "reference": self.reference,
-            "bundle": self.bundle,
-            "drop": self.drop,
-            "allowance": self.allowance,
-        }
-
-
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
     """All differences that a parity run measured, with their limits.
@@ -174,19 +139,18 @@ class ParityReport:
     @property
     def max_difference(self) -> float:
         """The largest difference from torch: of a logit for fp32, else of a probability."""
-        if self.precision != "fp32":
-            return self.found.comparison.probability_difference
-        return self.found.output_difference
+        if self.tolerance.exact:
+            return self.found.output_difference
+        return self.found.comparison.probability_difference
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """The checks of all differences that have a limit."""
-        checks = examination_checks(self.found, self.precision, self.tolerance)
+        checks = examination_checks(self.found, self.tolerance)
         if self.same_weights is not None:
             checks.append(at_least("same_weights", float(self.same_weights), 1.0))
-        if self.metric is not None and self.metric.max_drop is not None:
-            allowed = self.metric.max_drop + self.metric.allowance
-            checks.append(at_most("metric_drop", self.metric.drop, allowed))
+        if self.metric is not None and not self.tolerance.exact:  # exact answers have the same metric
+            checks.append(self.metric.check)
         return (*checks, *self.stored.checks())
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ftool_export.examples.base import BatchEffect, Comparison, Examination, ShapeDifference
+from ftool_export.examples.comparison import BatchEffect, Comparison, Examination, ShapeDifference
 from ftool_export.gate import Check, Verdict, advise, examination_checks, judge
 from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
 
@@ -155,5 +155,5 @@ def test_outputs_that_are_no_numbers_fail() -> None:
     found = examples.examine(None, None, examples.compare(None, None), whole_answers=False)
     assert np.isnan(found.output_difference)
     limit = tolerance_for("labels", "fp32")
-    failed = [check.name for check in examination_checks(found, "fp32", limit) if not check.passed]
+    failed = [check.name for check in examination_checks(found, limit) if not check.passed]
     assert "max_difference" in failed

@@ -222,7 +222,7 @@ def longest_input(network: nn.Module, tokenizer: Any, stated: int | None = None)
     """Return the largest number of tokens, special tokens included, of an input that a checkpoint can read.
 
     This is the smallest of the tokenizer's limit, the size of the position table, and the limit `stated` in the
-    checkpoint's files; if there is no such limit, 512, which is logged.
+    checkpoint's files. Without any limit, the result is 512, and a warning says so.
     """
     found = [tokenizer.model_max_length, stated, *_positions(network)]
     limits = [int(limit) for limit in found if limit and 0 < limit < _NO_LIMIT]

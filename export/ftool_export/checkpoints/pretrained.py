@@ -33,9 +33,9 @@ _PICKLED_HEAD = "model_head.pkl"  # SetFit's name for its head, an estimator of 
 
 
 def find_file(source: str, name: str) -> Path | None:
-    """Return the local path of one file of a checkpoint (a folder or hub id), or None if there is no such file.
+    """Return the local path of one file of a checkpoint (a folder or hub id); None if the checkpoint lacks the file.
 
-    Raises CheckpointError if there is no such folder, and the hub's cache lacks the model and the hub can't be reached.
+    Raises CheckpointError if `source` is neither a folder nor a model in the hub's cache, and the hub can't be reached.
     """
     require_place(source)
     found = cached_file(
@@ -49,7 +49,7 @@ def find_file(source: str, name: str) -> Path | None:
 
 
 def read_json(source: str, name: str) -> Any:
-    """Return the content of one JSON file of a checkpoint, or None if there is no such file.
+    """Return the content of one JSON file of a checkpoint, or None if the checkpoint lacks the file.
 
     Raises CheckpointError if the file is not valid JSON.
     """

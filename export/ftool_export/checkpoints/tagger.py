@@ -125,10 +125,10 @@ def load_tagger(source: str | Path) -> LoadedTagger:
 
 
 def _check_labels(source: str, labels: Sequence[str], *, trained_here: bool) -> None:
-    """Raise CheckpointError if it is unknown which tags mark entities.
+    """Raise CheckpointError if the tags have no names, or if none of the tags is "O".
 
-    This is so if the tags have no names, or if none of the tags is "O" and the tags are no parts of speech, of which
-    every word has one. A model that ftool trained has the tags of its data.
+    Without the tag "O", every word would be part of an entity. This is right for parts of speech, and for a model that
+    ftool trained, whose tags are those of its data.
     """
     if all(label.startswith(_UNNAMED) for label in labels):
         raise CheckpointError(

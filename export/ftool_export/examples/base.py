@@ -2,17 +2,24 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_outputs
 from ftool_export.checkpoints.windowed import WindowedEncoder
+from ftool_export.examples.comparison import (
+    BatchEffect,
+    Comparison,
+    Examination,
+    LatencyCall,
+    ShapeDifference,
+    WorstInput,
+)
 from ftool_export.graph.probes import probe_rows
 from ftool_runtime.bundle.golden import largest_difference
 from ftool_runtime.session.encoder_engine import Outputs
@@ -26,128 +33,6 @@ _SINGLE: Final = 512  # inputs that the model also answers one at a time
 _SAMPLE: Final = 128  # inputs on which two graphs are compared number by number
 _CHOSEN: Final = 16  # inputs of different lengths, for golden answers and latency
 _TIMED_ROUNDS: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Differences between a model's answers and a reference's answers to the same inputs.
-
-    Attributes:
-        examples: the number of inputs.
-        compared: the unit of `count` and `agreement`: "answers", or "next tokens", each predicted after the reference's
-            preceding tokens.
-        count: the number of compared answers or next tokens.
-        agreement: the share of answers or next tokens that are the same; each label of a multi-label answer counts.
-        differing: the number of inputs with an answer that differs in any part.
-        distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
-        output_difference: the largest absolute difference between the networks' outputs, such as logits.
-        scores: the main metric of the reference and of the model; None for inputs without labels.
-        ties: the number of next tokens that differ while the reference's two best logits are equal up to rounding;
-            these count as the same in `agreement`. None for encoders.
-    """
-
-    examples: int
-    compared: Literal["answers", "next tokens"]
-    count: int
-    agreement: float
-    differing: int
-    distances: NDArray[np.float64]
-    output_difference: float
-    scores: tuple[float, float] | None
-    ties: int | None = None
-
-    @property
-    def probability_difference(self) -> float:
-        """The largest change of a probability, over all inputs."""
-        return float(self.distances.max(initial=0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class SameAnswers:
-    """How many whole generated answers of a model and PyTorch are the same, token for token.
-
-    Attributes:
-        answers: the number of answers compared.
-        same: the number of answers that are the same.
-        ties: the number of answers that differ only because two choices of PyTorch are equally good up to rounding.
-    """
-
-    answers: int
-    same: int
-    ties: int
-
-    @property
-    def share(self) -> float:
-        """The share of answers that are the same or differ only because of a tie."""
-        return (self.same + self.ties) / self.answers
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts as JSON values."""
-        return {"answers": self.answers, "same": self.same, "ties": self.ties}
-
-
-class BatchEffect(NamedTuple):
-    """The differences between a model's answers to inputs run singly and to the same inputs run in batches.
-
-    Attributes:
-        probability: the largest change of a probability.
-        changed: the number of inputs with another generated answer; None for encoders.
-    """
-
-    probability: float
-    changed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShapeDifference:
-    """The largest difference between a model's and PyTorch's outputs for a batch of one shape."""
-
-    shape: str
-    logit_difference: float
-
-
-@dataclass(frozen=True, slots=True)
-class WorstInput:
-    """The input for which the model's answer differs most from PyTorch's; `row` is its position, from 0."""
-
-    row: int
-    given: str
-    probability_difference: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the input and its difference as plain JSON."""
-        return {
-            "row": self.row,
-            "input": self.given,
-            "probability_difference": self.probability_difference,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examination:
-    """All differences between a bundle's answers and PyTorch's, on which an export's gate and parity decide.
-
-    Attributes:
-        comparison: the comparison of the answers to all inputs.
-        batch: the comparison of inputs run singly with the same inputs run in batches.
-        grid: differences on batches of several shapes: of one or more rows, short, long, padded; empty for generators.
-        worst: the input whose answer differs most from PyTorch's; None for generators.
-        whole_answers: the agreement of whole generated answers, by way of decoding ("greedy" or "beams"); empty for
-            encoders.
-    """
-
-    comparison: Comparison
-    batch: BatchEffect
-    grid: tuple[ShapeDifference, ...] = ()
-    worst: WorstInput | None = None
-    whole_answers: Mapping[str, SameAnswers] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def output_difference(self) -> float:
-        """The largest absolute difference between the networks' outputs, on the inputs and in `grid`; NaN stays NaN."""
-        return float(
-            np.max([self.comparison.output_difference, *(one.logit_difference for one in self.grid)])
-        )
 
 
 class Examples(Protocol):
@@ -174,9 +59,6 @@ class Examples(Protocol):
             BundleError: the model turns an input into another number of rows or tokens than the checkpoint does.
         """
 
-    def batch_effect(self, model: Any) -> BatchEffect:
-        """Compare a model's answers to some inputs run singly with its answers to the same inputs run in batches."""
-
     def examine(
         self, loaded: Any, model: Any, comparison: Comparison, *, whole_answers: bool = True
     ) -> Examination:
@@ -189,7 +71,7 @@ class Examples(Protocol):
             whole_answers: whether generators also answer with greedy decoding and with four beams.
         """
 
-    def latency_call(self, model: Any) -> "LatencyCall":
+    def latency_call(self, model: Any) -> LatencyCall:
         """Return the call whose latency is recorded in a bundle's manifest."""
 
     def numbers(self, model: Any, answers: Any = None) -> tuple[list[NDArray[np.float32]], Any]:
@@ -203,22 +85,6 @@ class Examples(Protocol):
         Returns:
             The outputs as float32 arrays, and the value to pass as `answers` for further models.
         """
-
-
-class LatencyCall(NamedTuple):
-    """A call of a model whose latency is measured.
-
-    Attributes:
-        call: takes one of `inputs`.
-        inputs: the inputs; each is passed to `call` once in a round.
-        rounds: the number of rounds, of which the first is a warm-up.
-        note: what was measured, for the manifest.
-    """
-
-    call: Callable[[Any], Any]
-    inputs: Sequence[Any]
-    rounds: int
-    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +123,7 @@ class EncoderExamples(ABC):
         return self._comparison(self.reference(loaded), model.outputs(self.inputs))
 
     def batch_effect(self, model: Any) -> BatchEffect:
-        """Compare a model's answers to up to 512 inputs run singly and in batches. See `Examples.batch_effect`."""
+        """Compare a model's answers to up to 512 inputs run singly and in batches."""
         some = replace(self, inputs=spread(self.inputs, _SINGLE))
         single = [row for given in some.inputs for row in model.outputs([given])]
         return BatchEffect(float(some.distances(model.outputs(some.inputs), single).max(initial=0.0)))

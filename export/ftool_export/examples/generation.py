@@ -19,15 +19,8 @@ from ftool_export.checkpoints.generator_inference import (
     tokenize_sources,
 )
 from ftool_export.errors import ExportError
-from ftool_export.examples.base import (
-    AnswerKind,
-    BatchEffect,
-    Comparison,
-    Examination,
-    LatencyCall,
-    SameAnswers,
-    spread,
-)
+from ftool_export.examples.base import AnswerKind, spread
+from ftool_export.examples.comparison import BatchEffect, Comparison, Examination, LatencyCall, SameAnswers
 from ftool_export.tokenizers.texts import sample_inputs
 from ftool_runtime.numerics import softmax
 
@@ -135,7 +128,6 @@ class GenerationExamples:
         """Answer up to 32 inputs in batches and singly, and compare the two answers to each.
 
         The change of a next token's probability is measured while the preceding tokens of both answers are the same.
-        See `Examples.batch_effect`.
         """
         rows = spread(self.inputs, _SINGLE)
         generate = partial(
@@ -319,9 +311,7 @@ def _greedy_tie(
     loaded: LoadedGenerator, row: Sequence[int], reference: Sequence[int], other: Sequence[int]
 ) -> bool:
     """Return whether PyTorch's two best logits differ by at most `TIE` at the first difference between two answers."""
-    shorter = min(len(reference), len(other))
-    pairs = enumerate(zip(reference, other, strict=False))
-    place = next((place for place, (a, b) in pairs if a != b), shorter)
+    place = _common(reference, other)
     if place >= len(reference):
         return False
     logits = score_tokens(loaded, [row], [reference[: place + 1]])[0]

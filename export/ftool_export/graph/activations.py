@@ -19,16 +19,17 @@ _ROWS: Final = 128  # rows to run; more hardly change the channels' peaks
 def activation_peaks(
     model: ir.Model, loaded: LoadedEncoder, rows: Sequence[Tokens], smallest: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the largest absolute value in each input channel of every product with a large constant weight.
+    """Return the largest absolute value in each input channel of the matrix products with a constant weight.
 
     Args:
         model: the fp32 graph; it is not changed.
         loaded: the checkpoint, which turns rows into inputs of the graph.
-        rows: tokenised inputs, at least one; up to 128 of them, at even distances, are run one at a time.
-        smallest: the smallest number of elements in a weight; products with smaller weights are skipped.
+        rows: tokenised inputs, at least one. At most 128 of them, evenly spaced, are used; each is run on its own.
+        smallest: matrix products whose weight has fewer elements are skipped.
 
     Returns:
-        By each weight's name, float32 (inputs,): the maximum over all products that share the weight.
+        A dict from the name of each weight to a float32 array (inputs,): the maximum over all products that share the
+        weight.
     """
     watched = model.clone()
     inputs = {node.inputs[0]: node.inputs[1] for node in constant_matmuls(watched, smallest)}

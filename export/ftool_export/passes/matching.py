@@ -63,7 +63,7 @@ def lookups(table: ir.Value) -> list[ir.Node]:
 
 
 def following_bias(node: ir.Node) -> tuple[ir.Node, ir.Value] | None:
-    """Return the Add of a bias after `node`, and the bias; None if there is no such Add.
+    """Return the node that adds a bias to the output of `node`, and the bias; None if no bias is added.
 
     The Add must be the only reader of `node`'s output, and the bias must be a constant vector.
     """

@@ -46,8 +46,8 @@ _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 def load_tokenizer(source: str) -> Any:
     """Load a checkpoint's tokenizer from tokenizer.json, or convert the files of a slow (pure Python) tokenizer.
 
-    Raises CheckpointError if there is no tokenizer, if the tokenizer can only run as Python code, or if the converted
-    tokenizer splits a text differently from the tokenizer that the files describe.
+    Raises CheckpointError if the checkpoint has no tokenizer, or one that can only run as Python code, and if the
+    converted tokenizer splits a text differently from the tokenizer that the files describe.
     """
     tokenizer = _load(source)
     tokenizer.model_max_length = _length_limit(tokenizer.model_max_length)

@@ -33,14 +33,15 @@ class Golden:
 
     Attributes:
         source: the origin of the outputs: "torch" for fp32 bundles, "bundle" (the exported bundle) otherwise.
-        tolerance: the largest absolute difference of an output that passes.
-        inputs: the inputs, as JSON values, to be answered one at a time; for generators texts or lists of token ids.
-        outputs: the graph's outputs: for each row of each input a list of numbers, or a list of such lists, one
-            for each token. For generators the logits of `tokens`, one row for each input.
+        tolerance: the largest absolute difference from `outputs` at which `verify` still passes.
+        inputs: the inputs, as JSON values, to be answered one at a time. An input of a generator is a text or a list of
+            token ids.
+        outputs: the graph's outputs. An input has one or more rows. The output for a row is a list of numbers, or one
+            such list for each token. For generators, each input has one row, which holds the logits of `tokens`.
         answers: the answer to each input, as JSON values; empty in old bundles.
         texts: the origin of the inputs: "probes" for ftool's own texts, "data" for examples of the user's data.
-        tokens: for generators: for each input the ids of the most probable first tokens, whose logits are in `outputs`.
-        options: for generators: the options of the call that gave the answers.
+        tokens: for generators, for each input the ids of the most probable first tokens, whose logits are in `outputs`.
+        options: for generators, the options of the call that gave the answers.
     """
 
     source: Source

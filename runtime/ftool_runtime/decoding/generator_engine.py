@@ -1,7 +1,6 @@
 """`GeneratorEngine`: run a bundle's graphs on rows of token ids, in batches."""
 
 import logging
-import operator
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from ftool_runtime.decoding.detokenize import StopCheck
 from ftool_runtime.decoding.greedy import Row, generate_tokens
 from ftool_runtime.decoding.logits_processors import RowContext
 from ftool_runtime.decoding.results import GeneratedRow
+from ftool_runtime.decoding.token_checks import check_rows, check_tokens
 from ftool_runtime.errors import BundleError, DeviceError, InputError
 from ftool_runtime.session.batching import cut_into_runs
 from ftool_runtime.session.decoder.cross_cache import SourceEncoder
@@ -111,7 +111,7 @@ class GeneratorEngine:
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
         if keep_logits and config.num_beams > 1:
             raise InputError("logits can be kept only with num_beams=1")
-        _check_rows(rows)
+        check_rows(rows)
         contexts = [self.row_context(row, config, first_row + place) for place, row in enumerate(rows)]
         answers: list[list[GeneratedRow]] = [[] for _ in rows]
         for places, sequences in self._runs([len(row) for row in rows], config):
@@ -160,16 +160,16 @@ class GeneratorEngine:
 
         Raises InputError if a row and its answer together are too long for the model, and the errors of `generate`.
         """
-        _check_rows(rows)
-        _check_rows(answers)
+        check_rows(rows)
+        check_rows(answers)
         if len(rows) != len(answers):
             raise InputError(f"{len(rows)} rows and {len(answers)} answers")
         graphs = self.guard.get()
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
         scored = []
         for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            _check_tokens(row, f"row {place}", place, self._readable(graphs))
-            _check_tokens(answer, f"answer {place}", place, graphs.decoders.graph.vocabulary, empty=True)
+            check_tokens(row, f"row {place}", place, self._readable(graphs))
+            check_tokens(answer, f"answer {place}", place, graphs.decoders.graph.vocabulary, empty=True)
             if not len(answer):
                 scored.append(np.empty((0, graphs.decoders.graph.vocabulary), np.float32))
                 continue
@@ -185,7 +185,7 @@ class GeneratorEngine:
 
         Raises InputError if the row holds wrong token ids, is too long, or leaves no room for an answer.
         """
-        _check_tokens(tokens, f"row {row}", row, self._readable(self.guard.get()))
+        check_tokens(tokens, f"row {row}", row, self._readable(self.guard.get()))
         most = self.manifest.input.max_length
         if self.contract.family == "encoder-decoder" and len(tokens) > most:
             raise InputError(
@@ -323,30 +323,3 @@ def _config(folder: Path, manifest: Manifest) -> GenerationConfig:
     if GENERATION_CONFIG_FILE not in manifest.files:
         return GenerationConfig()
     return GenerationConfig.read(path_inside(folder, GENERATION_CONFIG_FILE))
-
-
-def _check_rows(rows: object) -> None:
-    if isinstance(rows, str | bytes) or not hasattr(rows, "__len__"):
-        raise InputError(f"rows must be a list of lists of token ids, got {rows!r}")
-
-
-def _check_tokens(tokens: object, name: str, row: int, vocabulary: int, *, empty: bool = False) -> None:
-    """Raise InputError unless `tokens`, which errors call `name`, is a list of ids below `vocabulary`.
-
-    An empty list is allowed only if `empty`; `row` is the position in the call, for errors.
-    """
-    if isinstance(tokens, str | bytes) or not isinstance(tokens, Sequence | np.ndarray):
-        raise InputError(f"{name} must be a list of token ids, got {tokens!r}", row=row)
-    if not len(tokens) and not empty:
-        raise InputError(f"{name} holds no tokens", row=row)
-    for token in tokens:
-        try:
-            number = operator.index(token)
-        except TypeError:
-            number = -1
-        if number < 0:
-            raise InputError(f"{name} holds {token!r}, which is not a token id", row=row)
-        if number >= vocabulary:
-            raise InputError(
-                f"{name} holds the token id {number}; the model's ids are below {vocabulary}", row=row
-            )

@@ -1,6 +1,5 @@
 """`Generator`: base class of models that generate text from texts or token ids."""
 
-import operator
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from ftool_runtime.decoding.detokenize import (
 from ftool_runtime.decoding.generator_engine import GeneratorEngine
 from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.decoding.stream import TextStream
+from ftool_runtime.decoding.token_checks import whole_numbers
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.models.base import Model, listed
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
@@ -217,7 +217,7 @@ class Generator(Model[str, Generation]):
 
         An id that the tokenizer doesn't know has no text. Raises InputError if `ids` is not a list of token ids.
         """
-        return self._engine.tokens.decode(_whole_numbers(ids)).strip()
+        return self._engine.tokens.decode(whole_numbers(ids)).strip()
 
     def outputs(self, inputs: Iterable[str]) -> list[NDArray[np.float32]]:
         """Return, for each input, the logits of the answer's first token, float32 (1, vocabulary), unprocessed.
@@ -309,22 +309,3 @@ class Generator(Model[str, Generation]):
             others=tuple(self._generation(given, prompt, [other], config) for other in others),
             input=given,
         )
-
-
-def _whole_numbers(ids: object) -> list[int]:
-    """Return token ids as Python integers, which tokenizers need.
-
-    Raises InputError unless `ids` is an iterable of integers from 0 to 2**32 - 1.
-    """
-    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
-        raise InputError(f"ids must be a list of token ids, got {ids!r}")
-    numbers = []
-    for position, token in enumerate(ids):
-        try:
-            number = operator.index(token)
-        except TypeError:
-            number = -1
-        if not 0 <= number < 2**32:
-            raise InputError(f"ids[{position}] is {token!r}, which is not a token id")
-        numbers.append(number)
-    return numbers

@@ -102,7 +102,7 @@ class WindowEncoder:
             return None
 
     def _cut(self, encoding: "Encoding", what: str, row: int, skip: int) -> list[Window]:
-        """Return the windows of an encoding, in order; the text starts after the first `skip` encoded characters."""
+        """Return the windows of an encoding, in order; the first `skip` characters of what was encoded are a prefix."""
         parts = (encoding, *encoding.overflowing)
         if self._vocabulary is not None:
             for part in parts:

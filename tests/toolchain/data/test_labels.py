@@ -271,3 +271,13 @@ def test_usual_columns_are_found_without_regard_to_case_and_punctuation(tmp_path
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.csv").write_text(f"{columns}\n{split} 1,a\n{split} 2,b\n", encoding="utf-8")
     assert load(str(tmp_path)).labels == ("a", "b")
+
+
+@pytest.mark.parametrize("columns", ["Sentence 1,Sentence 2", "question_1,Question-2", "Text A,Text B"])
+def test_usual_pairs_of_columns_are_found_without_regard_to_case_and_punctuation(
+    tmp_path: Path, columns: str
+) -> None:
+    (tmp_path / "train.csv").write_text(f"{columns},label\na,b,x\nc,d,y\n", encoding="utf-8")
+    (tmp_path / "test.csv").write_text(f"{columns},label\ne,f,x\n", encoding="utf-8")
+    data = load(str(tmp_path))
+    assert data.test.examples[0].input == {"text": "e", "text_pair": "f"}

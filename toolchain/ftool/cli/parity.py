@@ -47,7 +47,7 @@ def _report_text(report: "ParityReport") -> str:
     if report.metric is not None:
         pair = report.metric
         lines.append(f"{pair.metric}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
-        if pair.max_drop is not None:
+        if not report.tolerance.exact:
             lines.append(
                 f"allowed loss: {pair.max_drop:g}, plus {pair.allowance:.2g}, one standard error of "
                 f"a difference over {report.examples} examples"

@@ -123,8 +123,7 @@ def find_column(table: Table, column: Column, name: str | None = None) -> str:
 
     Usual names are compared without regard to case, spaces and punctuation.
 
-    Raises DataError, which lists the table's columns, if the table has
-    no such column, or has several columns of the same name.
+    Raises DataError, which lists the table's columns, if the table lacks the column or has several of the same name.
     """
     if name is not None:
         return named_column(table, name)
@@ -185,10 +184,10 @@ def text_columns(table: Table, name: str | None, pair: str | None) -> tuple[str,
     that the user named is missing, or if both names are the same.
     """
     if name is None and pair is None:
-        lowered = [column.lower() for column in table.columns]
-        for one, other in PAIRS:
-            if lowered.count(one) == lowered.count(other) == 1:
-                return table.columns[lowered.index(one)], table.columns[lowered.index(other)]
+        for pair_of_names in PAIRS:
+            found = [_positions(table, usual) for usual in pair_of_names]
+            if all(len(positions) == 1 for positions in found) and found[0] != found[1]:
+                return table.columns[found[0][0]], table.columns[found[1][0]]
     if pair is None:
         return find_column(table, TEXT, name), None
     second = find_column(table, SECOND_TEXT, pair)

@@ -79,8 +79,8 @@ class SummedStatistics:
 class RecomputedStatistics:
     """Statistics for metrics that must be recomputed from the examples of every sample, such as rank correlations.
 
-    This is slower than `SummedStatistics`. `measure` returns the metrics by name from the positions of a sample's
-    examples, int64 (n,); positions may be repeated.
+    This is slower than `SummedStatistics`. `measure` takes the positions of a sample's examples, an int64 array (n,) in
+    which positions may be repeated, and returns the value of each metric by the metric's name.
     """
 
     def __init__(

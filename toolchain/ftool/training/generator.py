@@ -110,7 +110,7 @@ class _PairTrainer(Measured, Seq2SeqTrainer):  # type: ignore[misc]
 
 
 class _SmoothingTrainer(Measured, Trainer):  # type: ignore[misc]
-    """Trainer for decoders if labels are smoothed; TRL's trainer would then compute every batch twice."""
+    """Trainer for decoders with label smoothing, used because TRL's trainer would compute every batch twice."""
 
 
 def _decoder_trainer(

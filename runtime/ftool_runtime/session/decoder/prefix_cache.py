@@ -12,7 +12,10 @@ _PREFIXES: Final = 8  # the largest number of shared prefixes that are kept
 
 
 class PrefixCache:
-    """Keeps the caches of one conversation between turns, in a decoder that is borrowed until `release`."""
+    """Keeps one conversation's caches between turns.
+
+    The caches are in a decoder, which this object borrows from a pool and returns in `release`.
+    """
 
     def __init__(self, decoders: DecoderPool) -> None:
         """Borrow a decoder, with empty caches."""
