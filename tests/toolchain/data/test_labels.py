@@ -277,7 +277,7 @@ def test_usual_columns_are_found_without_regard_to_case_and_punctuation(tmp_path
 def test_usual_pairs_of_columns_are_found_without_regard_to_case_and_punctuation(
     tmp_path: Path, columns: str
 ) -> None:
-    (tmp_path / "train.csv").write_text(f"{columns},label\na,b,x\nc,d,y\n", encoding="utf-8")
-    (tmp_path / "test.csv").write_text(f"{columns},label\ne,f,x\n", encoding="utf-8")
-    data = load(str(tmp_path))
-    assert data.test.examples[0].input == {"text": "e", "text_pair": "f"}
+    for split in ("train", "validation", "test"):
+        rows = f"{split} a,b,x\n{split} c,d,y\n"
+        (tmp_path / f"{split}.csv").write_text(f"{columns},label\n{rows}", encoding="utf-8")
+    assert load(str(tmp_path)).test.inputs[0] == {"text": "test a", "text_pair": "b"}
