@@ -119,15 +119,11 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names if name in sys.modules}
 
 
-def time_each(call: Callable[[Any], Any], texts: list[Text]) -> tuple[list[float], list[Any]]:
-    """Call `call` with each text, and return the durations of the calls in milliseconds, and their results."""
-    clock = time.perf_counter
-    latencies, answers = [], []
-    for text in texts:
-        start = clock()
-        answers.append(call(text))
-        latencies.append((clock() - start) * 1e3)
-    return latencies, answers
+def timed(call: Callable[[Any], Any], text: Text) -> tuple[float, Any]:
+    """Call `call` with a text, and return the duration of the call in milliseconds, and its result."""
+    start = time.perf_counter()
+    result = call(text)
+    return (time.perf_counter() - start) * 1e3, result
 
 
 def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
@@ -136,11 +132,15 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
         calls.one(request["text"])
         return {"ready": True}
     if request["do"] == "latency":
-        latencies, tokens = time_each(calls.one, request["texts"])
         if calls.first is None:
-            return {"latencies_ms": latencies}
-        first, _ = time_each(calls.first, request["texts"])
-        return {"latencies_ms": latencies, "first_ms": first, "tokens": tokens}
+            return {"latencies_ms": [timed(calls.one, text)[0] for text in request["texts"]]}
+        # One after the other for each text: their difference is the time of the later tokens.
+        pairs = [(timed(calls.one, text), timed(calls.first, text)) for text in request["texts"]]
+        return {
+            "latencies_ms": [whole for (whole, _), _ in pairs],
+            "first_ms": [first for _, (first, _) in pairs],
+            "tokens": [tokens for (_, tokens), _ in pairs],
+        }
     if request["do"] == "throughput":
         start = time.perf_counter()
         calls.many(request["texts"])
