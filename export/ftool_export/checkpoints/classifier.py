@@ -19,7 +19,7 @@ from ftool_export.checkpoints.base import (
     trained_length,
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
-from ftool_export.checkpoints.output_labels import read_labelled_config
+from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
 from ftool_export.checkpoints.pretrained import read_config, read_licence, refuse_pickled_head
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.checkpoints.weights import read_trained, read_weights
@@ -138,11 +138,9 @@ def create_classifier(
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
-    config.num_labels = 1 if regression else len(labels)
     config.problem_type = _problem_type(multi_label=multi_label, regression=regression)
-    if not regression:
-        config.id2label = dict(enumerate(labels))
-    model, tokenizer = _with_new_head(base, config, layout, chosen), read_tokenizer(base, config)
+    names = (_UNNAMED,) if regression else labels
+    model, tokenizer = _with_new_head(base, config, layout, chosen, names), read_tokenizer(base, config)
     stated = None if layout is None else layout.max_length
     return LoadedClassifier(
         model=model,
@@ -205,11 +203,12 @@ def compute_features(
 
 
 def _with_new_head(
-    base: str, config: Any, layout: SentenceLayout | None, pooling: Pooling
+    base: str, config: Any, layout: SentenceLayout | None, pooling: Pooling, labels: Sequence[str]
 ) -> SequenceClassifier:
     if pooling == "pooler":
-        encoder, _ = read_weights(AutoModelForSequenceClassification, base, config, new_head=True)
-        return _assemble(encoder, None, config, pooling, normalize=False)
+        encoder = read_with_new_head(AutoModelForSequenceClassification, base, config, labels)
+        return _assemble(encoder, None, encoder.config, pooling, normalize=False)
+    config.update(label_fields(labels))
     encoder, _ = read_weights(AutoModel, base, config)
     head = _zero_head(hidden_size(config), config.num_labels)
     return _assemble(encoder, head, config, pooling, normalize=layout is not None and layout.normalize)

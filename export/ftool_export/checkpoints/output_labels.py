@@ -1,12 +1,18 @@
-"""The labels of a network's outputs, as config.json names them."""
+"""The labels of a network's outputs: read them from config.json, and give a network a head for other labels."""
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
+import torch
+from torch import nn
+
+from ftool_export.checkpoints.base import label_fields
 from ftool_export.checkpoints.pretrained import read_config, read_json
+from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
+from ftool_export.networks.encoder import last_linear
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,30 @@ def read_labelled_config(source: str) -> Any:
     if labels is not None:
         config.id2label = labels
     return config
+
+
+def read_with_new_head(auto_class: Any, source: str, config: Any, labels: Sequence[str]) -> nn.Module:
+    """Return the network of a checkpoint, in float32, with a head for `labels`, which are in the order of the logits.
+
+    A label that the checkpoint's head knows keeps its weights, wherever they stand in that head. The weights of other
+    labels are random. Raises CheckpointError as `read_weights` does.
+    """
+    network: Any = read_weights(auto_class, source, config, new_head=True)[0]
+    config = network.config
+    old = last_linear(network, config.num_labels)
+    head = nn.Linear(old.in_features, len(labels), bias=old.bias is not None)
+    network._init_weights(head)
+    rows = {str(name): row for row, name in config.id2label.items()}
+    known = {row: rows[label] for row, label in enumerate(labels) if label in rows}
+    with torch.no_grad():
+        for name, values in head.named_parameters():
+            values[[*known]] = old.get_parameter(name)[[*known.values()]]
+    network.set_submodule(next(name for name, module in network.named_modules() if module is old), head)
+    network.num_labels = len(labels)
+    config.update(label_fields(labels))
+    if known:
+        log.info("%s: its head keeps its weights for %d of %d labels", source, len(known), len(labels))
+    return cast(nn.Module, network)
 
 
 def _labels(path: str, raw: Mapping[str, Any]) -> dict[int, str] | None:

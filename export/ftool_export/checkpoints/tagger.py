@@ -9,9 +9,9 @@ from typing import Any
 from transformers import AutoModelForTokenClassification
 
 from ftool_export.checkpoints.base import label_fields, read_facts
-from ftool_export.checkpoints.output_labels import read_labelled_config
+from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
 from ftool_export.checkpoints.pretrained import read_config
-from ftool_export.checkpoints.weights import read_trained, read_weights
+from ftool_export.checkpoints.weights import read_trained
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.per_token import TokenTagger
@@ -79,7 +79,7 @@ def create_tagger(
     stride: int | None = None,
     base_name: str | None = None,
 ) -> LoadedTagger:
-    """Create a tagger with a new head on the encoder of a checkpoint.
+    """Create a tagger on the encoder of a checkpoint. Its head is new, except for tags that the checkpoint has too.
 
     Args:
         base: a checkpoint folder or hub id.
@@ -93,8 +93,7 @@ def create_tagger(
         CheckpointError: the checkpoint can't be read, or `max_length` or `stride` is too large.
     """
     config = read_config(base)
-    config.update(label_fields(labels))
-    encoder, _ = read_weights(AutoModelForTokenClassification, base, config, new_head=True)
+    encoder = read_with_new_head(AutoModelForTokenClassification, base, config, labels)
     read = base_fields(
         base,
         encoder,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForTokenClassification
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from ftool_export.checkpoints.classifier import create_classifier, load_classifier
-from ftool_export.checkpoints.tagger import load_tagger
+from ftool_export.checkpoints.tagger import create_tagger, load_tagger
 from ftool_export.errors import CheckpointError
 
 WriteCheckpoint = Callable[..., Path]
@@ -118,3 +119,44 @@ def test_a_configuration_that_makes_no_sense_is_refused(
     (folder / "config.json").write_text(json.dumps({**config, **fields}))
     with pytest.raises(CheckpointError, match=r"changed"):
         load_classifier(folder)
+
+
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        tuple(reversed(TAGS)),
+        ("B-LOC", "B-PER", "I-LOC", "I-PER", "O"),
+        ("O", "B-PER", "I-PER", "B-ORG", "I-ORG"),
+        ("B-ORG", "B-PER", "I-PER", "I-ORG", "O", "B-LOC", "I-LOC"),
+        ("I-PER", "O"),
+        ("O", "B-x"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tagger", "classifier", "decoder"])
+def test_the_head_of_a_base_follows_the_names_of_the_labels(
+    write_checkpoint: WriteCheckpoint, labels: tuple[str, ...], kind: str
+) -> None:
+    head = AutoModelForTokenClassification if kind == "tagger" else AutoModelForSequenceClassification
+    names = {"id2label": dict(enumerate(TAGS)), "label2id": {name: i for i, name in enumerate(TAGS)}}
+    base = write_checkpoint("gpt2" if kind == "decoder" else "bert", head=head, **names)
+    if kind == "tagger":
+        before, made = load_tagger(base), create_tagger(str(base), labels, max_length=16)
+    else:
+        before, made = load_classifier(base), create_classifier(str(base), labels, multi_label=False)
+    assert made.labels == labels
+    assert made.model.head.out_features == made.config.num_labels == len(labels)
+    kept = [(labels.index(name), TAGS.index(name)) for name in labels if name in TAGS]
+    for name, rows in made.model.head.state_dict().items():
+        rows_before = before.model.head.state_dict()[name]
+        for row, row_before in kept:
+            torch.testing.assert_close(rows[row], rows_before[row_before], rtol=0, atol=0)
+
+
+def test_a_base_without_a_head_gets_one_at_random(write_checkpoint: WriteCheckpoint) -> None:
+    base = write_checkpoint("bert", head=AutoModel, id2label=dict(enumerate(TAGS)))
+    made = create_tagger(str(base), TAGS, max_length=16)
+    assert made.labels == TAGS
+    assert made.model.head.weight.std() > 0
