@@ -1,10 +1,9 @@
 """Teach a trained classifier one example, unless the main metric on the validation split falls too much."""
 
 import difflib
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from ftool.data.dataset import Split
 from ftool.data.load import split_for_model
 from ftool.data.rows.labels import LabelledText
-from ftool.evaluation.evaluate import measure_split
+from ftool.evaluation.evaluate import measure_split, stored_baselines
 from ftool.evaluation.metrics.classification import main_metric
 from ftool.evaluation.open_model import open_run
 from ftool.evaluation.results import Evaluation
@@ -25,7 +24,7 @@ from ftool.tasks.base import listed
 from ftool.tasks.registry import find_task, task_names
 from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
-from ftool.training.runs import METRICS_FILE, locked, write_metrics
+from ftool.training.runs import METRICS_FILE, locked, read_metrics, write_metrics
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.classifier import (
@@ -128,7 +127,9 @@ def _adapt(recipe: Recipe, run: Path, text: str, labels: Sequence[str], max_drop
         max_drop=max_drop,
     )
     if report.kept and lesson.updates:
-        test = _evaluate(recipe, _held_out(recipe, loaded, "test"))
+        held_out = _held_out(recipe, loaded, "test")
+        test = _evaluate(recipe, held_out)
+        test = replace(test, baselines=stored_baselines(run, test, held_out.examples.examples))
         _replace_run(run, loaded, report, validation=after, test=test)
     return report
 
@@ -211,9 +212,7 @@ def _replace_run(
 
 def _read_metrics(run: Path) -> dict[str, Any]:
     """Return the content of metrics.json in the folder `run`; {} if there is no such file."""
-    try:
-        content: dict[str, Any] = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    content = read_metrics(run)
+    if not content:
         log.warning("%s could not be read; a new one is written", run / METRICS_FILE)
-        return {}
     return content

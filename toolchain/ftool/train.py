@@ -9,11 +9,12 @@ from typing import Any
 from ftool.bases import check_base
 from ftool.data.dataset import Dataset
 from ftool.data.load import load_dataset
+from ftool.evaluation.baselines import BaselineReport, compare_with_baselines
 from ftool.evaluation.evaluate import measure_split
 from ftool.evaluation.open_model import OpenModel, open_run
-from ftool.evaluation.results import TrainReport
+from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.recipe.recipe import Recipe
-from ftool.training.hardware import device_name
+from ftool.training.hardware import device_name, is_main_process
 from ftool.training.objective import finetune
 from ftool.training.runs import checkpointed, identity, keep_run, prepare, training_summary
 
@@ -43,9 +44,10 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
     evaluations = {
         name: measure_split(row, model, split, name) for name, split in splits.items() if name != "train"
     }
+    test = evaluations.pop("test")
     report = TrainReport(
         validation=evaluations.pop("validation"),
-        test=evaluations.pop("test"),
+        test=replace(test, baselines=_baselines(recipe, data, test)),
         further=evaluations,
         training=training_summary(
             first,
@@ -60,6 +62,17 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
     loaded.model.to("cpu")
     keep_run(folder, report, loaded.save)
     return report
+
+
+def _baselines(recipe: Recipe, data: Dataset[Any], test: Evaluation) -> BaselineReport | None:
+    """Compare the model with the task's baselines on the test split; None if there are none to compare with."""
+    fit = recipe.row.baselines
+    if fit is None or test.statistics is None or not is_main_process():
+        return None
+    next_step = "add training examples, or try another base with --base"
+    if recipe.train.method == "head":
+        next_step = "train all weights with --set train.method=full, or try another base with --base"
+    return compare_with_baselines(lambda: fit(data, recipe), test.statistics(), data.test, next_step)
 
 
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -91,6 +91,27 @@ def difference(
     return float(low[0]), float(high[0])
 
 
+def paired_difference(
+    one: Statistics, other: Statistics, name: str, confidence: ConfidenceSettings
+) -> Estimate:
+    """Return the metric `name` of `one` minus that of `other`, with its bootstrap interval.
+
+    Both hold statistics of the same examples in the same order: two models' answers to one split. Every bootstrap
+    sample contains the same examples for both, so that examples that are hard for both do not widen the interval.
+    """
+    size, every = len(one), np.arange(len(one))
+    value = metrics_of(one, every)[name] - metrics_of(other, every)[name]
+    if size < 2:
+        return Estimate(value, np.nan, np.nan)
+    rng, found = np.random.default_rng(confidence.seed), []
+    for done in range(0, confidence.resamples, _batch(size)):
+        count = min(_batch(size), confidence.resamples - done)
+        weights = _weights(rng.integers(size, size=(count, size)), size)
+        found.append(one.metrics(weights)[name] - other.metrics(weights)[name])
+    low, high = _percentiles(np.concatenate(found), confidence)
+    return Estimate(value, float(low), float(high))
+
+
 def widest_gap_p_values(
     statistics: Statistics, slices: Sequence[Positions], confidence: ConfidenceSettings
 ) -> Mapping[str, float]:
@@ -161,16 +182,24 @@ def _bootstrap(
         return first - rest[0] if rest else first
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DegenerateDataWarning)  # handled below
-        warnings.filterwarnings(
-            "ignore", "All-NaN slice", RuntimeWarning
-        )  # a metric that is undefined on this slice
+        warnings.simplefilter(
+            "ignore", DegenerateDataWarning
+        )  # a constant metric has an interval of no width
         found = bootstrap(
             tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=confidence.level,
             n_resamples=confidence.resamples, batch=_batch(len(statistics)), rng=confidence.seed,
         ).bootstrap_distribution  # fmt: skip
-        # The metric can be nan on some samples, such as F1 if no example has a label; they are ignored.
-        tail = 100 * (1 - confidence.level) / 2
+        return _percentiles(found, confidence)
+
+
+def _percentiles(found: Floats, confidence: ConfidenceSettings) -> tuple[Floats, Floats]:
+    """Return the percentile interval of bootstrap samples `found`, (…, samples), as its lower and upper ends.
+
+    A metric can be nan on some samples, such as F1 if no example has a label; these samples are ignored.
+    """
+    tail = 100 * (1 - confidence.level) / 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # undefined on every sample
         low, high = np.nanpercentile(found, [tail, 100 - tail], axis=-1)
     return low, high
 

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 
 import ftool_runtime
+from ftool.data.dataset import fingerprint
 from ftool.data.load import split_for_model
+from ftool.evaluation.baselines import BaselineReport
 from ftool.evaluation.open_model import OpenModel, open_bundle, open_run
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
@@ -18,6 +20,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task
 from ftool.training.hardware import device_name
+from ftool.training.runs import read_metrics
 from ftool.workspace import ModelFolder
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
@@ -55,7 +58,19 @@ def evaluate_recipe(
     with open_model(ModelFolder(folder), row, on) as model:
         examples = split_for_model(row.reader, recipe.data, data, split, model.known)
         fitted, _ = row.fit(model, examples, split, recipe)
-        return measure_split(row, model, fitted, split)
+        report = measure_split(row, model, fitted, split)
+    return replace(report, baselines=stored_baselines(ModelFolder(folder).run, report, examples.examples))
+
+
+def stored_baselines(run: Path, report: Evaluation, examples: Sequence[Any]) -> BaselineReport | None:
+    """Return the baselines that training measured on the same examples, beside the model of `report`.
+
+    None if training measured none, or measured them on other examples.
+    """
+    stored = read_metrics(run).get("baselines")
+    if stored is None or report.statistics is None or stored["examples_sha256"] != fingerprint(examples):
+        return None
+    return BaselineReport.from_json(stored, report.statistics())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ftool.data.table import Table
+from ftool.evaluation.baselines import BaselineReport
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
 from ftool.terminal import format_table
@@ -107,6 +108,8 @@ class Evaluation:
         default=None, compare=False, repr=False
     )
     slices: tuple[SliceReport, ...] = ()
+    # The model beside baselines; None if the task has none, or if they were never measured on these examples.
+    baselines: BaselineReport | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as plain JSON."""
@@ -117,10 +120,11 @@ class Evaluation:
             "examples": self.examples,
             "metrics": self.metrics,
             **({"slices": {one.column: one.to_json() for one in self.slices}} if self.slices else {}),
+            **({"baselines": self.baselines.to_json()} if self.baselines is not None else {}),
         }
 
     def table(self) -> str:
-        """Return, as text to print, the metrics, the labels with the lowest F1 or a few answers, and the slices."""
+        """Return, as text to print: metrics, the labels with the lowest F1 or a few answers, baselines and slices."""
         slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
         return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
 
@@ -179,10 +183,12 @@ def _figure(value: float | None) -> str:
 
 
 def _details(evaluation: Evaluation) -> list[str]:
-    """Return the texts to print below the metrics: the labels with the lowest F1, or a few generated answers."""
+    """Return what to print below the metrics: the labels with the lowest F1 or a few answers, and the baselines."""
+    baselines = evaluation.baselines
+    compared = [] if baselines is None else [baselines.table(METRIC_NAMES[baselines.metric])]
     if "per_class" in evaluation.metrics:
-        return [_worst_labels(evaluation)]
-    return [
+        return [_worst_labels(evaluation), *compared]
+    return compared + [
         f"{_one_line(shown.given)}\n  -> {_one_line(shown.answer)}\n  (right: {_one_line(shown.reference)})"
         for shown in evaluation.shown
     ]

@@ -12,6 +12,7 @@ from ftool.errors import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections
 
 if TYPE_CHECKING:
+    from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.open_model import OpenModel
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Task:
             tokenises examples as the model requires, counts texts that are cut, and warns. `training` is true for the
             split that the model learns from.
         measure: (model, fitted split) -> `Measurements` of `ftool.evaluation.results`: metrics and statistics.
+        baselines: (data, recipe) -> simple models trained on the training split, with statistics of their answers to
+            the test split; None if the task has no baselines. `fit` must not drop or reorder its test examples.
         predicts: whether `measure` also returns predictions, which `ftool evaluate --predictions` writes.
         examples: (loaded, fitted split, recipe) -> the `Examples` on which `ftool_export` compares the exported model
             with `loaded`, with the metric to compare.
@@ -108,6 +111,7 @@ class Task:
     answering: Callable[[Any], Any]
     fit: Callable[..., tuple[Any, Mapping[str, Any]]] = fit_unchanged
     measure: Callable[[Any, Any], Any]
+    baselines: Callable[[Dataset[Any], Sections], "list[FittedBaseline]"] | None = None
     predicts: bool = False
 
     examples: Callable[[Any, Any, Sections], Any]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ftool.data.dataset import Dataset, Split
@@ -12,6 +13,7 @@ from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
+    from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -56,25 +58,61 @@ def _answering(loaded: Any) -> Any:
 
 
 def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
-    from ftool.evaluation.metrics.classification import (
-        classification_metrics,
-        classification_statistics,
-        number_statistics,
-    )
+    from ftool.evaluation.metrics.classification import classification_metrics
     from ftool.evaluation.results import Measurements
 
     facts = model.facts
     kind = {"multi_label": facts.multi_label, "regression": facts.regression}
     logits = model.model.logits(split.inputs)
     targets = _targets(split, facts).numpy()
-    statistics: Callable[[], Any] = partial(number_statistics, logits, targets)
-    if not facts.regression:
-        multi_label, thresholds = facts.multi_label, facts.thresholds
-        statistics = partial(
-            classification_statistics, logits, targets, multi_label=multi_label, thresholds=thresholds
-        )
     metrics = classification_metrics(logits, targets, facts.labels, thresholds=facts.thresholds, **kind)
-    return Measurements(metrics=metrics, statistics=statistics)
+    return Measurements(metrics=metrics, statistics=_statistics(logits, targets, facts))
+
+
+def _statistics(logits: Any, targets: Any, facts: Any) -> Callable[[], Any]:
+    """Return a function that computes per-example statistics of logits; `facts` has the fields of the manifest."""
+    from ftool.evaluation.metrics.classification import classification_statistics, number_statistics
+
+    if facts.regression:
+        return partial(number_statistics, logits, targets)
+    kind = {"multi_label": facts.multi_label, "thresholds": facts.thresholds}
+    return partial(classification_statistics, logits, targets, **kind)
+
+
+def _baselines(data: Dataset[LabelledText], recipe: Sections) -> "list[FittedBaseline]":
+    from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.metrics.calibration import tune_thresholds
+    from ftool.training.linear_baseline import TextTargets, constant_logits, fit_linear
+    from ftool_runtime.postprocessing.classification import probabilities
+
+    facts = SimpleNamespace(labels=data.labels, thresholds=None, **data.facts)
+    train, validation, test = (
+        TextTargets(data.split(name).inputs, _targets(data.split(name), facts).numpy())
+        for name in ("train", "validation", "test")
+    )
+    outputs, kind = max(len(data.labels), 1), {"regression": facts.regression}
+    constant = constant_logits(train, len(test), outputs, **kind)
+    linear = fit_linear(train, outputs, seed=recipe.train.seed, **kind)
+    part = "" if linear.learnt_from == len(train) else f" of {linear.learnt_from} of {len(train)} texts"
+    tuned = SimpleNamespace(**vars(facts))
+    if facts.multi_label and recipe.train.thresholds == "tuned":
+        scores = probabilities(linear.logits(validation.inputs), multi_label=True)
+        tuned.thresholds = tune_thresholds(scores, validation.targets > 0)
+    return [
+        FittedBaseline(
+            name="majority",
+            title="always the mean" if facts.regression else "always the most frequent answer",
+            statistics=_statistics(constant, test.targets, facts),
+            learnt_from=len(train),
+            trivial=True,
+        ),
+        FittedBaseline(
+            name="tfidf_linear",
+            title=f"a linear model on TF-IDF{part}",
+            statistics=_statistics(linear.logits(test.inputs), test.targets, tuned),
+            learnt_from=linear.learnt_from,
+        ),
+    ]
 
 
 def _examples(loaded: Any, split: Split[LabelledText], _: Sections) -> Any:
@@ -148,6 +186,7 @@ TASK = Task(
     answering=_answering,
     fit=_fit,
     measure=_measure,
+    baselines=_baselines,
     examples=_examples,
     samples=_samples,
     texts_per_round=200,

@@ -176,6 +176,15 @@ def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) ->
     checkpoints.discard(partial_folder(folder))
 
 
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Return the content of metrics.json in the folder `run`; empty if the file is missing or is not JSON."""
+    try:
+        content = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def write_metrics(run: Path, report: dict[str, Any]) -> None:
     """Write metrics.json into the checkpoint folder `run`."""
     text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
