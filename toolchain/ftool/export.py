@@ -1,20 +1,24 @@
 """Export a model folder's run/ or any other checkpoint to a bundle, and compare bundles with their checkpoints."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ftool.data.dataset import Split
 from ftool.data.load import split_for_model
 from ftool.evaluation.open_model import open_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import ExportRecipe, is_default
 from ftool.tasks.base import Task
+from ftool.tasks.registry import tasks_taking
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
 from ftool_export.pipeline import export
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
+from ftool_runtime.errors import InputError
 
 
 def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
@@ -37,7 +41,7 @@ def export_any(
     *,
     name: str | None = None,
     base: str | None = None,
-    languages: tuple[str | None, str | None] = (None, None),
+    facts: Mapping[str, Any] | None = None,
 ) -> ExportReport:
     """Export any Hugging Face checkpoint to a bundle. If `data` is given, the loss of quality is measured.
 
@@ -49,21 +53,27 @@ def export_any(
         data: where the labelled examples are; None if there are none.
         name: the model's name; None for the name of the bundle's folder.
         base: the checkpoint's name in the manifest and the model card; None for its hub id or its folder's name.
-        languages: a translator's source and target language, spelled as in its checkpoint; None for the checkpoint's
-            setting.
+        facts: facts about the checkpoint that its files may lack, by the names in `Task.facts`, such as "pairs".
 
     Raises:
-        FtoolError: the checkpoint or the data can't be read, or the export fails; an existing bundle is then kept.
+        FtoolError: the checkpoint or the data can't be read, a fact is not one of the task's, or the export fails; an
+            existing bundle is then kept.
     """
     precision = row.precision if is_default(wanted.precision) else wanted.precision
     settings = ExportSettings(bundle=bundle, name=name, **asdict(replace(wanted, precision=precision)))
-    loaded = row.in_languages(row.load(checkpoint), *languages)
+    facts = facts or {}
+    for fact in sorted(facts.keys() - row.facts):
+        named = ", ".join(tasks_taking(fact)) or "no task"
+        raise InputError(f"--{fact.replace('_', '-')} is for {named}; leave it out for {row.name}")
+    loaded = row.load(checkpoint, **facts)
     if base is not None and not loaded.training_sha256:  # otherwise run/ records its base
         loaded = replace(loaded, base=base)
     if data is None:
         return export(settings, loaded, row.samples(loaded))
     recipe = Recipe(task=row.name, data=data)
-    return export(settings, loaded, examples_for(recipe, loaded, "validation", data))
+    split = _read_split(recipe, loaded, "validation", data)
+    loaded = row.decide(loaded, split)
+    return export(settings, loaded, _examples_of(recipe, loaded, split, "validation"))
 
 
 def check_parity(
@@ -88,8 +98,15 @@ def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | N
 
     Raises DataError if the data can't be read, or contains a label that the model does not know.
     """
+    return _examples_of(recipe, loaded, _read_split(recipe, loaded, split, data), split)
+
+
+def _read_split(recipe: Recipe, loaded: Any, name: str, data: DataSettings | None) -> Split[Any]:
+    known = open_run(loaded, recipe.row.answering(loaded)).known
+    return split_for_model(recipe.row.reader, recipe.data, data, name, known)
+
+
+def _examples_of(recipe: Recipe, loaded: Any, split: Split[Any], name: str) -> Any:
     row = recipe.row
-    model = open_run(loaded, row.answering(loaded))
-    found = split_for_model(row.reader, recipe.data, data, split, model.known)
-    fitted, _ = row.fit(model, found, split, recipe)
+    fitted, _ = row.fit(open_run(loaded, row.answering(loaded)), split, name, recipe)
     return row.examples(loaded, fitted, recipe)

@@ -20,7 +20,7 @@ from ftool_export.checkpoints.base import (
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
 from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
-from ftool_export.checkpoints.pretrained import read_config, read_licence, refuse_pickled_head
+from ftool_export.checkpoints.pretrained import read_card, read_config, read_licence, refuse_pickled_head
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.errors import CheckpointError
@@ -35,6 +35,7 @@ TASK = "text-classification"
 _MULTI_LABEL = "multi_label_classification"
 _SINGLE_LABEL = "single_label_classification"
 _REGRESSION = "regression"
+_TAGS_OF_PAIRS = {"text-ranking", "cross-encoder", "reranker"}  # on model cards
 _UNNAMED = "LABEL_0"  # transformers' name for the first output if config.json names none
 
 
@@ -45,7 +46,9 @@ class LoadedClassifier(LoadedEncoder):
     task: str = TASK
     model: SequenceClassifier
     thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
-    pairs: bool = False  # whether an input is two texts
+    pairs: bool | None = (
+        False  # whether an input is two texts; None if the checkpoint does not say, and one is assumed
+    )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ class LoadedClassifier(LoadedEncoder):
             "labels": self.labels,
             "multi_label": self.multi_label,
             "thresholds": self.thresholds,
-            "pairs": self.pairs,
+            "pairs": bool(self.pairs),
             "regression": self.regression,
         }
 
@@ -85,7 +88,7 @@ class LoadedClassifier(LoadedEncoder):
             **super().facts(),
             "pooling": self.model.pooling,
             "thresholds": thresholds,
-            "pairs": self.pairs,
+            "pairs": bool(self.pairs),
         }
 
     def save(self, folder: Path) -> None:
@@ -155,15 +158,18 @@ def create_classifier(
     )
 
 
-def load_classifier(source: str | Path) -> LoadedClassifier:
+def load_classifier(source: str | Path, *, pairs: bool | None = None) -> LoadedClassifier:
     """Load a classifier from a run/ folder, or from any Hugging Face sequence classifier (a folder or hub id).
 
-    Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
+    `pairs` says whether an input is two texts; None leaves that to the checkpoint's files. Raises CheckpointError if
+    there is no model, or the model has no trained head or no weights in safetensors files.
     """
     source = str(source)
     config, layout = read_labelled_config(source), read_layout(source)
     facts = read_facts(config)
     _require_answers(source, config)
+    if pairs is None:
+        pairs = facts["pairs"] if "pairs" in facts else _reads_pairs(source, config)
     if layout is not None and layout.dense and "pooling" in facts:
         encoder, _ = read_weights(AutoModel, source, config)
         head = read_head(source, layout.dense[-1])
@@ -184,7 +190,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
         or longest_input(model.encoder, tokenizer, None if layout is None else layout.max_length),
         prefix=facts.get("prefix", "" if layout is None else layout.prefix),
         thresholds=None if thresholds is None else tuple(thresholds),
-        pairs=facts["pairs"] if "pairs" in facts else _reads_pairs(config),
+        pairs=pairs,
         **origin_fields(facts, source),
     )
 
@@ -266,10 +272,17 @@ def _answers_number(config: Any) -> bool:
     return bool(config.problem_type != _MULTI_LABEL and config.id2label[0] == _UNNAMED)
 
 
-def _reads_pairs(config: Any) -> bool:
-    """Whether a checkpoint that ftool did not train takes pairs of texts, as cross-encoders and NLI models do."""
+def _reads_pairs(source: str, config: Any) -> bool | None:
+    """Return whether a checkpoint that ftool did not train takes pairs of texts, or None if its files don't say.
+
+    Cross-encoders, rerankers and NLI models take pairs.
+    """
     names = {str(name).casefold() for name in (config.id2label or {}).values()}
-    return _cross_encoder(config) is not None or "entailment" in names
+    if _cross_encoder(config) is not None or "entailment" in names:
+        return True
+    card = read_card(source)
+    tags = {*(card.get("tags") or ()), card.get("pipeline_tag")}
+    return True if tags & _TAGS_OF_PAIRS else None
 
 
 def _ends_in_sigmoid(config: Any) -> bool:

@@ -128,16 +128,21 @@ def refuse_pickled_head(source: str, task: str) -> None:
         )
 
 
-def read_licence(source: str) -> str | None:
-    """Return the licence that the model card names, or None."""
+def read_card(source: str) -> dict[str, Any]:
+    """Return the metadata of the model card; empty if there is no card, or its metadata can't be read."""
     path = find_file(source, "README.md")
     if path is None:
-        return None
+        return {}
     try:
-        licence = ModelCard.load(path, ignore_metadata_errors=True).data.license
+        return dict(ModelCard.load(path, ignore_metadata_errors=True).data.to_dict())
     except ValueError:
-        log.warning("%s: its metadata could not be read, so the licence is not recorded", path)
-        return None
+        log.warning("%s: its metadata could not be read", path)
+        return {}
+
+
+def read_licence(source: str) -> str | None:
+    """Return the licence that the model card names, or None."""
+    licence = read_card(source).get("license")
     return licence if isinstance(licence, str) else None
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard
 from transformers import AutoModelForQuestionAnswering
 
 from ftool_export.checkpoints.base import read_facts
-from ftool_export.checkpoints.pretrained import find_file, read_config
+from ftool_export.checkpoints.pretrained import read_card, read_config
 from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
@@ -136,11 +135,5 @@ def load_reader(source: str | Path) -> LoadedReader:
 
 def _untuned(source: str) -> float | None:
     """Return the no-answer threshold of a checkpoint not trained by ftool: 0 if its card names SQuAD 2.0, else None."""
-    path = find_file(source, "README.md")
-    if path is None:
-        return None
-    try:
-        named = ModelCard.load(path, ignore_metadata_errors=True).data.datasets or []
-    except ValueError:
-        return None
+    named = read_card(source).get("datasets") or []
     return 0.0 if set([named] if isinstance(named, str) else named) & set(_UNANSWERABLE_SETS) else None

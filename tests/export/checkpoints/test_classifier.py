@@ -326,7 +326,7 @@ def test_an_encoder_without_a_trained_head_is_refused_by_name(encoder: Path) -> 
 
 def test_a_checkpoint_of_one_number_has_no_labels(make_checkpoint: Callable[..., Path]) -> None:
     loaded = load_classifier(make_checkpoint("bert", classifier=True, num_labels=1))
-    assert (loaded.regression, loaded.labels, loaded.model.width, loaded.pairs) == (True, (), 1, False)
+    assert (loaded.regression, loaded.labels, loaded.model.width, loaded.pairs) == (True, (), 1, None)
     assert compute_logits(loaded, TEXTS).shape == (4, 1)
 
 

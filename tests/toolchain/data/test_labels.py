@@ -228,7 +228,7 @@ def test_data_is_read_as_the_model_was_trained_whatever_is_left_of_it(tmp_path: 
     pairs.write_text(json.dumps(rows), encoding="utf-8")
     single = load_dataset(LabelReader, DataSettings(path=str(pairs)), ModelFacts(("a", "b")))
     assert isinstance(single.test.inputs[0], str)
-    with pytest.raises(DataError, match=r"the model takes one text; leave data\.text_pair out"):
+    with pytest.raises(DataError, match=r"the model takes one text; leave --pair-column out"):
         load_dataset(
             LabelReader, DataSettings(path=str(pairs), text_pair="text_pair"), ModelFacts(("a", "b"))
         )

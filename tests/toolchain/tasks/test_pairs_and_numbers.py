@@ -322,7 +322,7 @@ def test_a_cross_encoder_scores_pairs_behind_its_own_activation(
     stated = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(stated | written))
     loaded = load_classifier(tmp_path)
-    assert (loaded.regression, loaded.pairs) == (True, sigmoid is not None)
+    assert (loaded.regression, bool(loaded.pairs)) == (True, sigmoid is not None)
     assert loaded.model.sigmoid is bool(sigmoid)
     if written == {"sentence_transformers": {"version": "5.0"}}:
         command = ("export", "--checkpoint", tmp_path, "--task", "text-classification", "--precision", "fp32")

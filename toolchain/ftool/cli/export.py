@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     type=click.Choice(["probes", "data"]),
     help="The texts in golden.json, which verify runs: ftool's own (probes), or up to 16 of your data (data).",
 )
+@click.option(
+    "--pairs/--single-texts",
+    default=None,
+    help="With --checkpoint: whether an input of the classifier is two texts, if its files don't say.",
+)
 @recipe_options
 @json_option
 def export(
@@ -58,6 +63,7 @@ def export(
     allow_drift: bool | None,
     device: str | None,
     golden: str | None,
+    pairs: bool | None,
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
@@ -84,6 +90,8 @@ def export(
             raise click.UsageError(
                 "--output is for --checkpoint; the bundle of FOLDER is always FOLDER/bundle"
             )
+        if pairs is not None:
+            raise click.UsageError("--pairs and --single-texts are for --checkpoint; run/ says what it takes")
         report = _export_folder(folder, flags, chosen)
     else:
         if flags.base or flags.assignments:
@@ -92,7 +100,13 @@ def export(
             )
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
-        report = _export_checkpoint(checkpoint, output, flags, chosen)
+        facts = {
+            "pairs": pairs,
+            "source_language": flags.data.source_language,
+            "target_language": flags.data.target_language,
+        }
+        known = {name: value for name, value in facts.items() if value is not None}
+        report = _export_checkpoint(checkpoint, output, flags, chosen, known)
     echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
     if not report.verdict.passed:
         raise SystemExit(1)
@@ -106,7 +120,11 @@ def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) 
 
 
 def _export_checkpoint(
-    checkpoint: str, output: Path, flags: RecipeFlags, chosen: Mapping[str, Any]
+    checkpoint: str,
+    output: Path,
+    flags: RecipeFlags,
+    chosen: Mapping[str, Any],
+    facts: Mapping[str, Any],
 ) -> "ExportReport":
     from ftool.bases import BASES, resolve_base
     from ftool.export import export_any
@@ -126,7 +144,7 @@ def _export_checkpoint(
         ExportRecipe(**chosen),
         flags.data.apply(None) if flags.data.path else None,
         base=base,
-        languages=(flags.data.source_language, flags.data.target_language),
+        facts=facts,
     )
 
 

@@ -16,6 +16,7 @@ class DataFlags:
 
     path: str | None = None
     text: str | None = None
+    text_pair: str | None = None
     label: str | None = None
     source: str | None = None
     target: str | None = None

@@ -47,6 +47,7 @@ _DATA_OPTIONS = (
         "--data", "path", metavar="PATH", help="A file, a folder, a hub data set id, or builtin:NAME."
     ),
     click.option("--text-column", "text", metavar="NAME", help="The column of the texts."),
+    click.option("--pair-column", "text_pair", metavar="NAME", help="The column of second texts."),
     click.option("--label-column", "label", metavar="NAME", help="The column of the labels."),
     click.option("--source-column", "source", metavar="NAME", help="The column of the source texts."),
     click.option("--target-column", "target", metavar="NAME", help="The column of the target texts."),

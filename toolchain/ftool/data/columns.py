@@ -34,7 +34,7 @@ TEXT: Final = Column("texts", "--text-column", (
     "text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message", "comment",
     "post", "headline", "title", "description", "document", "body", "input",
 ))  # fmt: skip
-SECOND_TEXT: Final = Column("second texts", "--set data.text_pair=NAME", ())
+SECOND_TEXT: Final = Column("second texts", "--pair-column", ())
 PAIRS: Final = (  # two texts of one example, the first and the second
     ("text", "text_pair"), ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"),
     ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"),

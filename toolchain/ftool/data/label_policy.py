@@ -30,13 +30,13 @@ class ModelFacts:
         labels: the labels that the model can predict, in the order of the model's outputs.
         multi_label: whether an input can have any number of labels.
         regression: whether the model predicts a number instead of labels.
-        pairs: whether an input is a pair of texts.
+        pairs: whether an input is a pair of texts; None if the data decides.
     """
 
     labels: Sequence[str] = ()
     multi_label: bool = False
     regression: bool = False
-    pairs: bool = False
+    pairs: bool | None = False
 
 
 def refuse_unknown(split: Split[E], known: Collection[str], why: str) -> None:

@@ -63,10 +63,11 @@ class OpenModel:
 def open_run(loaded: LoadedModel, model: Any) -> OpenModel:
     """Return a loaded checkpoint as an open model; `model` wraps the checkpoint with the runtime's interface."""
     tokenizer = Tokenizer.from_str(loaded.tokenizer.backend_tokenizer.to_str())
+    fields = loaded.manifest_fields()  # where a checkpoint leaves something open, a manifest does not
     return OpenModel(
         on="run",
         model=model,
-        facts=SimpleNamespace(**loaded.manifest_fields()),
+        facts=SimpleNamespace(**{name: getattr(loaded, name, value) for name, value in fields.items()}),
         tokenizer=_plain(tokenizer),
         prefix=loaded.prefix,
         max_length=loaded.max_length,

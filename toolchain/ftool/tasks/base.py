@@ -66,7 +66,10 @@ class Task:
         scratch: the families of bases with random weights that the task can be trained from, such as "t5".
         named_bases: whether the named bases of `ftool.bases` can be trained for the task.
         create: (recipe, data) -> loaded, the base model ready to be trained. Raises FtoolError.
-        load: (folder or hub id) -> loaded. Raises CheckpointError.
+        facts: the names of facts that a checkpoint's files may lack, such as "pairs"; `load` takes them as keyword
+            arguments.
+        load: (folder or hub id, **facts) -> loaded. Raises CheckpointError.
+        decide: (loaded, split) -> loaded, in which the split has decided what neither the checkpoint nor the user says.
         lengths: (loaded, recipe) -> the model's actual values of length settings by path, such as "train.max_length".
         objective: (loaded, data, fitted splits by name, recipe) -> the `Objective` to train for.
         answering: (loaded) -> the loaded model with the call interface of the runtime's models.
@@ -80,7 +83,6 @@ class Task:
         examples: (loaded, fitted split, recipe) -> the `Examples` on which `ftool_export` compares the exported model
             with `loaded`, with the metric to compare.
         samples: (loaded) -> `Examples` without correct answers, for an export without data.
-        in_languages: (loaded, source, target) -> the loaded model set to these languages, for export.
         timed: (split, bundle) -> the inputs that `ftool bench` times.
         texts_per_round: the number of inputs that `ftool bench` times in a round.
         throughput_texts: the most inputs in one call when `ftool bench` measures throughput.
@@ -102,7 +104,9 @@ class Task:
     named_bases: bool = True
 
     create: Callable[[Sections, Dataset[Any]], Any]
-    load: Callable[[str | Path], Any]
+    facts: frozenset[str] = frozenset()
+    load: Callable[..., Any]
+    decide: Callable[[Any, Split[Any]], Any] = lambda loaded, split: loaded  # noqa: ARG005
     lengths: Callable[[Any, Sections], Mapping[str, Any]] = lambda loaded, _: {
         "train.max_length": loaded.max_length
     }
@@ -116,7 +120,6 @@ class Task:
 
     examples: Callable[[Any, Any, Sections], Any]
     samples: Callable[[Any], Any]
-    in_languages: Callable[[Any, str | None, str | None], Any] = lambda loaded, source, target: loaded  # noqa: ARG005
     timed: Callable[[Split[Any], Path], Sequence[Any]] = split_inputs
     texts_per_round: int = 20
     throughput_texts: int = 64

@@ -1,6 +1,8 @@
 """The `Task` row for text classification: one label, several labels or a number for a text or a pair of texts."""
 
+import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
+
+log = logging.getLogger(__name__)
 
 
 def _check(recipe: Sections) -> None:
@@ -39,10 +43,25 @@ def _create(recipe: Sections, data: Dataset[LabelledText]) -> Any:
     )
 
 
-def _load(checkpoint: str | Path) -> Any:
+def _load(checkpoint: str | Path, *, pairs: bool | None = None) -> Any:
     from ftool_export.checkpoints.classifier import load_classifier
 
-    return load_classifier(checkpoint)
+    return load_classifier(checkpoint, pairs=pairs)
+
+
+def _decide(loaded: Any, split: Split[LabelledText]) -> Any:
+    """Return `loaded` with pairs as its inputs if the split has them and the checkpoint does not say what it reads."""
+    if loaded.pairs is not None:
+        return loaded
+    pairs = split.examples[0].pair is not None
+    if pairs:
+        log.warning(
+            "%s: the checkpoint does not say whether an input is one text or two; %s has two per row, so the bundle "
+            "takes pairs (for single texts: --single-texts)",
+            loaded.base,
+            split.source,
+        )
+    return replace(loaded, pairs=pairs)
 
 
 def _objective(loaded: Any, data: Dataset[LabelledText], _: Mapping[str, Any], recipe: Sections) -> Any:
@@ -150,6 +169,12 @@ def _samples(loaded: Any) -> Any:
     from ftool_export.examples.classification import ClassificationExamples
     from ftool_export.tokenizers.texts import sample_inputs
 
+    if loaded.pairs is None and all(label.startswith("LABEL_") for label in loaded.labels):
+        log.warning(
+            "%s: the checkpoint does not say whether an input is one text or two, so the bundle takes single texts; if "
+            "it was trained on pairs, give --pairs, or --data with two texts per row",
+            loaded.base,
+        )
     fields = ("text", "text_pair") if loaded.pairs else ("text",)
     return ClassificationExamples(loaded=loaded, inputs=sample_inputs(fields))
 
@@ -181,7 +206,9 @@ TASK = Task(
     },
     methods=("full", "lora", "head"),
     create=_create,
+    facts=frozenset({"pairs"}),
     load=_load,
+    decide=_decide,
     objective=_objective,
     answering=_answering,
     fit=_fit,

@@ -52,10 +52,16 @@ def _create(recipe: Sections, data: Dataset[GenerationExample]) -> Any:
     return create_generator(recipe, data)
 
 
-def _load(name: str, checkpoint: str | Path) -> Any:
+def _load(
+    name: str,
+    checkpoint: str | Path,
+    *,
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> Any:
     from ftool_export.checkpoints.generator import load_generator
 
-    return load_generator(checkpoint, name)
+    return _in_languages(load_generator(checkpoint, name), source_language, target_language)
 
 
 def _lengths(loaded: Any, recipe: Sections) -> Mapping[str, Any]:
@@ -266,6 +272,7 @@ TRANSLATION = Task(
     scratch=("t5", "bart"),
     named_bases=False,
     create=_create,
+    facts=frozenset({"source_language", "target_language"}),
     load=partial(_load, "translation"),
     lengths=_lengths,
     objective=_objective,
@@ -274,7 +281,6 @@ TRANSLATION = Task(
     measure=_measure,
     examples=_examples,
     samples=_samples,
-    in_languages=_in_languages,
     timed=_timed,
 )
 

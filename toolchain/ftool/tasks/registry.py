@@ -53,6 +53,11 @@ def task_names() -> tuple[str, ...]:
     return tuple(_TASKS)
 
 
+def tasks_taking(fact: str) -> tuple[str, ...]:
+    """Return the names of the tasks whose `load` takes a fact about a checkpoint, such as "pairs"."""
+    return tuple(row.name for row in _TASKS.values() if fact in row.facts)
+
+
 def tasks_using(path: str) -> tuple[str, ...]:
     """Return the names of the tasks that use a setting, such as "train.pooling"."""
     return tuple(row.name for row in _TASKS.values() if row.uses(path))

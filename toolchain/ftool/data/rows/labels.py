@@ -1,6 +1,6 @@
 """Example class and row reader for texts, or pairs of texts, with labels or a regression target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -83,6 +83,8 @@ class LabelReader(RowReader[LabelledText]):
             settings = replace(settings, regression=_is_regression(settings, tables))
         self._labels = None if settings.regression else label_cells(settings, tables)
         if self._labels is not None:
+            if self._labels.names is None and model is not None and _unnamed(model.labels):
+                self._labels = replace(self._labels, names=dict(enumerate(model.labels)))
             self.kept_together = "stratified by label"
 
     def read(self, table: Table) -> Split[LabelledText]:
@@ -126,12 +128,11 @@ class LabelReader(RowReader[LabelledText]):
             if _pairs(split) != _pairs(train):
                 raise DataError(
                     f"{split.source}: has {'two texts' if _pairs(split) else 'one text'} per row, unlike "
-                    f"{train.source}; name the columns with --text-column and --set data.text_pair=NAME"
+                    f"{train.source}; name the columns with --text-column and --pair-column"
                 )
         if self.model is not None and self.model.pairs and not _pairs(train):
             raise DataError(
-                f"{train.source}: the model takes two texts; name the column of the second with "
-                "--set data.text_pair=NAME"
+                f"{train.source}: the model takes two texts; name the column of the second with --pair-column NAME"
             )
         if "train" in splits:
             self.warnings += contradictions(splits["train"])
@@ -170,10 +171,10 @@ class LabelReader(RowReader[LabelledText]):
         text and the settings name a second text column.
         """
         first, second = text_columns(table, self.settings.text, self.settings.text_pair)
-        if self.model is None or self.model.pairs:
+        if self.model is None or self.model.pairs is not False:
             return first, second
         if self.settings.text_pair is not None:
-            raise DataError(f"{table.source}: the model takes one text; leave data.text_pair out")
+            raise DataError(f"{table.source}: the model takes one text; leave --pair-column out")
         return first, None
 
     def facts(self, train: Split[LabelledText]) -> Mapping[str, Any]:
@@ -184,6 +185,11 @@ class LabelReader(RowReader[LabelledText]):
             "regression": self._labels is None,
             "pairs": _pairs(train),
         }
+
+
+def _unnamed(labels: Sequence[str]) -> bool:
+    """Whether a checkpoint's labels have the names that transformers gives to outputs without a name."""
+    return all(label == f"LABEL_{number}" for number, label in enumerate(labels))
 
 
 def _pairs(split: Split[LabelledText]) -> bool:
