@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, normalizers
+from tokenizers import Regex, Tokenizer, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
@@ -46,9 +46,31 @@ _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 def load_tokenizer(source: str) -> Any:
     """Load a checkpoint's tokenizer from tokenizer.json, or convert the files of a slow (pure Python) tokenizer.
 
+    Tokens keep the white space before a word in their character ranges; see `_keep_spaces`.
+
     Raises CheckpointError if the checkpoint has no tokenizer, or one that can only run as Python code, and if the
     converted tokenizer splits a text differently from the tokenizer that the files describe.
     """
+    tokenizer = _read(source)
+    _keep_spaces(tokenizer.backend_tokenizer.post_processor)
+    return tokenizer
+
+
+def _keep_spaces(step: Any) -> None:
+    """Stop a byte-level post-processor from shortening the character ranges of tokens.
+
+    For each space at the beginning of a token, the post-processor leaves out a character of the text. If a
+    pre-tokenizer put that space there, as in RobBERT, this character is the word's first letter. Users of character
+    ranges leave out white space themselves.
+    """
+    if isinstance(step, processors.Sequence):
+        for one in step:  # type: ignore[attr-defined]
+            _keep_spaces(one)
+    elif isinstance(step, processors.ByteLevel | processors.RobertaProcessing):
+        step.trim_offsets = False
+
+
+def _read(source: str) -> Any:
     tokenizer = _load(source)
     tokenizer.model_max_length = _length_limit(tokenizer.model_max_length)
     if not tokenizer.is_fast:
