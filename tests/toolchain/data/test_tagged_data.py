@@ -41,6 +41,83 @@ def write_rows(path: Path, *rows: dict[str, Any]) -> Path:
     return write_jsonl(path, rows)
 
 
+# --- One word in each row --------------------------------------------------------------------------------------------
+
+KAGGLE = """Sentence #,Word,POS,Tag
+Sentence: 1,Ann,NNP,B-per
+{0},Lee,NNP,I-per
+{0},saw,VBD,O
+{0},Rome,NNP,B-loc
+Sentence: 2,Oslo,NNP,B-loc
+{1},slept,VBD,O
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("first_word.csv", KAGGLE.format("", "")),
+        ("every_word.csv", KAGGLE.format("Sentence: 1", "Sentence: 2")),
+        ("numbers.csv", KAGGLE.format(1, 2).replace("Sentence: ", "").replace("Sentence #", "sentence_idx")),
+        ("semicolons.csv", KAGGLE.format("", "").replace(",", ";")),
+        ("tabs.tsv", KAGGLE.format("", "").replace(",", "\t")),
+        ("empty_lines.csv", "word,tag\nAnn,B-per\nLee,I-per\nsaw,O\nRome,B-loc\n\nOslo,B-loc\nslept,O\n"),
+        ("empty_rows.csv", "word,tag\nAnn,B-per\nLee,I-per\nsaw,O\nRome,B-loc\n,\nOslo,B-loc\nslept,O\n"),
+        (
+            "documents.csv",
+            "word,tag\n-DOCSTART-,O\nAnn,B-per\nLee,I-per\nsaw,O\nRome,B-loc\n\nOslo,B-loc\nslept,O\n",
+        ),
+    ],
+)
+def test_rows_of_single_words_are_joined_into_sentences(tmp_path: Path, name: str, content: str) -> None:
+    data = load(write(tmp_path / name, content))
+    assert [one.tokens for one in data.train.examples] == [["Ann", "Lee", "saw", "Rome"], ["Oslo", "slept"]]
+    assert [one.tags for one in data.train.examples] == [("B-per", "I-per", "O", "B-loc"), ("B-loc", "O")]
+
+
+def test_rows_of_single_words_keep_a_word_with_a_space_and_their_class_numbers(tmp_path: Path) -> None:
+    import pandas
+
+    pandas.DataFrame(
+        {"sentence_id": [1, None, 2], "token": ["1 000", "Lee", "Oslo"], "ner_tags": [0, 1, 2]}
+    ).to_parquet(tmp_path / "data.parquet")
+    names = write(tmp_path / "names.txt", "O\nB-per\nB-loc\n")
+    data = load(tmp_path / "data.parquet", label_names=str(names))
+    assert [(one.tokens, one.tags) for one in data.train.examples] == [
+        (["1 000", "Lee"], ("O", "B-per")),
+        (["Oslo"], ("B-loc",)),
+    ]
+
+
+def test_rows_of_single_words_without_a_word_or_with_a_number_again_are_counted(tmp_path: Path) -> None:
+    text = "sentence_id,word,tag\n1,Ann,B-per\n1,,O\n2,Oslo,B-loc\n1,Lee,B-per\n"
+    data = load(write(tmp_path / "data.csv", text))
+    assert [one.tokens for one in data.train.examples] == [["Ann"], ["Oslo"], ["Lee"]]
+    assert any("row 3 without a word; left out" in warning for warning in data.warnings)
+    assert any("1 of 2 values of the column 'sentence_id' come back" in warning for warning in data.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("word,tag\nAnn,B-per\nsaw,O\n", "nothing says where a sentence ends; add a column 'sentence_id'"),
+        ("sentence_id,word,tag\n1,Ann,B-per\n1,,I-per\n", "row 3 has the tag 'I-per' but no word"),
+        ("sentence_id,word,tag\n1,Ann,B-per\n1,saw,verb\n", "row 3 has a tag for 'saw' that is not a tag"),
+    ],
+)
+def test_rows_of_single_words_that_can_not_be_read_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load(write(tmp_path / "data.csv", text))
+
+
+def test_sentences_of_one_string_are_not_single_words(tmp_path: Path) -> None:
+    text = "sentence_id,tokens,ner_tags\n1,Ann Lee saw,B-per I-per O\n2,Oslo slept,B-loc O\n"
+    data = load(write(tmp_path / "data.csv", text))
+    assert [one.tokens for one in data.train.examples] == [["Ann", "Lee", "saw"], ["Oslo", "slept"]]
+
+
 # --- CoNLL -----------------------------------------------------------------------------------------------------------
 
 

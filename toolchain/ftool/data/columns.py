@@ -51,6 +51,10 @@ WORDS: Final = Column("words", "--text-column", ("tokens", "words", "token", "wo
 TAGS: Final = Column("tags", "--label-column", (
     "ner_tags", "tags", "ner", "labels", "tag", "label", "bio", "iob",
 ))  # fmt: skip
+SENTENCE: Final = Column("sentence numbers", "", (  # of data with one word in each row
+    "sentence", "sentence_id", "sentence_idx", "sentence_index", "sentence_number", "sentence_no", "sent", "sent_id",
+    "sent_idx", "sid",
+))  # fmt: skip
 TEXT_OF_WORDS: Final = Column("texts", "", ("text", "sentence"))
 TEXT_WITH_ENTITIES: Final = replace(TEXT, content="texts or lists of words")
 ENTITIES: Final = Column("entities", "--label-column", (

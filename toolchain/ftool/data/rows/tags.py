@@ -25,6 +25,7 @@ from ftool.data.rows.character_spans import SpanReport, read_spans
 from ftool.data.rows.label_names import names_for
 from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
 from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
+from ftool.data.rows.word_rows import joined_sentences
 from ftool.data.rows.word_tags import read_words
 from ftool.data.table import Table
 from ftool.errors import DataError
@@ -104,6 +105,9 @@ class TagReader(RowReader[TaggedText]):
 
     def _read_words(self, table: Table, words: str) -> Split[TaggedText]:
         tags = find_column(table, TAGS, self.settings.label)
+        joined = joined_sentences(table, words, tags)
+        self.warnings += joined.warnings[len(table.warnings) :]
+        table = joined
         names = names_for(self.settings.label_names, table, tags)
         text_column = optional_column(table, TEXT_OF_WORDS, taken=(words,))
         texts = [None] * len(table.rows) if text_column is None else table.cells(text_column)
