@@ -68,7 +68,7 @@ def test_every_command_explains_itself_and_prints_json(name: str) -> None:
     ("arguments", "error"),
     [
         (["trian"], "no command 'trian'; did you mean train? (see ftool --help)"),
-        (["xyz"], "no command 'xyz'; commands are new, train"),
+        (["xyz"], "no command 'xyz'; commands are new, data, train"),
         (["--nope"], "No such option"),
         (["doctor", "--nope"], "(see ftool doctor --help)"),
         (["new"], "Missing argument 'FOLDER'"),

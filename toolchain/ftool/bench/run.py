@@ -91,7 +91,7 @@ def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
 
     Raises DataError or BundleError if the data or the bundle can't be read.
     """
-    return [*recipe.row.timed(load_dataset(recipe.row.reader, recipe.data).split(split), bundle)]
+    return [*recipe.row.timed(load_dataset(recipe.row.reader, recipe.data, quiet=True).split(split), bundle)]
 
 
 def bench(

@@ -25,6 +25,7 @@ class CommandEntry:
 
 COMMANDS = {
     "new": CommandEntry("ftool.cli.new:new", "Start a model folder: write its recipe."),
+    "data": CommandEntry("ftool.cli.data:data", "Look at the data before training."),
     "train": CommandEntry("ftool.cli.train:train", "Fine-tune the base model on the data."),
     "evaluate": CommandEntry("ftool.cli.evaluate:evaluate", "Measure a trained model or its bundle."),
     "export": CommandEntry(

@@ -9,6 +9,7 @@ from ftool.cli.flags import RecipeFlags
 from ftool.cli.options import echo_report, json_option, recipe_options
 
 if TYPE_CHECKING:
+    from ftool.data.inspection.report import Inspection
     from ftool.recipe.recipe import Recipe
 
 
@@ -32,6 +33,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     """
     from ftool.bases import check_base
     from ftool.errors import RecipeError
+    from ftool.inspect_data import inspect_data
     from ftool.recipe.recipe import Recipe
     from ftool.recipe.shipped import copy_shipped, shipped_recipe
     from ftool.workspace import ModelFolder
@@ -42,35 +44,42 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
     source = shipped_recipe(shipped) if shipped else None
     recipe = flags.apply(Recipe.read(source) if source else None)
     check_base(recipe.base, recipe.row)
-    found = _found(recipe)
+    report = inspect_data(recipe, tokens=False)
+    found = _found(report)
     if shipped and flags == RecipeFlags():
         copy_shipped(shipped, path)
     else:
         recipe.write(path)
     echo_report(
-        lambda: {"recipe": str(path), "task": recipe.task, "base": recipe.base, "data": found},
-        lambda: _report_text(path, recipe, found),
+        lambda: {
+            "recipe": str(path),
+            "task": recipe.task,
+            "base": recipe.base,
+            "data": found,
+            "checks": report.short_checks(),
+        },
+        lambda: _report_text(path, recipe, found, report),
         as_json=as_json,
     )
 
 
-def _found(recipe: "Recipe") -> dict[str, Any]:
-    """Return the number of examples in each split of the recipe's data, and the number and kind of labels if any."""
-    from ftool.data.load import load_dataset
-
-    data = load_dataset(recipe.row.reader, recipe.data)
-    counts = {name: len(split) for name, split in data.splits.items()}
-    if data.facts.get("regression"):
-        return {**counts, "regression": True, "pairs": data.facts["pairs"]}
-    if "multi_label" in data.facts:
-        return {**counts, "labels": len(data.labels), "multi_label": data.facts["multi_label"]}
+def _found(report: "Inspection") -> dict[str, Any]:
+    """Return the number of examples in each split of the data, and the number and kind of labels if any."""
+    counts, facts = dict(report.examples), report.facts
+    if facts.get("regression"):
+        return {**counts, "regression": True, "pairs": facts["pairs"]}
+    if "multi_label" in facts:
+        return {**counts, "labels": len(report.classes), "multi_label": facts["multi_label"]}
     return counts
 
 
-def _report_text(path: Path, recipe: "Recipe", data: dict[str, Any]) -> str:
+def _report_text(path: Path, recipe: "Recipe", data: dict[str, Any], report: "Inspection") -> str:
     kind = f"{data['train']} training examples"
     if "regression" in data:
         kind = "a number from pairs of texts" if data["pairs"] else "a number"
     elif "labels" in data:
         kind = f"{data['labels']} labels ({'multi' if data['multi_label'] else 'single'}-label)"
-    return f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.\nNext: ftool train {path.parent}"
+    lines = [f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.", *report.notes]
+    if checks := report.short_checks():
+        lines += [f"To check (`ftool data {path.parent}` shows examples):", *(f"- {one}" for one in checks)]
+    return "\n".join([*lines, f"Next: ftool train {path.parent}"])

@@ -28,6 +28,22 @@ class Example(ABC):
         """The input of the example as a JSON value, which can be passed to a model."""
 
     @property
+    def named_texts(self) -> Mapping[str, str]:
+        """The texts of the example by name, those of the answer included if the answer is a text."""
+        given = self.input
+        return {"text": given} if isinstance(given, str) else dict(given)
+
+    @property
+    def whole_input(self) -> str:
+        """The text of the whole input: two examples with the same whole input are repeats."""
+        return "\n".join(self.named_texts.values())
+
+    @property
+    def separate_texts(self) -> Sequence[str]:
+        """The texts that a model reads separately, each of which must fit into the longest input."""
+        return [self.whole_input]
+
+    @property
     @abstractmethod
     def key(self) -> str:
         """The text that identifies duplicates: two examples with the same key are duplicates."""

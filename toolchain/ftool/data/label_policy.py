@@ -85,18 +85,26 @@ def look_alikes(splits: Iterable[Split[E]], source: str) -> list[str]:
 
     The warning has the number of examples with each of these labels; `source` names the data in the warning.
     """
-    counts = Counter(one for split in splits for example in split.examples for one in example.classes)
-    alike = [names for names in _by_look(counts).values() if len(names) > 1]
-    if not alike:
-        return []
     groups = [
-        " and ".join(f"{_visible(name)} ({counts[name]})" for name in sorted(names, key=_rank(counts)))
-        for names in alike
+        " and ".join(f"{_visible(name)} ({count})" for name, count in group.items())
+        for group in look_alike_groups(splits)
     ]
+    if not groups:
+        return []
     more = f"; and {len(groups) - _SHOWN} more" if groups[_SHOWN:] else ""
     return [
         f"{source}: labels that look alike are different labels: {'; '.join(groups[:_SHOWN])}{more}; correct them, "
         f"or fold them into one with {_FOLD}"
+    ]
+
+
+def look_alike_groups(splits: Iterable[Split[E]]) -> list[dict[str, int]]:
+    """Return the groups of labels that look alike, each with the number of its examples, most frequent first."""
+    counts = Counter(one for split in splits for example in split.examples for one in example.classes)
+    return [
+        {name: counts[name] for name in sorted(names, key=_rank(counts))}
+        for names in _by_look(counts).values()
+        if len(names) > 1
     ]
 
 

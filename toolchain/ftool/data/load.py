@@ -9,7 +9,7 @@ from ftool.data.dataset import Dataset, E, Split, fingerprint
 from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing, look_alikes
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.sources.find import find_tables, only_table, read_data
-from ftool.data.splits import SPLITS, cut_missing_splits, shared_texts
+from ftool.data.splits import SPLITS, contradictions, cut_missing_splits, shared_texts
 from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -18,25 +18,26 @@ _log = logging.getLogger(__name__)
 
 
 def load_dataset(
-    kind: type[RowReader[E]], settings: DataSettings, model: ModelFacts | None = None
+    kind: type[RowReader[E]], settings: DataSettings, model: ModelFacts | None = None, *, quiet: bool = False
 ) -> Dataset[E]:
     """Return the data set that `settings` describes, read by a reader of class `kind`.
 
     If the data has no validation or test split, one is cut off the training split. `model` is given if the data is for
     a model that is already trained: rows are then read as inputs of this model, and the labels are the labels of the
-    model. Raises DataError, which names the file, row or column, if a file can't be read, if a text is empty, or if a
-    label is unknown: the model does not have this label or, without `model`, no training example has it.
+    model. `quiet` keeps notes and warnings out of the log, except a warning about labels of the model that no example
+    has: for a caller that reports them in another way, or that reads data which was reported before. Raises DataError,
+    which names the file, row or column, if a file can't be read, if a text is empty, or if a label is unknown: the
+    model does not have this label or, without `model`, no training example has it.
     """
     tables = find_tables(settings)
     reader, splits = _read(kind, tables, settings, model)
-    if model is None:
-        labels = reader.labels(splits)
-    else:
-        labels = tuple(model.labels)
-        reader.warnings += labels_missing(splits.values(), reader.known_classes(labels), settings.path)
-    warnings = [*reader.warnings, *shared_texts(splits)]
+    labels = reader.labels(splits) if model is None else tuple(model.labels)
+    missing = (
+        [] if model is None else labels_missing(splits.values(), reader.known_classes(labels), settings.path)
+    )
+    warnings = [*reader.warnings, *missing, *shared_texts(splits)]
     notes = [reader.note(), *cut_missing_splits(splits, settings, reader.groups, reader.kept_together)]
-    _log_all(notes, warnings)
+    _log_all([] if quiet else notes, missing if quiet else warnings)
     return Dataset(
         splits={name: splits[name] for name in dict.fromkeys((*SPLITS, *splits))},
         labels=labels,
@@ -72,12 +73,13 @@ def split_for_model(
 ) -> Split[E]:
     """Return the split named `split` of the data set `other`; if `other` is None, of the data set `own`.
 
-    `own` is the data set that the model was trained on, and is split exactly as in training. Raises DataError for the
+    `own` is the data set that the model was trained on, and is split exactly as in training; training has reported its
+    notes and warnings, so they are not logged again. Raises DataError for the
     same reasons as `load_dataset`.
     """
     if other is not None:
         return load_split(kind, other, split, model)
-    return load_dataset(kind, own, model).split(split)
+    return load_dataset(kind, own, model, quiet=True).split(split)
 
 
 def _read(
@@ -96,6 +98,8 @@ def _read(
         known = None if model is None else reader.known_classes(model.labels)
         splits = fold_look_alikes(splits, first_of(splits), known)
     splits = reader.finish(splits)
+    if "train" in splits:
+        reader.warnings += contradictions(splits["train"])
     if model is None:
         reader.warnings += look_alikes(splits.values(), settings.path)
     for one in splits.values():

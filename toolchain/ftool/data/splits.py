@@ -140,7 +140,7 @@ def contradictions(split: Split[E]) -> list[str]:
     if not differing:
         return []
     two = [examples[position] for position in differing[0][:2]]
-    first = " and ".join(f"{example.row} ({', '.join(example.classes)})" for example in two)
+    first = " and ".join(f"{example.row} ({', '.join(example.classes) or 'none'})" for example in two)
     count = f"{len(differing)} text{'s' if len(differing) > 1 else ''}"
     return [f"{split.source}: {count} with different labels in different rows (first: rows {first})"]
 

@@ -1,5 +1,6 @@
 """The example class for text generation: a source text, a conversation or a plain text, with reference answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,6 +45,18 @@ class GenerationExample(Example):
         if self.messages is None:
             return self.source
         return [message.to_json() for message in self.messages]
+
+    @property
+    def named_texts(self) -> Mapping[str, str]:
+        """The input as "source" or "conversation", and the answer as "target"; a plain text as "text"."""
+        if not self.messages and not self.source:
+            return {"text": self.targets[0]}
+        return {"conversation" if self.messages else "source": self.key, "target": self.targets[0]}
+
+    @property
+    def whole_input(self) -> str:
+        """The input alone, as in `key`: several answers to one input are several references."""
+        return self.key
 
     @property
     def key(self) -> str:

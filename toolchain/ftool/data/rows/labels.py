@@ -10,7 +10,6 @@ from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
-from ftool.data.splits import contradictions
 from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -118,7 +117,7 @@ class LabelReader(RowReader[LabelledText]):
         return f"{table.source}: texts from the {texts}, {what} from {label!r}{form}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
-        """Return the splits unchanged. Add a warning if rows of the same training text have different labels.
+        """Return the splits unchanged.
 
         Raises DataError if some splits have single texts and others have pairs, or if the splits have single texts and
         the model needs pairs.
@@ -134,8 +133,6 @@ class LabelReader(RowReader[LabelledText]):
             raise DataError(
                 f"{train.source}: the model takes two texts; name the column of the second with --pair-column NAME"
             )
-        if "train" in splits:
-            self.warnings += contradictions(splits["train"])
         return splits
 
     def labels(self, splits: Mapping[str, Split[LabelledText]]) -> tuple[str, ...]:

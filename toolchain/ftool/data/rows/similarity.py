@@ -57,6 +57,16 @@ class SimilarPair(Example):
         return list(self.texts)
 
     @property
+    def named_texts(self) -> Mapping[str, str]:
+        """The texts as "anchor", "positive" and, if there is one, "negative"."""
+        return dict(zip(("anchor", "positive", "negative"), self.texts, strict=False))
+
+    @property
+    def separate_texts(self) -> Sequence[str]:
+        """The two or three texts: each has a vector of its own."""
+        return self.texts
+
+    @property
     def key(self) -> str:
         """The anchor text."""
         return self.anchor
