@@ -129,3 +129,38 @@ def test_what_cannot_be_trained_is_not_written(tmp_path: Path, arguments: list[s
     assert (result.exit_code, result.stdout) == (2, "")
     assert error in result.stderr.splitlines()[-1]
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_messy_export_of_tickets_needs_only_its_path_and_a_base(tmp_path: Path, tiny_base: Path) -> None:
+    words = [
+        "rain",
+        "sun",
+        "wind",
+        "cloud",
+        "storm",
+        "snow",
+        "song",
+        "band",
+        "guitar",
+        "drum",
+        "melody",
+        "choir",
+    ]
+    fillers = ["please", "tell me", "the", "more of", "some; and"]
+    tickets = [
+        (f"{fillers[n % 5]} {words[n % 12]} about {words[n % 12]}", f"Büro {n % 12}") for n in range(362)
+    ]
+    lines = ["Ticket text;queue", *(f'"{text}";{queue}' for text, queue in tickets)]
+    lines.insert(200, ";")
+    (tmp_path / "tickets.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+
+    result = run(tmp_path / "mine", "--data", tmp_path / "tickets.csv", "--base", tiny_base)
+    assert result.exit_code == 0, result.stderr
+    assert "12 labels (single-label)" in result.stdout
+    assert "1 empty row was skipped" in result.stderr
+    assert "texts from the column 'Ticket text', labels from 'queue'" in result.stderr
+    trained = ftool("train", tmp_path / "mine", "--json")
+    assert trained.exit_code == 0, trained.stderr
+    told = json.loads(trained.stdout)
+    assert sum(told["data"]["examples"].values()) == 362
+    assert told["metrics"]["accuracy"] > 0.5

@@ -331,6 +331,63 @@ def test_a_named_column_that_is_missing_lists_those_there_are(tmp_path: Path) ->
         load_dataset(LabelReader, settings(tmp_path / "d.csv", label="intent"))
 
 
+def two_columns(path: Path, header: str, row: str = "{text},{label}") -> Path:
+    rows = [row.format(text=f"my card {n} is lost", label=["card", "account"][n % 2], n=n) for n in range(40)]
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "flags"),
+    [
+        ("Ticket text,queue", "{text},{label}", {}),
+        ("queue,Ticket text", "{label},{text}", {}),
+        (",Ticket text,queue", "{n},{text},{label}", {}),  # as `DataFrame.to_csv` writes an index
+        ("Unnamed: 0,Ticket text,queue", "{n},{text},{label}", {}),
+        ("text,queue", "{text},{label}", {}),
+        ("Ticket text,label", "{text},{label}", {}),
+        ("What is your problem with our bank?,queue", "{text} {text} {text} {text},{label}", {}),
+        ("Ticket text,queue,owner", "{text},{label},Ann", {"text": "ticket TEXT", "label": "Queue"}),
+        ("Ticket text,queue", "{text},{label}", {"text": "ticket text"}),
+    ],
+)
+def test_unusual_names_of_the_only_two_columns_are_enough(
+    tmp_path: Path, header: str, row: str, flags: dict[str, str]
+) -> None:
+    data = load_dataset(LabelReader, settings(two_columns(tmp_path / "d.csv", header, row), **flags))
+    assert data.labels == ("account", "card")
+    assert data.train.examples[0].text.startswith("my card")
+    assert any("texts from the column" in note for note in data.notes)
+
+
+def test_a_guess_between_two_columns_is_told(tmp_path: Path) -> None:
+    data = load_dataset(LabelReader, settings(two_columns(tmp_path / "d.csv", "Ticket text,queue")))
+    told = "texts from the column 'Ticket text', labels from 'queue'; there are no others"
+    assert f"{tmp_path / 'd.csv'}: {told}" in data.notes
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("my card 3 is lost,card", "{text},{label}"),  # the first example: the file has no header
+        ("where is the money that I sent,refund", "{text},{label}"),
+        ("Ticket text,ticket", "{text},{n}"),  # a number for each row
+        ("Ticket text,queue,owner", "{text},{label},Ann"),
+    ],
+)
+def test_two_columns_that_may_be_something_else_are_not_guessed(
+    tmp_path: Path, header: str, row: str
+) -> None:
+    with pytest.raises(DataError, match=r"no column is known to hold the .*; the columns are"):
+        load_dataset(LabelReader, settings(two_columns(tmp_path / "d.csv", header, row)))
+
+
+def test_names_that_differ_in_case_only_are_not_guessed(tmp_path: Path) -> None:
+    path = two_columns(tmp_path / "d.csv", "Queue,QUEUE,note", "{text},{label},x")
+    with pytest.raises(DataError, match="has several columns 'queue'; the columns are 'Queue', 'QUEUE'"):
+        load_dataset(LabelReader, settings(path, label="queue"))
+
+
 def test_a_column_that_stands_twice_is_not_guessed(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("text,text,label\na,b,c\n", encoding="utf-8")
     with pytest.raises(DataError, match="several columns 'text'"):

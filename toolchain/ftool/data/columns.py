@@ -170,13 +170,17 @@ def _positions(table: Table, usual: str) -> list[int]:
 
 
 def named_column(table: Table, name: str) -> str:
-    """Return `name` if exactly one column has this name.
+    """Return the name of the column that is called `name`, or else of the one that differs from `name` in case only.
 
-    Raises DataError, which lists the table's columns, if no column or more than one column has this name.
+    Raises DataError, which lists the table's columns, if there is no such column or more than one.
     """
-    if table.columns.count(name) == 1:
-        return name
-    problem = f"has no column {name!r}" if name not in table.columns else f"has several columns {name!r}"
+    found = [column for column in table.columns if column == name]
+    found = found or [
+        column for column in table.columns if column.strip().casefold() == name.strip().casefold()
+    ]
+    if len(found) == 1:
+        return found[0]
+    problem = f"has several columns {name!r}" if found else f"has no column {name!r}"
     raise DataError(f"{table.source}: {problem}; the columns are {listed_columns(table)}")
 
 

@@ -11,6 +11,7 @@ from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
 from ftool.data.table import Table
+from ftool.data.two_columns import with_only_columns
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
@@ -77,6 +78,9 @@ class LabelReader(RowReader[LabelledText]):
     ) -> None:
         if model is not None:
             settings = replace(settings, multi_label=model.multi_label, regression=model.regression)
+        chosen = with_only_columns(settings, first_of(tables))
+        self._only_columns = chosen is not settings
+        settings = chosen
         super().__init__(tables, settings, model)
         if settings.regression is None:
             settings = replace(settings, regression=_is_regression(settings, tables))
@@ -114,7 +118,8 @@ class LabelReader(RowReader[LabelledText]):
         what = "regression targets (data.regression)" if self._labels is None else "labels"
         label = find_column(table, LABEL, self.settings.label)
         form = "" if self._labels is None else self._labels.form
-        return f"{table.source}: texts from the {texts}, {what} from {label!r}{form}"
+        only = "; there are no others" if self._only_columns else ""
+        return f"{table.source}: texts from the {texts}, {what} from {label!r}{form}{only}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
         """Return the splits unchanged.
