@@ -1,5 +1,6 @@
 """`Model`: base class of all loaded models, with calls, streams and inspection."""
 
+import contextlib
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -191,22 +192,23 @@ class Model(ABC, Generic[In, Out]):
         return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
 
 
-def listed(inputs: Iterable[In]) -> list[In]:
-    """Return `inputs` as a list. Raises InputError for a single text, bytes, a mapping or a non-iterable."""
-    _refuse_scalar(inputs)
-    return list(inputs)
+def listed(inputs: Iterable[In], what: str = "texts") -> list[In]:
+    """Return `inputs` as a list; `what` is the noun for them in errors.
+
+    Raises InputError for a single text, bytes, a mapping, a table of columns (a DataFrame) or a non-iterable.
+    """
+    return list(_iterator(inputs, what))
 
 
 def _cut(inputs: Iterable[In], batch_size: int) -> Iterator[list[In]]:
     """Return an iterator of lists of up to `batch_size` inputs, which are read as the lists are consumed.
 
     The call itself, before any input is read, raises InputError for a wrong `batch_size`, or if `inputs` is a single
-    text, bytes, a mapping or not iterable.
+    text, bytes, a mapping, a table of columns (a DataFrame) or not iterable.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    _refuse_scalar(inputs)
-    return _lists(iter(inputs), batch_size)
+    return _lists(_iterator(inputs, "texts"), batch_size)
 
 
 def _lists(inputs: Iterator[In], batch_size: int) -> Iterator[list[In]]:
@@ -214,9 +216,30 @@ def _lists(inputs: Iterator[In], batch_size: int) -> Iterator[list[In]]:
         yield batch
 
 
-def _refuse_scalar(inputs: object) -> None:
-    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise InputError(f"texts must be strings in a list or another iterable, got {type(inputs).__name__}")
+def _iterator(inputs: Iterable[In], what: str) -> Iterator[In]:
+    """Return an iterator over several inputs. Raises InputError for anything else; `what` is the noun in the error."""
+    kind = type(inputs).__name__
+    if (columns := _column_names(inputs)) is not None:
+        named = f", such as [{columns[0]!r}]" if columns else ""
+        raise InputError(
+            f"{what} must be strings in a list or another iterable, got a {kind}, a table; "
+            f"give one of its columns{named}"
+        )
+    if not isinstance(inputs, str | bytes | Mapping):
+        with contextlib.suppress(TypeError):
+            return iter(inputs)
+    raise InputError(f"{what} must be strings in a list or another iterable, got {kind}")
+
+
+def _column_names(inputs: object) -> list[str] | None:
+    """Return the names of the columns of a DataFrame (pandas, polars, …) or an Arrow table; None for another object.
+
+    Iterating over such a table gives the names or the columns, not the rows.
+    """
+    if not any(hasattr(type(inputs), name) for name in ("__dataframe__", "columns", "itercolumns")):
+        return None
+    columns: Any = getattr(inputs, "column_names", getattr(inputs, "columns", ()))
+    return [str(column) for column in columns] if isinstance(columns, Iterable) else []
 
 
 def describe_task(manifest: Manifest) -> str:

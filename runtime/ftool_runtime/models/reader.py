@@ -150,7 +150,7 @@ class Reader(WindowedModel[QuestionInput, Answer]):
         options = self._settle(top_k=top_k)
         if context is not None:
             question, single = _paired(question, context)
-        elif isinstance(question, str | bytes) or not isinstance(question, Iterable):
+        elif question is None or isinstance(question, str | bytes):
             raise InputError("give a question and a context, or mappings of both")
         else:
             single = isinstance(question, Mapping)
@@ -261,10 +261,4 @@ def _paired(question: Any, context: Any) -> tuple[Any, bool]:
 
 
 def _listed(texts: Any, what: str) -> list[str]:
-    if isinstance(texts, str):
-        return [texts]
-    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
-        raise InputError(
-            f"{what} must be a string, or strings in a list or another iterable, got {type(texts).__name__}"
-        )
-    return list(texts)
+    return [texts] if isinstance(texts, str) else listed(texts, what)

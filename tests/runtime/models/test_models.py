@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import ftool_runtime as ft
 from ftool_runtime.bundle.contracts import EmbeddingContract, EntityContract, QuestionContract
+from ftool_runtime.errors import InputError
 from ftool_runtime.session.onnx_session import OnnxSession
 from ftool_runtime.text.encode import Tokens
 
@@ -160,3 +161,50 @@ def test_regressors_load_what_classifiers_refuse(make_bundle: Callable[..., Path
     assert isinstance(ft.load(folder), ft.TextRegressor)
     with pytest.raises(ft.BundleError, match="graph gave an array"), ft.TextRegressor.load(folder) as model:
         model("play")  # the tiny graph gives three numbers
+
+
+@pytest.mark.parametrize("kind", ["pandas", "pyarrow"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, table: model(table),
+        lambda model, table: list(model.stream(table)),
+        lambda model, table: model.encode(table),
+        lambda model, table: model.outputs(table),
+    ],
+    ids=["call", "stream", "encode", "outputs"],
+)
+def test_a_table_is_refused_with_its_columns(any_model: Any, kind: str, call: Callable[..., Any]) -> None:
+    library = pytest.importorskip(kind)
+    make = library.DataFrame if kind == "pandas" else library.table
+    table = make({"body": ["play", "music"], "label": ["a", "b"]})
+    with pytest.raises(
+        InputError, match=r"got a (DataFrame|Table), a table; give one of its columns, such as"
+    ):
+        call(any_model, table)
+
+
+def test_a_reader_refuses_a_table_of_contexts(folders: dict[str, Path]) -> None:
+    pandas = pytest.importorskip("pandas")
+    with (
+        ft.load(folders["Reader"]) as model,
+        pytest.raises(
+            InputError, match=r"contexts must be strings .* give one of its columns, such as \['body'\]"
+        ),
+    ):
+        model("play", pandas.DataFrame({"body": ["music"]}))
+
+
+@pytest.mark.parametrize("make", ["Series", "numpy"])
+def test_a_column_of_a_table_is_answered_like_a_list(any_model: Any, make: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    inputs = [as_input(any_model, text) for text in ("play", "music")]
+    column = pandas.Series(inputs, index=["b", "a"]) if make == "Series" else np.array(inputs, dtype=object)
+    found, expected = (list(any_model.outputs(given)) for given in (column, inputs))
+    assert len(found) == len(expected) == 2
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_an_array_without_axes_is_refused(any_model: Any) -> None:
+    with pytest.raises(InputError, match="texts must be strings in a list or another iterable, got ndarray"):
+        list(any_model.stream(np.array("play")))
