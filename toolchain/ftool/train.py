@@ -69,7 +69,9 @@ def _baselines(recipe: Recipe, data: Dataset[Any], test: Evaluation) -> Baseline
     fit = recipe.row.baselines
     if fit is None or test.statistics is None or not is_main_process():
         return None
-    next_step = "look for faults with `ftool data`, add training examples, or try another base with --base"
+    next_step = (
+        "mend what `ftool data` and `ftool evaluate --mistakes` find, add examples, or try another --base"
+    )
     if recipe.train.method == "head":
         next_step = "train all weights with --set train.method=full, or try another base with --base"
     return compare_with_baselines(lambda: fit(data, recipe), test.statistics(), data.test, next_step)

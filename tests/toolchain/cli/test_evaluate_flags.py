@@ -56,14 +56,15 @@ def test_an_option_label_is_refused_for_a_reader(folder_of: Callable[[str], Path
     assert "--option-label is for classifiers of pairs; this model does question-answering" in line
 
 
-@pytest.mark.parametrize(
-    "task", ["text-classification", "feature-extraction", "summarization", "translation", "text-generation"]
-)
+@pytest.mark.parametrize("task", ["feature-extraction", "summarization", "translation", "text-generation"])
 def test_predictions_are_refused_for_tasks_that_have_none(
     folder_of: Callable[[str], Path], task: str, tmp_path: Path
 ) -> None:
     line = refused(folder_of(task), "--predictions", tmp_path / "told.jsonl")
-    assert f"is for token-classification and question-answering; the task of this model is {task}" in line
+    assert (
+        f"is for text-classification, token-classification and question-answering; the task of this model is {task}"
+        in line
+    )
 
 
 def test_predictions_are_refused_for_a_suite(folder_of: Callable[[str], Path], tmp_path: Path) -> None:

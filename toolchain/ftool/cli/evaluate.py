@@ -59,6 +59,12 @@ from ftool_runtime.errors import InputError
     metavar="FILE",
     help="Write the model's answer and the correct answer for each example, one JSON object per line.",
 )
+@click.option(
+    "--mistakes",
+    is_flag=True,
+    help="Also list the costliest confusions, the surest mistakes, and labels of the recipe's data that are likely "
+    "wrong.",
+)
 @data_options
 @json_option
 def evaluate(
@@ -72,6 +78,7 @@ def evaluate(
     option_label: str | None,
     always_answer: bool,
     predictions: Path | None,
+    mistakes: bool,
     data: DataFlags,
     as_json: bool,
 ) -> None:
@@ -81,6 +88,8 @@ def evaluate(
     slicing = SliceSettings(min_examples=min_examples)
     if predictions is not None:
         _refuse_predictions(folder, predictions, suite)
+    if mistakes:
+        _refuse_mistakes(folder, suite)
     if suite is None:
         _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
         if _given("min_examples") and not by:
@@ -88,7 +97,9 @@ def evaluate(
         from ftool.evaluation import evaluate as evaluation
 
         source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
-        report = evaluation.evaluate(folder, on=on, data=source, split=split, by=by, slicing=slicing)
+        report = evaluation.evaluate(
+            folder, on=on, data=source, split=split, by=by, slicing=slicing, mistakes=mistakes
+        )
     else:
         report = _evaluate_suite(
             folder, on, data,
@@ -149,6 +160,19 @@ def _refuse_predictions(folder: Path, path: Path, suite: str | None) -> None:
         raise InputError(f"--predictions is for {fitting}; the task of this model is {row.name}")
     if not path.absolute().parent.is_dir():
         raise InputError(f"--predictions {path}: folder {path.parent} does not exist; create it first")
+
+
+def _refuse_mistakes(folder: Path, suite: str | None) -> None:
+    """Raise InputError if there is no report on mistakes for the model's task, or for the suite."""
+    from ftool.tasks.base import listed
+    from ftool.tasks.registry import find_task, task_names
+
+    if suite is not None:
+        raise InputError(f"--mistakes can't be used with --suite {suite}; leave one of them out")
+    row = Recipe.read(ModelFolder(folder).recipe).row
+    if row.label_errors is None:
+        fitting = listed(tuple(name for name in task_names() if find_task(name).label_errors is not None))
+        raise InputError(f"--mistakes is for {fitting}; the task of this model is {row.name}")
 
 
 def _write_predictions(report: Any, path: Path) -> None:

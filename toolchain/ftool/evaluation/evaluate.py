@@ -11,8 +11,9 @@ from tokenizers import Tokenizer
 
 import ftool_runtime
 from ftool.data.dataset import fingerprint
-from ftool.data.load import split_for_model
+from ftool.data.load import load_dataset, split_for_model
 from ftool.evaluation.baselines import BaselineReport
+from ftool.evaluation.mistakes import Mistakes
 from ftool.evaluation.open_model import OpenModel, open_bundle, open_run
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
@@ -35,15 +36,19 @@ def evaluate(
     split: str = "test",
     by: Sequence[str] = (),
     slicing: SliceSettings | None = None,
+    mistakes: bool = False,
 ) -> Evaluation:
     """Measure a model folder's run/ or bundle/ on a split of `data`, or of the recipe's data if `data` is None.
 
-    `by` names columns of the data; metrics are also reported separately for each value of these columns. Raises
+    `by` names columns of the data; metrics are also reported separately for each value of these columns. `mistakes`
+    adds the model's mistakes and, unless `data` is given, the labels of the recipe's data that are likely wrong. Raises
     FtoolError if the recipe, the model, the data or a column in `by` is missing or does not fit, or if a file of the
     bundle was altered.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
     report = evaluate_recipe(recipe, folder, on=on, data=data, split=split)
+    if mistakes:
+        report = replace(report, mistakes=_mistakes(recipe, report, own=data is None))
     return _sliced(report, by, slicing) if by else report
 
 
@@ -105,8 +110,20 @@ def measure_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluat
         shown=measured.shown,
         statistics=measured.statistics,
         predictions=measured.predictions,
+        find_mistakes=measured.mistakes,
         rows=split.table,
     )
+
+
+def _mistakes(recipe: Recipe, report: Evaluation, *, own: bool) -> Mistakes:
+    """Return the mistakes of the report's model; `own` says whether the labels of the recipe's data are checked too."""
+    if report.find_mistakes is None or recipe.row.label_errors is None:
+        raise InputError("--mistakes needs a model that gives labels; this one answers with numbers")
+    found = report.find_mistakes(report.split)
+    if not own:
+        return found
+    data = load_dataset(recipe.row.reader, recipe.data, quiet=True)
+    return replace(found, label_errors=recipe.row.label_errors(data, recipe))
 
 
 def _sliced(report: Evaluation, by: Sequence[str], slicing: SliceSettings | None) -> Evaluation:

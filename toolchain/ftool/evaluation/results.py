@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ftool.data.table import Table
 from ftool.evaluation.baselines import BaselineReport
+from ftool.evaluation.mistakes import Mistakes
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
 from ftool.terminal import format_table
@@ -81,12 +82,15 @@ class Measurements:
             metrics can't be computed for slices.
         predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
             None if the task has no predictions to write to a file.
+        mistakes: a function that finds the model's mistakes, given the split's name; None if the task has no such
+            report.
         shown: a few generated answers to print.
     """
 
     metrics: Metrics
     statistics: Callable[[], Statistics] | None = None
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    mistakes: Callable[[str], Mistakes] | None = None
     shown: tuple[ShownAnswer, ...] = ()
 
 
@@ -107,6 +111,8 @@ class Evaluation:
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
         default=None, compare=False, repr=False
     )
+    find_mistakes: Callable[[str], Mistakes] | None = field(default=None, compare=False, repr=False)
+    mistakes: Mistakes | None = None
     slices: tuple[SliceReport, ...] = ()
     # The model beside baselines; None if the task has none, or if they were never measured on these examples.
     baselines: BaselineReport | None = None
@@ -120,13 +126,16 @@ class Evaluation:
             "examples": self.examples,
             "metrics": self.metrics,
             **({"slices": {one.column: one.to_json() for one in self.slices}} if self.slices else {}),
+            **({"mistakes": self.mistakes.to_json()} if self.mistakes is not None else {}),
             **({"baselines": self.baselines.to_json()} if self.baselines is not None else {}),
         }
 
     def table(self) -> str:
         """Return, as text to print: metrics, the labels with the lowest F1 or a few answers, baselines and slices."""
         slices = [slices_text(one, METRIC_NAMES) for one in self.slices]
-        return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *slices])
+        found = self.mistakes
+        mistakes = [] if found is None else [found.text(METRIC_NAMES[found.metric])]
+        return "\n\n".join([_metrics_table({self.split: self}), *_details(self), *mistakes, *slices])
 
 
 @dataclass(frozen=True, kw_only=True)

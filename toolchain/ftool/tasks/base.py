@@ -13,6 +13,7 @@ from ftool.recipe.sections import PrecisionName, Sections
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.mistakes import LabelErrors
     from ftool.evaluation.open_model import OpenModel
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class Task:
         measure: (model, fitted split) -> `Measurements` of `ftool.evaluation.results`: metrics and statistics.
         baselines: (data, recipe) -> simple models trained on the training split, with statistics of their answers to
             the test split; None if the task has no baselines. `fit` must not drop or reorder its test examples.
+        label_errors: (data, recipe) -> the labels of the data that are likely wrong; None if `ftool evaluate
+            --mistakes` is not for the task.
         predicts: whether `measure` also returns predictions, which `ftool evaluate --predictions` writes.
         examples: (loaded, fitted split, recipe) -> the `Examples` on which `ftool_export` compares the exported model
             with `loaded`, with the metric to compare.
@@ -116,6 +119,7 @@ class Task:
     fit: Callable[..., tuple[Any, Mapping[str, Any]]] = fit_unchanged
     measure: Callable[[Any, Any], Any]
     baselines: Callable[[Dataset[Any], Sections], "list[FittedBaseline]"] | None = None
+    label_errors: "Callable[[Dataset[Any], Sections], LabelErrors] | None" = None
     predicts: bool = False
 
     examples: Callable[[Any, Any, Sections], Any]

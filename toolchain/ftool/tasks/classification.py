@@ -16,6 +16,7 @@ from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.mistakes import LabelErrors, Mistakes
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -85,7 +86,66 @@ def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
     logits = model.model.logits(split.inputs)
     targets = _targets(split, facts).numpy()
     metrics = classification_metrics(logits, targets, facts.labels, thresholds=facts.thresholds, **kind)
-    return Measurements(metrics=metrics, statistics=_statistics(logits, targets, facts))
+    return Measurements(
+        metrics=metrics,
+        statistics=_statistics(logits, targets, facts),
+        predictions=partial(_predictions, logits, split, facts),
+        mistakes=None if facts.regression else partial(_mistakes, logits, targets, split, facts),
+    )
+
+
+def _predictions(logits: Any, split: Split[LabelledText], facts: Any) -> list[dict[str, Any]]:
+    """Return a row of predictions for each text or pair: the correct labels or number, and the model's."""
+    from ftool_runtime.postprocessing.classification import classify
+
+    if facts.regression:
+        return [
+            {"row": one.row, "input": one.input, "score": one.score, "predicted": float(answer)}
+            for one, answer in zip(split.examples, logits[:, 0], strict=True)
+        ]
+    answers = classify(logits, facts.labels, multi_label=facts.multi_label, thresholds=facts.thresholds)
+    return [
+        {
+            "row": one.row,
+            "input": one.input,
+            "labels": list(one.labels),
+            "predicted": list(answer.labels),
+            "probability": answer.score,
+        }
+        for one, answer in zip(split.examples, answers, strict=True)
+    ]
+
+
+def _mistakes(logits: Any, targets: Any, split: Split[LabelledText], facts: Any, name: str) -> "Mistakes":
+    from ftool.evaluation.metrics.classification import main_metric, main_score
+    from ftool.evaluation.mistakes import find_mistakes
+
+    kind = {"multi_label": facts.multi_label, "thresholds": facts.thresholds}
+    return find_mistakes(
+        logits,
+        targets,
+        facts.labels,
+        split.examples,
+        split=name,
+        metric=main_metric(multi_label=facts.multi_label),
+        score=partial(main_score, targets=targets, **kind),
+        **kind,
+    )
+
+
+def _label_errors(data: Dataset[LabelledText], recipe: Sections) -> "LabelErrors":
+    from ftool.errors import DataError
+    from ftool.evaluation.mistakes import find_label_errors
+    from ftool.training.head.out_of_fold import FOLDS, out_of_fold_logits
+
+    if data.facts["regression"]:
+        raise DataError(
+            f"{recipe.data.path}: has numbers, not labels, so no label can be wrong; leave --mistakes out"
+        )
+    logits, targets, examples = out_of_fold_logits(_create(recipe, data), data, seed=recipe.train.seed)
+    how = f"by {FOLDS} heads on frozen features, each trained without the examples it judges"
+    multi_label = data.facts["multi_label"]
+    return find_label_errors(logits, targets, data.labels, examples, how=how, multi_label=multi_label)
 
 
 def _statistics(logits: Any, targets: Any, facts: Any) -> Callable[[], Any]:
@@ -214,6 +274,8 @@ TASK = Task(
     fit=_fit,
     measure=_measure,
     baselines=_baselines,
+    label_errors=_label_errors,
+    predicts=True,
     examples=_examples,
     samples=_samples,
     texts_per_round=200,
