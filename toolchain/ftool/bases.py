@@ -72,7 +72,7 @@ def resolve_base(name: str) -> str:
         return _named(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
             raise BaseError(
                 f"base {name}: the folder has no config.json; give the folder of a Hugging Face checkpoint"
             )

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from torch import nn
 
-from ftool_export.checkpoints.pretrained import quiet_transformers, read_licence
+from ftool_export.checkpoints.files import quiet_transformers
+from ftool_export.checkpoints.pretrained import read_licence
 from ftool_export.checkpoints.weights import allow_as_by_umask
 from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from tokenizers import normalizers
 
+from ftool_export.checkpoints.adapters import holder
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_dense, read_layout
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.embedder import Pooling, Projection, Step, Truncation, UnitLength
@@ -44,7 +45,8 @@ class EmbedderLayout:
 
 def read_embedder_layout(source: str) -> EmbedderLayout:
     """Read an embedder's steps from a folder or hub id. Raises CheckpointError if a bundle can't hold them."""
-    files = read_layout(source)
+    place = holder(source, "modules.json")
+    files = read_layout(place)
     if files is None:
         return EmbedderLayout(root=source)
     prompts = _prompts(files)
@@ -54,8 +56,8 @@ def read_embedder_layout(source: str) -> EmbedderLayout:
         )
     return EmbedderLayout(
         root=_root(source, files),
-        pooling=_pooling(source, files),
-        steps=_steps(source, files),
+        pooling=_pooling(place, files),
+        steps=_steps(place, files),
         max_length=files.max_length,
         prefix=files.prefix,
         prompts=prompts,

@@ -8,8 +8,10 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from ftool_export.checkpoints.adapters import holder
 from ftool_export.checkpoints.base import label_fields
-from ftool_export.checkpoints.pretrained import read_config, read_json
+from ftool_export.checkpoints.files import read_json
+from ftool_export.checkpoints.pretrained import read_config
 from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.encoder import last_linear
@@ -28,10 +30,11 @@ def read_labelled_config(source: str) -> Any:
     Raises CheckpointError if the configuration can't be read, the outputs are not numbered from 0, two outputs have one
     label, or a label is neither text nor a number.
     """
-    raw = read_json(source, _CONFIG)
-    labels = _labels(f"{source}/{_CONFIG}", raw) if isinstance(raw, dict) else None
+    root = holder(source, _CONFIG)
+    raw = read_json(root, _CONFIG)
+    labels = _labels(f"{root}/{_CONFIG}", raw) if isinstance(raw, dict) else None
     config = read_config(source)
-    if labels is not None:
+    if labels is not None and (root == source or len(labels) == config.num_labels):
         config.id2label = labels
     return config
 

@@ -12,9 +12,10 @@ from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.paths import MANIFEST_FILE
 
 _CONFIG = "config.json"
-_ADAPTER = "adapter_config.json"
+ADAPTER_FILE = "adapter_config.json"
 _GIVE = "give a checkpoint folder or a hub id (owner/name)"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+_OF_MODELS = ("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*.bin")  # not of adapters
 _READ = (".json", ".safetensors", ".model", ".txt")  # endings of files that may be read
 _OTHER_FORMATS = {"onnx": "ONNX", "gguf": "GGUF", "tflite": "TensorFlow Lite", "mlmodel": "Core ML"}
 
@@ -56,8 +57,18 @@ def require_checkpoint(source: str) -> None:
                 f"{source}: holds a model in {name} format ({found[0].relative_to(folder)}) and no PyTorch weights; "
                 f"give the checkpoint that it was made from (config.json and model.safetensors)"
             )
-    if not (folder / _CONFIG).is_file():
+    if not (folder / _CONFIG).is_file() and not is_adapter(source):
         raise CheckpointError(f"{source}: {_without_config(folder)}")
+
+
+def is_adapter(source: str) -> bool:
+    """Whether a folder or hub id holds an adapter (LoRA and its kind): its weights, or its settings and no model."""
+    folder = Path(source)
+    if source and folder.is_dir():
+        weights = any(path for pattern in _OF_MODELS for path in folder.glob(pattern))
+        own = any(folder.glob("adapter_model.*"))
+        return (folder / ADAPTER_FILE).is_file() and (own or not weights)
+    return _in_cache(source, ADAPTER_FILE) and not _in_cache(source, _CONFIG)
 
 
 def _require_access(folder: Path) -> None:
@@ -93,17 +104,12 @@ def _without_config(folder: Path) -> str:
         path
         for path in folder.glob(f"*/{_CONFIG}")
         if "model_type" in path.read_text(errors="replace") and not (path.parent / MANIFEST_FILE).is_file()
-    ]
+    ] or list(folder.glob(f"*/{ADAPTER_FILE}"))
     inside = sorted(path.parent.name for path in models)
     newest = max(inside, key=lambda name: (_step(name), name), default=None)
     if newest is not None:
         named = ", ".join(inside[:6])
-        return f"no {_CONFIG} in the folder, but in {named}; give one of these, such as {folder / newest}"
-    if (folder / _ADAPTER).is_file():
-        return (
-            f"the adapter of a LoRA training ({_ADAPTER}) without its base; merge the two by peft's merge_and_unload, "
-            "save the result with save_pretrained, and give that folder"
-        )
+        return f"no checkpoint in the folder itself, but in {named}; give one of these, such as {folder / newest}"
     found = sorted(path.name for path in folder.iterdir())
     return f"no {_CONFIG} in the folder, which holds {', '.join(found[:6]) or 'nothing'}; {_GIVE}"
 
@@ -114,14 +120,18 @@ def _step(name: str) -> int:
     return int(number) if number.isdecimal() else -1
 
 
+def _in_cache(source: str, name: str) -> bool:
+    return isinstance(try_to_load_from_cache(source, name), str)
+
+
 @lru_cache(maxsize=64)
 def _require_on_hub(source: str) -> None:
-    if isinstance(try_to_load_from_cache(source, _CONFIG), str):
+    if _in_cache(source, _CONFIG) or _in_cache(source, ADAPTER_FILE):
         return
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        snapshot_download(source, allow_patterns=[_CONFIG])
+        snapshot_download(source, allow_patterns=[_CONFIG, ADAPTER_FILE])
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"{source}: no such folder, not in the hub's cache, and the hub can't be reached. To work offline, run `hf "

@@ -1,11 +1,7 @@
 """Read the files of a Hugging Face checkpoint, given as a folder or hub id. Errors say how to fix the problem."""
 
 import hashlib
-import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +9,10 @@ from huggingface_hub import ModelCard
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig
-from transformers.utils import cached_file
-from transformers.utils import logging as hf_logging
 
-from ftool_export.checkpoints.places import require_checkpoint, require_place
+from ftool_export.checkpoints.adapters import holder, read_adapter
+from ftool_export.checkpoints.files import find_file, first_line
+from ftool_export.checkpoints.places import require_checkpoint
 from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -32,38 +28,6 @@ _TASKS = {  # by the ending of the name of the model's class in transformers
 _PICKLED_HEAD = "model_head.pkl"  # SetFit's name for its head, an estimator of scikit-learn
 
 
-def find_file(source: str, name: str) -> Path | None:
-    """Return the local path of one file of a checkpoint (a folder or hub id); None if the checkpoint lacks the file.
-
-    Raises CheckpointError if `source` is neither a folder nor a model in the hub's cache, and the hub can't be reached.
-    """
-    require_place(source)
-    found = cached_file(
-        source,
-        name,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return None if found is None else Path(found)
-
-
-def read_json(source: str, name: str) -> Any:
-    """Return the content of one JSON file of a checkpoint, or None if the checkpoint lacks the file.
-
-    Raises CheckpointError if the file is not valid JSON.
-    """
-    path = find_file(source, name)
-    if path is None:
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
-        ) from error
-
-
 def weights_sha256(model: nn.Module) -> str:
     """Return the SHA-256, in hex, of all parameters and their names; it does not depend on the machine."""
     digest = hashlib.sha256()
@@ -76,17 +40,27 @@ def weights_sha256(model: nn.Module) -> str:
 def read_config(source: str) -> Any:
     """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError if that is not possible."""
     require_checkpoint(source)
+    adapter, root = read_adapter(source), holder(source, "config.json")
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(root, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise CheckpointError(
-            f"{source}: no model configuration could be read ({first_line(error)})"
+            f"{root}: no model configuration could be read ({first_line(error)})"
         ) from error
     if written := getattr(config, "quantization_config", None):
         method = written.get("quant_method") if isinstance(written, dict) else None
         raise CheckpointError(
-            quantised(source, f"quantization_config in config.json{f': {method}' if method else ''}")
+            quantised(root, f"quantization_config in config.json{f': {method}' if method else ''}")
         )
+    if adapter is not None and root != source:
+        config.ftool = {}  # the base's own facts
+        if outputs := adapter.fit(config):
+            log.warning(
+                "%s: an adapter's files don't name its %d outputs; to name them, copy the config.json of its base to "
+                "the folder, and write id2label there",
+                source,
+                outputs,
+            )
     return config
 
 
@@ -101,13 +75,16 @@ def quantised(source: str, sign: str) -> str:
 def task_of(source: str) -> str | None:
     """Return the task of a checkpoint.
 
-    It is found from ftool's facts in config.json, from sentence-transformers files, or from the name of the network's
-    class. The result is None if none of these shows a task, as for an encoder without a head. Raises CheckpointError if
-    the configuration can't be read.
+    It is found from an adapter's settings, from ftool's facts in config.json, from sentence-transformers files, or from
+    the name of the network's class. The result is None if none of these shows a task, as for an encoder without a head.
+    Raises CheckpointError if the configuration can't be read.
     """
     if find_file(source, "config.json") is None and find_file(source, "modules.json") is not None:
         return "feature-extraction"  # old sentence-transformers models have their encoder in a subfolder
     config = read_config(source)
+    adapter = read_adapter(source)
+    if adapter is not None:
+        return adapter.task
     facts = getattr(config, "ftool", None) or {}
     if facts:
         return str(facts.get("task", "text-classification"))
@@ -144,22 +121,3 @@ def read_licence(source: str) -> str | None:
     """Return the licence that the model card names, or None."""
     licence = read_card(source).get("license")
     return licence if isinstance(licence, str) else None
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' progress bars and warnings, such as its report of missing weights, in a `with` block."""
-    verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(verbosity)
-        if bar:
-            hf_logging.enable_progress_bar()
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, for the message of another error."""
-    return str(error).strip().splitlines()[0]

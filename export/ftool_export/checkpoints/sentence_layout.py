@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ftool_export.checkpoints.pretrained import find_file, read_json
+from ftool_export.checkpoints.files import find_file, read_json
 from ftool_export.checkpoints.weights import allow_as_by_umask
 from ftool_export.errors import CheckpointError
 

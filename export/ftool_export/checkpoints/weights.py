@@ -10,7 +10,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ftool_export.checkpoints.pretrained import first_line, quantised, quiet_transformers
+from ftool_export.checkpoints.adapters import merged_weights, read_adapter
+from ftool_export.checkpoints.files import first_line, quiet_transformers
+from ftool_export.checkpoints.pretrained import quantised
 from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,10 @@ def allow_as_by_umask(folder: Path) -> None:
 
 
 def _load(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, Any]:
+    adapter = read_adapter(source)
+    if adapter is not None:
+        with merged_weights(adapter, auto_class, config, _load) as folder:
+            return _load(auto_class, folder, config, **options)
     try:
         with quiet_transformers():
             loaded: tuple[nn.Module, Any] = auto_class.from_pretrained(

@@ -19,7 +19,8 @@ from tokenizers import Regex, Tokenizer, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
-from ftool_export.checkpoints.pretrained import find_file
+from ftool_export.checkpoints.adapters import holder
+from ftool_export.checkpoints.files import find_file
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.references import (
     Reference,
@@ -51,7 +52,7 @@ def load_tokenizer(source: str) -> Any:
     Raises CheckpointError if the checkpoint has no tokenizer, or one that can only run as Python code, and if the
     converted tokenizer splits a text differently from the tokenizer that the files describe.
     """
-    tokenizer = _read(source)
+    tokenizer = _read(holder(source, "tokenizer.json", "tokenizer_config.json"))
     _keep_spaces(tokenizer.backend_tokenizer.post_processor)
     return tokenizer
 

@@ -60,10 +60,15 @@ def test_a_path_that_is_no_folder_is_told(load: object, source: str) -> None:
         (
             ["a/checkpoint-500/config.json", "a/checkpoint-1500/config.json"],
             "a",
-            "no config.json in the folder, but in checkpoint-1500, checkpoint-500; give one of these, such as "
+            "no checkpoint in the folder itself, but in checkpoint-1500, checkpoint-500; give one of these, such as "
             "a/checkpoint-1500",
         ),
-        (["a/adapter_config.json"], "a", "a: the adapter of a LoRA training (adapter_config.json) without its"),
+        (
+            ["a/checkpoint-5/adapter_config.json"],
+            "a",
+            "no checkpoint in the folder itself, but in checkpoint-5; give one of these, such as a/checkpoint-5",
+        ),
+        (["a/adapter_config.json"], "a", "a: an adapter that does not name the model it was trained on; write"),
         (["a/run/config.json", "a/zip/config.json", "a/zip/ftool.json"], "a", "but in run; give one of these, such as"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from ftool.training.checkpoints import MarkComplete
 from ftool.training.hardware import device_name, process_count, use_bf16
 from ftool.training.progress import ReportProgress
 from ftool_export.bundle.folder_swap import disk_errors
-from ftool_export.checkpoints.pretrained import quiet_transformers
+from ftool_export.checkpoints.files import quiet_transformers
 
 log = logging.getLogger(__name__)
 

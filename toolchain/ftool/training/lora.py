@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from ftool.errors import TrainingError
 from ftool.recipe.sections import TrainSettings
+from ftool_export.checkpoints.adapters import merge
 from ftool_export.networks.encoder import EncoderNetwork
-
-_MERGE_TOLERANCE = 1e-4  # relative to the largest logit: allows float32 rounding
 
 
 def with_adapters(
@@ -45,17 +43,10 @@ def with_adapters(
 def merged(adapted: Any, logits: Callable[[nn.Module], Tensor]) -> tuple[nn.Module, float]:
     """Return the network with its adapters merged into its weights, and the largest change of the logits.
 
-    `logits` runs a network on a few inputs and returns the logits. Raises TrainingError if the merge changes the logits
-    beyond rounding.
+    `logits` runs a network on a few inputs and returns the logits. Raises CheckpointError if the merge changes the
+    logits beyond rounding.
     """
-    before = _evaluated(adapted, logits)
-    network: nn.Module = adapted.merge_and_unload()
-    after = _evaluated(network, logits)
-    difference = float((after - before).abs().max())
-    if difference > _MERGE_TOLERANCE * max(1.0, float(before.abs().max())):
-        raise TrainingError(
-            f"merging the LoRA adapters changed logits by {difference:.2g}; please report this"
-        )
+    network, difference = merge(adapted, logits)
     network.requires_grad_(True)
     return network, difference
 
@@ -74,7 +65,7 @@ def add_adapters(model: EncoderNetwork, head: nn.Module | None, settings: TrainS
 def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:
     """Merge the encoder's adapters; return the largest change of the outputs for `sample`, a batch of inputs.
 
-    Raises TrainingError if the merge changes the outputs beyond rounding.
+    Raises CheckpointError if the merge changes the outputs beyond rounding.
     """
     device = next(model.parameters()).device
     sample = {name: value.to(device) for name, value in sample.items()}
@@ -88,9 +79,3 @@ def merge_adapters(model: EncoderNetwork, sample: dict[str, Tensor]) -> float:
     model.encoder, difference = merged(model.encoder, outputs)
     model.requires_grad_(True)
     return difference
-
-
-def _evaluated(network: nn.Module, logits: Callable[[nn.Module], Tensor]) -> Tensor:
-    network.eval()
-    with torch.inference_mode():
-        return logits(network).clone()
