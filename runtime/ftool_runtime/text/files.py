@@ -1,17 +1,17 @@
 """Read a model's inputs, one at a time, from lines of text, JSON lines or tables. Errors name the file and the line."""
 
+import codecs
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.text.encode import text_problem
 from ftool_runtime.text.rows import Row, RowError, csv_rows, json_rows, tsv_rows
 
-_TABLES: Mapping[str, Callable[[Iterable[str]], Iterator[Row]]] = {".csv": csv_rows, ".tsv": tsv_rows}
 _JSON_LINES = (".jsonl", ".ndjson")
 # Refused, since reading these as lines of text would give nonsense.
 _NOT_READ = (".json", ".parquet", ".gz", ".zip", ".xlsx")
@@ -29,18 +29,23 @@ class _ReadableAsItComes(Protocol):
 Columns = str | Mapping[str, str]
 
 
-def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
+def read_texts(
+    path: Path, column: Columns = "text", *, names: Sequence[str] | None = None, keep_blank: bool = False
+) -> Iterator[Any]:
     """Yield the inputs in a file; the file is read as the inputs are consumed.
 
     Args:
-        path: a `.jsonl` or `.ndjson` file with one object or string per line, a `.csv` or `.tsv` file with a header, or
-            any other file with one text per line.
+        path: a `.jsonl` or `.ndjson` file with one object or string per line, a `.csv` or `.tsv` file, or any other
+            file with one text per line; in UTF-8, or in UTF-16 with a byte order mark.
         column: the key or column that holds the text. For inputs with several texts, such as a question and its
             context, a mapping from each field to its column; each input is then a dict of strings by field.
+        names: the names of the columns, for a table or JSON lines of lists without a header; None if the first line
+            names the columns. With names, a file with one text per line is a TSV file.
+        keep_blank: whether None is yielded for an input with an empty text; otherwise such an input is an error.
 
     Raises:
-        InputError: the file can't be read, is empty or not UTF-8, lacks the column, or has an empty text; the message
-            names the file and the line.
+        InputError: the file can't be read, is empty, is in another encoding, lacks the column, or has an empty text;
+            the message names the file and the line.
     """
     if path.suffix.lower() in _NOT_READ:
         raise InputError(
@@ -48,33 +53,66 @@ def read_texts(path: Path, column: Columns = "text") -> Iterator[Any]:
         )
     try:
         with path.open("rb") as file:
-            yield from _checked(_parsed(file, path, column), str(path))
+            encoding = _encoding_of(file)
+            if encoding is None:
+                yield from texts_of(
+                    _lines(file, str(path)), path.name, str(path), column, names=names, keep_blank=keep_blank
+                )
+                return
+        with path.open(encoding=encoding, newline="") as text:
+            lines = _decoded_lines(text, str(path))
+            yield from texts_of(lines, path.name, str(path), column, names=names, keep_blank=keep_blank)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from error
 
 
-def read_batches(path: Path | None, column: Columns = "text", batch_size: int = 64) -> Iterator[list[Any]]:
+def texts_of(
+    lines: Iterable[str],
+    name: str,
+    source: str,
+    column: Columns = "text",
+    *,
+    names: Sequence[str] | None = None,
+    keep_blank: bool = False,
+) -> Iterator[Any]:
+    """Yield the inputs in the lines of a file, as `read_texts` does.
+
+    `name` is the name of the file, whose suffix decides how the lines are read; `source` is its name in errors.
+    """
+    yield from checked_inputs(_parsed(lines, name, source, column, names), source, keep_blank=keep_blank)
+
+
+def read_batches(
+    path: Path | None, column: Columns = "text", batch_size: int = 64, *, names: Sequence[str] | None = None
+) -> Iterator[list[Any]]:
     """Yield the inputs in a file, or in standard input if `path` is None, in lists of up to `batch_size`.
 
     Standard input has one text per line, or one JSON object per line if an input has several texts. A list then holds
-    the lines that have already arrived, so that a line from a live pipe is answered at once. Raises InputError for the
-    same reasons as `read_texts`, and if standard input is closed.
+    the lines that have already arrived, so that a line from a live pipe is answered at once. An input with an empty
+    text, such as a blank line, is None. `names` are the names of the columns of a file without a header. Raises
+    InputError for the same reasons as `read_texts`, and if standard input is closed.
     """
     if path is not None:
-        texts = read_texts(path, column)
-        while batch := list(itertools.islice(texts, batch_size)):
-            yield batch
+        yield from in_batches(read_texts(path, column, names=names, keep_blank=True), batch_size)
         return
     if sys.stdin is None:
         raise InputError("standard input is closed; give texts as arguments or in a file with --input")
     arriving = ArrivingLines(cast(_ReadableAsItComes, sys.stdin.buffer))
     name = "standard input"
     lines = _lines(arriving, name)
-    texts = _checked(
-        enumerate(lines, 1) if isinstance(column, str) else _json_texts(lines, name, column), name
+    texts = checked_inputs(
+        enumerate(lines, 1) if isinstance(column, str) else _json_texts(lines, name, column, None),
+        name,
+        keep_blank=True,
     )
     for first in texts:
         yield [first, *itertools.islice(texts, min(arriving.waiting, batch_size - 1))]
+
+
+def in_batches(texts: Iterator[Any], batch_size: int = 64) -> Iterator[list[Any]]:
+    """Yield the texts in lists of `batch_size`; the last list may be shorter."""
+    while batch := list(itertools.islice(texts, batch_size)):
+        yield batch
 
 
 class ArrivingLines:
@@ -113,11 +151,25 @@ class ArrivingLines:
         return last
 
 
-def _checked(numbered: Iterable[tuple[int, object]], name: str) -> Iterator[Any]:
+def checked_inputs(
+    numbered: Iterable[tuple[int, object]], name: str, *, keep_blank: bool = False
+) -> Iterator[Any]:
+    """Yield inputs that are texts, or dicts of texts by field; and None for an empty text if `keep_blank`.
+
+    `numbered` has a line or row number for each input, and `name` is the name of the source in errors. Raises
+    InputError if a text is not valid, or if there is no input.
+    """
     empty = True
     try:
         for number, given in numbered:
-            for field, text in given.items() if isinstance(given, dict) else [("text", given)]:
+            fields = given.items() if isinstance(given, dict) else [("text", given)]
+            if keep_blank and any(
+                text is None or (isinstance(text, str) and not text.strip()) for _, text in fields
+            ):
+                empty = False
+                yield None
+                continue
+            for field, text in fields:
                 problem = text_problem(text)
                 if problem:
                     raise InputError(f"{name}, line {number}: the {field} {problem}")
@@ -129,18 +181,40 @@ def _checked(numbered: Iterable[tuple[int, object]], name: str) -> Iterator[Any]
         raise InputError(f"{name} is empty")
 
 
-def _parsed(file: BinaryIO, path: Path, column: Columns) -> Iterator[tuple[int, object]]:
-    lines = _lines(file, str(path))
-    suffix = path.suffix.lower()
+def _parsed(
+    lines: Iterable[str], file_name: str, source: str, column: Columns, names: Sequence[str] | None
+) -> Iterator[tuple[int, object]]:
+    suffix = Path(file_name).suffix.lower()
     if suffix in _JSON_LINES:
-        return _json_texts(lines, str(path), column)
-    if suffix in _TABLES:
-        return _table_texts(_TABLES[suffix](lines), str(path), column)
+        return _json_texts(lines, source, column, names)
+    if suffix == ".csv":
+        rows = csv_rows(lines, columns=None if names is None else len(names))
+        return _table_texts(rows, source, column, names)
+    if suffix == ".tsv" or names is not None:
+        return _table_texts(tsv_rows(lines), source, column, names)
     if not isinstance(column, str):
         raise InputError(
-            f"{path}: lines of text can't hold {' and '.join(column)}; give a .jsonl, .csv or .tsv file"
+            f"{source}: lines of text can't hold {' and '.join(column)}; give a .jsonl, .csv or .tsv file"
         )
     return enumerate(lines, 1)
+
+
+def _encoding_of(file: BinaryIO) -> str | None:
+    """Return the encoding of a file whose byte order mark is not UTF-8's; None for any other file, to be read as UTF-8.
+
+    The file is at its start afterwards.
+    """
+    start = file.read(2)
+    file.seek(0)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else None
+
+
+def _decoded_lines(file: TextIO, name: str) -> Iterator[str]:
+    try:
+        for line in file:
+            yield line.rstrip("\r\n")
+    except UnicodeError as error:
+        raise InputError(f"{name}: not {file.encoding}: {error}; save it as UTF-8") from error
 
 
 def _lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
@@ -171,8 +245,13 @@ def _split_at_carriage_returns(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield from remaining
 
 
-def _json_texts(lines: Iterable[str], name: str, column: Columns) -> Iterator[tuple[int, object]]:
+def _json_texts(
+    lines: Iterable[str], name: str, column: Columns, names: Sequence[str] | None
+) -> Iterator[tuple[int, object]]:
     for number, value in json_rows(lines):
+        if names is not None and isinstance(value, list):
+            _check_width(number, value, names)
+            value = dict(zip(names, value, strict=True))
         if isinstance(value, dict) or not isinstance(column, str):
             values = value if isinstance(value, dict) else {}
             keys = ", ".join(values) or "no keys"
@@ -181,21 +260,32 @@ def _json_texts(lines: Iterable[str], name: str, column: Columns) -> Iterator[tu
             yield number, value
 
 
-def _table_texts(rows: Iterator[Row], name: str, column: Columns) -> Iterator[tuple[int, object]]:
-    _, header = next(rows, (1, ()))
+def _table_texts(
+    rows: Iterator[Row], name: str, column: Columns, names: Sequence[str] | None
+) -> Iterator[tuple[int, object]]:
+    header = tuple(names) if names is not None else next(rows, (1, ()))[1]
     if header:
-        _picked(dict.fromkeys(header), column, f"{name} has no column {{}}; it has {', '.join(header)}")
+        problem = f"{name} has no column {{}}; it has {', '.join(header)}"
+        _picked(dict.fromkeys(header), column, problem, header_remedy=names is None)
     for number, cells in rows:
-        if len(cells) != len(header):
-            raise RowError(number, f"has {len(cells)} cells under {len(header)} columns")
+        if names is not None and cells == header:  # a header in spite of `names`
+            continue
+        _check_width(number, cells, header)
         yield number, _picked(dict(zip(header, cells, strict=True)), column, "")
 
 
-def _picked(values: Mapping[str, object], column: Columns, problem: str) -> object:
+def _check_width(number: int, cells: Sequence[object], header: Sequence[str]) -> None:
+    if len(cells) != len(header):
+        raise RowError(number, f"has {len(cells)} cells under {len(header)} columns")
+
+
+def _picked(
+    values: Mapping[str, object], column: Columns, problem: str, *, header_remedy: bool = False
+) -> object:
     """Return the value of one column, or a dict of values by field if `column` is a mapping.
 
     If a column is missing, raises InputError with `problem`, in which `{}` stands for the missing columns, and names
-    the flags that select other columns.
+    the flags that select other columns and, if `header_remedy`, the flag for a file without a header.
     """
     if isinstance(column, str):
         missing = {} if column in values else {"NAME": column}
@@ -204,6 +294,8 @@ def _picked(values: Mapping[str, object], column: Columns, problem: str) -> obje
     if missing:
         flags = " ".join(f"--column {flag}" for flag in missing)
         remedy = f"; name {'it' if len(missing) == 1 else 'them'} with {flags}" if values else ""
+        if header_remedy and values:
+            remedy += ", or all with --columns if the file has no header"
         raise InputError(problem.replace("{}", " or ".join(map(repr, missing.values()))) + remedy)
     if isinstance(column, str):
         return values[column]

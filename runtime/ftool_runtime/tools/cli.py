@@ -16,6 +16,7 @@ from ftool_runtime.tools.options import (
     ASK_MODES,
     FLAGS,
     answer_options,
+    column_names,
     generation_options,
     input_columns,
     inputs_of,
@@ -71,15 +72,17 @@ def _predict(options: argparse.Namespace) -> int:
         batches: Iterable[Sequence[Any]] = (
             [inputs_of(model, options.text)]
             if options.text
-            else read_batches(options.input, columns, options.batch_size)
+            else read_batches(options.input, columns, options.batch_size, names=column_names(options.columns))
         )
         if options.stream:
-            truncated = stream_answers(model, batches, out, asked)
+            counts = stream_answers(model, batches, out, asked)
         else:
-            truncated = write_answers(model, batches, out, **asked)
-    if truncated:
+            counts = write_answers(model, batches, out, **asked)
+    if counts.truncated:
         longest = model.info()["max_length"]
-        print(f"{truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
+        print(f"{counts.truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
+    if counts.blank:
+        print(f"{counts.blank} of the texts were empty and answered with null", file=sys.stderr)  # noqa: T201
     return DONE
 
 
@@ -198,6 +201,11 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
         default=(),
         metavar="TEXT",
         help="texts to answer; by default read from --input or standard input",
+    )
+    predict.add_argument(
+        "--columns",
+        metavar="NAME,…",
+        help="the names of all columns of --input, for a file without a header",
     )
     predict.add_argument(
         "--output", type=Path, metavar="FILE", help="the file to write instead of standard output"

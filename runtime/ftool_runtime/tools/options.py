@@ -167,6 +167,11 @@ def input_columns(model: "Model[Any, Any]", columns: Sequence[str]) -> str | dic
     return found[fields[0]] if len(fields) == 1 else found
 
 
+def column_names(columns: str | None) -> tuple[str, ...] | None:
+    """Return the names in the value of --columns, which commas separate; None if the flag was not given."""
+    return None if columns is None else tuple(name.strip() for name in columns.split(","))
+
+
 def inputs_of(model: "Model[Any, Any]", texts: Sequence[str]) -> list[Any]:
     """Return texts of the command line as inputs of `model`; each field of an input is one text.
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -24,24 +25,46 @@ NONE: Final = "none"  # the value of --embedder or --reader for not using such a
 _SHOWN: Final = 300  # the largest number of characters of a passage that are printed
 
 
+@dataclass(slots=True)
+class Counts:
+    """The numbers of inputs of which an answer is not the whole answer.
+
+    Attributes:
+        truncated: the texts that were longer than the model's limit, and were cut.
+        blank: the inputs with an empty text, whose answer is null.
+    """
+
+    truncated: int = 0
+    blank: int = 0
+
+
 def write_answers(
     model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
-) -> int:
-    """Write one JSON line for each text to `out`, in order; return how many texts were too long and cut.
+) -> Counts:
+    """Write one JSON line for each input to `out`, in order; an input that is None is blank, and its line is null.
 
     `out` is flushed after each batch, so that a program at the other end of a pipe does not wait. `options` are options
-    of `model.predict_batches`; for an option that is None, the model's default is used.
+    of `model.predict_batches`; for an option that is None, the model's default is used. Raises the errors of a call;
+    the number of the text in an error does not count blank inputs.
     """
     options = {name: value for name, value in options.items() if value is not None}
     kept, asked = itertools.tee(batches)
-    truncated = 0
-    answered: Iterator[list[Any]] = model.predict_batches(asked, **options)
+    counts = Counts()
+    answered: Iterator[list[Any]] = model.predict_batches(
+        ([text for text in texts if text is not None] for texts in asked), **options
+    )
     for texts, answers in zip(kept, answered, strict=True):
-        for text, answer in zip(texts, answers, strict=True):
+        remaining = iter(answers)
+        for text in texts:
+            if text is None:
+                out.write("null\n")
+                counts.blank += 1
+                continue
+            answer = next(remaining)
             out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
-            truncated += answer.truncated
+            counts.truncated += answer.truncated
         out.flush()
-    return truncated
+    return counts
 
 
 @contextlib.contextmanager
@@ -62,16 +85,20 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
 
 
 def stream_answers(
-    model: Generator, batches: Iterable[Iterable[str]], out: TextIO, options: dict[str, Any]
-) -> int:
-    """Write each answer while it is generated, then a newline; return how many texts were too long and cut."""
-    truncated = 0
+    model: Generator, batches: Iterable[Iterable[str | None]], out: TextIO, options: dict[str, Any]
+) -> Counts:
+    """Write each answer while it is generated, then a newline; for an input that is None, only a newline."""
+    counts = Counts()
     for texts in batches:
         for text in texts:
+            if text is None:
+                out.write("\n")
+                counts.blank += 1
+                continue
             stream = model.stream(text, **options)
             write_stream(stream, out)
-            truncated += stream.result.truncated
-    return truncated
+            counts.truncated += stream.result.truncated
+    return counts
 
 
 def write_stream(stream: TextStream, out: TextIO) -> None:

@@ -37,6 +37,8 @@ def make_file(tmp_path: Path) -> FileMaker:
         ("old_mac.tsv", "text\tid\rplay\t1\rmüsic, off\t2"),
         ("old_mac.jsonl", '{"text": "play"}\r{"text": "müsic, off"}\r'),
         ("twice.csv", "text\r\r\nplay\r\r\nmüsic, off\r\r\n".replace("müsic, off", '"müsic, off"')),
+        ("excel.txt", "play\r\nmüsic, off\r\n".encode("utf-16")),
+        ("excel.csv", "id;text\r\n1;play\r\n2;müsic, off\r\n".encode("utf-16")),
         ("with_mark.txt", "\ufeffplay\nmüsic, off\n"),
         ("objects.jsonl", '{"text": "play", "id": 1}\n\n{"id": 2, "text": "m\\u00fcsic, off"}\n'),
         ("strings.ndjson", '"play"\n"müsic, off"\n'),
@@ -47,7 +49,7 @@ def make_file(tmp_path: Path) -> FileMaker:
         ("table.tsv", "text\tid\nplay\t1\nmüsic, off\t2\n"),
     ],
 )
-def test_every_format_gives_the_same_texts(make_file: FileMaker, name: str, content: str) -> None:
+def test_every_format_gives_the_same_texts(make_file: FileMaker, name: str, content: str | bytes) -> None:
     assert list(read_texts(make_file(name, content))) == ["play", "müsic, off"]
 
 
@@ -74,6 +76,42 @@ def test_another_column_can_be_named(make_file: FileMaker) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'play,1\n"müsic, off",2\n'),
+        ("a.csv", 'play;1\n"müsic, off";2\n'),
+        ("a.tsv", "play\t1\nmüsic, off\t2\n"),
+        ("a.txt", "play\t1\nmüsic, off\t2\n"),
+        ("a.tsv", "text\tid\nplay\t1\nmüsic, off\t2\n"),
+        ("a.jsonl", '["play", 1]\n{"text": "müsic, off"}\n'),
+    ],
+)
+def test_columns_can_be_named_for_a_file_without_a_header(
+    make_file: FileMaker, name: str, content: str
+) -> None:
+    assert list(read_texts(make_file(name, content), names=("text", "id"))) == ["play", "müsic, off"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "\nplay\n \nmusic\n"),
+        ("a.csv", 'text\n""\nplay\n" "\nmusic\n'),
+        ("a.tsv", "text\tid\n\t1\nplay\t2\n\t3\nmusic\t4\n"),
+        ("a.jsonl", '{"text": ""}\n"play"\nnull\n"music"\n'),
+    ],
+)
+def test_empty_texts_can_keep_their_places(make_file: FileMaker, name: str, content: str) -> None:
+    assert list(read_batches(make_file(name, content))) == [[None, "play", None, "music"]]
+
+
+def test_an_input_that_lacks_one_of_its_texts_is_empty(make_file: FileMaker) -> None:
+    path = make_file("a.csv", "question,context\nq,c\nq,\n")
+    inputs = list(read_texts(path, {"question": "question", "context": "context"}, keep_blank=True))
+    assert inputs == [{"question": "q", "context": "c"}, None]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.txt", "", r"a\.txt is empty"),
@@ -81,7 +119,7 @@ def test_another_column_can_be_named(make_file: FileMaker) -> None:
         ("a.csv", "text\n", r"a\.csv is empty"),
         ("a.txt", "play\n\nmusic\n", r"a\.txt, line 2: the text is empty"),
         ("a.txt", b"play\nm\xfcsic\n", r"a\.txt, line 2: not UTF-8 \(byte 2 of the line is 0xfc\); save it"),
-        ("a.txt", "play\n".encode("utf-16"), r"a\.txt, line 1: not UTF-8 \(byte 1 of the line is 0xff\)"),
+        ("a.txt", "play\n".encode("utf-16")[:-1], r"a\.txt: not utf-16: .*truncated data; save it as UTF-8"),
         ("a.csv", "query,id\nplay,1\n", r"no column 'text'; it has query, id"),
         ("a.csv", "text,id\nplay,1,2\n", r"a\.csv, line 2 has 3 cells under 2 columns"),
         ("a.csv", 'text\nplay\n"\n', r"a\.csv, line 3 is not CSV: unexpected end of data"),
@@ -125,9 +163,9 @@ def test_columns_that_are_missing_come_with_the_flags_that_name_them(
     make_file: FileMaker, name: str, content: str, remedy: str
 ) -> None:
     columns = {"text": "text", "text_pair": "text_pair"}
-    with pytest.raises(ft.InputError, match=f"hypothesis; {remedy}$"):
+    with pytest.raises(ft.InputError, match=f"hypothesis; {remedy}"):
         list(read_texts(make_file(name, content), columns))
-    with pytest.raises(ft.InputError, match=r"it has query; name it with --column NAME$"):
+    with pytest.raises(ft.InputError, match="it has query; name it with --column NAME, or all with"):
         list(read_texts(make_file("b.csv", "query\na\n")))
 
 

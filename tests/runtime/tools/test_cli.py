@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ftool_runtime.tools import cli
-from ftool_runtime.tools.output import write_answers
+from ftool_runtime.tools.output import Counts, write_answers
 
 BundleMaker = Callable[..., Path]
 
@@ -69,13 +69,28 @@ def test_predict_reads_and_writes_files(
 
 
 def test_an_error_in_between_keeps_the_old_output(shared_bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.txt").write_text("play\n" * 10 + "\n")
+    (tmp_path / "in.jsonl").write_text('"play"\n' * 10 + "3\n")
     out = tmp_path / "out.jsonl"
     out.write_text("old")
-    done = run("predict", shared_bundle, "--input", tmp_path / "in.txt", "--output", out, "--batch-size", "2")
+    done = run(
+        "predict", shared_bundle, "--input", tmp_path / "in.jsonl", "--output", out, "--batch-size", "2"
+    )
     assert (done.returncode, out.read_text()) == (2, "old")
-    assert done.stderr == f"Error: {tmp_path / 'in.txt'}, line 11: the text is empty\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.jsonl"]
+    assert done.stderr == f"Error: {tmp_path / 'in.jsonl'}, line 11: the text must be a string, got int\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+@pytest.mark.parametrize("batch_size", ["1", "2", "64"])
+def test_the_answer_to_an_empty_text_is_null_and_counted(
+    shared_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], batch_size: str
+) -> None:
+    (tmp_path / "in.tsv").write_text("play\t1\n\t2\nmusic\t3\n", encoding="utf-8")
+    arguments = ["predict", shared_bundle, "--input", tmp_path / "in.tsv", "--columns", "text, id"]
+    assert cli.main([*map(str, arguments), "--batch-size", batch_size]) == 0
+    captured = capsys.readouterr()
+    answers = [json.loads(line) for line in captured.out.splitlines()]
+    assert [answer and answer["text"] for answer in answers] == ["play", None, "music"]
+    assert captured.err == "1 of the texts were empty and answered with null\n"
 
 
 @on_posix
@@ -232,7 +247,7 @@ def test_output_is_utf_8_whatever_the_locale(shared_bundle: Path) -> None:
 
 def test_more_texts_than_fit_in_memory_at_once_are_streamed(model: object) -> None:
     out = io.StringIO()
-    assert write_answers(model, (["play"] * 7 for _ in range(15)), out) == 0  # type: ignore[arg-type]
+    assert write_answers(model, (["play"] * 7 for _ in range(15)), out) == Counts()  # type: ignore[arg-type]
     assert len(out.getvalue().splitlines()) == 105
 
 

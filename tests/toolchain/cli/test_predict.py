@@ -1,6 +1,8 @@
 """`ftool predict` answers in the order of the input, and writes complete files or none."""
 
+import gzip
 import json
+import lzma
 from pathlib import Path
 
 import numpy as np
@@ -102,15 +104,57 @@ def test_the_current_folder_is_the_default(model_folder: Path, monkeypatch: pyte
         ("texts.csv", 'id,text\n1,go\n2,"stop, now"\n'),
         ("texts.jsonl", '{"text": "go"}\n{"text": "stop now"}\n'),
         ("texts.txt", "go\nstop now\n"),
+        ("texts.txt", "go\r\nstop now\r\n".encode("utf-16")),
+        ("texts.txt", "go\r\nstop now \u2013 café".encode("windows-1252")),
+        ("texts.csv", "id;text\n1;go\n2;stop now é\n".encode("utf-16-le")),
+        ("texts.csv.gz", gzip.compress(b"text,id\ngo,1\nstop now,2\n")),
+        ("texts.txt.xz", lzma.compress(b"go\nstop now\n")),
+        ("texts.json", '[{"text": "go"}, {"text": "stop now"}]'),
+        ("texts.json", '{"data": [{"text": "go"}, {"text": "stop now"}]}'),
     ],
 )
 def test_files_of_every_kind_are_answered_into_a_file(
-    model_folder: Path, tmp_path: Path, name: str, content: str
+    model_folder: Path, tmp_path: Path, name: str, content: str | bytes
 ) -> None:
-    (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
     result = run(model_folder, "--input", tmp_path / name, "--output", tmp_path / "out.jsonl")
     assert (result.exit_code, result.stdout) == (0, "")
     assert labels((tmp_path / "out.jsonl").read_text(encoding="utf-8")) == ["go", "stop"]
+
+
+def test_a_guessed_encoding_of_the_input_is_told(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_bytes("text\nstop \u2013 café\n".encode("windows-1252"))
+    result = run(model_folder, "--input", tmp_path / "texts.csv")
+    assert json.loads(result.stdout)["text"] == "stop \u2013 café"
+    assert "texts.csv: not UTF-8; read as windows-1252, which is a guess: row 2 has 'stop" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "go\t1\n\t2\nstop\t3\n"),
+        ("a.txt", "go\t1\n\t2\nstop\t3\n"),
+        ("a.json", '[["go", 1], ["", 2], ["stop", 3]]'),
+    ],
+)
+def test_columns_are_named_and_empty_texts_answered_with_null(
+    model_folder: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    result = run(model_folder, "--input", tmp_path / name, "--columns", "text,id")
+    assert result.exit_code == 0, result.stderr
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer and answer["label"] for answer in answers] == ["go", None, "stop"]
+    assert result.stderr == "Warning: empty texts, whose answer is null: 1\n"
+
+
+def test_a_column_that_is_missing_names_the_flags(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"body": "go"}]', encoding="utf-8")
+    (tmp_path / "a.tsv").write_text("go\t1\n", encoding="utf-8")
+    told = run(model_folder, "--input", tmp_path / "a.json").stderr
+    assert "a.json: has no column 'text'; the columns are 'body'; name one with --column" in told
+    told = run(model_folder, "--input", tmp_path / "a.tsv").stderr
+    assert "name it with --column NAME, or all with --columns if the file has no header" in told
 
 
 def test_more_of_the_labels_are_given_on_request(model_folder: Path) -> None:
@@ -165,12 +209,12 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_on_the_way_leaves_the_output_as_it_was(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("before\n", encoding="utf-8")
-    (tmp_path / "texts.txt").write_bytes(b"go\n" * 100 + b"\xff\n")
-    result = run(model_folder, "--input", tmp_path / "texts.txt", "--output", tmp_path / "out.jsonl")
+    (tmp_path / "texts.jsonl").write_bytes(b'"go"\n' * 100 + b"3\n")
+    result = run(model_folder, "--input", tmp_path / "texts.jsonl", "--output", tmp_path / "out.jsonl")
     assert result.exit_code == 2
-    assert "texts.txt, line 101" in result.stderr
+    assert "texts.jsonl, line 101" in result.stderr
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "before\n"
-    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "texts.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "texts.jsonl"}
 
 
 def test_an_output_in_a_missing_folder_is_bad_input(model_folder: Path, tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -
     return tuple(name.strip() for name in value.split(",")) if value is not None else None
 
 
+columns_option = click.option(
+    "--columns",
+    metavar="NAME,…",
+    callback=_comma_separated,
+    help="The names of the columns, for files without a header.",
+)
+
 _DATA_OPTIONS = (
     click.option(
         "--data", "path", metavar="PATH", help="A file, a folder, a hub data set id, or builtin:NAME."
@@ -59,12 +66,7 @@ _DATA_OPTIONS = (
     click.option("--messages-column", "messages", metavar="NAME", help="The column of the conversations."),
     click.option("--source-language", metavar="CODE", help="The language of the source texts."),
     click.option("--target-language", metavar="CODE", help="The language of the target texts."),
-    click.option(
-        "--columns",
-        metavar="NAME,…",
-        callback=_comma_separated,
-        help="The names of the columns, for files without a header.",
-    ),
+    columns_option,
     click.option(
         "--label-names",
         metavar="FILE",

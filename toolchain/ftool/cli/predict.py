@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftool.cli.options import device_option, generation_flags, threads_option
+from ftool.cli.options import columns_option, device_option, generation_flags, threads_option
 
 if TYPE_CHECKING:
     from ftool_runtime.session.onnx_session import Device
@@ -19,15 +19,18 @@ _log = logging.getLogger(__name__)
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path), metavar="[FOLDER|BUNDLE]")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--input", "source", type=click.Path(path_type=Path), help="A CSV, TSV, JSONL or text file.")
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path), help="Lines of text, or any file that --data reads."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="A file to write, whole or not at all.")
 @click.option(
     "--column",
-    "columns",
+    "fields",
     multiple=True,
     metavar="[FIELD=]NAME",
     help="The column or key of the texts, or of a field of the input, such as question=QUERY.",
 )
+@columns_option
 @click.option(
     "--top-k",
     type=int,
@@ -62,7 +65,8 @@ def predict(
     texts: tuple[str, ...],
     source: Path | None,
     output: Path | None,
-    columns: tuple[str, ...],
+    fields: tuple[str, ...],
+    columns: tuple[str, ...] | None,
     threads: int | None,
     device: "Device",
     stream: bool,
@@ -72,7 +76,7 @@ def predict(
     """Answer texts with a bundle: one JSON object per line, in the order of the input.
 
     The texts are the arguments, the rows of --input, or the lines of standard input; each line of standard input is
-    answered as soon as it is read.
+    answered as soon as it is read. The answer to an empty text is null.
 
     \b
     ftool predict models/intents "make the screen brighter"
@@ -80,25 +84,32 @@ def predict(
     ftool predict models/dates --stream "the 3rd of March, 2021"
     """
     import ftool_runtime as ft
+    from ftool.data.inputs import read_inputs
     from ftool_runtime.models.generator import Generator
-    from ftool_runtime.text.files import read_batches
+    from ftool_runtime.text.files import in_batches, read_batches
     from ftool_runtime.tools.options import answer_options, input_columns, inputs_of
     from ftool_runtime.tools.output import output_to, stream_answers, write_answers
 
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
     with ft.load(bundle_in(folder), device=device, threads=threads) as model, output_to(output) as out:
-        batches: Iterable[Sequence[Any]] = (
-            [inputs_of(model, texts)] if texts else read_batches(source, input_columns(model, columns))
-        )
+        batches: Iterable[Sequence[Any]]
+        if texts:
+            batches = [inputs_of(model, texts)]
+        elif source is not None:
+            batches = in_batches(read_inputs(source, input_columns(model, fields), columns))
+        else:
+            batches = read_batches(None, input_columns(model, fields))
         options = answer_options(model, Namespace(**vars(writing), **answering, stream=stream))
         if stream:
             assert isinstance(model, Generator)  # `answer_options` refuses --stream for others
-            truncated = stream_answers(model, batches, out, options)
+            counts = stream_answers(model, batches, out, options)
         else:
-            truncated = write_answers(model, batches, out, **options)
-    if truncated:
-        _log.warning("texts longer than the model's limit, which were cut: %d", truncated)
+            counts = write_answers(model, batches, out, **options)
+    if counts.truncated:
+        _log.warning("texts longer than the model's limit, which were cut: %d", counts.truncated)
+    if counts.blank:
+        _log.warning("empty texts, whose answer is null: %d", counts.blank)
 
 
 def bundle_in(folder: Path) -> Path:
