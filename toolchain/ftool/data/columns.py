@@ -43,6 +43,7 @@ PAIRS: Final = (  # two texts of one example, the first and the second
 LABEL: Final = Column("labels", "--label-column", (
     "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
     "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
+    "accept",  # the chosen options of Prodigy
     "score", "similarity",  # last: next to a label column they hold something else, such as a confidence
 ))  # fmt: skip
 

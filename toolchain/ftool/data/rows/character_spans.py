@@ -16,7 +16,7 @@ from ftool_runtime.text.words import CharRange, split_words
 
 _STARTS = ("start", "start_offset", "begin", "start_char")
 _ENDS = ("end", "end_offset", "stop", "end_char")
-_KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "class", "category")
+_KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "class", "category", "labels")
 _SHOWN = 40
 
 
@@ -30,22 +30,26 @@ class _EntityRange(NamedTuple):
 
 @dataclass
 class SpanReport:
-    """Counts of entities that do not begin and end at word boundaries.
+    """Counts of entities that do not begin and end at word boundaries, and of entities that are listed twice.
 
-    The runtime finds only entities of whole words, so such an entity is widened to whole words or dropped.
+    The runtime finds only entities of whole words, so such an entity is widened to whole words or dropped. Of an entity
+    that is listed twice, one is read.
     """
 
     widened: int = 0
     dropped: int = 0
+    repeated: int = 0
     first_widened: str = ""
     first_dropped: str = ""
+    first_repeated: str = ""
 
     def warnings(self, source: str) -> list[str]:
-        """Return one warning if there are widened entities, and one if there are dropped entities.
-
-        `source` names the data in the warnings.
-        """
+        """Return one warning for each kind of entity that was counted. `source` names the data in the warnings."""
         lines = []
+        if self.repeated:
+            lines.append(
+                f"{source}: {self.repeated} entities are listed twice and were read once (first: {self.first_repeated})"
+            )
         if self.widened:
             lines.append(
                 f"{source}: {self.widened} entities begin or end inside a word and were widened to it "
@@ -73,7 +77,12 @@ def read_spans(text: str, cell: Cell, row: int, report: SpanReport) -> TaggedTex
         raise BadRowError(f"has a list of entities that {error}: {str(cell)[:_SHOWN]!r}") from error
     if not isinstance(cell, list | tuple):
         raise BadRowError(f"has no list of entities: {str(cell)[:_SHOWN]!r}")
-    entities = sorted(_entity_of(entity, text) for entity in cell)
+    found = sorted(_entity_of(entity, text) for entity in cell)
+    entities = list(dict.fromkeys(found))
+    if len(entities) < len(found):
+        report.repeated += len(found) - len(entities)
+        twice = next(first for first, second in pairwise(found) if first == second)
+        report.first_repeated = report.first_repeated or f"row {row}, {_described(text, twice)}"
     for first, second in pairwise(entities):
         if second.start < first.end:
             raise BadRowError(
@@ -102,6 +111,8 @@ def _entity_of(value: Any, text: str) -> _EntityRange:
             f"has an entity from {start!r} to {end!r} in a text of {len(text)} characters; offsets count characters "
             "from 0, the end being the character past the last"
         )
+    if isinstance(kind, list) and len(kind) == 1:  # as Label Studio writes it
+        kind = kind[0]
     if not isinstance(kind, str) or not kind.strip():
         raise BadRowError(f"has an entity without a label at {start} to {end}")
     stated_text = value.get("text") if isinstance(value, Mapping) else None

@@ -73,6 +73,10 @@ class LabelCells:
         if cell is None:
             return []
         value = _list_in(cell, where, self.separator)
+        if isinstance(value, Mapping) and isinstance(
+            choices := value.get("choices"), list
+        ):  # of Label Studio
+            return list(choices)
         if isinstance(value, Mapping):
             return [name for name, has in value.items() if _is_one(has, where)]
         if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.cells import column_texts
 from ftool.data.columns import (
     ENTITIES,
@@ -23,7 +24,14 @@ from ftool.data.label_policy import refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.character_spans import SpanReport, read_spans
 from ftool.data.rows.label_names import names_for
-from ftool.data.rows.tag_schemes import OUTSIDE, count_repaired, detect_scheme, spans_of_tags, tags_of_spans
+from ftool.data.rows.tag_schemes import (
+    OUTSIDE,
+    count_repaired,
+    detect_scheme,
+    spans_of_tags,
+    tag_problem,
+    tags_of_spans,
+)
 from ftool.data.rows.tagged_text import BadRowError, TaggedText, kinds_of
 from ftool.data.rows.word_rows import joined_sentences
 from ftool.data.rows.word_tags import read_words
@@ -141,13 +149,26 @@ class TagReader(RowReader[TaggedText]):
     def _word_column(self, table: Table) -> str | None:
         """Return the name of the column of words: the one in the settings, or else one with a usual name.
 
-        Returns None if the table has no such column: its entities are then marked by character offsets.
+        Returns None if the table has no such column, or none of a tag for each word: its entities are then marked by
+        character offsets. If a text beside a list of tags is not cut into words, its words are separated by spaces.
         """
+        label = self.settings.label
         if self.settings.text is not None:
             named = named_column(table, self.settings.text)
             is_list = isinstance(table.cells(named)[0], list | tuple)
-            return named if is_list or named.lower() in WORDS.usual else None
-        return optional_column(table, WORDS)
+            if is_list or named.lower() in WORDS.usual:
+                return named
+            return named if _holds_tags(table, optional_column(table, TAGS, label, (named,))) else None
+        words = optional_column(table, WORDS)
+        if words is not None:
+            tags = optional_column(table, TAGS, label, (words,))
+            spans = optional_column(table, ENTITIES, label, (words,))
+            has_spans = _holds_mappings(table, words) or (tags is None and spans is not None)
+            return None if has_spans or _holds_spans(table, tags) else words
+        text = optional_column(table, TEXT_WITH_ENTITIES)
+        if text is None or not _holds_tags(table, optional_column(table, TAGS, label, (text,))):
+            return None
+        return text
 
     def _span_columns(self, table: Table) -> tuple[str, str]:
         return (
@@ -170,3 +191,34 @@ class TagReader(RowReader[TaggedText]):
             for one in split.examples
         ]
         return replace(split, examples=examples)
+
+
+def _first_filled(table: Table, column: str | None) -> Any:
+    """Return the first cell of a column that is not empty, as a list if it holds one as text; else None."""
+    for cell in () if column is None else table.cells(column):
+        try:
+            value = read_literal(cell)
+        except BadLiteralError:
+            value = cell
+        if value is not None and len(str(value)) and value != []:
+            return value
+    return None
+
+
+def _holds_mappings(table: Table, column: str | None) -> bool:
+    cell = _first_filled(table, column)
+    return isinstance(cell, list | tuple) and isinstance(cell[0], Mapping)
+
+
+def _holds_spans(table: Table, column: str | None) -> bool:
+    cell = _first_filled(table, column)
+    return isinstance(cell, list | tuple) and isinstance(cell[0], Mapping | list | tuple)
+
+
+def _holds_tags(table: Table, column: str | None) -> bool:
+    """Whether the first filled cell of a column is a list of several entity tags, or a text of several."""
+    cell = _first_filled(table, column)
+    parts = cell.split() if isinstance(cell, str) else cell
+    return (
+        isinstance(parts, list | tuple) and bool(parts) and all(tag_problem(part) is None for part in parts)
+    )

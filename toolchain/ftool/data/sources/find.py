@@ -101,7 +101,8 @@ def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
     file = data_file(path)
     tables = _parsed(file, columns)
     first = next(iter(tables))
-    return {**tables, first: replace(tables[first], warnings=file.warnings)}
+    warnings = (*tables[first].warnings, *file.warnings)
+    return {**tables, first: replace(tables[first], warnings=warnings)}
 
 
 def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:

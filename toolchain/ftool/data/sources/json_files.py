@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftool.data.sources.annotation_tools import plain_records
 from ftool.data.sources.files import DataFile
 from ftool.data.sources.squad import is_squad, squad_table
 from ftool.data.splits import split_called
@@ -123,6 +124,9 @@ def _tables_of_lists(
 
 
 def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[str] | None) -> Table:
+    warnings: Sequence[str] = ()
+    if columns is None:
+        records, warnings = plain_records(records)
     names = list(
         columns or dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
     )
@@ -140,4 +144,4 @@ def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[st
                 f"{source}: row {number} is not an object of named values: {str(record)[:40]!r}; "
                 'write each row as {"column": value, …}'
             )
-    return Table(source, tuple(names), rows)
+    return Table(source, tuple(names), rows, warnings=tuple(f"{source}: {warning}" for warning in warnings))
