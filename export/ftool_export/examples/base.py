@@ -108,7 +108,10 @@ class EncoderExamples(ABC):
 
     @abstractmethod
     def score(self, outputs: Outputs) -> float:
-        """Return the main metric of the answers that `outputs` give; called only if `metric` is not None."""
+        """Return the main metric of the answers that `outputs` give, nan if it is undefined for these inputs.
+
+        Called only if `metric` is not None.
+        """
 
     @abstractmethod
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
@@ -171,7 +174,11 @@ class EncoderExamples(ABC):
     def _comparison(self, reference: Outputs, outputs: Outputs) -> Comparison:
         difference = largest_difference(reference, outputs)  # raises if the rows of tokens differ
         same = self.same(reference, outputs)
-        scored = self.metric is not None
+        scores = None if self.metric is None else (self.score(reference), self.score(outputs))
+        if (
+            scores is not None and np.isnan(scores).any()
+        ):  # a correlation of one example, say, decides nothing
+            scores = None
         return Comparison(
             examples=len(self.inputs),
             compared="answers",
@@ -180,7 +187,7 @@ class EncoderExamples(ABC):
             differing=int((~same).any(axis=1).sum()),
             distances=self.distances(reference, outputs),
             output_difference=difference,
-            scores=(self.score(reference), self.score(outputs)) if scored else None,
+            scores=scores,
         )
 
 

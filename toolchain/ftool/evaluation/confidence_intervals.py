@@ -79,7 +79,11 @@ def estimates(
     }
     if names:
         low, high = _bootstrap(statistics, [positions], names, confidence)
-        found |= {name: Estimate(values[name], low[i], high[i]) for i, name in enumerate(names)}
+        # The bootstrap of a biased metric, such as a calibration error, may lie beside its value.
+        found |= {
+            name: Estimate(value := values[name], min(low[i], value), max(high[i], value))
+            for i, name in enumerate(names)
+        }
     return {name: found[name] for name in values}
 
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+
+import numpy as np
 
 from ftool.data.table import Table
 from ftool.evaluation.baselines import BaselineReport
+from ftool.evaluation.confidence_intervals import ConfidenceSettings, Estimate, estimates
 from ftool.evaluation.mistakes import Mistakes
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
@@ -117,6 +121,19 @@ class Evaluation:
     # The model beside baselines; None if the task has none, or if they were never measured on these examples.
     baselines: BaselineReport | None = None
 
+    @cached_property
+    def intervals(self) -> Mapping[str, Estimate]:
+        """The 95% confidence interval of each metric that has one, by the metric's name."""
+        if self.statistics is None or not self.examples:
+            return {}
+        statistics = self.statistics()
+        found = estimates(statistics, np.arange(len(statistics)), ConfidenceSettings())
+        return {
+            name: one
+            for name, one in found.items()
+            if self.metrics.get(name) is not None and np.isfinite([one.low, one.high]).all()
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as plain JSON."""
         return {
@@ -125,6 +142,7 @@ class Evaluation:
             "split": self.split,
             "examples": self.examples,
             "metrics": self.metrics,
+            "intervals": {name: {"low": one.low, "high": one.high} for name, one in self.intervals.items()},
             **({"slices": {one.column: one.to_json() for one in self.slices}} if self.slices else {}),
             **({"mistakes": self.mistakes.to_json()} if self.mistakes is not None else {}),
             **({"baselines": self.baselines.to_json()} if self.baselines is not None else {}),
@@ -177,18 +195,25 @@ class TrainReport:
 
 
 def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
-    rows = [["", *evaluations]]
+    """Return the metrics as a table, each with its interval in the column to the right."""
+    every = evaluations.values()
+    rows = [["", *(cell for name in evaluations for cell in (name, "95% interval"))]]
     rows += [
-        [text, *(_figure(evaluation.metrics[name]) for evaluation in evaluations.values())]
+        [text, *(cell for evaluation in every for cell in _figures(evaluation, name))]
         for name, text in METRIC_NAMES.items()
-        if all(name in evaluation.metrics for evaluation in evaluations.values())
+        if all(name in evaluation.metrics for evaluation in every)
     ]
-    rows.append(["examples", *(str(evaluation.examples) for evaluation in evaluations.values())])
+    rows.append(["examples", *(cell for evaluation in every for cell in (str(evaluation.examples), ""))])
     return format_table(rows)
 
 
-def _figure(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
+def _figures(evaluation: Evaluation, name: str) -> tuple[str, str]:
+    """Return a metric and its interval as text."""
+    value, interval = evaluation.metrics[name], evaluation.intervals.get(name)
+    return (
+        "none" if value is None else f"{value:.4f}",
+        "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}",
+    )
 
 
 def _details(evaluation: Evaluation) -> list[str]:

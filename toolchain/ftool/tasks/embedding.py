@@ -1,5 +1,6 @@
 """The `Task` row for feature extraction: vectors of texts, for search and similarity."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -96,7 +97,8 @@ def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
 
     def score(vectors: Any) -> float:
         found = embedding_metrics(split, [vectors[:first], vectors[first:]], loaded.similarity)
-        return float(found[metric])
+        value = found[metric]
+        return math.nan if value is None else float(value)
 
     return EmbeddingExamples(inputs=[*sides[0], *sides[1]], first_side=first, metric=metric, scorer=score)
 

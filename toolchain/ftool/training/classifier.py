@@ -22,7 +22,7 @@ from ftool.training.hardware import device_name, main_process_first
 from ftool.training.head.features import cached_features
 from ftool.training.head.fit import LabelledFeatures, fit_head
 from ftool.training.head.fit_online import fit_head_online
-from ftool.training.loop import SCORE
+from ftool.training.loop import SCORE, defined
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
 from ftool_export.checkpoints.classifier import LoadedClassifier
 from ftool_export.checkpoints.encoder import all_rows
@@ -106,7 +106,8 @@ class ClassifierObjective(EncoderObjective):
         If the settings ask for tuned thresholds, the metric is that at tuned thresholds.
         """
         thresholds = self._thresholds(logits) if self._tunes else None
-        return main_score(logits, self._targets["validation"].numpy(), thresholds=thresholds, **self._kind)
+        targets = self._targets["validation"].numpy()
+        return defined(main_score(logits, targets, thresholds=thresholds, **self._kind))
 
     def _thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...]:
         targets = self._targets["validation"].numpy() > 0

@@ -57,6 +57,7 @@ class Measured:
         training = network.training
         network.eval()
         found = self.measure(network)
+        found[SCORE] = defined(found[SCORE])
         found |= {_RANK: found[SCORE] + _TIE / (1 + found["loss"])}
         metrics = {f"eval_{name}": value for name, value in found.items()}
         network.train(training)
@@ -66,6 +67,11 @@ class Measured:
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002 (Trainer's own)
         return SimilarLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
+
+
+def defined(score: float | None) -> float:
+    """Return a score by which weights are selected: 0 for an undefined metric, such as a correlation with constants."""
+    return 0.0 if score is None or math.isnan(score) else score
 
 
 def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> dict[str, Any]:

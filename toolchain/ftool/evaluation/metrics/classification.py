@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from ftool.evaluation.confidence_intervals import finite
 from ftool.evaluation.metrics.calibration import confidence_bins, expected_calibration_error
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics
@@ -34,27 +35,34 @@ def classification_metrics(
     """Return all metrics of `logits`, float (examples, labels).
 
     `targets` is int (examples,) for one label per text, 0 and 1 (examples, labels) for multi-label data, and float
-    (examples,) for regression, whose metrics are the same as those of `number_metrics`. Metrics are fractions from 0 to
+    (examples,) for regression, whose metrics are those of `number_metrics`, with None for nan. F1 is averaged over the
+    labels that occur in the targets or the answers. Metrics are fractions from 0 to
     1; supports and the confusion matrix (one row for each true label) count examples.
     """
     if regression:
-        return number_metrics(logits[:, 0], targets)
+        return _finite(number_metrics(logits[:, 0], targets))
     if multi_label:
         return _several_labels(logits, targets, labels, thresholds)
     return _one_label(logits, targets, labels)
 
 
-def number_metrics(answers: NDArray[np.floating], targets: NDArray[Any]) -> Metrics:
-    """Return Spearman's and Pearson's correlation, -1 to 1, and the mean squared error; both arrays are (examples,)."""
+def number_metrics(answers: NDArray[np.floating], targets: NDArray[Any]) -> dict[str, float]:
+    """Return Spearman's and Pearson's correlation, -1 to 1, and the mean squared error; both arrays are (examples,).
+
+    The correlations are nan if they are undefined: for one example, or if either array is constant.
+    """
     gap = answers.astype(np.float64) - targets
     return {**correlations(answers, targets), "mse": float((gap**2).mean())}
 
 
-def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArray[Any]) -> Metrics:
-    """Return Spearman's and Pearson's correlation, -1 to 1, of two equally long arrays; 0 if either is constant."""
+def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArray[Any]) -> dict[str, float]:
+    """Return Spearman's and Pearson's correlation, -1 to 1, of two equally long arrays.
+
+    Both are nan if they are undefined: for one example, or if either array is constant.
+    """
     both = np.array([answers, targets], dtype=np.float64)  # (2, examples)
     if len(targets) < 2 or (np.ptp(both, axis=1) == 0).any():
-        return {"spearman": 0.0, "pearson": 0.0}
+        return {"spearman": np.nan, "pearson": np.nan}
     # scipy's spearmanr and pearsonr would also compute p-values, which takes ten times as long
     return {
         "spearman": float(np.asarray(np.corrcoef(rankdata(both, axis=1)))[0, 1]),
@@ -72,11 +80,10 @@ def main_score(
 ) -> float:
     """Return only the main metric of `logits`; the arguments are the same as those of `classification_metrics`."""
     if regression:
-        return float(number_metrics(logits[:, 0], targets)["spearman"])
+        return number_metrics(logits[:, 0], targets)["spearman"]
     if not multi_label:
         return float((logits.argmax(axis=1) == targets).mean())
-    answers = _applying(logits, thresholds)
-    return float(f1_score(targets, answers, average="macro", zero_division=0))
+    return _f1(targets, _applying(logits, thresholds), ("macro",))["f1_macro"]
 
 
 def classification_statistics(
@@ -116,7 +123,7 @@ def _one_label(logits: NDArray[np.float32], targets: NDArray[Any], labels: Seque
     every = list(range(len(labels)))
     return {
         "accuracy": float((answers == targets).mean()),
-        **_f1(targets, answers, ("macro", "weighted"), every),
+        **_finite(_f1(targets, answers, ("macro", "weighted"))),
         "expected_calibration_error": expected_calibration_error(confidence, answers == targets),
         "per_class": _per_class(targets, answers, labels),
         "labels": list(labels),
@@ -135,8 +142,8 @@ def _several_labels(
     confidence = np.maximum(scores, 1 - scores).ravel()
     agreed = ((scores >= 0.5) == (targets > 0)).ravel()
     return {
-        **_f1(targets, answers, ("macro", "micro", "weighted"), list(range(len(labels)))),
-        "f1_macro_at_half": main_score(logits, targets, multi_label=True),
+        **_finite(_f1(targets, answers, ("macro", "micro", "weighted"))),
+        "f1_macro_at_half": finite(main_score(logits, targets, multi_label=True)),
         "subset_accuracy": float((answers == targets).all(axis=1).mean()),
         "expected_calibration_error": expected_calibration_error(confidence, agreed),
         "per_class": _per_class(targets, answers, labels),
@@ -149,13 +156,28 @@ def _applying(logits: NDArray[np.float32], thresholds: Sequence[float] | None) -
     return (probabilities(logits, multi_label=True) >= limits).astype(np.int64)
 
 
-def _f1(
-    targets: NDArray[Any], answers: NDArray[Any], averages: Sequence[str], every: list[int]
-) -> dict[str, float]:
-    return {
-        f"f1_{average}": float(f1_score(targets, answers, labels=every, average=average, zero_division=0))
-        for average in averages
-    }
+def _finite(values: Mapping[str, float]) -> Metrics:
+    return {name: finite(value) for name, value in values.items()}
+
+
+def _f1(targets: NDArray[Any], answers: NDArray[Any], averages: Sequence[str]) -> dict[str, float]:
+    """Return averages of the F1 of the labels that occur in the targets or the answers; nan if none does."""
+    if targets.ndim == 2:
+        wanted, given = (np.asarray(one > 0).sum(axis=0) for one in (targets, answers))
+        hits = np.asarray((targets > 0) & (answers > 0)).sum(axis=0)
+    else:
+        most = int(max(targets.max(initial=0), answers.max(initial=0))) + 1
+        wanted, given, hits = (
+            np.bincount(one, minlength=most) for one in (targets, answers, targets[targets == answers])
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = 2 * hits / (wanted + given)
+        found = {
+            "macro": np.nansum(each) / np.isfinite(each).sum(),
+            "micro": 2 * hits.sum() / (wanted.sum() + given.sum()),
+            "weighted": np.nansum(each * wanted) / wanted.sum(),
+        }
+    return {f"f1_{average}": float(found[average]) for average in averages}
 
 
 def _per_class(

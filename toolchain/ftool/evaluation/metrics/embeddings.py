@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ftool.data.dataset import Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, scores_of
+from ftool.evaluation.confidence_intervals import finite
 from ftool.evaluation.metrics.classification import correlations
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import RecomputedStatistics, Statistics, averaged
@@ -60,13 +61,14 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
     """Return all metrics of an embedder from its vectors.
 
     `vectors` holds two arrays, (texts, width), for the two lists of `texts_to_embed(split)`; `similarity` is "cosine"
-    or "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1. For pairs and triplets the
-    metrics are retrieval metrics, 0 to 1. For triplets there is also `triplet_accuracy`, the share of triplets whose
-    anchor is nearer to the positive than to the negative.
+    or "dot". For scored pairs the metrics are correlations of similarity and score, -1 to 1, or None if undefined. For
+    pairs and triplets the metrics are retrieval metrics, 0 to 1. For triplets there is also `triplet_accuracy`, the
+    share of triplets whose anchor is nearer to the positive than to the negative.
     """
     first, second = (prepared(one, similarity) for one in vectors)
     if kind_of(split) == "scored":
-        return correlations((first * second).sum(axis=1), scores_of(split))
+        found = correlations((first * second).sum(axis=1), scores_of(split))
+        return {name: finite(value) for name, value in found.items()}
     search = search_of(split)
     metrics = search_metrics(search, best_of(first, second, max(_CUTS)))
     if kind_of(split) == "triplets":

@@ -1,0 +1,105 @@
+"""Intervals beside every metric, and metrics that are undefined on few examples."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftool.evaluation.metrics.classification import (
+    classification_metrics,
+    classification_statistics,
+    main_score,
+    number_statistics,
+)
+from ftool.evaluation.results import Evaluation
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
+from ftool.train import train
+from ftool.training.loop import defined
+
+
+def evaluation(logits: Any, targets: Any, **kind: Any) -> Evaluation:
+    statistics: Any = partial(classification_statistics, logits, targets, **kind)
+    if kind.get("regression"):
+        statistics = partial(number_statistics, logits, targets)
+    return Evaluation(
+        task="text-classification",
+        on="run",
+        split="test",
+        examples=len(targets),
+        metrics=classification_metrics(logits, targets, [str(i) for i in range(logits.shape[1])], **kind),
+        statistics=statistics,
+    )
+
+
+def made(labels: int, *, multi_label: bool, examples: int = 80) -> tuple[Any, Any]:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(examples, labels)).astype(np.float32)
+    targets = rng.integers(2, size=(examples, labels)) if multi_label else rng.integers(labels, size=examples)
+    return logits, targets
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_every_printed_metric_has_an_interval_around_it(multi_label: bool) -> None:
+    found = evaluation(*made(4, multi_label=multi_label), multi_label=multi_label)
+    single = {name for name, value in found.metrics.items() if isinstance(value, float)}
+    assert found.intervals.keys() == single
+    for name, interval in found.intervals.items():
+        assert interval.low <= found.metrics[name] <= interval.high
+        assert f"{interval.low:.4f} to {interval.high:.4f}" in found.table()
+    assert found.to_json()["intervals"].keys() == single
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_interval_is_of_the_metric_itself_if_a_label_never_occurs(multi_label: bool) -> None:
+    logits, targets = made(6, multi_label=multi_label)
+    logits[:, 5] = -20.0  # never answered
+    if multi_label:
+        targets[:, 5] = 0
+    else:
+        targets[targets == 5] = 4
+    found = evaluation(logits, targets, multi_label=multi_label)
+    for name in ("f1_macro", "f1_weighted"):
+        assert found.intervals[name].value == pytest.approx(found.metrics[name])
+    assert (
+        main_score(logits, targets, multi_label=True) == pytest.approx(found.metrics["f1_macro"])
+        or not multi_label
+    )
+
+
+def test_one_label_alone_is_scored_by_its_own_f1() -> None:
+    logits, targets = np.array([[2.0], [2.0], [-2.0]], dtype=np.float32), np.array([[1], [0], [1]])
+    assert main_score(logits, targets, multi_label=True) == 0.5  # one hit, one false alarm, one miss
+
+
+def test_a_correlation_of_one_example_is_undefined_and_not_0() -> None:
+    found = evaluation(
+        np.array([[0.5]], dtype=np.float32), np.array([1.0]), multi_label=False, regression=True
+    )
+    assert found.metrics["spearman"] is None
+    assert found.metrics["mse"] == 0.25
+    assert "Spearman             none" in found.table()
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_an_undefined_score_selects_no_weights() -> None:
+    assert [defined(score) for score in (0.7, float("nan"), None)] == [0.7, 0.0, 0.0]
+
+
+def test_training_prints_and_stores_intervals_for_validation_and_test(
+    tiny_base: Path, topics: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe(
+        base=str(tiny_base),
+        data=DataSettings(path=str(topics)),
+        train=TrainSettings(method="head", threads=1),
+    )
+    report = train(recipe, tmp_path)
+    stored = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for one in (stored, stored["validation"]):
+        assert one["intervals"]["accuracy"]["low"] <= one["metrics"]["accuracy"]
+    assert report.table().splitlines()[0].split("  ")[-1].strip() == "95% interval"
