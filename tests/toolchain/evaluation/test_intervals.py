@@ -65,10 +65,6 @@ def test_the_interval_is_of_the_metric_itself_if_a_label_never_occurs(multi_labe
     found = evaluation(logits, targets, multi_label=multi_label)
     for name in ("f1_macro", "f1_weighted"):
         assert found.intervals[name].value == pytest.approx(found.metrics[name])
-    assert (
-        main_score(logits, targets, multi_label=True) == pytest.approx(found.metrics["f1_macro"])
-        or not multi_label
-    )
 
 
 def test_one_label_alone_is_scored_by_its_own_f1() -> None:
@@ -82,7 +78,7 @@ def test_a_correlation_of_one_example_is_undefined_and_not_0() -> None:
     )
     assert found.metrics["spearman"] is None
     assert found.metrics["mse"] == 0.25
-    assert "Spearman             none" in found.table()
+    assert found.table().splitlines()[2].split() == ["Spearman", "none"]
     json.dumps(found.to_json(), allow_nan=False)
 
 
