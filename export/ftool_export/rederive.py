@@ -32,6 +32,7 @@ Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" 
 
 _BLOCK_ZERO: Final = 128  # the integer that represents zero in weights in blocks
 _ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
+_LARGEST: Final = np.finfo(np.float32)  # masks are the smallest number; further from zero is infinite
 _MARGIN: Final = 2.0  # factor on the measured rounding, which is one sample; other samples differed by 5%
 _FLOAT32: Final = 1e-6  # relative change from another order of summation
 # By the ending of a constant's name, the integer that represents zero.
@@ -179,6 +180,7 @@ def jittered(model: ir.Model, seed: int = 0) -> ir.Model:
         if value.const_value is not None and value.dtype == ir.DataType.FLOAT:
             array = value.const_value.numpy()
             moved = array * (1 + _ANOTHER_PROCESSOR * random.uniform(-1, 1, array.shape))
+            moved = np.where(np.isfinite(array), moved.clip(_LARGEST.min, _LARGEST.max), array)
             value.const_value = ir.tensor(moved.astype(np.float32), name=value.name)
     return copy
 

@@ -160,7 +160,7 @@ def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoin
                 **{
                     "vocab_size": len(VOCABULARY),
                     "pad_token_id": 0,
-                    **ARCHITECTURES[architecture],
+                    **ARCHITECTURES.get(architecture, {}),
                     "id2label": dict(enumerate(LABELS)),
                     "label2id": {label: i for i, label in enumerate(LABELS)},
                     "problem_type": "multi_label_classification" if multi_label else None,

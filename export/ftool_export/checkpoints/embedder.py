@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoModel, MT5EncoderModel, T5EncoderModel, UMT5EncoderModel
 
 from ftool_export.checkpoints.base import longest_input, origin_fields, read_facts, trained_length
 from ftool_export.checkpoints.embedder_layout import (
@@ -31,6 +31,9 @@ from ftool_runtime.bundle.contracts import EmbeddingContract
 from ftool_runtime.text.encode import Tokens
 
 TASK = "feature-extraction"
+
+# Classes of transformers for the encoder of an encoder-decoder alone, as in sentence-t5, by the type of the model.
+_WITHOUT_DECODER = {"t5": T5EncoderModel, "mt5": MT5EncoderModel, "umt5": UMT5EncoderModel}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +164,12 @@ def compute_vectors(
 
 def _load(source: str, layout: EmbedderLayout) -> LoadedEmbedder:
     config = read_config(layout.root)
-    if config.is_encoder_decoder:
+    network = _WITHOUT_DECODER.get(config.model_type, AutoModel)
+    if config.is_encoder_decoder and network is AutoModel:
         raise CheckpointError(
             f"{source}: {config.model_type} is an encoder-decoder, but vectors come from encoders; choose an encoder"
         )
-    encoder, _ = read_weights(AutoModel, layout.root, config)
+    encoder, _ = read_weights(network, layout.root, config)
     if isinstance(getattr(encoder, "pooler", None), nn.Module):
         # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)

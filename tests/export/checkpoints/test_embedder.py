@@ -12,7 +12,9 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
+from tests.export.conftest import TINY
 from torch import nn
+from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForTextEncoding
 
 from ftool_export.checkpoints.embedder import (
     LoadedEmbedder,
@@ -21,6 +23,10 @@ from ftool_export.checkpoints.embedder import (
     load_embedder,
 )
 from ftool_export.errors import CheckpointError
+from ftool_export.examples.embedding import EmbeddingExamples
+from ftool_export.parity import parity
+from ftool_export.pipeline import export
+from ftool_export.settings import ExportSettings
 
 WriteCheckpoint = Callable[..., Path]
 
@@ -61,6 +67,75 @@ def test_a_plain_encoder_is_read_as_sentence_transformers_reads_it(
     loaded = load_embedder(folder)
     expected = SentenceTransformer(str(folder), device="cpu").encode(texts)
     np.testing.assert_allclose(vectors(loaded, texts), expected, atol=1e-4, rtol=1e-4)  # not scaled
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [
+        ("t5", {}),
+        ("t5", {"feed_forward_proj": "gated-gelu", "is_gated_act": True}),
+        ("mt5", {}),
+        ("umt5", {}),
+    ],
+)
+@pytest.mark.parametrize("head", [AutoModelForTextEncoding, AutoModelForSeq2SeqLM])
+def test_the_encoder_of_an_encoder_decoder_gives_vectors(
+    architecture: str,
+    changes: dict[str, Any],
+    head: Any,
+    write_checkpoint: WriteCheckpoint,
+    texts: list[str],
+    tmp_path: Path,
+) -> None:
+    sizes = {
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 64,
+        "num_layers": 2,
+        "num_heads": 4,
+        "decoder_start_token_id": 0,
+    }
+    encoder = write_checkpoint(architecture, head=head, token_types=False, **sizes, **changes)
+    dense = parts.Dense(32, 16, bias=False, activation_function=nn.Identity())
+    folder = sentence_model(encoder, tmp_path / "st", dense, parts.Normalize())
+    loaded = load_embedder(folder)
+    expected = SentenceTransformer(str(folder), device="cpu").encode(texts)
+    np.testing.assert_allclose(vectors(loaded, texts), expected, atol=EXACT)
+    plain = SentenceTransformer(str(encoder), device="cpu").encode(texts)
+    np.testing.assert_allclose(vectors(load_embedder(encoder), texts), plain, atol=EXACT)
+    loaded.save(tmp_path)
+    np.testing.assert_allclose(vectors(load_embedder(tmp_path), texts), expected, atol=EXACT)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_encoder_of_a_t5_is_exported(
+    write_checkpoint: WriteCheckpoint, texts: list[str], tmp_path: Path, precision: Any
+) -> None:
+    sizes = {
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 64,
+        "num_layers": 2,
+        "num_heads": 4,
+        "decoder_start_token_id": 0,
+    }
+    loaded = load_embedder(
+        write_checkpoint(
+            "t5", head=AutoModelForTextEncoding, token_types=False, initializer_factor=0.3, **sizes
+        )
+    )
+    examples, bundle = EmbeddingExamples(inputs=texts), tmp_path / "bundle"
+    settings = ExportSettings(bundle=bundle, name="x", precision=precision, passes=TINY)
+    report = export(settings, loaded, examples)
+    assert report.attention == "fused"
+    assert parity(loaded, bundle, examples).passed
+
+
+def test_other_encoder_decoders_give_no_vectors(write_checkpoint: WriteCheckpoint) -> None:
+    sizes = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4}
+    folder = write_checkpoint("bart", head=AutoModel, decoder_attention_heads=4, token_types=False, **sizes)
+    with pytest.raises(CheckpointError, match="bart is an encoder-decoder, but vectors come from encoders"):
+        load_embedder(folder)
 
 
 def test_dense_and_normalize_keep_their_order(bert: Path, tmp_path: Path, texts: list[str]) -> None:
