@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from tests.helpers.captures import fresh_captures
+from tests.helpers.graphs import graph
 
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.generator import LoadedGenerator
@@ -21,6 +22,7 @@ from ftool_export.rederive import (
     as_bundle,
     constant_error,
     derive,
+    jittered,
     stored_graphs,
     weight_error,
 )
@@ -200,3 +202,13 @@ def test_a_generators_bundle_is_derived_too_and_its_swapped_weights_fail(
     graphs = spoiled_graph(bundle, "decoder", ".blocks", swap_rows)
     with as_bundle(graphs, bundle, Manifest.read(bundle)) as spoiled:
         assert "weight_error" in failed(parity(loaded, spoiled, SOURCES))
+
+
+def test_rounding_of_another_processor_keeps_masks_finite() -> None:
+    lowest = np.finfo(np.float32).min
+    values = np.array([lowest, -lowest, np.inf, -np.inf, 1.0, 0.0] * 20, dtype=np.float32)
+    model = graph("agraph (float[n] x) => (float[n] y) { y = Add(x, c) }", c=values)
+    (moved,) = [value.const_value.numpy() for value in jittered(model).graph.initializers.values()]
+    np.testing.assert_array_equal(np.isinf(moved), np.isinf(values))
+    np.testing.assert_allclose(moved, values, rtol=1e-6)
+    assert (moved != values).any()
