@@ -1,7 +1,7 @@
 """Taggers (token classification): create them on a base model, read them from any checkpoint, save them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ftool_export.errors import CheckpointError
 from ftool_export.networks.per_token import TokenTagger
 from ftool_export.tokenizers.windows import text_windows
 from ftool_runtime.bundle.manifest import EntityContract
+from ftool_runtime.errors import nearest
 from ftool_runtime.postprocessing.entities import Aggregation
 from ftool_runtime.postprocessing.tag_names import outside
 from ftool_runtime.text.windows import Window
@@ -93,6 +94,9 @@ def create_tagger(
         CheckpointError: the checkpoint can't be read, or `max_length` or `stride` is too large.
     """
     config = read_config(base)
+    seems = _seems_outside(config.id2label.values())
+    if seems is not None:
+        _name_outside(base, config, seems)
     encoder = read_with_new_head(AutoModelForTokenClassification, base, config, labels)
     read = base_fields(
         base,
@@ -106,13 +110,17 @@ def create_tagger(
     return LoadedTagger(model=TokenTagger(encoder).eval(), **read)
 
 
-def load_tagger(source: str | Path) -> LoadedTagger:
+def load_tagger(source: str | Path, *, outside_label: str | None = None) -> LoadedTagger:
     """Load a tagger from a run/ folder, or from any Hugging Face model for token classification (a folder or hub id).
 
-    Raises CheckpointError if there is no model, or the model has no trained head or no weights in safetensors files.
+    `outside_label` is the checkpoint's label for words outside entities, which becomes "O"; None if it is "O" already.
+    Raises CheckpointError if there is no model or no such label, or the model has no trained head or no weights in
+    safetensors files.
     """
     source = str(source)
     config = read_labelled_config(source)
+    if outside_label is not None:
+        _name_outside(source, config, outside_label)
     encoder = read_trained(AutoModelForTokenClassification, source, config, TASK)
     model = TokenTagger(encoder).eval()
     _check_labels(source, model.labels, trained_here=bool(read_facts(config)))
@@ -121,6 +129,34 @@ def load_tagger(source: str | Path) -> LoadedTagger:
         aggregation=read_facts(config).get("aggregation", "first"),
         **trained_fields(source, encoder, config, longest=_LONGEST, overlaps=4),
     )
+
+
+def _name_outside(source: str, config: Any, label: str) -> None:
+    """Call the label for words outside entities "O".
+
+    Raises CheckpointError if there is no such label, or an "O" besides.
+    """
+    names = [str(name) for name in config.id2label.values()]
+    if label not in names:
+        near = nearest(label, names)
+        raise CheckpointError(
+            f"{source}: none of its labels is {label!r}; "
+            + (f"did you mean {near!r}?" if near else f"they are {', '.join(names[:12])}")
+        )
+    if any(map(outside, names)) and not outside(label):
+        raise CheckpointError(
+            f'{source}: its label for words outside entities is "O", beside which {label!r} can\'t be one; leave '
+            "--outside-label out"
+        )
+    config.update(label_fields(["O" if name == label else name for name in names]))
+
+
+def _seems_outside(labels: Iterable[object]) -> str | None:
+    """Return the label that seems to mark words outside entities, if no label is "O"."""
+    names = [str(label) for label in labels]
+    if any(map(outside, names)):
+        return None
+    return next((name for name in names if name.casefold() in _OUTSIDE), None)
 
 
 def _check_labels(source: str, labels: Sequence[str], *, trained_here: bool) -> None:
@@ -139,9 +175,8 @@ def _check_labels(source: str, labels: Sequence[str], *, trained_here: bool) -> 
     if any(speech <= set(labels) for speech in _PARTS_OF_SPEECH):
         log.warning("%s: no label is O, so every word is answered with its label", source)
         return
-    named = [label for label in labels if label.casefold() in _OUTSIDE]
+    seems = _seems_outside(labels)
     raise CheckpointError(
-        f'{source}: none of its labels ({", ".join(labels[:6])}) is "O", so every word would be an entity; write "O" '
-        f"into id2label in its config.json for the label of words outside entities"
-        + (f", which seems to be {named[0]}" if named else "")
+        f'{source}: none of its labels ({", ".join(labels[:6])}) is "O", so every word would be an entity; name the '
+        f"label of words outside entities with --outside-label {seems or 'NAME'}"
     )

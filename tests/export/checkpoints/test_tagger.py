@@ -1,6 +1,7 @@
 """Taggers: checkpoints, windows and entities equal those of transformers, and bundles give torch's answers."""
 
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -185,10 +186,10 @@ def test_a_checkpoint_without_a_head_or_names_is_refused(checkpoint: Path, tmp_p
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (("OTHER", "B-PER", "I-PER", "B-LOC", "I-LOC"), '"O", so every word would be an entity; .* seems to be OTHER'),
-        (("PER", "LOC", "NONE", "ORG", "MISC"), r"\(PER, LOC, NONE, ORG, MISC\) is .* which seems to be NONE"),
-        (("B-PER", "I-PER", "B-LOC", "I-LOC", "o"), "which seems to be o"),
-        (("B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"), 'write "O" into id2label in its config.json for the label of'),
+        (("OTHER", "B-PER", "I-PER", "B-LOC", "I-LOC"), 'so every word would be an entity; .* --outside-label OTHER'),
+        (("PER", "LOC", "NONE", "ORG", "MISC"), r"\(PER, LOC, NONE, ORG, MISC\) is .* --outside-label NONE"),
+        (("B-PER", "I-PER", "B-LOC", "I-LOC", "o"), "--outside-label o"),
+        (("B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"), "of words outside entities with --outside-label NAME"),
     ],
 )  # fmt: skip
 def test_a_tagger_without_a_label_for_words_outside_entities_is_refused(
@@ -196,6 +197,47 @@ def test_a_tagger_without_a_label_for_words_outside_entities_is_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match=words):
         load_tagger(relabelled(labels))
+
+
+@pytest.mark.parametrize("label", ["OTHER", "none", "B-PER"])
+def test_the_label_of_words_outside_entities_can_be_named(
+    relabelled: Callable[..., Path], loaded: LoadedTagger, label: str
+) -> None:
+    folder = relabelled((label, "B-x", "I-x", "B-LOC", "I-LOC"))
+    named = load_tagger(folder, outside_label=label)
+    assert named.labels == ("O", "B-x", "I-x", "B-LOC", "I-LOC")
+    examples = TaggingExamples(loaded=named, inputs=TEXTS[:2])
+    places = [
+        [(one.start, one.end) for one in found]
+        for found in examples.entities(compute_outputs(named, examples.rows))
+    ]
+    same = TaggingExamples(loaded=loaded, inputs=TEXTS[:2])
+    assert places == [
+        [(one.start, one.end) for one in found] for found in same.entities(compute_outputs(loaded, same.rows))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "words"),
+    [
+        (("OTHER", "B-PER", "I-PER", "B-LOC", "I-LOC"), "OTHERS", "its labels is 'OTHERS'; did you mean 'OTHER'?"),
+        (("OTHER", "B-PER", "I-PER", "B-LOC", "I-LOC"), "x", "is 'x'; they are OTHER, B-PER, I-PER, B-LOC, I-LOC"),
+        (LABELS, "B-PER", "beside which 'B-PER' can't be one; leave --outside-label out"),
+    ],
+)  # fmt: skip
+def test_a_wrong_label_of_words_outside_entities_is_refused(
+    relabelled: Callable[..., Path], labels: tuple[str, ...], given: str, words: str
+) -> None:
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        load_tagger(relabelled(labels), outside_label=given)
+
+
+@pytest.mark.parametrize("label", ["OTHER", "none", "O"])
+def test_a_base_gives_its_weights_to_the_label_of_words_outside_entities(
+    relabelled: Callable[..., Path], loaded: LoadedTagger, label: str
+) -> None:
+    made = create_tagger(str(relabelled((label, *LABELS[1:]))), LABELS[::-1], max_length=64)
+    torch.testing.assert_close(made.model.head.weight.flip(0), loaded.model.head.weight, rtol=0, atol=0)
 
 
 def test_parts_of_speech_need_no_label_for_other_words(

@@ -112,6 +112,7 @@ def test_a_card_or_labels_say_that_a_checkpoint_takes_pairs(
     ("flags", "words"),
     [
         (("--task", "feature-extraction", "--pairs"), "--pairs is for text-classification; leave it out for feature-e"),
+        (("--task", "text-classification", "--outside-label", "x"), "--outside-label is for token-classification"),
         (("--task", "text-classification", "--source-language", "de"), "--source-language is for summarization"),
     ],
 )  # fmt: skip

@@ -52,6 +52,11 @@ if TYPE_CHECKING:
     default=None,
     help="With --checkpoint: whether an input of the classifier is two texts, if its files don't say.",
 )
+@click.option(
+    "--outside-label",
+    metavar="NAME",
+    help="With --checkpoint: the tagger's label for words outside entities, if it is not O.",
+)
 @recipe_options
 @json_option
 def export(
@@ -64,6 +69,7 @@ def export(
     device: str | None,
     golden: str | None,
     pairs: bool | None,
+    outside_label: str | None,
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
@@ -90,8 +96,10 @@ def export(
             raise click.UsageError(
                 "--output is for --checkpoint; the bundle of FOLDER is always FOLDER/bundle"
             )
-        if pairs is not None:
-            raise click.UsageError("--pairs and --single-texts are for --checkpoint; run/ says what it takes")
+        if pairs is not None or outside_label is not None:
+            raise click.UsageError(
+                "--pairs, --single-texts and --outside-label are for --checkpoint; run/ says these things itself"
+            )
         report = _export_folder(folder, flags, chosen)
     else:
         if flags.base or flags.assignments:
@@ -102,6 +110,7 @@ def export(
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
         facts = {
             "pairs": pairs,
+            "outside_label": outside_label,
             "source_language": flags.data.source_language,
             "target_language": flags.data.target_language,
         }

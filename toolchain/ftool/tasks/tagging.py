@@ -35,10 +35,10 @@ def _create(recipe: Sections, data: Dataset[TaggedText]) -> Any:
     )
 
 
-def _load(checkpoint: str | Path) -> Any:
+def _load(checkpoint: str | Path, *, outside_label: str | None = None) -> Any:
     from ftool_export.checkpoints.tagger import load_tagger
 
-    return load_tagger(checkpoint)
+    return load_tagger(checkpoint, outside_label=outside_label)
 
 
 def _objective(
@@ -121,6 +121,7 @@ TASK = Task(
         "data.target": "data.label is the column of the labels",
     },
     create=_create,
+    facts=frozenset({"outside_label"}),
     load=_load,
     lengths=lambda loaded, _: {"train.max_length": loaded.max_length, "train.stride": loaded.stride},
     objective=_objective,
