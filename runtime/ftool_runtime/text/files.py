@@ -187,7 +187,7 @@ def _parsed(
     suffix = Path(file_name).suffix.lower()
     if suffix in _JSON_LINES:
         return _json_texts(lines, source, column, names)
-    if suffix == ".csv":
+    if suffix in (".csv", ".psv"):
         rows = csv_rows(lines, columns=None if names is None else len(names))
         return _table_texts(rows, source, column, names)
     if suffix == ".tsv" or names is not None:

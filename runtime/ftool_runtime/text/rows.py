@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from ftool_runtime.errors import InputError
 
-DELIMITERS: Final = (",", ";", "\t")  # possible delimiters of CSV; earlier ones win ties
+DELIMITERS: Final = (",", ";", "\t", "|")  # possible delimiters of CSV; earlier ones win ties
 _CARRIAGE_RETURN: Final = re.compile(r"(?<=\r)(?!\n)")  # the place after one that ends a line
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's default limit of 131,072 is too small for some texts
 
@@ -49,8 +49,8 @@ class RowError(InputError):
 def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Row]:
     """Yield the rows of a CSV file (RFC 4180), including the header; empty lines are left out.
 
-    A carriage return outside quotation marks ends a row, as a line feed does. The delimiter may be a comma, a semicolon
-    or a tab: the first line decides.
+    A carriage return outside quotation marks ends a row, as a line feed does. The delimiter may be a comma, a
+    semicolon, a tab or a vertical line: the first line decides.
 
     Args:
         lines: the file's lines, with or without line ends.

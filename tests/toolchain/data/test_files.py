@@ -4,8 +4,12 @@ import bz2
 import gzip
 import json
 import lzma
+import sqlite3
+import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pyarrow
@@ -83,6 +87,47 @@ def as_parquet(path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"text": list(texts), "label": list(labels)}), path)
 
 
+def as_pipes(path: Path) -> None:
+    quoted = ['"{}"|{}'.format(text.replace('"', '""'), label) for text, label in ROWS]
+    path.write_text("text|label\n" + "\n".join(quoted) + "\n", encoding="utf-8")
+
+
+def as_feather(path: Path) -> None:
+    pandas.DataFrame(ROWS, columns=["text", "label"]).to_feather(path)
+
+
+def as_arrow(new: Callable[..., Any]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        texts, labels = zip(*ROWS, strict=True)
+        table = pyarrow.table({"text": list(texts), "label": list(labels)})
+        with path.open("wb") as file, new(file, table.schema) as writer:
+            writer.write_table(table)
+
+    return write
+
+
+def as_excel(path: Path) -> None:
+    pandas.DataFrame(ROWS, columns=["text", "label"]).to_excel(path, index=False)
+
+
+def as_sqlite(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE rows (text TEXT, label TEXT)")
+        connection.executemany("INSERT INTO rows VALUES (?, ?)", ROWS)
+
+
+def zipped(name: str, write: Callable[[Path], None]) -> Callable[[Path], None]:
+    def write_zipped(path: Path) -> None:
+        inner = path.with_name("inner")
+        write(inner)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(inner, name)
+            archive.writestr("__MACOSX/._data.csv", b"\0")
+            archive.writestr("README.txt", "what this is")
+
+    return write_zipped
+
+
 def compressed(write: Callable[[Path], None], compress: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     def write_compressed(path: Path) -> None:
         write(path)
@@ -120,6 +165,18 @@ def gzipped(write: Callable[[Path], None]) -> Callable[[Path], None]:
         ("data.json", as_json_rows_with_count),
         *(("data.json", as_pandas(orient)) for orient in ("columns", "index", "records", "split", "table")),
         ("data.parquet", as_parquet),
+        ("data.psv", as_pipes),
+        ("data.csv", as_pipes),
+        ("data.feather", as_feather),
+        ("data.arrow", as_arrow(pyarrow.ipc.new_file)),
+        ("data.arrow", as_arrow(pyarrow.ipc.new_stream)),
+        ("data.xlsx", as_excel),
+        ("data.db", as_sqlite),
+        ("data.sqlite", as_sqlite),
+        ("data.zip", zipped("data.csv", as_csv)),
+        ("data.zip", zipped("folder/data.jsonl", as_jsonl)),
+        ("data.zip", zipped("train.csv.gz", gzipped(as_csv))),
+        ("data.zip", zipped("train/part.parquet", as_parquet)),
     ],
 )
 def test_every_kind_of_file_gives_the_same_rows(
@@ -282,7 +339,11 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.jsonl", b"[" * 100_000, "row 1 is JSON that can't be read"),
         ("d.json", b"[" * 100_000, "JSON that can't be read"),
         ("d.parquet", b"PAR1 and then nothing", "not a Parquet file"),
-        ("d.xlsx", b"PK", "unknown kind of file (.xlsx)"),
+        ("d.xlsx", b"PK", "not an Excel workbook (.xlsx)"),
+        ("d.xls", b"PK", ".xls is not read; save the sheet as .xlsx or CSV"),
+        ("d.zip", b"PK", "not a zip archive"),
+        ("d.feather", b"FEA1", "not an Arrow file"),
+        ("d.docx", b"PK", "unknown kind of file (.docx)"),
         ("data", b"text,label\n", "unknown kind of file (no suffix)"),
     ],
 )
@@ -407,6 +468,7 @@ def test_a_text_of_any_length_is_read(tmp_path: Path) -> None:
         (["train.csv", "test.csv"], {"train", "test"}),
         (["training.csv", "dev.csv", "test.csv", "notes.txt"], {"train", "validation", "test"}),
         (["Train.csv", "valid.csv.gz"], {"train", "validation"}),
+        (["train/rows.csv", "test/rows.csv", "raw/rows.csv"], {"train", "test"}),
         (["data/train-00000-of-00002.csv", "data/train-00001-of-00002.csv"], {"train"}),
     ],
 )

@@ -123,6 +123,13 @@ INPUT: Final = Column(
 SYSTEM: Final = Column("system prompts", "", ("system", "system_prompt"))
 
 
+def is_usual(name: str) -> bool:
+    """Whether a name is a usual name of a column of texts, labels, sources or answers."""
+    compared = _PUNCTUATION.sub("", name.lower())
+    kinds = (TEXT, LABEL, WORDS, QUESTION, ANCHOR, SOURCE, TARGET, PROMPT, ANSWER)
+    return any(compared == _PUNCTUATION.sub("", usual) for kind in kinds for usual in kind.usual)
+
+
 def find_column(table: Table, column: Column, name: str | None = None) -> str:
     """Return the name of the table's column: `name` if given, else the first of `column.usual` that the table has.
 

@@ -17,7 +17,7 @@ from ftool_runtime.text.files import Columns, checked_inputs, read_texts, texts_
 _log = logging.getLogger(__name__)
 
 # Kinds of file without lines, which the readers of training data read as a whole.
-_WHOLE = frozenset(SUFFIXES) - {".csv", ".tsv", ".txt", ".jsonl", ".ndjson", *CONLL_SUFFIXES}
+_WHOLE = frozenset(SUFFIXES) - {".csv", ".psv", ".tsv", ".txt", ".jsonl", ".ndjson", *CONLL_SUFFIXES}
 
 
 def read_inputs(path: Path, column: Columns, names: Sequence[str] | None) -> Iterator[Any]:

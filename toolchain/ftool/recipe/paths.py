@@ -15,6 +15,9 @@ from ftool.recipe.sections import Sections
 R = TypeVar("R", bound=Sections)
 
 BUILTIN: Final = "builtin:"  # prefix of the names of data sets that ship with ftool
+SQLITE: Final = (
+    "sqlite:///"  # prefix of the path of a database, after which a question mark and a query may come
+)
 _DATA_PATHS = ("path", "validation", "test", "target_file", "label_names")
 
 
@@ -42,7 +45,8 @@ def looks_like_path(value: str) -> bool:
     """
     return bool(
         re.search(
-            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|txt|conll|bio|iob2?)(\.(gz|bz2|xz))?$",
+            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|arrow|feather|psv|txt|conll|bio|iob2?"
+            r"|xls[xm]?|ods|zip|db|sqlite3?)(\.(gz|bz2|xz))?$",
             value,
             re.IGNORECASE,
         )
@@ -61,11 +65,17 @@ def _with_paths(recipe: R, change: Callable[[str], str]) -> R:
 def _anchor(value: str, folder: Path) -> str:
     if value.startswith(BUILTIN):
         return value
+    if value.startswith(SQLITE):
+        path, mark, query = value.removeprefix(SQLITE).partition("?")
+        return f"{SQLITE}{folder / path}{mark}{query}"
     here = folder / value
     return str(here) if here.exists() or (looks_like_path(value) and not Path(value).is_absolute()) else value
 
 
 def _relative(value: str, folder: Path) -> str:
+    if value.startswith(SQLITE):
+        path, mark, query = value.removeprefix(SQLITE).partition("?")
+        return f"{SQLITE}{_relative(path, folder)}{mark}{query}"
     if Path(value).is_absolute() or not Path(value).exists():
         return value
     try:

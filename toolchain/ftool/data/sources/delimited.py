@@ -1,17 +1,21 @@
 """Read CSV and TSV files as tables.
 
-CSV is quoted as in RFC 4180, and the separator may be a semicolon or tab instead of a comma. TSV has no quoting, as its
-registration with IANA says: a quotation mark is part of the text, for example in most files of tweets.
+CSV is quoted as in RFC 4180, and the separator may be a semicolon, tab or vertical line instead of a comma. TSV has no
+quoting, as its registration with IANA says: a quotation mark is part of the text, for example in most files of tweets.
 """
 
 import io
 from collections.abc import Iterator, Sequence
 
+from ftool.data.columns import is_usual
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool_runtime.text.rows import Row as Parsed
 from ftool_runtime.text.rows import RowError, csv_rows, tsv_rows
+
+_SEPARATORS = ("\t", "|", ";", ",")
+_SNIFFED_LINES = 200  # lines read to recognise a table in a text file
 
 
 def read_csv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
@@ -32,6 +36,28 @@ def read_tsv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     """
     rows = tsv_rows(file.text.split("\n"))
     return _table(file.source, rows, columns, "a cell of TSV holds no tab or line break")
+
+
+def separator_of(file: DataFile, columns: Sequence[str] | None) -> str | None:
+    """Return the separator of a text file that is a table: a tab, vertical line, semicolon or comma; None for others.
+
+    All of the first lines have the same number of separators. If `columns` names the columns, this number is theirs;
+    otherwise the first line has the usual name of a column.
+    """
+    lines = [line for line in file.text.split("\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if line.strip()]
+    for mark in _SEPARATORS if columns is not None else _SEPARATORS[:2]:
+        counts = {line.count(mark) for line in lines}
+        if len(counts) == 1 and (
+            counts == {len(columns) - 1}
+            if columns is not None
+            else counts != {0} and _is_header(lines[0], mark)
+        ):
+            return mark
+    return None
+
+
+def _is_header(line: str, mark: str) -> bool:
+    return any(is_usual(cell) for cell in line.split(mark))
 
 
 def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, remedy: str) -> Table:

@@ -4,11 +4,12 @@ import bz2
 import gzip
 import logging
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
 
 from ftool.encodings import encoding_of
 from ftool.errors import DataError
@@ -35,11 +36,13 @@ class DataFile:
         source: the name of the file in messages.
         name: the name by which the kind of file and the split are found, without the suffix of a compression.
         read: returns the content, decompressed.
+        folder: the folder of the file within the data set, such as "train/spam"; "" for the data set's own folder.
     """
 
     source: str
     name: str
     read: Callable[[], bytes]
+    folder: str = ""
 
     @property
     def suffix(self) -> str:
@@ -77,9 +80,68 @@ class DataFile:
         return _decoded(self.source, self.content)
 
 
-def data_file(path: Path) -> DataFile:
-    """Return the file at `path`, which may be compressed with gzip, bzip2 or xz."""
-    return DataFile(str(path), _bare_name(path.name), lambda: _read_bytes(path))
+def data_file(path: Path, folder: str = "") -> DataFile:
+    """Return the file at `path`, which may be compressed with gzip, bzip2 or xz, and is in `folder` of its data set."""
+    return DataFile(str(path), _bare_name(path.name), lambda: _read_bytes(path), folder)
+
+
+def files_below(folder: Path, depth: int) -> list[DataFile]:
+    """Return the files in `folder` and its folders, at most `depth` folders deep, sorted by path.
+
+    Hidden files and folders are left out.
+    """
+    found = []
+    for path in sorted(folder.glob("*")):
+        if path.name.startswith((".", "__MACOSX")):
+            continue
+        if path.is_file():
+            found.append(data_file(path))
+        elif path.is_dir() and depth:
+            found += [
+                replace(file, folder="/".join(filter(None, (path.name, file.folder))))
+                for file in files_below(path, depth - 1)
+            ]
+    return found
+
+
+def files_in_zip(path: Path) -> list[DataFile]:
+    """Return the files in a zip archive, sorted by path, without hidden ones; a folder around all of them is ignored.
+
+    Raises DataError if the archive is missing, damaged or encrypted.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file{_nearby(path)}") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a zip archive, or damaged ({error})") from error
+    parts = {member.filename: PurePosixPath(member.filename).parts for member in members}
+    shown = sorted(
+        name for name, of in parts.items() if not any(one.startswith((".", "__MACOSX")) for one in of)
+    )
+    around = {parts[name][0] for name in shown}
+    first = 1 if len(around) == 1 and all(len(parts[name]) > 1 for name in shown) else 0
+    return [
+        DataFile(
+            f"{path}/{name}",
+            _bare_name(parts[name][-1]),
+            partial(_read_member, path, name),
+            "/".join(parts[name][first:-1]),
+        )
+        for name in shown
+    ]
+
+
+def _read_member(path: Path, name: str) -> bytes:
+    source = f"{path}/{name}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _decompressed(source, PurePosixPath(name).suffix, archive.read(name))
+    except RuntimeError as error:  # encrypted
+        raise DataError(f"{source}: can't be read: {error}; unpack the archive") from error
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError) as error:
+        raise DataError(f"{source}: the archive is damaged or cut short ({error})") from error
 
 
 def read_text(path: Path) -> str:
@@ -98,12 +160,17 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: there is no such file{_nearby(path)}") from error
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror}") from error
+    return _decompressed(str(path), path.suffix, content)
+
+
+def _decompressed(source: str, end: str, content: bytes) -> bytes:
+    """Return the content of a file whose name has the suffix `end`, decompressed."""
     for suffix, (magic, decompress) in _COMPRESSIONS.items():
-        if content.startswith(magic) and (suffix == "gz" or path.suffix.lower() == f".{suffix}"):
+        if content.startswith(magic) and (suffix == "gz" or end.lower() == f".{suffix}"):
             try:
                 return decompress(content)
             except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
-                raise DataError(f"{path}: the .{suffix} file is damaged or cut short ({error})") from error
+                raise DataError(f"{source}: the .{suffix} file is damaged or cut short ({error})") from error
     return content
 
 

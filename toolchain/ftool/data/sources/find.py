@@ -8,21 +8,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ftool.data.sources.arrow_files import ARROW_SUFFIXES, read_arrow, read_parquet
+from ftool.data.sources.class_folders import read_class_folders
 from ftool.data.sources.conll import CONLL_SUFFIXES, is_conll, read_conll
+from ftool.data.sources.databases import DATABASE_SUFFIXES, read_database
 from ftool.data.sources.dates import date_tables
-from ftool.data.sources.delimited import read_csv, read_tsv
-from ftool.data.sources.files import DataFile, data_file
+from ftool.data.sources.delimited import read_csv, read_tsv, separator_of
+from ftool.data.sources.files import DataFile, data_file, files_below, files_in_zip
 from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
-from ftool.data.sources.parquet import read_parquet
 from ftool.data.sources.plain_text import read_aligned, read_plain_text
+from ftool.data.sources.spreadsheets import SPREADSHEET_SUFFIXES, read_spreadsheet
 from ftool.data.splits import is_shard, split_called
 from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.paths import BUILTIN, looks_like_path
+from ftool.recipe.paths import BUILTIN, SQLITE, looks_like_path
 
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", *CONLL_SUFFIXES)
+SUFFIXES = (
+    ".csv", ".psv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", *ARROW_SUFFIXES, *SPREADSHEET_SUFFIXES, ".txt",
+    *CONLL_SUFFIXES,
+)  # fmt: skip
 _SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")  # of a DatasetDict, and of a single Dataset
 GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NAME, or builtin:NAME:SIZE
 
@@ -68,6 +74,8 @@ def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str
         if name in GENERATED:
             return GENERATED[name](size, seed)
         return _read_folder(_builtin_folder(path.removeprefix(BUILTIN)), columns)
+    if path.startswith(SQLITE):
+        return {"all": read_database(path)}
     local = Path(path).expanduser()
     if local.is_dir():
         return _read_folder(local, columns)
@@ -95,10 +103,18 @@ def only_table(tables: dict[str, Table], split: str, path: str) -> Table:
 def read_file(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
     """Return a dict from split name to table for one file; the only key is "all" if no split is named.
 
-    The suffix decides how the file is read; a TSV or TXT file can also be in CoNLL format. Raises DataError for an
-    unknown suffix.
+    The suffix decides how the file is read; a TSV or TXT file can also be in CoNLL format, and a TXT file can be a
+    table with a header. A zip archive is read like a folder, or like the only data file in the archive. Raises
+    DataError for an unknown suffix.
     """
-    file = data_file(path)
+    if path.suffix.lower() == ".zip":
+        return _read_zip(path, columns)
+    if path.suffix.lower() in DATABASE_SUFFIXES:
+        return {"all": read_database(f"{SQLITE}{path}")}
+    return _read(data_file(path), columns)
+
+
+def _read(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
     tables = _parsed(file, columns)
     first = next(iter(tables))
     warnings = (*tables[first].warnings, *file.warnings)
@@ -111,7 +127,7 @@ def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
             return {"all": read_conll(file, columns)}
         case suffix if suffix in CONLL_SUFFIXES:
             return {"all": read_conll(file, columns)}
-        case ".csv":
+        case ".csv" | ".psv":
             return {"all": read_csv(file, columns)}
         case ".tsv":
             return {"all": read_tsv(file, columns)}
@@ -121,47 +137,103 @@ def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
             return read_json(file, columns)
         case ".parquet":
             return {"all": read_parquet(file)}
+        case suffix if suffix in ARROW_SUFFIXES:
+            return {"all": read_arrow(file)}
+        case suffix if suffix in SPREADSHEET_SUFFIXES:
+            return read_spreadsheet(file, columns)
+        case ".txt" if (mark := separator_of(file, columns)) is not None:
+            return {"all": read_tsv(file, columns) if mark == "\t" else read_csv(file, columns)}
         case ".txt":
             return {"all": read_tsv(file, columns) if columns else read_plain_text(file)}
+        case ".xls" | ".ods" | ".numbers" as suffix:
+            raise DataError(f"{file.source}: {suffix} is not read; save the sheet as .xlsx or CSV")
         case suffix:
-            known = ", ".join(SUFFIXES)
+            known = ", ".join((*SUFFIXES, *DATABASE_SUFFIXES))
             raise DataError(
                 f"{file.source}: unknown kind of file ({suffix or 'no suffix'}); known are {known}, "
-                "each also .gz, .bz2 and .xz"
+                "each also .gz, .bz2, .xz and .zip"
             )
 
 
 def _read_folder(folder: Path, columns: Sequence[str] | None) -> dict[str, Table]:
     if any((folder / name).is_file() for name in _SAVED_BY_DATASETS):
         return read_saved(folder)
-    files = _data_files(folder) or _data_files(folder / "data")  # the hub's layout has a `data` folder
-    by_split: dict[str, list[Path]] = {}
-    for path in files:
-        if split := split_called(data_file(path).stem):
-            by_split.setdefault(split, []).append(path)
+    source = str(folder)
+    if tables := _read_splits(source, files_below(folder, 0), columns):
+        return tables
+    files = files_below(folder, 2)
+    if tables := _read_folders(source, files, columns):
+        return tables
+    names = ", ".join(Path(file.source).name for file in _data_files(files)[:8]) or "no data file"
+    raise DataError(
+        f"{folder}: has no train, validation or test file, such as train.csv, and no folder for each class; it holds "
+        f"{names}"
+    )
+
+
+def _read_zip(path: Path, columns: Sequence[str] | None) -> dict[str, Table]:
+    source, files = str(path), files_in_zip(path)
+    top = [file for file in files if not file.folder]
+    if tables := _read_splits(source, top, columns) or _read_folders(source, files, columns):
+        return tables
+    found = _data_files(files)
+    tabular = [
+        file for file in found if file.suffix != ".txt"
+    ]  # beside which a text says something about the data
+    for candidates in (tabular, found):
+        if len(candidates) == 1:
+            return _read(candidates[0], columns)
+    names = ", ".join(file.name for file in found[:8]) or "no data file"
+    raise DataError(
+        f"{path}: has neither one data file nor train, validation and test files; it holds {names}"
+    )
+
+
+def _read_folders(source: str, files: list[DataFile], columns: Sequence[str] | None) -> dict[str, Table]:
+    """Return the tables of data whose files are in folders: `data`, as on the hub, or one for each split or class.
+
+    Returns an empty dict if the folders are none of these.
+    """
+    in_data = [file for file in files if file.folder == "data"]
+    if tables := _read_splits(source, in_data, columns):
+        return tables
+    tabular = [file for file in _data_files(files) if file.suffix != ".txt"]
+    by_split: dict[str, list[DataFile]] = {}
+    for file in tabular:
+        if split := split_called(file.folder):
+            by_split.setdefault(split, []).append(file)
+    if "train" in by_split or "test" in by_split:
+        return {split: _read_shards(source, found, columns) for split, found in by_split.items()}
+    return {} if tabular else read_class_folders(source, [file for file in files if file.folder])
+
+
+def _read_splits(source: str, files: list[DataFile], columns: Sequence[str] | None) -> dict[str, Table]:
+    """Return the tables of files called like splits; an empty dict if there is neither a train nor a test file."""
+    by_split: dict[str, list[DataFile]] = {}
+    for file in _data_files(files):
+        if split := split_called(file.stem):
+            by_split.setdefault(split, []).append(file)
     if "train" not in by_split and "test" not in by_split:
-        names = ", ".join(path.name for path in files[:8]) or "no data file"
-        raise DataError(
-            f"{folder}: has no train, validation or test file, such as train.csv; it holds {names}"
-        )
-    return {split: _read_shards(paths, columns) for split, paths in by_split.items()}
+        return {}
+    return {split: _read_shards(source, found, columns) for split, found in by_split.items()}
 
 
-def _data_files(folder: Path) -> list[Path]:
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in paths if path.is_file() and data_file(path).suffix in SUFFIXES)
+def _data_files(files: list[DataFile]) -> list[DataFile]:
+    return [file for file in files if file.suffix in SUFFIXES]
 
 
-def _read_shards(paths: list[Path], columns: Sequence[str] | None) -> Table:
-    if len(paths) > 1 and not all(is_shard(data_file(path).stem) for path in paths):
-        names = " and ".join(path.name for path in paths)
-        raise DataError(f"{paths[0].parent}: several files for the same split, {names}; keep one")
-    tables = [only_table(read_file(path, columns), "all", str(path)) for path in paths]
+def _read_shards(source: str, files: list[DataFile], columns: Sequence[str] | None) -> Table:
+    names = [Path(file.source).name for file in files]
+    if len(files) > 1 and not all(is_shard(file.stem) for file in files):
+        raise DataError(f"{source}: several files for the same split, {' and '.join(names)}; keep one")
+    tables = [only_table(_read(file, columns), "all", file.source) for file in files]
     if any(table.columns != tables[0].columns for table in tables):
-        raise DataError(
-            f"{paths[0].parent}: the shards {', '.join(path.name for path in paths)} differ in columns"
-        )
-    return replace(tables[0], rows=[row for table in tables for row in table.rows])
+        raise DataError(f"{source}: the shards {', '.join(names)} differ in columns")
+    return replace(
+        tables[0],
+        rows=[row for table in tables for row in table.rows],
+        warnings=tuple(warning for table in tables for warning in table.warnings),
+    )
 
 
 def _builtin_folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Read Parquet files as tables."""
+"""Read files of columns as tables: Parquet, Feather, and Arrow, as files and as streams."""
 
 import io
 import json
@@ -7,6 +7,8 @@ from typing import Any
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
+
+ARROW_SUFFIXES = (".arrow", ".feather")
 
 
 def read_parquet(file: DataFile) -> Table:
@@ -22,12 +24,36 @@ def read_parquet(file: DataFile) -> Table:
         table = pyarrow.parquet.read_table(io.BytesIO(file.content))
     except pyarrow.ArrowException as error:
         raise DataError(f"{file.source}: not a Parquet file: {str(error).splitlines()[0]}") from error
+    return arrow_table(file.source, table)
+
+
+def read_arrow(file: DataFile) -> Table:
+    """Return a Feather file or an Arrow file or stream, such as one of the `datasets` library's cache, as a table.
+
+    `Table.class_names` is that of `read_parquet`. Raises DataError if the file is missing, empty or none of these.
+    """
+    import pyarrow
+    import pyarrow.feather
+
+    content = file.content
+    try:
+        try:
+            table = pyarrow.feather.read_table(io.BytesIO(content))
+        except pyarrow.ArrowException:
+            table = pyarrow.ipc.open_stream(io.BytesIO(content)).read_all()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{file.source}: not an Arrow file: {str(error).splitlines()[0]}") from error
+    return arrow_table(file.source, table)
+
+
+def arrow_table(source: str, table: Any) -> Table:
+    """Return a `pyarrow.Table` as a table; `source` is the name of its file in messages."""
     metadata = (table.schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(metadata).get("info", {}).get("features", {})
     columns = [column.to_pylist() for column in table.columns]
     rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
     names = {name: named for name, feature in features.items() if (named := _class_names(feature))}
-    return Table(file.source, tuple(table.column_names), rows, names)
+    return Table(source, tuple(table.column_names), rows, names)
 
 
 def _class_names(feature: Any) -> tuple[str, ...] | None:

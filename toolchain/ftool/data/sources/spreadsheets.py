@@ -1,0 +1,90 @@
+"""Read the sheets of an Excel workbook (.xlsx) as tables, with openpyxl, which is an extra of ftool."""
+
+import datetime
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+from ftool.data.sources.files import DataFile
+from ftool.data.splits import split_called
+from ftool.data.table import Row, Table
+from ftool.errors import DataError
+
+SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm")
+
+
+def read_spreadsheet(file: DataFile, columns: Sequence[str] | None = None) -> dict[str, Table]:
+    """Return a dict from split name to table for an Excel workbook.
+
+    Sheets called like splits (`train`, `test`) are these splits; otherwise the first sheet with rows is read, the only
+    key is "all", and a warning names the others. The first row is a header, unless `columns` names the columns. Cells
+    are texts, as in CSV; an empty cell is None, and a formula is the value that Excel saved. Row numbers are Excel's.
+    Raises DataError if the file can't be read, if openpyxl is not installed, or if a cell's column has no name.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise DataError(
+            f"{file.source}: Excel files need openpyxl: pip install 'ftool[excel]', or save the sheet as CSV"
+        ) from error
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(file.content), read_only=True, data_only=True)
+        sheets = {sheet.title: _rows_of(sheet) for sheet in book.worksheets}
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, SyntaxError) as error:  # SyntaxError: bad XML
+        raise DataError(f"{file.source}: not an Excel workbook (.xlsx): {error}") from error
+    filled = {title: rows for title, rows in sheets.items() if rows}
+    if not filled:
+        raise DataError(f"{file.source}: holds no filled cell")
+    splits = {split: title for title in filled if (split := split_called(title.strip())) is not None}
+    if "train" in splits:
+        return {
+            split: _table(f"{file.source} ({title})", filled[title], columns)
+            for split, title in splits.items()
+        }
+    title, *others = filled
+    table = _table(file.source, filled[title], columns)
+    if not others:
+        return {"all": table}
+    warning = f"{file.source}: only the sheet {title!r} was read, not {', '.join(map(repr, others))}"
+    return {"all": Table(table.source, table.columns, table.rows, warnings=(warning,))}
+
+
+def _rows_of(sheet: Any) -> list[Row]:
+    rows = (
+        Row(number, tuple(_text(cell) for cell in cells))
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1)
+    )
+    return [row for row in rows if any(cell is not None for cell in row.cells)]
+
+
+def _text(cell: Any) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell or None
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
+        return cell.date().isoformat()
+    return str(cell)
+
+
+def _table(source: str, rows: Sequence[Row], columns: Sequence[str] | None) -> Table:
+    if columns is None:
+        header, *rows = rows
+        filled = [place for place, cell in enumerate(header.cells) if cell is not None]
+        names = tuple((header.cells[place] or "").strip() for place in filled)
+    else:
+        names, filled = tuple(columns), list(range(len(columns)))
+    kept = []
+    for row in rows:
+        cells = [*row.cells, *[None] * len(filled)]
+        beyond = [place for place, cell in enumerate(row.cells) if cell is not None and place not in filled]
+        if beyond:
+            raise DataError(
+                f"{source}: row {row.number} has a cell, {row.cells[beyond[0]]!r}, in column {beyond[0] + 1}, which "
+                "has no name; name the column or empty the cell"
+            )
+        kept.append(Row(row.number, tuple(cells[place] for place in filled)))
+    if columns is not None and kept and kept[0].cells == names:  # a header in spite of `columns`
+        del kept[0]
+    return Table(source, names, kept)
