@@ -157,8 +157,8 @@ def test_a_messy_export_of_tickets_needs_only_its_path_and_a_base(tmp_path: Path
     result = run(tmp_path / "mine", "--data", tmp_path / "tickets.csv", "--base", tiny_base)
     assert result.exit_code == 0, result.stderr
     assert "12 labels (single-label)" in result.stdout
-    assert "1 empty row was skipped" in result.stderr
-    assert "texts from the column 'Ticket text', labels from 'queue'" in result.stderr
+    assert "1 empty row was skipped" in result.output
+    assert "texts from the column 'Ticket text', labels from 'queue'" in result.output
     trained = ftool("train", tmp_path / "mine", "--json")
     assert trained.exit_code == 0, trained.stderr
     told = json.loads(trained.stdout)
