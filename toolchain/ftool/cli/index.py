@@ -51,7 +51,8 @@ def index(
 ) -> None:
     """Add DOCS, files or folders, to the knowledge base KB.db, from which `ftool ask` answers.
 
-    Text (.txt), Markdown (.md), HTML and JSONL are read. Documents that have changed are replaced, each completely or
+    Text (.txt), Markdown (.md), HTML, JSONL and EPUB are read, and PDF, Word, PowerPoint and Excel files if
+    ftool[documents] is installed. Documents that have changed are replaced, each completely or
     not at all; unchanged documents are left as they are. A document's name is its path as given. Exit status 2 means
     that some of the content could not be read; everything else is in KB.db.
 

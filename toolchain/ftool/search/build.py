@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ftool.errors import DocumentError
 from ftool.search.chunks import CutSettings
 from ftool.search.embed import NONE, bundle_folder, embedder_bundle
-from ftool.search.files import ReadSettings, is_valid_unicode
+from ftool.search.files import ReadSettings, check_libraries, is_valid_unicode
 from ftool.search.index import Indexer, IndexReport
 from ftool.search.store import KnowledgeBaseWriter, new_meta
 from ftool.search.tokens import TokenCounter, TokenizerCounter, WordCounter
@@ -81,7 +81,8 @@ def build_index(
         sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
     Raises:
-        DocumentError: a root or a document to delete does not exist.
+        DocumentError: a root or a document to delete does not exist, or a root is a file whose format needs the
+            extra [documents].
         KnowledgeBaseError: the file is not a knowledge base, is locked or damaged, or was made by another embedding
             model.
         FtoolError: a bundle does not exist or can't be loaded.
@@ -93,6 +94,7 @@ def build_index(
     if invalid is not None:
         shown = str(invalid).encode("utf-8", "backslashreplace").decode()
         raise DocumentError(f"{shown}: its name is not valid Unicode; rename it")
+    check_libraries(roots)
     if not roots and not path.exists():
         raise KnowledgeBaseError(f"there is no knowledge base {path}; give documents to create it from")
     with ExitStack() as opened:

@@ -1,5 +1,6 @@
 """Find the files to index in folders, and read the documents in these files."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Final
 
 from ftool.encodings import FileContent, check_encoding, examine, read_decoded
 from ftool.errors import DocumentError
+from ftool.search.parsers.formats import FORMATS, INSTALL, format_pieces, lacks_library
 from ftool.search.parsers.html import visible_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
 from ftool.search.parsers.markdown import visible_markdown
@@ -24,6 +26,7 @@ KINDS: Final = {
     ".xhtml": "html",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    **dict.fromkeys(FORMATS, "format"),
 }
 
 # Part of a document's hash: raise it if parsing changes, so that documents are indexed again.
@@ -38,15 +41,19 @@ class FoundFiles:
 
     Attributes:
         files: names of the files that were examined.
+        given: names of the files that were given directly, not found in a folder.
         left_out: number of files left out, by reason, such as "hidden".
         without_text: "empty" or "binary" for each document file without text, by the file's name.
         failed: an error message for each file that can't be read, by the file's name.
+        lacking: number of files in folders whose format needs the extra [documents], by their suffix.
     """
 
     files: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
     left_out: dict[str, int] = field(default_factory=dict)
     without_text: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, reason: str) -> None:
         """Count one more file that is left out for `reason`."""
@@ -73,12 +80,13 @@ class ReadSettings:
 def files_in(roots: Sequence[Path], found: FoundFiles) -> Iterator[tuple[Path, str]]:
     """Yield the files that are in `roots`, or in folders in `roots`, each with its name in the knowledge base.
 
-    A file's name is its path as given, so that a repeated call gives the same names. In folders, hidden files and files
-    of unknown kinds are left out and counted in `found`; a file given directly is read as text if its suffix is
-    unknown. Raises DocumentError if a path does not exist.
+    A file's name is its path as given, so that a repeated call gives the same names. In folders, hidden files, files
+    of unknown kinds and files that need the extra [documents] are left out and counted in `found`; a file given
+    directly is read as text if its suffix is unknown. Raises DocumentError if a path does not exist.
     """
     for root in roots:
         if root.is_file():
+            found.given.add(document_name(root))
             yield root, document_name(root)
         elif root.is_dir():
             yield from _files_in_folder(root, found)
@@ -105,6 +113,11 @@ def _files_in_folder(root: Path, found: FoundFiles) -> Iterator[tuple[Path, str]
                 found.failed[shown] = "its name is not valid Unicode; rename it"
             elif name.startswith(".") or path.suffix.lower() not in KINDS:
                 found.leave_out("hidden" if name.startswith(".") else f"{path.suffix.lower() or 'no suffix'}")
+            elif lacks_library(path):
+                suffix = path.suffix.lower()
+                found.leave_out(suffix)
+                found.files.add(document_name(path))  # its documents, indexed with the extra, stay
+                found.lacking[suffix] = found.lacking.get(suffix, 0) + 1
             else:
                 yield path, document_name(path)
 
@@ -118,6 +131,9 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: FoundFile
     bad = BadRows()
     found.files.add(name)
     try:
+        if path.suffix.lower() in FORMATS:
+            yield from _formatted_document(path, name, found)
+            return
         content = examine(path, settings.encoding)
         if content.empty or content.encoding is None:
             found.without_text[name] = "empty" if content.empty else "binary"
@@ -138,6 +154,12 @@ def documents_in(path: Path, name: str, settings: ReadSettings, found: FoundFile
         found.failed[name] = str(error)
 
 
+def refuse_binary(name: str, found: FoundFiles) -> None:
+    """Record in `found` that the file `name`, which was given directly, is binary and of no format that is read."""
+    readable = ", ".join(dict.fromkeys(KINDS))
+    found.failed[name] = f"binary, and its suffix is not one of {readable}; save it in one of these formats"
+
+
 def is_valid_unicode(name: str) -> bool:
     """Return whether a file's name is valid Unicode, which is not guaranteed on Linux."""
     try:
@@ -145,6 +167,29 @@ def is_valid_unicode(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def check_libraries(roots: Sequence[Path]) -> None:
+    """Raise DocumentError if one of the files among `roots` needs the extra [documents], which is not installed."""
+    lacking = [str(root) for root in roots if root.is_file() and lacks_library(root)]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise DocumentError(f"{lacking[0]}{more}: {INSTALL}")
+
+
+def _formatted_document(path: Path, name: str, found: FoundFiles) -> Iterator[Document]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not file.tell():
+            found.without_text[name] = "empty"
+            found.leave_out("empty")
+            return
+    yield Document(
+        name=name,
+        file=name,
+        sha256=f"{digest}:{path.suffix.lower()}:{_PARSER_VERSION}",
+        pieces=lambda: format_pieces(path),
+    )
 
 
 def _documents(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ftool.errors import DocumentError
 from ftool.search.chunks import CutSettings, DocumentCutter
-from ftool.search.files import FoundFiles, ReadSettings, document_name, documents_in, files_in
+from ftool.search.files import FoundFiles, ReadSettings, document_name, documents_in, files_in, refuse_binary
+from ftool.search.parsers.formats import INSTALL
 from ftool.search.store import Batch, KnowledgeBaseWriter
 from ftool.search.tokens import TokenCounter
 from ftool.search.types import CutPassage, Document
@@ -97,6 +98,9 @@ class Indexer:
             self._write(self._changed(roots, found, sync), found)
         if sync:
             self._delete_gone(roots, found)
+        if found.lacking:
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.lacking.items()))
+            _log.warning("left out: %s; %s", kinds, INSTALL)
         self.report.left_out, self.report.failed = found.left_out, found.failed
         self.report.seconds += time.perf_counter() - started
 
@@ -139,6 +143,8 @@ class Indexer:
                 )
             elif name not in found.failed:
                 self._delete(gone)
+            if not gone and name in found.given and found.without_text.get(name) == "binary":
+                refuse_binary(name, found)
 
     def _write(self, documents: Iterator[Document], found: FoundFiles) -> None:
         """Write documents to the store; the passages of several small documents are embedded in one call."""

@@ -1,1 +1,1 @@
-"""Parsers that extract text from files: for Markdown, HTML and JSON lines, and for text encodings."""
+"""Parsers that extract text from files: Markdown, HTML, JSON lines, and formats that are not text, such as PDF."""
