@@ -20,6 +20,7 @@ from ftool.evaluation.metrics.classification import main_metric
 from ftool.evaluation.open_model import open_run
 from ftool.evaluation.results import Evaluation
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import given
 from ftool.tasks.base import listed
 from ftool.tasks.registry import find_task, task_names
 from ftool.training.head.features import cached_features
@@ -114,7 +115,7 @@ def _adapt(recipe: Recipe, run: Path, text: str, labels: Sequence[str], max_drop
     thresholds = tuple(resolve_thresholds(loaded.thresholds, loaded.labels)) if loaded.multi_label else None
     lesson = teach_head(loaded.model.head, torch.from_numpy(features[0]), indices, thresholds=thresholds)
     after = _evaluate(recipe, validation)
-    metric = main_metric(multi_label=loaded.multi_label)
+    metric = main_metric(multi_label=loaded.multi_label, requested=given(recipe.train.metric))
     report = AdaptReport(
         text=text,
         labels=tuple(labels),
@@ -156,7 +157,7 @@ def _held_out(recipe: Recipe, loaded: LoadedClassifier, name: str) -> _HeldOut:
 
 def _evaluate(recipe: Recipe, held_out: _HeldOut) -> Evaluation:
     model = open_run(held_out.loaded, held_out)
-    return measure_split(recipe.row, model, held_out.examples, held_out.name)
+    return measure_split(recipe.row, model, held_out.examples, held_out.name, recipe)
 
 
 def _answer(loaded: LoadedClassifier, features: NDArray[np.float32]) -> Classification:

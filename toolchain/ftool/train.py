@@ -42,7 +42,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
     loaded = objective.finish()
     model = open_run(loaded, row.answering(loaded))
     evaluations = {
-        name: measure_split(row, model, split, name) for name, split in splits.items() if name != "train"
+        name: measure_split(row, model, split, name, recipe)
+        for name, split in splits.items()
+        if name != "train"
     }
     test = evaluations.pop("test")
     report = TrainReport(
@@ -56,7 +58,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
             examples=len(data.train),
             seconds=time.monotonic() - began,
         ),
-        recipe=_described(recipe, row.lengths(loaded, recipe)),
+        recipe=_described(recipe, {**row.lengths(loaded, recipe), **_metric(recipe, model, splits)}),
         data=_describe(data, splits, facts),
     )
     loaded.model.to("cpu")
@@ -94,13 +96,19 @@ def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[
     return splits, facts
 
 
-def _described(recipe: Recipe, lengths: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe as plain JSON, with the values of `lengths` in place of the recipe's.
+def _metric(recipe: Recipe, model: OpenModel, splits: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metric that selected the weights, as train.metric; empty if the task has only one."""
+    metric = recipe.row.main_metric(model.facts, splits["validation"], recipe) or recipe.train.metric
+    return {} if metric is None else {"train.metric": str(metric)}
 
-    `lengths` maps keys such as "train.max_length" to the lengths that the model has.
+
+def _described(recipe: Recipe, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe as plain JSON, with the values of `found` in place of the recipe's.
+
+    `found` maps keys such as "train.max_length" to the values that the model has.
     """
     tables = asdict(recipe)
-    for path, value in lengths.items():
+    for path, value in found.items():
         table, _, name = path.partition(".")
         tables[table][name] = value
     return tables

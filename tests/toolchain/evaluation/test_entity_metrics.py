@@ -10,7 +10,7 @@ from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
 from ftool.data.rows.tag_schemes import spans_of_tags, tags_of_spans
-from ftool.evaluation.metrics.entities import entity_f1, entity_metrics, entity_statistics
+from ftool.evaluation.metrics.entities import entity_metrics, entity_score, entity_statistics
 
 TRUTH = [["B-per", "I-per", "O", "B-loc"], ["O", "B-loc", "B-loc"], ["B-org"]]
 ANSWERS = [["B-per", "I-per", "O", "B-per"], ["O", "B-loc", "I-loc"], ["O"]]
@@ -20,7 +20,7 @@ def test_an_entity_is_right_where_all_its_words_and_its_kind_are() -> None:
     metrics = entity_metrics(TRUTH, ANSWERS)
     assert metrics["precision"] == pytest.approx(1 / 3)  # of "per" twice and one "loc", the first is right
     assert metrics["recall"] == pytest.approx(1 / 5)
-    assert metrics["f1"] == entity_f1(TRUTH, ANSWERS) == pytest.approx(2 * 1 / (3 + 5))
+    assert metrics["f1"] == entity_score(TRUTH, ANSWERS) == pytest.approx(2 * 1 / (3 + 5))
     assert metrics["accuracy"] == pytest.approx(5 / 8)
     assert metrics["entities"] == 5
     assert metrics["per_class"]["per"] == {

@@ -187,7 +187,7 @@ GENERATION = 'task = "translation"\n' + MINIMAL
         (MINIMAL + "[generation]\nnum_beams = 4\n", "generation.num_beams is for summarization"),
         (
             MINIMAL + '[train]\nmetric = "f1"\n',
-            "train.metric is for feature-extraction, summarization, translation and text-generation",
+            "train.metric must be one of accuracy, f1_macro, f1_weighted, f1_micro, subset_accuracy, spearman, pearson",
         ),
     ],
 )

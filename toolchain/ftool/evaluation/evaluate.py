@@ -17,6 +17,7 @@ from ftool.evaluation.mistakes import Mistakes
 from ftool.evaluation.open_model import OpenModel, open_bundle, open_run
 from ftool.evaluation.results import Evaluation
 from ftool.evaluation.slices import SliceSettings, slice_report
+from ftool.evaluation.statistics import with_main
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task
@@ -63,7 +64,7 @@ def evaluate_recipe(
     with open_model(ModelFolder(folder), row, on) as model:
         examples = split_for_model(row.reader, recipe.data, data, split, model.known)
         fitted, _ = row.fit(model, examples, split, recipe)
-        report = measure_split(row, model, fitted, split)
+        report = measure_split(row, model, fitted, split, recipe)
     return replace(report, baselines=stored_baselines(ModelFolder(folder).run, report, examples.examples))
 
 
@@ -98,9 +99,16 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
         )
 
 
-def measure_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluation:
-    """Measure an open model on a split that was prepared by `row.fit`; `name` is the split's name."""
+def measure_split(
+    row: Task, model: OpenModel, split: Any, name: str, recipe: Recipe | None = None
+) -> Evaluation:
+    """Measure an open model on a split that was prepared by `row.fit`; `name` is the split's name.
+
+    `recipe` names the main metric; None stands for the task's own.
+    """
     measured = row.measure(model, split)
+    main = None if recipe is None else row.main_metric(model.facts, split, recipe)
+    of_examples, of_mistakes = measured.statistics, measured.mistakes
     return Evaluation(
         task=row.name,
         on=model.on,
@@ -108,9 +116,9 @@ def measure_split(row: Task, model: OpenModel, split: Any, name: str) -> Evaluat
         examples=len(split),
         metrics=measured.metrics,
         shown=measured.shown,
-        statistics=measured.statistics,
+        statistics=None if of_examples is None else cache(lambda: with_main(of_examples(), main)),
         predictions=measured.predictions,
-        find_mistakes=measured.mistakes,
+        find_mistakes=None if of_mistakes is None else lambda: of_mistakes(name, main),
         rows=split.table,
     )
 
@@ -119,7 +127,7 @@ def _mistakes(recipe: Recipe, report: Evaluation, *, own: bool) -> Mistakes:
     """Return the mistakes of the report's model; `own` says whether the labels of the recipe's data are checked too."""
     if report.find_mistakes is None or recipe.row.label_errors is None:
         raise InputError("--mistakes needs a model that gives labels; this one answers with numbers")
-    found = report.find_mistakes(report.split)
+    found = report.find_mistakes()
     if not own:
         return found
     data = load_dataset(recipe.row.reader, recipe.data, quiet=True)

@@ -86,15 +86,15 @@ class Measurements:
             metrics can't be computed for slices.
         predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
             None if the task has no predictions to write to a file.
-        mistakes: a function that finds the model's mistakes, given the split's name; None if the task has no such
-            report.
+        mistakes: a function that finds the model's mistakes, given the names of the split and of the main metric (None
+            for the default); None if the task has no such report.
         shown: a few generated answers to print.
     """
 
     metrics: Metrics
     statistics: Callable[[], Statistics] | None = None
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = None
-    mistakes: Callable[[str], Mistakes] | None = None
+    mistakes: Callable[[str, str | None], Mistakes] | None = None
     shown: tuple[ShownAnswer, ...] = ()
 
 
@@ -115,7 +115,7 @@ class Evaluation:
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
         default=None, compare=False, repr=False
     )
-    find_mistakes: Callable[[str], Mistakes] | None = field(default=None, compare=False, repr=False)
+    find_mistakes: Callable[[], Mistakes] | None = field(default=None, compare=False, repr=False)
     mistakes: Mistakes | None = None
     slices: tuple[SliceReport, ...] = ()
     # The model beside baselines; None if the task has none, or if they were never measured on these examples.

@@ -5,8 +5,9 @@ each example: how often the sample contains the example. A slice has weights 0 a
 examples more than once.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,19 @@ class RecomputedStatistics:
         """Return the metrics of samples by name, float64 (samples,) each; `weights` is int64 (samples, examples)."""
         samples = [self._measure(np.repeat(self._positions, row)) for row in weights]
         return {name: np.array([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def with_main(statistics: Statistics, main: str | None) -> Statistics:
+    """Return statistics whose main metric is `main`; unchanged if `main` is None or is not among their metrics."""
+    if (
+        main is None
+        or not len(statistics)
+        or main not in statistics.metrics(np.ones((1, len(statistics)), np.int64))
+    ):
+        return statistics
+    renamed: Any = copy.copy(statistics)
+    renamed.main = main
+    return cast(Statistics, renamed)
 
 
 def averaged(values: Mapping[str, Any], *, main: str, shares: Sequence[str] = ()) -> SummedStatistics:

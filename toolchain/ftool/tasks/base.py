@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
 from ftool.errors import RecipeError
-from ftool.recipe.sections import PrecisionName, Sections
+from ftool.recipe.sections import PrecisionName, Sections, given
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
@@ -40,6 +40,11 @@ def fit_unchanged(
     return split, {}
 
 
+def chosen_metric(facts: Any, split: Any, recipe: Sections) -> str | None:  # noqa: ARG001
+    """Return train.metric, or None if it has its default value: the default value of the field `Task.main_metric`."""
+    return given(recipe.train.metric)
+
+
 def split_inputs(split: Split[Any], bundle: Path) -> Sequence[Any]:  # noqa: ARG001
     """Return the inputs of the split: the default value of the field `Task.timed`."""
     return split.inputs
@@ -63,6 +68,8 @@ class Task:
         instead: hints for error messages about settings that the task does not use, by the setting's path.
         methods: the allowed values of train.method.
         metrics: the allowed values of train.metric, the default first; empty if the task has only one metric.
+        main_metric: (model's facts, fitted split, recipe) -> the metric that selects weights, ranks slices, and decides
+            whether a bundle is accepted; None for the default of the statistics that `measure` returns.
         precision: the default of export.precision.
         scratch: the families of bases with random weights that the task can be trained from, such as "t5".
         named_bases: whether the named bases of `ftool.bases` can be trained for the task.
@@ -102,6 +109,7 @@ class Task:
     instead: Mapping[str, str] = field(default_factory=dict)
     methods: tuple[str, ...] = ("full", "lora")
     metrics: tuple[str, ...] = ()
+    main_metric: Callable[[Any, Any, Sections], str | None] = chosen_metric
     precision: PrecisionName = "int8"
     scratch: tuple[str, ...] = ()
     named_bases: bool = True

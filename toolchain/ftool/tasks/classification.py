@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.errors import RecipeError
-from ftool.recipe.sections import Sections
+from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
@@ -28,10 +28,21 @@ def _check(recipe: Sections) -> None:
         raise RecipeError(f"train.pooling can't be last for {recipe.task}; use auto, mean, cls or pooler")
 
 
+def _main_metric(facts: Any, _: Any, recipe: Sections) -> str:
+    """Return the main metric. Raises TrainingError if the recipe's metric doesn't fit the data."""
+    from ftool.evaluation.metrics.classification import main_metric
+
+    kind = {"multi_label": facts.multi_label, "regression": facts.regression}
+    return main_metric(**kind, requested=given(recipe.train.metric))
+
+
 def _create(recipe: Sections, data: Dataset[LabelledText]) -> Any:
     from ftool.bases import base_arguments
     from ftool_export.checkpoints.classifier import create_classifier
 
+    _main_metric(
+        SimpleNamespace(**data.facts), None, recipe
+    )  # refuses a wrong setting before a model is loaded
     pooling = recipe.train.pooling
     assert pooling != "last", "the recipe refuses it"
     return create_classifier(
@@ -116,7 +127,9 @@ def _predictions(logits: Any, split: Split[LabelledText], facts: Any) -> list[di
     ]
 
 
-def _mistakes(logits: Any, targets: Any, split: Split[LabelledText], facts: Any, name: str) -> "Mistakes":
+def _mistakes(
+    logits: Any, targets: Any, split: Split[LabelledText], facts: Any, name: str, metric: str | None
+) -> "Mistakes":
     from ftool.evaluation.metrics.classification import main_metric, main_score
     from ftool.evaluation.mistakes import find_mistakes
 
@@ -127,8 +140,8 @@ def _mistakes(logits: Any, targets: Any, split: Split[LabelledText], facts: Any,
         facts.labels,
         split.examples,
         split=name,
-        metric=main_metric(multi_label=facts.multi_label),
-        score=partial(main_score, targets=targets, **kind),
+        metric=main_metric(multi_label=facts.multi_label, requested=metric),
+        score=partial(main_score, targets=targets, metric=metric, **kind),
         **kind,
     )
 
@@ -194,17 +207,18 @@ def _baselines(data: Dataset[LabelledText], recipe: Sections) -> "list[FittedBas
     ]
 
 
-def _examples(loaded: Any, split: Split[LabelledText], _: Sections) -> Any:
-    from ftool.evaluation.metrics.classification import main_metric, main_score
+def _examples(loaded: Any, split: Split[LabelledText], recipe: Sections) -> Any:
+    from ftool.evaluation.metrics.classification import main_score
     from ftool_export.examples.classification import ClassificationExamples
 
+    metric = _main_metric(loaded, split, recipe)
     kind: dict[str, Any] = {"multi_label": loaded.multi_label, "regression": loaded.regression}
     targets = _targets(split, loaded).numpy()
     return ClassificationExamples(
         loaded=loaded,
         inputs=split.inputs,
-        metric=main_metric(**kind),
-        scorer=partial(main_score, targets=targets, thresholds=loaded.thresholds, **kind),
+        metric=metric,
+        scorer=partial(main_score, targets=targets, thresholds=loaded.thresholds, metric=metric, **kind),
     )
 
 
@@ -255,6 +269,7 @@ TASK = Task(
             "train.pooling",
             "train.head_learning_rate",
             "train.class_weights",
+            "train.metric",
             "train.thresholds",
         }
     ),
@@ -265,6 +280,16 @@ TASK = Task(
         "data.target": "data.label is the column of the labels",
     },
     methods=("full", "lora", "head"),
+    metrics=(  # for several labels the default is f1_macro, for numbers spearman
+        "accuracy",
+        "f1_macro",
+        "f1_weighted",
+        "f1_micro",
+        "subset_accuracy",
+        "spearman",
+        "pearson",
+    ),
+    main_metric=_main_metric,
     create=_create,
     facts=frozenset({"pairs"}),
     load=_load,

@@ -116,6 +116,10 @@ def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:
     return [text for _, texts in texts_to_embed(split) for text in texts]
 
 
+def _main_metric(_: Any, split: Split[SimilarPair], recipe: Sections) -> str:
+    return _metric(recipe, split)
+
+
 def _metric(recipe: Sections, split: Split[SimilarPair]) -> str:
     """Return the metric that selects weights. Raises TrainingError if the recipe's metric doesn't fit the data."""
     from ftool.errors import TrainingError
@@ -148,6 +152,7 @@ TASK = Task(
     ),
     defaults=lambda _: {"train.max_length": 128},
     check=_check,
+    main_metric=_main_metric,
     metrics=(  # for scored pairs the default is spearman
         "mrr_at_10",
         "ndcg_at_10",

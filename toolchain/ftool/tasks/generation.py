@@ -145,13 +145,9 @@ def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
         for example, answer in zip(split.examples[:_SHOWN], answers[:_SHOWN], strict=False)
     )
     references = [example.targets for example in split.examples]
-    return Measurements(
-        metrics=metrics,
-        statistics=partial(
-            text_statistics, answers, references, scores=split.scores, language=split.language
-        ),
-        shown=shown,
-    )
+    statistics = partial(text_statistics, answers, references, scores=split.scores, language=split.language)
+    # Plain text is continued, not answered, so it has no answers to score.
+    return Measurements(metrics=metrics, statistics=statistics if answers else None, shown=shown)
 
 
 def _answers(model: "OpenModel", split: "GenerationSplit", prompts: Sequence[Sequence[int]]) -> list[str]:

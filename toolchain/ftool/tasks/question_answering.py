@@ -137,16 +137,18 @@ def _predictions(
     return rows
 
 
-def _examples(loaded: Any, split: Split[Question], _: Sections) -> Any:
-    from ftool.evaluation.metrics.answers import MAIN_METRIC, score_answers, scored_spans
+def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
+    from ftool.evaluation.metrics.answers import MAIN_METRIC, answer_scores, scored_spans
     from ftool_export.examples.questions import QuestionExamples
 
-    def f1(spans: Sequence[Any]) -> float:
+    metric = recipe.train.metric or MAIN_METRIC
+
+    def score(spans: Sequence[Any]) -> float:
         scored = scored_spans(split.examples, spans)
         answers = scored.answers(loaded.no_answer_threshold)
-        return float(score_answers(answers, scored.references)[1].mean())
+        return float(answer_scores(answers, scored.references, metric).mean())
 
-    return QuestionExamples(loaded=loaded, inputs=split.inputs, metric=MAIN_METRIC, scorer=f1)
+    return QuestionExamples(loaded=loaded, inputs=split.inputs, metric=metric, scorer=score)
 
 
 def _samples(loaded: Any) -> Any:
@@ -167,8 +169,10 @@ TASK = Task(
             "data.answer_start",
             "train.stride",
             "train.max_answer_length",
+            "train.metric",
         }
     ),
+    metrics=("f1", "exact_match"),
     defaults=_defaults,
     check=_check,
     create=_create,

@@ -90,16 +90,16 @@ def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> 
     ]
 
 
-def _examples(loaded: Any, split: Split[TaggedText], _: Sections) -> Any:
-    from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_f1
+def _examples(loaded: Any, split: Split[TaggedText], recipe: Sections) -> Any:
+    from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_score
     from ftool_export.examples.tagging import TaggingExamples
 
     return TaggingExamples(
         loaded=loaded,
         inputs=split.inputs,
         words=[one.words for one in split.examples],
-        metric=MAIN_METRIC,
-        scorer=partial(entity_f1, [one.tags for one in split.examples]),
+        metric=(metric := recipe.train.metric or MAIN_METRIC),
+        scorer=partial(entity_score, [one.tags for one in split.examples], metric=metric),
     )
 
 
@@ -113,7 +113,10 @@ def _samples(loaded: Any) -> Any:
 TASK = Task(
     name="token-classification",
     reader=TagReader,
-    settings=frozenset({"data.text", "data.label", "data.label_names", "data.fold_labels", "train.stride"}),
+    settings=frozenset(
+        {"data.text", "data.label", "data.label_names", "data.fold_labels", "train.stride", "train.metric"}
+    ),
+    metrics=("f1", "f1_macro", "precision", "recall", "accuracy"),
     defaults=_defaults,
     check=check_stride,
     instead={

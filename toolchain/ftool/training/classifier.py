@@ -15,7 +15,7 @@ from ftool.data.rows.labels import LabelledText
 from ftool.errors import TrainingError
 from ftool.evaluation.metrics.calibration import tune_thresholds
 from ftool.evaluation.metrics.classification import main_score
-from ftool.recipe.sections import TrainSettings
+from ftool.recipe.sections import TrainSettings, given
 from ftool.training.batches import EncoderRows, text_rows
 from ftool.training.encoder import EncoderObjective
 from ftool.training.hardware import device_name, main_process_first
@@ -106,8 +106,8 @@ class ClassifierObjective(EncoderObjective):
         If the settings ask for tuned thresholds, the metric is that at tuned thresholds.
         """
         thresholds = self._thresholds(logits) if self._tunes else None
-        targets = self._targets["validation"].numpy()
-        return defined(main_score(logits, targets, thresholds=thresholds, **self._kind))
+        targets, metric = self._targets["validation"].numpy(), given(self.settings.metric)
+        return defined(main_score(logits, targets, thresholds=thresholds, metric=metric, **self._kind))
 
     def _thresholds(self, logits: NDArray[np.float32]) -> tuple[float, ...]:
         targets = self._targets["validation"].numpy() > 0

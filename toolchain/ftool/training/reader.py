@@ -1,4 +1,4 @@
-"""Train readers: windows labelled with the answer's first and last token, the loss, and the F1 of answers."""
+"""Train readers: windows labelled with the answer's first and last token, the loss, and the main metric of answers."""
 
 import logging
 from bisect import bisect_left, bisect_right
@@ -14,7 +14,13 @@ from torch import Tensor
 from ftool.data.cells import listed_rows
 from ftool.data.dataset import Split
 from ftool.data.rows.questions import Question
-from ftool.evaluation.metrics.answers import ScoredSpans, score_answers, scored_spans, tune_threshold
+from ftool.evaluation.metrics.answers import (
+    MAIN_METRIC,
+    ScoredSpans,
+    answer_scores,
+    scored_spans,
+    tune_threshold,
+)
 from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
@@ -67,10 +73,10 @@ class ReaderObjective(EncoderObjective):
         """Return the mean loss per window, and the F1 of answers."""
         scored = self._scored(outputs)
         if self._unanswerable:
-            score = tune_threshold(scored)[1]
+            score = tune_threshold(scored, self._metric)[1]
         else:
             answers = scored.answers(self.loaded.no_answer_threshold)
-            score = float(score_answers(answers, scored.references)[1].mean())
+            score = float(answer_scores(answers, scored.references, self._metric).mean())
         return {"loss": _loss(outputs, self._labels), SCORE: score}
 
     def extra_results(self) -> dict[str, Any]:
@@ -82,8 +88,12 @@ class ReaderObjective(EncoderObjective):
         loaded: LoadedReader = super().finish()
         if not self._unanswerable:
             return loaded
-        threshold, _ = tune_threshold(self._scored(self.validation_outputs()))
+        threshold, _ = tune_threshold(self._scored(self.validation_outputs()), self._metric)
         return replace(loaded, no_answer_threshold=threshold)
+
+    @property
+    def _metric(self) -> str:
+        return self.settings.metric or MAIN_METRIC
 
     @cached_property
     def _labels(self) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Train taggers: windows with one labelled token per word, the loss, and the F1 of entities."""
+"""Train taggers: windows with one labelled token per word, the loss, and the main metric."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ftool.data.dataset import Split
 from ftool.data.rows.tag_schemes import spans_of_tags
 from ftool.data.rows.tagged_text import TaggedText
-from ftool.evaluation.metrics.entities import entity_f1
+from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_score
 from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import IGNORED, EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
@@ -67,7 +67,11 @@ class TaggerObjective(EncoderObjective):
         loss = float(F.cross_entropy(logits, self._labels, ignore_index=IGNORED))
         return {
             "loss": loss,
-            SCORE: entity_f1([one.tags for one in self._validation.examples], self._examples.tags(outputs)),
+            SCORE: entity_score(
+                [one.tags for one in self._validation.examples],
+                self._examples.tags(outputs),
+                self.settings.metric or MAIN_METRIC,
+            ),
         }
 
     @cached_property

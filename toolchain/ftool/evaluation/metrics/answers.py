@@ -101,12 +101,24 @@ def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedS
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
 
 
-def tune_threshold(scored: ScoredSpans) -> tuple[float, float]:
-    """Return the no-answer threshold that gives the highest F1 on the given questions, and this F1."""
+def tune_threshold(scored: ScoredSpans, metric: str = MAIN_METRIC) -> tuple[float, float]:
+    """Return the no-answer threshold that gives the highest `metric` on the given questions, and this metric.
+
+    `metric` is "f1" or "exact_match".
+    """
     answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
-    _, f1 = score_answers(scored.best, scored.references)
-    score, threshold = best_threshold(scored, f1, answerable)
+    score, threshold = best_threshold(
+        scored, answer_scores(scored.best, scored.references, metric), answerable
+    )
     return threshold, score
+
+
+def answer_scores(
+    answers: Sequence[str], references: Sequence[Sequence[str]], metric: str
+) -> NDArray[np.float64]:
+    """Return each answer's score with its best reference, float64 (examples,); `metric` is "f1" or "exact_match"."""
+    exact, f1 = score_answers(answers, references)
+    return exact if metric == "exact_match" else f1
 
 
 def score_answers(

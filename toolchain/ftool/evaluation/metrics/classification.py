@@ -1,7 +1,7 @@
 """Compute metrics of text classifiers and regressors from logits, for all examples or as per-example statistics."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,33 @@ from scipy.sparse import csr_array
 from scipy.stats import rankdata
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from ftool.errors import TrainingError
 from ftool.evaluation.confidence_intervals import finite
 from ftool.evaluation.metrics.calibration import confidence_bins, expected_calibration_error
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics
 from ftool_runtime.postprocessing.classification import probabilities, resolve_thresholds
 
+_MAIN: Final[Mapping[str, tuple[str, ...]]] = {  # the first is the default
+    "numbers": ("spearman", "pearson"),
+    "texts with several labels": ("f1_macro", "f1_micro", "f1_weighted", "subset_accuracy"),
+    "texts with one label": ("accuracy", "f1_macro", "f1_weighted"),
+}
 
-def main_metric(*, multi_label: bool, regression: bool = False) -> str:
-    """Return the name of the main metric, which selects the checkpoint and the head's regularisation in training."""
-    if regression:
-        return "spearman"
-    return "f1_macro" if multi_label else "accuracy"
+
+def main_metric(*, multi_label: bool, regression: bool = False, requested: str | None = None) -> str:
+    """Return the name of the main metric, which selects weights in training and decides whether a bundle is accepted.
+
+    `requested` is train.metric; None stands for the default of the kind of data. Raises TrainingError if data of this
+    kind does not have the metric `requested`.
+    """
+    kind = "numbers" if regression else "texts with several labels" if multi_label else "texts with one label"
+    allowed = _MAIN[kind]
+    if requested is not None and requested not in allowed:
+        raise TrainingError(
+            f"train.metric is {requested!r}, which {kind} do not have; use {' or '.join(allowed)}, or leave it out"
+        )
+    return requested or allowed[0]
 
 
 def classification_metrics(
@@ -77,13 +92,21 @@ def main_score(
     multi_label: bool,
     regression: bool = False,
     thresholds: Sequence[float] | None = None,
+    metric: str | None = None,
 ) -> float:
-    """Return only the main metric of `logits`; the arguments are the same as those of `classification_metrics`."""
+    """Return only the main metric of `logits`, or `metric`; nan if it is undefined.
+
+    The other arguments are the same as those of `classification_metrics`.
+    """
+    name = main_metric(multi_label=multi_label, regression=regression, requested=metric)
     if regression:
-        return number_metrics(logits[:, 0], targets)["spearman"]
-    if not multi_label:
-        return float((logits.argmax(axis=1) == targets).mean())
-    return _f1(targets, _applying(logits, thresholds), ("macro",))["f1_macro"]
+        return number_metrics(logits[:, 0], targets)[name]
+    answers = _applying(logits, thresholds) if multi_label else logits.argmax(axis=1)
+    if name == "accuracy":
+        return float((answers == targets).mean())
+    if name == "subset_accuracy":
+        return float((answers == targets).all(axis=1).mean())
+    return _f1(targets, answers, (name.removeprefix("f1_"),))[name]
 
 
 def classification_statistics(

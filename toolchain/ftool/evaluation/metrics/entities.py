@@ -43,9 +43,11 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
     }
 
 
-def entity_f1(truth: Tags, answers: Tags) -> float:
-    """Return only the F1 over all entities, 0 to 1."""
-    return float(f1_score(_lists(truth), _lists(answers), zero_division=0))
+def entity_score(truth: Tags, answers: Tags, metric: str = MAIN_METRIC) -> float:
+    """Return only one metric, 0 to 1: the F1 over all entities, or `metric`."""
+    if metric == MAIN_METRIC:
+        return float(f1_score(_lists(truth), _lists(answers), zero_division=0))
+    return float(entity_metrics(truth, answers)[metric])
 
 
 def entity_statistics(truth: Tags, answers: Tags) -> SummedStatistics:
