@@ -376,8 +376,31 @@ def test_empty_rows_are_skipped_and_counted(
 
 
 def test_many_bad_rows_are_named_by_the_first_few(tmp_path: Path) -> None:
-    content = b"text,label\n" + b",a\n" * 9
-    assert "rows 2, 3, 4, 5, 6 and 4 more without a text" in bad_file(tmp_path, "d.csv", content)
+    content = b"text,label\n" + b",a\n" * 24
+    first = ", ".join(map(str, range(2, 22)))
+    assert f"rows {first} and 4 more without a text" in bad_file(tmp_path, "d.csv", content)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "message"),
+    [
+        ("d.csv", "text {},{}\n", "text {}\n", "row 4 has 1 cell, not 2 (text, label)"),
+        ("d.tsv", "text {}\t{}\n", "text {}\t{}\tx\n", "row 4 has 3 cells, not 2 (text, label)"),
+        ("d.jsonl", '["text {}", "{}"]\n', '["text {}", "{}"\n', "row 3 is not JSON"),
+        ("d.jsonl", '["text {}", "{}"]\n', '["text {}"]\n', "row 3 is a list of 1 cells; not 2"),
+        ("d.jsonl", '["text {}", "{}"]\n', "{}\n", "row 3 is not an object of named values"),
+        ("d.csv", "text {},{}\n", "text {},\n", "row 4 has no label"),
+    ],
+)
+def test_all_bad_rows_are_named(tmp_path: Path, name: str, good: str, bad: str, message: str) -> None:
+    rows = [(bad if n in (2, 4, 5) else good).format(n, "ab"[n % 2]) for n in range(8)]
+    header = {"d.csv": "text,label\n", "d.tsv": "text\tlabel\n"}.get(name, "")
+    (tmp_path / name).write_text(header + "".join(rows), encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        load_dataset(LabelReader, settings(tmp_path / name, columns=("text", "label")))
+    assert message in str(error.value)
+    others = "rows 6 and 7" if header else "rows 5 and 6"
+    assert str(error.value).endswith(f"; {others} can't be read either")
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:

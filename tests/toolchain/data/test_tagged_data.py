@@ -266,6 +266,13 @@ def test_a_row_that_does_not_match_is_named(tmp_path: Path, row: dict[str, Any],
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("bad", [{"tokens": ["a"], "tags": []}, {"text": "a", "entities": None}])
+def test_all_bad_rows_are_named(tmp_path: Path, bad: dict[str, Any]) -> None:
+    good = {"tokens": ["a"], "tags": ["O"]} if "tokens" in bad else {"text": "a", "entities": [[0, 1, "x"]]}
+    with pytest.raises(DataError, match=r"row 2 has .*; rows 4 and 5 can't be read either"):
+        load(write_rows(tmp_path / "data.jsonl", good, bad, good, bad, bad))
+
+
 def test_sentences_of_spaces_alone_are_left_out_and_counted(tmp_path: Path) -> None:
     data = load(write(tmp_path / "data.conll", SENTENCES + "\n\u3000\tO\n"))
     assert len(data.train) == 2

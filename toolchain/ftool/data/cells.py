@@ -2,9 +2,38 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ftool.data.table import Cell, Table
 from ftool.errors import DataError
+
+_LISTED = 20  # rows that an error names
+
+
+@dataclass
+class BadRows:
+    """The errors of the rows that can't be read, so that one error can name them all.
+
+    Attributes:
+        rows: the numbers of the rows.
+        first: the error of the first of these rows; None if there is no such row.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    first: DataError | None = None
+
+    def add(self, row: int, error: DataError) -> None:
+        """Add a row with its error, whose message names the source and the row."""
+        self.rows.append(row)
+        self.first = self.first or error
+
+    def refuse(self) -> None:
+        """Raise the error of the first bad row, with the numbers of the others; do nothing if there is no bad row."""
+        if self.first is None:
+            return
+        others = self.rows[1:]
+        also = f"; {listed_rows(others)} can't be read either" if others else ""
+        raise DataError(f"{self.first}{also}") from self.first
 
 
 def column_texts(table: Table, column: str, name: str = "text") -> list[str]:
@@ -93,11 +122,11 @@ def number_of(cell: Cell) -> float | None:
 def listed_rows(rows: Sequence[int]) -> str:
     """Return row numbers as a phrase for error messages: "row 5", "rows 5, 7 and 9".
 
-    Of more than five rows, only the first five are named: "rows 1, 2, 3, 4, 5 and 8 more".
+    Of more than 20 rows, only the first 20 are named, and the others counted: "rows 1, 2, … and 8 more".
     """
     if len(rows) == 1:
         return f"row {rows[0]}"
-    shown, more = rows[:5], len(rows) - 5
+    shown, more = rows[:_LISTED], len(rows) - _LISTED
     if more > 0:
         return f"rows {', '.join(map(str, shown))} and {more} more"
     return f"rows {', '.join(map(str, shown[:-1]))} and {shown[-1]}"

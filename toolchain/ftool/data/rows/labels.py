@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ftool.data.cells import column_numbers, column_texts, is_missing, number_of, refuse_constant
+from ftool.data.cells import BadRows, column_numbers, column_texts, is_missing, number_of, refuse_constant
 from ftool.data.columns import LABEL, find_column, text_columns
 from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
@@ -103,11 +103,15 @@ class LabelReader(RowReader[LabelledText]):
                 LabelledText(text, pair=pair, score=score, row=row) for (row, text, pair), score in scores
             ]
         else:
-            read = self._labels.read
-            examples = [
-                LabelledText(text, read(cell, table.source, row), pair, row=row)
-                for (row, text, pair), cell in zip(rows, table.cells(label), strict=True)
-            ]
+            examples, bad = [], BadRows()
+            for (row, text, pair), cell in zip(rows, table.cells(label), strict=True):
+                try:
+                    labels = self._labels.read(cell, table.source, row)
+                except DataError as error:
+                    bad.add(row, error)
+                else:
+                    examples.append(LabelledText(text, labels, pair, row=row))
+            bad.refuse()
         return Split(examples, table.source, table)
 
     def note(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftool.data.cells import column_texts, is_missing
+from ftool.data.cells import BadRows, column_texts, is_missing
 from ftool.data.columns import (
     ANSWER_START,
     ANSWERS,
@@ -86,12 +86,13 @@ class QuestionReader(RowReader[Question]):
         answers = table.cells(find_column(table, ANSWERS, self.settings.answers))
         starts = _cells(table, ANSWER_START, self.settings.answer_start)
         ids, articles = _cells(table, QUESTION_ID), _cells(table, ARTICLE)
-        examples, kept = [], []
+        examples, kept, bad = [], [], BadRows()
         for position, row in enumerate(table.numbers):
             try:
                 given = read_answers(answers[position], starts[position])
             except BadAnswerError as error:
-                raise DataError(f"{table.source}: row {row} {error}; correct or remove it") from error
+                bad.add(row, DataError(f"{table.source}: row {row} {error}; correct or remove it"))
+                continue
             placed = locate_answers(given, contexts[position], f"row {row}", report)
             if placed is None:
                 continue
@@ -107,6 +108,7 @@ class QuestionReader(RowReader[Question]):
                     row=row,
                 )
             )
+        bad.refuse()
         self.warnings += [*report.warnings(table.source), *_repeated_ids(table.source, ids)]
         if not examples:
             raise DataError(f"{table.source}: no question is left, as no answer occurs in its context")

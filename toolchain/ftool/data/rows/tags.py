@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ftool.data.cell_literals import BadLiteralError, read_literal
-from ftool.data.cells import column_texts
+from ftool.data.cells import BadRows, column_texts
 from ftool.data.columns import (
     ENTITIES,
     TAGS,
@@ -119,13 +119,14 @@ class TagReader(RowReader[TaggedText]):
         names = names_for(self.settings.label_names, table, tags)
         text_column = optional_column(table, TEXT_OF_WORDS, taken=(words,))
         texts = [None] * len(table.rows) if text_column is None else table.cells(text_column)
-        examples = []
+        examples, bad = [], BadRows()
         cells = zip(table.numbers, table.cells(words), table.cells(tags), texts, strict=True)
         for number, tokens, tag_cell, text in cells:
             try:
                 examples.append(read_words(tokens, tag_cell, text, names, number))
             except BadRowError as error:
-                raise DataError(f"{table.source}: row {number} {error}") from error
+                bad.add(number, DataError(f"{table.source}: row {number} {error}"))
+        bad.refuse()
         kept = [position for position, one in enumerate(examples) if one.text.strip()]
         if blank := len(examples) - len(kept):
             self.warnings.append(f"{table.source}: {blank} sentences of only white space were left out")
@@ -136,13 +137,14 @@ class TagReader(RowReader[TaggedText]):
     def _read_spans(self, table: Table) -> Split[TaggedText]:
         text, spans = self._span_columns(table)
         texts = column_texts(table, text)
-        report = SpanReport()
+        report, bad = SpanReport(), BadRows()
         examples = []
         for number, value, cell in zip(table.numbers, texts, table.cells(spans), strict=True):
             try:
                 examples.append(read_spans(value, cell, number, report))
             except BadRowError as error:
-                raise DataError(f"{table.source}: row {number} {error}") from error
+                bad.add(number, DataError(f"{table.source}: row {number} {error}"))
+        bad.refuse()
         self.warnings += report.warnings(table.source)
         return Split(examples, table.source, table)
 

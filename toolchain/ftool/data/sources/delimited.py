@@ -7,6 +7,7 @@ quoting, as its registration with IANA says: a quotation mark is part of the tex
 import io
 from collections.abc import Iterator, Sequence
 
+from ftool.data.cells import BadRows
 from ftool.data.columns import is_usual
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
@@ -64,16 +65,17 @@ def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, r
     try:
         names = tuple(columns) if columns is not None else tuple(cell.strip() for cell in next(rows).value)
         kept: list[Row] = []
+        bad = BadRows()
         for number, cells in rows:
             if not any(cell.strip() for cell in cells):
                 cells = ("",) * len(names)  # an empty row, however many separators it has
             if len(cells) != len(names):
                 count = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}"
-                raise DataError(
-                    f"{source}: row {number} has {count}, not {len(names)} ({', '.join(names)}); {remedy}"
-                )
-            if not (columns is not None and not kept and cells == names):  # a header in spite of `columns`
+                problem = f"has {count}, not {len(names)} ({', '.join(names)}); {remedy}"
+                bad.add(number, DataError(f"{source}: row {number} {problem}"))
+            elif not (columns is not None and not kept and cells == names):  # a header in spite of `columns`
                 kept.append(Row(number, cells))
     except RowError as error:
         raise DataError(f"{source}: row {error.number} {error.problem}") from error
+    bad.refuse()
     return Table(source, names, kept)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftool.data.cells import BadRows
 from ftool.data.sources.annotation_tools import plain_records
 from ftool.data.sources.files import DataFile
 from ftool.data.sources.squad import is_squad, squad_table
@@ -53,10 +54,14 @@ def read_json(file: DataFile, columns: Sequence[str] | None = None) -> dict[str,
 
 
 def _lines(file: DataFile, columns: Sequence[str] | None) -> Table:
-    try:
-        return _table(file.source, list(json_rows(file.text.split("\n"))), columns)
-    except RowError as error:
-        raise DataError(f"{file.source}: row {error.number} {error.problem}") from error
+    bad = BadRows()
+
+    def note(error: RowError) -> None:
+        bad.add(error.number, DataError(f"{file.source}: row {error.number} {error.problem}"))
+
+    records = list(json_rows(file.text.split("\n"), bad=note))
+    bad.refuse()
+    return _table(file.source, records, columns)
 
 
 def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str, Table]:
@@ -130,7 +135,7 @@ def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[st
     names = list(
         columns or dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
     )
-    rows = []
+    rows, bad = [], BadRows()
     for number, record in records:
         if isinstance(record, dict):
             rows.append(Row(number, tuple(record.get(name) for name in names)))
@@ -138,10 +143,13 @@ def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[st
             rows.append(Row(number, tuple(record)))
         elif isinstance(record, list):
             remedy = "name its columns with --columns text,label" if columns is None else f"not {len(names)}"
-            raise DataError(f"{source}: row {number} is a list of {len(record)} cells; {remedy}")
+            problem = f"is a list of {len(record)} cells; {remedy}"
+            bad.add(number, DataError(f"{source}: row {number} {problem}"))
         else:
-            raise DataError(
-                f"{source}: row {number} is not an object of named values: {str(record)[:40]!r}; "
-                'write each row as {"column": value, …}'
+            problem = f"is not an object of named values: {str(record)[:40]!r}"
+            bad.add(
+                number,
+                DataError(f'{source}: row {number} {problem}; write each row as {{"column": value, …}}'),
             )
+    bad.refuse()
     return Table(source, tuple(names), rows, warnings=tuple(f"{source}: {warning}" for warning in warnings))
