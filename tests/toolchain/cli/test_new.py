@@ -33,6 +33,15 @@ def test_new_writes_what_the_flags_say(tmp_path: Path, data: Path) -> None:
     assert (recipe.data.path, recipe.train.method) == (str(data), "head")
 
 
+def test_labels_that_look_alike_are_folded_on_request(tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{['a', 'B', 'b'][row % 3]}\n" for row in range(90))
+    (tmp_path / "data.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    asked = ("--data", tmp_path / "data.csv", "--base", "minilm")
+    assert "3 labels" in run(tmp_path / "kept", *asked).stdout
+    assert "2 labels" in run(tmp_path / "folded", *asked, "--fold-labels").stdout
+    assert Recipe.read(tmp_path / "folded" / "recipe.toml").data.fold_labels
+
+
 def test_new_tells_what_it_found_as_json(tmp_path: Path, data: Path) -> None:
     result = run(tmp_path / "mine", "--data", data, "--json")
     told = json.loads(result.stdout)

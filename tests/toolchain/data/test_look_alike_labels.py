@@ -49,7 +49,7 @@ def test_look_alikes_are_told_with_counts_and_folded_on_request(
 ) -> None:
     (warning,) = load(tmp_path, labels).warnings
     assert f"labels that look alike are different labels: {told}" in warning
-    assert "fold them into one with data.fold_labels = true" in warning
+    assert "fold them into one with --fold-labels (data.fold_labels = true)" in warning
     frequent = max(sorted(set(labels)), key=labels.count)
     folded = load(tmp_path, [*labels, "other"], fold_labels=True)
     assert folded.labels == tuple(sorted({frequent, "other", *(["tea"] if "tea" in labels else [])}))
@@ -71,7 +71,9 @@ def test_several_labels_of_one_text_are_folded_into_one(tmp_path: Path) -> None:
 
 def test_labels_are_folded_into_those_that_the_model_knows(tmp_path: Path) -> None:
     model = ModelFacts(("Refund", "tea"))
-    with pytest.raises(DataError, match="'Refund' looks like this label: fold both into one with data"):
+    with pytest.raises(
+        DataError, match="'Refund' looks like this label: fold both into one with --fold-labels"
+    ):
         load(tmp_path, ["refund", "refund", "tea"], model)
     data = load(tmp_path, ["refund", "refund", "tea"], model, fold_labels=True)
     assert [example.labels for example in data.train.examples] == [("Refund",), ("Refund",), ("tea",)]

@@ -76,6 +76,11 @@ _DATA_OPTIONS = (
     click.option(
         "--multi-label/--single-label", default=None, help="Whether a text has several labels or one."
     ),
+    click.option(
+        "--fold-labels/--keep-labels",
+        default=None,
+        help="Whether labels that differ only in case, spaces or invisible characters are one.",
+    ),
 )
 _RECIPE_OPTIONS = (
     click.option("--task", metavar="TASK", help=f"One of {', '.join(task_names())}."),

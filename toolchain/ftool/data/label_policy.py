@@ -18,7 +18,7 @@ from ftool.errors import DataError
 from ftool_runtime.errors import nearest
 
 _SHOWN = 5  # labels that a warning lists at most
-_FOLD = "data.fold_labels = true"
+_FOLD = "--fold-labels (data.fold_labels = true)"
 _GAPS = re.compile(r"(?<=[^\W_])[\s_\-\u2010-\u2015]+(?=[^\W_])|\s+")  # a sign, as in "-1" or "A-", is no gap
 
 
