@@ -45,7 +45,7 @@ def make_golden(
         BundleError: the bundle turns an input into another number of rows or tokens than the checkpoint does.
     """
     fields, special = model.input_fields, loaded.known_special_tokens
-    inputs = choose_inputs(data) if texts == "data" else probe_inputs(fields, special)
+    inputs = choose_inputs(data) if texts == "data" else probe_inputs(fields, special, loaded.reads)
     if isinstance(loaded, LoadedGenerator):
         return _of_generator(loaded, model, inputs, quantized=quantized, texts=texts)
     assert isinstance(loaded, LoadedEncoder)

@@ -38,7 +38,7 @@ def test_no_text_of_the_data_is_in_a_bundle(
     assert not [path for path, content in shipped.items() if SECRET.encode() in content]
     golden = Golden.read(folder)
     assert golden.texts == "probes"
-    assert list(golden.inputs) == probe_inputs(["text"], SPECIAL)
+    assert list(golden.inputs) == probe_inputs(["text"], SPECIAL, bool)
     assert "none of the user's data" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     report = ft.verify(folder)
     assert report.passed
@@ -63,7 +63,7 @@ def test_data_is_golden_only_when_asked_for_and_the_card_says_so(
     "fields", [("text",), ("text", "text_pair"), ("question", "context")], ids=["texts", "pairs", "questions"]
 )
 def test_probe_inputs_are_of_every_kind_in_several_scripts_and_lengths(fields: tuple[str, ...]) -> None:
-    inputs = probe_inputs(fields, SPECIAL)
+    inputs = probe_inputs(fields, SPECIAL, bool)
     assert 8 <= len(inputs) <= 17
     assert len({json.dumps(given) for given in inputs}) == len(inputs)
     assert all(

@@ -14,6 +14,7 @@ from ftool_export.checkpoints.files import quiet_transformers
 from ftool_export.checkpoints.pretrained import read_licence
 from ftool_export.checkpoints.weights import allow_as_by_umask
 from ftool_export.errors import CheckpointError
+from ftool_export.tokenizers.source import pad_with_special_token
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,8 @@ class LoadedModel(ABC):
             )
         pad = self.tokenizer.pad_token_id
         if pad is not None and pad >= self.known_ids:  # masked, so that any known token does
-            self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(0)
-            self.config.pad_token_id = 0
+            pad_with_special_token(self.tokenizer, self.known_ids, self.base)
+            self.config.pad_token_id = self.tokenizer.pad_token_id
 
     @property
     def config(self) -> Any:
@@ -125,6 +126,11 @@ class LoadedModel(ABC):
         The result is None if the runtime tokenises this input differently on purpose. Raises InputError for an invalid
         input.
         """
+
+    def reads(self, text: str) -> bool:
+        """Return whether the tokenizer makes any token of `text`, special tokens that it adds left aside."""
+        added = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
+        return not added.issuperset(self.tokenizer(text, verbose=False)["input_ids"])
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of `text` after the model's prefix, special tokens included."""

@@ -31,7 +31,7 @@ def tokenize_sources(loaded: LoadedGenerator, texts: Sequence[str]) -> list[list
     tokens = runtime_tokens(loaded).texts
     rows = []
     for row, text in enumerate(texts):
-        ids, added = tokens.encode(text, row, prefix=loaded.prefix)
+        ids, added = tokens.encode(text, row, prefix=loaded.prefix, empty=loaded.family == "decoder")
         fitted = fit(
             ids, added, loaded.max_length, side=loaded.truncation_side, refuse=False, row=row, what="source"
         )

@@ -185,7 +185,7 @@ def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
     """Make examples from ftool's own texts, without reference answers; a prompt takes at most half of the context."""
     if loaded.family == "decoder":
         loaded = replace(loaded, max_length=max(1, loaded.max_length // 2))
-    return GenerationExamples(inputs=tokenize_sources(loaded, sample_inputs(("text",))))
+    return GenerationExamples(inputs=tokenize_sources(loaded, sample_inputs(("text",), loaded.reads)))
 
 
 def answers_of(

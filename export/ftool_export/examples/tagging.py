@@ -39,11 +39,11 @@ class TaggingExamples(WindowExamples):
         return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
 
     def entities(self, outputs: Outputs) -> list[list[Entity]]:
-        """Return the entities that the runtime finds in each text from `outputs`."""
+        """Return, for each text, the entities that the runtime decodes from the graph's `outputs`."""
         return self._found(outputs, [None] * len(self.inputs))
 
     def score(self, outputs: Outputs) -> float:
-        """Return the main metric of the words' tags that are found from `outputs`."""
+        """Return the main metric of the words' tags that the runtime decodes from the graph's `outputs`."""
         assert self.scorer is not None, "these texts have no tags"
         return self.scorer(self.tags(outputs))
 

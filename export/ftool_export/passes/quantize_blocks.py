@@ -1,8 +1,9 @@
 """Quantise constant weights to 8 bits in blocks: in each output channel, a block of inputs shares one scale.
 
-The operator `MatMulNBits` quantises activations by row and block too, so a row's result does not depend on the other
-rows of its batch, and an outlier affects only its own block. With `accuracy_level` 4 the operator multiplies integers;
-by default it first unpacks the weights to fp32, which is 27 times slower than an fp32 product (measured). Every block
+The pass sets the operator's `accuracy_level` to 4. `MatMulNBits` then quantises the activations too, by row and block,
+and multiplies integers. A row's result does not depend on the other rows of its batch, and an outlier affects only its
+own block. Without this setting, the operator would unpack the weights to fp32, which makes it 27 times slower than an
+fp32 product (measured). Every block
 costs a floating-point multiplication and addition, so wide blocks are faster and narrow blocks are more exact; figures
 are in docs/generation.md.
 """

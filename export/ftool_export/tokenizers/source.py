@@ -74,6 +74,7 @@ def _keep_spaces(step: Any) -> None:
 def _read(source: str) -> Any:
     tokenizer = _load(source)
     tokenizer.model_max_length = _length_limit(tokenizer.model_max_length)
+    _check_unknown_words(source, tokenizer)
     if not tokenizer.is_fast:
         raise CheckpointError(
             f"{source}: {type(tokenizer).__name__} is Python code, which tokenizer.json can't hold and a bundle does "
@@ -96,13 +97,43 @@ def _read(source: str) -> Any:
 
 
 def read_tokenizer(source: str, config: Any) -> Any:
-    """Load a tokenizer as `load_tokenizer` does; set a missing padding token in the tokenizer and in `config`."""
+    """Load a tokenizer as `load_tokenizer` does; set a missing padding token in the tokenizer and in `config`.
+
+    Raises CheckpointError also if there is no special token that could be the padding token.
+    """
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token is None:  # decoders
-        tokenizer.pad_token = tokenizer.eos_token
+        pad_with_special_token(tokenizer, len(tokenizer), source)
     if getattr(config, "pad_token_id", None) is None:  # Perceiver's configuration has no such field
         config.pad_token_id = tokenizer.pad_token_id
     return tokenizer
+
+
+def pad_with_special_token(tokenizer: Any, size: int, source: str) -> None:
+    """Make a special token with an id below `size` the padding token: the end token, or else the first that there is.
+
+    An ordinary token is not possible, because decoding leaves out the padding token. Raises CheckpointError, naming
+    `source`, if there is no such special token.
+    """
+    ids = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    usable = [token for number, token in ids if number < size]
+    if not usable:
+        raise CheckpointError(
+            f"{source}: its tokenizer has no special token that could fill up the rows of a batch; give it a padding "
+            "token that its vocabulary has (tokenizer.pad_token = ...) and save it again"
+        )
+    tokenizer.pad_token = tokenizer.eos_token if tokenizer.eos_token in usable else usable[0]
+
+
+def _check_unknown_words(source: str, tokenizer: Any) -> None:
+    """Raise CheckpointError if the tokenizer fails on a text instead of using a token for unknown words."""
+    try:
+        tokenizer(list(TEXTS), verbose=False)
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise CheckpointError(
+            f"{source}: its tokenizer fails on words that its vocabulary lacks ({error}); name one of its tokens as "
+            "the token for unknown words (unk_token under model in tokenizer.json, unk_id for Unigram)"
+        ) from error
 
 
 _REMEDY = "save the tokenizer as tokenizer.json with the release of transformers that trained the model"
@@ -118,7 +149,7 @@ def _load(source: str) -> Any:
         options["do_lower_case"] = False
     try:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-    except (OSError, ValueError, TypeError, ImportError) as error:
+    except Exception as error:  # tokenizers raises nothing more specific for a damaged tokenizer.json
         raise CheckpointError(f"{source}: {_reason(source, error)}") from error
 
 

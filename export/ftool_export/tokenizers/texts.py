@@ -5,8 +5,12 @@ The probe texts are sentences written for ftool, and the first article of the Un
 composed and decomposed accents, full-width forms, ligatures, joiners, spaces of all kinds, numbers and emoji.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+from ftool_export.errors import ExportError
+
+Reads = Callable[[str], bool]
 
 TEXTS: Final = (
     "All human beings are born free and equal in dignity and rights.",
@@ -53,7 +57,7 @@ _QUESTIONS: Final = (
 )
 
 
-def probe_inputs(fields: Sequence[str], special: Sequence[str]) -> list[Any]:
+def probe_inputs(fields: Sequence[str], special: Sequence[str], reads: Reads) -> list[Any]:
     """Return up to 17 probe inputs of one kind, as JSON values.
 
     Args:
@@ -61,32 +65,40 @@ def probe_inputs(fields: Sequence[str], special: Sequence[str]) -> list[Any]:
             name, inputs are strings; if there are two, such as "question" and "context", inputs are dicts.
         special: the names of the tokenizer's special tokens, which one input spells out, because a runtime that
             replaced such a name by the token would give other answers.
+        reads: whether the model's tokenizer can read a text; inputs with another text are left out.
+
+    Raises ExportError if no input is left.
     """
     spelled = " ".join(("Some special tokens are", *special[:_SPELLED]))
-    several = (*SENTENCES, *TEXTS[2:9], spelled, LONG_TEXT)
-    if len(fields) == 1:
-        return list(several)
-    first, second = fields
-    pairs = (
-        (*_QUESTIONS, ("What are some special tokens?", spelled))
-        if first == "question"
-        else tuple(zip(several, (*several[1:], several[0]), strict=True))
-    )
-    return [{first: one, second: other} for one, other in pairs]
+    questions = (*_QUESTIONS, ("What are some special tokens?", spelled))
+    return _inputs(fields, (*SENTENCES, *TEXTS[2:9], spelled, LONG_TEXT), questions, reads)
 
 
-def sample_inputs(fields: Sequence[str]) -> list[Any]:
+def sample_inputs(fields: Sequence[str], reads: Reads) -> list[Any]:
     """Return inputs, as JSON values, on which an export without data compares the bundle with torch.
 
-    Args:
-        fields: the names of an input's texts, as for `probe_inputs`.
+    `fields` and `reads` are those of `probe_inputs`. Raises ExportError if no input is left.
     """
     texts = (*SENTENCES, *TEXTS)
+    return _inputs(fields, texts, [*_QUESTIONS, *(("What is it?", text) for text in texts)], reads)
+
+
+def _inputs(
+    fields: Sequence[str], texts: Sequence[str], questions: Sequence[tuple[str, str]], reads: Reads
+) -> list[Any]:
+    """Return inputs made of `texts`, or of `questions` (pairs of question and context) for fields of that name."""
+    readable = [text for text in texts if reads(text)]
+    inputs: list[Any]
     if len(fields) == 1:
-        return list(texts)
-    first, second = fields
-    if first == "question":
-        pairs = [*_QUESTIONS, *(("What is it?", text) for text in texts)]
+        inputs = readable
+    elif fields[0] == "question":
+        inputs = [dict(zip(fields, pair, strict=True)) for pair in questions if all(map(reads, pair))]
     else:
-        pairs = list(zip(texts, (*texts[1:], texts[0]), strict=True))
-    return [{first: one, second: other} for one, other in pairs]
+        pairs = zip(readable, (*readable[1:], *readable[:1]), strict=True)
+        inputs = [dict(zip(fields, pair, strict=True)) for pair in pairs]
+    if not inputs:
+        raise ExportError(
+            "the model's tokenizer can't read any of ftool's own texts, on which every export is checked; add the "
+            "characters or words of your texts to the tokenizer"
+        )
+    return inputs

@@ -71,7 +71,7 @@ class Languages:
         source_tokens: the special token that marks the source language, by code. The tokenizer adds the token of
             `source`, which is replaced if a call names another language.
         target_tokens: the token that an answer begins with, by code of the target language.
-        target_prefixes: the text before a source, by code of the target language.
+        target_prefixes: the words that are put before a text to translate, by code of the target language.
     """
 
     source: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from ftool_runtime.decoding.config_checks import check, without_effect
+from ftool_runtime.decoding.config_checks import check, check_needs, without_effect
 from ftool_runtime.errors import BundleError, InputError, nearest
 
 logger = logging.getLogger(__name__)
@@ -136,13 +136,17 @@ class GenerationConfig:
         """
         known = {entry.name for entry in fields(cls)} - {"other"}
         rest = {name: value for name, value in values.items() if name not in known}
-        other = {name: value for name, value in rest.items() if not without_effect(name, value)}
+        other = {name: value for name, value in rest.items() if not without_effect(name, value, in_file=True)}
         if other:
             logger.warning("generation_config.json: ignored unknown fields: %s", ", ".join(sorted(other)))
         return cls(**{name: value for name, value in values.items() if name in known}, other=other)
 
     def changed(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed. Raises InputError for an unknown field or a wrong value."""
+        """Return a copy with some fields changed.
+
+        Raises InputError for an unknown field, a wrong value, a field of transformers that is not supported, and a
+        field that has no effect: of sampling where the copy does not sample, of beam search where it has one beam.
+        """
         known = [entry.name for entry in fields(self) if entry.name != "other"]
         for name, value in changes.items():
             if name not in known and not without_effect(name, value):
@@ -151,7 +155,9 @@ class GenerationConfig:
         for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
             if kept.get(total) is not None:  # a call's length takes precedence over the bundle's
                 kept.setdefault(new, None)
-        return replace(self, **kept) if kept else self
+        config = replace(self, **kept) if kept else self
+        check_needs(changes, do_sample=config.do_sample, num_beams=config.num_beams)
+        return config
 
     def completed(self, bundle: "GenerationConfig") -> Self:
         """Return a copy whose unset special tokens are taken from the config `bundle`."""

@@ -22,18 +22,44 @@ def check(name: str, value: Any) -> Any:
     return None if value is None else _CHECKS[name](name, value)
 
 
-def without_effect(name: str, value: Any) -> bool:
+def without_effect(name: str, value: Any, *, in_file: bool = False) -> bool:
     """Return whether a field that this runtime does not have can be ignored, because it does not change answers.
 
-    Returns False for an unknown field. Raises InputError for a field of transformers that would change the answer.
+    Returns False for an unknown field. A file may hold any value of a field that changes only how transformers computes
+    or what it returns beside the answer; a call may hold only the value that changes nothing. Raises InputError for
+    a field of transformers with another value.
     """
-    if name in _IGNORED:
+    if name in _METADATA:
         return True
-    if name not in _REFUSED:
+    if name not in _REFUSED and name not in _IGNORED_IN_FILES:
         return False
-    if value in (None, *_REFUSED[name]):
+    without = _REFUSED[name] if name in _REFUSED else _IGNORED_IN_FILES[name]
+    if value in (None, *without) or (in_file and name in _IGNORED_IN_FILES):
         return True
     raise InputError(f"{name}={value!r} is not supported here; remove it, or generate with transformers")
+
+
+def check_needs(given: Mapping[str, Any], *, do_sample: bool, num_beams: int) -> None:
+    """Raise InputError if an option of a call has no effect because the call neither samples nor searches with beams.
+
+    Args:
+        given: the call's options. An option that switches sampling or beam search off on purpose (`do_sample=False`,
+            `num_beams=1`) allows the others to have no effect.
+        do_sample: whether the call samples.
+        num_beams: the number of the call's beams.
+    """
+    if not do_sample and "do_sample" not in given:
+        _check_need(given, _OF_SAMPLING, "do_sample=True")
+    if num_beams == 1 and "num_beams" not in given:
+        _check_need(given, _OF_BEAMS, "num_beams above 1")
+
+
+def _check_need(given: Mapping[str, Any], neutral: Mapping[str, Any], needed: str) -> None:
+    for name in neutral.keys() & given.keys():
+        if given[name] not in (None, neutral[name]):
+            raise InputError(
+                f"{name}={given[name]!r} has no effect without {needed}; set that, or remove {name}"
+            )
 
 
 def _whole(least: int, most: float = math.inf) -> Check:
@@ -180,6 +206,18 @@ _CHECKS: Final[Mapping[str, Check]] = {
 
 # Fields of transformers that would change an answer, with the values that do not.
 _REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
+    "cache_implementation": (
+        "dynamic",
+        "dynamic_full",
+        "hybrid",
+        "hybrid_chunked",
+        "offloaded",
+        "offloaded_hybrid",
+        "offloaded_hybrid_chunked",
+        "offloaded_static",
+        "sliding_window",
+        "static",
+    ),  # "quantized" rounds what later tokens see
     "constraints": ([],),
     "diversity_penalty": (0, 0.0),
     "dola_layers": (),
@@ -193,36 +231,49 @@ _REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "watermarking_config": (),
 }
 
-# Fields that change how transformers computes, or what it returns besides the answer.
-_IGNORED: Final = frozenset(
-    {
-        "_commit_hash",
-        "_from_model_config",
-        "assistant_confidence_threshold",
-        "assistant_early_exit",
-        "assistant_ensemble_weight",
-        "assistant_lookbehind",
-        "cache_config",
-        "cache_implementation",
-        "compile_config",
-        "continuous_batching_config",
-        "disable_compile",
-        "is_assistant",
-        "max_cache_len",
-        "max_matching_ngram_size",
-        "num_assistant_tokens",
-        "num_assistant_tokens_schedule",
-        "output_attentions",
-        "output_hidden_states",
-        "output_logits",
-        "output_scores",
-        "prefill_chunk_size",
-        "prompt_lookup_num_tokens",
-        "return_dict_in_generate",
-        "speculation_type",
-        "target_lookbehind",
-        "transformers_version",
-        "use_cache",
-        "use_mtp",
-    }
-)
+# Options that have an effect only if tokens are sampled, with the values that change nothing even then.
+_OF_SAMPLING: Final[Mapping[str, Any]] = {
+    "temperature": 1.0,
+    "top_k": 50,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "top_h": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+}
+
+# The same for beam search.
+_OF_BEAMS: Final[Mapping[str, Any]] = {"early_stopping": False, "length_penalty": 1.0}
+
+# Fields that say where a config came from.
+_METADATA: Final = frozenset({"_commit_hash", "_from_model_config", "transformers_version"})
+
+# Fields that change how transformers computes, or what it returns besides the answer, with the values that change
+# neither.
+_IGNORED_IN_FILES: Final[Mapping[str, tuple[Any, ...]]] = {
+    "assistant_confidence_threshold": (0.4,),
+    "assistant_early_exit": (),
+    "assistant_ensemble_weight": (),
+    "assistant_lookbehind": (10,),
+    "cache_config": ({},),
+    "compile_config": (),
+    "continuous_batching_config": (),
+    "disable_compile": (True, False),
+    "is_assistant": (False,),
+    "max_cache_len": (),
+    "max_matching_ngram_size": (),
+    "num_assistant_tokens": (20,),
+    "num_assistant_tokens_schedule": ("constant",),
+    "output_attentions": (False,),
+    "output_hidden_states": (False,),
+    "output_logits": (False,),
+    "output_scores": (False,),
+    "prefill_chunk_size": (),
+    "prompt_lookup_num_tokens": (),
+    "return_dict_in_generate": (False,),
+    "speculation_type": (),
+    "target_lookbehind": (10,),
+    "use_cache": (True,),
+    "use_mtp": (False,),
+}

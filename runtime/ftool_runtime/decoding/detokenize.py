@@ -82,7 +82,7 @@ class IncrementalText:
         return self._tokens.decode(self._ids[self._window : end])
 
     def _unfinished(self) -> int:
-        """Return the number of last tokens whose text may change when more tokens follow, such as single bytes."""
+        """Return how many tokens at the end, such as single bytes of a character, may yet change their text."""
         run = 0
         while run < len(self._ids) and self._ids[-1 - run] in self._tokens.context_dependent:
             run += 1

@@ -38,7 +38,10 @@ class Row:
         stop_check: StopCheck | None = None,
         keep_logits: bool = False,
     ) -> None:
-        """Start an answer to `prompt`, a list of token ids; `sequence` numbers the answers to the same text from 0."""
+        """Start an answer to `prompt`, a list of token ids.
+
+        `sequence` is the answer's number, from 0, among the answers to the same text.
+        """
         self.answer: list[int] = []
         self.finish_reason: FinishReason | None = None
         self._processors = logits_processors(config, context)

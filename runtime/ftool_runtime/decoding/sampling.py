@@ -47,7 +47,7 @@ def sampling_filters(config: GenerationConfig) -> list[Filter]:
 def sampling_rng(seed: int | None, sequence: int) -> np.random.Generator:
     """Return a new random generator for one answer, so that an answer does not depend on the rest of its call.
 
-    `sequence` numbers the answers to the same text from 0.
+    `sequence` is the answer's number, from 0, among the answers to the same text.
     """
     return np.random.default_rng(None if seed is None else (seed, sequence))
 

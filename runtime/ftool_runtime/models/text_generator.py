@@ -178,7 +178,9 @@ class TextGenerator(Generator):
         return InputReader(partial(self._read, room), settled)
 
     def _read(self, room: int | None, text: str, row: int) -> Tokens:
-        ids, added = self._engine.tokens.encode(text, row, prefix=self._engine.manifest.input.prefix)
+        ids, added = self._engine.tokens.encode(
+            text, row, prefix=self._engine.manifest.input.prefix, empty=True
+        )
         return fit(ids, added, room, side="left", refuse=False, row=row, what="prompt")
 
     def _room(self, config: GenerationConfig) -> int | None:

@@ -9,7 +9,7 @@ from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 
 class Tokens(NamedTuple):
@@ -37,6 +37,45 @@ def read_tokenizer(path: Path) -> "Tokenizer":
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def run_tokenizer(
+    tokenizer: "Tokenizer",
+    text: str,
+    pair: str | None = None,
+    *,
+    what: str = "text",
+    row: int | None = None,
+    add_special_tokens: bool = True,
+) -> "Encoding":
+    """Return the encoding of `text`, or of `text` and `pair` together.
+
+    Args:
+        tokenizer: the bundle's tokenizer.
+        text: the text.
+        pair: the second text, if any.
+        what: the kind of text, for an error.
+        row: the input's position in the call, for an error, if known.
+        add_special_tokens: whether the tokenizer adds its special tokens.
+
+    Raises InputError if the tokenizer can't encode the text, for example because the vocabulary lacks a word and has no
+    token for unknown words; the error of tokenizers passes through if `truncation_refused`.
+    """
+    try:
+        return tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
+    except Exception as error:  # tokenizers raises nothing more specific
+        if truncation_refused(error):
+            raise
+        place = f"the {what}" if row is None else f"{what} {row}"
+        raise InputError(
+            f"{place} can't be encoded by the model's tokenizer ({error}); leave out words that it does not know",
+            row=row,
+        ) from error
+
+
+def truncation_refused(error: Exception) -> bool:
+    """Return whether an error of tokenizers says that a first text alone is longer than the tokenizer's limit."""
+    return "Truncation" in str(error)
 
 
 def check_known(ids: Sequence[int], vocabulary: int, tokens: Sequence[str], what: str, row: int) -> None:
@@ -94,7 +133,7 @@ class TokenEncoder:
             problem = text_problem(given)
             if problem:
                 raise InputError(f"text {row} {problem}", row=row)
-        encoding = self._tokenizer.encode(self._prefix + text, pair)
+        encoding = run_tokenizer(self._tokenizer, self._prefix + text, pair, row=row)
         ids: list[int] = encoding.ids
         if not ids:
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)

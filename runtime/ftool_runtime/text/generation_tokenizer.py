@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftool_runtime.errors import InputError
-from ftool_runtime.text.encode import check_known, read_tokenizer, text_problem
+from ftool_runtime.text.encode import check_known, read_tokenizer, run_tokenizer, text_problem
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,29 +30,32 @@ class GenerationTokenizer:
         # Tokens whose text depends on later tokens: the bytes of a character, and special tokens between such bytes.
         self.context_dependent = frozenset(byte_tokens | self.special.keys())
 
-    def encode(self, text: str, row: int, *, prefix: str = "") -> tuple[list[int], list[bool]]:
+    def encode(
+        self, text: str, row: int, *, prefix: str = "", empty: bool = False
+    ) -> tuple[list[int], list[bool]]:
         """Return the token ids of `prefix` and `text`, and for each id whether it is a special token that was added.
 
-        `row` is the text's position in the call. Raises InputError, which names the row, if `text` is not a string, is
-        blank, or is not valid Unicode.
+        `row` is the text's position in the call; `empty` allows the empty text, if the tokenizer adds special tokens to
+        it. Raises InputError, which names the row, if `text` is not a string, is blank, or is not valid Unicode.
         """
-        problem = text_problem(text)
+        empty = empty and text == "" and self.tokenizer.num_special_tokens_to_add(False) > 0
+        problem = None if empty else text_problem(text)
         if problem:
             raise InputError(f"text {row} {problem}", row=row)
         whole = prefix + text
-        encoding = self.tokenizer.encode(whole)
+        encoding = run_tokenizer(self.tokenizer, whole, row=row)
         added = [bool(flag) for flag in encoding.special_tokens_mask]
         ids, added = self._spelled_out(whole, encoding, added)
         if self._vocabulary is not None:
             tokens = [self.tokenizer.id_to_token(one) or "" for one in ids]
             check_known(ids, self._vocabulary, tokens, "text", row)
-        if all(added):
+        if all(added) and not empty:
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
         return ids, added
 
     def encode_chunk(self, text: str) -> list[int]:
         """Return the token ids of a part of a text, without the special tokens that are added to whole texts."""
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        encoding = run_tokenizer(self.tokenizer, text, add_special_tokens=False)
         return self._spelled_out(text, encoding, [False] * len(encoding.ids))[0]
 
     def parsing_special_tokens(self) -> "Tokenizer":

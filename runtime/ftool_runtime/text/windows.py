@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.text.encode import Tokens, check_known, read_tokenizer, text_problem
+from ftool_runtime.text.encode import (
+    Tokens,
+    check_known,
+    read_tokenizer,
+    run_tokenizer,
+    text_problem,
+    truncation_refused,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -70,12 +77,15 @@ class WindowEncoder:
         assert (question is not None) == self._with_question
         if question is None:
             _check(text, "text", row)
-            return self._cut(self._tokenizer.encode(self._prefix + text), "text", row, len(self._prefix))
+            return self._cut(
+                run_tokenizer(self._tokenizer, self._prefix + text, row=row), "text", row, len(self._prefix)
+            )
         _check(question, "question", row)
         _check(text, "context", row)
         question = self._prefix + question
         self._check_room(question, row)
-        return self._cut(self._tokenizer.encode(question, text), "context", row, 0)
+        encoding = run_tokenizer(self._tokenizer, question, text, what="context", row=row)
+        return self._cut(encoding, "context", row, 0)
 
     @property
     def longest_question(self) -> int:
@@ -84,7 +94,7 @@ class WindowEncoder:
 
     def _check_room(self, question: str, row: int) -> None:
         """Raise InputError if a question is too long for windows to advance; tokenizers would panic or not truncate."""
-        taken = self._count(question)
+        taken = self._count(question, row)
         if taken is None or taken > self.longest_question:
             raise InputError(
                 f"question {row} has {taken or f'more than {self._room}'} tokens; at most {self.longest_question} fit "
@@ -92,14 +102,17 @@ class WindowEncoder:
                 row=row,
             )
 
-    def _count(self, question: str) -> int | None:
+    def _count(self, question: str, row: int) -> int | None:
         """Return a question's number of tokens, without special tokens; None if the tokens don't fit into a window."""
         try:
-            return len(self._tokenizer.encode(question, add_special_tokens=False).ids)
+            encoding = run_tokenizer(
+                self._tokenizer, question, what="question", row=row, add_special_tokens=False
+            )
         except Exception as error:  # tokenizers raises nothing more specific
-            if "Truncation" not in str(error):
+            if not truncation_refused(error):
                 raise
             return None
+        return len(encoding.ids)
 
     def _cut(self, encoding: "Encoding", what: str, row: int, skip: int) -> list[Window]:
         """Return the windows of an encoding, in order; the first `skip` characters of what was encoded are a prefix."""

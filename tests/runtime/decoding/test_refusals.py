@@ -1,6 +1,7 @@
 """Wrong calls of generators are refused with one clear error, if possible before anything is computed."""
 
 import io
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.tiny_bundles import relist
 
 import ftool_runtime as ft
 from ftool_runtime.bundle.paths import MANIFEST_FILE
@@ -265,3 +267,19 @@ def test_a_refused_turn_does_not_end_the_chat(
     printed = capsys.readouterr()
     assert printed.out == f"{expected}\n"
     assert "leaves no room for an answer" in printed.err
+
+
+def test_a_word_that_a_closed_vocabulary_lacks_is_refused(make_generator: GeneratorMaker) -> None:
+    folder = make_generator()
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["unk_token"] = "<nothing>"
+    path.write_text(json.dumps(tokenizer))
+    relist(folder, "tokenizer.json")
+    with ft.TextGenerator.load(folder) as model:
+        assert model("play music").token_ids
+        with pytest.raises(ft.InputError, match=r"text 1 can't be encoded .*leave out words") as error:
+            model(["play", "play chess"])
+        assert error.value.row == 1
+        with pytest.raises(ft.InputError, match="can't be encoded"):
+            model.tokenize(["chess"])

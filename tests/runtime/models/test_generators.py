@@ -91,10 +91,12 @@ def test_beams_find_an_answer_no_worse_than_greedy(
         chances = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return float(chances[np.arange(len(answer)), list(answer)].sum())
 
-    options = {"max_new_tokens": 8, "min_new_tokens": 8, "length_penalty": 0.0}
+    options = {"max_new_tokens": 8, "min_new_tokens": 8}
     for prompt in ([7, 8], [20, 21, 22], [11]):
         greedy = writer_model.generate([prompt], **options)[0]
-        best, second = writer_model.generate([prompt], num_beams=4, num_return_sequences=2, **options)
+        best, second = writer_model.generate(
+            [prompt], num_beams=4, num_return_sequences=2, length_penalty=0.0, **options
+        )
         assert best.score == pytest.approx(log_probability(prompt, best.ids), abs=1e-3)
         assert best.score >= second.score
         assert best.score >= log_probability(prompt, greedy.ids) - 1e-3
@@ -114,6 +116,15 @@ def test_beams_find_an_answer_no_worse_than_greedy(
         ({"max_new_token": 3}, "generation has no option 'max_new_token'; did you mean 'max_new_tokens'"),
         ({"force_words_ids": [[[1]]]}, "force_words_ids=.* is not supported here"),
         ({"penalty_alpha": 0.6}, "penalty_alpha=0.6 is not supported here"),
+        ({"output_scores": True}, "output_scores=True is not supported here; remove it"),
+        ({"return_dict_in_generate": True}, "return_dict_in_generate=True is not supported here"),
+        ({"prompt_lookup_num_tokens": 3}, "prompt_lookup_num_tokens=3 is not supported here"),
+        ({"cache_implementation": "quantized"}, "cache_implementation='quantized' is not supported here"),
+        ({"use_cache": False}, "use_cache=False is not supported here"),
+        ({"temperature": 0.7}, "temperature=0.7 has no effect without do_sample=True; set that, or remove"),
+        ({"top_p": 0.9, "num_beams": 2}, "top_p=0.9 has no effect without do_sample=True"),
+        ({"length_penalty": 2.0}, "length_penalty=2.0 has no effect without num_beams above 1"),
+        ({"early_stopping": True, "do_sample": True}, "early_stopping=True has no effect without num_beams"),
         ({"config": {"num_beams": 2}}, "config must be a GenerationConfig, got dict"),
         ({"overflow": "wrap"}, 'overflow must be "refuse" or "cut"'),
         ({"forced_eos_token_id": 1, "suppress_tokens": [1]}, "which suppress_tokens forbids"),
@@ -124,6 +135,27 @@ def test_wrong_options_are_refused_before_any_text_is_read(
 ) -> None:
     with pytest.raises(ft.InputError, match=message):
         writer_model.predict_batches(iter([["play"]]), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "output_scores": False,
+            "use_cache": True,
+            "cache_implementation": "static",
+            "prompt_lookup_num_tokens": None,
+        },
+        {"transformers_version": "5.13", "num_assistant_tokens": 20},
+        {"temperature": 1.0, "top_k": 50, "top_p": 1.0, "length_penalty": 1.0, "early_stopping": False},
+        {"temperature": 0.7, "do_sample": False},
+        {"length_penalty": 2.0, "num_beams": 1},
+    ],
+)
+def test_options_that_change_nothing_by_their_value_or_on_purpose_are_accepted(
+    writer_model: ft.TextGenerator, options: dict[str, Any]
+) -> None:
+    assert writer_model("play", **options).token_ids == writer_model("play").token_ids
 
 
 @pytest.mark.parametrize(
@@ -231,7 +263,9 @@ def test_the_bundles_config_is_honoured_and_unknown_fields_are_named(
         "min_new_tokens": 12,
         "quantum_beams": 7,
         "transformers_version": "9.0",
-        "use_cache": True,
+        "use_cache": False,
+        "output_scores": True,
+        "temperature": 0.5,
         "top_k": None,
     }
     with ft.TextGenerator.load(make_generator(config=config)) as model:

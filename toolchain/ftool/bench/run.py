@@ -55,7 +55,10 @@ def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ())
 
 
 def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
-    """Return the checkpoint in the folder `run` as an engine that runs in PyTorch, in fp32 on the CPU."""
+    """Return the checkpoint in the folder `run` as an engine that runs in PyTorch, always in fp32 and on the CPU.
+
+    `placement` sets only the number of threads.
+    """
     files = tuple(file for pattern in RUN_FILES for file in sorted(run.glob(pattern)))
     return Engine(
         name="torch-fp32",

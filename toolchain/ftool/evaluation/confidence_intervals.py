@@ -211,7 +211,8 @@ def _percentiles(found: Floats, confidence: ConfidenceSettings) -> tuple[Floats,
 def _values(statistics: Statistics, samples: Positions, names: Sequence[str]) -> Floats:
     """Return the metrics `names`, computed on samples of examples that are given by their positions.
 
-    The result is (metrics, samples) for `samples` (samples, size), or (metrics,) for a single sample (size,).
+    If `samples` has the shape (number of samples, examples in each), the result has the shape (number of metrics,
+    number of samples). For one sample, of the shape (examples,), the result has the shape (number of metrics,).
     """
     values = statistics.metrics(_weights(np.atleast_2d(samples), len(statistics)))
     stacked = np.array([values[name] for name in names])

@@ -250,7 +250,7 @@ def _samples(loaded: Any) -> Any:
             loaded.base,
         )
     fields = ("text", "text_pair") if loaded.pairs else ("text",)
-    return ClassificationExamples(loaded=loaded, inputs=sample_inputs(fields))
+    return ClassificationExamples(loaded=loaded, inputs=sample_inputs(fields, loaded.reads))
 
 
 TASK = Task(

@@ -103,11 +103,11 @@ def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
     return EmbeddingExamples(inputs=[*sides[0], *sides[1]], first_side=first, metric=metric, scorer=score)
 
 
-def _samples(_: Any) -> Any:
+def _samples(loaded: Any) -> Any:
     from ftool_export.examples.embedding import EmbeddingExamples
     from ftool_export.tokenizers.texts import sample_inputs
 
-    return EmbeddingExamples(inputs=sample_inputs(("text",)))
+    return EmbeddingExamples(inputs=sample_inputs(("text",), loaded.reads))
 
 
 def _timed(split: Split[SimilarPair], _: Path) -> Sequence[str]:

@@ -155,7 +155,7 @@ def _samples(loaded: Any) -> Any:
     from ftool_export.examples.questions import QuestionExamples
     from ftool_export.tokenizers.texts import sample_inputs
 
-    return QuestionExamples(loaded=loaded, inputs=sample_inputs(("question", "context")))
+    return QuestionExamples(loaded=loaded, inputs=sample_inputs(("question", "context"), loaded.reads))
 
 
 TASK = Task(

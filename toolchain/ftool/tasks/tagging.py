@@ -107,7 +107,7 @@ def _samples(loaded: Any) -> Any:
     from ftool_export.examples.tagging import TaggingExamples
     from ftool_export.tokenizers.texts import sample_inputs
 
-    return TaggingExamples(loaded=loaded, inputs=sample_inputs(("text",)))
+    return TaggingExamples(loaded=loaded, inputs=sample_inputs(("text",), loaded.reads))
 
 
 TASK = Task(

@@ -69,7 +69,10 @@ class RowReader(ABC, Generic[E]):
         return ()
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
-        """Return the class names (values of `Example.classes`) that a model with these labels knows."""
+        """Return the values of `Example.classes` that occur in the training data of a model with these labels.
+
+        They are the labels themselves, except for taggers: from the labels B-PER and I-PER follows the class PER.
+        """
         return labels
 
     def groups(self, examples: Sequence[E]) -> list[str]:
