@@ -1,15 +1,19 @@
 """The place of a checkpoint, a folder or hub id: say at once if nothing is there, or if no checkpoint is."""
 
+import logging
 import os
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from ftool_export.errors import CheckpointError
 from ftool_runtime.bundle.paths import MANIFEST_FILE
+
+log = logging.getLogger(__name__)
 
 _CONFIG = "config.json"
 ADAPTER_FILE = "adapter_config.json"
@@ -120,6 +124,23 @@ def _step(name: str) -> int:
     return int(number) if number.isdecimal() else -1
 
 
+def _go_offline_if_unreachable(source: str) -> None:
+    """Read files from the hub's cache only, for the rest of the process, if the hub can't be reached.
+
+    Otherwise huggingface_hub would try again for each file for half a minute.
+    """
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        with tempfile.TemporaryDirectory() as empty:
+            snapshot_download(source, cache_dir=empty, allow_patterns=[])
+    except HfHubHTTPError:
+        return
+    except LocalEntryNotFoundError:
+        log.warning("%s: the hub can't be reached, so the copy in its cache is used", source)
+        constants.HF_HUB_OFFLINE = True
+
+
 def _in_cache(source: str, name: str) -> bool:
     return isinstance(try_to_load_from_cache(source, name), str)
 
@@ -127,6 +148,7 @@ def _in_cache(source: str, name: str) -> bool:
 @lru_cache(maxsize=64)
 def _require_on_hub(source: str) -> None:
     if _in_cache(source, _CONFIG) or _in_cache(source, ADAPTER_FILE):
+        _go_offline_if_unreachable(source)
         return
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
