@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ftool.data.cells import is_missing
 from ftool.data.dataset import Dataset, E, Split, fingerprint
 from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing, look_alikes
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.sources.memory import tables_in_memory
 from ftool.data.splits import SPLITS, contradictions, cut_missing_splits, shared_texts
 from ftool.data.table import Table
 from ftool.errors import DataError
@@ -29,23 +31,29 @@ def load_dataset(
     which names the file, row or column, if a file can't be read, if a text is empty, or if a label is unknown: the
     model does not have this label or, without `model`, no training example has it.
     """
-    tables = find_tables(settings)
-    reader, splits = _read(kind, tables, settings, model)
-    labels = reader.labels(splits) if model is None else tuple(model.labels)
-    missing = (
-        [] if model is None else labels_missing(splits.values(), reader.known_classes(labels), settings.path)
-    )
-    warnings = [*reader.warnings, *missing, *shared_texts(splits)]
-    notes = [reader.note(), *cut_missing_splits(splits, settings, reader.groups, reader.kept_together)]
-    _log_all([] if quiet else notes, missing if quiet else warnings)
-    return Dataset(
-        splits={name: splits[name] for name in dict.fromkeys((*SPLITS, *splits))},
-        labels=labels,
-        facts=reader.facts(splits["train"]),
-        sha256=fingerprint(splits["train"].examples, labels if reader.labelled else None),
-        notes=tuple(notes),
-        warnings=tuple(warnings),
-    )
+    return _dataset(kind, find_tables(settings), settings, model, quiet=quiet)
+
+
+def load_rows(
+    kind: type[RowReader[E]], rows: Any, model: ModelFacts | None = None, **settings: Any
+) -> Dataset[E]:
+    """Return the data set of rows in memory, read by a reader of class `kind`.
+
+    Args:
+        kind: the class of the reader.
+        rows: a DataFrame, a `datasets.Dataset` or `DatasetDict`, a `pyarrow.Table`, an iterable of dicts, or a dict
+            from split name to one of these.
+        model: the trained model that the data is for, as in `load_dataset`.
+        settings: fields of DataSettings, such as `text="body"`.
+
+    Raises DataError for the same reasons as `load_dataset`.
+    """
+    tables = tables_in_memory(rows)
+    if "all" in tables:
+        tables["train"] = tables.pop("all")
+    if "train" not in tables:
+        raise DataError(f"the rows have no train split, only {', '.join(tables)}")
+    return _dataset(kind, tables, DataSettings(path=tables["train"].source, **settings), model)
 
 
 def load_split(
@@ -80,6 +88,32 @@ def split_for_model(
     if other is not None:
         return load_split(kind, other, split, model)
     return load_dataset(kind, own, model, quiet=True).split(split)
+
+
+def _dataset(
+    kind: type[RowReader[E]],
+    tables: dict[str, Table],
+    settings: DataSettings,
+    model: ModelFacts | None,
+    *,
+    quiet: bool = False,
+) -> Dataset[E]:
+    reader, splits = _read(kind, tables, settings, model)
+    labels = reader.labels(splits) if model is None else tuple(model.labels)
+    missing = (
+        [] if model is None else labels_missing(splits.values(), reader.known_classes(labels), settings.path)
+    )
+    warnings = [*reader.warnings, *missing, *shared_texts(splits)]
+    notes = [reader.note(), *cut_missing_splits(splits, settings, reader.groups, reader.kept_together)]
+    _log_all([] if quiet else notes, missing if quiet else warnings)
+    return Dataset(
+        splits={name: splits[name] for name in dict.fromkeys((*SPLITS, *splits))},
+        labels=labels,
+        facts=reader.facts(splits["train"]),
+        sha256=fingerprint(splits["train"].examples, labels if reader.labelled else None),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+    )
 
 
 def _read(

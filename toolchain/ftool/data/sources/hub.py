@@ -44,7 +44,7 @@ def read_hub(hub_id: str) -> dict[str, Table]:
         ) from error
     except (ValueError, RuntimeError) as error:  # an unknown subset, or a data set that needs its own script
         raise DataError(f"{hub_id}: can't be loaded: {_first_line(error)}") from error
-    return _tables(hub_id, loaded)
+    return dataset_tables(hub_id, loaded)
 
 
 def read_saved(folder: Path) -> dict[str, Table]:
@@ -56,25 +56,27 @@ def read_saved(folder: Path) -> dict[str, Table]:
 
     loaded = datasets.load_from_disk(str(folder))
     if isinstance(loaded, datasets.Dataset):
-        return {"all": _table(str(folder), loaded)}
-    return _tables(str(folder), loaded)
+        return {"all": dataset_table(str(folder), loaded)}
+    return dataset_tables(str(folder), loaded)
 
 
-def _tables(source: str, loaded: Any) -> dict[str, Table]:
+def dataset_tables(source: str, loaded: Any) -> dict[str, Table]:
+    """Return a dict from split name to table for a `datasets.DatasetDict`, without splits that have no labels."""
     tables = {}
     for name, dataset in loaded.items():
         split = split_called(str(name))
         if split is not None and not _is_unlabelled(dataset):
-            tables[split] = _table(f"{source} ({name})", dataset)
+            tables[split] = dataset_table(f"{source} ({name})", dataset)
         elif split is not None:
             _log.warning("%s: the %s split has no labels and is left out", source, name)
     if not tables and len(loaded) == 1:
         name, dataset = next(iter(loaded.items()))
-        return {"all": _table(f"{source} ({name})", dataset)}
+        return {"all": dataset_table(f"{source} ({name})", dataset)}
     return tables
 
 
-def _table(source: str, dataset: Any) -> Table:
+def dataset_table(source: str, dataset: Any) -> Table:
+    """Return a `datasets.Dataset` as a table; `source` names it in messages."""
     columns = [dataset[name][:] for name in dataset.column_names]
     rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
     names = {name: named for name, feature in dataset.features.items() if (named := _class_names(feature))}

@@ -61,14 +61,14 @@ def _lines(file: DataFile, columns: Sequence[str] | None) -> Table:
 
     records = list(json_rows(file.text.split("\n"), bad=note))
     bad.refuse()
-    return _table(file.source, records, columns)
+    return records_table(file.source, records, columns)
 
 
 def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str, Table]:
     if is_squad(value):
         return {"all": squad_table(source, value)}
     if isinstance(value, list):
-        return {"all": _table(source, list(enumerate(value, start=1)), columns)}
+        return {"all": records_table(source, list(enumerate(value, start=1)), columns)}
     if isinstance(value, dict) and value:
         parts = list(value.values())
         if set(value) == {"columns", "index", "data"} and all(isinstance(part, list) for part in parts):
@@ -76,7 +76,7 @@ def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str,
         if all(isinstance(part, dict) and part for part in parts):
             return {"all": _indexed_table(source, value)}
         if (rows := _only_rows(value)) is not None:
-            return {"all": _table(source, list(enumerate(rows, start=1)), columns)}
+            return {"all": records_table(source, list(enumerate(rows, start=1)), columns)}
         if all(isinstance(part, list) for part in parts):
             return _tables_of_lists(source, value, columns)
     raise DataError(f"{source}: holds neither a list of examples nor an object of splits or columns")
@@ -108,7 +108,7 @@ def _indexed_table(source: str, value: Mapping[str, Mapping[str, Any]]) -> Table
     if all(key.isdecimal() for key in inner):
         cells = [tuple(part.get(key) for part in value.values()) for key in inner]
         return Table(source, tuple(value), [Row(number, row) for number, row in enumerate(cells, start=1)])
-    return _table(source, list(enumerate(value.values(), start=1)), None)
+    return records_table(source, list(enumerate(value.values(), start=1)), None)
 
 
 def _tables_of_lists(
@@ -117,7 +117,7 @@ def _tables_of_lists(
     splits = {split: key for key in value if (split := split_called(key)) is not None}
     if "train" in splits:
         return {
-            split: _table(f"{source} ({key})", list(enumerate(value[key], start=1)), columns)
+            split: records_table(f"{source} ({key})", list(enumerate(value[key], start=1)), columns)
             for split, key in splits.items()
         }
     if len({len(cells) for cells in value.values()}) > 1:
@@ -128,7 +128,12 @@ def _tables_of_lists(
     return {"all": Table(source, tuple(value), rows)}
 
 
-def _table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[str] | None) -> Table:
+def records_table(source: str, records: Sequence[tuple[int, Any]], columns: Sequence[str] | None) -> Table:
+    """Return a table of records, each with its row number: dicts from column name to value, or lists of cells.
+
+    `columns` names the columns of the lists; if None, the columns are the names in the dicts. Raises DataError, which
+    names the rows, for other records.
+    """
     warnings: Sequence[str] = ()
     if columns is None:
         records, warnings = plain_records(records)

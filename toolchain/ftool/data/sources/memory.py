@@ -1,0 +1,108 @@
+"""Read rows that a Python program holds as tables: a DataFrame, a `datasets.Dataset`, a list of dicts."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ftool.data.sources.arrow_files import arrow_table
+from ftool.data.sources.hub import dataset_table, dataset_tables
+from ftool.data.sources.json_files import records_table
+from ftool.data.splits import split_called
+from ftool.data.table import Cell, Row, Table
+from ftool.errors import DataError
+from ftool.recipe.data_settings import DataSettings
+
+
+def tables_in_memory(rows: Any) -> dict[str, Table]:
+    """Return a dict from split name to table for rows in memory; the only key is "all" if no split is named.
+
+    Args:
+        rows: a pandas or polars DataFrame, a `pyarrow.Table`, a `datasets.Dataset`, an iterable of dicts with a value
+            for each column, or a dict from split name to one of these, such as a `datasets.DatasetDict`.
+
+    Row numbers are positions, counted from 1. Raises DataError for anything else.
+    """
+    kind = _kind(rows)
+    if kind == "datasets.DatasetDict":
+        return dataset_tables("DatasetDict", rows)
+    if isinstance(rows, Mapping):
+        splits = {split_called(str(name)): name for name in rows}
+        if "train" not in splits and "test" not in splits:
+            raise DataError(
+                f"the rows are a dict of {', '.join(map(repr, list(rows)[:8])) or 'nothing'}; give a list of dicts, a "
+                "DataFrame, or a dict from split names (train, validation, test) to these"
+            )
+        return {split: _table(f"{name} rows", rows[name]) for split, name in splits.items() if split}
+    return {"all": _table(type(rows).__name__, rows)}
+
+
+def save_rows(rows: Any, folder: Path) -> DataSettings:
+    """Write rows in memory to `folder`, a JSON lines file for each split, and return settings whose `path` is `folder`.
+
+    A recipe with these settings can be trained, exported and evaluated later, by other processes too. Numbers of
+    classes are written as the names of these classes. Raises DataError if `rows` can't be read or has no training rows,
+    or if `folder` already holds files.
+    """
+    tables = tables_in_memory(rows)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder}: already holds files; choose another folder, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, table in tables.items():
+        path = folder / f"{'train' if split == 'all' else split}.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for row in table.rows:
+                cells = zip(table.columns, row.cells, strict=True)
+                record = {name: _named(cell, table.class_names.get(name)) for name, cell in cells}
+                file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+    return DataSettings(path=str(folder))
+
+
+def _named(cell: Cell, names: tuple[str, ...] | None) -> Cell:
+    if names is None:
+        return cell
+    if isinstance(cell, list | tuple):
+        return [_named(one, names) for one in cell]
+    return names[cell] if isinstance(cell, int) and 0 <= cell < len(names) else cell
+
+
+def _kind(rows: Any) -> str:
+    """Return the name of an object's class with the library that defines it, such as "pandas.DataFrame"."""
+    return f"{type(rows).__module__.partition('.')[0]}.{type(rows).__name__}"
+
+
+def _table(source: str, rows: Any) -> Table:
+    match _kind(rows):
+        case "datasets.Dataset":
+            return dataset_table(source, rows)
+        case "pyarrow.Table":
+            return arrow_table(source, rows)
+        case "pandas.DataFrame":
+            columns = [rows.iloc[:, place].astype(object).tolist() for place in range(rows.shape[1])]
+            return _of_columns(source, [str(name) for name in rows.columns], columns)
+        case "polars.DataFrame":
+            return arrow_table(source, rows.to_arrow())
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise DataError(
+            f"can't read rows from {type(rows).__name__}; give a DataFrame, a datasets.Dataset or a list of dicts, or "
+            "name a file in data.path"
+        )
+    records = [(number, _plain(record)) for number, record in enumerate(rows, start=1)]
+    return records_table(source, records, None)
+
+
+def _of_columns(source: str, names: list[str], columns: list[list[Cell]]) -> Table:
+    cells = zip(*([_plain(cell) for cell in column] for column in columns), strict=True)
+    return Table(source, tuple(names), [Row(number, row) for number, row in enumerate(cells, start=1)])
+
+
+def _plain(cell: Any) -> Any:
+    """Return a value of numpy or pandas as one of Python, and a missing value (NaN, NA, NaT) as None."""
+    if isinstance(cell, Mapping):
+        return {str(name): _plain(value) for name, value in cell.items()}
+    if isinstance(cell, list | tuple):
+        return [_plain(one) for one in cell]
+    if hasattr(cell, "tolist"):
+        return _plain(cell.tolist())
+    is_missing = type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
+    return None if is_missing else cell
