@@ -52,7 +52,7 @@ def main() -> None:
         ftool("train", options.work)
     ftool("export", options.work)
     recipe = Recipe.read(folder.recipe)
-    bundle, torch = engines_of(folder, ["torch"], Placement())
+    bundle, torch = engines_of(folder.require_bundle(), folder.require_run(), ["torch"], Placement())
     peer = PeerEngine(
         name="optimum-onnx-int8",
         kind="peer",

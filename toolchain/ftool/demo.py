@@ -105,7 +105,13 @@ def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
         throughput_rounds=1,
         cold_starts=2,
     )
-    report = bench(engines_of(model, [TORCH], Placement()), texts, settings, task=recipe.task, split="test")
+    report = bench(
+        engines_of(model.require_bundle(), model.require_run(), [TORCH], Placement()),
+        texts,
+        settings,
+        task=recipe.task,
+        split="test",
+    )
     write_json(report.to_json(), model.reports / "bench.json")
     write_html(report, model.reports / "report.html")
     return report

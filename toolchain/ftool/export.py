@@ -12,12 +12,13 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import ExportRecipe, is_default
 from ftool.tasks.base import Task
-from ftool.tasks.registry import tasks_taking
+from ftool.tasks.registry import find_task, tasks_taking
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
 from ftool_export.pipeline import export
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import InputError
 
 
@@ -61,19 +62,10 @@ def export_any(
     """
     precision = row.precision if is_default(wanted.precision) else wanted.precision
     settings = ExportSettings(bundle=bundle, name=name, **asdict(replace(wanted, precision=precision)))
-    facts = facts or {}
-    for fact in sorted(facts.keys() - row.facts):
-        named = ", ".join(tasks_taking(fact)) or "no task"
-        raise InputError(f"--{fact.replace('_', '-')} is for {named}; leave it out for {row.name}")
-    loaded = row.load(checkpoint, **facts)
+    loaded, examples = _load_any(checkpoint, row, data, "validation", facts or {})
     if base is not None and not loaded.training_sha256:  # otherwise run/ records its base
         loaded = replace(loaded, base=base)
-    if data is None:
-        return export(settings, loaded, row.samples(loaded))
-    recipe = Recipe(task=row.name, data=data)
-    split = _read_split(recipe, loaded, "validation", data)
-    loaded = row.decide(loaded, split)
-    return export(settings, loaded, _examples_of(recipe, loaded, split, "validation"))
+    return export(settings, loaded, examples)
 
 
 def check_parity(
@@ -89,6 +81,48 @@ def check_parity(
     loaded = recipe.row.load(run)
     examples = examples_for(recipe, loaded, split, data)
     return parity(loaded, bundle, examples)
+
+
+def check_parity_of_bundle(
+    bundle: Path,
+    checkpoint: str,
+    *,
+    split: str = "test",
+    data: DataSettings | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> ParityReport:
+    """Compare a bundle with the Hugging Face checkpoint that it was exported from.
+
+    Args:
+        bundle: the folder of the bundle.
+        checkpoint: a folder or hub id.
+        split: the split of `data` to compare them on.
+        data: where the labelled examples are; None to compare them on ftool's own texts.
+        facts: what the export was told about the checkpoint, as for `export_any`.
+
+    Raises:
+        FtoolError: bundle, checkpoint or data can't be read, a fact is not one of the task's, or bundle and checkpoint
+            are different models.
+    """
+    row = find_task(Manifest.read(bundle).task)
+    loaded, examples = _load_any(checkpoint, row, data, split, facts or {})
+    return parity(loaded, bundle, examples)
+
+
+def _load_any(
+    checkpoint: str, row: Task, data: DataSettings | None, split: str, facts: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """Load a checkpoint and the examples to compare it on: a split of `data`, or ftool's own texts if that is None."""
+    for fact in sorted(facts.keys() - row.facts):
+        named = ", ".join(tasks_taking(fact)) or "no task"
+        raise InputError(f"--{fact.replace('_', '-')} is for {named}; leave it out for {row.name}")
+    loaded = row.load(checkpoint, **facts)
+    if data is None:
+        return loaded, row.samples(loaded)
+    recipe = Recipe(task=row.name, data=data)
+    examples = _read_split(recipe, loaded, split, data)
+    loaded = row.decide(loaded, examples)
+    return loaded, _examples_of(recipe, loaded, examples, split)
 
 
 def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | None = None) -> Any:

@@ -4,10 +4,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from ftool.errors import ModelFolderError
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import MANIFEST_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ class ModelFolder:
         if not self.bundle.is_dir():
             raise ModelFolderError(f"{self.bundle} is missing; create it with `ftool export {self.path}`")
         return self.bundle
+
+    @classmethod
+    def around(cls, folder: Path) -> Self | None:
+        """Return the model folder that `folder` is, or whose bundle/ it is; None if `folder` is a bundle on its own."""
+        if not (folder / MANIFEST_FILE).is_file():
+            return cls(folder)
+        parent = cls(folder.resolve().parent)
+        return parent if parent.recipe.is_file() and folder.resolve() == parent.bundle else None
 
     def check_bundle(self) -> None:
         """Check the hash of every file in the bundle. Raises BundleError, which names the first altered file."""

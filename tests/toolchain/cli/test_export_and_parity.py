@@ -83,6 +83,58 @@ def test_parity_exits_1_past_a_tolerance_and_says_which(model: Path, tiny_base: 
     assert "furthest apart" in result.stdout
 
 
+def test_a_bundle_on_its_own_is_held_against_its_checkpoint_and_timed(
+    model: Path, topics: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "b"
+    ftool("export", "--checkpoint", model / "run", "-o", bundle, "--task", "text-classification")
+    before = sorted(path for path in tmp_path.rglob("*"))
+    for more in ((), ("--data", topics)):
+        result = ftool("parity", bundle, "--checkpoint", model / "run", *more, "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["passed"]
+        timed = ftool("bench", bundle, "--rounds", "1", "--texts", "2", *more, "--json")
+        assert timed.exit_code == 0, timed.output
+        told = json.loads(timed.stdout)
+        assert (list(told["engines"]), told["split"]) == (["ftool-int8"], "test" if more else "golden")
+    against = ftool("bench", bundle, "--rounds", "1", "--texts", "2", "--checkpoint", model / "run", "--json")
+    assert list(json.loads(against.stdout)["engines"]) == ["ftool-int8", "torch-fp32"]
+    assert sorted(path for path in tmp_path.rglob("*")) == before  # no report goes into a bundle
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ["parity"],
+            "is a bundle without a run/ beside it; name what it was exported from with --checkpoint",
+        ),
+        (["bench", "--against", "torch"], "no model for torch to run; name its checkpoint with --checkpoint"),
+        (
+            ["parity", "--checkpoint", "RUN", "--outside-label", "X"],
+            "--outside-label is for token-classification",
+        ),
+    ],
+)
+def test_what_a_bundle_on_its_own_lacks_is_said(
+    model: Path, tmp_path: Path, command: list[str], message: str
+) -> None:
+    bundle = tmp_path / "b"
+    ftool("export", "--checkpoint", model / "run", "-o", bundle, "--task", "text-classification")
+    given = [str(model / "run") if word == "RUN" else word for word in command[1:]]
+    result = ftool(command[0], bundle, *given)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_the_bundle_inside_a_model_folder_stands_for_the_folder(exported: tuple[Path, Result]) -> None:
+    folder, _ = exported
+    report = folder / "reports" / "parity.json"
+    report.unlink(missing_ok=True)
+    assert ftool("parity", folder / "bundle").exit_code == 0
+    assert report.is_file()
+
+
 @pytest.mark.parametrize("command", [["parity"], ["evaluate", "--on", "bundle"]])
 def test_an_altered_bundle_is_named_before_anything_is_measured(model: Path, command: list[str]) -> None:
     graph = model / "bundle" / "onnx" / "model.onnx"

@@ -1,4 +1,4 @@
-"""Benchmark a model folder: compare the speed of its bundle with PyTorch or with other bundles."""
+"""Benchmark a bundle: compare its speed with PyTorch or with other bundles."""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from ftool.data.load import load_dataset
 from ftool.errors import BenchError
 from ftool.machine import describe_machine
 from ftool.recipe.recipe import Recipe
-from ftool.workspace import ModelFolder
 from ftool_runtime.atomic import replacing
+from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.session.threads import resolve_threads
 
@@ -70,17 +70,24 @@ def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
     )
 
 
-def engines_of(folder: ModelFolder, against: Sequence[str], placement: Placement) -> list[Engine]:
-    """Return the engines to time: the model folder's bundle, then those that `against` names.
+def engines_of(
+    bundle: Path, checkpoint: Path | None, against: Sequence[str], placement: Placement
+) -> list[Engine]:
+    """Return the engines to time: the bundle in the folder `bundle`, then those that `against` names.
 
-    An item of `against` is "torch", for the model folder's run/ in PyTorch, or the path of a bundle.
+    An item of `against` is "torch", for the bundle's `checkpoint` in PyTorch, or the path of another bundle.
 
-    Raises BenchError if the same engine is given twice.
+    Raises BenchError if "torch" is named without a checkpoint, and if the same engine is given twice.
     """
-    engines = [bundle_engine(folder.require_bundle(), placement)]
+    engines = [bundle_engine(bundle, placement)]
     for other in against:
         if other == TORCH:
-            engines.append(torch_engine(folder.require_run(), placement, engines[0].task))
+            if checkpoint is None:
+                raise BenchError(
+                    f"{bundle} is a bundle without a run/ beside it, so there is no model for torch to run; name its "
+                    "checkpoint with --checkpoint, or give --against none"
+                )
+            engines.append(torch_engine(checkpoint, placement, engines[0].task))
         else:
             engines.append(bundle_engine(Path(other), placement, [engine.name for engine in engines]))
     names = [engine.name for engine in engines]
@@ -95,6 +102,17 @@ def texts_to_time(recipe: Recipe, split: str, bundle: Path) -> list[Text]:
     Raises DataError or BundleError if the data or the bundle can't be read.
     """
     return [*recipe.row.timed(load_dataset(recipe.row.reader, recipe.data, quiet=True).split(split), bundle)]
+
+
+def golden_texts(bundle: Path) -> list[Text]:
+    """Return the inputs of a bundle's golden answers, to time a bundle without data.
+
+    Raises BundleError if the bundle can't be read, and BenchError if its golden inputs are token ids.
+    """
+    texts: list[Text] = list(Golden.read(bundle).inputs)
+    if not all(isinstance(text, str | dict) for text in texts):
+        raise BenchError(f"{bundle}: its golden inputs are token ids, not texts; name texts with --data")
+    return texts
 
 
 def bench(

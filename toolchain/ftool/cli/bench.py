@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options, split_option
+from ftool.cli.options import bundle_argument, echo_report, json_option, recipe_options, split_option
 
 if TYPE_CHECKING:
     from ftool.bench.measure import BenchSettings
+    from ftool.bench.worker import Text
     from ftool.tasks.base import Task
+    from ftool.workspace import ModelFolder
 
 
 @click.command()
-@folder_argument
+@bundle_argument
 @click.option(
     "--against",
     multiple=True,
-    default=("torch",),
-    show_default=True,
     metavar="torch|BUNDLE|none",
-    help="What to compare the bundle with; can be repeated.",
+    help="What to compare the bundle with; can be repeated. By default torch, if there is a run/ or --checkpoint.",
 )
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="PATH",
+    help="What torch runs, if it is not FOLDER's run/.",
+)  # fmt: skip
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
               help="The HTML report; reports/report.html in the model folder by default.")  # fmt: skip
 @click.option("--threads", type=int, help="Threads of each engine; all physical cores by default.")
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 def bench(
     folder: Path,
     against: tuple[str, ...],
+    checkpoint: Path | None,
     report_file: Path | None,
     threads: int | None,
     device: str,
@@ -53,36 +58,65 @@ def bench(
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
-    """Time FOLDER's bundle on texts of the recipe's data: latency, throughput, start-up, memory.
+    """Time a bundle on texts of the recipe's data: latency, throughput, start-up, memory.
 
     Each engine runs in its own process, in alternating rounds. A ratio says how many times faster or smaller
-    the bundle is than another engine. The report is written to reports/bench.json and reports/report.html.
+    the bundle is than another engine. The report on a model folder is written to reports/bench.json and
+    reports/report.html. A bundle on its own is timed on --data, or without --data on its golden inputs.
+
+    \b
+    ftool bench models/intents
+    ftool bench sst2 --checkpoint checkpoints/sst2
     """
     from ftool.bench.html_report import write_html
-    from ftool.bench.run import Placement, engines_of, texts_to_time, write_json
+    from ftool.bench.run import Placement, engines_of, write_json
     from ftool.bench.run import bench as run_bench
     from ftool.workspace import ModelFolder
 
-    model = ModelFolder(folder)
+    model = ModelFolder.around(folder)
+    bundle = folder if model is None else model.require_bundle()
+    compared = against or (("torch",) if model or checkpoint else ())
+    if "torch" in compared and model is not None:
+        checkpoint = checkpoint or model.require_run()
     placement = Placement(threads=threads, device=device, profile=profile)
-    engines = engines_of(model, [other for other in against if other != "none"], placement)
-    recipe = recipe_for(folder, flags)
+    engines = engines_of(bundle, checkpoint, [other for other in compared if other != "none"], placement)
+    row, texts, source = _texts(model, bundle, flags, split)
     report = run_bench(
         engines,
-        texts_to_time(recipe, split, model.bundle),
-        _settings(recipe.row, rounds=rounds, texts_per_round=texts_per_round),
-        task=recipe.task,
-        split=split,
+        texts,
+        _settings(row, rounds=rounds, texts_per_round=texts_per_round),
+        task=row.name,
+        split=source,
     )
     data = report.to_json()
-    write_json(data, model.reports / "bench.json")
-    page = report_file or model.reports / "report.html"
-    write_html(report, page)
+    if model is not None:
+        write_json(data, model.reports / "bench.json")
+    page = report_file or (None if model is None else model.reports / "report.html")
+    if page is not None:
+        write_html(report, page)
     slow = [n for n, ratio in data["ratios"].items() if min_speedup and ratio["latency_p50"] < min_speedup]
     echo_report(lambda: data, lambda: _report_text(data, page), as_json=as_json)
     if slow:
         click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
         raise SystemExit(1)
+
+
+def _texts(
+    model: "ModelFolder | None", bundle: Path, flags: RecipeFlags, split: str
+) -> "tuple[Task, list[Text], str]":
+    """Return the bundle's row of the task table, the texts to time the bundle on, and the name of their split."""
+    from ftool.bench.run import golden_texts, texts_to_time
+    from ftool.recipe.recipe import Recipe
+    from ftool.tasks.registry import find_task
+    from ftool_runtime.bundle.manifest import Manifest
+
+    if model is not None:
+        recipe = recipe_for(model.path, flags)
+    elif flags.data.path is not None:
+        recipe = Recipe(task=Manifest.read(bundle).task, data=flags.data.apply(None))
+    else:
+        return find_task(Manifest.read(bundle).task), golden_texts(bundle), "golden"
+    return recipe.row, texts_to_time(recipe, split, bundle), split
 
 
 def _settings(task: "Task", **given: int | None) -> "BenchSettings":
@@ -92,8 +126,8 @@ def _settings(task: "Task", **given: int | None) -> "BenchSettings":
     return replace(settings_for(task), **{name: value for name, value in given.items() if value is not None})
 
 
-def _report_text(data: dict[str, Any], page: Path) -> str:
+def _report_text(data: dict[str, Any], page: Path | None) -> str:
     from ftool.bench.report import sentences, table
     from ftool.terminal import format_table
 
-    return "\n".join([format_table(table(data)), *sentences(data), f"report: {page}"])
+    return "\n".join([format_table(table(data)), *sentences(data), *([f"report: {page}"] if page else [])])

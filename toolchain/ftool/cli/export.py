@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options
+from ftool.cli.options import (
+    checkpoint_facts,
+    checkpoint_facts_options,
+    echo_report,
+    folder_argument,
+    json_option,
+    recipe_options,
+)
 
 if TYPE_CHECKING:
     from ftool_export.report import ExportReport
@@ -47,16 +54,7 @@ if TYPE_CHECKING:
     type=click.Choice(["probes", "data"]),
     help="The texts in golden.json, which verify runs: ftool's own (probes), or up to 16 of your data (data).",
 )
-@click.option(
-    "--pairs/--single-texts",
-    default=None,
-    help="With --checkpoint: whether an input of the classifier is two texts, if its files don't say.",
-)
-@click.option(
-    "--outside-label",
-    metavar="NAME",
-    help="With --checkpoint: the tagger's label for words outside entities, if it is not O.",
-)
+@checkpoint_facts_options
 @recipe_options
 @json_option
 def export(
@@ -108,14 +106,8 @@ def export(
             )
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
-        facts = {
-            "pairs": pairs,
-            "outside_label": outside_label,
-            "source_language": flags.data.source_language,
-            "target_language": flags.data.target_language,
-        }
-        known = {name: value for name, value in facts.items() if value is not None}
-        report = _export_checkpoint(checkpoint, output, flags, chosen, known)
+        facts = checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label)
+        report = _export_checkpoint(checkpoint, output, flags, chosen, facts)
     echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
     if not report.verdict.passed:
         raise SystemExit(1)

@@ -1,7 +1,8 @@
 """Arguments and options that several commands share, each defined once.
 
-The decorators pass these arguments to a command: `@folder_argument` `folder: Path`, `@json_option` `as_json: bool`,
-`@recipe_options` `flags: RecipeFlags`, `@data_options` `data: DataFlags`, `@generation_flags` `writing: Namespace`.
+The decorators pass these arguments to a command: `@folder_argument` and `@bundle_argument` `folder: Path`,
+`@json_option` `as_json: bool`, `@recipe_options` `flags: RecipeFlags`, `@data_options` `data: DataFlags`,
+`@generation_flags` `writing: Namespace`.
 """
 
 import json
@@ -19,6 +20,9 @@ from ftool_runtime.tools.options import FLAGS, Flag
 
 folder_argument = click.argument(
     "folder", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER]"
+)
+bundle_argument = click.argument(
+    "folder", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[FOLDER|BUNDLE]"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
@@ -48,6 +52,33 @@ columns_option = click.option(
     callback=_comma_separated,
     help="The names of the columns, for files without a header.",
 )
+
+_CHECKPOINT_FACTS = (
+    click.option(
+        "--pairs/--single-texts",
+        default=None,
+        help="With --checkpoint: whether an input of the classifier is two texts, if its files don't say.",
+    ),
+    click.option(
+        "--outside-label",
+        metavar="NAME",
+        help="With --checkpoint: the tagger's label for words outside entities, if it is not O.",
+    ),
+)
+
+
+def checkpoint_facts_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options `pairs` and `outside_label`, about a checkpoint whose files leave something out."""
+    for option in reversed(_CHECKPOINT_FACTS):
+        command = option(command)
+    return command
+
+
+def checkpoint_facts(data: DataFlags, **given: Any) -> dict[str, Any]:
+    """Return the facts about a checkpoint that the command line names, with the languages in `data`."""
+    facts = {**given, "source_language": data.source_language, "target_language": data.target_language}
+    return {name: value for name, value in facts.items() if value is not None}
+
 
 _DATA_OPTIONS = (
     click.option(

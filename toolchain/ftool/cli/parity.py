@@ -6,29 +6,68 @@ from typing import TYPE_CHECKING
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options, split_option
+from ftool.cli.options import (
+    bundle_argument,
+    checkpoint_facts,
+    checkpoint_facts_options,
+    echo_report,
+    json_option,
+    recipe_options,
+    split_option,
+)
 
 if TYPE_CHECKING:
     from ftool_export.report import ParityReport
 
 
 @click.command()
-@folder_argument
+@bundle_argument
+@click.option(
+    "--checkpoint", metavar="PATH|HUB_ID", help="With a bundle: the checkpoint that it was exported from."
+)
+@checkpoint_facts_options
 @split_option
 @recipe_options
 @json_option
-def parity(folder: Path, split: str, flags: RecipeFlags, as_json: bool) -> None:
-    """Compare FOLDER's bundle/ with the model in run/, run by torch: answers and logits of single and batched texts.
+def parity(
+    folder: Path,
+    checkpoint: str | None,
+    pairs: bool | None,
+    outside_label: str | None,
+    split: str,
+    flags: RecipeFlags,
+    as_json: bool,
+) -> None:
+    """Compare a bundle with the model that it was exported from, run by torch: answers to single and batched texts.
 
-    Exit status 1 means that a difference exceeds its tolerance. The report is written to reports/parity.json.
+    A model folder's bundle/ is compared with its run/ on the recipe's data, and the report is written to
+    reports/parity.json. Any other bundle is compared with --checkpoint on --data, or without --data on ftool's own
+    texts. Exit status 1 means that a difference exceeds its tolerance.
+
+    \b
+    ftool parity models/intents
+    ftool parity sst2 --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english
     """
     from ftool.bench.run import write_json
-    from ftool.export import check_parity
+    from ftool.export import check_parity, check_parity_of_bundle
     from ftool.workspace import ModelFolder
 
-    recipe = recipe_for(folder, flags)
-    report = check_parity(folder, recipe, split=split, data=recipe.data if flags.data.path else None)
-    write_json(report.to_json(), ModelFolder(folder).reports / "parity.json")
+    model = ModelFolder.around(folder)
+    facts = checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label)
+    if checkpoint is not None:
+        bundle = folder if model is None else model.require_bundle()
+        data = flags.data.apply(None) if flags.data.path else None
+        report = check_parity_of_bundle(bundle, checkpoint, split=split, data=data, facts=facts)
+    elif model is None:
+        raise click.UsageError(
+            f"{folder} is a bundle without a run/ beside it; name what it was exported from with --checkpoint"
+        )
+    else:
+        if pairs is not None or outside_label is not None:
+            raise click.UsageError("--pairs, --single-texts and --outside-label are for --checkpoint")
+        recipe = recipe_for(model.path, flags)
+        report = check_parity(model.path, recipe, split=split, data=recipe.data if flags.data.path else None)
+        write_json(report.to_json(), model.reports / "parity.json")
     echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
     if not report.passed:
         raise SystemExit(1)
