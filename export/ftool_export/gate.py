@@ -179,7 +179,10 @@ def metric_pair(found: Comparison, metric: str | None, max_drop: float) -> Metri
     """Return torch's and the bundle's main metric, with the limit on its drop; None for inputs without labels."""
     if metric is None or found.scores is None:
         return None
-    return MetricPair(metric, *found.scores, max_drop, metric_allowance(found.differing, found.examples))
+    error = found.score_error
+    if error is None:
+        error = metric_allowance(found.differing, found.examples)
+    return MetricPair(metric, *found.scores, max_drop, error)
 
 
 def comparison_checks(found: Comparison, output_difference: float, limit: Tolerance) -> list[Check]:

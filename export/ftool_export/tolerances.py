@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ftool_export.examples.base import AnswerKind
 from ftool_export.graph.guards import FP32_TOLERANCE
 
@@ -80,6 +83,19 @@ def metric_allowance(differing: int, examples: int) -> float:
         examples: the number of examples.
     """
     return math.sqrt(differing) / examples
+
+
+def share_error(differences: NDArray[np.int64], sizes: NDArray[np.int64]) -> float:
+    """Return one standard error of sum(differences) / sum(sizes), the difference of two shares of the same tokens.
+
+    Texts are independent, but not their tokens (ratio estimator, linearised: Cochran 1977, chapter 6).
+
+    Args:
+        differences: for each text, the tokens that one model got right minus those that the other got right.
+        sizes: the number of tokens of each text.
+    """
+    total = max(1, int(sizes.sum()))
+    return float(np.sqrt(((differences - differences.sum() / total * sizes) ** 2).sum()) / total)
 
 
 def chance_agreement(limit: float, count: int) -> float:

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
@@ -97,11 +97,14 @@ class EncoderExamples(ABC):
     Attributes:
         inputs: the inputs, as JSON values in the form that the runtime's model takes.
         metric: the main metric's name; None for inputs without labels.
+        uncertainty: computes one standard error of the difference between the scores of two sets of answers, each as
+            `scored` returns them; None if the metric is a mean over the inputs, each of which is right or wrong.
     """
 
     kind: ClassVar[AnswerKind]
     inputs: Sequence[Any]
     metric: str | None = None
+    uncertainty: Callable[[Any, Any], float] | None = None
     _torch: list[tuple[LoadedEncoder, Outputs]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
@@ -112,6 +115,10 @@ class EncoderExamples(ABC):
 
         Called only if `metric` is not None.
         """
+
+    def scored(self, outputs: Outputs) -> Any:
+        """Return what the main metric is computed from: the outputs as an array, unless a subclass makes answers."""
+        return np.asarray(outputs)
 
     @abstractmethod
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
@@ -179,6 +186,9 @@ class EncoderExamples(ABC):
             scores is not None and np.isnan(scores).any()
         ):  # a correlation of one example, say, decides nothing
             scores = None
+        error = None
+        if scores is not None and self.uncertainty is not None:
+            error = self.uncertainty(self.scored(reference), self.scored(outputs))
         return Comparison(
             examples=len(self.inputs),
             compared="answers",
@@ -188,6 +198,7 @@ class EncoderExamples(ABC):
             distances=self.distances(reference, outputs),
             output_difference=difference,
             scores=scores,
+            score_error=error,
         )
 
 

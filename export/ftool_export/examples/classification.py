@@ -34,7 +34,7 @@ class ClassificationExamples(EncoderExamples):
     def score(self, outputs: Outputs) -> float:
         """Return the main metric for the logits `outputs`."""
         assert self.scorer is not None, "these texts have no labels"
-        return self.scorer(np.asarray(outputs))
+        return self.scorer(self.scored(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
         """Return whether each text gets the same label from both outputs, bool (texts, 1).

@@ -23,6 +23,8 @@ class Comparison:
         distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
         output_difference: the largest absolute difference between the networks' outputs, such as logits.
         scores: the main metric of the reference and of the model; None for inputs without labels.
+        score_error: one standard error of the difference of the two scores, which are of the same inputs; None if it is
+            not known.
         ties: the number of next tokens that differ while the reference's two best logits are equal up to rounding;
             these count as the same in `agreement`. None for encoders.
     """
@@ -35,6 +37,7 @@ class Comparison:
     distances: NDArray[np.float64]
     output_difference: float
     scores: tuple[float, float] | None
+    score_error: float | None = None
     ties: int | None = None
 
     @property

@@ -36,7 +36,7 @@ class EmbeddingExamples(EncoderExamples):
     def score(self, outputs: Outputs) -> float:
         """Return the main metric for the vectors `outputs`."""
         assert self.scorer is not None, "these texts have no labels"
-        return self.scorer(np.asarray(outputs))
+        return self.scorer(self.scored(outputs))
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
         """Return whether each text has the same nearest neighbour by both sets of vectors, bool (texts, 1)."""

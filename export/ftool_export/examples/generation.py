@@ -22,6 +22,7 @@ from ftool_export.errors import ExportError
 from ftool_export.examples.base import AnswerKind, spread
 from ftool_export.examples.comparison import BatchEffect, Comparison, Examination, LatencyCall, SameAnswers
 from ftool_export.tokenizers.texts import sample_inputs
+from ftool_export.tolerances import share_error
 from ftool_runtime.numerics import softmax
 
 TIE: Final = 1e-4  # if the two best logits are this close, another order of summation may swap them
@@ -57,6 +58,8 @@ class GenerationExamples:
         metric: the main metric's name; None for inputs without reference answers.
         scorer: a function that computes the metric from the positions of some inputs and the texts of the answers to
             these inputs, one answer each; None for the metric "token_accuracy", which needs `targets` instead.
+        uncertainty: a function that computes one standard error of the difference between the scores of two lists of
+            answers, from the inputs' positions and both lists; None for a rough estimate.
         targets: token ids of one reference answer per input.
         most: the largest number of inputs to compare; if there are more inputs, `most` at even distances are compared.
         options: fields of the checkpoint's generation config to change, such as num_beams; sampling is always off.
@@ -66,6 +69,7 @@ class GenerationExamples:
     inputs: TokenRows
     metric: str | None = None
     scorer: Callable[[Sequence[int], Sequence[str]], float] | None = None
+    uncertainty: Callable[[Sequence[int], Sequence[str], Sequence[str]], float] | None = None
     targets: TokenRows | None = None
     most: int = MOST_COMPARED
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -92,7 +96,8 @@ class GenerationExamples:
         answers = self._answers(loaded, model, beams)
         comparison = compare_forced(loaded, model.score_tokens, answers.rows, answers.reference)
         differing = sum(list(a) != list(b) for a, b in zip(answers.reference, answers.model, strict=True))
-        return replace(comparison, scores=self._scores(loaded, model, answers), differing=differing)
+        scores, error = self._scores(loaded, model, answers)
+        return replace(comparison, scores=scores, score_error=error, differing=differing)
 
     def examine(
         self, loaded: LoadedGenerator, model: Any, comparison: Comparison, *, whole_answers: bool = True
@@ -169,16 +174,25 @@ class GenerationExamples:
             self._torch.append((loaded, beams, found[0]))
         return Answers(rows, found[0], answers_of(partial(_generated, model), loaded, rows, options))
 
-    def _scores(self, loaded: LoadedGenerator, model: Any, answers: Answers) -> tuple[float, float] | None:
+    def _scores(
+        self, loaded: LoadedGenerator, model: Any, answers: Answers
+    ) -> tuple[tuple[float, float] | None, float | None]:
+        """Return the scores of PyTorch's and the model's answers, and one standard error of their difference."""
         if self.metric is None:
-            return None
+            return None, None
         if self.scorer is not None:
-            texts = decode(loaded, answers.reference), decode(loaded, answers.model)
-            return self.scorer(self.positions, texts[0]), self.scorer(self.positions, texts[1])
+            one, two = decode(loaded, answers.reference), decode(loaded, answers.model)
+            scores = self.scorer(self.positions, one), self.scorer(self.positions, two)
+            return scores, None if self.uncertainty is None else self.uncertainty(self.positions, one, two)
         assert self.targets is not None
         targets = [self.targets[position] for position in self.positions]
-        reference = token_accuracy(partial(score_tokens, loaded), answers.rows, targets)
-        return reference, token_accuracy(model.score_tokens, answers.rows, targets)
+        hits = [
+            token_hits(scorer, answers.rows, targets)
+            for scorer in (partial(score_tokens, loaded), model.score_tokens)
+        ]
+        tokens = np.array([len(row) for row in targets])
+        first, second = (float(found.sum() / max(1, tokens.sum())) for found in hits)
+        return (first, second), share_error(hits[0] - hits[1], tokens)
 
 
 def sample_examples(loaded: LoadedGenerator) -> GenerationExamples:
@@ -259,12 +273,17 @@ def compare_forced(
 
 def token_accuracy(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> float:
     """Return the share of target tokens that the model predicts as the next token after the preceding target tokens."""
-    hits = 0
+    return float(token_hits(scorer, rows, targets).sum() / max(1, sum(map(len, targets))))
+
+
+def token_hits(scorer: TokenScorer, rows: TokenRows, targets: TokenRows) -> NDArray[np.int64]:
+    """Return for each row the number of target tokens that the model predicts, as in `token_accuracy`: (rows,)."""
+    hits: list[int] = []
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = targets[start : start + _ROWS_AT_ONCE]
         logits = scorer(rows[start : start + _ROWS_AT_ONCE], some)
-        hits += sum(int((row.argmax(-1) == np.asarray(t)).sum()) for row, t in zip(logits, some, strict=True))
-    return hits / max(1, sum(map(len, targets)))
+        hits += [int((row.argmax(-1) == np.asarray(t)).sum()) for row, t in zip(logits, some, strict=True)]
+    return np.array(hits, dtype=np.int64)
 
 
 def margin(logits: NDArray[np.float32]) -> NDArray[np.float32]:

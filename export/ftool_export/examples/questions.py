@@ -53,7 +53,11 @@ class QuestionExamples(WindowExamples):
     def score(self, outputs: Outputs) -> float:
         """Return the main metric of the best spans that are found from `outputs`."""
         assert self.scorer is not None, "these questions have no reference answers"
-        return self.scorer(self.spans(outputs))
+        return self.scorer(self.scored(outputs))
+
+    def scored(self, outputs: Outputs) -> list[Spans]:
+        """Return the best spans for each question."""
+        return self.spans(outputs)
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
         """Return whether both answers are the same span, or both are "no answer": bool (questions, 1)."""

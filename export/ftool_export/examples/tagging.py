@@ -45,7 +45,11 @@ class TaggingExamples(WindowExamples):
     def score(self, outputs: Outputs) -> float:
         """Return the main metric of the words' tags that the runtime decodes from the graph's `outputs`."""
         assert self.scorer is not None, "these texts have no tags"
-        return self.scorer(self.tags(outputs))
+        return self.scorer(self.scored(outputs))
+
+    def scored(self, outputs: Outputs) -> list[list[str]]:
+        """Return the words' tags."""
+        return self.tags(outputs)
 
     def same(self, reference: Outputs, other: Outputs) -> NDArray[np.bool_]:
         """Return whether both outputs give the same entities (offsets and labels) for each text: bool (texts, 1)."""

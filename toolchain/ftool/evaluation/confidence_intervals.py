@@ -103,17 +103,31 @@ def paired_difference(
     Both hold statistics of the same examples in the same order: two models' answers to one split. Every bootstrap
     sample contains the same examples for both, so that examples that are hard for both do not widen the interval.
     """
-    size, every = len(one), np.arange(len(one))
+    every = np.arange(len(one))
     value = metrics_of(one, every)[name] - metrics_of(other, every)[name]
-    if size < 2:
+    if len(one) < 2:
         return Estimate(value, np.nan, np.nan)
-    rng, found = np.random.default_rng(confidence.seed), []
+    low, high = _percentiles(_paired_samples(one, other, name, confidence), confidence)
+    return Estimate(value, float(low), float(high))
+
+
+def difference_error(one: Statistics, other: Statistics, name: str) -> float:
+    """Return one standard error of the difference of `paired_difference`, by the same bootstrap; 0 for one example."""
+    if len(one) < 2:
+        return 0.0
+    found = _paired_samples(one, other, name, ConfidenceSettings(resamples=1000))
+    found = found[np.isfinite(found)]
+    return float(found.std()) if len(found) else 0.0
+
+
+def _paired_samples(one: Statistics, other: Statistics, name: str, confidence: ConfidenceSettings) -> Floats:
+    """Return the difference of the metric `name` in bootstrap samples with the same examples for both, (samples,)."""
+    size, rng, found = len(one), np.random.default_rng(confidence.seed), []
     for done in range(0, confidence.resamples, _batch(size)):
         count = min(_batch(size), confidence.resamples - done)
         weights = _weights(rng.integers(size, size=(count, size)), size)
         found.append(one.metrics(weights)[name] - other.metrics(weights)[name])
-    low, high = _percentiles(np.concatenate(found), confidence)
-    return Estimate(value, float(low), float(high))
+    return np.concatenate(found)
 
 
 def widest_gap_p_values(

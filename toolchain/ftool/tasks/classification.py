@@ -208,16 +208,23 @@ def _baselines(data: Dataset[LabelledText], recipe: Sections) -> "list[FittedBas
 
 
 def _examples(loaded: Any, split: Split[LabelledText], recipe: Sections) -> Any:
+    from ftool.evaluation.confidence_intervals import difference_error
     from ftool.evaluation.metrics.classification import main_score
     from ftool_export.examples.classification import ClassificationExamples
 
     metric = _main_metric(loaded, split, recipe)
     kind: dict[str, Any] = {"multi_label": loaded.multi_label, "regression": loaded.regression}
     targets = _targets(split, loaded).numpy()
+
+    def uncertainty(one: Any, other: Any) -> float:
+        first, second = (_statistics(logits, targets, loaded)() for logits in (one, other))
+        return difference_error(first, second, metric)
+
     return ClassificationExamples(
         loaded=loaded,
         inputs=split.inputs,
         metric=metric,
+        uncertainty=uncertainty,
         scorer=partial(main_score, targets=targets, thresholds=loaded.thresholds, metric=metric, **kind),
     )
 

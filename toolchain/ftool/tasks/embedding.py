@@ -88,7 +88,8 @@ def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
 
 
 def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
-    from ftool.evaluation.metrics.embeddings import embedding_metrics, texts_to_embed
+    from ftool.evaluation.confidence_intervals import difference_error
+    from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_statistics, texts_to_embed
     from ftool_export.examples.embedding import EmbeddingExamples, embedder_inputs
 
     metric = _metric(recipe, split)
@@ -100,7 +101,20 @@ def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
         value = found[metric]
         return math.nan if value is None else float(value)
 
-    return EmbeddingExamples(inputs=[*sides[0], *sides[1]], first_side=first, metric=metric, scorer=score)
+    def uncertainty(*both: Any) -> float:
+        one, other = (
+            embedding_statistics(split, [vectors[:first], vectors[first:]], loaded.similarity)
+            for vectors in both
+        )
+        return difference_error(one, other, metric)
+
+    return EmbeddingExamples(
+        inputs=[*sides[0], *sides[1]],
+        first_side=first,
+        metric=metric,
+        uncertainty=uncertainty,
+        scorer=score,
+    )
 
 
 def _samples(loaded: Any) -> Any:

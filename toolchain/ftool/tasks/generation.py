@@ -170,7 +170,8 @@ def _shown_input(example: GenerationExample) -> str:
 
 
 def _examples(_: Any, split: "GenerationSplit", recipe: Sections) -> Any:
-    from ftool.evaluation.metrics.generation import score_called, text_metrics
+    from ftool.evaluation.confidence_intervals import difference_error
+    from ftool.evaluation.metrics.generation import score_called, text_metrics, text_statistics
     from ftool_export.examples.generation import GenerationExamples
 
     metric, rows = str(recipe.train.metric), split.rows
@@ -192,7 +193,14 @@ def _examples(_: Any, split: "GenerationSplit", recipe: Sections) -> Any:
             metric, text_metrics(answers, right, scores=split.scores, language=split.language)
         )
 
-    return GenerationExamples(inputs=given, metric=metric, scorer=score)
+    def uncertainty(positions: Sequence[int], *both: Sequence[str]) -> float:
+        right = [references[position] for position in positions]
+        one, other = (
+            text_statistics(answers, right, scores=split.scores, language=split.language) for answers in both
+        )
+        return difference_error(one, other, metric)
+
+    return GenerationExamples(inputs=given, metric=metric, scorer=score, uncertainty=uncertainty)
 
 
 def _samples(loaded: Any) -> Any:

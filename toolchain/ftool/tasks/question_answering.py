@@ -138,7 +138,13 @@ def _predictions(
 
 
 def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
-    from ftool.evaluation.metrics.answers import MAIN_METRIC, answer_scores, scored_spans
+    from ftool.evaluation.confidence_intervals import difference_error
+    from ftool.evaluation.metrics.answers import (
+        MAIN_METRIC,
+        answer_scores,
+        question_statistics,
+        scored_spans,
+    )
     from ftool_export.examples.questions import QuestionExamples
 
     metric = recipe.train.metric or MAIN_METRIC
@@ -148,7 +154,16 @@ def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
         answers = scored.answers(loaded.no_answer_threshold)
         return float(answer_scores(answers, scored.references, metric).mean())
 
-    return QuestionExamples(loaded=loaded, inputs=split.inputs, metric=metric, scorer=score)
+    def uncertainty(*both: Sequence[Any]) -> float:
+        one, other = (
+            question_statistics(scored_spans(split.examples, spans), loaded.no_answer_threshold)
+            for spans in both
+        )
+        return difference_error(one, other, metric)
+
+    return QuestionExamples(
+        loaded=loaded, inputs=split.inputs, metric=metric, uncertainty=uncertainty, scorer=score
+    )
 
 
 def _samples(loaded: Any) -> Any:

@@ -91,15 +91,22 @@ def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> 
 
 
 def _examples(loaded: Any, split: Split[TaggedText], recipe: Sections) -> Any:
-    from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_score
+    from ftool.evaluation.confidence_intervals import difference_error
+    from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_score, entity_statistics
     from ftool_export.examples.tagging import TaggingExamples
+
+    metric, truth = recipe.train.metric or MAIN_METRIC, [one.tags for one in split.examples]
+
+    def uncertainty(one: Any, other: Any) -> float:
+        return difference_error(entity_statistics(truth, one), entity_statistics(truth, other), metric)
 
     return TaggingExamples(
         loaded=loaded,
         inputs=split.inputs,
         words=[one.words for one in split.examples],
-        metric=(metric := recipe.train.metric or MAIN_METRIC),
-        scorer=partial(entity_score, [one.tags for one in split.examples], metric=metric),
+        metric=metric,
+        uncertainty=uncertainty,
+        scorer=partial(entity_score, truth, metric=metric),
     )
 
 
