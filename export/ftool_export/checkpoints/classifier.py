@@ -20,8 +20,9 @@ from ftool_export.checkpoints.base import (
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
 from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
-from ftool_export.checkpoints.pretrained import read_card, read_config, read_licence, refuse_pickled_head
+from ftool_export.checkpoints.pretrained import read_card, read_config, read_licence
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
+from ftool_export.checkpoints.setfit import SetFitHead, read_setfit_head
 from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.classifier import Pooling, SequenceClassifier
@@ -168,6 +169,7 @@ def load_classifier(source: str | Path, *, pairs: bool | None = None) -> LoadedC
     config, layout = read_labelled_config(source), read_layout(source)
     facts = read_facts(config)
     _require_answers(source, config)
+    setfit = None if facts else read_setfit_head(source)
     if pairs is None:
         pairs = facts["pairs"] if "pairs" in facts else _reads_pairs(source, config)
     if layout is not None and layout.dense and "pooling" in facts:
@@ -179,6 +181,8 @@ def load_classifier(source: str | Path, *, pairs: bool | None = None) -> LoadedC
                 f"{layout.dense[-1]} has {head.out_features} outputs; train the model again"
             )
         model = _assemble(encoder, head, config, facts["pooling"], layout.normalize)
+    elif setfit is not None:
+        model = _with_setfit_head(source, config, layout, setfit)
     else:
         model = _load_own_head(source, config)
     tokenizer = read_tokenizer(source, config)
@@ -220,6 +224,32 @@ def _with_new_head(
     return _assemble(encoder, head, config, pooling, normalize=layout is not None and layout.normalize)
 
 
+def _with_setfit_head(
+    source: str, config: Any, layout: SentenceLayout | None, head: SetFitHead
+) -> SequenceClassifier:
+    if layout is None or layout.dense or layout.truncate_to is not None or layout.lower_case:
+        raise CheckpointError(
+            f"{source}: a SetFit head on an encoder with {_beside_pooling(layout)}, which a classifier's bundle can't "
+            f"hold; train a new head: ftool train FOLDER --task {TASK} --base {source} …"
+        )
+    encoder: Any = read_weights(AutoModel, source, config)[0]
+    if head.linear.in_features != hidden_size(config):
+        raise CheckpointError(
+            f"{source}: its SetFit head takes vectors of {head.linear.in_features} numbers, but its encoder gives "
+            f"{hidden_size(config)}; these files don't belong together: fetch or write the checkpoint again"
+        )
+    encoder.config.update({**label_fields(head.labels), "problem_type": _SINGLE_LABEL})
+    pooling = _choose_pooling(source, config, layout)
+    return _assemble(encoder, head.linear, encoder.config, pooling, layout.normalize or head.normalize)
+
+
+def _beside_pooling(layout: SentenceLayout | None) -> str:
+    if layout is None:
+        return "no sentence-transformers files"
+    found = {"a projection": layout.dense, "truncated vectors": layout.truncate_to is not None}
+    return next((name for name, has in found.items() if has), "lower-casing of its own")
+
+
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:
     encoder = read_trained(AutoModelForSequenceClassification, source, config, TASK)
     return _assemble(encoder, None, config, "pooler", normalize=False)
@@ -255,8 +285,6 @@ def _require_answers(source: str, config: Any) -> None:
             "but a bundle gives one number or labels; train one model for each number, or, if the outputs are labels, "
             f"write {_SINGLE_LABEL} or {_MULTI_LABEL} into config.json"
         )
-    if not read_facts(config):
-        refuse_pickled_head(source, TASK)
 
 
 def _answers_number(config: Any) -> bool:

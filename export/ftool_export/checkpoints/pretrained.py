@@ -13,6 +13,7 @@ from transformers import AutoConfig
 from ftool_export.checkpoints.adapters import holder, read_adapter
 from ftool_export.checkpoints.files import find_file, first_line
 from ftool_export.checkpoints.places import require_checkpoint
+from ftool_export.checkpoints.setfit import HEAD_FILE
 from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ _TASKS = {  # by the ending of the name of the model's class in transformers
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
 }
-
-_PICKLED_HEAD = "model_head.pkl"  # SetFit's name for its head, an estimator of scikit-learn
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -88,21 +87,10 @@ def task_of(source: str) -> str | None:
     facts = getattr(config, "ftool", None) or {}
     if facts:
         return str(facts.get("task", "text-classification"))
-    if find_file(source, "modules.json") is not None:
-        refuse_pickled_head(source, "text-classification")
-        return "feature-extraction"  # a sentence-transformers model
+    if find_file(source, "modules.json") is not None:  # a sentence-transformers model
+        return "feature-extraction" if find_file(source, HEAD_FILE) is None else "text-classification"
     names = config.architectures or [""]
     return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
-
-
-def refuse_pickled_head(source: str, task: str) -> None:
-    """Raise CheckpointError for a SetFit model, whose head is a pickled file."""
-    if find_file(source, _PICKLED_HEAD) is not None:
-        raise CheckpointError(
-            f"{source}: a SetFit model, whose head {_PICKLED_HEAD} is not read, because unpickling can run code; train "
-            f"a new head on its encoder: ftool train FOLDER --task {task} --base {source} …, or take the encoder alone "
-            "as an embedder: --task feature-extraction"
-        )
 
 
 def read_card(source: str) -> dict[str, Any]:

@@ -23,9 +23,7 @@ from ftool_export.checkpoints.classifier import (
     create_classifier,
     load_classifier,
 )
-from ftool_export.checkpoints.embedder import load_embedder
 from ftool_export.checkpoints.encoder import all_rows
-from ftool_export.checkpoints.pretrained import task_of
 from ftool_export.errors import CheckpointError
 from ftool_runtime.postprocessing.classification import classify
 
@@ -381,19 +379,6 @@ def test_several_numbers_are_refused_by_name(make_checkpoint: Callable[..., Path
         load_classifier(folder)
     made = create_classifier(str(folder), LABELS, multi_label=False)  # a new head is another matter
     assert made.labels == tuple(LABELS)
-
-
-@pytest.mark.parametrize("load", [task_of, load_classifier])
-def test_a_setfit_model_is_refused_by_name(load: Callable[[str], Any], encoder: Path, tmp_path: Path) -> None:
-    folder = with_layout(encoder, tmp_path / "setfit", pooling="mean_tokens", normalize=True)
-    (folder / "config_setfit.json").write_text('{"labels": ["no", "yes"], "normalize_embeddings": false}')
-    (folder / "model_head.pkl").write_bytes(b"never read")
-    with pytest.raises(
-        CheckpointError, match=r"a SetFit model, whose head model_head\.pkl is not read.* ftool train FOLDER"
-    ):
-        load(str(folder))
-    assert create_classifier(str(folder), LABELS, multi_label=False).model.pooling == "mean"
-    assert load_embedder(folder).model.width == 16  # asked for by name
 
 
 def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:
