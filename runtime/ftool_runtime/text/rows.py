@@ -14,6 +14,7 @@ from ftool_runtime.errors import InputError
 
 DELIMITERS: Final = (",", ";", "\t", "|")  # possible delimiters of CSV; earlier ones win ties
 _CARRIAGE_RETURN: Final = re.compile(r"(?<=\r)(?!\n)")  # the place after one that ends a line
+_NAMED_DELIMITER: Final = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)  # a first line for Excel
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's default limit of 131,072 is too small for some texts
 
 
@@ -50,7 +51,7 @@ def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Ro
     """Yield the rows of a CSV file (RFC 4180), including the header; empty lines are left out.
 
     A carriage return outside quotation marks ends a row, as a line feed does. The delimiter may be a comma, a
-    semicolon, a tab or a vertical line: the first line decides.
+    semicolon, a tab or a vertical line: the first line decides. A first line such as "sep=;" names the delimiter.
 
     Args:
         lines: the file's lines, with or without line ends.
@@ -67,10 +68,13 @@ def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Ro
         if part
     )
     first = list(itertools.islice(lines, 1))
-    delimiter = _delimiter(first, columns)
+    named = _NAMED_DELIMITER.fullmatch(first[0].rstrip("\r\n")) if first else None
+    if named:
+        first = []
+    delimiter = named[1] if named else _delimiter(first, columns)
     reader = csv.reader(itertools.chain(first, lines), delimiter=delimiter, strict=True)
     while True:
-        number = reader.line_num + 1
+        number = reader.line_num + (2 if named else 1)
         try:
             cells = next(reader)
         except StopIteration:

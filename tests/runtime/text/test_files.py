@@ -45,6 +45,7 @@ def make_file(tmp_path: Path) -> FileMaker:
         ("table.csv", 'id,text\n1,play\n2,"müsic, off"\n'),
         ("blank_lines.csv", '\ufefftext\r\nplay\r\n\r\n"müsic, off"\r\n'),
         ("semicolons.csv", "id;text\n1;play\n2;müsic, off\n"),
+        ("named_separator.csv", "sep=;\r\nid;text\r\n1;play\r\n2;müsic, off\r\n"),
         ("tabs.csv", 'id\ttext\n1\tplay\n2\t"müsic, off"\n'),
         ("table.tsv", "text\tid\nplay\t1\nmüsic, off\t2\n"),
     ],

@@ -32,7 +32,8 @@ class Column:
 # Text classification.
 TEXT: Final = Column("texts", "--text-column", (
     "text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message", "comment",
-    "post", "headline", "title", "description", "document", "body", "input",
+    "post", "headline", "title", "description", "document", "body", "input", "comment_text", "review_text",
+    "review_body", "tweet_text",
 ))  # fmt: skip
 SECOND_TEXT: Final = Column("second texts", "--pair-column", ())
 PAIRS: Final = (  # two texts of one example, the first and the second
@@ -42,7 +43,8 @@ PAIRS: Final = (  # two texts of one example, the first and the second
 )  # fmt: skip
 LABEL: Final = Column("labels", "--label-column", (
     "label_text", "label_name", "label", "labels", "category", "categories", "intent", "class", "sentiment",
-    "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y",
+    "emotion", "emotions", "topic", "tag", "tags", "target", "gold", "y", "gold_label",
+    "is_duplicate", "stars", "rating",
     "accept",  # the chosen options of Prodigy
     "score", "similarity",  # last: next to a label column they hold something else, such as a confidence
 ))  # fmt: skip
@@ -77,17 +79,18 @@ ARTICLE: Final = Column("articles", "", ("title", "article_title", "article"))
 # Feature extraction.
 ANCHOR: Final = Column("anchors (queries)", "--set data.anchor=NAME", (
     "anchor", "query", "question", "sentence1", "sentence_1", "sentence_a", "text1", "text_1", "text_a", "premise",
-    "query_text", "source", "title",
+    "query_text", "source", "title", "question1",
 ))  # fmt: skip
 POSITIVE: Final = Column("positives (passages)", "--set data.positive=NAME", (
     "positive", "pos", "positives", "positive_text", "passage", "answer", "context", "document", "response",
     "sentence2", "sentence_2", "sentence_b", "text2", "text_2", "text_b", "hypothesis", "target", "text", "body",
+    "question2",
 ))  # fmt: skip
 NEGATIVE: Final = Column("negatives", "--set data.negative=NAME", (
     "negative", "neg", "negatives", "negative_text", "hard_negative", "hard_negatives",
 ))  # fmt: skip
 SCORE: Final = Column("scores", "--set data.score=NAME", (
-    "score", "similarity", "similarity_score", "relatedness_score", "gold_score", "label",
+    "score", "similarity", "similarity_score", "relatedness_score", "gold_score", "label", "is_duplicate",
 ))  # fmt: skip
 
 # Summarization and translation.

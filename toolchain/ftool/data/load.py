@@ -126,8 +126,8 @@ def _read(
     for table in tables.values():
         _refuse_empty(table.source, len(table.rows))
     reader = kind(tables, settings, model)
-    reader.warnings += [warning for table in tables.values() for warning in table.warnings]
-    splits = {name: reader.read(table) for name, table in tables.items()}
+    reader.warnings += [warning for table in reader.tables.values() for warning in table.warnings]
+    splits = {name: reader.read(table) for name, table in reader.tables.items()}
     if settings.fold_labels:
         known = None if model is None else reader.known_classes(model.labels)
         splits = fold_look_alikes(splits, first_of(splits), known)

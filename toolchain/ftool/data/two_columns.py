@@ -23,7 +23,7 @@ def with_only_columns(settings: DataSettings, table: Table) -> DataSettings:
     column that the settings name is missing.
     """
     columns = [name for name in table.columns if not _INDEX.fullmatch(name)]
-    if len(columns) != 2 or settings.text_pair is not None or len(set(table.columns)) < len(table.columns):
+    if len(columns) != 2 or settings.text_pair is not None or columns[0] == columns[1]:
         return settings
     text, label = (
         optional_column(table, column, name)

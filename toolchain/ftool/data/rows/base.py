@@ -22,6 +22,7 @@ class RowReader(ABC, Generic[E]):
         labelled: whether examples have labels; if so, the data's fingerprint includes the label names.
         kept_together: a phrase for the notes about splits that were cut off, which says how the examples were divided,
             such as "each context on one side".
+        tables: the tables that `read` gets, by split: those of the source, or what a subclass made of them.
         warnings: one line for each problem that a person should check; lines are added as tables are read.
     """
 

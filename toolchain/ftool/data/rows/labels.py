@@ -10,6 +10,9 @@ from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
+from ftool.data.rows.label_columns import with_joined_labels
+from ftool.data.rows.label_names import read_label_names
+from ftool.data.rows.unlabelled import placeholder_of, without_placeholder
 from ftool.data.table import Table
 from ftool.data.two_columns import with_only_columns
 from ftool.errors import DataError
@@ -78,9 +81,12 @@ class LabelReader(RowReader[LabelledText]):
     ) -> None:
         if model is not None:
             settings = replace(settings, multi_label=model.multi_label, regression=model.regression)
+        tables, self._label_columns = with_joined_labels(tables, settings)
         chosen = with_only_columns(settings, first_of(tables))
         self._only_columns = chosen is not settings
         settings = chosen
+        if not settings.regression and (model is None or not {"-", "-1"} & set(model.labels)):
+            tables = _labelled(tables, settings)
         super().__init__(tables, settings, model)
         if settings.regression is None:
             settings = replace(settings, regression=_is_regression(settings, tables))
@@ -120,10 +126,12 @@ class LabelReader(RowReader[LabelledText]):
         first, second = self._text_columns(table)
         texts = f"column {first!r}" if second is None else f"columns {first!r} and {second!r}"
         what = "regression targets (data.regression)" if self._labels is None else "labels"
-        label = find_column(table, LABEL, self.settings.label)
+        label = repr(find_column(table, LABEL, self.settings.label))
+        if self._label_columns:
+            label = f"the columns of zeros and ones, {', '.join(map(repr, self._label_columns))}"
         form = "" if self._labels is None else self._labels.form
         only = "; there are no others" if self._only_columns else ""
-        return f"{table.source}: texts from the {texts}, {what} from {label!r}{form}{only}"
+        return f"{table.source}: texts from the {texts}, {what} from {label}{form}{only}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
         """Return the splits unchanged.
@@ -191,6 +199,16 @@ class LabelReader(RowReader[LabelledText]):
             "regression": self._labels is None,
             "pairs": _pairs(train),
         }
+
+
+def _labelled(tables: Mapping[str, Table], settings: DataSettings) -> Mapping[str, Table]:
+    """Return the tables without the rows whose label stands for none."""
+    named = settings.label_names is not None
+    if named and -1 in read_label_names(str(settings.label_names)):
+        return tables
+    columns = {split: find_column(table, LABEL, settings.label) for split, table in tables.items()}
+    placeholder = placeholder_of([(table, columns[split]) for split, table in tables.items()], named=named)
+    return {split: without_placeholder(table, columns[split], placeholder) for split, table in tables.items()}
 
 
 def _unnamed(labels: Sequence[str]) -> bool:
