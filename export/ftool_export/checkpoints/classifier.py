@@ -47,6 +47,7 @@ class LoadedClassifier(LoadedEncoder):
     task: str = TASK
     model: SequenceClassifier
     thresholds: tuple[float, ...] | None = None  # one per label, multi-label only
+    none_below: float | None = None  # the fitted probability below which no label applies, single-label only
     pairs: bool | None = (
         False  # whether an input is two texts; None if the checkpoint does not say, and one is assumed
     )
@@ -72,6 +73,7 @@ class LoadedClassifier(LoadedEncoder):
             "labels": self.labels,
             "multi_label": self.multi_label,
             "thresholds": self.thresholds,
+            "none_below": self.none_below,
             "pairs": bool(self.pairs),
             "regression": self.regression,
         }
@@ -89,6 +91,7 @@ class LoadedClassifier(LoadedEncoder):
             **super().facts(),
             "pooling": self.model.pooling,
             "thresholds": thresholds,
+            "none_below": self.none_below,
             "pairs": bool(self.pairs),
         }
 
@@ -194,6 +197,7 @@ def load_classifier(source: str | Path, *, pairs: bool | None = None) -> LoadedC
         or longest_input(model.encoder, tokenizer, None if layout is None else layout.max_length),
         prefix=facts.get("prefix", "" if layout is None else layout.prefix),
         thresholds=None if thresholds is None else tuple(thresholds),
+        none_below=facts.get("none_below"),
         pairs=pairs,
         **origin_fields(facts, source),
     )

@@ -54,6 +54,7 @@ def _labels(manifest: Manifest) -> dict[str, Any]:
         "labels": list(manifest.labels),
         "multi_label": manifest.multi_label,
         "thresholds": list(manifest.thresholds) if manifest.thresholds is not None else None,
+        "none_below": manifest.none_below,
     }
 
 

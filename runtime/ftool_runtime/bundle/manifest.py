@@ -122,6 +122,9 @@ class Manifest:
     thresholds: tuple[float, ...] | None = (
         None  # multi-label models: the probability from which each label applies
     )
+    none_below: float | None = (
+        None  # single-label models: the fitted probability below which no label applies
+    )
     output: str = written("logits")
     versions: Mapping[str, str] = field(default_factory=dict)
     training_data: TrainingData = field(default_factory=TrainingData)
@@ -133,6 +136,7 @@ class Manifest:
         if self.has_labels:
             _check_labels(self.labels)
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
+        _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)
         check_names("attention", (self.attention,), ATTENTIONS)
         for path in self.files:
             check_relative(path)
@@ -265,6 +269,15 @@ def _check_thresholds(
         )
     if not all(0 <= threshold <= 1 for threshold in thresholds):
         raise BundleError(f"thresholds must lie between 0 and 1, got {list(thresholds)}")
+
+
+def _check_none_below(none_below: float | None, *, single_label: bool) -> None:
+    if none_below is None:
+        return
+    if not single_label:
+        raise BundleError("none_below belongs to models that give one label")
+    if not 0 <= none_below <= 1:
+        raise BundleError(f"none_below must lie between 0 and 1, got {none_below}")
 
 
 def _no_bundle(folder: Path) -> str:

@@ -11,11 +11,13 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import (
     Classification,
+    NoneBelow,
     TextInput,
     Thresholds,
     check_options,
     classification,
     probabilities,
+    resolve_none_below,
     resolve_thresholds,
 )
 from ftool_runtime.session.encoder_engine import EncoderEngine
@@ -25,6 +27,7 @@ from ftool_runtime.text.encode import Tokens
 class _Options(NamedTuple):
     top_k: int | None
     limits: NDArray[np.float64] | None  # multi-label: the threshold of each label, (labels,)
+    none_below: float | None  # single-label: the probability below which no label applies
 
 
 class TextClassifier(TextModel[Classification]):
@@ -35,7 +38,7 @@ class TextClassifier(TextModel[Classification]):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("text-classification",)
-    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")
+    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds", "none_below")
 
     def __init__(self, folder: Path, engine: EncoderEngine) -> None:
         """Make a model from `engine`, which runs the bundle in `folder`."""
@@ -43,6 +46,7 @@ class TextClassifier(TextModel[Classification]):
         self._thresholds = engine.manifest.thresholds
         self.labels = engine.manifest.labels
         self.multi_label = engine.manifest.multi_label
+        self.none_below = engine.manifest.none_below  # what training has fitted; None if nothing
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
@@ -62,6 +66,7 @@ class TextClassifier(TextModel[Classification]):
         *,
         top_k: int | None = None,
         thresholds: Thresholds | None = None,
+        none_below: NoneBelow | None = None,
     ) -> Classification: ...
 
     @overload
@@ -71,6 +76,7 @@ class TextClassifier(TextModel[Classification]):
         *,
         top_k: int | None = None,
         thresholds: Thresholds | None = None,
+        none_below: NoneBelow | None = None,
     ) -> list[Classification]: ...
 
     def __call__(
@@ -80,6 +86,7 @@ class TextClassifier(TextModel[Classification]):
         *,
         top_k: int | None = None,
         thresholds: Thresholds | None = None,
+        none_below: NoneBelow | None = None,
     ) -> Classification | list[Classification]:
         """Classify one input, or many in one call.
 
@@ -89,6 +96,8 @@ class TextClassifier(TextModel[Classification]):
             top_k: the largest number of labels in `Classification.top`; None for the labels that apply.
             thresholds: for multi-label models, the probability from which a label applies: one number for all labels,
                 one for each label, or a mapping that changes some; None for the bundle's thresholds.
+            none_below: for single-label models, the probability below which no label applies, so that the answer's
+                `label` is None; "fitted" for the one that training has fitted; None if a label always applies.
 
         Returns:
             One answer for one input; for several inputs a list of answers in the same order.
@@ -99,16 +108,25 @@ class TextClassifier(TextModel[Classification]):
             ClosedError: after `close()`.
             OtherProcessError: in a child of the process that loaded the model.
         """
-        return self._one_or_many(texts, text_pair, self._settle(top_k=top_k, thresholds=thresholds))
+        return self._one_or_many(
+            texts, text_pair, self._settle(top_k=top_k, thresholds=thresholds, none_below=none_below)
+        )
 
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
         """Return the logits, float32 (texts, labels), before softmax or sigmoid. Raises the errors of a call."""
         return np.asarray(self.outputs(texts))
 
-    def _settle(self, *, top_k: int | None = None, thresholds: Thresholds | None = None) -> _Options:
+    def _settle(
+        self,
+        *,
+        top_k: int | None = None,
+        thresholds: Thresholds | None = None,
+        none_below: NoneBelow | None = None,
+    ) -> _Options:
         check_options(top_k, thresholds, self.multi_label)
         known = resolve_thresholds(thresholds, self.labels, self._thresholds) if self.multi_label else None
-        return _Options(top_k, known)
+        limit = resolve_none_below(none_below, self.none_below, multi_label=self.multi_label)
+        return _Options(top_k, known, limit)
 
     def _decode(
         self, given: TextInput, encoded: Tokens, outputs: NDArray[np.float32], options: _Options
@@ -133,6 +151,7 @@ class TextClassifier(TextModel[Classification]):
                 options.top_k,
                 truncated=tokens.truncated,
                 given=given,
+                none_below=options.none_below,
             )
             for row, probability, tokens, given in zip(logits, scores, encoded, inputs, strict=True)
         ]

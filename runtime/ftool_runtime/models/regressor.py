@@ -24,7 +24,7 @@ class TextRegressor(TextModel[Score]):
     regression: ClassVar[bool] = True
     labels: ClassVar[tuple[str, ...]] = ()
     # A call refuses these options, with an error that explains why.
-    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds")
+    call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds", "none_below")
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
@@ -69,9 +69,9 @@ class TextRegressor(TextModel[Score]):
         """Return the graph's output, float32 (texts, 1). Raises the errors of a call."""
         return np.asarray(self.outputs(texts))
 
-    def _settle(self, *, top_k: None = None, thresholds: None = None) -> None:
-        if top_k is not None or thresholds is not None:
-            raise InputError("top_k and thresholds are for labels; this model gives a number")
+    def _settle(self, *, top_k: None = None, thresholds: None = None, none_below: None = None) -> None:
+        if any(option is not None for option in (top_k, thresholds, none_below)):
+            raise InputError("top_k, thresholds and none_below are for labels; this model gives a number")
 
     def _decode(self, given: TextInput, encoded: Tokens, outputs: NDArray[np.float32], _: None) -> Score:
         return Score(float(outputs[0]), encoded.truncated, given)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,9 @@ TextInput = str | tuple[str, str] | Mapping[str, str]  # a text, or a pair of te
 
 DEFAULT_THRESHOLD = 0.5  # for multi-label models without tuned thresholds
 
+NoneBelow = (
+    float | Literal["fitted"]
+)  # the probability below which no label applies; "fitted": the bundle's own
 Thresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
 
 
@@ -30,17 +33,17 @@ class Classification:
     """The answer of a classifier to one input.
 
     Attributes:
-        label: the most probable label.
-        score: the probability of `label`.
-        labels: the labels that apply, most probable first. For a single-label model, just `label`; for a multi-label
-            model, all labels at or above their thresholds, possibly none.
+        label: the most probable label; None if the call asked for no label below a probability, and `score` is below.
+        score: the probability of the most probable label.
+        labels: the labels that apply, most probable first. For a single-label model, just `label`, or none if that is
+            None; for a multi-label model, all labels at or above their thresholds, possibly none.
         scores: the probability of every label, in the manifest's order.
         top: the `top_k` most probable labels, best first; without `top_k`, the same labels as in `labels`.
         truncated: whether part of the input was cut off, because it was longer than the model reads.
         input: the given input; None if the answer was not made by a model's call.
     """
 
-    label: str
+    label: str | None
     score: float
     labels: tuple[str, ...]
     scores: tuple[float, ...]
@@ -153,12 +156,18 @@ def classification(
     *,
     truncated: bool,
     given: TextInput | None = None,
+    none_below: float | None = None,
 ) -> Classification:
     """Return the answer for one row of logits; `scores` are the labels' probabilities.
 
-    If `thresholds` is None, exactly one label applies. `given` is the input, which the answer keeps.
+    If `thresholds` is None, exactly one label applies, or none if its probability is below `none_below`. `given` is the
+    input, which the answer keeps.
     """
     plain = scores.tolist()
+    if none_below is not None and plain[best := int(logits.argmax())] < none_below:
+        order = [] if top_k is None else np.argsort(-logits, kind="stable").tolist()[:top_k]
+        top = tuple(LabelScore(labels[i], plain[i]) for i in order)
+        return Classification(None, plain[best], (), tuple(plain), top, truncated, given)
     if thresholds is None and top_k in (None, 1):  # the common case needs no sorting
         best = int(logits.argmax())
         top = (LabelScore(labels[best], plain[best]),)
@@ -189,6 +198,38 @@ def check_options(top_k: int | None, thresholds: Thresholds | None, multi_label:
         raise InputError(f"top_k must be a whole number of at least 1, got {top_k!r}")
     if thresholds is not None and not multi_label:
         raise InputError("thresholds are for multi-label models; this one gives every text exactly one label")
+
+
+def resolve_none_below(
+    none_below: NoneBelow | None, fitted: float | None, *, multi_label: bool
+) -> float | None:
+    """Return the probability below which no label applies; None if a label always applies.
+
+    Args:
+        none_below: the option of a call.
+        fitted: the probability that training has fitted; None if it has fitted none.
+        multi_label: whether several labels may apply to the same text.
+
+    Raises:
+        InputError: the model is multi-label, training has fitted no probability, or a number outside 0 to 1.
+    """
+    if none_below is None:
+        return None
+    if multi_label:
+        raise InputError(
+            "none_below is for single-label models; in a multi-label model, thresholds say what applies"
+        )
+    if none_below == "fitted":
+        if fitted is None:
+            raise InputError(
+                "none_below: this model was trained without examples that no label fits, so it has no fitted "
+                "probability; give a number between 0 and 1, or train with data.none_label"
+            )
+        return fitted
+    limit = _number(none_below)
+    if not 0 <= limit <= 1:
+        raise InputError(f'none_below is a probability between 0 and 1, or "fitted"; got {none_below!r}')
+    return limit
 
 
 def resolve_thresholds(

@@ -20,6 +20,7 @@ from ftool_runtime.tools.options import (
     generation_options,
     input_columns,
     inputs_of,
+    none_below_option,
 )
 from ftool_runtime.tools.output import (
     answer_lines,
@@ -218,6 +219,12 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
     )
     predict.add_argument(
         "--threshold", type=float, help="multi-label: probability from which a label applies"
+    )
+    predict.add_argument(
+        "--none-below",
+        type=none_below_option,
+        metavar="P|fitted",
+        help="single-label: answer null below this probability, or below the one that training has fitted",
     )
     predict.add_argument(
         "--kind",

@@ -13,6 +13,7 @@ from ftool_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from ftool_runtime.models.base import Model
+    from ftool_runtime.postprocessing.classification import NoneBelow
 
 ASK_MODES: Final = ("bm25", "embeddings", "fused")
 
@@ -102,6 +103,11 @@ FLAGS: Final = (
 )
 
 
+def none_below_option(text: str) -> "NoneBelow":
+    """Return the value of --none-below: "fitted" or a number. Raises ValueError if `text` is neither."""
+    return "fitted" if text == "fitted" else float(text)
+
+
 def generation_options(options: argparse.Namespace) -> dict[str, Any]:
     """Convert the given flags to the options of a call; set `do_sample` if a given flag is for sampling."""
     values = {flag.name: getattr(options, flag.name) for flag in FLAGS}
@@ -120,10 +126,15 @@ def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dic
 
     given = generation_options(options)
     if isinstance(model, Generator):
-        owners = {"threshold": "multi-label classifiers", "kind": "embedders", "aggregation": "taggers"}
+        owners = {
+            "threshold": "multi-label classifiers",
+            "none_below": "single-label classifiers",
+            "kind": "embedders",
+            "aggregation": "taggers",
+        }
         for name, whose in owners.items():
             if getattr(options, name) is not None:
-                raise InputError(f"--{name} is for {whose}, and this model generates text")
+                raise InputError(f"--{name.replace('_', '-')} is for {whose}, and this model generates text")
         return given if options.top_k is None else {"do_sample": True, **given, "top_k": options.top_k}
     if given or options.stream:
         name = next(iter(given), "stream").replace("_", "-").replace("stop-strings", "stop")
@@ -133,6 +144,7 @@ def answer_options(model: "Model[Any, Any]", options: argparse.Namespace) -> dic
     asked = {
         "top_k": options.top_k,
         "thresholds": options.threshold,
+        "none_below": options.none_below,
         "kind": options.kind,
         "aggregation": options.aggregation,
     }

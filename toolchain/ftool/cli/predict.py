@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.options import columns_option, device_option, generation_flags, threads_option
+from ftool_runtime.tools.options import none_below_option
 
 if TYPE_CHECKING:
     from ftool_runtime.session.onnx_session import Device
@@ -42,6 +43,12 @@ _log = logging.getLogger(__name__)
     type=float,
     metavar="P",
     help="Multi-label: give the labels with at least this probability.",
+)
+@click.option(
+    "--none-below",
+    type=none_below_option,
+    metavar="P|fitted",
+    help="One label: answer null below this probability, or below the one that training has fitted.",
 )
 @click.option(
     "--kind",
