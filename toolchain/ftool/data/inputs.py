@@ -7,6 +7,7 @@ from typing import Any
 
 from ftool.data.columns import named_column
 from ftool.data.sources.conll import CONLL_SUFFIXES
+from ftool.data.sources.conllu import CONLLU_SUFFIXES
 from ftool.data.sources.files import DataFile, data_file
 from ftool.data.sources.find import SUFFIXES, only_table, read_file
 from ftool.data.table import Table
@@ -17,7 +18,16 @@ from ftool_runtime.text.files import Columns, checked_inputs, read_texts, texts_
 _log = logging.getLogger(__name__)
 
 # Kinds of file without lines, which the readers of training data read as a whole.
-_WHOLE = frozenset(SUFFIXES) - {".csv", ".psv", ".tsv", ".txt", ".jsonl", ".ndjson", *CONLL_SUFFIXES}
+_WHOLE = frozenset(SUFFIXES) - {
+    ".csv",
+    ".psv",
+    ".tsv",
+    ".txt",
+    ".jsonl",
+    ".ndjson",
+    *CONLL_SUFFIXES,
+    *CONLLU_SUFFIXES,
+}
 
 
 def read_inputs(path: Path, column: Columns, names: Sequence[str] | None) -> Iterator[Any]:

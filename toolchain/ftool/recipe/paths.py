@@ -45,7 +45,7 @@ def looks_like_path(value: str) -> bool:
     """
     return bool(
         re.search(
-            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|arrow|feather|psv|txt|conll|bio|iob2?"
+            r"^[.~/]|\\|/.*/|\.(csv|tsv|jsonl?|ndjson|parquet|arrow|feather|psv|txt|conllu?|bio|iob2?"
             r"|xls[xm]?|ods|zip|db|sqlite3?)(\.(gz|bz2|xz))?$",
             value,
             re.IGNORECASE,

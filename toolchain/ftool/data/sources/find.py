@@ -11,9 +11,11 @@ from pathlib import Path
 from ftool.data.sources.arrow_files import ARROW_SUFFIXES, read_arrow, read_parquet
 from ftool.data.sources.class_folders import read_class_folders
 from ftool.data.sources.conll import CONLL_SUFFIXES, is_conll, read_conll
+from ftool.data.sources.conllu import CONLLU_SUFFIXES, read_conllu
 from ftool.data.sources.databases import DATABASE_SUFFIXES, read_database
 from ftool.data.sources.dates import date_tables
 from ftool.data.sources.delimited import read_csv, read_tsv, separator_of
+from ftool.data.sources.fasttext import FASTTEXT_SUFFIXES, is_fasttext, read_fasttext
 from ftool.data.sources.files import DataFile, data_file, files_below, files_in_zip
 from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
@@ -27,7 +29,7 @@ from ftool.recipe.paths import BUILTIN, SQLITE, looks_like_path
 
 SUFFIXES = (
     ".csv", ".psv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", *ARROW_SUFFIXES, *SPREADSHEET_SUFFIXES, ".txt",
-    *CONLL_SUFFIXES,
+    *CONLL_SUFFIXES, *CONLLU_SUFFIXES,
 )  # fmt: skip
 _SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")  # of a DatasetDict, and of a single Dataset
 GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NAME, or builtin:NAME:SIZE
@@ -125,6 +127,10 @@ def _parsed(file: DataFile, columns: Sequence[str] | None) -> dict[str, Table]:
     match file.suffix:
         case ".tsv" | ".txt" if is_conll(file):
             return {"all": read_conll(file, columns)}
+        case suffix if suffix in FASTTEXT_SUFFIXES and not columns and is_fasttext(file):
+            return {"all": read_fasttext(file)}
+        case suffix if suffix in CONLLU_SUFFIXES:
+            return {"all": read_conllu(file)}
         case suffix if suffix in CONLL_SUFFIXES:
             return {"all": read_conll(file, columns)}
         case ".csv" | ".psv":

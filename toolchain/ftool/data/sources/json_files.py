@@ -71,6 +71,8 @@ def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str,
         return {"all": records_table(source, list(enumerate(value, start=1)), columns)}
     if isinstance(value, dict) and value:
         parts = list(value.values())
+        if len(parts) == 1 and isinstance(parts[0], dict) and _only_rows(parts[0]) is not None:
+            return _tables(source, parts[0], columns)
         if set(value) == {"columns", "index", "data"} and all(isinstance(part, list) for part in parts):
             return _tables(source, value["data"], [str(name) for name in value["columns"]])  # orient="split"
         if all(isinstance(part, dict) and part for part in parts):
