@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ftool_export.checkpoints.adapters import holder
+from ftool_export.checkpoints.adapters import holder, read_adapter
 from ftool_export.checkpoints.base import label_fields
 from ftool_export.checkpoints.files import read_json
 from ftool_export.checkpoints.pretrained import read_config
@@ -36,6 +36,14 @@ def read_labelled_config(source: str) -> Any:
     config = read_config(source)
     if labels is not None and (root == source or len(labels) == config.num_labels):
         config.id2label = labels
+    adapter = read_adapter(source)
+    if adapter is not None and root != source and (outputs := adapter.fit(config)):
+        log.warning(
+            "%s: an adapter's files don't name its %d outputs; to name them, copy the config.json of its base to the "
+            "folder, and write id2label there",
+            source,
+            outputs,
+        )
     return config
 
 

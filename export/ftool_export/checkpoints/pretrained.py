@@ -53,13 +53,7 @@ def read_config(source: str) -> Any:
         )
     if adapter is not None and root != source:
         config.ftool = {}  # the base's own facts
-        if outputs := adapter.fit(config):
-            log.warning(
-                "%s: an adapter's files don't name its %d outputs; to name them, copy the config.json of its base to "
-                "the folder, and write id2label there",
-                source,
-                outputs,
-            )
+        adapter.fit(config)
     return config
 
 
@@ -80,10 +74,10 @@ def task_of(source: str) -> str | None:
     """
     if find_file(source, "config.json") is None and find_file(source, "modules.json") is not None:
         return "feature-extraction"  # old sentence-transformers models have their encoder in a subfolder
-    config = read_config(source)
     adapter = read_adapter(source)
     if adapter is not None:
         return adapter.task
+    config = read_config(source)
     facts = getattr(config, "ftool", None) or {}
     if facts:
         return str(facts.get("task", "text-classification"))
