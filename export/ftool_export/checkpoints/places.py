@@ -72,7 +72,7 @@ def is_adapter(source: str) -> bool:
         weights = any(path for pattern in _OF_MODELS for path in folder.glob(pattern))
         own = any(folder.glob("adapter_model.*"))
         return (folder / ADAPTER_FILE).is_file() and (own or not weights)
-    return _in_cache(source, ADAPTER_FILE) and not _in_cache(source, _CONFIG)
+    return _in_cache(source, ADAPTER_FILE)
 
 
 def _require_access(folder: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 import torch
 from peft import LoHaConfig, LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules as parts
 from torch import Tensor
 from transformers import (
     AutoModel,
@@ -181,6 +183,23 @@ def test_other_tasks_are_merged_too(adapt: Callable[..., Path], texts: list[str]
     folder = adapt(AutoModelForQuestionAnswering, "QUESTION_ANS", outputs=2)
     assert task_of(str(folder)) == "question-answering"
     assert load_reader(folder).model.width == 2
+
+
+def test_an_adapter_of_sentence_transformers_keeps_its_layout(
+    bert: Path, tmp_path: Path, texts: list[str]
+) -> None:
+    modules = [parts.Transformer(str(bert)), parts.Pooling(32, pooling_mode="cls"), parts.Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "base"))
+    model = SentenceTransformer(str(tmp_path / "base"), device="cpu")
+    model.add_adapter(LoraConfig(task_type="FEATURE_EXTRACTION", init_lora_weights=False))
+    model.save(str(tmp_path / "adapter"))
+    loaded = load_embedder(tmp_path / "adapter")
+    assert (loaded.model.pooling, loaded.model.normalize) == ("cls", True)
+    np.testing.assert_allclose(compute_vectors(loaded, texts), model.encode(texts), atol=1e-5)
+    (tmp_path / "adapter" / "modules.json").unlink()  # as peft itself saves it: the layout is the base's
+    np.testing.assert_allclose(
+        compute_vectors(load_embedder(tmp_path / "adapter"), texts), model.encode(texts), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("pooling", ["mean", "pooler"])

@@ -104,13 +104,16 @@ def test_a_sentence_transformers_model_in_the_cache_keeps_its_layout(
     np.testing.assert_array_equal(compute_vectors(load_embedder(name), texts), expected)
 
 
+@pytest.mark.parametrize("configured", [False, True])
 def test_an_adapter_and_its_base_in_the_cache_are_merged(
-    bert: Path, tmp_path: Path, texts: list[str], cached: Callable[[Path, str], str]
+    bert: Path, tmp_path: Path, texts: list[str], cached: Callable[[Path, str], str], configured: bool
 ) -> None:
     network = AutoModelForSequenceClassification.from_pretrained(bert)
     adapted = get_peft_model(network, LoraConfig(task_type="SEQ_CLS", init_lora_weights=False))
     folder = tmp_path / "adapter"
     adapted.save_pretrained(folder)
+    if configured:  # as some tools upload it
+        shutil.copy(bert / "config.json", folder)
     expected = compute_logits(load_classifier(folder), texts)
     settings = json.loads((folder / "adapter_config.json").read_text())
     named = {**settings, "base_model_name_or_path": cached(bert, "owner/base")}
