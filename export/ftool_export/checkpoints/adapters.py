@@ -24,6 +24,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
+    PreTrainedModel,
 )
 
 from ftool_export.checkpoints.files import find_file, first_line, quiet_transformers, read_json
@@ -134,11 +135,16 @@ def read_adapter(source: str) -> Adapter | None:
         raise CheckpointError(
             f"{source}: the adapter's base {base} is an adapter too; merge that one first, and {remedy}"
         )
-    task = settings.get("task_type")
+    kind, task = settings.get("peft_type"), settings.get("task_type")
+    if not isinstance(kind, str):
+        raise CheckpointError(
+            f"{source}: {ADAPTER_FILE} does not say what kind of adapter it is (peft_type is {kind!r}); save it with "
+            "peft's save_pretrained"
+        )
     return Adapter(
         source=source,
         base=base,
-        kind=str(settings.get("peft_type", "LORA")),
+        kind=kind,
         peft_task=None if task is None else str(task).rsplit(".", 1)[-1],
     )
 
@@ -171,7 +177,10 @@ def merged_weights(
     """
     saved, config = adapter.weights(), copy.deepcopy(config)
     adapter.fit(config)
-    network, info = load(_CLASSES.get(adapter.peft_task or "", (auto_class, None))[0], adapter.base, config)
+    own = _CLASSES.get(adapter.peft_task or "", (auto_class, None))[0]
+    if own is AutoModel and issubclass(auto_class, PreTrainedModel):  # the encoder alone, as of a T5
+        own = auto_class
+    network, info = load(own, adapter.base, config)
     network, _ = merge(_adapted(adapter, network, saved), _probe)
     fresh = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
     missing = {name for name in fresh if f"{_PREFIX}{name}" not in saved}
@@ -244,8 +253,7 @@ def _adapted(adapter: Adapter, network: nn.Module, saved: dict[str, Tensor]) -> 
 
 def _probe(network: Any) -> Tensor:
     """Return a network's outputs for a few tokens."""
-    table = network.get_input_embeddings()
-    ids = (torch.arange(_PROBE) * 7 + 1).remainder(table.num_embeddings)[None, :]
+    ids = (torch.arange(_PROBE) * 7 + 1).remainder(network.config.vocab_size)[None, :]
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if network.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = ids

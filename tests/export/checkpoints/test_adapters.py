@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoHaConfig, LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
+from peft import IA3Config, LoHaConfig, LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
@@ -20,6 +20,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTextEncoding,
     AutoModelForTokenClassification,
     AutoTokenizer,
 )
@@ -98,6 +99,9 @@ EVERY_LINEAR = {"target_modules": "all-linear"}
         ("bert", {"use_rslora": True, "r": 3, "lora_alpha": 5}),
         ("bert", {"bias": "all"}),
         ("bert", {"settings": LoHaConfig}),
+        ("bert", {"settings": IA3Config}),
+        ("bert", {"trainable_token_indices": [4, 5]}),
+        ("bert", {"init_lora_weights": "pissa"}),
         ("roberta", EVERY_LINEAR),
         ("distilbert", {"target_modules": ["q_lin", "lin1"]}),
         ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True}),
@@ -202,6 +206,26 @@ def test_an_adapter_of_sentence_transformers_keeps_its_layout(
     )
 
 
+def test_an_adapter_of_the_encoder_of_a_t5_is_merged(
+    write_checkpoint: WriteCheckpoint, tmp_path: Path, texts: list[str]
+) -> None:
+    sizes = {
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 64,
+        "num_layers": 2,
+        "num_heads": 4,
+        "decoder_start_token_id": 0,
+    }
+    base = write_checkpoint("t5", head=AutoModelForTextEncoding, token_types=False, **sizes)
+    settings = LoraConfig(task_type="FEATURE_EXTRACTION", target_modules=["q", "v"], init_lora_weights=False)
+    get_peft_model(AutoModelForTextEncoding.from_pretrained(base), settings).save_pretrained(tmp_path)
+    expected = [states.mean(dim=0) for states in of_torch(tmp_path, AutoModelForTextEncoding, texts)]
+    np.testing.assert_allclose(
+        compute_vectors(load_embedder(tmp_path), texts), torch.stack(expected), atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("pooling", ["mean", "pooler"])
 def test_an_adapter_can_be_a_base(adapt: Callable[..., Path], pooling: Any, texts: list[str]) -> None:
     head = AutoModelForSequenceClassification
@@ -246,6 +270,7 @@ def test_a_head_that_was_not_saved_is_missing(adapt: Callable[..., Path]) -> Non
         ({"target_modules": ["query"]}, "does not fit its base"),
         ({"target_modules": ["query", "value", "key"]}, "does not fit its base"),
         ({"peft_type": "UNHEARD_OF"}, "does not fit its base"),
+        ({"peft_type": None}, "does not say what kind of adapter it is (peft_type is None)"),
     ],
 )  # fmt: skip
 def test_an_adapter_that_does_not_fit_is_refused(
