@@ -24,13 +24,16 @@ from ftool_export.errors import CheckpointError
 HEAD_FILE: Final = "model_head.pkl"
 _SETTINGS: Final = "config_setfit.json"
 _REGRESSION: Final = "LogisticRegression"
+_WRAPPER, _PICKLED, _TYPE = "NumpyArrayWrapper", "_reconstruct", "dtype"
 _NAMED: Final = {  # what the file may name; each becomes a record
     ("sklearn.linear_model._logistic", _REGRESSION),
     ("sklearn.linear_model.logistic", _REGRESSION),
-    ("joblib.numpy_pickle", "NumpyArrayWrapper"),
-    ("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper"),
+    ("joblib.numpy_pickle", _WRAPPER),
+    ("sklearn.externals.joblib.numpy_pickle", _WRAPPER),
+    ("numpy._core.multiarray", _PICKLED),
+    ("numpy.core.multiarray", _PICKLED),
     ("numpy", "ndarray"),
-    ("numpy", "dtype"),
+    ("numpy", _TYPE),
     ("numpy._core.multiarray", "scalar"),
     ("numpy.core.multiarray", "scalar"),
 }
@@ -98,6 +101,8 @@ def read_setfit_head(source: str) -> SetFitHead | None:
         linear.weight.copy_(torch.from_numpy(weights.astype(np.float32)))
         linear.bias.copy_(torch.from_numpy(biases.astype(np.float32)))
     settings = read_json(source, _SETTINGS) or {}
+    if not isinstance(settings, dict):
+        raise CheckpointError(f'{source}/{_SETTINGS}: write an object such as {{"labels": ["no", "yes"]}}')
     return SetFitHead(
         linear=linear,
         labels=_labels(f"{source}/{_SETTINGS}", classes, settings.get("labels")),
@@ -137,7 +142,11 @@ def _read_regression(path: Path) -> dict[str, Any]:
             f"--base {path.parent} …, or take the encoder alone as an embedder: --task feature-extraction"
         ) from None
     except _DAMAGE as error:
-        detail = first_line(error) if str(error).strip() else type(error).__name__
+        detail = (
+            first_line(error)
+            if isinstance(error, EOFError | ValueError)
+            else "damaged, compressed or no pickle"
+        )
         raise CheckpointError(f"{path}: could not be read ({detail}); save the model again") from error
     if not isinstance(found, _Record) or found.name != _REGRESSION:
         raise CheckpointError(f"{path}: holds no {_REGRESSION}; save the model again")
@@ -162,17 +171,27 @@ class _Record:
         pass
 
 
-class _Type(_Record):
-    """What stands for numpy.dtype; its state is a tuple."""
+class _Stateful(_Record):
+    """What stands for an object whose state is a tuple: numpy's types, and arrays that joblib left to pickle."""
 
     def __setstate__(self, state: Any) -> None:
         self.__dict__["state"] = state
 
-    def resolve(self) -> np.dtype[Any]:
+    def as_type(self) -> np.dtype[Any]:
+        """Return the type of numbers or texts that this record of numpy.dtype stands for."""
         code, state = str(self.__dict__["arguments"][0]), self.__dict__.get("state", (3, "|"))
         if not _PLAIN_TYPE.fullmatch(code):
             raise _RefusedError(f"an array of the type {code[:40]!r}")
         return np.dtype(code).newbyteorder(state[1])
+
+    def as_array(self) -> NDArray[Any]:
+        """Return the array that this record of a pickled array stands for, of numbers or texts."""
+        _, shape, kind, by_columns, content = self.__dict__["state"]
+        if isinstance(content, list):
+            if not all(isinstance(one, str | int | float) for one in content):
+                raise _RefusedError("an array of Python objects")
+            return np.array(content).reshape(shape)
+        return _shaped(content, kind.as_type(), shape, by_columns=bool(by_columns))
 
 
 _Unpickler: Any = pickle._Unpickler  # the one in Python, whose steps can be replaced; joblib uses it, too
@@ -191,7 +210,7 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         """Return a new kind of record, so that the file can't change what others use."""
         if (module, name) not in _NAMED:
             raise _RefusedError(f"{module}.{name}")
-        return type(name, (_Type if name == "dtype" else _Record,), {"name": name})
+        return type(name, (_Stateful if name in (_TYPE, _PICKLED) else _Record,), {"name": name})
 
     def persistent_load(self, pid: Any) -> Any:
         raise _RefusedError(f"a reference to {str(pid)[:40]!r}")
@@ -199,16 +218,27 @@ class _Reader(_Unpickler):  # type: ignore[misc]
     def _build(self) -> None:
         super().load_build()
         found = self.stack[-1]
-        if isinstance(found, _Record) and found.name == "NumpyArrayWrapper":
+        if isinstance(found, _Record) and found.name == _WRAPPER:
             self.stack[-1] = self._read_array(found.__dict__)
+        elif isinstance(found, _Stateful) and found.name == _PICKLED:
+            self.stack[-1] = found.as_array()
 
     dispatch[pickle.BUILD[0]] = _build
 
     def _read_array(self, fields: dict[str, Any]) -> NDArray[Any]:
-        kind, shape = fields["dtype"].resolve(), tuple(int(size) for size in fields["shape"])
+        if fields["dtype"].arguments[0] == "O8":  # texts as Python objects: joblib pickled the array here
+            found = _Reader(self._bytes).load()
+            if not isinstance(found, np.ndarray):
+                raise _RefusedError("an array of Python objects")
+            return found
+        kind, shape = fields["dtype"].as_type(), tuple(int(size) for size in fields["shape"])
         if fields.get("numpy_array_alignment_bytes") is not None:
             self._bytes.read(self._bytes.read(1)[0])  # padding
         count = int(np.prod(shape, dtype=np.int64))
         content = self._bytes.read(min(count * kind.itemsize, _LARGEST))
-        flat = np.frombuffer(content, dtype=kind, count=count)
-        return flat.reshape(shape[::-1]).T if fields.get("order") == "F" else flat.reshape(shape)
+        return _shaped(content, kind, shape, by_columns=fields.get("order") == "F")
+
+
+def _shaped(content: bytes, kind: np.dtype[Any], shape: tuple[int, ...], *, by_columns: bool) -> NDArray[Any]:
+    flat = np.frombuffer(content, dtype=kind, count=int(np.prod(shape, dtype=np.int64)))
+    return flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)

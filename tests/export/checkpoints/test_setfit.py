@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def add_head(
         ([0, 2, 0, 2, 0, 2, 2], {"labels": ["a", "b", "c"]}, ("a", "c")),
         (np.array([False, True] * 3 + [True]), {"labels": ["no", "yes"]}, ("no", "yes")),
         ([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0], {"solver": "liblinear"}, ("0.0", "1.0")),
+        (np.array(["x", "y", "zé", "x", "y", "zé", "zé"], dtype=object), {}, ("x", "y", "zé")),
     ],
 )  # fmt: skip
 def test_a_setfit_model_gives_its_own_probabilities(
@@ -193,6 +195,35 @@ def test_instructions_of_any_kind_run_nothing(
     with pytest.raises(CheckpointError, match=r"model_head\.pkl"):
         load_classifier(body)
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        lambda head, path: path.write_bytes(pickle.dumps(head)),
+        *(partial(joblib.dump, protocol=protocol) for protocol in (2, 3, 4, 5)),
+    ],
+)
+def test_pickles_of_every_protocol_are_read(
+    body: Path, texts: list[str], dump: Callable[[Any, Path], Any]
+) -> None:
+    head = add_head(body, texts, [0, 1, 2, 0, 1, 2, 2])
+    head.coef_ = np.asfortranarray(head.coef_)
+    dump(head, body / "model_head.pkl")
+    weight = load_classifier(body).model.head.weight.detach().numpy()
+    np.testing.assert_allclose(weight, head.coef_, rtol=1e-6)
+
+
+def test_a_compressed_head_and_settings_of_another_kind_are_refused(body: Path, texts: list[str]) -> None:
+    head = add_head(body, texts, [0, 1, 2, 0, 1, 2, 2])
+    (body / "config_setfit.json").write_text('["a"]')
+    with pytest.raises(CheckpointError, match=r"config_setfit\.json: write an object such as"):
+        load_classifier(body)
+    joblib.dump(head, body / "model_head.pkl", compress=3)
+    with pytest.raises(
+        CheckpointError, match=r"model_head\.pkl: could not be read \(damaged, compressed or no"
+    ):
+        load_classifier(body)
 
 
 def test_a_damaged_head_is_refused(body: Path, texts: list[str]) -> None:
