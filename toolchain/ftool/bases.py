@@ -101,8 +101,11 @@ def base_arguments(recipe: Sections) -> dict[str, Any]:
 
 
 def check_base(name: str, task: Task) -> None:
-    """Raise BaseError if the base `name` can't be found, or if it is known to be unsuitable for the task."""
-    resolve_base(name)
+    """Raise BaseError if the base `name` can't be found, or if it is known to be unsuitable for the task.
+
+    Raises CheckpointError for a hub id that is neither in the hub nor in its cache.
+    """
+    resolved = resolve_base(name)
     scratch = [f"{SCRATCH}{family}-{size}" for family in task.scratch for size in SCRATCH_SIZES]
     if name in BASES and not task.named_bases:
         raise BaseError(
@@ -112,6 +115,10 @@ def check_base(name: str, task: Task) -> None:
     if name.startswith(SCRATCH) and name not in scratch:
         fitting = ", ".join(scratch) or f"one of {', '.join(BASES)}, a hub id or a folder"
         raise BaseError(f"base {name} can't be trained for {task.name}; give {fitting}")
+    if not name.startswith(SCRATCH):
+        from ftool_export.checkpoints.places import require_place  # takes 0.3 s
+
+        require_place(resolved)
 
 
 def _scratch(name: str) -> str:

@@ -5,9 +5,16 @@ import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from ftool_export.errors import CheckpointError
@@ -124,21 +131,22 @@ def _step(name: str) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _go_offline_if_unreachable(source: str) -> None:
+def go_offline_if_unreachable(source: str, kind: Literal["model", "dataset"] = "model") -> bool:
     """Read files from the hub's cache only, for the rest of the process, if the hub can't be reached.
 
-    Otherwise huggingface_hub would try again for each file for half a minute.
+    Otherwise huggingface_hub would try again for each file for half a minute. `source` is the id that the hub is asked
+    for, once. Returns whether the process is now offline.
     """
-    if constants.HF_HUB_OFFLINE:
-        return
-    try:
-        with tempfile.TemporaryDirectory() as empty:
-            snapshot_download(source, cache_dir=empty, allow_patterns=[])
-    except HfHubHTTPError:
-        return
-    except LocalEntryNotFoundError:
-        log.warning("%s: the hub can't be reached, so the copy in its cache is used", source)
-        constants.HF_HUB_OFFLINE = True
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            with tempfile.TemporaryDirectory() as empty:
+                snapshot_download(source, repo_type=kind, cache_dir=empty, allow_patterns=[])
+        except HfHubHTTPError:
+            pass
+        except LocalEntryNotFoundError:
+            log.warning("%s: the hub can't be reached, so only its cache is used", source)
+            constants.HF_HUB_OFFLINE = True
+    return constants.HF_HUB_OFFLINE
 
 
 def _in_cache(source: str, name: str) -> bool:
@@ -148,7 +156,7 @@ def _in_cache(source: str, name: str) -> bool:
 @lru_cache(maxsize=64)
 def _require_on_hub(source: str) -> None:
     if _in_cache(source, _CONFIG) or _in_cache(source, ADAPTER_FILE):
-        _go_offline_if_unreachable(source)
+        go_offline_if_unreachable(source)
         return
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
@@ -160,7 +168,14 @@ def _require_on_hub(source: str) -> None:
             f"download {source}` where there is a network, and copy its cache here, or a folder made with --local-dir; "
             "then set HF_HUB_OFFLINE=1"
         ) from error
-    except HfHubHTTPError:  # such as an unknown or gated model: reading the configuration says which
+    except GatedRepoError:  # reading the configuration says so
+        return
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"{source}: no such folder, and the hub has no such model, or keeps it private; check the name, or log in "
+            "with `hf auth login`"
+        ) from error
+    except HfHubHTTPError:
         return
     finally:
         if shown:

@@ -2,12 +2,16 @@
 
 import re
 import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.embedder import load_embedder
+from ftool_export.checkpoints.places import require_place
 from ftool_export.checkpoints.pretrained import task_of
 from ftool_export.errors import CheckpointError
 
@@ -80,6 +84,36 @@ def test_what_is_no_checkpoint_is_told_what_it_is(
         Path(name).write_text(MODEL)
     with pytest.raises(CheckpointError, match=re.escape(words)):
         load(source)  # type: ignore[operator]
+
+
+class _Empty(BaseHTTPRequestHandler):
+    """A hub that has no models."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("X-Error-Message", "Repository not found")
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("load", [require_place, task_of, load_classifier])
+def test_a_model_that_the_hub_does_not_have_is_told(
+    load: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Empty) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(
+            CheckpointError, match="nobody/nothing: no such folder, and the hub has no such model"
+        ):
+            load("nobody/nothing")
+        server.shutdown()
 
 
 @EACH_LOADER

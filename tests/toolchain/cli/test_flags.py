@@ -17,10 +17,13 @@ DATA = DataFlags(path="builtin:intents")
 
 
 def test_without_a_recipe_the_flags_are_written_as_one(tmp_path: Path) -> None:
-    flags = RecipeFlags(base="other/base", data=DATA, assignments=("train.epochs=2",))
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    flags = RecipeFlags(base=str(base), data=DATA, assignments=("train.epochs=2",))
     recipe = recipe_for(tmp_path / "model", flags)
     assert Recipe.read(tmp_path / "model" / "recipe.toml") == recipe
-    assert (recipe.base, recipe.data.path, recipe.train.epochs) == ("other/base", "builtin:intents", 2)
+    assert (recipe.base, recipe.data.path, recipe.train.epochs) == (str(base), "builtin:intents", 2)
 
 
 def test_a_recipe_that_is_there_is_overridden_and_left_alone(tmp_path: Path) -> None:
@@ -41,6 +44,14 @@ def test_without_recipe_and_data_the_remedy_is_named(tmp_path: Path) -> None:
     [
         (RecipeFlags(data=DataFlags(path="gone.csv")), "there is no such file"),
         (RecipeFlags(base="./gone", data=DATA), "no such checkpoint folder"),
+        (
+            RecipeFlags(base="bert-base-uncasedd", data=DATA),
+            "not in the hub's cache, and the hub can't be reached",
+        ),
+        (
+            RecipeFlags(data=DataFlags(path="two/parts")),
+            "no local file or folder, and the hub can't be reached",
+        ),
     ],
 )
 def test_flags_that_name_nothing_leave_no_recipe(tmp_path: Path, flags: RecipeFlags, error: str) -> None:

@@ -30,8 +30,12 @@ def read_hub(hub_id: str) -> dict[str, Table]:
     """
     import datasets
 
+    from ftool_export.checkpoints.places import go_offline_if_unreachable
+
     match = _HUB_ID.match(hub_id)
     name, subset = (match["name"], match["subset"]) if match else (hub_id, None)
+    if go_offline_if_unreachable(name, "dataset"):
+        datasets.config.HF_HUB_OFFLINE = True  # read when datasets is imported
     try:
         loaded = datasets.load_dataset(name, subset)
     except FileNotFoundError as error:  # datasets.DatasetNotFoundError is one
