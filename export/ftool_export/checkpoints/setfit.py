@@ -142,11 +142,8 @@ def _read_regression(path: Path) -> dict[str, Any]:
             f"--base {path.parent} …, or take the encoder alone as an embedder: --task feature-extraction"
         ) from None
     except _DAMAGE as error:
-        detail = (
-            first_line(error)
-            if isinstance(error, EOFError | ValueError)
-            else "damaged, compressed or no pickle"
-        )
+        says = isinstance(error, ValueError) and str(error).strip()
+        detail = first_line(error) if says else "damaged, compressed or no pickle"
         raise CheckpointError(f"{path}: could not be read ({detail}); save the model again") from error
     if not isinstance(found, _Record) or found.name != _REGRESSION:
         raise CheckpointError(f"{path}: holds no {_REGRESSION}; save the model again")
