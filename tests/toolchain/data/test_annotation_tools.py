@@ -133,6 +133,12 @@ def test_tasks_of_label_studio_without_an_annotation_are_left_out_and_counted(tm
     assert "row 4 with several annotations in Label Studio; the first was read" in told
 
 
+def test_rows_of_label_studio_without_a_mark_have_no_entities(tmp_path: Path) -> None:
+    rows = [{"text": TEXT, "label": studio_spans(), "lead_time": 2.5}, {"text": "nothing", "lead_time": 1.5}]
+    (tmp_path / "data.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert [one.tags for one in load(tmp_path / "data.json").train.examples] == [TAGS, ("O",)]
+
+
 def numbered(**row: Any) -> list[dict[str, Any]]:
     return [{name: cell(n) if callable(cell) else cell for name, cell in row.items()} for n in range(4)]
 

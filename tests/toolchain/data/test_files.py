@@ -343,6 +343,12 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.xls", b"PK", ".xls is not read; save the sheet as .xlsx or CSV"),
         ("d.zip", b"PK", "not a zip archive"),
         ("d.feather", b"FEA1", "not an Arrow file"),
+        (
+            "d.csv",
+            b"PK\x03\x04\x14\0\x06\0",
+            "is an Excel workbook (.xlsx) or a zip archive, not text",
+        ),
+        ("d.jsonl", b"PAR1\x15\0", "is a Parquet file (.parquet), not text"),
         ("d.docx", b"PK", "unknown kind of file (.docx)"),
         ("data", b"text,label\n", "unknown kind of file (no suffix)"),
     ],

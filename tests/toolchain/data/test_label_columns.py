@@ -103,6 +103,19 @@ def test_minus_one_stands_for_no_label_where_numbers_have_names(
     assert load_rows(LabelReader, named).labels == ("glad", "sad")
 
 
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_labels_that_are_other_labels_joined_are_told(tmp_path: Path, separator: str) -> None:
+    rows = [f'text {n},"{label}"' for n, label in enumerate(["card", "account", f"card{separator} account"])]
+    path = write(tmp_path / "d.csv", "text,label", rows)
+    (told, *_) = [line for line in load(path).warnings if "with --label-separator" in line]
+    assert (
+        f"labels such as 'card{separator} account' are other labels with '{separator}' between them" in told
+    )
+    data = load(path, label_separator=separator)
+    assert data.labels == ("account", "card")
+    assert not any("--label-separator" in line for line in data.warnings)
+
+
 def test_a_model_that_knows_minus_one_keeps_it(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "d.jsonl", [{"text": f"t {n}", "label": n} for n in (0, 1, 2, -1)])
     model = ModelFacts(labels=("-1", "0", "1", "2"), multi_label=False, regression=False, pairs=False)

@@ -58,6 +58,10 @@ Sentence: 2,Oslo,NNP,B-loc
     [
         ("first_word.csv", KAGGLE.format("", "")),
         ("every_word.csv", KAGGLE.format("Sentence: 1", "Sentence: 2")),
+        (
+            "documents_and_numbers.csv",
+            "doc_id,sent_id,word,tag\n1,1,Ann,B-per\n1,1,Lee,I-per\n1,1,saw,O\n1,1,Rome,B-loc\n2,1,Oslo,B-loc\n2,1,slept,O\n",
+        ),
         ("numbers.csv", KAGGLE.format(1, 2).replace("Sentence: ", "").replace("Sentence #", "sentence_idx")),
         ("semicolons.csv", KAGGLE.format("", "").replace(",", ";")),
         ("tabs.tsv", KAGGLE.format("", "").replace(",", "\t")),
@@ -87,6 +91,17 @@ def test_rows_of_single_words_keep_a_word_with_a_space_and_their_class_numbers(t
         (["1 000", "Lee"], ("O", "B-per")),
         (["Oslo"], ("B-loc",)),
     ]
+
+
+def test_numbers_of_tags_in_csv_have_names_from_a_file(tmp_path: Path) -> None:
+    names = write(tmp_path / "names.txt", "O\nB-per\n")
+    path = write(tmp_path / "data.csv", "sentence_id,word,tag\n1,Ann,1\n1,saw,0\n2,Lee,1\n")
+    assert [one.tags for one in load(path, label_names=str(names)).train.examples] == [
+        ("B-per", "O"),
+        ("B-per",),
+    ]
+    with pytest.raises(DataError, match="row 2 has the number 1 as a tag; give a file of tags"):
+        load(path)
 
 
 def test_rows_of_single_words_without_a_word_or_with_a_number_again_are_counted(tmp_path: Path) -> None:

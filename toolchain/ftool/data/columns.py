@@ -58,6 +58,9 @@ SENTENCE: Final = Column("sentence numbers", "", (  # of data with one word in e
     "sentence", "sentence_id", "sentence_idx", "sentence_index", "sentence_number", "sentence_no", "sent", "sent_id",
     "sent_idx", "sid",
 ))  # fmt: skip
+DOCUMENT: Final = Column("documents", "", (  # in which sentences are numbered from the start again
+    "document", "document_id", "doc", "doc_id", "docid", "file", "file_name", "article", "article_id",
+))  # fmt: skip
 TEXT_OF_WORDS: Final = Column("texts", "", ("text", "sentence"))
 TEXT_WITH_ENTITIES: Final = replace(TEXT, content="texts or lists of words")
 ENTITIES: Final = Column("entities", "--label-column", (

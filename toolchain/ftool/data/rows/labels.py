@@ -18,6 +18,7 @@ from ftool.data.two_columns import with_only_columns
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
+_SEPARATORS = (",", ";", "|", "/", "+")  # that may stand between several labels of a text
 _MAX_STRAY_RATIO = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
 
 
@@ -146,6 +147,8 @@ class LabelReader(RowReader[LabelledText]):
                     f"{split.source}: has {'two texts' if _pairs(split) else 'one text'} per row, unlike "
                     f"{train.source}; name the columns with --text-column and --pair-column"
                 )
+        if self._labels is not None and not self._labels.multi_label:
+            self.warnings += _joined_labels(train)
         if self.model is not None and self.model.pairs and not _pairs(train):
             raise DataError(
                 f"{train.source}: the model takes two texts; name the column of the second with --pair-column NAME"
@@ -209,6 +212,24 @@ def _labelled(tables: Mapping[str, Table], settings: DataSettings) -> Mapping[st
     columns = {split: find_column(table, LABEL, settings.label) for split, table in tables.items()}
     placeholder = placeholder_of([(table, columns[split]) for split, table in tables.items()], named=named)
     return {split: without_placeholder(table, columns[split], placeholder) for split, table in tables.items()}
+
+
+def _joined_labels(split: Split[LabelledText]) -> list[str]:
+    """Return a list with one warning if some labels are other labels with a separator between them; else no warning."""
+    labels = dict.fromkeys(label for one in split.examples for label in one.labels)
+    for separator in _SEPARATORS:
+        joined = [
+            label
+            for label in labels
+            if separator in label and all(part.strip() in labels for part in label.split(separator))
+        ]
+        if joined:
+            listed = ", ".join(map(repr, joined[:3]))
+            return [
+                f"{split.source}: labels such as {listed} are other labels with {separator!r} between them, and are "
+                f"read as labels of their own; with --label-separator '{separator}' a text has several labels"
+            ]
+    return []
 
 
 def _unnamed(labels: Sequence[str]) -> bool:

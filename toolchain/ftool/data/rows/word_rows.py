@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ftool.data.cells import is_missing, listed_rows
-from ftool.data.columns import SENTENCE, optional_column
+from ftool.data.columns import DOCUMENT, SENTENCE, optional_column
 from ftool.data.rows.tag_schemes import tag_problem
 from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
@@ -17,10 +17,10 @@ _DOCUMENT = "-DOCSTART-"
 def joined_sentences(table: Table, words: str, tags: str) -> Table:
     """Return a table with one sentence in each row; `table` itself if its rows are not single words.
 
-    A sentence starts where the value in the column of sentence numbers changes; an empty cell is in the sentence of the
-    row above. Without such a column, empty lines separate sentences, as in CoNLL. Each cell of the result is the list
-    of a column's values in the sentence, and a row's number is that of the first word. Rows without a word are left
-    out; a warning counts them, and another the sentence numbers that come back.
+    A sentence starts where the value in the column of sentence numbers changes, or that in a column of documents; an
+    empty cell is in the sentence of the row above. Without such columns, empty lines separate sentences, as in CoNLL.
+    Each cell of the result is the list of a column's values in the sentence, and a row's number is that of the first
+    word. Rows without a word are left out; a warning counts them, and another the sentence numbers that come back.
 
     Args:
         table: the table.
@@ -32,7 +32,14 @@ def joined_sentences(table: Table, words: str, tags: str) -> Table:
     number = optional_column(table, SENTENCE, taken=(words, tags))
     if not _has_single_words(table, words, tags, number):
         return table
-    starts = _starts_by_line(table, words) if number is None else _starts_by_number(table, number)
+    document = None
+    if number is None:
+        starts = _starts_by_line(table, words)
+    else:
+        document = optional_column(table, DOCUMENT, taken=(words, tags, number))
+        starts = sorted(
+            {*_starts_by_number(table, number), *(_starts_by_number(table, document) if document else ())}
+        )
     if len(table.rows) > 1 and len(starts) == 1 and number is None:
         raise DataError(
             f"{table.source}: has one word in each row of the column {words!r}, and nothing says where a sentence "
@@ -44,7 +51,7 @@ def joined_sentences(table: Table, words: str, tags: str) -> Table:
         Row(rows[0].number, tuple([row.cells[table.columns.index(name)] for row in rows] for name in kept))
         for rows in sentences
     ]
-    warnings = [*table.warnings, *([] if number is None else _repeated(table, number, starts))]
+    warnings = [*table.warnings, *([] if number is None or document else _repeated(table, number, starts))]
     if skipped:
         warnings.append(f"{table.source}: {listed_rows(skipped)} without a word; left out")
     return replace(table, columns=tuple(kept), rows=rows, warnings=tuple(warnings))
@@ -69,7 +76,7 @@ def _is_single_tag(cell: Cell) -> bool:
     if not isinstance(cell, str):
         return cell is None or isinstance(cell, int | float)
     parts = cell.split()
-    are_tags = [tag_problem(part) is None for part in parts]
+    are_tags = [part.isdecimal() or tag_problem(part) is None for part in parts]
     return not parts or (are_tags[0] and not (len(parts) > 1 and all(are_tags)))
 
 

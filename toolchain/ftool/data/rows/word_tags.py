@@ -71,7 +71,7 @@ def _word_problem(word: Cell) -> str | None:
 
 
 def _named(tag: Cell, names: LabelNames | None, word: str) -> str:
-    if isinstance(tag, float) and tag.is_integer():
+    if (isinstance(tag, float) and tag.is_integer()) or (isinstance(tag, str) and tag.strip().isdecimal()):
         tag = int(tag)
     if isinstance(tag, int) and not isinstance(tag, bool):
         if names is None:

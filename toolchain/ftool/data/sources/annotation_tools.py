@@ -9,12 +9,16 @@ Records = Sequence[tuple[int, Any]]  # each with the number of its row
 
 _ANSWERS = frozenset({"accept", "reject", "ignore"})  # of a Prodigy user
 _OF_PRODIGY = frozenset({"_input_hash", "_task_hash", "spans", "options", "accept", "label"})
+_OF_STUDIO = frozenset(
+    {"annotation_id", "lead_time"}
+)  # fields that Label Studio adds to each row of JSON_MIN
 
 
 def plain_records(records: Records) -> tuple[Records, list[str]]:
     """Return the records as plain rows of named values where an annotation tool wrote them, and warnings.
 
     - Prodigy: examples whose answer is not "accept" are left out, and an example without `spans` has none.
+    - Label Studio's JSON_MIN: a row without a field that is a list in other rows has an empty list.
     - Label Studio: the fields under `data` and the first annotation's result become fields of the row; tasks without an
       annotation are left out.
     - spaCy: `[text, {"entities": [...]}]` and `[text, {"cats": {...}}]` become rows of a text and its annotation.
@@ -31,6 +35,8 @@ def plain_records(records: Records) -> tuple[Records, list[str]]:
     is_of_prodigy = any(_OF_PRODIGY & value.keys() for value in values)
     if is_of_prodigy and all(value.get("answer") in _ANSWERS for value in values):
         return _of_prodigy(records)
+    if all(_OF_STUDIO & value.keys() for value in values):
+        return _with_empty_lists(records), []
     if all(isinstance(value.get("data"), Mapping) for value in values):
         return _of_label_studio(records)
     return records, []
@@ -101,6 +107,11 @@ def _results(result: Sequence[Any]) -> dict[str, list[Any]]:
     choices = [name for value in values for name in value.get("choices") or ()]
     spans = [value for value in values if "start" in value]
     return {**({"label": choices} if choices else {}), **({"entities": spans} if spans else {})}
+
+
+def _with_empty_lists(records: Records) -> Records:
+    lists = {name for _, record in records for name, value in record.items() if isinstance(value, list)}
+    return [(number, {**{name: [] for name in lists}, **record}) for number, record in records]
 
 
 def _fill_in(records: Records) -> None:

@@ -24,6 +24,14 @@ _COMPRESSIONS: Mapping[
     "bz2": (b"BZh", bz2.decompress),
     "xz": (b"\xfd7zXZ\x00", lzma.decompress),
 }
+_OTHER_KINDS: Mapping[bytes, str] = {  # the first bytes of files that people give a wrong suffix
+    b"PK\x03\x04": "an Excel workbook (.xlsx) or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file (.xls, .doc)",
+    b"PAR1": "a Parquet file (.parquet)",
+    b"ARROW1": "an Arrow file (.arrow)",
+    b"SQLite format 3\0": "a SQLite database (.db)",
+    b"%PDF-": "a PDF file",
+}
 _BYTE_ORDER_MARK = "\ufeff"
 _SHOWN = 60  # characters of a line that a warning shows
 
@@ -181,6 +189,12 @@ def _bare_name(name: str) -> str:
 
 def _decoded(source: str, content: bytes) -> tuple[str, tuple[str, ...]]:
     """Return the text of a file, and a warning if its encoding was guessed."""
+    if (
+        kind := next((kind for magic, kind in _OTHER_KINDS.items() if content.startswith(magic)), None)
+    ) is not None:
+        raise DataError(
+            f"{source}: is {kind}, not text; rename the file, or save it as the text that its name says"
+        )
     encoding, guessed = encoding_of(content)
     if guessed and _mostly_utf_8(content):
         encoding, guessed = "utf-8", False
