@@ -25,7 +25,7 @@ from ftool.machine import describe_machine
 from ftool.terminal import format_table
 from ftool_runtime.knowledge import MODES, KnowledgeBase
 
-DEPTHS = (1, 5, 10)
+DEPTHS = (1, 3, 5, 10)
 
 
 def main() -> None:

@@ -9,11 +9,12 @@ with KnowledgeBase.open("kb.db") as knowledge_base:
 """
 
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
-from ftool_runtime.knowledge.knowledge_base import MODES, RECORDED, KnowledgeBase, Mode
+from ftool_runtime.knowledge.knowledge_base import MIN_SCORE, MODES, RECORDED, KnowledgeBase, Mode
 from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Kind, ReadAnswer, Reader
 from ftool_runtime.knowledge.results import FoundAnswer, Passage
 
 __all__ = [
+    "MIN_SCORE",
     "MODES",
     "RECORDED",
     "BundledEmbedder",

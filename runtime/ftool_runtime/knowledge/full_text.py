@@ -1,5 +1,6 @@
 """Rank passages by words, with BM25 over the full-text index."""
 
+import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 
@@ -19,8 +20,9 @@ def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> 
         depth: the maximum number of passages.
 
     Returns:
-        Pairs of a passage's id and its BM25 score from SQLite, negated so that higher is better; empty if no passage
-        contains any of the words.
+        Pairs of a passage's id and its score; empty if no passage contains any of the words. The score is SQLite's
+        BM25, as a share of the weights of all words of the question: about 1 if the passage contains each word once,
+        and near 0 if it contains only the common ones.
     """
     counts = {term: _count(connection, term) for term in query_terms(question)}
     (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
@@ -29,7 +31,13 @@ def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> 
     if len(found) < depth and distinctive != terms and passages <= _MOST_PASSAGES_FOR_COMMON_TERMS:
         ranked = {passage for passage, _ in found}
         found += [row for row in _ranked(connection, terms, depth) if row[0] not in ranked]
-    return found[:depth]
+    weight = sum(_weight(count, passages) for count in counts.values())
+    return [(passage, score / weight) for passage, score in found[:depth]]
+
+
+def _weight(count: int, passages: int) -> float:
+    """Return the weight that SQLite's BM25 gives a term that `count` of all `passages` contain."""
+    return max(math.log((passages - count + 0.5) / (count + 0.5)), 1e-6)
 
 
 def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> list[tuple[int, float]]:

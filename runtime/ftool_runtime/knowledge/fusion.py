@@ -1,19 +1,39 @@
-"""Merge several rankings into one, by reciprocal rank fusion."""
+"""Merge the rankings by words and by embeddings into one, by a convex combination of their scores."""
 
 from collections.abc import Sequence
 from typing import Final
 
-K: Final = 60  # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet …", SIGIR 2009
+# Weights as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", TOIS 2023; both numbers
+# are set on policyqa, squad2_dev and examples/documents, see docs/search.md.
+MEANING_WEIGHT: Final = 0.55
+_WORDS_POWER: Final = (
+    3  # a passage with half of a question's words is far from half as good as one with all of them
+)
 
 
-def fuse(*rankings: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Merge several rankings into one; each ranking is a list of (id, score), best first.
+def fuse(
+    words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], depth: int
+) -> list[tuple[int, float]]:
+    """Merge a ranking by words and one by embeddings; each is a list of (id, score), best first, up to `depth` long.
 
-    The new score of an id is the sum of 1 / (K + rank) over the rankings that contain the id; K is 60, and ranks start
-    at 1. The old scores are ignored, so they need not be comparable. Ids with equal new scores are sorted by id.
+    The new score is 0.55 times the score by embeddings plus 0.45 times the cube of the score by words, both limited to
+    0 to 1. A passage that only the ranking by words contains gets the lowest score by embeddings. Ids with equal new
+    scores are sorted by id.
     """
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for rank, (identity, _) in enumerate(ranking, start=1):
-            scores[identity] = scores.get(identity, 0.0) + 1 / (K + rank)
+    lowest = near[-1][1] if len(near) >= depth else 0.0
+    meaning = dict(near)
+    matching = dict(words)
+    scores = {
+        passage: combined(meaning.get(passage, lowest), matching.get(passage, 0.0))
+        for passage in meaning | matching
+    }
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+
+
+def combined(meaning: float, words: float) -> float:
+    """Return the score in the mode "fused" of a passage with these scores by embeddings and by words."""
+    return MEANING_WEIGHT * _limited(meaning) + (1 - MEANING_WEIGHT) * _limited(words) ** _WORDS_POWER
+
+
+def _limited(score: float) -> float:
+    return min(max(score, 0.0), 1.0)

@@ -14,10 +14,10 @@ from ftool_runtime.knowledge.connections import Connections
 from ftool_runtime.knowledge.documents import document_names, document_text, passages_of, sizes
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
 from ftool_runtime.knowledge.full_text import rank_by_words
-from ftool_runtime.knowledge.fusion import fuse
+from ftool_runtime.knowledge.fusion import MEANING_WEIGHT, fuse
 from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Reader, found_path, load_reader
 from ftool_runtime.knowledge.reading import read_passages
-from ftool_runtime.knowledge.results import FoundAnswer, Passage
+from ftool_runtime.knowledge.results import FoundAnswer, Passage, nothing_found
 from ftool_runtime.knowledge.schema import Meta, read_meta
 from ftool_runtime.knowledge.vectors import VectorSearch
 from ftool_runtime.text.encode import text_problem
@@ -26,6 +26,8 @@ Mode = Literal["bm25", "embeddings", "fused"]
 MODES: Final = ("bm25", "embeddings", "fused")
 
 RECORDED: Final = "recorded"  # the value that stands for the bundle named in the file
+# The lowest score of the best passage, in the mode "fused", with which `ask` answers: see docs/search.md.
+MIN_SCORE: Final = 0.1
 _DEPTH = 100  # the number of passages of each ranking that are fused
 
 
@@ -106,8 +108,8 @@ class KnowledgeBase:
         Args:
             question: any text.
             k: the maximum number of passages.
-            mode: "bm25" ranks by words, "embeddings" by meaning, "fused" by both with reciprocal rank fusion; None
-                stands for the default, the property `mode`.
+            mode: "bm25" ranks by words, "embeddings" by meaning, "fused" by both; None stands for the default, the
+                property `mode`.
 
         Raises:
             InputError: the question is not a string, is blank or not valid Unicode; or `k` or `mode` is invalid.
@@ -122,16 +124,39 @@ class KnowledgeBase:
         with self._reading() as (connection, meta):
             words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
             near = self._vectors.rank(connection, vector, depth, meta.changes) if vector is not None else []
-            ranked = fuse(words, near)[:k] if mode == "fused" else (words or near)[:k]
+            ranked = fuse(words, near, depth)[:k] if mode == "fused" else (words or near)[:k]
             return passages_of(connection, ranked, words, near)
 
-    def ask(self, question: str, k: int = 5, *, mode: Mode | None = None) -> FoundAnswer:
+    def ask(
+        self, question: str, k: int = 5, *, mode: Mode | None = None, min_score: float = MIN_SCORE
+    ) -> FoundAnswer:
         """Search for the best `k` passages, and return the answer that the reader finds in them, with the passages.
 
-        The result's `text` is None if the passages contain no answer or there is no reader. The arguments are the same
-        as for `search`; raises the errors of `search` and of the reader.
+        The result's `text` is None if the passages contain no answer or there is no reader. If even the best passage
+        scores too low, nothing fits the question: the result has no passages, and its `best_score` is that score.
+
+        Args:
+            question: any text.
+            k: the maximum number of passages.
+            mode: as for `search`.
+            min_score: the lowest score of the best passage in the mode "fused"; in "embeddings" it is divided by the
+                weight of embeddings in "fused", and in "bm25" it has no effect, because a passage without any word of
+                the question is never found. 0 to answer always.
+
+        Raises:
+            InputError: `min_score` is not a number from 0 to 1; and the errors of `search` and of the reader.
         """
-        return read_passages(self._reader, question, self.search(question, k, mode=mode))
+        if isinstance(min_score, bool) or not isinstance(min_score, int | float | np.number):
+            raise InputError(f"min_score must be a number, got {min_score!r}")
+        if not 0 <= min_score <= 1:
+            raise InputError(f"min_score must be from 0 to 1, got {min_score}")
+        passages = self.search(question, k, mode=mode)
+        least = {"fused": float(min_score), "embeddings": min_score / MEANING_WEIGHT}.get(
+            mode or self.mode, 0.0
+        )
+        if passages and least and passages[0].score < least:
+            return nothing_found(question, passages[0].score, read=self._reader is not None)
+        return read_passages(self._reader, question, passages)
 
     def documents(self) -> list[str]:
         """Return the names of the documents, in alphabetical order.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ftool_runtime.knowledge.models import Reader
-from ftool_runtime.knowledge.results import FoundAnswer, Passage
+from ftool_runtime.knowledge.results import FoundAnswer, Passage, nothing_found
 
 
 def read_passages(reader: Reader | None, question: str, passages: Sequence[Passage]) -> FoundAnswer:
@@ -12,17 +12,8 @@ def read_passages(reader: Reader | None, question: str, passages: Sequence[Passa
 
     Without a reader, or if no passage contains an answer, the result's text is None.
     """
-    nothing = FoundAnswer(
-        question=question,
-        text=None,
-        score=None,
-        document=None,
-        heading=None,
-        start=None,
-        end=None,
-        read=reader is not None,
-        passages=tuple(passages),
-    )
+    best = passages[0].score if passages else None
+    nothing = nothing_found(question, best, read=reader is not None, passages=tuple(passages))
     if reader is None or not passages:
         return nothing
     answers = reader([{"question": question, "context": passage.text} for passage in passages])

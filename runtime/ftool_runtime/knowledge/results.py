@@ -15,8 +15,10 @@ class Passage:
         start: the index of the passage's first character in `KnowledgeBase.text(document)`, from 0.
         end: the index after the passage's last character.
         text: the text of the passage.
-        score: the passage's score in the ranking; higher is better. In the mode "fused" it is the sum of reciprocal
-            ranks, in "bm25" the BM25 score, in "embeddings" the inner product of the vectors.
+        score: the passage's score in the ranking; higher is better. In the mode "embeddings" it is the similarity of
+            the vectors, from 0 for the average passage to 1 for the question's own direction; in "bm25" the share of
+            the question's words, by their weights in BM25, which is above 1 if words are repeated; in "fused" a
+            combination of both, from 0 to 1.
         bm25_rank: the passage's rank by words, from 1; None if it is not among the first 100, or if the search did not
             rank by words.
         embedding_rank: the passage's rank by embeddings, from 1; None if it is not among the first 100, or if the
@@ -52,7 +54,8 @@ class FoundAnswer:
         start: the index of the answer's first character in `KnowledgeBase.text(document)`; None without an answer.
         end: the index after the answer's last character; None without an answer.
         read: whether there was a reader; without a reader, the passages are the result.
-        passages: the passages that were found, best first.
+        passages: the passages that were found, best first; empty if even the best one scores too low.
+        best_score: the score of the best passage, even if it is too low; None if no passage was found at all.
     """
 
     question: str
@@ -64,7 +67,26 @@ class FoundAnswer:
     end: int | None
     read: bool
     passages: tuple[Passage, ...]
+    best_score: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer, with its passages, as JSON values."""
         return asdict(self)
+
+
+def nothing_found(
+    question: str, best_score: float | None, *, read: bool, passages: tuple[Passage, ...] = ()
+) -> FoundAnswer:
+    """Return the result without an answer, for a reader (`read`) or without one."""
+    return FoundAnswer(
+        question=question,
+        text=None,
+        score=None,
+        document=None,
+        heading=None,
+        start=None,
+        end=None,
+        read=read,
+        passages=passages,
+        best_score=best_score,
+    )

@@ -307,6 +307,12 @@ def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
         choices=ASK_MODES,
         help="how passages are ranked (default: fused if there are embeddings)",
     )
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        metavar="S",
+        help="answer only if the best passage scores at least S (default 0.1; 0 to answer always)",
+    )
     for model in ("embedder", "reader"):
         parser.add_argument(
             f"--{model}",

@@ -185,7 +185,8 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
     with KnowledgeBase.open(
         options.knowledge_base, embedder=embedder, reader=chosen(options.reader), **loading
     ) as base:
-        return base.ask(options.question, options.k, mode=options.mode)
+        chosen_score = {} if options.min_score is None else {"min_score": options.min_score}
+        return base.ask(options.question, options.k, mode=options.mode, **chosen_score)
 
 
 def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
@@ -195,13 +196,18 @@ def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
         where = f"{answer.document}, characters {answer.start} to {answer.end}"
         yield f"  {where}" + (f", {answer.heading}" if answer.heading else "")
         return
-    if answer.read or not answer.passages:
-        yield "no answer in the documents" + ("; the best passages:" if answer.passages else "")
+    if not answer.passages:
+        if answer.best_score is None:
+            yield "nothing found: no passage contains any of the words"
+        else:
+            yield f"nothing found: not even the best passage fits (its score is {answer.best_score:.2f})"
+        return
+    if answer.read:
+        yield "no answer in the documents; the best passages:"
     for passage in answer.passages:
         text = " ".join(passage.text.split())
-        yield f"{passage.document}, characters {passage.start} to {passage.end}" + (
-            f", {passage.heading}" if passage.heading else ""
-        )
+        where = f"{passage.document}, characters {passage.start} to {passage.end}"
+        yield ", ".join([f"{passage.score:.2f}  {where}", *filter(None, [passage.heading])])
         yield f"  {text[:_SHOWN]}" + ("…" if len(text) > _SHOWN else "")
 
 

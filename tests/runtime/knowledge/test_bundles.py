@@ -138,7 +138,7 @@ def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_a_question_on_the_command_line(shipped: Path) -> None:
     done = ask(shipped, "play music", "-k", "1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "music.md, characters 0 to 10\n  play music\n"
+    assert done.stdout == "1.00  music.md, characters 0 to 10\n  play music\n"
     answer = json.loads(ask(shipped, "lights off", "--json", "--mode", "bm25").stdout)
     assert answer["passages"][0]["text"] == "turn the lights off"
     assert (answer["text"], answer["read"]) == (None, False)

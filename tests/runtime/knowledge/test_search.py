@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.word_embedder import WordEmbedder
 
 from ftool_runtime.errors import ClosedError, InputError, OtherProcessError
 from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
-from ftool_runtime.knowledge.fusion import fuse
+from ftool_runtime.knowledge.fusion import combined, fuse
 from ftool_runtime.knowledge.vectors import VectorSearch, read_blocks
 
 DOCUMENTS = {
@@ -96,18 +97,88 @@ def _joined(connection: sqlite3.Connection, dimension: int) -> list[Any]:
 def test_both_rankings_are_fused(write_base: Writer, embedder: Any) -> None:
     with KnowledgeBase.open(write_base(DOCUMENTS, embedder), embedder=embedder) as base:
         assert base.mode == "fused"
+        words, near = (
+            {passage.text: passage.score for passage in base.search("keep messages", mode=mode)}
+            for mode in ("bm25", "embeddings")
+        )
         for passage in base.search("keep messages"):
-            ranks = [rank for rank in (passage.bm25_rank, passage.embedding_rank) if rank is not None]
-            assert passage.score == pytest.approx(sum(1 / (60 + rank) for rank in ranks))
+            assert passage.score == combined(near[passage.text], words.get(passage.text, 0))
 
 
-def test_fusion_adds_reciprocal_ranks() -> None:
-    # 7: 1/61 + 1/62; 9: 1/61; 5: 1/62; equal scores by id
-    assert fuse([(9, 3.0), (7, 2.0)], [(7, 0.9), (5, 0.8)]) == [
-        (7, 1 / 62 + 1 / 61),
-        (9, 1 / 61),
-        (5, 1 / 62),
-    ]
+@pytest.mark.parametrize(
+    ("words", "near", "depth", "fused"),
+    [
+        # 7: 0.55 * 0.8 + 0.45 * 0.5 ** 3; 9: words alone; 5: meaning alone
+        ([(9, 1.0), (7, 0.5)], [(7, 0.8), (5, 0.6)], 3, [(7, 0.49625), (9, 0.45), (5, 0.33)]),
+        # 9 is below the first two by meaning, so that its score there is at most the second one's
+        ([(9, 1.0), (7, 0.5)], [(7, 0.8), (5, 0.6)], 2, [(9, 0.78), (7, 0.49625), (5, 0.33)]),
+        # one common word of several says little against meaning; scores are limited to 0 to 1; equal ones by id
+        ([(9, 0.4), (7, 0.2)], [(7, 0.5), (5, -0.1)], 3, [(7, 0.2786), (9, 0.0288), (5, 0.0)]),
+        ([(9, 3.0), (7, 1.0)], [], 3, [(7, 0.45), (9, 0.45)]),
+    ],
+)
+def test_fusion_combines_scores(words: Any, near: Any, depth: int, fused: Any) -> None:
+    found = fuse(words, near, depth)
+    assert [passage for passage, _ in found] == [passage for passage, _ in fused]
+    assert [score for _, score in found] == pytest.approx([score for _, score in fused])
+
+
+def test_scores_by_words_are_shares_of_the_questions_words(write_base: Writer) -> None:
+    passages = [f"nothing here about number {number}" for number in range(20)] + ["intel macbook"]
+    with KnowledgeBase.open(write_base({"many": passages})) as base:
+        assert base.search("intel macbook", mode="bm25")[0].score > 1
+        assert 0.4 < base.search("nothing intel macbook windows linux", mode="bm25")[0].score < 0.7
+        assert base.search("which computers run it, here", mode="bm25")[0].score < 0.01
+
+
+def test_scores_by_embeddings_do_not_depend_on_the_cone_of_the_vectors(write_base: Writer) -> None:
+    class InACone(WordEmbedder):
+        """Shares a large component among all vectors, as many embedders do."""
+
+        dimension = 65
+
+        def __call__(self, texts: Sequence[str], *, kind: str) -> Any:
+            vectors = WordEmbedder()(texts, kind=kind)
+            return np.hstack([vectors, np.full((len(texts), 1), 2, np.float32)]) / np.float32(5**0.5)
+
+    passages = [f"word{number} other{number % 7} here" for number in range(1500)]
+    found = []
+    for embedder, name in ((WordEmbedder(), "wide.db"), (InACone("cone"), "narrow.db")):
+        with KnowledgeBase.open(write_base({"many": passages}, embedder, name), embedder=embedder) as base:
+            found.append([passage.score for passage in base.search("word7 other0 now", 5, mode="embeddings")])
+    assert found[0] == pytest.approx(found[1], abs=0.1)
+    assert 0.3 < found[0][0] < 1
+
+
+@pytest.mark.parametrize("mode", ["fused", "embeddings"])
+def test_a_question_that_no_passage_fits_finds_nothing(write_base: Writer, embedder: Any, mode: Any) -> None:
+    passages = [f"passage {number % 5} about things" for number in range(40)]
+    path = write_base({"many": [*passages, "messages are kept for thirty days"]}, embedder)
+    with KnowledgeBase.open(path, embedder=embedder) as base:
+        found = base.ask("how long are messages kept", mode=mode)
+        assert found.passages[0].text == "messages are kept for thirty days"
+        assert found.best_score == found.passages[0].score > 0.1
+        nothing = base.ask("zebra", mode=mode)
+        assert (nothing.passages, nothing.text) == ((), None)
+        assert nothing.best_score is not None
+        assert nothing.best_score < 0.1
+        assert base.ask("zebra", mode=mode, min_score=0).passages
+        assert base.ask("how long are messages kept", mode=mode, min_score=0.99).passages == ()
+
+
+@pytest.mark.parametrize(
+    ("min_score", "said"),
+    [
+        ("a", "min_score must be a number, got 'a'"),
+        (True, "must be a number"),
+        (None, "must be a number"),
+        (-0.1, "from 0 to 1, got -0.1"),
+        (float("nan"), "from 0 to 1, got nan"),
+    ],
+)
+def test_a_wrong_lowest_score_is_refused(write_base: Writer, min_score: Any, said: str) -> None:
+    with KnowledgeBase.open(write_base(DOCUMENTS)) as base, pytest.raises(InputError, match=said):
+        base.ask("messages", min_score=min_score)
 
 
 def test_the_reader_answers_with_its_place_in_the_document(write_base: Writer, finding_reader: Any) -> None:

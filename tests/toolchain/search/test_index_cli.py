@@ -39,7 +39,7 @@ def test_documents_are_indexed_and_searched() -> None:
     assert "kb.db: 3 documents, 3 passages\n3 added, 0 replaced, 0 unchanged, 0 deleted, in " in done.output
     asked = ftool("ask", "kb.db", "how long are messages kept?", "-k", "1")
     assert asked.output == (
-        "docs/keeping.md, characters 0 to 43, Keeping\n  Keeping Messages are kept for thirty days.\n"
+        "0.24  docs/keeping.md, characters 0 to 43, Keeping\n  Keeping Messages are kept for thirty days.\n"
     )
 
 
@@ -219,3 +219,23 @@ def test_the_example_answers_one_question_per_line() -> None:
         "Nearest:\n  docs/sharing.html: 'Addresses go to carriers.'\n"
         "Nearest:\n  docs/deep/note.txt: 'Nobody sells your data.'\n"
     )
+
+
+def test_a_question_that_nothing_fits_is_told(embedder_bundle: Path) -> None:
+    ftool("index", "docs", "-o", "words.db", "--embedder", "none")
+    done = ftool("ask", "words.db", "zebra?")
+    assert (done.exit_code, done.output) == (
+        0,
+        "nothing found: no passage contains any of the words\n",
+    )
+    ftool("index", "docs", "-o", "kb.db", "--embedder", embedder_bundle)
+    done = ftool("ask", "kb.db", "zebra?", "--min-score", "1")
+    assert done.exit_code == 0
+    assert done.output.startswith("nothing found: not even the best passage fits (its score is 0.")
+    nothing = json.loads(ftool("ask", "kb.db", "zebra?", "--min-score", "1", "--json").stdout)
+    assert nothing["passages"] == []
+    assert 0 <= nothing["best_score"] < 1
+    shown = ftool("ask", "kb.db", "zebra?", "--min-score", "0", "-k", "1").output
+    assert shown.startswith(f"{nothing['best_score']:.2f}  docs/")
+    refused = ftool("ask", "kb.db", "zebra?", "--min-score", "2")
+    assert (refused.exit_code, "2.0 is not in the range 0<=x<=1" in refused.stderr) == (2, True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--reader", metavar="BUNDLE", help="The reader, instead of the one that KB.db names, if any; or none."
 )
+@click.option("--min-score", type=click.FloatRange(0, 1), metavar="S",
+              help="Answer only if the best passage scores at least S; 0.1 by default, 0 for always.")  # fmt: skip
 @threads_option
 @device_option
 @json_option
@@ -35,6 +37,7 @@ def ask(
     mode: str | None,
     embedder: str | None,
     reader: str | None,
+    min_score: float | None,
     threads: int | None,
     device: "Device",
     as_json: bool,
@@ -42,7 +45,8 @@ def ask(
     """Answer QUESTION from the documents in KB.db, and show where the answer was found.
 
     The passages that best match the question are found by words and by meaning. The reader extracts the answer from
-    these passages or says that there is none. Without a reader, the passages are the answer.
+    these passages or says that there is none. Without a reader, the passages are the answer, each after
+    its score. If even the best one does not fit, nothing is found; the exit status is 0 all the same.
 
     \b
     ftool ask kb.db "How long are messages kept?"
@@ -59,6 +63,7 @@ def ask(
         mode=mode,
         embedder=model_bundle(embedder),
         reader=model_bundle(reader),
+        min_score=min_score,
     )
     answer = ask_base(flags, threads=threads, device=device)
     echo_report(answer.to_json, lambda: "\n".join(answer_lines(answer)), as_json=as_json)
