@@ -152,6 +152,7 @@ class _HeldOut:
 def _held_out(recipe: Recipe, loaded: LoadedClassifier, name: str) -> _HeldOut:
     known = open_run(loaded, None).known
     examples = split_for_model(recipe.row.reader, recipe.data, None, name, known)
+    examples = replace(examples, outside=())  # their features are not needed to compare two heads
     return _HeldOut(name, examples, cached_features(loaded, examples.inputs), loaded)
 
 

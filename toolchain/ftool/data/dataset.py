@@ -82,11 +82,14 @@ class Split(Generic[E]):
         source: the name of the file, or of the data set and split, from which the examples come.
         table: the table row of each example, in the order of the examples; metrics can be reported separately for each
             value of a column of this table.
+        outside: examples that none of the data set's labels fits. No model learns from them; they decide below which
+            probability a classifier answers "none of these".
     """
 
     examples: Sequence[E]
     source: str
     table: Table = field(default_factory=Table)
+    outside: Sequence[E] = ()
 
     @property
     def inputs(self) -> list[Any]:
@@ -96,7 +99,7 @@ class Split(Generic[E]):
     def take(self, positions: Sequence[int]) -> "Split[E]":
         """Return a split of the examples at `positions` (counted from 0), in the order of `positions`."""
         examples = [self.examples[position] for position in positions]
-        return Split(examples, self.source, self.table.take(positions))
+        return Split(examples, self.source, self.table.take(positions), self.outside)
 
     def __len__(self) -> int:
         return len(self.examples)

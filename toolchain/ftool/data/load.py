@@ -69,7 +69,7 @@ def load_split(
     if model is not None:
         reader.warnings += labels_missing(splits.values(), reader.known_classes(model.labels), table.source)
     _log_all((), reader.warnings)
-    return splits[split]
+    return reader.set_aside(splits[split])
 
 
 def split_for_model(
@@ -105,9 +105,13 @@ def _dataset(
     )
     warnings = [*reader.warnings, *missing, *shared_texts(splits)]
     notes = [reader.note(), *cut_missing_splits(splits, settings, reader.groups, reader.kept_together)]
+    splits = {name: reader.set_aside(splits[name]) for name in dict.fromkeys((*SPLITS, *splits))}
+    for one in splits.values():
+        _refuse_empty(one.source, len(one))
+    notes += _outside_note(splits, settings)
     _log_all([] if quiet else notes, missing if quiet else warnings)
     return Dataset(
-        splits={name: splits[name] for name in dict.fromkeys((*SPLITS, *splits))},
+        splits=splits,
         labels=labels,
         facts=reader.facts(splits["train"]),
         sha256=fingerprint(splits["train"].examples, labels if reader.labelled else None),
@@ -139,6 +143,17 @@ def _read(
     for one in splits.values():
         _refuse_empty(one.source, len(one))
     return reader, splits
+
+
+def _outside_note(splits: Mapping[str, Split[E]], settings: DataSettings) -> list[str]:
+    """Return a list with a note that counts the examples which no label fits; empty if there are none."""
+    counts = {name: len(split.outside) for name, split in splits.items() if split.outside}
+    if not counts:
+        return []
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return [
+        f"none of the labels ({settings.none_label!r}): {listed}; set aside to fit and to measure a threshold"
+    ]
 
 
 def _without_empty_rows(table: Table) -> Table:

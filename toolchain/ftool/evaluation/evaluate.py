@@ -117,6 +117,7 @@ def measure_split(
         metrics=measured.metrics,
         shown=measured.shown,
         statistics=None if of_examples is None else cache(lambda: with_main(of_examples(), main)),
+        further_intervals=measured.intervals,
         predictions=measured.predictions,
         find_mistakes=None if of_mistakes is None else lambda: of_mistakes(name, main),
         rows=split.table,

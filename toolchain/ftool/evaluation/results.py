@@ -33,6 +33,10 @@ METRIC_NAMES = {
     "best_f1": "F1 at these questions' best threshold",
     "span_f1": "F1 of the best span, answerable",
     "expected_calibration_error": "calibration error",
+    "none_auroc": "none of these, AUROC",
+    "accuracy_with_none": "accuracy with none of these",
+    "accuracy_in_scope": "accuracy, texts with a label",
+    "none_recall": "none of these, found",
     "bleu": "BLEU",
     "chrf": "chrF++",
     "rouge1": "ROUGE-1",
@@ -86,6 +90,7 @@ class Measurements:
             metrics can't be computed for slices.
         predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
             None if the task has no predictions to write to a file.
+        intervals: a function that computes the intervals of metrics that `statistics` does not have.
         mistakes: a function that finds the model's mistakes, given the names of the split and of the main metric (None
             for the default); None if the task has no such report.
         shown: a few generated answers to print.
@@ -94,6 +99,7 @@ class Measurements:
     metrics: Metrics
     statistics: Callable[[], Statistics] | None = None
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    intervals: Callable[[], Mapping[str, Estimate]] = dict
     mistakes: Callable[[str, str | None], Mistakes] | None = None
     shown: tuple[ShownAnswer, ...] = ()
 
@@ -115,6 +121,7 @@ class Evaluation:
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
         default=None, compare=False, repr=False
     )
+    further_intervals: Callable[[], Mapping[str, Estimate]] = field(default=dict, compare=False, repr=False)
     find_mistakes: Callable[[], Mistakes] | None = field(default=None, compare=False, repr=False)
     mistakes: Mistakes | None = None
     slices: tuple[SliceReport, ...] = ()
@@ -127,7 +134,10 @@ class Evaluation:
         if self.statistics is None or not self.examples:
             return {}
         statistics = self.statistics()
-        found = estimates(statistics, np.arange(len(statistics)), ConfidenceSettings())
+        found = {
+            **estimates(statistics, np.arange(len(statistics)), ConfidenceSettings()),
+            **self.further_intervals(),
+        }
         return {
             name: one
             for name, one in found.items()
@@ -201,7 +211,7 @@ def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
     rows += [
         [text, *(cell for evaluation in every for cell in _figures(evaluation, name))]
         for name, text in METRIC_NAMES.items()
-        if all(name in evaluation.metrics for evaluation in every)
+        if any(name in evaluation.metrics for evaluation in every)
     ]
     rows.append(["examples", *(cell for evaluation in every for cell in (str(evaluation.examples), ""))])
     return format_table(rows)
@@ -209,6 +219,8 @@ def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
 
 def _figures(evaluation: Evaluation, name: str) -> tuple[str, str]:
     """Return a metric and its interval as text."""
+    if name not in evaluation.metrics:
+        return "", ""
     value, interval = evaluation.metrics[name], evaluation.intervals.get(name)
     return (
         "none" if value is None else f"{value:.4f}",

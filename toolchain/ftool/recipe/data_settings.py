@@ -88,6 +88,11 @@ class DataSettings:
     multi_label: Annotated[
         bool | None, "whether a text has several labels; found from the data", SOME_TASKS
     ] = None
+    none_label: Annotated[
+        str | None,
+        "the label in the data of texts that none of the labels fits, such as oos: they fit a threshold",
+        SOME_TASKS,
+    ] = None
     fold_labels: Annotated[
         bool, "whether labels that differ only in case, spaces or invisible characters are one", SOME_TASKS
     ] = False

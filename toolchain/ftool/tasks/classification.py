@@ -90,6 +90,7 @@ def _answering(loaded: Any) -> Any:
 
 def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
     from ftool.evaluation.metrics.classification import classification_metrics
+    from ftool.evaluation.metrics.none_of_these import Confidence, none_intervals, none_metrics
     from ftool.evaluation.results import Measurements
 
     facts = model.facts
@@ -97,9 +98,15 @@ def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
     logits = model.model.logits(split.inputs)
     targets = _targets(split, facts).numpy()
     metrics = classification_metrics(logits, targets, facts.labels, thresholds=facts.thresholds, **kind)
+    intervals: Callable[[], Any] = dict
+    if split.outside:
+        confidence = Confidence.of(logits, targets, model.model.logits([one.input for one in split.outside]))
+        metrics |= none_metrics(confidence, facts.none_below)
+        intervals = partial(none_intervals, confidence, facts.none_below)
     return Measurements(
         metrics=metrics,
         statistics=_statistics(logits, targets, facts),
+        intervals=intervals,
         predictions=partial(_predictions, logits, split, facts),
         mistakes=None if facts.regression else partial(_mistakes, logits, targets, split, facts),
     )
@@ -272,6 +279,7 @@ TASK = Task(
             "data.label_separator",
             "data.fold_labels",
             "data.multi_label",
+            "data.none_label",
             "data.regression",
             "train.pooling",
             "train.head_learning_rate",

@@ -15,6 +15,7 @@ from ftool.data.rows.labels import LabelledText
 from ftool.errors import TrainingError
 from ftool.evaluation.metrics.calibration import tune_thresholds
 from ftool.evaluation.metrics.classification import main_score
+from ftool.evaluation.metrics.none_of_these import Confidence, fit_none_below
 from ftool.recipe.sections import TrainSettings, given
 from ftool.training.batches import EncoderRows, text_rows
 from ftool.training.encoder import EncoderObjective
@@ -24,7 +25,7 @@ from ftool.training.head.fit import LabelledFeatures, fit_head
 from ftool.training.head.fit_online import fit_head_online
 from ftool.training.loop import SCORE, defined
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
-from ftool_export.checkpoints.classifier import LoadedClassifier
+from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.checkpoints.encoder import all_rows
 from ftool_runtime.postprocessing.classification import probabilities
 from ftool_runtime.session.encoder_engine import Outputs
@@ -90,11 +91,22 @@ class ClassifierObjective(EncoderObjective):
         return {"loss": float(loss), SCORE: self._score(logits)}
 
     def finish(self) -> LoadedClassifier:
-        """Return the classifier, with thresholds tuned on validation if the settings ask for it."""
+        """Return the classifier, with thresholds tuned on validation if the settings ask for it.
+
+        If the data has texts that no label fits, the probability below which no label applies is fitted on validation,
+        and on all such texts of training and validation, from which nothing was learnt.
+        """
         loaded: LoadedClassifier = super().finish()
+        if outside := [*self._data.train.outside, *self._data.validation.outside]:
+            return replace(loaded, none_below=self._none_below(loaded, [one.input for one in outside]))
         if not self._tunes:
             return loaded
         return replace(loaded, thresholds=self._thresholds(np.asarray(self.validation_outputs())))
+
+    def _none_below(self, loaded: LoadedClassifier, outside: Sequence[Any]) -> float:
+        inside = np.asarray(self.validation_outputs())
+        targets = self._targets["validation"].numpy()
+        return fit_none_below(Confidence.of(inside, targets, compute_logits(loaded, outside)))
 
     @property
     def _tunes(self) -> bool:

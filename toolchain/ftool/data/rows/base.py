@@ -76,6 +76,10 @@ class RowReader(ABC, Generic[E]):
         """
         return labels
 
+    def set_aside(self, split: Split[E]) -> Split[E]:
+        """Return the split with the examples that none of the labels fits in `Split.outside`."""
+        return split
+
     def groups(self, examples: Sequence[E]) -> list[str]:
         """Return the group of each training example; examples with the same group always go to the same split."""
         return [example.group for example in examples]

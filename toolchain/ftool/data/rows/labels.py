@@ -17,6 +17,7 @@ from ftool.data.table import Table
 from ftool.data.two_columns import with_only_columns
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
+from ftool_runtime.errors import nearest
 
 _SEPARATORS = (",", ";", "|", "/", "+")  # that may stand between several labels of a text
 _MAX_STRAY_RATIO = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
@@ -163,23 +164,56 @@ class LabelReader(RowReader[LabelledText]):
         label that no training example has.
         """
         if self._labels is None:
+            if self.settings.none_label is not None:
+                raise DataError("data.none_label is for labels, but this data has numbers; leave it out")
             return ()
-        train, named = splits["train"], self._labels.names
-        trained = {label for example in train.examples for label in example.labels}
+        train, named, none = splits["train"], self._labels.names, self.settings.none_label
+        trained = {label for example in train.examples for label in example.labels} - {none}
+        if none is not None:
+            self._check_none(none, splits)
         for split in splits.values():
-            refuse_unknown(split, trained, f"no training example has ({train.source})")
+            refuse_unknown(split, self.known_classes([*trained]), f"no training example has ({train.source})")
         if len(trained) < 2:
             has = f"only one label, {next(iter(trained))!r}" if trained else "no label at all"
             raise DataError(
                 f"{train.source}: the training examples have {has}; a classifier needs two or more"
             )
-        if unused := [name for name in (named or {}).values() if name not in trained]:
+        if unused := [name for name in (named or {}).values() if name not in trained and name != none]:
             self.warnings.append(
                 f"no training example has the label {', '.join(unused)}; the model won't know it"
             )
         if named is not None:
             return tuple(name for name in named.values() if name in trained)
         return tuple(sorted(trained, key=int if all(label.isdecimal() for label in trained) else None))
+
+    def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
+        """Return the labels, and the label of texts that none of them fits, if there is one."""
+        none = self.settings.none_label
+        return labels if none is None else [*labels, none]
+
+    def set_aside(self, split: Split[LabelledText]) -> Split[LabelledText]:
+        """Return the split without the texts that none of the labels fits, which are in `Split.outside`."""
+        none = (self.settings.none_label,)
+        outside = [one for one in split.examples if one.labels == none]
+        if not outside:
+            return split
+        kept = split.take([place for place, one in enumerate(split.examples) if one.labels != none])
+        return replace(kept, outside=outside)
+
+    def _check_none(self, none: str, splits: Mapping[str, Split[LabelledText]]) -> None:
+        """Raise DataError if texts can have several labels, or if no text has the label `none`."""
+        assert self._labels is not None
+        if self._labels.multi_label:
+            raise DataError(
+                f"data.none_label is {none!r}, but a text can have several labels here, or none; leave it out"
+            )
+        found = {label for split in splits.values() for one in split.examples for label in one.labels}
+        if none not in found:
+            near = nearest(none, found)
+            hint = "" if near is None else f"; did you mean {near!r}?"
+            raise DataError(
+                f"{splits['train'].source}: no example has the label {none!r} (data.none_label){hint}"
+            )
 
     def _text_columns(self, table: Table) -> tuple[str, str | None]:
         """Return the names of the text column and of the second text column.
