@@ -81,7 +81,7 @@ def test_embeddings_are_searched_exactly(write_base: Writer, embedder: Any) -> N
     with closing(sqlite3.connect(path)) as connection:
         (ids,), (vectors,) = zip(*_joined(connection, embedder.dimension), strict=True)
         query = embedder(["a b c"], kind="query")[0]
-        expected = [int(ids[at]) for at in np.lexsort((ids, -(vectors @ query)))[:50]]
+        expected = [int(ids[at]) for at in np.lexsort((ids, -np.einsum("ij,j->i", vectors, query)))[:50]]
         for memory in (0, 2**30):
             search = VectorSearch(embedder.dimension, memory)
             for _ in range(2):
