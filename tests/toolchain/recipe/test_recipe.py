@@ -247,6 +247,27 @@ def test_a_default_that_is_named_stays_whatever_the_base(tmp_path: Path) -> None
     assert recipe.with_overrides(["train.learning_rate=1e-4"]).train.learning_rate == 1e-4
 
 
+@pytest.mark.parametrize(
+    ("task", "assignments", "step"),
+    [
+        ("text-classification", [], (32, 1)),
+        ("text-classification", ["train.max_length=512"], (8, 4)),
+        ("text-classification", ["train.max_length=16"], (32, 1)),
+        ("question-answering", [], (8, 4)),
+        ("question-answering", ["train.max_length=128"], (32, 1)),
+        ("question-answering", ["train.batch_size=4"], (4, 1)),
+        ("question-answering", ["train.gradient_accumulation=2"], (8, 2)),
+        ("question-answering", ["train.max_length=9000"], (1, 32)),
+        ("feature-extraction", ["train.max_length=512"], (32, 1)),
+    ],
+)
+def test_a_step_reads_few_tokens_and_an_update_is_made_from_32_examples(
+    task: str, assignments: list[str], step: tuple[int, int]
+) -> None:
+    train = Recipe(task=task, data=DataSettings(path="d.csv")).with_overrides(assignments).train
+    assert (train.batch_size, train.gradient_accumulation) == step
+
+
 def test_defaults_follow_the_settings_that_they_depend_on() -> None:
     recipe = Recipe(task="question-answering", data=DataSettings(path="x"))
     assert _windows(recipe) == (384, 128, 30)
@@ -377,7 +398,7 @@ def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
         ("train=1", "train is a table"),
         ("train.epochs.x=1", "train.epochs is not a table"),
         ("train.epochs=many", "train.epochs must be a number"),
-        ("train.batch_size=", "train.batch_size must be a whole number"),
+        ("train.evaluations_per_epoch=", "train.evaluations_per_epoch must be a whole number"),
         ("train.epochs=-1", "train.epochs must be above 0"),
     ],
 )

@@ -11,12 +11,15 @@ from ftool.recipe import toml
 from ftool.recipe.override import apply_overrides
 from ftool.recipe.paths import anchored, relative_to
 from ftool.recipe.schema import SETTINGS, SOME_TASKS, marked, require
-from ftool.recipe.sections import SCRATCH, Sections, default, is_default
+from ftool.recipe.sections import SCRATCH, Sections, chosen, default, is_default
 from ftool.tasks.base import Task, listed
 from ftool.tasks.registry import find_task, tasks_using
 from ftool_runtime.errors import InputError
 from ftool_runtime.schema import field_types
 
+_LENGTH = 128  # tokens of the longest input, where the task has no other default
+_UPDATE = 32  # examples that make an update of the weights
+_STEP_TOKENS = _UPDATE * 128  # tokens that a training step reads
 _SCRATCH_DEFAULTS = {"train.learning_rate": 1e-3, "train.epochs": 10.0}  # random weights need more training
 
 
@@ -84,6 +87,8 @@ def _complete(recipe: Recipe, row: Task) -> None:
     Each setting that the user did not choose gets the default of the task or the base model.
     """
     known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}
+    longest = chosen(recipe.train.max_length, known.get("train.max_length", _LENGTH))
+    known = {**_step_size(longest, recipe.train.batch_size), **known}
     if row.metrics:
         known["train.metric"] = row.metrics[0]
     if recipe.base.startswith(SCRATCH):
@@ -92,6 +97,19 @@ def _complete(recipe: Recipe, row: Task) -> None:
     for table, fields in _by_table(changed).items():
         values = {name: None if value is None else default(value) for name, value in fields.items()}
         object.__setattr__(recipe, table, replace(getattr(recipe, table), **values))
+
+
+def _step_size(longest: int, batch_size: int) -> dict[str, Any]:
+    """Return the default size of a training step, and of an update, for inputs of up to `longest` tokens.
+
+    An update is made from 32 examples. A step reads at most 4,096 tokens at once, as many as 32 inputs of 128 tokens,
+    because memory grows with them: 32 inputs of 384 tokens would take three times as much. `batch_size` is the
+    recipe's.
+    """
+    fitting = max(1, min(_UPDATE, _STEP_TOKENS // longest))
+    size = 1 << (fitting.bit_length() - 1)  # the largest power of two, so that steps add up to an update
+    steps = _UPDATE // size if is_default(batch_size) else 1
+    return {"train.batch_size": size, "train.gradient_accumulation": steps}
 
 
 def _by_table(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -98,8 +98,14 @@ class TrainSettings:
     ] = default(30)
     max_target_length: Annotated[int, "longest answer in tokens; longer ones are cut", SOME_TASKS] = 128
     epochs: Annotated[float, "passes over the training data"] = default(3.0)
-    batch_size: Annotated[int, "examples per step on each device"] = 32
-    gradient_accumulation: Annotated[int, "steps per update of the weights"] = 1
+    batch_size: Annotated[
+        int,
+        "examples per step on each device; fewer than 32 if max_length is above 128, to save memory",
+        DERIVED,
+    ] = default(32)
+    gradient_accumulation: Annotated[
+        int, "steps per update of the weights; as many as make an update from 32 examples", DERIVED
+    ] = default(1)
     learning_rate: Annotated[float, "peak, after warm-up"] = default(1e-4)
     head_learning_rate: Annotated[
         float, "for the head on frozen features, with samples = single", SOME_TASKS

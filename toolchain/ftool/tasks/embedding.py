@@ -117,6 +117,11 @@ def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
     )
 
 
+def _defaults(_: Sections) -> Mapping[str, Any]:
+    # The texts of a batch are each other's negatives, so a step is never cut into smaller ones.
+    return {"train.max_length": 128, "train.batch_size": 32, "train.gradient_accumulation": 1}
+
+
 def _samples(loaded: Any) -> Any:
     from ftool_export.examples.embedding import EmbeddingExamples
     from ftool_export.tokenizers.texts import sample_inputs
@@ -164,7 +169,7 @@ TASK = Task(
             "train.metric",
         }
     ),
-    defaults=lambda _: {"train.max_length": 128},
+    defaults=_defaults,
     check=_check,
     main_metric=_main_metric,
     metrics=(  # for scored pairs the default is spearman
