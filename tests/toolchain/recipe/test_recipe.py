@@ -398,7 +398,7 @@ def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
         ("train=1", "train is a table"),
         ("train.epochs.x=1", "train.epochs is not a table"),
         ("train.epochs=many", "train.epochs must be a number"),
-        ("train.evaluations_per_epoch=", "train.evaluations_per_epoch must be a whole number"),
+        ("train.early_stopping_patience=", "train.early_stopping_patience must be a whole number"),
         ("train.epochs=-1", "train.epochs must be above 0"),
     ],
 )

@@ -48,10 +48,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+@pytest.fixture(scope="module", params=["head", "setfit"])
+def trained(
+    tiny_base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("none-model")
-    settings = ["train.method=head", "train.threads=1", "data.none_label=oos"]
+    settings = [f"train.method={request.param}", "train.threads=1", "data.none_label=oos"]
     result = ftool(
         "train", folder, "--base", tiny_base, "--data", data, "--json",
         *(part for one in settings for part in ("--set", one)),

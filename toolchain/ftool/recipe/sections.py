@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.schema import DERIVED, SOME_TASKS, require
 
-Method = Literal["full", "head", "lora"]
+Method = Literal["full", "head", "lora", "setfit"]
 Samples = Literal["multi", "single"]
 Pooling = Literal["auto", "mean", "cls", "last", "pooler"]
 Loss = Literal["auto", "multiple_negatives", "triplet", "cosent", "cosine"]
@@ -70,7 +70,10 @@ def given(value: T) -> T | None:
 class TrainSettings:
     """Settings of one fine-tuning run. Raises RecipeError if a value is out of range."""
 
-    method: Annotated[Method, "full: all weights; lora: adapters; head: only a classifier's head"] = "full"
+    method: Annotated[
+        Method,
+        "full: all weights; lora: adapters; head: only a classifier's head; setfit: for a classifier's few examples",
+    ] = "full"
     samples: Annotated[Samples, "multi: mini-batches; single: one example per update"] = "multi"
     pooling: Annotated[
         Pooling,
@@ -133,8 +136,8 @@ class TrainSettings:
         DERIVED,
     ] = None
     evaluations_per_epoch: Annotated[
-        int, "evaluations on validation, each with a checkpoint to resume from"
-    ] = 2
+        int, "evaluations on validation, each with a checkpoint to resume from; setfit: 1", DERIVED
+    ] = default(2)
     evaluation_examples: Annotated[
         int,
         "validation examples used during training, evenly spread; the final evaluation uses all",

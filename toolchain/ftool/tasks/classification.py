@@ -22,10 +22,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Measured on banking77 with 8 examples a label (docs/fine-tuning.md).
+_SETFIT_DEFAULTS = {"train.epochs": 10.0, "train.learning_rate": 5e-5, "train.evaluations_per_epoch": 1}
+_SETFIT_BATCH = 4  # the fewest texts among which some have a common label and others have none
+
+
+def _defaults(recipe: Sections) -> Mapping[str, Any]:
+    few = recipe.train.method == "setfit"
+    return {"train.max_length": 128, **(_SETFIT_DEFAULTS if few else {})}
+
 
 def _check(recipe: Sections) -> None:
-    if recipe.train.pooling == "last":
+    train = recipe.train
+    if train.pooling == "last":
         raise RecipeError(f"train.pooling can't be last for {recipe.task}; use auto, mean, cls or pooler")
+    if train.method == "setfit" and train.samples == "single":
+        raise RecipeError(
+            'train.method "setfit" compares the texts of a batch, but train.samples is single; '
+            'set train.samples to "multi", or train.method to "head" or "full"'
+        )
+    if train.method == "setfit" and train.batch_size < _SETFIT_BATCH:
+        raise RecipeError(
+            f'train.method "setfit" compares the texts of a batch: train.batch_size must be {_SETFIT_BATCH} or more, '
+            f"got {train.batch_size}"
+        )
 
 
 def _main_metric(facts: Any, _: Any, recipe: Sections) -> str:
@@ -78,8 +98,10 @@ def _decide(loaded: Any, split: Split[LabelledText]) -> Any:
 
 def _objective(loaded: Any, data: Dataset[LabelledText], _: Mapping[str, Any], recipe: Sections) -> Any:
     from ftool.training.classifier import ClassifierObjective
+    from ftool.training.contrastive import SetFitObjective
 
-    return ClassifierObjective(loaded, data, recipe.train)
+    kind = SetFitObjective if recipe.train.method == "setfit" else ClassifierObjective
+    return kind(loaded, data, recipe.train)
 
 
 def _answering(loaded: Any) -> Any:
@@ -288,13 +310,13 @@ TASK = Task(
             "train.thresholds",
         }
     ),
-    defaults=lambda _: {"train.max_length": 128},
+    defaults=_defaults,
     check=_check,
     instead={
         "data.source": "data.text is the column of the texts",
         "data.target": "data.label is the column of the labels",
     },
-    methods=("full", "lora", "head"),
+    methods=("full", "lora", "head", "setfit"),
     metrics=(  # for several labels the default is f1_macro, for numbers spearman
         "accuracy",
         "f1_macro",

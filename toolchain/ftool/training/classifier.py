@@ -1,5 +1,6 @@
 """Train classifiers: first the head on frozen features, then all weights or adapters."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from ftool.training.batches import EncoderRows, text_rows
 from ftool.training.encoder import EncoderObjective
 from ftool.training.hardware import device_name, main_process_first
 from ftool.training.head.features import cached_features
-from ftool.training.head.fit import LabelledFeatures, fit_head
+from ftool.training.head.fit import HeadResult, LabelledFeatures, fit_head
 from ftool.training.head.fit_online import fit_head_online
 from ftool.training.loop import SCORE, defined
 from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
@@ -61,11 +62,12 @@ class ClassifierObjective(EncoderObjective):
         began = time.monotonic()
         with main_process_first():
             train, validation = (self._features(split) for split in ("train", "validation"))
-        head = self.loaded.model.head
         if self.settings.samples == "single":
-            result = fit_head_online(head, train, validation, self._loss, self._score, self.settings)
+            result = fit_head_online(
+                self.loaded.model.head, train, validation, self._loss, self._score, self.settings
+            )
         else:
-            result = fit_head(head, train, validation, self._loss, self._score)
+            result = self.fit_head(train, validation)
         self._start_head = result.start_weights
         return {
             "head": {
@@ -75,6 +77,12 @@ class ClassifierObjective(EncoderObjective):
                 "seconds": time.monotonic() - began,
             }
         }
+
+    def fit_head(
+        self, train: LabelledFeatures, validation: LabelledFeatures, level: int = logging.INFO
+    ) -> HeadResult:
+        """Train the head in place to its optimum on features; its trials are logged at `level`."""
+        return fit_head(self.loaded.model.head, train, validation, self._loss, self._score, level=level)
 
     def begin(self) -> None:
         """Load the more regularised head that fine-tuning starts from."""

@@ -22,12 +22,16 @@ RowLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class NetworkWithLoss(nn.Module):
-    """A network that also computes its loss, as Trainer expects."""
+    """A network that also computes its loss, as Trainer expects.
 
-    def __init__(self, model: nn.Module, loss: RowLoss) -> None:
+    `compute` is the method of the network whose output the loss is of; None for the network's own output.
+    """
+
+    def __init__(self, model: nn.Module, loss: RowLoss, compute: Callable[..., Tensor] | None = None) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
+        self._compute = model.forward if compute is None else compute
 
     def forward(
         self,
@@ -37,8 +41,8 @@ class NetworkWithLoss(nn.Module):
         token_type_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the batch's loss, float32 (), and the network's output, float32 (batch, …)."""
-        logits = self.model(input_ids, attention_mask, token_type_ids).float()
-        return {"loss": self.loss(logits, labels, attention_mask), "logits": logits}
+        outputs = self._compute(input_ids, attention_mask, token_type_ids).float()
+        return {"loss": self.loss(outputs, labels, attention_mask), "logits": outputs}
 
 
 class EncoderObjective(Objective):

@@ -48,6 +48,7 @@ class Measured:
     """A mixin for Trainer classes: an order of rows that a resumed run repeats, and validation by `measure`."""
 
     train_lengths: Sequence[int]  # of the training examples, in tokens
+    order: Sampler[int] | None = None  # of the training examples; None: neighbours have similar lengths
     measure: Measure
     args: TrainingArguments
 
@@ -66,7 +67,7 @@ class Measured:
         return metrics
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002 (Trainer's own)
-        return SimilarLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
+        return self.order or SimilarLengths(self.train_lengths, self.args.train_batch_size, self.args.seed)
 
 
 def defined(score: float | None) -> float:

@@ -68,12 +68,14 @@ def fit_head(
     validation: LabelledFeatures,
     loss: ClassificationLoss,
     score: Callable[[np.ndarray], float],
+    *,
+    level: int = logging.INFO,
 ) -> HeadResult:
     """Train `head` in place on frozen features, with the penalty that scores best on validation.
 
     `score` takes the validation logits, float32 (examples, labels), and returns the main metric; for equal scores the
     stronger penalty wins. Features are centred and scaled during training, so that the same penalties suit every
-    encoder; the resulting head works on the original features.
+    encoder; the resulting head works on the original features. Each trial is logged at `level`.
     """
     centre, scale = _location(train)
     probe = nn.Linear(head.in_features, head.out_features)
@@ -87,7 +89,8 @@ def fit_head(
         trial = HeadTrial(
             strength=strength, train_loss=train_loss, score=score(head_logits(plain, validation))
         )
-        log.info("head: penalty %g, train loss %.4f, validation %.4f", strength, train_loss, trial.score)
+        told = (strength, train_loss, trial.score)
+        log.log(level, "head: penalty %g, train loss %.4f, validation %.4f", *told)
         trials.append(trial)
         weights.append(plain.state_dict())
     return choose(head, trials, weights)

@@ -1,0 +1,189 @@
+"""Training with `method = "setfit"`: what is learnt, the order of examples, resuming, and what is refused."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.helpers.training import interrupted_after, same_weights
+
+from ftool.data.load import load_dataset
+from ftool.data.rows.labels import LabelReader
+from ftool.errors import RecipeError, TrainingError
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
+from ftool.train import train
+from ftool.training.contrastive import Couples, SetFitObjective
+from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
+
+
+def recipe(base: Path, data: Path, **settings: Any) -> Recipe:
+    chosen = {"method": "setfit", "epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "threads": 1}
+    separator = "|" if "tags" in data.name else None
+    return Recipe(
+        base=str(base),
+        data=DataSettings(path=str(data), label_separator=separator),
+        train=TrainSettings(**{**chosen, **settings}),
+    )
+
+
+def encoder_changed(base: Path, run: Path) -> bool:
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, run))
+    return any(not torch.equal(before[name], after[name]) for name in before)
+
+
+# --- what is learnt
+
+
+@pytest.mark.parametrize("kind", ["topics", "tags", "pairs"])
+def test_encoder_and_head_learn_one_label_several_labels_and_pairs(
+    tiny_base: Path, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    data = as_pairs(request.getfixturevalue("topics"), tmp_path) if kind == "pairs" else None
+    made = recipe(tiny_base, data or request.getfixturevalue(kind), epochs=6, learning_rate=3e-3)
+    report = train(made, tmp_path / "model")
+    tuned = report.training["fine_tuning"]
+    assert tuned["best_step"] > 0
+    assert tuned["best_score"] > tuned["start_score"]
+    assert (
+        tuned["start_score"] == report.training["head"]["best"]["score"]
+    )  # both are the head of the base's encoder
+    assert encoder_changed(tiny_base, tmp_path / "model/run")
+
+
+def as_pairs(topics: Path, folder: Path) -> Path:
+    """The same sentences, each as two texts."""
+    made = folder / "pairs"
+    made.mkdir()
+    for split in ("train", "validation", "test"):
+        with (topics / f"{split}.csv").open(newline="") as source:
+            rows = [(row["text"], "and so on", row["label"]) for row in csv.DictReader(source)]
+        with (made / f"{split}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "text_pair", "label"), *rows])
+    return made
+
+
+def test_the_head_that_is_kept_was_trained_on_the_encoder_that_is_kept(
+    tiny_base: Path, topics: Path, tmp_path: Path
+) -> None:
+    made = recipe(tiny_base, topics, epochs=3, evaluations_per_epoch=1)
+    train(made, tmp_path)
+    kept, data = load_classifier(tmp_path / "run"), load_dataset(LabelReader, made.data)
+    objective = SetFitObjective(kept, data, made.train)
+    before = compute_logits(kept, data.test.inputs)
+    objective.measure(None)
+    torch.testing.assert_close(compute_logits(kept, data.test.inputs), before, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_that_do_not_help_are_not_kept(tiny_base: Path, topics: Path, tmp_path: Path) -> None:
+    report = train(recipe(tiny_base, topics, learning_rate=1e-12, epochs=1), tmp_path)
+    assert report.training["kept"] == "the head on the frozen encoder, which fine-tuning did not beat"
+    assert not encoder_changed(tiny_base, tmp_path / "run")
+
+
+def test_the_loss_is_smaller_if_texts_of_one_label_are_nearer(
+    tiny_base: Path, topics: Path, tags: Path
+) -> None:
+    near = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    mixed = near[[0, 2, 1, 3]]
+    for data, labels in (
+        (topics, torch.tensor([0, 0, 1, 1])),
+        (tags, torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 1, 0], [0, 1, 0]])),
+    ):
+        made = recipe(tiny_base, data)
+        read = load_dataset(LabelReader, made.data)
+        loaded = create_classifier(str(tiny_base), read.labels, multi_label=read.facts["multi_label"])
+        objective = SetFitObjective(loaded, read, made.train)
+        assert (
+            objective.loss(near, labels, torch.empty(0)) < objective.loss(mixed, labels, torch.empty(0)) - 1
+        )
+
+
+# --- the order of examples
+
+
+def test_every_batch_holds_examples_of_one_label_two_by_two() -> None:
+    classes = [(name,) for name in "abcdefgh" for _ in range(8)]
+    order = Couples(classes, [1 + row % 5 for row in range(64)], 16, seed=3)
+    epochs = []
+    for epoch in range(2):
+        order.set_epoch(epoch)
+        rows = list(order)
+        assert sorted(rows) == list(range(64))
+        assert all(classes[rows[at]] == classes[rows[at + 1]] for at in range(0, 64, 2))
+        assert list(order) == rows  # a resumed run sees the same
+        epochs.append(rows)
+    assert epochs[0] != epochs[1]
+
+
+def test_a_label_with_an_odd_number_of_examples_repeats_one() -> None:
+    classes = [("a",)] * 5 + [("b",)] * 4 + [("c",)]
+    order = Couples(classes, [1] * 10, 4, seed=0)
+    seen: Counter[int] = Counter()
+    for epoch in range(30):
+        order.set_epoch(epoch)
+        rows = list(order)
+        assert len(rows) == len(order) == 10
+        assert all(classes[rows[at]] == classes[rows[at + 1]] for at in range(0, 10, 2))
+        seen.update(rows)
+    assert set(seen) == set(range(10))  # none is left out for good
+
+
+def test_an_example_of_several_labels_meets_examples_of_each() -> None:
+    classes = [("a", "b"), ("a",), ("b",), ()]
+    met: set[int] = set()
+    for epoch in range(20):
+        order = Couples(classes, [1] * 4, 4, seed=0)
+        order.set_epoch(epoch)
+        rows = list(order)
+        met |= {other for one, other in zip(rows[::2], rows[1::2], strict=True) if one == 0}
+    assert {1, 2} <= met
+    assert 3 not in met
+
+
+# --- resuming
+
+
+def test_a_resumed_run_ends_where_the_unbroken_one_does(
+    tiny_base: Path, few_topics: Path, tmp_path: Path
+) -> None:
+    made = recipe(tiny_base, few_topics, epochs=4)
+    with interrupted_after(saves=2):
+        train(made, tmp_path)
+    resumed = train(made, tmp_path, resume=True)
+    unbroken = train(made, tmp_path / "unbroken")
+    for report in (resumed, unbroken):
+        del report.training["fine_tuning"]["seconds"]
+    assert resumed.training["fine_tuning"] == unbroken.training["fine_tuning"]
+    assert same_weights(tmp_path / "run", tmp_path / "unbroken/run")
+
+
+# --- what is refused
+
+
+def test_numbers_are_refused(tiny_base: Path, tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{row / 7}\n" for row in range(60))
+    (tmp_path / "data.csv").write_text("text,score\n" + rows)
+    with pytest.raises(TrainingError, match=r'has numbers \(data\.regression\); set it to "full" or "head"'):
+        train(recipe(tiny_base, tmp_path / "data.csv"), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"samples": "single"}, r'set train\.samples to "multi", or train\.method to "head" or "full"'),
+        ({"batch_size": 2}, r"train\.batch_size must be 4 or more, got 2"),
+    ],
+)
+def test_batches_without_texts_to_compare_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe(data=DataSettings(path="x"), train=TrainSettings(method="setfit", **settings))
+
+
+def test_tasks_without_labels_of_texts_refuse_it() -> None:
+    with pytest.raises(RecipeError, match=r'train\.method can\'t be "setfit" for token-classification'):
+        Recipe(task="token-classification", data=DataSettings(path="x"), train=TrainSettings(method="setfit"))
