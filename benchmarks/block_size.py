@@ -27,6 +27,7 @@ from ftool_export.passes import PassSettings
 from ftool_export.pipeline import capture_source, export
 from ftool_export.quantization import precision_plan, quantize
 from ftool_export.settings import ExportSettings
+from ftool_export.tokenizers.source import pad_with_special_token
 from ftool_runtime.bundle.manifest import Manifest
 
 PROMPT, STEPS = 64, 32  # tokens
@@ -78,6 +79,7 @@ def random_gpt2(tokenizer: str) -> LoadedGenerator:
     torch.manual_seed(0)
     model: Any = SHAPES["gpt2-small"].make().eval()
     made = GPT2TokenizerFast.from_pretrained(tokenizer)
+    pad_with_special_token(made, len(made), tokenizer)
     return LoadedGenerator(task="text-generation", model=model, tokenizer=made, max_length=1024)
 
 

@@ -1,10 +1,10 @@
 """The accuracy gate: limits on the accuracy lost by quantisation, measured on inputs outside the training data."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ftool_export.examples.base import Examples
-from ftool_export.examples.comparison import Comparison, Examination
+from ftool_export.examples.comparison import Compared, Comparison, Examination
 from ftool_export.tolerances import Tolerance, chance_agreement, metric_allowance, tolerance_for
 
 BATCH_EFFECT = "batch_effect"  # the name of a check
@@ -83,10 +83,9 @@ class Verdict:
         max_drop: how far `bundle` may lie below `reference`.
         allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
         examples: the number of inputs.
-        agreement: the share of answers (or of next tokens) that are the same for bundle and torch.
+        agreement: the share of answers, nearest texts or next tokens that are the same for bundle and torch.
         largest_difference: the largest difference between the bundle's and torch's probabilities, over all inputs.
-        compared: what `agreement` counts: "answers" (of a multi-label model, each label separately), or "next tokens"
-            (each predicted after torch's preceding tokens).
+        compared: what `agreement` counts, as in `Comparison`.
         drift: the failed checks among those that `ftool parity` makes too, with limits that allow for sampling error.
             If there are any, the bundle is written only if `judge` was called with `allow_drift`.
     """
@@ -101,7 +100,7 @@ class Verdict:
     examples: int
     agreement: float
     largest_difference: float
-    compared: Literal["answers", "next tokens"]
+    compared: Compared
     drift: tuple[Check, ...] = ()
 
     @property
@@ -119,8 +118,10 @@ class Verdict:
         return {**asdict(self), "drift": [check.name for check in self.drift], "drop": self.drop}
 
     def __str__(self) -> str:
-        score = "" if self.drop is None else f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}, "
-        return f"{score}same {self.compared}: {self.agreement:.2%} over {self.examples} examples"
+        same = f"same {self.compared}: {self.agreement:.2%} over {self.examples} examples"
+        if self.drop is None:
+            return f"{same}, largest difference {self.largest_difference:.4f}"
+        return f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}, {same}"
 
 
 def judge(

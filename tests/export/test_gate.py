@@ -71,6 +71,12 @@ def test_the_allowance_shrinks_with_the_number_of_examples() -> None:
     assert not verdict_of(Counted(10_000, differing=134, lost=134)).passed
 
 
+def test_a_verdict_without_labels_says_how_far_the_numbers_lie_apart() -> None:
+    same = "same answers: 75.00% over 8 examples"
+    assert str(verdict_of(Counted(8, differing=2, metric=None))) == f"{same}, largest difference 0.1000"
+    assert str(verdict_of(Counted(8, differing=2))) == f"accuracy 0.9000 against 0.9000, {same}"
+
+
 def test_few_differing_answers_of_few_texts_prove_nothing() -> None:
     assert verdict_of(Counted(8, differing=1, metric=None)).drift == ()
     assert [check.name for check in verdict_of(Counted(8, differing=3, metric=None)).drift] == ["agreement"]

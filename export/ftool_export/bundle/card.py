@@ -67,5 +67,5 @@ def _same_answers(manifest: Manifest) -> str:
     if manifest.entities is not None:
         return "found the same entities in"
     if manifest.embedding is not None:
-        return "gave the same vectors to"
+        return "found the same nearest text for"
     return "gave the same labels to" if manifest.labels else "gave the same answers to"

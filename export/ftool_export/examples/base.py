@@ -14,6 +14,7 @@ from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, compute_ou
 from ftool_export.checkpoints.windowed import WindowedEncoder
 from ftool_export.examples.comparison import (
     BatchEffect,
+    Compared,
     Comparison,
     Examination,
     LatencyCall,
@@ -102,6 +103,7 @@ class EncoderExamples(ABC):
     """
 
     kind: ClassVar[AnswerKind]
+    compared: ClassVar[Compared] = "answers"
     inputs: Sequence[Any]
     metric: str | None = None
     uncertainty: Callable[[Any, Any], float] | None = None
@@ -191,7 +193,7 @@ class EncoderExamples(ABC):
             error = self.uncertainty(self.scored(reference), self.scored(outputs))
         return Comparison(
             examples=len(self.inputs),
-            compared="answers",
+            compared=self.compared,
             count=len(self.inputs),
             agreement=float(same.mean()),
             differing=int((~same).any(axis=1).sum()),

@@ -8,6 +8,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+# What is the same or not: answers (of a multi-label model each label separately), the nearest text of each vector, or
+# next tokens, each predicted after the reference's preceding tokens.
+Compared = Literal["answers", "nearest texts", "next tokens"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -15,10 +19,9 @@ class Comparison:
 
     Attributes:
         examples: the number of inputs.
-        compared: the unit of `count` and `agreement`: "answers", or "next tokens", each predicted after the reference's
-            preceding tokens.
+        compared: the unit of `count` and `agreement`.
         count: the number of compared answers or next tokens.
-        agreement: the share of answers or next tokens that are the same; each label of a multi-label answer counts.
+        agreement: the share of them that are the same; each label of a multi-label answer counts.
         differing: the number of inputs with an answer that differs in any part.
         distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
         output_difference: the largest absolute difference between the networks' outputs, such as logits.
@@ -30,7 +33,7 @@ class Comparison:
     """
 
     examples: int
-    compared: Literal["answers", "next tokens"]
+    compared: Compared
     count: int
     agreement: float
     differing: int

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ftool_export.checkpoints.embedder import LoadedEmbedder
 from ftool_export.checkpoints.embedder_layout import Kind
 from ftool_export.examples.base import AnswerKind, EncoderExamples
+from ftool_export.examples.comparison import Compared
 from ftool_runtime.session.encoder_engine import Outputs
 
 Vectors = NDArray[np.float32]  # (texts, width)
@@ -30,6 +31,7 @@ class EmbeddingExamples(EncoderExamples):
     """
 
     kind: ClassVar[AnswerKind] = "vectors"
+    compared: ClassVar[Compared] = "nearest texts"
     first_side: int | None = None
     scorer: Callable[[Vectors], float] | None = None
 

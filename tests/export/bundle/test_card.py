@@ -76,7 +76,7 @@ TRANSLATOR = GenerationContract(
         ),
         (
             {"task": "feature-extraction", "labels": (), "embedding": EMBEDDING},
-            ["a vector of 384 numbers", "model.similarity", "gave the same vectors"],
+            ["a vector of 384 numbers", "model.similarity", "found the same nearest text"],
         ),
         (
             {"task": "translation", "labels": (), "generation": TRANSLATOR},

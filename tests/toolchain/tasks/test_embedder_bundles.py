@@ -22,6 +22,7 @@ def test_the_manifest_says_how_vectors_are_made(searcher: Path) -> None:
     assert contract is not None
     assert (contract.dimension, contract.pooling, contract.normalize) == (32, "mean", True)
     assert (contract.prompts, contract.similarity) == ({"query": "tell me "}, "cosine")
+    assert manifest.evidence["gate"]["compared"] == "nearest texts"
 
 
 def test_run_and_bundle_are_measured_by_the_same_code(searcher: Path) -> None:
