@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.ask_defaults import MIN_SCORE, MODES
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge.connections import Connections
 from ftool_runtime.knowledge.documents import document_names, document_text, passages_of, sizes
@@ -23,11 +24,8 @@ from ftool_runtime.knowledge.vectors import VectorSearch
 from ftool_runtime.text.encode import text_problem
 
 Mode = Literal["bm25", "embeddings", "fused"]
-MODES: Final = ("bm25", "embeddings", "fused")
 
 RECORDED: Final = "recorded"  # the value that stands for the bundle named in the file
-# The lowest score of the best passage, in the mode "fused", with which `ask` answers: see docs/search.md.
-MIN_SCORE: Final = 0.1
 _DEPTH = 100  # the number of passages of each ranking that are fused
 
 

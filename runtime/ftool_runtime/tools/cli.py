@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ftool_runtime.ask_defaults import MIN_SCORE, MODES
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
 from ftool_runtime.postprocessing.entities import AGGREGATIONS
 from ftool_runtime.session.onnx_session import DEVICES, PROFILES
 from ftool_runtime.text.files import read_batches
 from ftool_runtime.tools.options import (
-    ASK_MODES,
     FLAGS,
     answer_options,
     column_names,
@@ -304,14 +304,14 @@ def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", type=int, default=5, metavar="N", help="passages to read (default 5)")
     parser.add_argument(
         "--mode",
-        choices=ASK_MODES,
+        choices=MODES,
         help="how passages are ranked (default: fused if there are embeddings)",
     )
     parser.add_argument(
         "--min-score",
         type=float,
         metavar="S",
-        help="answer only if the best passage scores at least S (default 0.1; 0 to answer always)",
+        help=f"answer only if the best passage scores at least S (default {MIN_SCORE}; 0 to answer always)",
     )
     for model in ("embedder", "reader"):
         parser.add_argument(

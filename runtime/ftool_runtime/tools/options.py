@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ftool_runtime.models.base import Model
     from ftool_runtime.postprocessing.classification import NoneBelow
 
-ASK_MODES: Final = ("bm25", "embeddings", "fused")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftool.cli.options import device_option, echo_report, json_option, threads_option
+from ftool_runtime.ask_defaults import MIN_SCORE, MODES
 
 if TYPE_CHECKING:
     from ftool_runtime.session.onnx_session import Device
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("question")
 @click.option("-k", "passages", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
               help="Number of passages to read.")  # fmt: skip
-@click.option("--mode", type=click.Choice(["bm25", "embeddings", "fused"]),
+@click.option("--mode", type=click.Choice(MODES),
               help="How passages are ranked; by default fused if KB.db has embeddings, otherwise bm25.")  # fmt: skip
 @click.option(
     "--embedder", metavar="BUNDLE", help="The embedder, instead of the one that KB.db names; or none."
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     "--reader", metavar="BUNDLE", help="The reader, instead of the one that KB.db names, if any; or none."
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), metavar="S",
-              help="Answer only if the best passage scores at least S; 0.1 by default, 0 for always.")  # fmt: skip
+              help=f"Answer only if the best passage scores at least S; {MIN_SCORE} by default, "
+              "0 for always.")  # fmt: skip
 @threads_option
 @device_option
 @json_option
