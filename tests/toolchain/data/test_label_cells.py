@@ -199,3 +199,33 @@ def test_a_file_of_names_may_give_their_numbers(
 def test_a_file_of_names_that_does_not_fit_is_refused(tmp_path: Path, file: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_csv_cells(tmp_path, ["2", "1"], label_names=names_file(tmp_path, file))
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels", "told"),
+    [
+        pytest.param(["0.0", "1.0", "0.0"], ("0", "1"), True, id="a column of whole numbers with a hole"),
+        pytest.param(["1.0", "2", "10.0"], ("1", "2", "10"), True, id="some as floats"),
+        pytest.param(["1", "2", "3"], ("1", "2", "3"), False, id="whole numbers"),
+        pytest.param(["1.0", "beta", "2.0"], ("1.0", "2.0", "beta"), False, id="names of versions"),
+    ],
+)
+def test_whole_numbers_that_pandas_wrote_as_floats_are_read_as_whole_numbers(
+    tmp_path: Path, cells: list[str], labels: tuple[str, ...], told: bool
+) -> None:
+    data = load_csv_cells(tmp_path, cells)
+    assert data.labels == labels
+    assert any("whole numbers written as 1.0 are read as 1" in note for note in data.notes) == told
+
+
+def test_a_model_whose_labels_are_called_by_floats_keeps_them(tmp_path: Path) -> None:
+    from ftool.data.label_policy import ModelFacts
+
+    load_csv_cells(tmp_path, ["0.0", "1.0"])
+    settings = DataSettings(path=str(tmp_path))
+    assert load_dataset(LabelReader, settings, ModelFacts(labels=("0.0", "1.0"))).test.examples[1].labels == (
+        "1.0",
+    )
+    assert load_dataset(LabelReader, settings, ModelFacts(labels=("0", "1"))).test.examples[1].labels == (
+        "1",
+    )

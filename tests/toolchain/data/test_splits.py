@@ -1,14 +1,18 @@
 """Splits made from the data: stratified, the same on every machine, and with equal texts in one split."""
 
+import json
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ftool.data.dataset import Split
-from ftool.data.load import load_dataset
+from ftool.data.load import load_dataset, load_rows
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.data.splits import cut_off, same_text
 from ftool.errors import DataError
@@ -120,3 +124,56 @@ def test_too_few_rows_to_cut_from_are_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
     with pytest.raises(DataError, match="2 rows are too few to cut a test split off"):
         load_dataset(LabelReader, DataSettings(path=str(tmp_path / "d.csv")))
+
+
+ROWS = [["my card is lost", "card"], ["the rent is due", "rent"]] * 6
+PARTS = {"train": ROWS, "val": ROWS[:2], "test": ROWS[2:4], "oos_train": ROWS[:2], "oos_test": ROWS[:4]}
+COLUMNS = ("text", "label")
+
+
+def in_json(folder: Path, parts: Mapping[str, Any]) -> Any:
+    (folder / "small.json").write_text(json.dumps(parts))
+    return load_dataset(LabelReader, DataSettings(path=str(folder / "small.json"), columns=COLUMNS))
+
+
+def in_files(folder: Path, parts: Mapping[str, Any]) -> Any:
+    for name, rows in parts.items():
+        (folder / f"{name}.csv").write_text("\n".join(",".join(row) for row in [COLUMNS, *rows]))
+    return load_dataset(LabelReader, DataSettings(path=str(folder)))
+
+
+def in_sheets(folder: Path, parts: Mapping[str, Any]) -> Any:
+    book = openpyxl.Workbook()
+    del book["Sheet"]
+    for name, rows in parts.items():
+        sheet = book.create_sheet(name)
+        for row in [COLUMNS, *rows]:
+            sheet.append(row)
+    book.save(folder / "small.xlsx")
+    return load_dataset(LabelReader, DataSettings(path=str(folder / "small.xlsx")))
+
+
+def in_memory(_: Path, parts: Mapping[str, Any]) -> Any:
+    rows = {name: [dict(zip(COLUMNS, row, strict=True)) for row in part] for name, part in parts.items()}
+    return load_rows(LabelReader, rows)
+
+
+@pytest.mark.parametrize("read", [in_json, in_files, in_sheets, in_memory])
+def test_parts_that_are_no_splits_are_told_by_name(
+    tmp_path: Path, read: Callable[[Path, Mapping[str, Any]], Any]
+) -> None:
+    data = read(tmp_path, PARTS)
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 12,
+        "validation": 2,
+        "test": 2,
+    }
+    (told,) = [warning for warning in data.warnings if "left out" in warning]
+    assert "oos_train" in told
+    assert "oos_test" in told
+    assert "called train, validation or test" in told
+
+
+def test_a_version_beside_splits_is_told_and_the_splits_are_read(tmp_path: Path) -> None:
+    data = in_json(tmp_path, {"version": "1.0", **PARTS})
+    assert any("left out" in warning and "'version'" in warning for warning in data.warnings)

@@ -231,11 +231,9 @@ def bytes_at(path: Path, content: bytes) -> Path:
     [
         (lambda d: write_pdf(d / "a.pdf", None, None), "a scan; its 2 pages are images without text; recognise"),
         (lambda d: write_pdf(d / "a.pdf", None), "a scan; its 1 page is an image without text; recognise"),
-        (lambda d: write_pdf(d / "a.pdf", []), "this PDF file holds no text"),
         (lambda d: protected(d / "a.pdf", "secret"), "needs a password"),
         (lambda d: cut(write_pdf(d / "a.pdf", A_PAGE)), "damaged, or not in PDF format"),
         (lambda d: bytes_at(d / "a.pdf", b"<html>not found"), "damaged, or not in PDF format"),
-        (lambda d: write_docx(d / "a.docx", text=False), "this Word file holds no text"),
         (lambda d: cut(write_docx(d / "a.docx")), "damaged, or not in Word format"),
         (lambda d: bytes_at(d / "a.docx", b"\xd0\xcf\x11\xe0" * 99), "has a password or the format of Office 97"),
         (lambda d: write_xlsx(d / "a.xlsx").rename(d / "a.docx"), "damaged, or not in Word format"),
@@ -283,6 +281,33 @@ def test_a_folder_of_documents_is_indexed_and_updated(mixed: Path) -> None:
         found = base.search("seven years")[0]
         assert (found.document, found.heading, found.text) == ("mixed/warranty.pdf", "page 1", "Seven years.")
         assert base.text(found.document)[found.start : found.end] == found.text
+
+
+WITHOUT_TEXT: dict[str, Callable[[Path], object]] = {
+    "a.docx": lambda path: write_docx(path, text=False),
+    "a.pdf": lambda path: write_pdf(path, []),
+    "a.html": lambda path: path.write_text("<html><body> </body></html>"),
+    "a.txt": lambda path: path.write_text(" \n"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_TEXT)
+def test_a_file_without_text_is_counted_as_empty_in_every_format(name: str, mixed: Path) -> None:
+    WITHOUT_TEXT[name](mixed / name)
+    code, out, err = index("mixed")
+    assert (code, err) == (0, "")
+    assert "5 documents" in out
+    assert "left out: 1 empty" in out
+
+
+def test_a_document_that_lost_its_text_stays_until_sync(mixed: Path) -> None:
+    index("mixed")
+    write_docx(mixed / "handbook.docx", text=False)
+    code, out, err = index("mixed")
+    assert (code, "5 documents" in out) == (0, True)
+    assert "handbook.docx is now empty; its earlier documents stay in kb.db" in err
+    done = ftool("index", "mixed", "-o", "kb.db", "--sync", "--embedder", "none")
+    assert "4 documents" in done.stdout
 
 
 def test_a_scan_is_told_and_the_other_files_are_indexed(mixed: Path) -> None:

@@ -9,10 +9,12 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ftool.data.dataset import E, Split
+from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
@@ -38,6 +40,19 @@ def split_called(name: str) -> str | None:
     `name` is a key, the stem of a file, or the stem of a shard, such as "train-00000-of-00002".
     """
     return _SPELLINGS.get(_SHARD.sub("", name.lower()))
+
+
+def told_of_left_out(tables: dict[str, Table], source: str, names: Iterable[str]) -> dict[str, Table]:
+    """Return the tables of splits. If `names` has any, the first table warns that these parts are left out.
+
+    `names` are the names of parts of the data `source` that are not called like splits.
+    """
+    left_out = ", ".join(map(repr, names))
+    if not tables or not left_out:
+        return tables
+    warning = f"{source}: left out, because they are not called train, validation or test: {left_out}"
+    first = next(iter(tables))
+    return {**tables, first: replace(tables[first], warnings=(*tables[first].warnings, warning))}
 
 
 def is_shard(stem: str) -> bool:

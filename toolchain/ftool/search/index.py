@@ -134,6 +134,8 @@ class Indexer:
                     self.report.unchanged += 1
                 else:
                     yield document
+                    if name in found.without_text and self._store.known(document.name) is not None:
+                        gone.add(document.name)
             if gone and name in found.without_text and not sync:
                 _log.warning(
                     "%s is now %s; its earlier documents stay in %s, delete them with --sync or --delete",
@@ -155,7 +157,10 @@ class Indexer:
             passages = cutter.passages(document.pieces())
             try:
                 first = list(itertools.islice(passages, _EMBED_BATCH))
-                if len(first) < _EMBED_BATCH:
+                if not first and document.name == document.file:
+                    found.without_text[document.file] = "empty"
+                    found.leave_out("empty")
+                elif len(first) < _EMBED_BATCH:
                     group.append((document, cutter, first))
                     waiting += len(first)
                 else:

@@ -14,6 +14,9 @@ from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
 _NUMBERS = re.compile(r"\s*\d+(\s*,\s*\d+)*\s*$")
+_FLOAT = re.compile(
+    r"\s*[+-]?\d{1,15}\.0+\s*"
+)  # how pandas writes a whole number if a cell of its column is empty
 _MIN_FITTING = (
     0.5  # smallest share of lists of zeros and ones of one length; the other lists are then mistakes
 )
@@ -29,16 +32,20 @@ class LabelCells:
         names: the names of label numbers; None if cells hold names.
         indicators: if cells are lists of zeros and ones, their length: a one says that the text has the label at this
             position of `names`; None if cells hold labels.
+        floats: whether all labels are whole numbers, some of which are written as "1.0" and are called "1".
     """
 
     multi_label: bool
     separator: str | None
     names: LabelNames | None
     indicators: int | None = None
+    floats: bool = False
 
     @property
     def form(self) -> str:
         """A phrase that describes the cells, for notes; empty if cells hold labels."""
+        if self.floats:
+            return " (whole numbers written as 1.0 are read as 1)"
         if self.indicators is None:
             return ""
         named = (self.names or {}).items()
@@ -104,7 +111,7 @@ class LabelCells:
             what = "is neither a name nor a whole number"
             raise DataError(f"{where} has the label {str(part)[:40]}, which {what}; correct or remove it")
         if self.names is None:
-            return str(part)
+            return str(whole_number(part) if self.floats else part)
         number = whole_number(part)
         if number is not None and number in self.names:
             return self.names[number]
@@ -149,7 +156,7 @@ def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCel
     lists = [read.parts(cell, first.source) for cell in cells if not isinstance(cell, Mapping)]
     length = _indicator_length(lists, names)
     if length is None:
-        return read
+        return replace(read, floats=names is None and _are_floats(lists))
     if names is not None and len(names) != length:
         raise DataError(
             f"{first.source}: the labels are lists of {length} zeros and ones, but {len(names)} labels are named "
@@ -191,6 +198,13 @@ def _indicator_length(lists: Sequence[Sequence[Cell]], names: LabelNames | None)
         return length if len(fitting) >= _MIN_FITTING * lengths.total() else None
     named = names is None or len(names) == length
     return length if named and len(fitting) == lengths.total() else None
+
+
+def _are_floats(lists: Sequence[Sequence[Cell]]) -> bool:
+    """Whether all labels are whole numbers, and some of them texts such as "1.0"."""
+    texts = {part for one in lists for part in one if isinstance(part, str)}
+    numbers = all(whole_number(part) is not None for one in lists for part in one)
+    return numbers and any(_FLOAT.fullmatch(text) for text in texts)
 
 
 def _is_indicator(part: Cell) -> bool:

@@ -96,6 +96,8 @@ class LabelReader(RowReader[LabelledText]):
         if self._labels is not None:
             if self._labels.names is None and model is not None and _unnamed(model.labels):
                 self._labels = replace(self._labels, names=dict(enumerate(model.labels)))
+            if model is not None and any(label.endswith(".0") for label in model.labels):
+                self._labels = replace(self._labels, floats=False)
             self.kept_together = "stratified by label"
 
     def read(self, table: Table) -> Split[LabelledText]:

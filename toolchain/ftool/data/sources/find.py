@@ -21,7 +21,7 @@ from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
 from ftool.data.sources.plain_text import read_aligned, read_plain_text
 from ftool.data.sources.spreadsheets import SPREADSHEET_SUFFIXES, read_spreadsheet
-from ftool.data.splits import is_shard, split_called
+from ftool.data.splits import is_shard, split_called, told_of_left_out
 from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -209,7 +209,9 @@ def _read_folders(source: str, files: list[DataFile], columns: Sequence[str] | N
         if split := split_called(file.folder):
             by_split.setdefault(split, []).append(file)
     if "train" in by_split or "test" in by_split:
-        return {split: _read_shards(source, found, columns) for split, found in by_split.items()}
+        tables = {split: _read_shards(source, found, columns) for split, found in by_split.items()}
+        others = dict.fromkeys(file.folder or file.name for file in tabular if not split_called(file.folder))
+        return told_of_left_out(tables, source, others)
     return {} if tabular else read_class_folders(source, [file for file in files if file.folder])
 
 
@@ -221,7 +223,11 @@ def _read_splits(source: str, files: list[DataFile], columns: Sequence[str] | No
             by_split.setdefault(split, []).append(file)
     if "train" not in by_split and "test" not in by_split:
         return {}
-    return {split: _read_shards(source, found, columns) for split, found in by_split.items()}
+    tables = {split: _read_shards(source, found, columns) for split, found in by_split.items()}
+    others = (
+        file.name for file in _data_files(files) if not split_called(file.stem) and file.suffix != ".txt"
+    )
+    return told_of_left_out(tables, source, others)
 
 
 def _data_files(files: list[DataFile]) -> list[DataFile]:

@@ -8,7 +8,7 @@ from ftool.data.cells import BadRows
 from ftool.data.sources.annotation_tools import plain_records
 from ftool.data.sources.files import DataFile
 from ftool.data.sources.squad import is_squad, squad_table
-from ftool.data.splits import split_called
+from ftool.data.splits import split_called, told_of_left_out
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool_runtime.text.rows import RowError, json_rows
@@ -79,7 +79,7 @@ def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str,
             return {"all": _indexed_table(source, value)}
         if (rows := _only_rows(value)) is not None:
             return {"all": records_table(source, list(enumerate(rows, start=1)), columns)}
-        if all(isinstance(part, list) for part in parts):
+        if all(isinstance(part, list) for part in parts) or _has_train_rows(value):
             return _tables_of_lists(source, value, columns)
     raise DataError(f"{source}: holds neither a list of examples nor an object of splits or columns")
 
@@ -95,6 +95,13 @@ def _only_rows(value: Mapping[str, Any]) -> list[Any] | None:
     if len(of_rows) == 1 and others and not any(isinstance(part, list) and part for part in others):
         return list(value[of_rows.pop()])
     return [] if list(value) == ["data"] and value["data"] == [] else None
+
+
+def _has_train_rows(value: Mapping[str, Any]) -> bool:
+    return any(
+        split_called(key) == "train" and isinstance(part, list) and _are_rows(part)
+        for key, part in value.items()
+    )
 
 
 def _are_rows(part: list[Any]) -> bool:
@@ -114,14 +121,19 @@ def _indexed_table(source: str, value: Mapping[str, Mapping[str, Any]]) -> Table
 
 
 def _tables_of_lists(
-    source: str, value: Mapping[str, list[Any]], columns: Sequence[str] | None
+    source: str, value: Mapping[str, Any], columns: Sequence[str] | None
 ) -> dict[str, Table]:
-    splits = {split: key for key in value if (split := split_called(key)) is not None}
+    splits = {
+        split: key
+        for key, part in value.items()
+        if (split := split_called(key)) is not None and isinstance(part, list)
+    }
     if "train" in splits:
-        return {
+        tables = {
             split: records_table(f"{source} ({key})", list(enumerate(value[key], start=1)), columns)
             for split, key in splits.items()
         }
+        return told_of_left_out(tables, source, (key for key in value if key not in splits.values()))
     if len({len(cells) for cells in value.values()}) > 1:
         raise DataError(
             f"{source}: the columns {', '.join(value)} are not equally long, and none is a train split"

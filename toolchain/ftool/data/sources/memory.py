@@ -8,7 +8,7 @@ from typing import Any
 from ftool.data.sources.arrow_files import arrow_table
 from ftool.data.sources.hub import dataset_table, dataset_tables
 from ftool.data.sources.json_files import records_table
-from ftool.data.splits import split_called
+from ftool.data.splits import split_called, told_of_left_out
 from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -33,7 +33,10 @@ def tables_in_memory(rows: Any) -> dict[str, Table]:
                 f"the rows are a dict of {', '.join(map(repr, list(rows)[:8])) or 'nothing'}; give a list of dicts, a "
                 "DataFrame, or a dict from split names (train, validation, test) to these"
             )
-        return {split: _table(f"{name} rows", rows[name]) for split, name in splits.items() if split}
+        tables = {split: _table(f"{name} rows", rows[name]) for split, name in splits.items() if split}
+        return told_of_left_out(
+            tables, "rows", (str(name) for name in rows if split_called(str(name)) is None)
+        )
     return {"all": _table(type(rows).__name__, rows)}
 
 

@@ -62,15 +62,13 @@ def lacks_library(path: Path) -> bool:
 def format_pieces(path: Path) -> Iterator[Piece]:
     """Yield the pieces of the document at `path`, whose suffix is one of `FORMATS`.
 
-    Raises DocumentError if the file is damaged, of another format, protected, or holds no text.
+    Raises DocumentError if the file is damaged, of another format, or protected.
     """
     found = FORMATS[path.suffix.lower()]
-    has_text = False
     try:
         if found.zipped:
             _check_archive(path, found.name)
         for piece in found.pieces(path):
-            has_text = has_text or (isinstance(piece, str) and bool(piece.strip()))
             yield _readable(piece)
     except DocumentError:
         raise
@@ -82,8 +80,6 @@ def format_pieces(path: Path) -> Iterator[Piece]:
             f"{path}: damaged, or not in {found.name} format ({type(error).__name__}{': ' * bool(reason)}{reason}); "
             "open it in its own program and save it again"
         ) from error
-    if not has_text:
-        raise DocumentError(f"{path}: this {found.name} file holds no text; leave the file out")
 
 
 def _readable(piece: Piece) -> Piece:
