@@ -34,6 +34,7 @@ def model_card(manifest: Manifest) -> str:
         golden=manifest.evidence.get("golden", {}),
         labels=manifest.labels[:_SHOWN_LABELS],
         same=_same_answers(manifest),
+        difference=_difference(manifest),
         precision=_PRECISIONS[manifest.precision.name],
         can_decline=questions is not None and questions.no_answer_threshold is not None,
         text=escape_text,
@@ -69,3 +70,12 @@ def _same_answers(manifest: Manifest) -> str:
     if manifest.embedding is not None:
         return "found the same nearest text for"
     return "gave the same labels to" if manifest.labels else "gave the same answers to"
+
+
+def _difference(manifest: Manifest) -> str:
+    """Return the model card's name for what the gate's `largest_difference` measures."""
+    if manifest.embedding is not None:
+        return "1 minus the cosine similarity of a text's two vectors"
+    if manifest.regression:
+        return "the difference of a number, as a share of the numbers' range,"
+    return "the difference of a probability"

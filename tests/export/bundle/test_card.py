@@ -91,6 +91,27 @@ def test_a_card_says_what_the_model_does(changes: dict[str, Any], said: list[str
     assert ("## Labels" in text) == bool(changes.get("labels", ("a",)))
 
 
+GATE = {
+    "judged": True, "metric": "mrr", "reference": 0.9, "bundle": 0.8,
+    "examples": 3, "agreement": 1.0, "largest_difference": 0.25,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "the difference of a probability was at most 0.250"),
+        (
+            {"task": "feature-extraction", "labels": (), "embedding": EMBEDDING},
+            "1 minus the cosine similarity of a text's two vectors was at most 0.250",
+        ),
+        ({"labels": (), "regression": True}, "as a share of the numbers' range, was at most 0.250"),
+    ],
+)
+def test_a_card_says_what_the_largest_difference_measures(changes: dict[str, Any], said: str) -> None:
+    assert said in card(**changes, evidence={"gate": GATE})
+
+
 HOSTILE = [
     "a`b``c",
     "<img src=x onerror=alert(1)>",
