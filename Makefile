@@ -59,6 +59,7 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.banking77
 	$(BIN)/python -m benchmarks.goemotions
+	$(BIN)/python -m benchmarks.few_examples
 	$(BIN)/python -m benchmarks.squad2
 	$(BIN)/python -m benchmarks.wnut17
 	$(BIN)/python -m benchmarks.afrisenti

@@ -1,4 +1,4 @@
-"""Measure macro-F1 on goemotions (28 imbalanced labels, several per text) with and without class weights.
+"""Measure F1 on goemotions (28 imbalanced labels, several per text) with class weights, tuned thresholds, both or none.
 
 The training method is "head".
 
@@ -6,13 +6,14 @@ python -m benchmarks.goemotions [--work FOLDER] [--data FOLDER]
 """
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 from benchmarks.commands import DATA, ftool, write_result
 
 
 def main() -> None:
-    """Train with and without class weights, and write benchmarks/results/goemotions.json."""
+    """Train with each combination of the settings, and write benchmarks/results/goemotions.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("models/goemotions"))
     parser.add_argument("--data", type=Path, default=DATA / "goemotions")
@@ -24,12 +25,14 @@ def main() -> None:
             "--set", "train.method=head",
         )  # fmt: skip
     results = {}
-    for weights in ("none", "balanced"):
-        trained = ftool("train", options.work, "--set", f"train.class_weights={weights}")
-        results[weights] = {"train": trained, "test": ftool("evaluate", options.work)}
-    for weights, result in results.items():
-        metrics = result["test"]["metrics"]
-        print(f"class weights {weights:9s} f1_macro {metrics['f1_macro']:.4f}")
+    for weights, thresholds in product(("none", "balanced"), ("half", "tuned")):
+        settings = (f"train.class_weights={weights}", f"train.thresholds={thresholds}")
+        trained = ftool("train", options.work, *(part for one in settings for part in ("--set", one)))
+        results[f"class weights {weights}, thresholds {thresholds}"] = trained
+    for name, result in results.items():
+        for metric in ("f1_macro", "f1_micro"):
+            low, high = (result["intervals"][metric][end] for end in ("low", "high"))
+            print(f"{name}: {metric} {result['metrics'][metric]:.4f} ({low:.4f} to {high:.4f})")
     write_result("goemotions", results)
 
 

@@ -50,6 +50,34 @@ def test_new_tells_what_it_found_as_json(tmp_path: Path, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("examples", "settings", "told"),
+    [
+        (
+            10,
+            (),
+            "8 training examples a label are few: --set train.method=setfit may learn more from them than full",
+        ),
+        (10, ("train.method=head",), "may learn more from them than head"),
+        (10, ("train.method=setfit",), None),
+        (10, ("data.multi_label=true",), None),
+        (40, (), None),
+    ],
+)
+def test_setfit_is_suggested_for_few_examples_a_label(
+    tmp_path: Path, examples: int, settings: tuple[str, ...], told: str | None
+) -> None:
+    rows = "".join(f"text {row},{'abc'[row % 3]}\n" for row in range(3 * examples))
+    (tmp_path / "data.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    flags = [part for one in settings for part in ("--set", one)]
+    asked = ("--data", tmp_path / "data.csv", "--base", "minilm", *flags)
+    printed = run(tmp_path / "text", *asked).stdout
+    assert ("train.method=setfit" in printed) == (told is not None)
+    assert (told or "") in printed
+    suggestions = json.loads(run(tmp_path / "json", *asked, "--json").stdout)["suggestions"]
+    assert len(suggestions) == (told is not None)
+
+
+@pytest.mark.parametrize(
     ("columns", "texts", "answer"),
     [
         ("text,label", "text {}", "a number, base minilm"),

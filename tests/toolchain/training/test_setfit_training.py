@@ -17,7 +17,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.train import train
-from ftool.training.contrastive import Couples, SetFitObjective
+from ftool.training.contrastive import Couples, SetFitObjective, label_examples
 from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
 
 
@@ -44,7 +44,7 @@ def test_encoder_and_head_learn_one_label_several_labels_and_pairs(
     tiny_base: Path, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     data = as_pairs(request.getfixturevalue("topics"), tmp_path) if kind == "pairs" else None
-    made = recipe(tiny_base, data or request.getfixturevalue(kind), epochs=6, learning_rate=3e-3)
+    made = recipe(tiny_base, data or request.getfixturevalue(kind), epochs=12, learning_rate=1e-3)
     report = train(made, tmp_path / "model")
     tuned = report.training["fine_tuning"]
     assert tuned["best_step"] > 0
@@ -101,6 +101,34 @@ def test_the_loss_is_smaller_if_texts_of_one_label_are_nearer(
         assert (
             objective.loss(near, labels, torch.empty(0)) < objective.loss(mixed, labels, torch.empty(0)) - 1
         )
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts"),
+    [
+        (("card_arrival", "cardPayment", "top-up 2"), ["card arrival", "card Payment", "top up 2"]),
+        (("LABEL_0", "LABEL_1"), []),
+        (("0", "1"), []),
+        (("1 star", "5 star"), []),
+        (("A1", "B2", "refund"), ["refund"]),
+        (("天气", "音乐"), ["天气", "音乐"]),
+        (("ATM support", "eBay", "n/a", "Élan"), ["ATM support", "e Bay", "Élan"]),
+    ],
+)
+def test_names_of_labels_are_examples_if_they_are_words(labels: tuple[str, ...], texts: list[str]) -> None:
+    found = label_examples(labels)
+    assert [one.text for one in found] == texts
+    assert all(one.labels[0] in labels for one in found)
+
+
+@pytest.mark.parametrize("kind", ["topics", "pairs"])
+def test_names_are_learnt_and_not_measured(tiny_base: Path, kind: str, topics: Path, tmp_path: Path) -> None:
+    made = recipe(tiny_base, as_pairs(topics, tmp_path) if kind == "pairs" else topics)
+    data = load_dataset(LabelReader, made.data)
+    loaded = create_classifier(str(tiny_base), data.labels, multi_label=False, pairs=kind == "pairs")
+    objective = SetFitObjective(loaded, data, made.train)
+    assert len(objective.training_rows()) == len(data.train) + (0 if kind == "pairs" else 3)
+    assert len(objective.validation) == len(data.validation)
 
 
 # --- the order of examples

@@ -57,6 +57,7 @@ def new(folder: Path, shipped: str | None, flags: RecipeFlags, *, as_json: bool)
             "base": recipe.base,
             "data": found,
             "checks": report.short_checks(),
+            "suggestions": recipe.row.suggest(recipe, report),
         },
         lambda: _report_text(path, recipe, found, report),
         as_json=as_json,
@@ -82,4 +83,5 @@ def _report_text(path: Path, recipe: "Recipe", data: dict[str, Any], report: "In
     lines = [f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.", *report.notes]
     if checks := report.short_checks():
         lines += [f"To check (`ftool data {path.parent}` shows examples):", *(f"- {one}" for one in checks)]
+    lines += recipe.row.suggest(recipe, report)
     return "\n".join([*lines, f"Next: ftool train {path.parent}"])

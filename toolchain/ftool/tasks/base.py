@@ -12,6 +12,7 @@ from ftool.errors import RecipeError
 from ftool.recipe.sections import PrecisionName, Sections, given
 
 if TYPE_CHECKING:
+    from ftool.data.inspection.report import Inspection
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.mistakes import LabelErrors
     from ftool.evaluation.open_model import OpenModel
@@ -26,6 +27,11 @@ def no_defaults(recipe: Sections) -> Mapping[str, Any]:  # noqa: ARG001 (every t
 
 def no_checks(recipe: Sections) -> None:
     """Accept every recipe: the default value of the field `Task.check`."""
+
+
+def no_suggestions(recipe: Sections, found: "Inspection") -> list[str]:  # noqa: ARG001
+    """Return no lines: the default value of the field `Task.suggest`."""
+    return []
 
 
 def fit_unchanged(
@@ -73,6 +79,7 @@ class Task:
         precision: the default of export.precision.
         scratch: the families of bases with random weights that the task can be trained from, such as "t5".
         named_bases: whether the named bases of `ftool.bases` can be trained for the task.
+        suggest: (recipe, inspection of the data) -> lines with settings that may fit the data better, for `ftool new`.
         create: (recipe, data) -> loaded, the base model ready to be trained. Raises FtoolError.
         facts: the names of facts that a checkpoint's files may lack, such as "pairs"; `load` takes them as keyword
             arguments.
@@ -114,6 +121,7 @@ class Task:
     scratch: tuple[str, ...] = ()
     named_bases: bool = True
 
+    suggest: "Callable[[Sections, Inspection], list[str]]" = no_suggestions
     create: Callable[[Sections, Dataset[Any]], Any]
     facts: frozenset[str] = frozenset()
     load: Callable[..., Any]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
+    from ftool.data.inspection.report import Inspection
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.mistakes import LabelErrors, Mistakes
     from ftool.evaluation.open_model import OpenModel
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Measured on banking77 with 8 examples a label (docs/fine-tuning.md).
-_SETFIT_DEFAULTS = {"train.epochs": 10.0, "train.learning_rate": 5e-5, "train.evaluations_per_epoch": 1}
+_SETFIT_DEFAULTS = {"train.epochs": 5.0, "train.learning_rate": 5e-5, "train.evaluations_per_epoch": 1}
+_SETFIT_EXAMPLES = 16  # a label; with more, training all weights reaches as much
 _SETFIT_BATCH = 4  # the fewest texts among which some have a common label and others have none
 
 
@@ -46,6 +49,19 @@ def _check(recipe: Sections) -> None:
             f'train.method "setfit" compares the texts of a batch: train.batch_size must be {_SETFIT_BATCH} or more, '
             f"got {train.batch_size}"
         )
+
+
+def _suggest(recipe: Sections, found: "Inspection") -> list[str]:
+    kinds = ("regression", "multi_label", "pairs")  # for which setfit was not measured
+    if recipe.train.method == "setfit" or any(found.facts[kind] for kind in kinds):
+        return []
+    usual = median(found.labels["train"].get(label, 0) for label in found.classes)
+    if usual > _SETFIT_EXAMPLES:
+        return []
+    return [
+        f"{usual:g} training examples a label are few: --set train.method=setfit may learn more from them than "
+        f"{recipe.train.method}"
+    ]
 
 
 def _main_metric(facts: Any, _: Any, recipe: Sections) -> str:
@@ -312,6 +328,7 @@ TASK = Task(
     ),
     defaults=_defaults,
     check=_check,
+    suggest=_suggest,
     instead={
         "data.source": "data.text is the column of the texts",
         "data.target": "data.label is the column of the labels",

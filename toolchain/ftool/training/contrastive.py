@@ -4,9 +4,11 @@ The method is SetFit (Tunstall et al. 2022, Efficient Few-Shot Learning Without 
 """
 
 import logging
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import torch
 from sentence_transformers.sentence_transformer.losses import CoSENTLoss
@@ -23,11 +25,17 @@ from ftool.training.encoder import NetworkWithLoss
 from ftool.training.head.fit import LabelledFeatures, head_logits
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_features
 
+log = logging.getLogger(__name__)
+
+_WORD: Final = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)|\d+")  # "cardArrival_2" is three words
+_FEWEST_LETTERS: Final = 3
+
 
 class SetFitObjective(ClassifierObjective):
     """Brings the features of texts with a common label together, and moves those of other texts apart.
 
-    Each validation trains the head on the features of that moment, so the head is always that of its encoder.
+    Each validation trains the head on the features of that moment, so the head is always that of its encoder. The names
+    of labels, if they are words, are examples too (`label_examples`).
     """
 
     def __init__(
@@ -39,7 +47,7 @@ class SetFitObjective(ClassifierObjective):
                 'train.method "setfit" learns from texts with equal labels, but this data has numbers '
                 '(data.regression); set it to "full" or "head"'
             )
-        super().__init__(loaded, data, settings)
+        super().__init__(loaded, _with_names(data), settings)
 
     def network(self) -> nn.Module:
         """Return the encoder up to the head's inputs, with its loss; the head gets no gradients."""
@@ -76,6 +84,30 @@ class SetFitObjective(ClassifierObjective):
     def _current(self, split: str) -> LabelledFeatures:
         features = compute_features(self.loaded, self._data.split(split).inputs)
         return LabelledFeatures(features=features, targets=self._targets[split])
+
+
+def label_examples(labels: Sequence[str]) -> list[LabelledText]:
+    """Return an example for each label whose name is words: the words as its text, "card arrival" for card_arrival.
+
+    A name is not words if it has fewer than three letters, all of them ASCII, or if it differs from the name of another
+    label only in digits and punctuation, such as LABEL_0 and LABEL_1.
+    """
+    letters = {label: "".join(filter(str.isalpha, label)).casefold() for label in labels}
+    uses = Counter(letters.values())
+    return [
+        LabelledText(text=" ".join(_WORD.findall(label)), labels=(label,))
+        for label, left in letters.items()
+        if uses[left] == 1 and left and (len(left) >= _FEWEST_LETTERS or not left.isascii())
+    ]
+
+
+def _with_names(data: Dataset[LabelledText]) -> Dataset[LabelledText]:
+    """Return the data with examples for the names of labels in the training split, unless inputs are pairs."""
+    named = [] if data.facts["pairs"] else label_examples(data.labels)
+    if named:
+        log.info("setfit: the names of %d of %d labels are examples too", len(named), len(data.labels))
+    train = replace(data.train, examples=[*data.train.examples, *named])
+    return replace(data, splits={**data.splits, "train": train})
 
 
 def _in_common(labels: Tensor) -> Tensor:
