@@ -22,7 +22,7 @@ from ftool_export.checkpoints.classifier import compute_logits, create_classifie
 
 
 def recipe(base: Path, data: Path, **settings: Any) -> Recipe:
-    chosen = {"method": "setfit", "epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "threads": 1}
+    chosen = {"method": "setfit", "epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "threads": 1}
     separator = "|" if "tags" in data.name else None
     return Recipe(
         base=str(base),
@@ -44,7 +44,7 @@ def test_encoder_and_head_learn_one_label_several_labels_and_pairs(
     tiny_base: Path, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     data = as_pairs(request.getfixturevalue("topics"), tmp_path) if kind == "pairs" else None
-    made = recipe(tiny_base, data or request.getfixturevalue(kind), epochs=12, learning_rate=1e-3)
+    made = recipe(tiny_base, data or request.getfixturevalue(kind), epochs=3)
     report = train(made, tmp_path / "model")
     tuned = report.training["fine_tuning"]
     assert tuned["best_step"] > 0
@@ -70,7 +70,7 @@ def as_pairs(topics: Path, folder: Path) -> Path:
 def test_the_head_that_is_kept_was_trained_on_the_encoder_that_is_kept(
     tiny_base: Path, topics: Path, tmp_path: Path
 ) -> None:
-    made = recipe(tiny_base, topics, epochs=3, evaluations_per_epoch=1)
+    made = recipe(tiny_base, topics, evaluations_per_epoch=3)
     train(made, tmp_path)
     kept, data = load_classifier(tmp_path / "run"), load_dataset(LabelReader, made.data)
     objective = SetFitObjective(kept, data, made.train)
@@ -137,28 +137,30 @@ def test_names_are_learnt_and_not_measured(tiny_base: Path, kind: str, topics: P
 def test_every_batch_holds_examples_of_one_label_two_by_two() -> None:
     classes = [(name,) for name in "abcdefgh" for _ in range(8)]
     order = Couples(classes, [1 + row % 5 for row in range(64)], 16, seed=3)
-    epochs = []
+    passes = []
     for epoch in range(2):
         order.set_epoch(epoch)
         rows = list(order)
-        assert sorted(rows) == list(range(64))
-        assert all(classes[rows[at]] == classes[rows[at + 1]] for at in range(0, 64, 2))
+        assert len(rows) == len(order) == 5 * 64
+        assert all(classes[rows[at]] == classes[rows[at + 1]] for at in range(0, len(rows), 2))
         assert list(order) == rows  # a resumed run sees the same
-        epochs.append(rows)
-    assert epochs[0] != epochs[1]
+        passes += [rows[at : at + 64] for at in range(0, len(rows), 64)]
+    assert all(sorted(one) == list(range(64)) for one in passes)
+    assert len({tuple(one) for one in passes}) == 10
 
 
-def test_a_label_with_an_odd_number_of_examples_repeats_one() -> None:
-    classes = [("a",)] * 5 + [("b",)] * 4 + [("c",)]
-    order = Couples(classes, [1] * 10, 4, seed=0)
+def test_examples_that_do_not_fill_a_batch_or_a_couple_take_turns() -> None:
+    classes = [("a",)] * 5 + [("b",)] * 5 + [("c",)]
+    order = Couples(classes, [1 + row for row in range(11)], 4, seed=0)
     seen: Counter[int] = Counter()
-    for epoch in range(30):
+    for epoch in range(6):
         order.set_epoch(epoch)
         rows = list(order)
-        assert len(rows) == len(order) == 10
-        assert all(classes[rows[at]] == classes[rows[at + 1]] for at in range(0, 10, 2))
+        assert len(rows) == len(order) == 5 * 8  # two batches of the 11 a pass
+        assert all(classes[rows[at]] == classes[rows[at + 1]] for at in range(0, len(rows), 2))
         seen.update(rows)
-    assert set(seen) == set(range(10))  # none is left out for good
+    assert set(seen) == set(range(11))
+    assert max(seen.values()) < 5 * min(seen.values())  # the longest wait no more often than the others
 
 
 def test_an_example_of_several_labels_meets_examples_of_each() -> None:
@@ -168,7 +170,7 @@ def test_an_example_of_several_labels_meets_examples_of_each() -> None:
         order = Couples(classes, [1] * 4, 4, seed=0)
         order.set_epoch(epoch)
         rows = list(order)
-        met |= {other for one, other in zip(rows[::2], rows[1::2], strict=True) if one == 0}
+        met |= {sum(couple) for couple in zip(rows[::2], rows[1::2], strict=True) if 0 in couple}
     assert {1, 2} <= met
     assert 3 not in met
 
@@ -179,7 +181,7 @@ def test_an_example_of_several_labels_meets_examples_of_each() -> None:
 def test_a_resumed_run_ends_where_the_unbroken_one_does(
     tiny_base: Path, few_topics: Path, tmp_path: Path
 ) -> None:
-    made = recipe(tiny_base, few_topics, epochs=4)
+    made = recipe(tiny_base, few_topics, evaluations_per_epoch=4)
     with interrupted_after(saves=2):
         train(made, tmp_path)
     resumed = train(made, tmp_path, resume=True)
@@ -204,7 +206,8 @@ def test_numbers_are_refused(tiny_base: Path, tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"samples": "single"}, r'set train\.samples to "multi", or train\.method to "head" or "full"'),
-        ({"batch_size": 2}, r"train\.batch_size must be 4 or more, got 2"),
+        ({"batch_size": 2}, r"train\.batch_size must be an even number from 4 on, got 2"),
+        ({"batch_size": 7}, "got 7"),
     ],
 )
 def test_batches_without_texts_to_compare_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -100,7 +100,7 @@ class TrainSettings:
         int, "longest answer in tokens; 30, or fewer if the stride is short", SOME_TASKS, DERIVED
     ] = default(30)
     max_target_length: Annotated[int, "longest answer in tokens; longer ones are cut", SOME_TASKS] = 128
-    epochs: Annotated[float, "passes over the training data"] = default(3.0)
+    epochs: Annotated[float, "passes over the training data; with setfit, each is five passes"] = default(3.0)
     batch_size: Annotated[
         int,
         "examples per step on each device; fewer than 32 if max_length is above 128, to save memory",

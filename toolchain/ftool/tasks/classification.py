@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Measured on banking77 with 8 examples a label (docs/fine-tuning.md).
-_SETFIT_DEFAULTS = {"train.epochs": 5.0, "train.learning_rate": 5e-5, "train.evaluations_per_epoch": 1}
+_SETFIT_DEFAULTS = {"train.epochs": 1.0, "train.learning_rate": 5e-5, "train.evaluations_per_epoch": 1}
 _SETFIT_EXAMPLES = 16  # a label; with more, training all weights reaches as much
 _SETFIT_BATCH = 4  # the fewest texts among which some have a common label and others have none
 
@@ -44,10 +44,10 @@ def _check(recipe: Sections) -> None:
             'train.method "setfit" compares the texts of a batch, but train.samples is single; '
             'set train.samples to "multi", or train.method to "head" or "full"'
         )
-    if train.method == "setfit" and train.batch_size < _SETFIT_BATCH:
+    if train.method == "setfit" and (train.batch_size < _SETFIT_BATCH or train.batch_size % 2):
         raise RecipeError(
-            f'train.method "setfit" compares the texts of a batch: train.batch_size must be {_SETFIT_BATCH} or more, '
-            f"got {train.batch_size}"
+            'train.method "setfit" compares texts of a batch, two by two: train.batch_size must be an even '
+            f"number from {_SETFIT_BATCH} on, got {train.batch_size}"
         )
 
 

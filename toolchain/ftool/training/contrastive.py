@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -29,13 +30,15 @@ log = logging.getLogger(__name__)
 
 _WORD: Final = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)|\d+")  # "cardArrival_2" is three words
 _FEWEST_LETTERS: Final = 3
+_PASSES: Final = 5
 
 
 class SetFitObjective(ClassifierObjective):
     """Brings the features of texts with a common label together, and moves those of other texts apart.
 
-    Each validation trains the head on the features of that moment, so the head is always that of its encoder. The names
-    of labels, if they are words, are examples too (`label_examples`).
+    Each validation trains the head on the features of that moment, so the head is always that of its encoder. The
+    default is one epoch and one validation at its end, because a few validation examples can't choose among epochs.
+    The names of labels, if they are words, are examples too (`label_examples`).
     """
 
     def __init__(
@@ -54,11 +57,21 @@ class SetFitObjective(ClassifierObjective):
         self.head.requires_grad_(False)
         return NetworkWithLoss(self.loaded.model, self.loss, self.loaded.model.features)
 
+    @cached_property
+    def order(self) -> "Couples":
+        """The order in which the training rows come in an epoch."""
+        classes = [one.classes for one in self._data.train.examples]
+        return Couples(classes, self.rows.lengths, self.settings.batch_size, self.settings.seed)
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """A zero for each position of an epoch: `order` knows the lengths already."""
+        return [0] * len(self.order)
+
     def trainer(self, network: nn.Module, arguments: Mapping[str, Any]) -> Any:
         """Return transformers' Trainer for the training rows, of which neighbours have a common label."""
         trainer = super().trainer(network, arguments)
-        classes = [one.classes for one in self._data.train.examples]
-        trainer.order = Couples(classes, self.lengths, self.settings.batch_size, self.settings.seed)
+        trainer.order = self.order
         return trainer
 
     def loss(self, features: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
@@ -122,11 +135,11 @@ def _in_common(labels: Tensor) -> Tensor:
 class Couples(Sampler[int]):
     """A shuffled order in which examples of one label are neighbours two by two; it depends only on seed and epoch.
 
-    An epoch has as many positions as there are examples. If a label has an odd number of examples, one of them is drawn
-    twice, and some other example of the data waits for the next epoch. An example of several labels counts for one of
-    them, which is drawn anew for each epoch. Couples in a batch have similar lengths, as in `SimilarLengths`.
-    sentence-transformers' GroupByLabelBatchSampler knows one label for each example, and never draws a label's only
-    example.
+    An epoch is five passes over the examples. In each, an example has another partner. If a label has an odd number of
+    examples, one of them has two partners. An example of several labels counts for one of them, which is drawn anew for
+    each pass. Couples in a batch have similar lengths, as in `SimilarLengths`. Couples that don't fill a batch are left
+    out, others in each pass. sentence-transformers' GroupByLabelBatchSampler knows one label for each example, and
+    never draws a label's only example.
     """
 
     def __init__(
@@ -135,28 +148,32 @@ class Couples(Sampler[int]):
         """Prepare orders of the examples; `classes` has the labels of each, `lengths` its number of tokens."""
         self._classes = classes
         self._lengths = lengths
-        self._batch_size = batch_size
+        self._in_batch = batch_size // 2  # couples
         self._seed = seed
         self._epoch = 0
+        count = len(classes) // 2
+        self._in_pass = count - count % self._in_batch or count  # couples
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch whose order `__iter__` yields next; Trainer calls this."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._classes)
+        return _PASSES * 2 * self._in_pass
 
     def __iter__(self) -> Iterator[int]:
-        couples = self._couples(torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch))
-        longest = [max(self._lengths[row] for row in couple) for couple in couples]
-        order = SimilarLengths(longest, self._batch_size // 2, self._seed)
-        order.set_epoch(self._epoch)
-        yield from [row for position in order for row in couples[position]][: len(self)]
+        for number in range(self._epoch * _PASSES, (self._epoch + 1) * _PASSES):
+            couples = self._couples(torch.Generator().manual_seed(self._seed * 1_000_003 + number))
+            longest = [max(self._lengths[row] for row in couple) for couple in couples]
+            order = SimilarLengths(longest, self._in_batch, self._seed)
+            order.set_epoch(number)
+            for position in order:
+                yield from couples[position]
 
     def _couples(self, generator: torch.Generator) -> list[tuple[int, int]]:
-        """Return every example once, with another of one label; the odd example of a label is with the first again."""
+        """Return the couples of a pass, shuffled; the odd example of a label is with the first again."""
         alike: dict[str, list[int]] = defaultdict(list)
-        for row in torch.randperm(len(self), generator=generator).tolist():
+        for row in torch.randperm(len(self._classes), generator=generator).tolist():
             names = self._classes[row]
             drawn = int(torch.randint(max(len(names), 1), (), generator=generator))
             alike[names[drawn] if names else ""].append(row)
@@ -165,4 +182,5 @@ class Couples(Sampler[int]):
             if len(rows) % 2:
                 rows.append(rows[0])
             couples += zip(rows[::2], rows[1::2], strict=True)
-        return couples
+        shuffled = torch.randperm(len(couples), generator=generator).tolist()
+        return [couples[position] for position in shuffled[: self._in_pass]]
