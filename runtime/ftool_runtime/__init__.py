@@ -35,12 +35,12 @@ _LATER = {
     "ftool_runtime.models.classifier": ("TextClassifier",),
     "ftool_runtime.models.embedder": ("Embedder", "Embedding"),
     "ftool_runtime.models.reader": ("Answer", "Candidate", "Reader"),
-    "ftool_runtime.models.regressor": ("TextRegressor",),
+    "ftool_runtime.models.regressor": ("MultiRegressor", "TextRegressor"),
     "ftool_runtime.models.seq2seq_generator": ("Seq2SeqGenerator",),
     "ftool_runtime.models.tagger": ("Entities", "TokenTagger"),
     "ftool_runtime.models.text_generator": ("TextGenerator",),
     "ftool_runtime.postprocessing.entities": ("Entity",),
-    "ftool_runtime.postprocessing.classification": ("Classification", "LabelScore", "Score"),
+    "ftool_runtime.postprocessing.classification": ("Classification", "LabelScore", "Score", "Scores"),
     "ftool_runtime.tools.bench": ("BenchReport", "GenerationBenchReport", "bench"),
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names}

@@ -24,6 +24,7 @@ from ftool_runtime.models.embedder import Embedding as Embedding
 from ftool_runtime.models.reader import Answer as Answer
 from ftool_runtime.models.reader import Candidate as Candidate
 from ftool_runtime.models.reader import Reader as Reader
+from ftool_runtime.models.regressor import MultiRegressor as MultiRegressor
 from ftool_runtime.models.regressor import TextRegressor as TextRegressor
 from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator as Seq2SeqGenerator
 from ftool_runtime.models.tagger import Entities as Entities
@@ -32,6 +33,7 @@ from ftool_runtime.models.text_generator import TextGenerator as TextGenerator
 from ftool_runtime.postprocessing.classification import Classification as Classification
 from ftool_runtime.postprocessing.classification import LabelScore as LabelScore
 from ftool_runtime.postprocessing.classification import Score as Score
+from ftool_runtime.postprocessing.classification import Scores as Scores
 from ftool_runtime.postprocessing.entities import Entity as Entity
 from ftool_runtime.tools.bench import BenchReport as BenchReport
 from ftool_runtime.tools.bench import GenerationBenchReport as GenerationBenchReport

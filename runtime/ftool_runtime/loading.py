@@ -9,7 +9,7 @@ from ftool_runtime.models.base import Model, describe_task
 from ftool_runtime.models.classifier import TextClassifier
 from ftool_runtime.models.embedder import Embedder
 from ftool_runtime.models.reader import Reader
-from ftool_runtime.models.regressor import TextRegressor
+from ftool_runtime.models.regressor import MultiRegressor, TextRegressor
 from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator
 from ftool_runtime.models.tagger import TokenTagger
 from ftool_runtime.models.text_generator import TextGenerator
@@ -19,6 +19,7 @@ from ftool_runtime.session.threads import resolve_threads
 MODELS: Final[tuple[type[Model[Any, Any]], ...]] = (  # for a new kind of model, add one file and one row here
     TextClassifier,
     TextRegressor,
+    MultiRegressor,
     TokenTagger,
     Reader,
     Embedder,
@@ -137,12 +138,13 @@ def load(
             "throughput" for programs that answer without a pause: threads spin until the next call.
 
     Returns:
-        A model of the class that runs the bundle's task: a TextClassifier, TextRegressor, TokenTagger, Reader,
-        Embedder, Seq2SeqGenerator or TextGenerator. Use it as a context manager, or call `close()`.
+        A model of the class that runs the bundle's task: a TextClassifier, TextRegressor, MultiRegressor, TokenTagger,
+        Reader, Embedder, Seq2SeqGenerator or TextGenerator. Use it as a context manager, or call `close()`.
 
     Raises:
         BundleError: the folder is not a bundle, or the bundle is damaged, for another task or from a newer ftool; or
-            `task` is "text-classification" and the bundle answers with numbers (use `TextRegressor.load`).
+            `task` is "text-classification" and the bundle answers with numbers (use `TextRegressor.load` for one
+            number, `MultiRegressor.load` for several).
         DeviceError: the device is not available, or the bundle was not made for it.
         InputError: the task, device or profile is unknown, or the number of threads is too small or too large.
         RuntimeMissingError: onnxruntime is not installed.

@@ -319,6 +319,12 @@ READ = (
         has={"regression": True},
     ),
     Kind(
+        "`regression` with several outputs",
+        "the numbers by name; outputs without names are called `0`, `1`, …",
+        lambda shop: _with_outputs(shop, 3, problem_type="regression"),
+        has={"regression": True, "labels": ("0", "1", "2")},
+    ),
+    Kind(
         "one output with a name, or `multi_label_classification`",
         "the label with its sigmoid",
         lambda shop: _with_outputs(shop, 1, **labels("toxic")),
@@ -433,12 +439,6 @@ REFUSED = (
         "name each output in id2label",
         lambda shop: shop.configured(**labels("a", "b", "c")),
         says="names 3 labels, but the network has 5 outputs",
-    ),
-    Kind(
-        "`regression` with several outputs",
-        "a bundle gives one number or labels",
-        lambda shop: shop.configured(problem_type="regression"),
-        says="its answer is 5 numbers",
     ),
     Kind(
         "a tagger whose labels have no names",

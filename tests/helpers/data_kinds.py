@@ -316,6 +316,23 @@ READ = (
         says="columns of zeros and ones, 'a', 'b'",
     ),
     Kind(
+        "several numbers for each text, in columns without a usual name (`grammar`, `style`)",
+        "regression to these numbers, if all other columns are numbers that are not all whole; otherwise with "
+        "`--label-column grammar,style`",
+        "d.csv",
+        "text,grammar,style\nnine,3.5,2\nten,1,4.5\n",
+        expected={("nine", 3.5, 2.0), ("ten", 1.0, 4.5)},
+        says="regression targets (data.regression) from the columns 'grammar', 'style'",
+    ),
+    Kind(
+        "several numbers for each text, in a list or an object",
+        "regression; names from `--label-names` or the object's keys, otherwise `0`, `1`, …",
+        "d.jsonl",
+        _lines({"text": "nine", "label": [3.5, 2]}, {"text": "ten", "label": [1, 4.5]}),
+        expected={("nine", 3.5, 2.0), ("ten", 1.0, 4.5)},
+        says="as 0, 1; name them with --label-names",
+    ),
+    Kind(
         "numbers of classes from 0 or 1, with `--label-names`",
         "names",
         "d.csv",

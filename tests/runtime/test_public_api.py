@@ -58,6 +58,8 @@ def test_the_public_names_are_these() -> None:
         "Generation",
         "GenerationBenchReport",
         "GenerationConfig",
+        "MultiRegressor",
+        "Scores",
         "GenerationGolden",
         "Golden",
         "InputError",

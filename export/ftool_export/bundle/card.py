@@ -69,7 +69,7 @@ def _same_answers(manifest: Manifest) -> str:
         return "found the same entities in"
     if manifest.embedding is not None:
         return "found the same nearest text for"
-    return "gave the same labels to" if manifest.labels else "gave the same answers to"
+    return "gave the same labels to" if manifest.has_labels else "gave the same answers to"
 
 
 def _difference(manifest: Manifest) -> str:
@@ -77,5 +77,5 @@ def _difference(manifest: Manifest) -> str:
     if manifest.embedding is not None:
         return "1 minus the cosine similarity of a text's two vectors"
     if manifest.regression:
-        return "the difference of a number, as a share of the numbers' range,"
+        return "the difference of a number, as a share of the number's range,"
     return "the difference of a probability"

@@ -42,7 +42,7 @@ _UNNAMED = "LABEL_0"  # transformers' name for the first output if config.json n
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClassifier(LoadedEncoder):
-    """The checkpoint of a text classifier, or of a regressor, whose answer is one number."""
+    """The checkpoint of a text classifier, or of a regressor, whose answer is one number, or several with names."""
 
     task: str = TASK
     model: SequenceClassifier
@@ -54,7 +54,7 @@ class LoadedClassifier(LoadedEncoder):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels in the order of the logits."""
+        """The labels in the order of the logits, or the names of a regressor's numbers; empty for one number."""
         return self.model.labels
 
     @property
@@ -64,7 +64,7 @@ class LoadedClassifier(LoadedEncoder):
 
     @property
     def regression(self) -> bool:
-        """Whether the answer is one number instead of labels."""
+        """Whether the answer is one or several numbers instead of labels."""
         return self.model.regression
 
     def manifest_fields(self) -> dict[str, Any]:
@@ -130,9 +130,9 @@ def create_classifier(
 
     Args:
         base: a checkpoint folder or hub id.
-        labels: the labels, in the order of the logits; ignored if `regression` is set.
+        labels: the labels, or the names of the numbers, in the order of the outputs; empty for a single number.
         multi_label: whether a text may have any number of labels.
-        regression: whether the answer is one number instead of labels.
+        regression: whether the answer is numbers instead of labels.
         pairs: whether an input is two texts.
         pooling: how token vectors become one vector. "auto" uses the pooling in the checkpoint's sentence-transformers
             files; without these files, "pooler" for a sequence classifier and "mean" for any other checkpoint.
@@ -146,7 +146,7 @@ def create_classifier(
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
     config.problem_type = _problem_type(multi_label=multi_label, regression=regression)
-    names = (_UNNAMED,) if regression else labels
+    names = labels or (_UNNAMED,)
     model, tokenizer = _with_new_head(base, config, layout, chosen, names), read_tokenizer(base, config)
     stated = None if layout is None else layout.max_length
     return LoadedClassifier(
@@ -171,7 +171,8 @@ def load_classifier(source: str | Path, *, pairs: bool | None = None) -> LoadedC
     source = str(source)
     config, layout = read_labelled_config(source), read_layout(source)
     facts = read_facts(config)
-    _require_answers(source, config)
+    if not facts:
+        _name_numbers(config)
     setfit = None if facts else read_setfit_head(source)
     if pairs is None:
         pairs = facts["pairs"] if "pairs" in facts else _reads_pairs(source, config)
@@ -265,11 +266,12 @@ def _assemble(
     if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
         # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)
-    regression = _answers_number(config)
+    regression = _answers_numbers(config)
+    one_number = regression and config.num_labels == 1
     model = SequenceClassifier(
         encoder,
         head,
-        labels=[] if regression else [config.id2label[index] for index in range(config.num_labels)],
+        labels=[] if one_number else [config.id2label[index] for index in range(config.num_labels)],
         # transformers' pipeline gives one output its sigmoid, whatever the type of problem
         multi_label=not regression and (config.problem_type == _MULTI_LABEL or config.num_labels == 1),
         pooling=pooling,
@@ -280,25 +282,21 @@ def _assemble(
     return model.eval()
 
 
-def _require_answers(source: str, config: Any) -> None:
-    """Raise CheckpointError for a head whose answers a bundle can't give."""
-    if config.num_labels > 1 and config.problem_type == _REGRESSION:
-        names = ", ".join(str(config.id2label[index]) for index in range(min(config.num_labels, 8)))
-        raise CheckpointError(
-            f"{source}: its answer is {config.num_labels} numbers ({names}; problem_type is regression), "
-            "but a bundle gives one number or labels; train one model for each number, or, if the outputs are labels, "
-            f"write {_SINGLE_LABEL} or {_MULTI_LABEL} into config.json"
-        )
+def _name_numbers(config: Any) -> None:
+    """Call the outputs of a regressor by their positions, "0", "1" and so on, if config.json does not name them."""
+    names = {index: f"LABEL_{index}" for index in range(config.num_labels)}
+    if config.problem_type == _REGRESSION and dict(config.id2label) == names:
+        config.update(label_fields([str(index) for index in names]))
 
 
-def _answers_number(config: Any) -> bool:
-    """Whether the answer is one number; otherwise a single output is the logit of a label.
+def _answers_numbers(config: Any) -> bool:
+    """Whether the outputs are numbers; otherwise they are the logits of labels.
 
-    A cross-encoder's answer is a number. For other models with one output, config.json decides by the type of problem,
-    or, if it has no type, by whether the output has a name.
+    A cross-encoder with one output gives a number. For other models, the type of problem in config.json decides, or, if
+    there is no type and a single output, whether the output has a name.
     """
     if config.num_labels != 1:
-        return False
+        return bool(config.problem_type == _REGRESSION)
     if _cross_encoder(config) is not None or config.problem_type == _REGRESSION:
         return True
     return bool(config.problem_type != _MULTI_LABEL and config.id2label[0] == _UNNAMED)
@@ -327,7 +325,7 @@ def _cross_encoder(config: Any) -> str | None:
     """Return the activation named in the config.json of a sentence-transformers CrossEncoder; None for other models."""
     written = getattr(config, "sentence_transformers", None)
     if isinstance(written, dict):
-        return str(written.get("activation_fn", "Sigmoid"))
+        return str(written.get("activation_fn", "Sigmoid" if config.num_labels == 1 else "Identity"))
     old = getattr(config, "sbert_ce_default_activation_function", None)
     return None if old is None else str(old)
 

@@ -40,27 +40,28 @@ class ClassificationExamples(EncoderExamples):
         """Return whether each text gets the same label from both outputs, bool (texts, 1).
 
         For multi-label models, return whether both agree on each label, bool (texts, labels). For regressors, return
-        whether a text's two numbers differ by at most a tenth of the range of all texts' numbers, bool (texts, 1).
+        whether each number differs by at most a tenth of its range over all texts, bool (texts, numbers).
         """
         if self.loaded.regression:
-            return self.distances(reference, other)[:, np.newaxis] <= _SAME_NUMBER
+            return _changes(reference, other) <= _SAME_NUMBER
         same = np.equal(self._applying(reference), self._applying(other))
         return same if self.loaded.multi_label else np.all(same, axis=1, keepdims=True)
 
     def distances(self, reference: Outputs, other: Outputs) -> NDArray[np.float64]:
         """Return the largest change of a label's probability for each text, float64 (texts,).
 
-        For regressors, return the change of the number, as a share of the range of all texts' numbers, at most 1.
+        For regressors, return the largest change of a number, as a share of the number's range over all texts, at most
+        1.
         """
+        largest: NDArray[np.float64]
         if self.loaded.regression:
-            one, two = (np.asarray(values, dtype=np.float64)[:, 0] for values in (reference, other))
-            spread = float(np.ptp(one)) or max(float(np.abs(one).max(initial=0.0)), 1e-6)
-            return np.asarray(np.minimum(np.abs(one - two) / spread, 1.0), dtype=np.float64)
+            largest = _changes(reference, other).max(axis=1)
+            return largest
         both = [
             probabilities(np.asarray(logits), multi_label=self.loaded.multi_label)
             for logits in (reference, other)
         ]
-        largest: NDArray[np.float64] = np.abs(both[0] - both[1]).max(axis=1)
+        largest = np.abs(both[0] - both[1]).max(axis=1)
         return largest
 
     def _applying(self, outputs: Outputs) -> NDArray[np.bool_]:
@@ -74,3 +75,11 @@ class ClassificationExamples(EncoderExamples):
         for row, answer in enumerate(answers):
             result[row, [column[label] for label in answer.labels]] = True
         return result
+
+
+def _changes(reference: Outputs, other: Outputs) -> NDArray[np.float64]:
+    """Return the change of each number as a share of its range over all texts, at most 1: float64 (texts, numbers)."""
+    one, two = (np.asarray(values, dtype=np.float64) for values in (reference, other))
+    spread = np.ptp(one, axis=0)
+    spread = np.where(spread > 0, spread, np.maximum(np.abs(one).max(axis=0, initial=0.0), 1e-6))
+    return np.asarray(np.minimum(np.abs(one - two) / spread, 1.0), dtype=np.float64)

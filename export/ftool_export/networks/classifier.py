@@ -19,8 +19,8 @@ class SequenceClassifier(EncoderNetwork):
       `normalize`, and passed to a linear head that ftool trains.
     - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` with its own head.
 
-    If `regression` is set, the network gives one number instead of logits for labels. If `sigmoid` is set, a sigmoid is
-    applied to the number.
+    If `regression` is set, the outputs are numbers instead of logits: one for each name in `labels`, or a single one if
+    there are no names. If `sigmoid` is set, a sigmoid is applied to them.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class SequenceClassifier(EncoderNetwork):
 
     @property
     def width(self) -> int:
-        """The number of logits: one per label, or 1 for regression."""
-        return 1 if self.regression else len(self.labels)
+        """The number of outputs: one per label, or 1 for a number without a name."""
+        return len(self.labels) or 1
 
     @property
     def head(self) -> nn.Linear:

@@ -49,7 +49,7 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
 
 def _labels(manifest: Manifest) -> dict[str, Any]:
     if not manifest.has_labels:
-        return {}
+        return {"numbers": list(manifest.labels)} if manifest.labels else {}
     return {
         "labels": list(manifest.labels),
         "multi_label": manifest.multi_label,

@@ -117,7 +117,7 @@ class Manifest:
     entities: EntityContract | None = None  # only for token-classification
     embedding: EmbeddingContract | None = None  # only for feature-extraction
     pairs: bool = False  # whether an input is a pair of texts
-    regression: bool = False  # whether the answer is a number; if so, there are no labels
+    regression: bool = False  # whether the answer is a number, or several, whose names are then in `labels`
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = (
         None  # multi-label models: the probability from which each label applies
@@ -133,7 +133,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_schema(self.schema)
-        if self.has_labels:
+        if self.has_labels or (self.regression and self.labels):
             _check_labels(self.labels)
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
         _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)

@@ -82,6 +82,25 @@ class Score:
         return {**fields_of(given, self.input), "score": self.value, "truncated": self.truncated}
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The answer to one input of a regressor with several outputs, such as the grades of an essay.
+
+    Attributes:
+        values: the number of each output by the output's name, on the scale of the training data.
+        truncated: whether part of the input was cut off, because it was longer than the model reads.
+        input: the given input; None if the answer was not made by a model's call.
+    """
+
+    values: Mapping[str, float]
+    truncated: bool = False
+    input: TextInput | None = field(default=None, compare=False, repr=False)
+
+    def to_json(self, given: TextInput | None = None) -> dict[str, Any]:
+        """Return the answer as JSON values, as `predict` prints it; `given`, if not None, replaces `input`."""
+        return {**fields_of(given, self.input), "scores": dict(self.values), "truncated": self.truncated}
+
+
 def fields_of(given: TextInput | None, known: TextInput | None) -> dict[str, str]:
     """Return the texts of the input `given`, or of `known` if `given` is None, under "text" and "text_pair"."""
     given = known if given is None else given

@@ -52,7 +52,8 @@ TRANSLATOR = GenerationContract(
         ({}, ["exactly one of 2 labels", "answer.label", "Reads the first 96 tokens", "`a`, `b`"]),
         ({"multi_label": True}, ["any number of 2 labels"]),
         ({"pairs": True}, ["Gives two texts exactly one", 'model(("a text", "another"))']),
-        ({"regression": True, "labels": ()}, ["Gives a text a number.", "print(answer.score)"]),
+        ({"regression": True, "labels": ()}, ["Gives a text a number.", "print(answer.value)"]),
+        ({"regression": True}, ["Gives a text 2 numbers.", "print(answer.values)", "## Numbers", "`a`, `b`"]),
         (
             {"task": "token-classification", "labels": ("O", "B-x"), "entities": EntityContract(stride=30)},
             [
@@ -88,7 +89,7 @@ def test_a_card_says_what_the_model_does(changes: dict[str, Any], said: list[str
     text = card(**changes)
     for words in said:
         assert words in text
-    assert ("## Labels" in text) == bool(changes.get("labels", ("a",)))
+    assert ("## Labels" in text) == bool(changes.get("labels", "regression" not in changes))
 
 
 GATE = {

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tests.helpers.checkpoint_kinds import change
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -370,15 +371,44 @@ def test_a_new_head_for_one_of_several_possible_labels_is_no_number(encoder: Pat
     assert (made.labels, made.multi_label, made.regression) == (("toxic",), True, False)
 
 
-def test_several_numbers_are_refused_by_name(make_checkpoint: Callable[..., Path]) -> None:
-    names = dict(enumerate(("grammar", "style", "content")))
-    folder = make_checkpoint("bert", classifier=True, id2label=names, problem_type="regression")
-    with pytest.raises(
-        CheckpointError, match=r"its answer is 3 numbers \(grammar, style, content; problem_type is"
-    ):
-        load_classifier(folder)
-    made = create_classifier(str(folder), LABELS, multi_label=False)  # a new head is another matter
-    assert made.labels == tuple(LABELS)
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"id2label": {0: "grammar", 1: "style", 2: "content"}}, ("grammar", "style", "content")),
+        (
+            {"id2label": None, "label2id": {"grammar": 0, "content": 2, "style": 1}},
+            ("grammar", "style", "content"),
+        ),
+        ({"id2label": {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}}, ("0", "1", "2")),
+        ({"id2label": {0: "LABEL_0", 1: "LABEL_1", 2: "other"}}, ("LABEL_0", "LABEL_1", "other")),
+    ],
+)
+def test_several_numbers_have_names(
+    make_checkpoint: Callable[..., Path], fields: dict[str, Any], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(make_checkpoint("bert", classifier=True, num_labels=3), tmp_path / "model")
+    change(folder / "config.json", problem_type="regression", **{"label2id": None, **fields})
+    loaded = load_classifier(folder)
+    assert (loaded.labels, loaded.regression, loaded.multi_label, loaded.model.width) == (
+        names,
+        True,
+        False,
+        3,
+    )
+    numbers = compute_logits(loaded, TEXTS)
+    network = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3)
+    with torch.inference_mode():
+        expected = network(**loaded.tokenizer(TEXTS[0], return_tensors="pt")).logits
+    np.testing.assert_allclose(numbers[:1], expected.numpy(), atol=EXACT)
+    again = load_classifier(saved(loaded, tmp_path / "run"))
+    assert (again.labels, again.regression) == (names, True)
+    np.testing.assert_array_equal(compute_logits(again, TEXTS), numbers)
+
+
+def test_a_new_head_gives_labels_where_the_old_one_gave_numbers(make_checkpoint: Callable[..., Path]) -> None:
+    folder = make_checkpoint("bert", classifier=True, num_labels=3, problem_type="regression")
+    made = create_classifier(str(folder), LABELS, multi_label=False)
+    assert (made.labels, made.regression) == (tuple(LABELS), False)
 
 
 def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:

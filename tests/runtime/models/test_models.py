@@ -163,6 +163,27 @@ def test_regressors_load_what_classifiers_refuse(make_bundle: Callable[..., Path
         model("play")  # the tiny graph gives three numbers
 
 
+def test_several_numbers_have_names(make_bundle: Callable[..., Path]) -> None:
+    names = ("grammar", "style", "content")
+    folder = make_bundle(golden=False, labels=names, regression=True)
+    with pytest.raises(ft.BundleError, match="numbers as answers, which TextRegressor does not run"):
+        ft.TextRegressor.load(folder)
+    with pytest.raises(ft.BundleError, match=r"ftool_runtime\.MultiRegressor\.load"):
+        ft.load(folder, task="text-classification")
+    with ft.MultiRegressor.load(folder) as model:
+        assert (model.labels, model.info()["numbers"]) == (names, list(names))
+        one, two = model(["play", "stop now"])
+        assert isinstance(one, ft.Scores)
+        logits = model.logits(["play", "stop now"])
+        assert [list(answer.values) for answer in (one, two)] == [list(names)] * 2
+        np.testing.assert_array_equal([list(answer.values.values()) for answer in (one, two)], logits)
+        assert one.to_json() == {"text": "play", "scores": dict(one.values), "truncated": False}
+        with pytest.raises(ft.InputError, match="this model gives numbers"):
+            model("play", top_k=2)
+    with pytest.raises(ft.BundleError, match="'style' appears more than once"):
+        make_bundle(golden=False, labels=("style", "style", "content"), regression=True)
+
+
 @pytest.mark.parametrize("kind", ["pandas", "pyarrow"])
 @pytest.mark.parametrize(
     "call",

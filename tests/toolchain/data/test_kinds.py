@@ -23,12 +23,12 @@ def settings(kind: Kind, folder: Path) -> DataSettings:
 
 
 def plain(example: Example) -> tuple[object, object]:
-    """The text of an example, and its label, labels, tags or answers."""
+    """The text of an example, and its label, labels, numbers, tags or answers."""
     if hasattr(example, "question"):
         return example.question, example.answers  # type: ignore[attr-defined]
     if hasattr(example, "tags"):
         return example.text, example.tags  # type: ignore[attr-defined]
-    return example.input, example.classes
+    return example.input, example.classes or getattr(example, "scores", ())
 
 
 @pytest.mark.parametrize("kind", READ, ids=lambda kind: kind.given)

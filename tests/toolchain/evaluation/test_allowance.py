@@ -52,9 +52,9 @@ def test_equal_answers_leave_nothing_to_chance() -> None:
 
 def test_a_correlation_has_an_error_too() -> None:
     rng = np.random.default_rng(0)
-    targets = rng.normal(size=100)
-    one = (targets + 0.3 * rng.normal(size=100)).astype(np.float32)[:, None]
-    other = (one[:, 0] + 0.05 * rng.normal(size=100)).astype(np.float32)[:, None]
+    targets = rng.normal(size=(100, 1))
+    one = (targets + 0.3 * rng.normal(size=(100, 1))).astype(np.float32)
+    other = (one + 0.05 * rng.normal(size=(100, 1))).astype(np.float32)
     error = difference_error(number_statistics(one, targets), number_statistics(other, targets), "spearman")
     assert 0 < error < 0.02  # every answer differs, and yet the order hardly changes
     assert metric_allowance(100, 100) == 0.1  # what it was

@@ -23,15 +23,17 @@ from ftool.training.loop import defined
 
 
 def evaluation(logits: Any, targets: Any, **kind: Any) -> Evaluation:
+    labels = [str(place) for place in range(logits.shape[1])]
     statistics: Any = partial(classification_statistics, logits, targets, **kind)
     if kind.get("regression"):
-        statistics = partial(number_statistics, logits, targets)
+        labels = labels if len(labels) > 1 else []
+        statistics = partial(number_statistics, logits, targets, labels)
     return Evaluation(
         task="text-classification",
         on="run",
         split="test",
         examples=len(targets),
-        metrics=classification_metrics(logits, targets, [str(i) for i in range(logits.shape[1])], **kind),
+        metrics=classification_metrics(logits, targets, labels, **kind),
         statistics=statistics,
     )
 
@@ -74,11 +76,26 @@ def test_one_label_alone_is_scored_by_its_own_f1() -> None:
 
 def test_a_correlation_of_one_example_is_undefined_and_not_0() -> None:
     found = evaluation(
-        np.array([[0.5]], dtype=np.float32), np.array([1.0]), multi_label=False, regression=True
+        np.array([[0.5]], dtype=np.float32), np.array([[1.0]]), multi_label=False, regression=True
     )
     assert found.metrics["spearman"] is None
     assert found.metrics["mse"] == 0.25
     assert found.table().splitlines()[2].split() == ["Spearman", "none"]
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_several_numbers_have_metrics_and_intervals_each_and_on_average() -> None:
+    rng = np.random.default_rng(2)
+    targets = rng.normal(size=(200, 3)) * [1, 10, 0] + [0, 5, 1]
+    logits = np.where([True, False, True], targets + rng.normal(size=(200, 3)), 4.0).astype(np.float32)
+    found = evaluation(logits, targets, multi_label=False, regression=True)
+    first, *others = (found.metrics[f"spearman:{name}"] for name in "012")
+    assert (others, 0.5 < first < 0.9) == ([None, None], True)  # constant answers; constant targets
+    assert found.metrics["spearman"] == pytest.approx(first / 2)  # of the two outputs whose targets differ
+    assert found.metrics["mse"] == pytest.approx(np.mean([found.metrics[f"mse:{name}"] for name in "012"]))
+    assert found.intervals["spearman:0"].low < first < found.intervals["spearman:0"].high
+    assert "spearman" in found.intervals
+    assert "0, Spearman" in found.table()
     json.dumps(found.to_json(), allow_nan=False)
 
 

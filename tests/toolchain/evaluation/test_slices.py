@@ -260,11 +260,11 @@ def test_evaluate_by_a_column_that_is_not_there_lists_the_columns(sliced_model: 
 
 def test_numbers_are_judged_by_slice_as_by_themselves() -> None:
     rng = np.random.default_rng(4)
-    targets = rng.random(60)
-    logits = (targets + rng.normal(scale=0.3, size=60)).astype(np.float32)[:, None]
+    targets = rng.random((60, 1))
+    logits = (targets + rng.normal(scale=0.3, size=(60, 1))).astype(np.float32)
     statistics = number_statistics(logits, targets)
     half = np.arange(0, 60, 2)
-    assert metrics_of(statistics, half) == pytest.approx(number_metrics(logits[half, 0], targets[half]))
+    assert metrics_of(statistics, half) == pytest.approx(number_metrics(logits[half], targets[half]))
     report = slice_report(
         statistics,
         table_of(["a", "b"] * 30),

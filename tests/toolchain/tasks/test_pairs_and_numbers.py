@@ -150,7 +150,7 @@ def test_scores_are_labels_where_nothing_else_is(name: str, tmp_path: Path) -> N
     data = load_dataset(LabelReader, DataSettings(path=write(tmp_path / "scored.jsonl", rows)))
     assert (data.facts["regression"], data.facts["pairs"]) == (True, True)
     first = data.train.examples[0]
-    assert first.score == int(first.text.split()[1]) / 8
+    assert first.scores == (int(first.text.split()[1]) / 8,)
     named = [row | {"label": f"kind {i % 2}"} for i, row in enumerate(rows)]
     both = load_dataset(LabelReader, DataSettings(path=write(tmp_path / "both.jsonl", named)))
     assert both.labels == ("kind 0", "kind 1")
@@ -173,7 +173,7 @@ def test_numbers_to_meet_are_told_from_labels(labels: list[Any], regression: boo
     if regression:
         assert data.labels == ()
         first = data.train.examples[0]
-        assert first.score == float(labels[int(first.text.split()[1]) % 3])
+        assert first.scores == (float(labels[int(first.text.split()[1]) % 3]),)
 
 
 @pytest.mark.parametrize("cell", ["n/a", "nan", "high"])
@@ -281,7 +281,7 @@ def test_a_bundle_gives_a_score(rating: Path) -> None:
         wet, dry = model(["rain sun wind cloud", "soup cheese apple rice"])
         assert isinstance(wet, ft.Score)
         assert wet.value > dry.value
-        with pytest.raises(ft.InputError, match="are for labels; this model gives a number"):
+        with pytest.raises(ft.InputError, match="are for labels; this model gives numbers"):
             model("rain", top_k=2)
     result = ftool("predict", str(rating), "rain sun")
     assert set(json.loads(result.stdout)) == {"text", "score", "truncated"}

@@ -68,7 +68,10 @@ def _found(report: "Inspection") -> dict[str, Any]:
     """Return the number of examples in each split of the data, and the number and kind of labels if any."""
     counts, facts = dict(report.examples), report.facts
     if facts.get("regression"):
-        return {**counts, "regression": True, "pairs": facts["pairs"]}
+        return {
+            **counts,
+            **{name: facts[name] for name in ("numbers", "regression", "pairs") if name in facts},
+        }
     if "multi_label" in facts:
         return {**counts, "labels": len(report.classes), "multi_label": facts["multi_label"]}
     return counts
@@ -77,7 +80,8 @@ def _found(report: "Inspection") -> dict[str, Any]:
 def _report_text(path: Path, recipe: "Recipe", data: dict[str, Any], report: "Inspection") -> str:
     kind = f"{data['train']} training examples"
     if "regression" in data:
-        kind = "a number from pairs of texts" if data["pairs"] else "a number"
+        kind = f"{len(data['numbers'])} numbers" if "numbers" in data else "a number"
+        kind += " from pairs of texts" if data["pairs"] else ""
     elif "labels" in data:
         kind = f"{data['labels']} labels ({'multi' if data['multi_label'] else 'single'}-label)"
     lines = [f"Wrote {path}: {recipe.task}, {kind}, base {recipe.base}.", *report.notes]

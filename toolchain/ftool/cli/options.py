@@ -86,7 +86,12 @@ _DATA_OPTIONS = (
     ),
     click.option("--text-column", "text", metavar="NAME", help="The column of the texts."),
     click.option("--pair-column", "text_pair", metavar="NAME", help="The column of second texts."),
-    click.option("--label-column", "label", metavar="NAME", help="The column of the labels."),
+    click.option(
+        "--label-column",
+        "label",
+        metavar="NAME",
+        help="The column of the labels; several, with commas, for numbers.",
+    ),
     click.option("--source-column", "source", metavar="NAME", help="The column of the source texts."),
     click.option("--target-column", "target", metavar="NAME", help="The column of the target texts."),
     click.option(

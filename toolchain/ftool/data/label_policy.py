@@ -27,9 +27,9 @@ class ModelFacts:
     """Properties of a trained model that decide how data for this model is read.
 
     Attributes:
-        labels: the labels that the model can predict, in the order of the model's outputs.
+        labels: the labels that the model can predict, or the names of several numbers, in the order of the outputs.
         multi_label: whether an input can have any number of labels.
-        regression: whether the model predicts a number instead of labels.
+        regression: whether the model predicts numbers instead of labels.
         pairs: whether an input is a pair of texts; None if the data decides.
     """
 

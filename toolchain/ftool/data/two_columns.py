@@ -10,7 +10,7 @@ from ftool.data.table import Cell, Table
 from ftool.recipe.data_settings import DataSettings
 
 # Columns that count rows, as pandas writes them: they are neither texts nor labels.
-_INDEX = re.compile(r"\W*|unnamed\W*\d+(_level_\d+)?|(row)?\W*(id|index|idx)|__index_level_\d+__", re.I)
+INDEX = re.compile(r"\W*|unnamed\W*\d+(_level_\d+)?|(row)?\W*(id|index|idx)|__index_level_\d+__", re.I)
 _LARGEST_SHARE = 0.5  # of distinct labels among the rows; a column with more holds something else
 _WORDS_OF_A_NAME = 4  # a longer name of a column may be a text: the file then has no header
 
@@ -22,7 +22,7 @@ def with_only_columns(settings: DataSettings, table: Table) -> DataSettings:
     the settings or have usual names, or if the cells do not tell the texts from the labels. Raises DataError if a
     column that the settings name is missing.
     """
-    columns = [name for name in table.columns if not _INDEX.fullmatch(name)]
+    columns = [name for name in table.columns if not INDEX.fullmatch(name)]
     if len(columns) != 2 or settings.text_pair is not None or columns[0] == columns[1]:
         return settings
     text, label = (

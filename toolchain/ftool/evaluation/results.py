@@ -1,9 +1,9 @@
 """Results of training and evaluation, as plain JSON for metrics.json and as tables to print."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ftool.terminal import format_table
 
 Metrics = dict[str, Any]  # plain JSON
 
+OF: Final = ":"  # between a metric's name and the name of the output that it measures
 _WORST_SHOWN = 5  # labels in the table of a classifier's hardest labels
 _SHOWN_CHARACTERS = 160  # longest text of a source or answer in a table, in characters
 METRIC_NAMES = {
@@ -208,13 +209,24 @@ def _metrics_table(evaluations: Mapping[str, Evaluation]) -> str:
     """Return the metrics as a table, each with its interval in the column to the right."""
     every = evaluations.values()
     rows = [["", *(cell for name in evaluations for cell in (name, "95% interval"))]]
+    known = dict.fromkeys(name for evaluation in every for name in evaluation.metrics)
     rows += [
         [text, *(cell for evaluation in every for cell in _figures(evaluation, name))]
-        for name, text in METRIC_NAMES.items()
-        if any(name in evaluation.metrics for evaluation in every)
+        for name, text in (*METRIC_NAMES.items(), *_names_of_outputs(known).items())
+        if name in known
     ]
     rows.append(["examples", *(cell for evaluation in every for cell in (str(evaluation.examples), ""))])
     return format_table(rows)
+
+
+def _names_of_outputs(metrics: Iterable[str]) -> dict[str, str]:
+    """Return a title for each metric that measures one of several outputs, such as "grammar, Spearman"."""
+    found = {}
+    for name in metrics:
+        metric, separator, output = name.partition(OF)
+        if separator and metric in METRIC_NAMES:
+            found[name] = f"{output}, {METRIC_NAMES[metric]}"
+    return found
 
 
 def _figures(evaluation: Evaluation, name: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The `Task` row for text classification: one label, several labels or a number for a text or a pair of texts."""
+"""The `Task` row for text classification: one label, several labels or numbers for a text or a pair of texts."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -151,12 +151,22 @@ def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
 
 
 def _predictions(logits: Any, split: Split[LabelledText], facts: Any) -> list[dict[str, Any]]:
-    """Return a row of predictions for each text or pair: the correct labels or number, and the model's."""
+    """Return a row of predictions for each text or pair: the correct labels or numbers, and the model's."""
     from ftool_runtime.postprocessing.classification import classify
 
+    if facts.regression and facts.labels:
+        return [
+            {
+                "row": one.row,
+                "input": one.input,
+                "scores": dict(zip(facts.labels, one.scores, strict=True)),
+                "predicted": dict(zip(facts.labels, answer.tolist(), strict=True)),
+            }
+            for one, answer in zip(split.examples, logits, strict=True)
+        ]
     if facts.regression:
         return [
-            {"row": one.row, "input": one.input, "score": one.score, "predicted": float(answer)}
+            {"row": one.row, "input": one.input, "score": one.scores[0], "predicted": float(answer)}
             for one, answer in zip(split.examples, logits[:, 0], strict=True)
         ]
     answers = classify(logits, facts.labels, multi_label=facts.multi_label, thresholds=facts.thresholds)
@@ -211,7 +221,7 @@ def _statistics(logits: Any, targets: Any, facts: Any) -> Callable[[], Any]:
     from ftool.evaluation.metrics.classification import classification_statistics, number_statistics
 
     if facts.regression:
-        return partial(number_statistics, logits, targets)
+        return partial(number_statistics, logits, targets, facts.labels)
     kind = {"multi_label": facts.multi_label, "thresholds": facts.thresholds}
     return partial(classification_statistics, logits, targets, **kind)
 
@@ -295,7 +305,10 @@ def _samples(loaded: Any) -> Any:
     from ftool_export.examples.classification import ClassificationExamples
     from ftool_export.tokenizers.texts import sample_inputs
 
-    if loaded.pairs is None and all(label.startswith("LABEL_") for label in loaded.labels):
+    unnamed = (
+        f"LABEL_{place}" if not loaded.regression else str(place) for place in range(len(loaded.labels))
+    )
+    if loaded.pairs is None and loaded.labels == tuple(unnamed):
         log.warning(
             "%s: the checkpoint does not say whether an input is one text or two, so the bundle takes single texts; if "
             "it was trained on pairs, give --pairs, or --data with two texts per row",

@@ -25,7 +25,7 @@ from ftool.training.head.features import cached_features
 from ftool.training.head.fit import HeadResult, LabelledFeatures, fit_head
 from ftool.training.head.fit_online import fit_head_online
 from ftool.training.loop import SCORE, defined
-from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
+from ftool.training.losses import ClassificationLoss, class_weights, encode_targets, output_weights
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.checkpoints.encoder import all_rows
 from ftool_runtime.postprocessing.classification import probabilities
@@ -159,4 +159,4 @@ def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor)
             "train.class_weights and train.label_smoothing need labels, but this data has numbers "
             "(data.regression); leave them out"
         )
-    return ClassificationLoss(multi_label=False, regression=True)
+    return ClassificationLoss(multi_label=False, regression=True, weights=output_weights(targets))

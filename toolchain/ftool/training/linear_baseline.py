@@ -28,7 +28,7 @@ class TextTargets:
     Attributes:
         inputs: texts, or dicts of "text" and "text_pair".
         targets: the index of each text's label, int (texts,); 0 and 1 for each label, (texts, labels), if a text can
-            have several labels; or float (texts,) for regression.
+            have several labels; or float (texts, outputs) for regression.
     """
 
     inputs: Sequence[Any]
@@ -44,7 +44,7 @@ def constant_logits(train: TextTargets, count: int, labels: int, *, regression: 
     Each label of multi-label data applies if it applies to at least half the training texts. The answer of a regressor
     is the mean of the targets.
     """
-    means = train.targets[:, None] if regression else _indicators(train.targets, labels) - 0.5
+    means = train.targets if regression else _indicators(train.targets, labels) - 0.5
     return np.tile(means.mean(axis=0).astype(np.float32), (count, 1))
 
 
@@ -58,7 +58,7 @@ class LinearBaseline:
 
     learnt_from: int
     _features: "_Features"
-    _models: Sequence[Any]  # a model for each label, or a constant decision
+    _models: Sequence[Any]  # a model for each label or number, or a constant decision
 
     def logits(self, inputs: Sequence[Any]) -> NDArray[np.float32]:
         """Return the decision values of texts, or of pairs, float32 (texts, labels); a label applies from 0 up."""
@@ -80,7 +80,7 @@ def fit_linear(train: TextTargets, labels: int, *, regression: bool, seed: int) 
     features = _Features()
     table = features.fit_transform(train.inputs)
     if regression:
-        models: list[Any] = [Ridge().fit(table, train.targets)]
+        models: list[Any] = [Ridge().fit(table, numbers) for numbers in train.targets.T]
     else:
         wanted = _indicators(train.targets, labels)
         models = [_fit_label(table, wanted[:, label], seed) for label in range(labels)]

@@ -22,7 +22,8 @@ class ClassificationLoss:
     - one label per text: softmax cross-entropy, targets int64 (batch,), one weight per class;
     - several labels: binary cross-entropy summed over labels, targets float32 (batch, labels), weights that multiply
       only the losses of positive labels;
-    - regression: squared error, targets float32 (batch,).
+    - regression: squared error, averaged over the outputs, targets float32 (batch, outputs), weights that multiply the
+      errors of the outputs.
     """
 
     multi_label: bool
@@ -37,7 +38,9 @@ class ClassificationLoss:
     def sum(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the sum of a batch's weighted losses, float32 (), which can be added to the sums of other batches."""
         if self.regression:
-            return F.mse_loss(logits.squeeze(1), targets, reduction="sum")
+            errors = (logits - targets) ** 2
+            weighted = errors if self.weights is None else errors * self.weights.to(logits.device)
+            return weighted.sum() / logits.shape[1]
         weights = None if self.weights is None else self.weights.to(logits.device)
         if self.multi_label:
             smooth = targets * (1 - self.smoothing) + 0.5 * self.smoothing
@@ -49,9 +52,9 @@ class ClassificationLoss:
     def weight_of(self, targets: Tensor) -> float:
         """Return the divisor that turns `sum` into a mean: the number of examples, weighted by class.
 
-        For several labels per text, it is the plain number of examples.
+        For several labels per text, and for regression, it is the plain number of examples.
         """
-        if self.multi_label or self.weights is None:
+        if self.multi_label or self.regression or self.weights is None:
             return float(len(targets))
         return float(self.weights.to(targets.device)[targets].sum())
 
@@ -62,10 +65,10 @@ def encode_targets(
     """Return the examples' targets; every label of an example must be in `labels`.
 
     One label per text: the label's index, int64 (examples,). Several labels: 1 for each label of the example and 0 for
-    the other labels, float32 (examples, labels). Regression: the scores, float32 (examples,).
+    the other labels, float32 (examples, labels). Regression: the numbers, float32 (examples, outputs).
     """
     if regression:
-        return torch.tensor([one.score for one in examples if one.score is not None], dtype=torch.float32)
+        return torch.tensor([one.scores for one in examples], dtype=torch.float32)
     number = {label: position for position, label in enumerate(labels)}
     if not multi_label:
         return torch.tensor([number[one.labels[0]] for one in examples], dtype=torch.int64)
@@ -73,6 +76,17 @@ def encode_targets(
     for row, one in enumerate(examples):
         targets[row, [number[label] for label in one.labels]] = 1.0
     return targets
+
+
+def output_weights(targets: Tensor) -> Tensor | None:
+    """Return a weight for each output of a regressor, float32 (outputs,), or None for a single output.
+
+    A weight is 1 / the variance of the targets, so that numbers on different scales count alike. `targets` is float32
+    (examples, outputs).
+    """
+    if targets.shape[1] == 1:
+        return None
+    return 1 / targets.var(dim=0, unbiased=False)
 
 
 def class_weights(setting: ClassWeights, targets: Tensor, labels: Sequence[str]) -> Tensor | None:

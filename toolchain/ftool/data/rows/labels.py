@@ -1,43 +1,43 @@
-"""Example class and row reader for texts, or pairs of texts, with labels or a regression target."""
+"""Example class and row reader for texts, or pairs of texts, with labels or regression targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ftool.data.cells import BadRows, column_numbers, column_texts, is_missing, number_of, refuse_constant
+from ftool.data.cells import BadRows, column_texts, refuse_constant
 from ftool.data.columns import LABEL, find_column, text_columns
 from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
-from ftool.data.rows.label_columns import with_joined_labels
+from ftool.data.rows.label_columns import join_label_columns
 from ftool.data.rows.label_names import read_label_names
+from ftool.data.rows.number_cells import are_scores, are_shares, number_cells, several_in
 from ftool.data.rows.unlabelled import placeholder_of, without_placeholder
-from ftool.data.table import Table
+from ftool.data.table import Cell, Table
 from ftool.data.two_columns import with_only_columns
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import nearest
 
 _SEPARATORS = (",", ";", "|", "/", "+")  # that may stand between several labels of a text
-_MAX_STRAY_RATIO = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledText(Example):
-    """One text or a pair of texts, with label names or a regression target.
+    """One text or a pair of texts, with label names or regression targets.
 
     Attributes:
         text: the text, or the first text of a pair.
-        labels: exactly one label name; in multi-label data, any number of label names; empty if there is a `score`.
+        labels: exactly one label name; in multi-label data, any number of label names; empty if there are `scores`.
         pair: the second text; None if examples have one text.
-        score: the regression target; None if examples have labels.
+        scores: the regression targets, one for each output; empty if examples have labels.
     """
 
     text: str
     labels: tuple[str, ...] = ()
     pair: str | None = None
-    score: float | None = None
+    scores: tuple[float, ...] = ()
 
     @property
     def input(self) -> Any:
@@ -56,7 +56,7 @@ class LabelledText(Example):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The label names; empty if the example has a regression target."""
+        """The label names; empty if the example has regression targets."""
         return self.labels
 
     def with_classes_renamed(self, names: Mapping[str, str]) -> Self:
@@ -65,8 +65,8 @@ class LabelledText(Example):
 
     @property
     def content(self) -> list[Any]:
-        """A list of the text (for a pair, both texts), followed by the list of label names or the regression target."""
-        answer = list(self.labels) if self.score is None else self.score
+        """A list of the text (for a pair, both texts), followed by the label names, the number, or the numbers."""
+        answer = list(self.scores or self.labels) if len(self.scores) != 1 else self.scores[0]
         return [*([self.text] if self.pair is None else [self.text, self.pair]), answer]
 
 
@@ -83,7 +83,8 @@ class LabelReader(RowReader[LabelledText]):
     ) -> None:
         if model is not None:
             settings = replace(settings, multi_label=model.multi_label, regression=model.regression)
-        tables, self._label_columns = with_joined_labels(tables, settings)
+        joined = join_label_columns(tables, settings, model)
+        tables, settings, self._label_columns = joined.tables, joined.settings, joined.names
         chosen = with_only_columns(settings, first_of(tables))
         self._only_columns = chosen is not settings
         settings = chosen
@@ -91,7 +92,10 @@ class LabelReader(RowReader[LabelledText]):
             tables = _labelled(tables, settings)
         super().__init__(tables, settings, model)
         if settings.regression is None:
-            settings = replace(settings, regression=_is_regression(settings, tables))
+            settings = self.settings = replace(settings, regression=_is_regression(settings, tables))
+        self._numbers = (
+            number_cells(settings, tables, model, self._label_columns) if settings.regression else None
+        )
         self._labels = None if settings.regression else label_cells(settings, tables)
         if self._labels is not None:
             if self._labels.names is None and model is not None and _unnamed(model.labels):
@@ -108,9 +112,11 @@ class LabelReader(RowReader[LabelledText]):
         pairs = [None] * len(texts) if second is None else column_texts(table, second, "second text")
         rows = zip(table.numbers, texts, pairs, strict=True)
         if self._labels is None:
-            scores = zip(rows, column_numbers(table, label), strict=True)
+            assert self._numbers is not None
+            scores = zip(rows, self._numbers.read(table, label), strict=True)
             examples = [
-                LabelledText(text, pair=pair, score=score, row=row) for (row, text, pair), score in scores
+                LabelledText(text, pair=pair, scores=several, row=row)
+                for (row, text, pair), several in scores
             ]
         else:
             examples, bad = [], BadRows()
@@ -131,11 +137,25 @@ class LabelReader(RowReader[LabelledText]):
         texts = f"column {first!r}" if second is None else f"columns {first!r} and {second!r}"
         what = "regression targets (data.regression)" if self._labels is None else "labels"
         label = repr(find_column(table, LABEL, self.settings.label))
-        if self._label_columns:
-            label = f"the columns of zeros and ones, {', '.join(map(repr, self._label_columns))}"
-        form = "" if self._labels is None else self._labels.form
+        columns = ", ".join(map(repr, self._label_columns))
+        if columns:
+            label = (
+                f"the columns {columns}"
+                if self._labels is None
+                else f"the columns of zeros and ones, {columns}"
+            )
+        form = self._numbers_form() if self._labels is None else self._labels.form
         only = "; there are no others" if self._only_columns else ""
         return f"{table.source}: texts from the {texts}, {what} from {label}{form}{only}"
+
+    def _numbers_form(self) -> str:
+        """Return a phrase that names the numbers; empty for one number, or if they are called like their columns."""
+        assert self._numbers is not None
+        names = self._numbers.names
+        if not names or names == self._label_columns:
+            return ""
+        how = "; name them with --label-names" if self._numbers.unnamed and self.model is None else ""
+        return f", as {', '.join(names)}{how}"
 
     def finish(self, splits: dict[str, Split[LabelledText]]) -> dict[str, Split[LabelledText]]:
         """Return the splits unchanged.
@@ -159,7 +179,7 @@ class LabelReader(RowReader[LabelledText]):
         return splits
 
     def labels(self, splits: Mapping[str, Split[LabelledText]]) -> tuple[str, ...]:
-        """Return the labels of the training examples; empty for regression.
+        """Return the labels of the training examples; for regression, the names of several numbers.
 
         The order is that of the label names which a file or the source gives, if any; otherwise, the labels are sorted,
         by value if all are numbers. Raises DataError if there are fewer than two labels, or if another split has a
@@ -168,7 +188,8 @@ class LabelReader(RowReader[LabelledText]):
         if self._labels is None:
             if self.settings.none_label is not None:
                 raise DataError("data.none_label is for labels, but this data has numbers; leave it out")
-            return ()
+            assert self._numbers is not None
+            return self._numbers.names
         train, named, none = splits["train"], self._labels.names, self.settings.none_label
         trained = {label for example in train.examples for label in example.labels} - {none}
         if none is not None:
@@ -189,7 +210,9 @@ class LabelReader(RowReader[LabelledText]):
         return tuple(sorted(trained, key=int if all(label.isdecimal() for label in trained) else None))
 
     def known_classes(self, labels: Sequence[str]) -> Sequence[str]:
-        """Return the labels, and the label of texts that none of them fits, if there is one."""
+        """Return the labels, and the label of texts that none of them fits, if there is one; empty for regression."""
+        if self._labels is None:
+            return ()
         none = self.settings.none_label
         return labels if none is None else [*labels, none]
 
@@ -231,9 +254,16 @@ class LabelReader(RowReader[LabelledText]):
         return first, None
 
     def facts(self, train: Split[LabelledText]) -> Mapping[str, Any]:
-        """Return the facts `multi_label`, `regression` and `pairs`. Raises DataError if all scores are the same."""
-        refuse_constant(train.source, [one.score for one in train.examples if one.score is not None])
+        """Return the facts `multi_label`, `regression` and `pairs`, and the names of several numbers as `numbers`.
+
+        Raises DataError if a number is the same in all examples.
+        """
+        names = () if self._numbers is None else self._numbers.names
+        columns = zip(*(one.scores for one in train.examples), strict=True)
+        for place, scores in enumerate(columns):
+            refuse_constant(train.source, scores, f"numbers {names[place]!r}" if names else "scores")
         return {
+            **({"numbers": list(names)} if names else {}),
             "multi_label": self._labels is not None and self._labels.multi_label,
             "regression": self._labels is None,
             "pairs": _pairs(train),
@@ -278,21 +308,14 @@ def _pairs(split: Split[LabelledText]) -> bool:
 
 
 def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
-    """Whether the label column holds scores: nearly all cells are numbers, and at least one is not a whole number.
-
-    A few cells that are not numbers do not change the result: they are mistakes, for which `column_numbers` raises an
-    error.
-    """
-    if settings.label_names or settings.label_separator or settings.multi_label:
+    """Whether the label column holds scores, or lists of scores, by `are_scores`; lists of shares are no scores."""
+    if settings.label_separator or settings.multi_label:
         return False
-    found: list[float] = []
-    strays = 0
+    cells: list[Cell] = []
     for table in tables.values():
         column = find_column(table, LABEL, settings.label)
         if column in table.class_names:
             return False
-        cells = [cell for cell in table.cells(column) if not is_missing(cell)]
-        numbers = [number for number in map(number_of, cells) if number is not None]
-        found += numbers
-        strays += len(cells) - len(numbers)
-    return strays <= _MAX_STRAY_RATIO * len(found) and any(not number.is_integer() for number in found)
+        cells += table.cells(column)
+    lists = any(several_in(cell) is not None for cell in cells)
+    return (lists or settings.label_names is None) and are_scores(cells) and not are_shares(cells)

@@ -44,14 +44,16 @@ def pairs_of_options(cases: Sequence[Case]) -> list[dict[str, str]]:
 def option_label(model: ModelFacts, named: str | None) -> str | None:
     """Return the label of a pair classifier whose probability scores an option: `named`, or "entailment" if it is None.
 
-    Returns None for a regression model. Raises InputError if the model classifies single texts, if the model has no
-    label `named`, or if `named` is None and the model has no label "entailment".
+    Returns None for a regression model. Raises InputError if the model classifies single texts or gives several
+    numbers, if the model has no label `named`, or if `named` is None and the model has no label "entailment".
     """
     if not model.pairs:
         raise InputError(
             "bbq needs a classifier of pairs (a context, and a question with an option); this model classifies "
             "single texts"
         )
+    if model.regression and model.labels:
+        raise InputError(f"bbq needs one number for each option; this model gives {', '.join(model.labels)}")
     if model.regression:
         return None
     label = named or next((one for one in model.labels if one.casefold() == "entailment"), None)

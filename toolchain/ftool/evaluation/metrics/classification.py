@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from ftool.errors import TrainingError
 from ftool.evaluation.confidence_intervals import finite
 from ftool.evaluation.metrics.calibration import confidence_bins, expected_calibration_error
-from ftool.evaluation.results import Metrics
+from ftool.evaluation.results import OF, Metrics
 from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics
 from ftool_runtime.postprocessing.classification import probabilities, resolve_thresholds
 
@@ -50,24 +50,47 @@ def classification_metrics(
     """Return all metrics of `logits`, float (examples, labels).
 
     `targets` is int (examples,) for one label per text, 0 and 1 (examples, labels) for multi-label data, and float
-    (examples,) for regression, whose metrics are those of `number_metrics`, with None for nan. F1 is averaged over the
-    labels that occur in the targets or the answers. Metrics are fractions from 0 to
-    1; supports and the confusion matrix (one row for each true label) count examples.
+    (examples, outputs) for regression, whose metrics are those of `number_metrics`, with None for nan. F1 is averaged
+    over the labels that occur in the targets or the answers. Metrics are fractions from 0 to 1; supports and the
+    confusion matrix (one row for each true label) count examples.
     """
     if regression:
-        return _finite(number_metrics(logits[:, 0], targets))
+        return _finite(number_metrics(logits, targets, labels))
     if multi_label:
         return _several_labels(logits, targets, labels, thresholds)
     return _one_label(logits, targets, labels)
 
 
-def number_metrics(answers: NDArray[np.floating], targets: NDArray[Any]) -> dict[str, float]:
-    """Return Spearman's and Pearson's correlation, -1 to 1, and the mean squared error; both arrays are (examples,).
+def number_metrics(
+    answers: NDArray[np.floating], targets: NDArray[Any], names: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return Spearman's and Pearson's correlation, -1 to 1, and the mean squared error of a regressor's answers.
 
-    The correlations are nan if they are undefined: for one example, or if either array is constant.
+    Both arrays are (examples, outputs). Several outputs have `names`: the metrics of each output are under keys such as
+    "spearman:NAME", and "spearman" is the mean over the outputs whose targets differ.
+
+    The correlations are nan if they are undefined: for one example, or if either array is constant. In the mean, an
+    output whose answers are constant has the correlation 0.
     """
-    gap = answers.astype(np.float64) - targets
-    return {**correlations(answers, targets), "mse": float((gap**2).mean())}
+    gaps = answers.astype(np.float64) - targets
+    each = [
+        {**correlations(ours, theirs), "mse": float((gap**2).mean())}
+        for ours, theirs, gap in zip(answers.T, targets.T, gaps.T, strict=True)
+    ]
+    if not names:
+        return each[0]
+    defined = np.ptp(targets, axis=0) > 0
+    found = {}
+    for metric in each[0]:
+        values = np.array([one[metric] for one in each])
+        if metric != "mse":
+            values = np.nan_to_num(values)[defined]
+        found[metric] = float(values.mean()) if len(values) else np.nan
+    return found | {
+        f"{metric}{OF}{name}": value
+        for name, one in zip(names, each, strict=True)
+        for metric, value in one.items()
+    }
 
 
 def correlations(answers: NDArray[np.floating], targets: Sequence[float] | NDArray[Any]) -> dict[str, float]:
@@ -100,7 +123,8 @@ def main_score(
     """
     name = main_metric(multi_label=multi_label, regression=regression, requested=metric)
     if regression:
-        return number_metrics(logits[:, 0], targets)[name]
+        several = [str(place) for place in range(logits.shape[1])] if logits.shape[1] > 1 else ()
+        return number_metrics(logits, targets, several)[name]
     answers = _applying(logits, thresholds) if multi_label else logits.argmax(axis=1)
     if name == "accuracy":
         return float((answers == targets).mean())
@@ -127,15 +151,16 @@ def classification_statistics(
     return build(logits, targets, thresholds)
 
 
-def number_statistics(logits: NDArray[np.float32], targets: NDArray[Any]) -> RecomputedStatistics:
+def number_statistics(
+    logits: NDArray[np.float32], targets: NDArray[Any], names: Sequence[str] = ()
+) -> RecomputedStatistics:
     """Return statistics from which `number_metrics` of any subset of the examples can be computed.
 
-    `logits` is float (examples, 1), `targets` (examples,).
+    The arguments are those of `number_metrics`.
     """
-    answers = logits[:, 0]
     return RecomputedStatistics(
         len(targets),
-        lambda positions: number_metrics(answers[positions], targets[positions]),
+        lambda positions: number_metrics(logits[positions], targets[positions], names),
         main=main_metric(multi_label=False, regression=True),
     )
 

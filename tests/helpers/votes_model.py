@@ -1,4 +1,4 @@
-"""The runtime's part of a task that a user adds to ftool: a model that gives a text several named numbers."""
+"""The runtime's part of a task that a user adds to ftool: a model that says how people would vote on a text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,27 +6,28 @@ from typing import Any, ClassVar
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.models.text_model import TextModel
+from ftool_runtime.numerics import softmax
 from ftool_runtime.postprocessing.classification import TextInput
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import Tokens
 
 
 @dataclass(frozen=True, slots=True)
-class NamedNumbers:
-    """The model's answer to one text: numbers by name."""
+class Shares:
+    """The model's answer to one text: the share of votes for each choice, from 0 to 1."""
 
     values: Mapping[str, float]
     truncated: bool = False
 
     def to_json(self, given: Any = None) -> dict[str, Any]:
         """Return the answer as the JSON object that `predict` prints."""
-        return {"text": given, "numbers": dict(self.values), "truncated": self.truncated}
+        return {"text": given, "shares": dict(self.values), "truncated": self.truncated}
 
 
-class TextScorer(TextModel[NamedNumbers]):
-    """A loaded model that gives a text one number for each name in the manifest's labels."""
+class VoteGuesser(TextModel[Shares]):
+    """A loaded model that gives a text the shares of votes for the choices in the manifest's labels."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("text-scoring",)
+    tasks: ClassVar[tuple[str, ...]] = ("vote-guessing",)
 
     def __init__(self, folder: Any, engine: EncoderEngine) -> None:
         super().__init__(folder, engine)
@@ -34,15 +35,17 @@ class TextScorer(TextModel[NamedNumbers]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """Return the width of the output: the number of names."""
+        """Return the width of the output: the number of choices."""
         return len(manifest.labels)
 
     def __call__(self, texts: Any) -> Any:
-        """Return the numbers of a text, or of each text in a list."""
+        """Return the shares of votes on a text, or on each text in a list."""
         return self._one_or_many(texts, None, None)
 
     def _settle(self) -> None:
         pass
 
-    def _decode(self, given: TextInput, encoded: Tokens, outputs: Any, _: None) -> NamedNumbers:
-        return NamedNumbers(dict(zip(self.labels, outputs.tolist(), strict=True)), encoded.truncated)
+    def _decode(self, given: TextInput, encoded: Tokens, outputs: Any, _: None) -> Shares:
+        return Shares(
+            dict(zip(self.labels, softmax(outputs[None])[0].tolist(), strict=True)), encoded.truncated
+        )
