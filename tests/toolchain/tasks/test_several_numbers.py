@@ -114,7 +114,7 @@ def test_predictions_hold_the_numbers_by_name(grading: Path, tmp_path: Path) -> 
     [
         (("adapt", "--text", "rain", "--label", "rain"), "only be taught to models that label single texts"),
         (("predict", "rain", "--top-k", "2"), "this model gives numbers"),
-        (("evaluate", "--mistakes"), "XX"),
+        (("evaluate", "--mistakes"), "needs a model that gives labels"),
     ],
 )
 def test_what_needs_labels_is_refused(grading: Path, arguments: tuple[str, ...], message: str) -> None:
