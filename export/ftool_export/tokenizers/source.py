@@ -11,6 +11,7 @@ import logging
 import math
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from ftool_export.tokenizers.references import (
     sentencepiece_reference,
     wordpiece_reference,
 )
+from ftool_export.tokenizers.sentencepiece_bpe import STRICT_TEXTS, converted_by_scores
 from ftool_export.tokenizers.texts import TEXTS
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ def _read(source: str) -> Any:
     if path is not None:
         return _as_in_file(tokenizer, path, _config(source))
     if (model := _find_sentencepiece(source)) is not None:
-        return _checked(_with_table(tokenizer, model), sentencepiece_reference(tokenizer, model), model)
+        return _as_in_sentencepiece(source, tokenizer, model)
     if (words := find_file(source, "vocab.txt")) is not None:
         return _checked(tokenizer, wordpiece_reference(tokenizer, words), words)
     if (merges := find_file(source, "merges.txt")) is not None:
@@ -214,6 +216,28 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
     return _plain(tokenizer, backend)
 
 
+def _as_in_sentencepiece(source: str, tokenizer: Any, model: Path) -> Any:
+    """Return `tokenizer`, repaired where the sentencepiece file `model` splits texts differently.
+
+    Raises CheckpointError if they still differ.
+    """
+    reference = sentencepiece_reference(tokenizer, model)
+    tokenizer = _with_table(tokenizer, model)
+    with suppress(CheckpointError):
+        return _checked(tokenizer, reference, model, STRICT_TEXTS)
+    unstated = "add_bos_token" not in _config(source)
+    backend = converted_by_scores(tokenizer, model, begins=unstated)
+    if backend is None:
+        return _checked(tokenizer, reference, model)
+    converted = _checked(_plain(tokenizer, backend), reference, model, STRICT_TEXTS)
+    if unstated and converted.bos_token is not None:
+        log.warning(
+            "%s: tokenizer_config.json does not set add_bos_token, so texts begin with %s, as Llama's do",
+            source, converted.bos_token,
+        )  # fmt: skip
+    return converted
+
+
 def _with_table(tokenizer: Any, model: Path) -> Any:
     """Return `tokenizer` with the sentencepiece file's character table restored, if transformers dropped the table."""
     from sentencepiece import sentencepiece_model_pb2
@@ -260,12 +284,13 @@ def _same(tokenizer: Any, backend: Tokenizer, text: str) -> bool:
     return bool(tokenizer(text, verbose=False)["input_ids"] == backend.encode(text).ids)
 
 
-def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
+def _checked(tokenizer: Any, reference: Reference, path: Path, texts: Sequence[str] = TEXTS) -> Any:
+    """Return `tokenizer`. Raises CheckpointError if the reference splits one of `texts` differently."""
     vocabulary = tokenizer.get_vocab()
     shifts: set[int] = (
         set()
     )  # one value if all ids are shifted alike: XLM-R inserts a token before the file's own
-    for text in TEXTS:
+    for text in texts:
         # Composed characters only: transformers' Python tokenizer of BERT composes them, Google's original did not.
         composed = unicodedata.normalize("NFC", text)
         converted, expected = (
@@ -293,7 +318,7 @@ def _checked(tokenizer: Any, reference: Reference, path: Path) -> Any:
 
 
 def _shown(pieces: Sequence[str], at: int) -> str:
-    return " ".join(pieces[max(at - 1, 0) : at + 3]) or "nothing"
+    return repr(" ".join(pieces[max(at - 1, 0) : at + 3]))[1:-1] or "nothing"
 
 
 def _find_sentencepiece(source: str) -> Path | None:
