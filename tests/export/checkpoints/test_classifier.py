@@ -26,6 +26,7 @@ from ftool_export.checkpoints.classifier import (
 )
 from ftool_export.checkpoints.encoder import all_rows
 from ftool_export.errors import CheckpointError
+from ftool_export.examples.classification import ClassificationExamples
 from ftool_runtime.postprocessing.classification import classify
 
 WORDS = [
@@ -403,6 +404,17 @@ def test_several_numbers_have_names(
     again = load_classifier(saved(loaded, tmp_path / "run"))
     assert (again.labels, again.regression) == (names, True)
     np.testing.assert_array_equal(compute_logits(again, TEXTS), numbers)
+
+
+def test_numbers_are_compared_each_by_its_own_range(make_checkpoint: Callable[..., Path]) -> None:
+    loaded = load_classifier(
+        make_checkpoint("bert", classifier=True, num_labels=2, problem_type="regression")
+    )
+    examples = ClassificationExamples(loaded=loaded, inputs=TEXTS)
+    reference = np.array([[0.0, 100.0], [1.0, 300.0], [0.5, 200.0]])  # ranges 1 and 200
+    other = reference + np.array([[0.05, 0.0], [0.0, 30.0], [0.2, 10.0]])
+    np.testing.assert_allclose(examples.distances(reference, other), [0.05, 0.15, 0.2])
+    assert examples.same(reference, other).tolist() == [[True, True], [True, False], [False, True]]
 
 
 def test_a_new_head_gives_labels_where_the_old_one_gave_numbers(make_checkpoint: Callable[..., Path]) -> None:

@@ -1,6 +1,7 @@
 """Several regression targets of one text: in columns, lists or dicts."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,12 @@ def test_columns_of_numbers_are_targets(
     )
 
 
-def test_row_numbers_are_no_targets(tmp_path: Path) -> None:
-    rows = [[place, *row] for place, row in enumerate(ROWS)]
-    assert load(table(tmp_path, ("id", "text", *NAMES), rows)).labels == NAMES
+@pytest.mark.parametrize(
+    ("name", "ids"), [("id", range(3)), ("essay_id", [1.5, 2.5, 3.5]), ("text_id", ["0A", "0B", "FF"])]
+)
+def test_row_numbers_and_ids_are_no_targets(name: str, ids: Sequence[object], tmp_path: Path) -> None:
+    rows = [[one, *row] for one, row in zip(ids, ROWS, strict=True)]
+    assert load(table(tmp_path, (name, "full_text", *NAMES), rows)).labels == NAMES
 
 
 def test_columns_of_whole_numbers_are_targets_where_the_settings_say_so(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ftool.training.head.fit import HeadTrial, LabelledFeatures, choose, fit_hea
 from ftool.training.head.fit_online import fit_head_online
 from ftool.training.head.teach import teach_head
 from ftool.training.loop import trainer_arguments
-from ftool.training.losses import ClassificationLoss, class_weights, encode_targets
+from ftool.training.losses import ClassificationLoss, class_weights, encode_targets, output_weights
 from ftool.training.runs import training_summary
 from ftool_runtime.errors import InputError
 
@@ -49,6 +49,21 @@ SINGLE = ClassificationLoss(multi_label=False)
 def labelled(*labels: str) -> list[LabelledText]:
     """Texts with labels of one letter each."""
     return [LabelledText(f"text {row}", tuple(names)) for row, names in enumerate(labels)]
+
+
+def test_the_errors_of_several_numbers_weigh_the_same_on_every_scale() -> None:
+    texts = [LabelledText(f"text {row}", scores=(row / 4, 100.0 * row)) for row in range(5)]
+    targets = encode_targets(texts, ("a", "b"), multi_label=False, regression=True)
+    loss = ClassificationLoss(multi_label=False, regression=True, weights=output_weights(targets))
+    means = targets.mean(dim=0)
+    torch.testing.assert_close(loss(means.expand(5, 2), targets), torch.tensor(1.0))  # variance / variance
+    torch.testing.assert_close(
+        loss(torch.stack([targets[:, 0], means[1].expand(5)], 1), targets), torch.tensor(0.5)
+    )
+    alone = targets[:, :1]
+    assert output_weights(alone) is None
+    plain = ClassificationLoss(multi_label=False, regression=True)
+    torch.testing.assert_close(plain(alone + 0.5, alone), torch.tensor(0.25))
 
 
 def test_balanced_weights_make_every_class_weigh_the_same() -> None:

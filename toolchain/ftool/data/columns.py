@@ -31,8 +31,8 @@ class Column:
 
 # Text classification.
 TEXT: Final = Column("texts", "--text-column", (
-    "text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message", "comment",
-    "post", "headline", "title", "description", "document", "body", "input", "comment_text", "review_text",
+    "text", "full_text", "sentence", "utterance", "content", "tweet", "review", "question", "query", "message",
+    "comment", "post", "headline", "title", "description", "document", "body", "input", "comment_text", "review_text",
     "review_body", "tweet_text",
 ))  # fmt: skip
 SECOND_TEXT: Final = Column("second texts", "--pair-column", ())

@@ -40,7 +40,7 @@ def join_label_columns(
     Columns are joined if the settings name several as the label column, separated by commas, or if the outputs of the
     `model`, which gives several numbers, are called like columns. Otherwise they are joined if the training table has a
     column of texts and no column of labels, and if at least two columns hold only zeros and ones (or False and True),
-    or all other columns hold numbers that are not all whole.
+    or all other columns, except those of ids, hold numbers that are not all whole.
 
     Columns of zeros and ones become a list of labels, or a label if every row has exactly one. Other columns become a
     list of numbers. If no columns are joined, tables and settings are returned unchanged.
@@ -106,7 +106,7 @@ def _found_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
     indicators = tuple(name for name in others if _are_indicators(table.cells(name)))
     if len(indicators) > 1 and not settings.regression:
         return indicators
-    others = [name for name in others if not INDEX.fullmatch(name)]
+    others = [name for name in others if not INDEX.fullmatch(name) and not _are_ids(name, table.cells(name))]
     numbers = all(
         are_scores(table.cells(name)) or (settings.regression and _are_numbers(table.cells(name)))
         for name in others
@@ -144,6 +144,11 @@ def _unused(table: Table, names: Sequence[str], labels: Mapping[str, Sequence[Se
 
 def _are_indicators(cells: Sequence[Cell]) -> bool:
     return all(_indicator(cell) is not None for cell in cells)
+
+
+def _are_ids(name: str, cells: Sequence[Cell]) -> bool:
+    """Whether a column such as `essay_id` tells the rows apart."""
+    return name.lower().endswith("id") and len({str(cell) for cell in cells}) == len(cells)
 
 
 def _are_numbers(cells: Sequence[Cell]) -> bool:
