@@ -26,7 +26,7 @@ STRICT_TEXTS = (
     *(" " * count for count in (1, 2, 3, 17)),
     "\n\n\tif x:\n        return 12345.678e-9  # four  \n",
     "\u2581a\u2581\u2581b\u3000c\u200bd\ufeff",
-    "<0x41> \x01 \U0001f9ff \U00020000",
+    "<0x41> a<0x41>b \x01 \U0001f9ff\U00020000",
 )
 
 

@@ -25,6 +25,12 @@ from ftool_runtime.text.encode import TokenEncoder
 
 LAST = -1e9  # the score of pieces of several spaces in Llama's models
 SAYS = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False}
+SPELLS_BYTE = {  # pieces such as "<0x4" and "1>", which no merge may join to the piece of a byte
+    "sentence_iterator": [*TEXTS, *["a<0x4 b<0x4 c<0x4 d1> e1>"] * 500],
+    "split_by_number": False,
+    "split_by_unicode_script": False,
+    "split_digits": False,
+}
 FEW_CHARACTERS = st.text("ab. 0\u2581\n\t", max_size=40)
 
 Train = Callable[..., Path]
@@ -39,11 +45,12 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
         code = (REPOSITORY / "tests" / "helpers" / "generators.py").read_text().splitlines()
         SentencePieceTrainer.train(
             **{
-                "sentence_iterator": iter([*TEXTS * 20, *code]), "model_prefix": str(folder / "tokenizer"),
+                "model_prefix": str(folder / "tokenizer"),
                 "model_type": "bpe", "vocab_size": 900, "byte_fallback": True, "split_digits": True,
                 "normalization_rule_name": "identity", "remove_extra_whitespaces": False,
                 "allow_whitespace_only_pieces": True, "character_coverage": 0.99, "num_threads": 1,
                 "minloglevel": 2, **changes,
+                "sentence_iterator": iter(changes.get("sentence_iterator", [*TEXTS * 20, *code])),
             }
         )  # fmt: skip
         path = folder / "tokenizer.model"
@@ -127,9 +134,10 @@ def test_a_text_begins_with_the_beginning_token_unless_the_files_say_otherwise(
         {"byte_fallback": False, "character_coverage": 1.0},
         {"user_defined_symbols": ["<mask>"]},
         {"control_symbols": ["[INST]"]},
+        SPELLS_BYTE,
         {"split_by_whitespace": False, "split_digits": False},
     ],
-    ids=str,
+    ids=lambda changes: ",".join(changes),
 )
 def test_other_settings_of_a_model_are_kept(train: Train, changes: dict[str, Any]) -> None:
     folder = train(**changes)
