@@ -77,5 +77,5 @@ def _difference(manifest: Manifest) -> str:
     if manifest.embedding is not None:
         return "1 minus the cosine similarity of a text's two vectors"
     if manifest.regression:
-        return "the difference of a number, as a share of the number's range,"
+        return "the difference of a number, as a share of the numbers' range,"
     return "the difference of a probability"
