@@ -310,8 +310,8 @@ def test_beam_search_finds_transformers_answers(
                 continue  # transformers' filler, where fewer answers are possible than were asked for
             ends_at = next((place for place, number in enumerate(ids) if number in ends), len(ids))
             assert list(answer.ids) == ids[: ends_at + 1]
-            # float32 sums of log-probabilities, which rules make as large as hundreds
-            assert answer.score == pytest.approx(score, rel=1e-6, abs=1e-4)
+            # float32 sums of log-probabilities, which rules and a negative length penalty make as large as hundreds
+            assert answer.score == pytest.approx(score, rel=1e-5, abs=1e-4)
 
 
 @pytest.mark.parametrize("family", MODELS)
