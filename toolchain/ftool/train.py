@@ -1,5 +1,6 @@
 """Train a model as its recipe describes, and save it in its model folder."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,18 +19,23 @@ from ftool.training.hardware import device_name, is_main_process
 from ftool.training.objective import finetune
 from ftool.training.runs import checkpointed, identity, keep_run, prepare, training_summary
 
+log = logging.getLogger(__name__)
 
-def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
+
+def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = False) -> TrainReport:
     """Train a model according to `recipe`, evaluate it, and replace `folder`'s run/ once the new run/ is complete.
 
-    `resume` continues an interrupted run, with the same result as an uninterrupted one. Raises FtoolError if the
+    `resume` continues an interrupted run, with the same result as an uninterrupted one. `brief` replaces the notes and
+    warnings about the data by one line, for data that `ftool new` has reported. Raises FtoolError if the
     training is impossible with the recipe, the data, the base model or the checkpoints of the interrupted run.
     """
     began = time.monotonic()
     row = recipe.row
     prepare(recipe)
     check_base(recipe.base, row)
-    data = load_dataset(row.reader, recipe.data)
+    data = load_dataset(row.reader, recipe.data, quiet=brief)
+    if brief:
+        log.info("%s", _summary(data, recipe, folder))
     loaded = replace(row.create(recipe, data), training_sha256=data.sha256, training_examples=len(data.train))
     loaded.model.to(device_name())
     splits, facts = _fitted(open_run(loaded, row.answering(loaded)), data, recipe)
@@ -64,6 +70,15 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False) -> TrainReport:
     loaded.model.to("cpu")
     keep_run(folder, report, loaded.save)
     return report
+
+
+def _summary(data: Dataset[Any], recipe: Recipe, folder: Path) -> str:
+    """Return one line that counts the examples, the labels and the warnings, and names the command that shows them."""
+    counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    labels = f", {len(data.labels)} labels" if data.labels else ""
+    number = len(data.warnings)
+    warnings = f"; {number} warning{'s' * (number > 1)}" if number else ""
+    return f"{recipe.data.path}: {counts} examples{labels}{warnings} (`ftool data {folder}` shows more)"
 
 
 def _baselines(recipe: Recipe, data: Dataset[Any], test: Evaluation) -> BaselineReport | None:

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ftool.evaluation.confidence_intervals import every_estimate
+from ftool.evaluation.metrics.answers import ScoredSpans, part_intervals, question_metrics
 from ftool.evaluation.metrics.classification import (
     classification_metrics,
     classification_statistics,
     main_score,
     number_statistics,
 )
-from ftool.evaluation.results import Evaluation
+from ftool.evaluation.metrics.generation import token_metrics, token_statistics
+from ftool.evaluation.results import METRIC_NAMES, Evaluation
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
@@ -116,3 +119,32 @@ def test_training_prints_and_stores_intervals_for_validation_and_test(
     for one in (stored, stored["validation"]):
         assert one["intervals"]["accuracy"]["low"] <= one["metrics"]["accuracy"]
     assert report.table().splitlines()[0].split("  ")[-1].strip() == "95% interval"
+
+
+def test_perplexity_and_token_accuracy_have_intervals_over_examples() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(rng.normal(size=(6, 5)).astype(np.float32), rng.integers(5, size=6).tolist()) for _ in range(40)]
+    found, metrics = every_estimate(token_statistics(rows)), token_metrics(rows)
+    assert found.keys() == metrics.keys() == {"perplexity", "token_accuracy"}
+    for name, one in found.items():
+        assert one.value == pytest.approx(metrics[name])
+        assert one.low < one.value < one.high
+    alike = every_estimate(token_statistics([rows[0]] * 40))["perplexity"]  # examples that do not differ
+    assert alike.low == pytest.approx(alike.high)
+
+
+def test_every_printed_metric_of_questions_without_answers_has_an_interval() -> None:
+    rng = np.random.default_rng(0)
+    scored = ScoredSpans(
+        best=["nine", "at nine"] * 20,
+        margins=rng.normal(size=40),
+        references=[("nine",) if number % 3 else () for number in range(40)],
+    )
+    metrics, found = question_metrics(scored, 0.1), part_intervals(scored, 0.1)
+    printed = metrics.keys() & METRIC_NAMES.keys() - {"f1", "exact_match"}
+    assert printed == {"has_answer_f1", "no_answer_f1", "best_f1", "span_f1"}
+    for name in printed:
+        assert found[name].value == pytest.approx(metrics[name])
+        assert found[name].low <= metrics[name] <= found[name].high
+        assert found[name].low < found[name].high
+    assert part_intervals(ScoredSpans(best=["a"], margins=np.zeros(1), references=[("a",)]), None) == {}

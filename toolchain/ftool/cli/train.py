@@ -6,6 +6,8 @@ import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
 from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options
+from ftool.recipe.recipe import Recipe
+from ftool.workspace import ModelFolder
 
 
 @click.command()
@@ -17,13 +19,16 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     """Fine-tune the base model on the data as the recipe says, and measure the result.
 
     The result is in run/: the checkpoint in Hugging Face's layout and metrics.json. An earlier run/ is kept until the
-    new one is complete. If there is no recipe, one is written from --base and --data.
+    new one is complete. If there is no recipe, one is written from --base and --data. Notes and warnings about the data
+    are printed by `ftool new` and `ftool data`, and here only if the data is not that of the recipe in FOLDER.
     """
+    path = ModelFolder(folder).recipe
+    known = Recipe.read(path).data if path.exists() else None
     recipe = recipe_for(folder, flags)
     from ftool.train import train as train_model
     from ftool.training.hardware import is_main_process
 
-    report = train_model(recipe, folder, resume=resume)
+    report = train_model(recipe, folder, resume=resume, brief=recipe.data == known)
     if not is_main_process():
         return
     echo_report(report.to_json, report.table, as_json=as_json)

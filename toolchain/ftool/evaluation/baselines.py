@@ -11,7 +11,7 @@ from ftool.data.dataset import Split, fingerprint
 from ftool.evaluation.confidence_intervals import (
     ConfidenceSettings,
     Estimate,
-    estimates,
+    every_estimate,
     finite,
     paired_difference,
 )
@@ -193,7 +193,7 @@ def compare_with_baselines(
 
 
 def _estimate(statistics: Statistics, metric: str) -> Estimate:
-    return estimates(statistics, np.arange(len(statistics)), ConfidenceSettings())[metric]
+    return every_estimate(statistics)[metric]
 
 
 def _cells(score: Estimate) -> tuple[str, str]:

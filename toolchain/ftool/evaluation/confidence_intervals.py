@@ -87,6 +87,11 @@ def estimates(
     return {name: found[name] for name in values}
 
 
+def every_estimate(statistics: Statistics) -> dict[str, Estimate]:
+    """Return each metric of all the examples with its 95% confidence interval."""
+    return estimates(statistics, np.arange(len(statistics)), ConfidenceSettings())
+
+
 def difference(
     statistics: Statistics, higher: Positions, lower: Positions, name: str, confidence: ConfidenceSettings
 ) -> tuple[float, float]:

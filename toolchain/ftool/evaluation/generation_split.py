@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from ftool.data.rows.generation import GenerationExample
 from ftool.data.table import Table
-from ftool.evaluation.metrics.generation import ScoreFamily, text_metrics, token_metrics
+from ftool.evaluation.metrics.generation import ScoreFamily, text_metrics, token_metrics, token_statistics
 from ftool.evaluation.results import Metrics
+from ftool.evaluation.statistics import SummedStatistics
 from ftool.training.generator_rows import TokenRow, is_plain_text
 
 TokenScorer = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], Sequence[NDArray[np.float32]]]
@@ -61,22 +62,15 @@ class GenerationSplit:
         """
         return token_metrics(self._scored(score))
 
+    def token_statistics(self, score: TokenScorer) -> SummedStatistics:
+        """Return statistics of the same metrics, one for each row, from which their intervals are computed."""
+        return token_statistics(self._scored(score))
+
     def text_metrics(self, answer: Answerer) -> tuple[Metrics, list[str]]:
         """Return metrics of generated answers, and the answers; `answer` generates them from the inputs' token ids."""
         answers = list(answer([row.given for row in self.rows]))
         references = [example.targets for example in self.examples]
         return text_metrics(answers, references, scores=self.scores, language=self.language), answers
-
-    def metrics(self, score: TokenScorer, answer: Answerer) -> tuple[Metrics, list[str]]:
-        """Return all metrics and the generated answers; for plain text, only token metrics and an empty list.
-
-        `score` and `answer` are the functions that `token_metrics` and `text_metrics` take.
-        """
-        tokens = self.token_metrics(score)
-        if not self.answerable:
-            return tokens, []
-        texts, answers = self.text_metrics(answer)
-        return texts | tokens, answers
 
     def _scored(self, score: TokenScorer) -> Iterator[tuple[NDArray[np.float32], list[int]]]:
         """Yield the logits and token ids of each reference answer, with the logits of at most 64 rows in memory."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ftool.data.table import Table
 from ftool.evaluation.baselines import BaselineReport
-from ftool.evaluation.confidence_intervals import ConfidenceSettings, Estimate, estimates
+from ftool.evaluation.confidence_intervals import Estimate, every_estimate
 from ftool.evaluation.mistakes import Mistakes
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
@@ -132,13 +132,10 @@ class Evaluation:
     @cached_property
     def intervals(self) -> Mapping[str, Estimate]:
         """The 95% confidence interval of each metric that has one, by the metric's name."""
-        if self.statistics is None or not self.examples:
+        if not self.examples:
             return {}
-        statistics = self.statistics()
-        found = {
-            **estimates(statistics, np.arange(len(statistics)), ConfidenceSettings()),
-            **self.further_intervals(),
-        }
+        own = {} if self.statistics is None else every_estimate(self.statistics())
+        found = {**own, **self.further_intervals()}
         return {
             name: one
             for name, one in found.items()

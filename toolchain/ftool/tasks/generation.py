@@ -136,18 +136,30 @@ def _altered(loaded: Any, split: Split[GenerationExample]) -> int:
 
 
 def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
+    import numpy as np
+
+    from ftool.evaluation.confidence_intervals import every_estimate, metrics_of
     from ftool.evaluation.metrics.generation import text_statistics
     from ftool.evaluation.results import Measurements, ShownAnswer
 
-    metrics, answers = split.metrics(score=model.model.score_tokens, answer=partial(_answers, model, split))
+    tokens = split.token_statistics(model.model.score_tokens)
+    metrics: dict[str, Any] = metrics_of(tokens, np.arange(len(tokens)))
+    answers: list[str] = []
+    if split.answerable:  # plain text is continued, not answered
+        texts, answers = split.text_metrics(partial(_answers, model, split))
+        metrics = texts | metrics
     shown = tuple(
         ShownAnswer(given=_shown_input(example), answer=answer, reference=example.targets[0])
         for example, answer in zip(split.examples[:_SHOWN], answers[:_SHOWN], strict=False)
     )
     references = [example.targets for example in split.examples]
     statistics = partial(text_statistics, answers, references, scores=split.scores, language=split.language)
-    # Plain text is continued, not answered, so it has no answers to score.
-    return Measurements(metrics=metrics, statistics=statistics if answers else None, shown=shown)
+    return Measurements(
+        metrics=metrics,
+        statistics=statistics if answers else None,
+        intervals=partial(every_estimate, tokens),
+        shown=shown,
+    )
 
 
 def _answers(model: "OpenModel", split: "GenerationSplit", prompts: Sequence[Sequence[int]]) -> list[str]:

@@ -96,7 +96,12 @@ def _fit(
 
 
 def _measure(model: "OpenModel", split: Split[Question]) -> "Measurements":
-    from ftool.evaluation.metrics.answers import question_metrics, question_statistics, scored_spans
+    from ftool.evaluation.metrics.answers import (
+        part_intervals,
+        question_metrics,
+        question_statistics,
+        scored_spans,
+    )
     from ftool.evaluation.results import Measurements
 
     spans = model.model.spans(split.inputs)
@@ -105,6 +110,7 @@ def _measure(model: "OpenModel", split: Split[Question]) -> "Measurements":
     return Measurements(
         metrics=question_metrics(scored, threshold),
         statistics=partial(question_statistics, scored, threshold),
+        intervals=partial(part_intervals, scored, threshold),
         predictions=partial(_predictions, split, spans, threshold),
     )
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool.data.rows.questions import Question
+from ftool.evaluation.confidence_intervals import Estimate, every_estimate
 from ftool.evaluation.results import Metrics
-from ftool.evaluation.statistics import SummedStatistics, averaged
+from ftool.evaluation.statistics import RecomputedStatistics, SummedStatistics, averaged
 from ftool_runtime.postprocessing.spans import Spans
 
 MAIN_METRIC = "f1"
@@ -99,6 +100,37 @@ def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedS
     """
     exact, f1 = score_answers(scored.answers(threshold), scored.references)
     return averaged({"f1": f1, "exact_match": exact}, main=MAIN_METRIC, shares=("exact_match",))
+
+
+def part_intervals(scored: ScoredSpans, threshold: float | None) -> dict[str, Estimate]:
+    """Return the intervals of the metrics that only data with unanswerable questions has.
+
+    Those of `has_answer_*`, `no_answer_*` and `span_f1` come from samples of the questions that they are computed on;
+    those of the metrics at the best threshold from samples of all questions, each with its own best threshold.
+    """
+    answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
+    if answerable.all():
+        return {}
+    exact, f1 = score_answers(scored.answers(threshold), scored.references)
+    best_exact, best_f1 = score_answers(scored.best, scored.references)
+    found: dict[str, Estimate] = {}
+    for name, part in (("has_answer", answerable), ("no_answer", ~answerable)):
+        values = {f"{name}_f1": f1[part], f"{name}_exact_match": exact[part]}
+        if name == "has_answer":
+            values["span_f1"] = best_f1[part]
+        if part.any():
+            found |= every_estimate(averaged(values, main=f"{name}_f1", shares=(f"{name}_exact_match",)))
+
+    def at_best(places: NDArray[np.int64]) -> dict[str, float]:
+        sample = ScoredSpans(
+            best=[scored.best[place] for place in places], margins=scored.margins[places], references=()
+        )
+        return {
+            "best_f1": best_threshold(sample, best_f1[places], answerable[places])[0],
+            "best_exact_match": best_threshold(sample, best_exact[places], answerable[places])[0],
+        }
+
+    return found | every_estimate(RecomputedStatistics(len(f1), at_best, main="best_f1"))
 
 
 def tune_threshold(scored: ScoredSpans, metric: str = MAIN_METRIC) -> tuple[float, float]:

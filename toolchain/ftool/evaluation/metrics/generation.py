@@ -6,7 +6,6 @@ except perplexity and length_ratio are between 0 and 1.
 
 import importlib.metadata
 import importlib.util
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -15,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool.evaluation.confidence_intervals import metrics_of
 from ftool.evaluation.languages import WritingSystem, sentences, units, writing_system_of
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, SummedStatistics
@@ -25,6 +25,7 @@ ScoreFamily = Literal["bleu", "rouge"]  # BLEU and chrF++, or ROUGE
 
 _MAIN: Mapping[ScoreFamily, str] = {"bleu": "bleu", "rouge": "rougeL"}
 _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+_HIGHEST_LOSS = 700.0  # nats per token: the perplexity of more is infinite
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
@@ -174,7 +175,16 @@ def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> 
     ids, int (length,). Rows are read one at a time, so not all of them need to be in memory. Raises InputError if there
     are no tokens.
     """
-    loss, right, tokens = 0.0, 0, 0
+    statistics = token_statistics(rows)
+    return metrics_of(statistics, np.arange(len(statistics)))
+
+
+def token_statistics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> SummedStatistics:
+    """Return statistics from which `token_metrics` of any subset of the rows can be computed, and their intervals.
+
+    `rows` and the errors are those of `token_metrics`.
+    """
+    parts: dict[str, list[float]] = {"loss": [], "right": [], "tokens": []}
     for logits, ids in rows:
         wanted = np.asarray(ids, dtype=np.int64)
         if len(logits) != len(wanted):
@@ -183,12 +193,20 @@ def token_metrics(rows: Iterable[tuple[NDArray[np.float32], Sequence[int]]]) -> 
             continue
         best = logits.max(axis=-1)
         own = logits[np.arange(len(wanted)), wanted].astype(np.float64)
-        loss += float((_log_sum(logits, best) - own).sum())
-        right += int((logits.argmax(axis=-1) == wanted).sum())
-        tokens += len(wanted)
-    if not tokens:
+        parts["loss"].append(float((_log_sum(logits, best) - own).sum()))
+        parts["right"].append(int((logits.argmax(axis=-1) == wanted).sum()))
+        parts["tokens"].append(len(wanted))
+    if not parts["tokens"]:
         raise InputError("there is no token to score")
-    return {"token_accuracy": right / tokens, "perplexity": math.exp(min(loss / tokens, 700.0))}
+
+    def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        loss, right, tokens = (totals[name][:, 0] for name in parts)
+        return {
+            "token_accuracy": right / tokens,
+            "perplexity": np.exp(np.minimum(loss / tokens, _HIGHEST_LOSS)),
+        }
+
+    return SummedStatistics(parts, formula, main="token_accuracy")
 
 
 def _each(score: Callable[[Sequence[int]], float], totals: Floats) -> Floats:
