@@ -18,9 +18,19 @@ from ftool_export.checkpoints.base import (
     read_facts,
     trained_length,
 )
+from ftool_export.checkpoints.classifier_config import (
+    MULTI_LABEL,
+    SINGLE_LABEL,
+    UNNAMED,
+    answers_numbers,
+    ends_in_sigmoid,
+    name_numbers,
+    problem_type_of,
+    reads_pairs,
+)
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
 from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
-from ftool_export.checkpoints.pretrained import read_card, read_config, read_licence
+from ftool_export.checkpoints.pretrained import read_config, read_licence
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.checkpoints.setfit import SetFitHead, read_setfit_head
 from ftool_export.checkpoints.weights import read_trained, read_weights
@@ -32,12 +42,6 @@ from ftool_export.tokenizers.source import read_tokenizer
 log = logging.getLogger(__name__)
 
 TASK = "text-classification"
-
-_MULTI_LABEL = "multi_label_classification"
-_SINGLE_LABEL = "single_label_classification"
-_REGRESSION = "regression"
-_TAGS_OF_PAIRS = {"text-ranking", "cross-encoder", "reranker"}  # on model cards
-_UNNAMED = "LABEL_0"  # transformers' name for the first output if config.json names none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +84,8 @@ class LoadedClassifier(LoadedEncoder):
 
     def config_fields(self) -> dict[str, Any]:
         """Return transformers' fields of config.json for the labels and the type of problem."""
-        labels = self.labels or (_UNNAMED,)
-        kind = _problem_type(multi_label=self.multi_label, regression=self.regression)
+        labels = self.labels or (UNNAMED,)
+        kind = problem_type_of(multi_label=self.multi_label, regression=self.regression)
         return {**label_fields(labels), "problem_type": kind}
 
     def facts(self) -> dict[str, Any]:
@@ -145,8 +149,8 @@ def create_classifier(
     """
     config, layout = read_config(base), read_layout(base)
     chosen = _choose_pooling(base, config, layout) if pooling == "auto" else pooling
-    config.problem_type = _problem_type(multi_label=multi_label, regression=regression)
-    names = labels or (_UNNAMED,)
+    config.problem_type = problem_type_of(multi_label=multi_label, regression=regression)
+    names = labels or (UNNAMED,)
     model, tokenizer = _with_new_head(base, config, layout, chosen, names), read_tokenizer(base, config)
     stated = None if layout is None else layout.max_length
     return LoadedClassifier(
@@ -172,10 +176,10 @@ def load_classifier(source: str | Path, *, pairs: bool | None = None) -> LoadedC
     config, layout = read_labelled_config(source), read_layout(source)
     facts = read_facts(config)
     if not facts:
-        _name_numbers(config)
+        name_numbers(config)
     setfit = None if facts else read_setfit_head(source)
     if pairs is None:
-        pairs = facts["pairs"] if "pairs" in facts else _reads_pairs(source, config)
+        pairs = facts["pairs"] if "pairs" in facts else reads_pairs(source, config)
     if layout is not None and layout.dense and "pooling" in facts:
         encoder, _ = read_weights(AutoModel, source, config)
         head = read_head(source, layout.dense[-1])
@@ -243,7 +247,7 @@ def _with_setfit_head(
             f"{source}: its SetFit head takes vectors of {head.linear.in_features} numbers, but its encoder gives "
             f"{hidden_size(config)}; these files don't belong together: fetch or write the checkpoint again"
         )
-    encoder.config.update({**label_fields(head.labels), "problem_type": _SINGLE_LABEL})
+    encoder.config.update({**label_fields(head.labels), "problem_type": SINGLE_LABEL})
     pooling = _choose_pooling(source, config, layout)
     return _assemble(encoder, head.linear, encoder.config, pooling, layout.normalize or head.normalize)
 
@@ -266,72 +270,20 @@ def _assemble(
     if head is not None and isinstance(getattr(encoder, "pooler", None), nn.Module):
         # AutoModel expects the pooler in the file, but nothing reads its output, so it is not trained.
         encoder.pooler.requires_grad_(False)
-    regression = _answers_numbers(config)
+    regression = answers_numbers(config)
     one_number = regression and config.num_labels == 1
     model = SequenceClassifier(
         encoder,
         head,
         labels=[] if one_number else [config.id2label[index] for index in range(config.num_labels)],
         # transformers' pipeline gives one output its sigmoid, whatever the type of problem
-        multi_label=not regression and (config.problem_type == _MULTI_LABEL or config.num_labels == 1),
+        multi_label=not regression and (config.problem_type == MULTI_LABEL or config.num_labels == 1),
         pooling=pooling,
         normalize=normalize,
         regression=regression,
-        sigmoid=regression and _ends_in_sigmoid(config),
+        sigmoid=regression and ends_in_sigmoid(config),
     )
     return model.eval()
-
-
-def _name_numbers(config: Any) -> None:
-    """Call the outputs of a regressor by their positions, "0", "1" and so on, if config.json does not name them."""
-    names = {index: f"LABEL_{index}" for index in range(config.num_labels)}
-    if config.problem_type == _REGRESSION and dict(config.id2label) == names:
-        config.update(label_fields([str(index) for index in names]))
-
-
-def _answers_numbers(config: Any) -> bool:
-    """Whether the outputs are numbers; otherwise they are the logits of labels.
-
-    A cross-encoder with one output gives a number. For other models, the type of problem in config.json decides, or, if
-    there is no type and a single output, whether the output has a name.
-    """
-    if config.num_labels != 1:
-        return bool(config.problem_type == _REGRESSION)
-    if _cross_encoder(config) is not None or config.problem_type == _REGRESSION:
-        return True
-    return bool(config.problem_type != _MULTI_LABEL and config.id2label[0] == _UNNAMED)
-
-
-def _reads_pairs(source: str, config: Any) -> bool | None:
-    """Return whether a checkpoint that ftool did not train takes pairs of texts, or None if its files don't say.
-
-    Cross-encoders, rerankers and NLI models take pairs.
-    """
-    names = {str(name).casefold() for name in (config.id2label or {}).values()}
-    if _cross_encoder(config) is not None or "entailment" in names:
-        return True
-    card = read_card(source)
-    tags = {*(card.get("tags") or ()), card.get("pipeline_tag")}
-    return True if tags & _TAGS_OF_PAIRS else None
-
-
-def _ends_in_sigmoid(config: Any) -> bool:
-    """Whether a regressor ends in a sigmoid: cross-encoders do, unless their config.json names another function."""
-    activation = _cross_encoder(config)
-    return activation is not None and activation.rsplit(".", 1)[-1] == "Sigmoid"
-
-
-def _cross_encoder(config: Any) -> str | None:
-    """Return the activation named in the config.json of a sentence-transformers CrossEncoder; None for other models."""
-    written = getattr(config, "sentence_transformers", None)
-    if isinstance(written, dict):
-        return str(written.get("activation_fn", "Sigmoid" if config.num_labels == 1 else "Identity"))
-    old = getattr(config, "sbert_ce_default_activation_function", None)
-    return None if old is None else str(old)
-
-
-def _problem_type(*, multi_label: bool, regression: bool) -> str:
-    return _REGRESSION if regression else _MULTI_LABEL if multi_label else _SINGLE_LABEL
 
 
 def _zero_head(hidden: int, labels: int) -> nn.Linear:

@@ -19,9 +19,9 @@ class Comparison:
 
     Attributes:
         examples: the number of inputs.
-        compared: the unit of `count` and `agreement`.
-        count: the number of compared answers or next tokens.
-        agreement: the share of them that are the same; each label of a multi-label answer counts.
+        compared: what `count` and `agreement` count.
+        count: the number of compared answers, nearest texts or next tokens.
+        agreement: the share that is the same for model and reference; each label of a multi-label answer counts.
         differing: the number of inputs with an answer that differs in any part.
         distances: float64 (examples,): the largest change of a probability in each input's answer, 0 to 1.
         output_difference: the largest absolute difference between the networks' outputs, such as logits.

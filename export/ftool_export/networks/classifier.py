@@ -19,8 +19,8 @@ class SequenceClassifier(EncoderNetwork):
       `normalize`, and passed to a linear head that ftool trains.
     - `pooling` "pooler": `encoder` is an `AutoModelForSequenceClassification` with its own head.
 
-    If `regression` is set, the outputs are numbers instead of logits: one for each name in `labels`, or a single one if
-    there are no names. If `sigmoid` is set, a sigmoid is applied to them.
+    If `regression` is set, the outputs are numbers instead of logits. Several numbers have their names in `labels`; a
+    single number has no name. If `sigmoid` is set, a sigmoid is applied to the numbers.
     """
 
     def __init__(

@@ -19,8 +19,9 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     """Fine-tune the base model on the data as the recipe says, and measure the result.
 
     The result is in run/: the checkpoint in Hugging Face's layout and metrics.json. An earlier run/ is kept until the
-    new one is complete. If there is no recipe, one is written from --base and --data. Notes and warnings about the data
-    are printed by `ftool new` and `ftool data`, and here only if the data is not that of the recipe in FOLDER.
+    new one is complete. Without a recipe in FOLDER, --base and --data are needed, and a recipe is written from them.
+    `ftool train` prints notes and warnings about the data if the recipe in FOLDER does not name this data yet.
+    Otherwise it counts them in one line; `ftool data` shows them.
     """
     path = ModelFolder(folder).recipe
     known = Recipe.read(path).data if path.exists() else None

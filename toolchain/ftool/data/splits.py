@@ -42,7 +42,7 @@ def split_called(name: str) -> str | None:
     return _SPELLINGS.get(_SHARD.sub("", name.lower()))
 
 
-def told_of_left_out(tables: dict[str, Table], source: str, names: Iterable[str]) -> dict[str, Table]:
+def with_left_out_warning(tables: dict[str, Table], source: str, names: Iterable[str]) -> dict[str, Table]:
     """Return the tables of splits. If `names` has any, the first table warns that these parts are left out.
 
     `names` are the names of parts of the data `source` that are not called like splits.

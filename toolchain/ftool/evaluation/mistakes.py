@@ -173,12 +173,9 @@ def find_mistakes(
     before = score(logits)
     confusions = []
     for truth, answer, rows in _confused(wanted, given, multi_label=multi_label)[:_MOST_CONFUSIONS]:
+        label = slice(None) if not multi_label else answer if truth is None else truth
         corrected = logits.copy()
-        if multi_label:
-            label = answer if truth is None else truth
-            corrected[rows, label] = np.where(wanted[rows, label], _CERTAIN, -_CERTAIN)
-        else:
-            corrected[rows] = np.where(wanted[rows], _CERTAIN, -_CERTAIN)
+        corrected[rows, label] = np.where(wanted[rows, label], _CERTAIN, -_CERTAIN)
         confusions.append(
             Confusion(
                 truth=NOTHING if truth is None else labels[truth],

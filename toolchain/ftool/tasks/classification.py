@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,9 @@ from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, count_cut
+from ftool.tasks.few_examples import check_setfit, setfit_defaults, suggest_setfit
 
 if TYPE_CHECKING:
-    from ftool.data.inspection.report import Inspection
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.mistakes import LabelErrors, Mistakes
     from ftool.evaluation.open_model import OpenModel
@@ -24,44 +23,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Measured on banking77 with 8 examples a label (docs/fine-tuning.md).
-_SETFIT_DEFAULTS = {"train.epochs": 1.0, "train.learning_rate": 5e-5, "train.evaluations_per_epoch": 1}
-_SETFIT_EXAMPLES = 16  # a label; with more, training all weights reaches as much
-_SETFIT_BATCH = 4  # the fewest texts among which some have a common label and others have none
-
 
 def _defaults(recipe: Sections) -> Mapping[str, Any]:
-    few = recipe.train.method == "setfit"
-    return {"train.max_length": 128, **(_SETFIT_DEFAULTS if few else {})}
+    return {"train.max_length": 128, **setfit_defaults(recipe)}
 
 
 def _check(recipe: Sections) -> None:
-    train = recipe.train
-    if train.pooling == "last":
+    if recipe.train.pooling == "last":
         raise RecipeError(f"train.pooling can't be last for {recipe.task}; use auto, mean, cls or pooler")
-    if train.method == "setfit" and train.samples == "single":
-        raise RecipeError(
-            'train.method "setfit" compares the texts of a batch, but train.samples is single; '
-            'set train.samples to "multi", or train.method to "head" or "full"'
-        )
-    if train.method == "setfit" and (train.batch_size < _SETFIT_BATCH or train.batch_size % 2):
-        raise RecipeError(
-            'train.method "setfit" compares texts of a batch, two by two: train.batch_size must be an even '
-            f"number from {_SETFIT_BATCH} on, got {train.batch_size}"
-        )
-
-
-def _suggest(recipe: Sections, found: "Inspection") -> list[str]:
-    kinds = ("regression", "multi_label", "pairs")  # for which setfit was not measured
-    if recipe.train.method == "setfit" or any(found.facts[kind] for kind in kinds):
-        return []
-    usual = median(found.labels["train"].get(label, 0) for label in found.classes)
-    if usual > _SETFIT_EXAMPLES:
-        return []
-    return [
-        f"{usual:g} training examples a label are few: --set train.method=setfit may learn more from them than "
-        f"{recipe.train.method}"
-    ]
+    check_setfit(recipe)
 
 
 def _main_metric(facts: Any, _: Any, recipe: Sections) -> str:
@@ -341,7 +311,7 @@ TASK = Task(
     ),
     defaults=_defaults,
     check=_check,
-    suggest=_suggest,
+    suggest=suggest_setfit,
     instead={
         "data.source": "data.text is the column of the texts",
         "data.target": "data.label is the column of the labels",

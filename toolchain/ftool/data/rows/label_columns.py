@@ -88,7 +88,7 @@ def _named_columns(table: Table, settings: DataSettings, model: ModelFacts | Non
 
 
 def _columns(table: Table, names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the columns that are called `names`; None if there are no names, or one of them is no column."""
+    """Return the columns called `names`; None if `names` is empty, or if the table lacks one of these columns."""
     try:
         return tuple(named_column(table, name) for name in names) or None
     except DataError:

@@ -308,7 +308,7 @@ def _pairs(split: Split[LabelledText]) -> bool:
 
 
 def _is_regression(settings: DataSettings, tables: Mapping[str, Table]) -> bool:
-    """Whether the label column holds scores, or lists of scores, by `are_scores`; lists of shares are no scores."""
+    """Whether the cells of the label column are scores or lists of scores, as `are_scores` and `are_shares` decide."""
     if settings.label_separator or settings.multi_label:
         return False
     cells: list[Cell] = []

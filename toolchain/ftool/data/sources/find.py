@@ -21,7 +21,7 @@ from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
 from ftool.data.sources.plain_text import read_aligned, read_plain_text
 from ftool.data.sources.spreadsheets import SPREADSHEET_SUFFIXES, read_spreadsheet
-from ftool.data.splits import is_shard, split_called, told_of_left_out
+from ftool.data.splits import is_shard, split_called, with_left_out_warning
 from ftool.data.table import Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -211,7 +211,7 @@ def _read_folders(source: str, files: list[DataFile], columns: Sequence[str] | N
     if "train" in by_split or "test" in by_split:
         tables = {split: _read_shards(source, found, columns) for split, found in by_split.items()}
         others = dict.fromkeys(file.folder or file.name for file in tabular if not split_called(file.folder))
-        return told_of_left_out(tables, source, others)
+        return with_left_out_warning(tables, source, others)
     return {} if tabular else read_class_folders(source, [file for file in files if file.folder])
 
 
@@ -227,7 +227,7 @@ def _read_splits(source: str, files: list[DataFile], columns: Sequence[str] | No
     others = (
         file.name for file in _data_files(files) if not split_called(file.stem) and file.suffix != ".txt"
     )
-    return told_of_left_out(tables, source, others)
+    return with_left_out_warning(tables, source, others)
 
 
 def _data_files(files: list[DataFile]) -> list[DataFile]:

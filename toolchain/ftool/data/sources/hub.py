@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ftool.data.splits import split_called, told_of_left_out
+from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
@@ -76,7 +76,9 @@ def dataset_tables(source: str, loaded: Any) -> dict[str, Table]:
     if not tables and len(loaded) == 1:
         name, dataset = next(iter(loaded.items()))
         return {"all": dataset_table(f"{source} ({name})", dataset)}
-    return told_of_left_out(tables, source, (str(name) for name in loaded if split_called(str(name)) is None))
+    return with_left_out_warning(
+        tables, source, (str(name) for name in loaded if split_called(str(name)) is None)
+    )
 
 
 def dataset_table(source: str, dataset: Any) -> Table:

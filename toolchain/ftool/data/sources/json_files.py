@@ -8,7 +8,7 @@ from ftool.data.cells import BadRows
 from ftool.data.sources.annotation_tools import plain_records
 from ftool.data.sources.files import DataFile
 from ftool.data.sources.squad import is_squad, squad_table
-from ftool.data.splits import split_called, told_of_left_out
+from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool_runtime.text.rows import RowError, json_rows
@@ -133,7 +133,7 @@ def _tables_of_lists(
             split: records_table(f"{source} ({key})", list(enumerate(value[key], start=1)), columns)
             for split, key in splits.items()
         }
-        return told_of_left_out(tables, source, (key for key in value if key not in splits.values()))
+        return with_left_out_warning(tables, source, (key for key in value if key not in splits.values()))
     if len({len(cells) for cells in value.values()}) > 1:
         raise DataError(
             f"{source}: the columns {', '.join(value)} are not equally long, and none is a train split"

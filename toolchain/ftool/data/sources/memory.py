@@ -8,7 +8,7 @@ from typing import Any
 from ftool.data.sources.arrow_files import arrow_table
 from ftool.data.sources.hub import dataset_table, dataset_tables
 from ftool.data.sources.json_files import records_table
-from ftool.data.splits import split_called, told_of_left_out
+from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -34,7 +34,7 @@ def tables_in_memory(rows: Any) -> dict[str, Table]:
                 "DataFrame, or a dict from split names (train, validation, test) to these"
             )
         tables = {split: _table(f"{name} rows", rows[name]) for split, name in splits.items() if split}
-        return told_of_left_out(
+        return with_left_out_warning(
             tables, "rows", (str(name) for name in rows if split_called(str(name)) is None)
         )
     return {"all": _table(type(rows).__name__, rows)}

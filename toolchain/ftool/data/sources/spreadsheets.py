@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftool.data.sources.files import DataFile
-from ftool.data.splits import split_called, told_of_left_out
+from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
@@ -42,7 +42,9 @@ def read_spreadsheet(file: DataFile, columns: Sequence[str] | None = None) -> di
             split: _table(f"{file.source} ({title})", filled[title], columns)
             for split, title in splits.items()
         }
-        return told_of_left_out(tables, file.source, (one for one in filled if one not in splits.values()))
+        return with_left_out_warning(
+            tables, file.source, (one for one in filled if one not in splits.values())
+        )
     title, *others = filled
     table = _table(file.source, filled[title], columns)
     if not others:

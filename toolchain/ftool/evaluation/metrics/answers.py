@@ -121,13 +121,16 @@ def part_intervals(scored: ScoredSpans, threshold: float | None) -> dict[str, Es
         if part.any():
             found |= every_estimate(averaged(values, main=f"{name}_f1", shares=(f"{name}_exact_match",)))
 
+    gains = {
+        "best_f1": _gains(scored, best_f1, answerable),
+        "best_exact_match": _gains(scored, best_exact, answerable),
+    }
+
     def at_best(places: NDArray[np.int64]) -> dict[str, float]:
-        sample = ScoredSpans(
-            best=[scored.best[place] for place in places], margins=scored.margins[places], references=()
-        )
+        unanswerable = int((~answerable[places]).sum())
         return {
-            "best_f1": best_threshold(sample, best_f1[places], answerable[places])[0],
-            "best_exact_match": best_threshold(sample, best_exact[places], answerable[places])[0],
+            name: _best_threshold(scored.margins[places], all_of[places], unanswerable)[0]
+            for name, all_of in gains.items()
         }
 
     return found | every_estimate(RecomputedStatistics(len(f1), at_best, main="best_f1"))
@@ -185,12 +188,24 @@ def best_threshold(
     1 if it is unanswerable, else 0. The threshold is midway between the -margins of two questions, so that a small
     change of a model's scores does not move a question across the threshold.
     """
-    no_answer_margins = -scored.margins  # the score of "no answer" minus the score of the best span
-    order = np.argsort(no_answer_margins, kind="stable")
+    return _best_threshold(scored.margins, _gains(scored, scores, answerable), int((~answerable).sum()))
+
+
+def _gains(
+    scored: ScoredSpans, scores: NDArray[np.float64], answerable: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return how much the sum of scores grows if a question gets its best span instead of no answer, (questions,)."""
     wrongly_answered = np.where(np.array([bool(text) for text in scored.best]), -1.0, 0.0)
-    gains = np.where(answerable, scores, wrongly_answered)[order]
+    return np.where(answerable, scores, wrongly_answered)
+
+
+def _best_threshold(
+    margins: NDArray[np.float64], gains: NDArray[np.float64], unanswerable: int
+) -> tuple[float, float]:
+    no_answer_margins = -margins  # the score of "no answer" minus the score of the best span
+    order = np.argsort(no_answer_margins, kind="stable")
     # totals[n] is the sum of scores if the n questions with the least doubt are answered.
-    totals = (~answerable).sum() + np.concatenate([[0.0], np.cumsum(gains)])
+    totals = unanswerable + np.concatenate([[0.0], np.cumsum(gains[order])])
     ranked = no_answer_margins[order]
     # Between questions of equal doubt there is no threshold.
     is_boundary = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
