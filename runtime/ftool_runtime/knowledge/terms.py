@@ -93,9 +93,9 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _between_words(character: str) -> bool:
-    """Return whether a character separates words, according to Unicode 3.2.
+    """Return whether a character separates words, both in Unicode 3.2 and in Python's version of Unicode.
 
-    For characters that are newer than Unicode 3.2 the result is False, which leaves the decision to SQLite.
+    SQLite's version lies between the two. Where they differ, the result is False, which leaves the decision to SQLite.
     """
-    category = unicodedata.ucd_3_2_0.category(character)
-    return category[0] in _BETWEEN_WORDS or category in ("Cc", "Cf")
+    categories = unicodedata.ucd_3_2_0.category(character), unicodedata.category(character)
+    return all(category[0] in _BETWEEN_WORDS or category in ("Cc", "Cf") for category in categories)

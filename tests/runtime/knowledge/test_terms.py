@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ftool_runtime.knowledge.full_text import rank_by_words
@@ -131,6 +131,7 @@ def test_no_operators_break_the_query(question: str) -> None:
         alphabet=st.characters(categories=["L", "M", "N", "Zs", "Pd", "Po"], max_codepoint=0xFFFF), min_size=1
     )
 )
+@example("0\u02ec")  # a symbol in Unicode 3.2, a letter since 4.0
 def test_a_text_is_found_by_itself(text: str) -> None:
     """Words of a text in the index are words of the same text as a question."""
     connection = indexed(text)
