@@ -333,7 +333,11 @@ def bad_file(tmp_path: Path, name: str, content: bytes) -> str:
         ("d.csv", b"text,label\nok,a\n  ,b\nok,b\n,a\n", "rows 3 and 5 without a text"),
         ("d.csv", b"text,label\nok,a\nno,\n", "row 3 has no label"),
         ("d.csv", b"body text,mood\nok,a\n", "the columns are 'body text', 'mood'"),
-        ("d.csv", b"text,mood\nok,a\n", "no column is known to hold the labels"),
+        (
+            "d.csv",
+            b"text,mood\nok,a\n",
+            "--label-column (or a column for each label or number with --label-column A,B)",
+        ),
         ("d.csv", b"text,label\nok,a\nno,a\n", "only one label, 'a'"),
         ("d.csv", b"text,label,Text\nok,a,no\n", "has several columns 'text'"),
         ("d.jsonl", b"[" * 100_000, "row 1 is JSON that can't be read"),

@@ -39,6 +39,10 @@ def usual(**more: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return {name: part + more.get(name, []) for name, part in parts.items()}
 
 
+def numbered(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"label": 1 + position / 4} for position, row in enumerate(texts)]
+
+
 LONG = "words " * 400
 CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str]] = {
     "nearly a training text": (
@@ -77,6 +81,11 @@ CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str]] = {
         usual(train=[{"text": "quite another thing", "label": "Card"}]),
         "labels that look alike are different labels: 'card' (28) and 'Card' (1)",
     ),
+    "a number for a missing one": (
+        {name: numbered(part) for name, part in usual().items()}
+        | {"test": [{"text": "no number", "label": -999.0}]},
+        "numbers far from all others: test row 1 (-999)",
+    ),
     "a very long text": (
         usual(train=[{"text": LONG, "label": "card"}]),
         "very long texts: train row 61 (2,400 characters)",
@@ -96,6 +105,14 @@ def test_clean_data_has_nothing_to_check(tmp_path: Path) -> None:
     assert found.checks() == []
     assert "Nothing to check." in found.text()
     assert found.text().count("examples: 60 train, 12 validation, 12 test") == 1
+
+
+def test_ranges_of_numbers_are_told(tmp_path: Path) -> None:
+    found = report(tmp_path, **{name: numbered(part) for name, part in usual().items()})
+    assert found.to_json()["numbers"]["number"]["highest"] == 15.75
+    assert found.checks() == []
+    (line,) = (line for line in found.text().splitlines() if line.startswith("number"))
+    assert line.split() == ["number", "1", "1.25", "5.375", "14.25", "15.75"]
 
 
 def test_equal_and_nearly_equal_texts_are_counted_apart(tmp_path: Path) -> None:

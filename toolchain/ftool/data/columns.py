@@ -27,6 +27,9 @@ class Column:
     content: str
     flag: str
     usual: tuple[str, ...]
+    parts: str = (
+        ""  # what several columns hold, named with the flag together; "" if the flag names one column
+    )
 
 
 # Text classification.
@@ -47,7 +50,7 @@ LABEL: Final = Column("labels", "--label-column", (
     "is_duplicate", "stars", "rating",
     "accept",  # the chosen options of Prodigy
     "score", "similarity",  # last: next to a label column they hold something else, such as a confidence
-))  # fmt: skip
+), parts="label or number")  # fmt: skip
 
 # Token classification.
 WORDS: Final = Column("words", "--text-column", ("tokens", "words", "token", "word", "form"))
@@ -154,9 +157,10 @@ def find_column(table: Table, column: Column, name: str | None = None) -> str:
                 f"{table.source}: has several columns {candidate!r}; the columns are {listed_columns(table)}: "
                 f"rename them, or name one with {column.flag}"
             )
+    several = f" (or a column for each {column.parts} with {column.flag} A,B)" if column.parts else ""
     raise DataError(
         f"{table.source}: no column is known to hold the {column.content}; the columns are {listed_columns(table)}: "
-        f"name one with {column.flag}, or all with --columns if the file has no header"
+        f"name one with {column.flag}{several}, or all with --columns if the file has no header"
     )
 
 

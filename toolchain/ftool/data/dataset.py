@@ -61,6 +61,11 @@ class Example(ABC):
         """
         return ()
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The numbers that a model learns to give for the example; empty if the answer of examples is no number."""
+        return ()
+
     def with_classes_renamed(self, names: Mapping[str, str]) -> Self:  # noqa: ARG002 (of examples with classes)
         """Return the example with each class called `names[class]`; a class that is not in `names` keeps its name."""
         return self

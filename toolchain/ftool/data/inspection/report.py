@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ftool.data.dataset import Dataset
 from ftool.data.inspection.repeats import Pair, Place, Repeats, find_repeats
-from ftool.data.inspection.text_facts import Lengths, languages_of, scripts_of, shares_text
+from ftool.data.inspection.text_facts import Lengths, Range, languages_of, scripts_of, shares_text
 from ftool.data.label_policy import look_alike_groups
 from ftool.terminal import format_table
 
@@ -53,6 +53,8 @@ class Inspection:
         labels: the number of examples with each label, by split and label; empty if examples have no labels.
         classes: all labels, in order.
         look_alikes: groups of labels that look alike.
+        numbers: the range of each number that a model learns to give, by the number's name; empty without numbers.
+        far_numbers: the places and values of numbers that are far from the others.
         characters: the lengths of each text of the examples, by the text's name.
         tokens: the same in tokens; empty without a base model.
         limit: the longest input in tokens; None without a base model.
@@ -74,6 +76,8 @@ class Inspection:
     look_alikes: Sequence[Mapping[str, int]]
     characters: Mapping[str, Lengths]
     tokens: Mapping[str, Lengths] = field(default_factory=dict)
+    numbers: Mapping[str, Range] = field(default_factory=dict)
+    far_numbers: Sequence[tuple[Place, float]] = ()
     limit: TokenLimit | None = None
     too_long: Mapping[str, int] = field(default_factory=dict)
     long_texts: Sequence[tuple[Place, int]] = ()
@@ -114,6 +118,8 @@ class Inspection:
             "rare_labels": self.rare,
             "labels_without_examples": self.unmeasured,
             "look_alike_labels": [dict(group) for group in self.look_alikes],
+            "numbers": {name: one.to_json() for name, one in self.numbers.items()},
+            "far_numbers": [{**place._asdict(), "number": number} for place, number in self.far_numbers],
             "characters": {name: one.to_json() for name, one in self.characters.items()},
             "tokens": {name: one.to_json() for name, one in self.tokens.items()},
             "limit": None
@@ -135,7 +141,7 @@ class Inspection:
 
     def text(self) -> str:
         """Return the whole report as text to print."""
-        parts = ["\n".join(self.notes), self._splits(), self._lengths(), self._labels(), self._scripts()]
+        parts = ["\n".join(self.notes), self._splits(), self._lengths(), self._answers(), self._scripts()]
         checks = self.checks()
         parts.append(
             "To check:\n" + "\n".join(f"- {one}" for one in checks) if checks else "Nothing to check."
@@ -164,6 +170,9 @@ class Inspection:
             found.append(
                 f"inputs of more than {self.limit.longest} tokens (train.max_length) {what}: {counts}"
             )
+        if self.far_numbers:
+            shown = ", ".join(f"{place} ({number:g})" for place, number in self.far_numbers[:_SHOWN])
+            found.append(f"numbers far from all others: {shown}{_more(self.far_numbers)}")
         if self.long_texts:
             shown = ", ".join(
                 f"{place} ({length:,} characters)" for place, length in self.long_texts[:_SHOWN]
@@ -201,7 +210,14 @@ class Inspection:
                     rows.append([f"{name}, {unit}", *(f"{number:,}" for number in one.to_json().values())])
         return format_table(rows)
 
-    def _labels(self) -> str:
+    def _answers(self) -> str:
+        if self.numbers:
+            rows = [["", "lowest", "5% up to", "median", "95% up to", "highest"]]
+            rows += [
+                [name, *(f"{number:g}" for number in one.to_json().values())]
+                for name, one in self.numbers.items()
+            ]
+            return format_table(rows)
         if not self.classes:
             return ""
         trained = self.labels["train"]
@@ -237,6 +253,7 @@ def inspect_dataset(data: Dataset[Any], task: str, limit: TokenLimit | None = No
     exact, near = find_repeats(data.splits, shown=_SHOWN_IN_JSON)
     every = [text for several in texts.values() for text in several]
     characters = {name: Lengths.of([len(text) for text in several]) for name, several in texts.items()}
+    numbers = _numbers(data)
     longest = _TIMES_LONGER * max(one.median for one in characters.values())
     return Inspection(
         task=task,
@@ -252,6 +269,8 @@ def inspect_dataset(data: Dataset[Any], task: str, limit: TokenLimit | None = No
         tokens={}
         if limit is None
         else {name: Lengths.of(limit.count(several)) for name, several in texts.items()},
+        numbers={name: Range.of([number for _, number in several]) for name, several in numbers.items()},
+        far_numbers=_far_numbers(numbers),
         limit=limit,
         too_long={} if limit is None else _too_long(data, limit),
         long_texts=sorted((one for one in places if one[1] > longest), key=lambda one: -one[1])[
@@ -263,6 +282,25 @@ def inspect_dataset(data: Dataset[Any], task: str, limit: TokenLimit | None = No
         languages=languages_of(every),
         facts=data.facts,
     )
+
+
+def _numbers(data: Dataset[Any]) -> dict[str, list[tuple[Place, float]]]:
+    """Return each number that a model learns to give, with its place, by the name of the number."""
+    found: dict[str, list[tuple[Place, float]]] = {}
+    for split, examples in data.splits.items():
+        for example in examples.examples:
+            names = data.labels if len(example.numbers) > 1 else ("number",)
+            for name, number in zip(names, example.numbers, strict=False):
+                found.setdefault(name, []).append((Place(split, example.row), number))
+    return found
+
+
+def _far_numbers(numbers: Mapping[str, Sequence[tuple[Place, float]]]) -> list[tuple[Place, float]]:
+    found = []
+    for several in numbers.values():
+        usual = Range.of([number for _, number in several])
+        found += [(place, number) for place, number in several if usual.is_far(number)]
+    return found[:_SHOWN_IN_JSON]
 
 
 def _too_long(data: Dataset[Any], limit: TokenLimit) -> dict[str, int]:

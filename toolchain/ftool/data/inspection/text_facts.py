@@ -1,9 +1,9 @@
-"""Lengths, scripts and languages of texts."""
+"""Lengths, scripts and languages of texts, and ranges of numbers."""
 
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 
 _MOST_TEXTS: Final = 2000  # texts whose language is detected, evenly spread
 _FEWEST_LETTERS: Final = 20  # in shorter texts a language is a guess
+_TIMES_RANGE: Final = 10  # a number this many ranges of the middle 90% away from these is far
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,31 @@ class Lengths:
     def to_json(self) -> dict[str, int]:
         """Return the three lengths as plain JSON."""
         return {"median": self.median, "p95": self.p95, "longest": self.longest}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The distribution of numbers: the lowest, the median, the highest, and those between which the middle 90% lie."""
+
+    lowest: float
+    p5: float
+    median: float
+    p95: float
+    highest: float
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> "Range":
+        """Return the distribution of `numbers`, which must not be empty."""
+        return cls(*map(float, np.percentile(numbers, [0, 5, 50, 95, 100])))
+
+    def is_far(self, number: float) -> bool:
+        """Whether a number is farther from the middle 90% than ten times their range."""
+        reach = _TIMES_RANGE * (self.p95 - self.p5)
+        return reach > 0 and not self.p5 - reach <= number <= self.p95 + reach
+
+    def to_json(self) -> dict[str, float]:
+        """Return the five numbers as plain JSON."""
+        return asdict(self)
 
 
 def scripts_of(texts: Iterable[str]) -> dict[str, int]:

@@ -59,6 +59,11 @@ class LabelledText(Example):
         """The label names; empty if the example has regression targets."""
         return self.labels
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The regression targets; empty if the example has labels."""
+        return self.scores
+
     def with_classes_renamed(self, names: Mapping[str, str]) -> Self:
         """Return the example with each label called `names[label]`; a label that is not in `names` keeps its name."""
         return replace(self, labels=tuple(dict.fromkeys(names.get(label, label) for label in self.labels)))

@@ -67,6 +67,11 @@ class SimilarPair(Example):
         return self.texts
 
     @property
+    def numbers(self) -> tuple[float, ...]:
+        """The similarity of a scored pair; empty for other pairs and triplets."""
+        return () if self.score is None else (self.score,)
+
+    @property
     def key(self) -> str:
         """The anchor text."""
         return self.anchor
