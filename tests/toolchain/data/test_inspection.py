@@ -112,7 +112,7 @@ def test_ranges_of_numbers_are_told(tmp_path: Path) -> None:
     assert found.to_json()["numbers"]["number"]["highest"] == 15.75
     assert found.checks() == []
     (line,) = (line for line in found.text().splitlines() if line.startswith("number"))
-    assert line.split() == ["number", "1", "1.25", "5.375", "14.25", "15.75"]
+    assert line.split() == ["number", "1", "1.25", "5.375", "14.7125", "15.75"]
 
 
 def test_equal_and_nearly_equal_texts_are_counted_apart(tmp_path: Path) -> None:
