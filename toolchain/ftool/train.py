@@ -55,7 +55,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
     test = evaluations.pop("test")
     report = TrainReport(
         validation=evaluations.pop("validation"),
-        test=replace(test, baselines=_baselines(recipe, data, test)),
+        test=replace(test, baselines=_baselines(recipe, data, splits["test"], test)),
         further=evaluations,
         training=training_summary(
             first,
@@ -81,17 +81,20 @@ def _summary(data: Dataset[Any], recipe: Recipe, folder: Path) -> str:
     return f"{recipe.data.path}: {counts} examples{labels}{warnings} (`ftool data {folder}` shows more)"
 
 
-def _baselines(recipe: Recipe, data: Dataset[Any], test: Evaluation) -> BaselineReport | None:
-    """Compare the model with the task's baselines on the test split; None if there are none to compare with."""
+def _baselines(recipe: Recipe, data: Dataset[Any], fitted: Any, test: Evaluation) -> BaselineReport | None:
+    """Compare the model with the task's baselines on the fitted test split; None if there is nothing to compare."""
     fit = recipe.row.baselines
     if fit is None or test.statistics is None or not is_main_process():
         return None
-    next_step = (
-        "mend what `ftool data` and `ftool evaluate --mistakes` find, add examples, or try another --base"
+    reports = (
+        "`ftool data`" if recipe.row.label_errors is None else "`ftool data` and `ftool evaluate --mistakes`"
     )
+    next_step = f"mend what {reports} find, add examples, or try another --base"
     if recipe.train.method == "head":
         next_step = "train all weights with --set train.method=full, or try another base with --base"
-    return compare_with_baselines(lambda: fit(data, recipe), test.statistics(), data.test, next_step)
+    return compare_with_baselines(
+        lambda: fit(data, fitted, recipe), test.statistics(), fitted.examples, next_step
+    )
 
 
 def _fitted(model: OpenModel, data: Dataset[Any], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:

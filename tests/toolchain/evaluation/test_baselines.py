@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.helpers.files import write_jsonl
+from tests.helpers.tiny_models import TinyModels
 
+from ftool.data.dataset import Dataset, Split
 from ftool.data.load import load_dataset
+from ftool.data.rows.questions import Question
+from ftool.data.rows.tagged_text import TaggedText
 from ftool.evaluation.baselines import BaselineReport, FittedBaseline, compare_with_baselines
 from ftool.evaluation.confidence_intervals import Estimate
 from ftool.evaluation.evaluate import evaluate
@@ -17,23 +21,34 @@ from ftool.evaluation.statistics import averaged
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
+from ftool.tasks.registry import find_task
 from ftool.train import train
-from ftool.training.linear_baseline import TextTargets, constant_logits, fit_linear
+from ftool.training.baselines.linear import TextTargets, constant_logits, fit_linear
 
 
-def baselines_of(tmp_path: Path, rows: list[dict[str, Any]], **settings: Any) -> dict[str, FittedBaseline]:
-    """The baselines that are trained on two thirds of the rows and tested on the last third."""
+def baselines_of(
+    tmp_path: Path, rows: list[dict[str, Any]], task: str = "text-classification", **settings: Any
+) -> dict[str, FittedBaseline]:
+    """The baselines of a task, trained on every third row, tuned on the next of each and tested on the third."""
     for number, name in enumerate(("train", "validation", "test")):
         write_jsonl(tmp_path / f"{name}.jsonl", rows[number::3])
-    recipe = Recipe(data=DataSettings(path=str(tmp_path), **settings))
+    recipe = Recipe(task=task, data=DataSettings(path=str(tmp_path), **settings))
     fit = recipe.row.baselines
     assert fit is not None
-    return {one.name: one for one in fit(load_dataset(recipe.row.reader, recipe.data), recipe)}
+    data = load_dataset(recipe.row.reader, recipe.data)
+    return {one.name: one for one in fit(data, data.test, recipe)}
 
 
 def score(baseline: FittedBaseline) -> float:
     statistics = baseline.statistics()
     return float(statistics.metrics(np.ones((1, len(statistics)), dtype=np.int64))[statistics.main][0])
+
+
+def thirds(
+    train: list[dict[str, Any]], validation: list[dict[str, Any]], test: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows that `baselines_of` divides into these splits, which are equally long."""
+    return [row for rows in zip(train, validation, test, strict=True) for row in rows]
 
 
 ANIMALS = ("cat", "dog", "cow")
@@ -93,6 +108,94 @@ def test_baselines_answer_numbers(tmp_path: Path) -> None:
     assert score(found["tfidf_linear"]) > 0.9
 
 
+def tagged(text: str, tags: str) -> dict[str, Any]:
+    return {"tokens": text.split(), "tags": tags.split()}
+
+
+def test_a_tagger_is_compared_with_the_most_frequent_tag_of_each_word(tmp_path: Path) -> None:
+    """In training, Paris is mostly a place, Hilton is always inside a name, and Rome is unknown."""
+    train = [
+        tagged("in Paris", "O B-place"),
+        tagged("to Paris", "O B-place"),
+        tagged("Paris Hilton", "B-person I-person"),
+    ]
+    test = [
+        tagged("to Paris now", "O B-place O"),  # right
+        tagged("in Rome", "O B-place"),  # missed
+        tagged(
+            "Hilton sang", "B-person O"
+        ),  # right: an entity that begins with I is read by conlleval's rules
+    ]
+    found = baselines_of(tmp_path, thirds(train, train, test), task="token-classification")
+    assert score(found["majority"]) == 0
+    assert score(found["frequent_tags"]) == pytest.approx(2 * 2 / (3 + 2))
+    accuracy = found["frequent_tags"].statistics().metrics(np.ones((1, 3), dtype=np.int64))["accuracy"]
+    assert accuracy[0] == pytest.approx(6 / 7)
+    assert found["frequent_tags"].learnt_from == 3
+
+
+def asked(question: str, context: str, *answers: str) -> dict[str, Any]:
+    starts = [context.index(one) for one in answers]
+    return {
+        "question": question,
+        "context": context,
+        "answers": {"text": list(answers), "answer_start": starts},
+    }
+
+
+CATS = "The cat sleeps all day. A dog barks at night. The cow gives milk."
+ANSWERED = asked("When does the dog bark, at night?", CATS, "at night")  # 2 of the 5 words of its sentence
+UNRELATED = asked("Who wrote Hamlet?", CATS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([ANSWERED] * 3, {"shared_words": 2 * 2 / (4 + 2)}),  # articles do not count
+        (
+            [ANSWERED, UNRELATED, UNRELATED],
+            {"no_answer": 2 / 3, "shared_words": (2 + 2 * 2 / (4 + 2)) / 3},
+        ),
+    ],
+    ids=["all answered", "some without answer"],
+)
+def test_a_reader_is_compared_with_the_sentence_of_most_shared_words(
+    tmp_path: Path, rows: list[dict[str, Any]], expected: dict[str, float]
+) -> None:
+    found = baselines_of(tmp_path, thirds(rows, rows, rows), task="question-answering")
+    assert {name: score(one) for name, one in found.items()} == pytest.approx(expected)
+
+
+def test_a_rare_word_counts_more_than_frequent_ones(tmp_path: Path) -> None:
+    context = "It is in the old house. It is in the new house. Zebras live there."
+    rows = [asked("is zebras", context, "Zebras live there"), ANSWERED]
+    found = baselines_of(tmp_path, thirds(rows, rows, rows), task="question-answering")
+    statistics = found["shared_words"].statistics()
+    exact = statistics.metrics(np.array([[1, 0]]))["exact_match"]
+    assert exact[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [("token-classification", "frequent_tags"), ("question-answering", "shared_words")]
+)
+def test_baselines_answer_the_examples_that_the_model_has_answered(task: str, name: str) -> None:
+    """A model's split may leave examples out, such as texts without tokens."""
+    row = find_task(task)
+    text = TaggedText("in Paris", ((0, 2), (3, 8)), ("O", "B-place"))
+    question = Question("When?", CATS, ("at night",), (CATS.index("at night"),), id="1")
+    example: Any = text if task == "token-classification" else question
+    split = Split([example] * 3, "here")
+    data = Dataset(
+        splits={"train": split, "validation": split, "test": split}, facts={"unanswerable": False}, sha256=""
+    )
+    assert row.baselines is not None
+    found = {
+        one.name: one
+        for one in row.baselines(data, split.take([0, 2]), Recipe(task=task, data=DataSettings(path="none")))
+    }
+    assert len(found[name].statistics()) == 2
+
+
 def test_a_label_that_all_or_no_sampled_texts_have_is_answered() -> None:
     train_on = TextTargets(["red", "blue", "red blue"], np.array([[1, 0, 1], [1, 0, 0], [1, 0, 1]]))
     logits = fit_linear(train_on, 3, regression=False, seed=0).logits(["red", "green"])
@@ -106,7 +209,7 @@ def test_the_constant_answer_is_the_most_frequent_label() -> None:
 
 
 def test_large_data_is_sampled_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftool.training.linear_baseline._MOST_WORK", 200)
+    monkeypatch.setattr("ftool.training.baselines.linear._MOST_WORK", 200)
     texts = [f"text {number}" for number in range(100)]  # 690 characters, two labels
     train_on = TextTargets(texts, np.arange(100) % 2)
     assert fit_linear(train_on, 2, regression=False, seed=0).learnt_from == 15
@@ -121,19 +224,13 @@ def compared(model: list[int], baseline: list[int]) -> BaselineReport:
         learnt_from=10,
     )
     own = averaged({"accuracy": np.array(model)}, main="accuracy", shares=("accuracy",))
-    return compare_with_baselines(lambda: [fitted], own, _no_examples(), "add examples")
-
-
-def _no_examples() -> Any:
-    from ftool.data.dataset import Split
-
-    return Split([], "")
+    return compare_with_baselines(lambda: [fitted], own, [], "add examples")
 
 
 @pytest.mark.parametrize(
     ("model", "baseline", "verdict"),
     [
-        ([1] * 50, [0] * 25 + [1] * 25, "This model beats both baselines."),
+        ([1] * 50, [0] * 25 + [1] * 25, "This model beats the baseline."),
         (
             [1] * 50,
             [0] + [1] * 49,
@@ -152,7 +249,7 @@ def test_the_verdict_says_plainly_whether_the_model_is_better(
 ) -> None:
     report = compared(model, baseline)
     assert report.verdict().startswith(verdict)
-    assert report.to_json()["beats_all"] == (verdict == "This model beats both baselines.")
+    assert report.to_json()["beats_all"] == (verdict == "This model beats the baseline.")
     if report.unbeaten:
         assert report.verdict().endswith("Next: add examples.")
 
@@ -192,6 +289,17 @@ def test_a_training_stores_and_shows_baselines_and_evaluate_shows_them_again(
     assert "a linear model on TF-IDF" in again.table()
     assert again.baselines.model.value == report.test.metrics["accuracy"]
     assert evaluate(tmp_path, split="validation").baselines is None  # they were not measured there
+
+
+@pytest.mark.parametrize(("task", "name"), [("question-answering", "shared_words")])
+def test_every_task_stores_and_shows_baselines(trained: TinyModels, task: str, name: str) -> None:
+    stored = json.loads((trained[task] / "run" / "metrics.json").read_text())["baselines"]
+    assert name in stored["models"]
+    assert stored["models"][name]["low"] <= stored["models"][name]["value"] <= stored["models"][name]["high"]
+    assert "--mistakes" not in stored["next_step"]  # the command is not for this task
+    again = evaluate(trained[task])
+    assert again.baselines is not None
+    assert stored["models"][name]["title"] in again.table()
 
 
 def test_a_score_that_is_not_known_is_not_beaten() -> None:

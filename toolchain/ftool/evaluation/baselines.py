@@ -1,13 +1,13 @@
 """Compare a trained model with baselines: simple models that learn from the same training examples in seconds."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from ftool.data.dataset import Split, fingerprint
+from ftool.data.dataset import Example, fingerprint
 from ftool.evaluation.confidence_intervals import (
     ConfidenceSettings,
     Estimate,
@@ -143,7 +143,8 @@ class BaselineReport:
     def verdict(self) -> str:
         """Return one sentence that says whether the model beats the baselines, and what to do if it does not."""
         if not self.unbeaten:
-            return "This model beats both baselines."
+            known = {1: "the baseline", 2: "both baselines"}
+            return f"This model beats {known.get(len(self.baselines), 'all baselines')}."
         worst = self.unbeaten[0]
         clearly, by = "", ""
         if (gap := worst.advantage) is not None and np.isfinite(gap.low):
@@ -160,14 +161,17 @@ class BaselineReport:
 
 
 def compare_with_baselines(
-    fit: Callable[[], list[FittedBaseline]], statistics: Statistics, split: Split[Any], next_step: str
+    fit: Callable[[], list[FittedBaseline]],
+    statistics: Statistics,
+    examples: Sequence[Example],
+    next_step: str,
 ) -> BaselineReport:
     """Train the baselines and compare the model with them.
 
     Args:
         fit: trains the baselines.
-        statistics: those of the model's answers to the examples of `split`.
-        split: the examples that model and baselines have answered.
+        statistics: those of the model's answers to `examples`.
+        examples: the examples that model and baselines have answered.
         next_step: what to try if the model does not beat the baselines.
     """
     began = time.monotonic()
@@ -186,7 +190,7 @@ def compare_with_baselines(
         metric=metric,
         model=_estimate(statistics, metric),
         baselines=found,
-        examples_sha256=fingerprint(split.examples),
+        examples_sha256=fingerprint(examples),
         next_step=next_step,
         seconds=time.monotonic() - began,
     )

@@ -65,16 +65,18 @@ def evaluate_recipe(
         examples = split_for_model(row.reader, recipe.data, data, split, model.known)
         fitted, _ = row.fit(model, examples, split, recipe)
         report = measure_split(row, model, fitted, split, recipe)
-    return replace(report, baselines=stored_baselines(ModelFolder(folder).run, report, examples.examples))
+    return replace(report, baselines=stored_baselines(ModelFolder(folder).run, report, fitted))
 
 
-def stored_baselines(run: Path, report: Evaluation, examples: Sequence[Any]) -> BaselineReport | None:
-    """Return the baselines that training measured on the same examples, beside the model of `report`.
+def stored_baselines(run: Path, report: Evaluation, fitted: Any) -> BaselineReport | None:
+    """Return the baselines that training measured on the examples of `fitted`, beside the model of `report`.
 
     None if training measured none, or measured them on other examples.
     """
     stored = read_metrics(run).get("baselines")
-    if stored is None or report.statistics is None or stored["examples_sha256"] != fingerprint(examples):
+    if stored is None or report.statistics is None:
+        return None
+    if stored["examples_sha256"] != fingerprint(fitted.examples):
         return None
     return BaselineReport.from_json(stored, report.statistics())
 

@@ -92,8 +92,8 @@ class Task:
             tokenises examples as the model requires, counts texts that are cut, and warns. `training` is true for the
             split that the model learns from.
         measure: (model, fitted split) -> `Measurements` of `ftool.evaluation.results`: metrics and statistics.
-        baselines: (data, recipe) -> simple models trained on the training split, with statistics of their answers to
-            the test split; None if the task has no baselines. `fit` must not drop or reorder its test examples.
+        baselines: (data, fitted test split, recipe) -> simple models trained on the training split, with statistics of
+            their answers to the examples of the fitted test split; None if the task has no baselines.
         label_errors: (data, recipe) -> the labels of the data that are likely wrong; None if `ftool evaluate
             --mistakes` is not for the task.
         predicts: whether `measure` also returns predictions, which `ftool evaluate --predictions` writes.
@@ -134,7 +134,7 @@ class Task:
     answering: Callable[[Any], Any]
     fit: Callable[..., tuple[Any, Mapping[str, Any]]] = fit_unchanged
     measure: Callable[[Any, Any], Any]
-    baselines: Callable[[Dataset[Any], Sections], "list[FittedBaseline]"] | None = None
+    baselines: "Callable[[Dataset[Any], Any, Sections], list[FittedBaseline]] | None" = None
     label_errors: "Callable[[Dataset[Any], Sections], LabelErrors] | None" = None
     predicts: bool = False
 

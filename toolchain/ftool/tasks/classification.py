@@ -196,16 +196,18 @@ def _statistics(logits: Any, targets: Any, facts: Any) -> Callable[[], Any]:
     return partial(classification_statistics, logits, targets, **kind)
 
 
-def _baselines(data: Dataset[LabelledText], recipe: Sections) -> "list[FittedBaseline]":
+def _baselines(
+    data: Dataset[LabelledText], fitted: Split[LabelledText], recipe: Sections
+) -> "list[FittedBaseline]":
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.metrics.calibration import tune_thresholds
-    from ftool.training.linear_baseline import TextTargets, constant_logits, fit_linear
+    from ftool.training.baselines.linear import TextTargets, constant_logits, fit_linear
     from ftool_runtime.postprocessing.classification import probabilities
 
     facts = SimpleNamespace(labels=data.labels, thresholds=None, **data.facts)
     train, validation, test = (
-        TextTargets(data.split(name).inputs, _targets(data.split(name), facts).numpy())
-        for name in ("train", "validation", "test")
+        TextTargets(split.inputs, _targets(split, facts).numpy())
+        for split in (data.train, data.validation, fitted)
     )
     outputs, kind = max(len(data.labels), 1), {"regression": facts.regression}
     constant = constant_logits(train, len(test), outputs, **kind)

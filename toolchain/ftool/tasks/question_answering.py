@@ -1,6 +1,7 @@
 """The `Task` row for question answering: the span of a context that answers a question, or no answer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
+    from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -143,6 +145,39 @@ def _predictions(
     return rows
 
 
+def _baselines(data: Dataset[Question], fitted: Split[Question], recipe: Sections) -> "list[FittedBaseline]":
+    """Return the sentence with most shared words; if some questions have no answer, also always "no answer".
+
+    If some training questions have no answer, validation decides how many words a sentence must share to be the answer.
+    """
+    from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.metrics.answers import MAIN_METRIC, question_statistics, tune_threshold
+    from ftool.training.baselines.shared_words import SharedWords
+
+    model, threshold, found = SharedWords.fit(data.train.examples), None, []
+    scored = model.answer(fitted.examples)
+    if data.facts["unanswerable"]:
+        validation = model.answer(data.validation.examples)
+        threshold, _ = tune_threshold(validation, recipe.train.metric or MAIN_METRIC)
+        never = replace(scored, best=[""] * len(fitted))
+        found.append(
+            FittedBaseline(
+                name="no_answer",
+                title='always "no answer"',
+                statistics=partial(question_statistics, never, None),
+                learnt_from=0,
+                trivial=True,
+            )
+        )
+    shared = FittedBaseline(
+        name="shared_words",
+        title="the sentence with most words of the question",
+        statistics=partial(question_statistics, scored, threshold),
+        learnt_from=len(data.train),
+    )
+    return [*found, shared]
+
+
 def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
     from ftool.evaluation.confidence_intervals import difference_error
     from ftool.evaluation.metrics.answers import (
@@ -203,6 +238,7 @@ TASK = Task(
     answering=_answering,
     fit=_fit,
     measure=_measure,
+    baselines=_baselines,
     predicts=True,
     suites=("bbq",),
     examples=_examples,

@@ -13,6 +13,7 @@ from ftool.recipe.sections import Sections, chosen, given
 from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
+    from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -90,6 +91,32 @@ def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> 
     ]
 
 
+def _baselines(data: Dataset[TaggedText], fitted: Split[TaggedText], _: Sections) -> "list[FittedBaseline]":
+    from ftool.data.rows.tag_schemes import OUTSIDE
+    from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.metrics.entities import entity_statistics
+    from ftool.training.baselines.frequent_tags import FrequentTags
+
+    truth = [one.tags for one in fitted.examples]
+    outside = [[OUTSIDE] * len(tags) for tags in truth]
+    answers = FrequentTags.fit(data.train.examples).answer(fitted.examples)
+    return [
+        FittedBaseline(
+            name="majority",
+            title="always the tag O",
+            statistics=partial(entity_statistics, truth, outside),
+            learnt_from=len(data.train),
+            trivial=True,
+        ),
+        FittedBaseline(
+            name="frequent_tags",
+            title="the most frequent tag of each word",
+            statistics=partial(entity_statistics, truth, answers),
+            learnt_from=len(data.train),
+        ),
+    ]
+
+
 def _examples(loaded: Any, split: Split[TaggedText], recipe: Sections) -> Any:
     from ftool.evaluation.confidence_intervals import difference_error
     from ftool.evaluation.metrics.entities import MAIN_METRIC, entity_score, entity_statistics
@@ -138,6 +165,7 @@ TASK = Task(
     answering=_answering,
     fit=_fit,
     measure=_measure,
+    baselines=_baselines,
     predicts=True,
     examples=_examples,
     samples=_samples,

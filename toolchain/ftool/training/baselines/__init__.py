@@ -1,0 +1,1 @@
+"""Baselines: simple models that learn from the training split in seconds."""
