@@ -291,7 +291,9 @@ def test_a_training_stores_and_shows_baselines_and_evaluate_shows_them_again(
     assert evaluate(tmp_path, split="validation").baselines is None  # they were not measured there
 
 
-@pytest.mark.parametrize(("task", "name"), [("question-answering", "shared_words")])
+@pytest.mark.parametrize(
+    ("task", "name"), [("question-answering", "shared_words"), ("translation", "nearest")]
+)
 def test_every_task_stores_and_shows_baselines(trained: TinyModels, task: str, name: str) -> None:
     stored = json.loads((trained[task] / "run" / "metrics.json").read_text())["baselines"]
     assert name in stored["models"]

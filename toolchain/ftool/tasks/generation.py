@@ -16,6 +16,7 @@ from ftool.recipe.sections import Sections
 from ftool.tasks.base import Task
 
 if TYPE_CHECKING:
+    from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.generation_split import GenerationSplit
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
@@ -162,6 +163,40 @@ def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
     )
 
 
+def _baselines(
+    names: Sequence[str], data: Dataset[GenerationExample], fitted: "GenerationSplit", recipe: Sections
+) -> "list[FittedBaseline]":
+    """Return the baselines of these names in `simple_answers.BASELINES`."""
+    import numpy as np
+
+    from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.confidence_intervals import metrics_of
+    from ftool.evaluation.metrics.generation import text_statistics
+    from ftool.evaluation.statistics import Statistics, with_main
+    from ftool.training.baselines.simple_answers import BASELINES
+
+    def measure(texts: Sequence[str], examples: Sequence[GenerationExample]) -> Statistics:
+        references = [one.targets for one in examples]
+        found = text_statistics(texts, references, scores=fitted.scores, language=fitted.language)
+        return with_main(found, recipe.train.metric)
+
+    def score(texts: Sequence[str], examples: Sequence[GenerationExample]) -> float:
+        found = measure(texts, examples)
+        return metrics_of(found, np.arange(len(found)))[found.main]
+
+    answers = {name: BASELINES[name](data, fitted.examples, score, recipe.train.seed) for name in names}
+    return [
+        FittedBaseline(
+            name=name,
+            title=one.title,
+            statistics=partial(measure, one.texts, fitted.examples),
+            learnt_from=one.learnt_from,
+            trivial=one.trivial,
+        )
+        for name, one in answers.items()
+    ]
+
+
 def _answers(model: "OpenModel", split: "GenerationSplit", prompts: Sequence[Sequence[int]]) -> list[str]:
     """Return the model's answers to `prompts`, the tokenised prompts of `split`, as an application would get them.
 
@@ -295,6 +330,7 @@ TRANSLATION = Task(
     answering=_answering,
     fit=partial(_fit, "bleu"),
     measure=_measure,
+    baselines=partial(_baselines, ("copy", "nearest")),
     examples=_examples,
     samples=_samples,
     timed=_timed,
@@ -305,6 +341,7 @@ SUMMARIZATION = replace(
     name="summarization",
     load=partial(_load, "summarization"),
     fit=partial(_fit, "rouge"),
+    baselines=partial(_baselines, ("lead",)),
     metrics=("rougeL", "rougeLsum", "rouge1", "rouge2", "exact_match", "token_accuracy"),
 )
 
@@ -314,6 +351,7 @@ TEXT_GENERATION = replace(
     reader=PromptReader,
     load=partial(_load, "text-generation"),
     fit=partial(_fit, "rouge"),
+    baselines=partial(_baselines, ("majority", "nearest")),
     settings=_SHARED | {"data.text", "data.messages"},
     defaults=_text_defaults,
     check=_check_room,

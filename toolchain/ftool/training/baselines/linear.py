@@ -1,6 +1,5 @@
 """A linear model over TF-IDF features and an answer that ignores the text: baselines for classifiers and regressors."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion
 from sklearn.svm import LinearSVC
+
+from ftool.training.baselines.tfidf import random_part
 
 _MOST_WORK: Final = 100_000_000  # characters of all training texts x labels: half a minute of one core
 _MOST_CHARACTERS: Final = 5_000_000  # of all training texts: ten seconds of one core
@@ -147,7 +148,5 @@ def _sample(train: TextTargets, labels: int, seed: int) -> TextTargets:
     firsts, seconds = _texts(train.inputs)
     characters = sum(map(len, firsts)) + sum(map(len, seconds))
     share = min(_MOST_WORK / labels, _MOST_CHARACTERS) / max(characters, 1)
-    if share >= 1:
-        return train
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[: math.ceil(share * len(train))])
+    chosen = random_part(train.inputs, share, seed)
     return TextTargets([train.inputs[position] for position in chosen], train.targets[chosen])
