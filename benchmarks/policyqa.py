@@ -2,8 +2,13 @@
 
     python -m benchmarks.policyqa [--embedders int8=BUNDLE fp32=BUNDLE] [--reader BUNDLE]
 
-Without `--embedders`, the default embedder of `ftool index` is used. The same question is asked about many policies,
-so every context that the data pairs with a question of the same text counts as right.
+Without `--embedders`, the default embedder of `ftool index` is used. Others, and a reader that serves for times alone:
+
+    ftool export --checkpoint minilm --task feature-extraction --precision fp32 -o BUNDLE
+    ftool train benchmarks/recipes/squad2 --set train.epochs=0.1 && ftool export benchmarks/recipes/squad2
+
+The same question is asked about many policies, so every context that the data pairs with a question of the same text
+counts as right.
 """
 
 import argparse

@@ -6,14 +6,15 @@
 The sets are the help pages of examples/documents with their questions, policyqa, squad2_dev's contexts with every
 tenth question, and with `--news` Wikinews articles of 2019 and 2020 (CC BY 2.5). The 64 questions about the news were
 written after the weights of fusion were set, from randomly drawn articles, and before anything was searched: they
-only test. Questions of one set that are asked about the documents of another must find nothing.
+only test. Questions of one set that are asked about the documents of another should find nothing, and so should
+the questions of examples/documents without a document, such as "who is the king of france".
 """
 
 import argparse
 import csv
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from ftool_runtime.knowledge import MIN_SCORE, MODES, KnowledgeBase, Passage
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "documents"
 EACH = 10  # every tenth question of squad2_dev
 FOREIGN = 200  # questions about other documents
+HELP_QUESTIONS = EXAMPLES / "questions.jsonl"
 NEWS_QUESTIONS = Path(__file__).resolve().parent / "questions" / "wikinews.jsonl"
+FLOORS = (MIN_SCORE, 0.12, 0.15, 0.2)
 RESAMPLES = 10_000  # bootstrap samples of the questions
 
 Questions = Mapping[
@@ -56,31 +59,46 @@ def main() -> None:
             ]
             with KnowledgeBase.open(file) as base:
                 ranks = {mode: first_ranks(base, mode, questions) for mode in MODES}
-                lost, told = (share_of_nothing(base, asked) for asked in (sorted(questions)[:1000], others))
+                own, foreign, everyday = (
+                    best_scores(base, asked) for asked in (list(questions), others, everyday_questions())
+                )
             weights = np.array([weight for _, weight in questions.values()])
             result[name] = {
                 "questions": len(questions),
                 **{mode: recall(ranks[mode], weights) for mode in MODES},
-                "fused_gain": gain(ranks, weights),
-                "own_lost": lost,
-                "foreign_told": told,
+                "fused_gain": gains(ranks, weights),
+                "own_lost": {str(floor): share_below(own, floor) for floor in FLOORS},
+                "foreign_told": {str(floor): share_below(foreign, floor) for floor in FLOORS},
+                "everyday_told": {str(floor): share_below(everyday, floor) for floor in FLOORS},
             }
     write_result("search_quality", result)
-    columns = list(result["help"]["fused"])
     for name, one in result.items():
+        print(f"\n{name}, {one['questions']} questions")
+        print(format_table([["", *one["fused"]], *rows_of({mode: one[mode] for mode in MODES})]))
         print(
-            f"{name}: below {MIN_SCORE} are {one['own_lost']} of its questions, {one['foreign_told']} of others"
+            format_table([["fused minus the better", "", "gain", "low", "high"], *rows_of(one["fused_gain"])])
         )
-        print(format_table([["", *columns], *([mode, *map(str, one[mode].values())] for mode in MODES)]))
-        print(f"fused, and the better of the two: {one['fused_gain']}\n")
+        shares = {kind: one[kind] for kind in ("own_lost", "foreign_told", "everyday_told")}
+        print(format_table([["finding nothing, by floor", *map(str, FLOORS)], *rows_of(shares)]))
+
+
+def rows_of(table: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Return the rows of a table: the name and the values of each entry."""
+    return [[name, *map(str, values.values())] for name, values in table.items()]
 
 
 def help_pages() -> tuple[Path, Questions]:
     """Return the folder of the help pages, and the questions that they answer."""
-    rows = map(json.loads, (EXAMPLES / "questions.jsonl").read_text().splitlines())
+    rows = [json.loads(line) for line in HELP_QUESTIONS.read_text(encoding="utf-8").splitlines()]
     return EXAMPLES / "help", {
         row["question"]: ({f"{row['document']} {row['heading']}"}, 1) for row in rows if row["document"]
     }
+
+
+def everyday_questions() -> list[str]:
+    """Return the questions of examples/documents that no document answers."""
+    rows = [json.loads(line) for line in HELP_QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    return [row["question"] for row in rows if not row["document"]]
 
 
 def policies(folder: Path) -> tuple[Path, Questions]:
@@ -134,25 +152,35 @@ def first_ranks(base: KnowledgeBase, mode: Any, questions: Questions) -> NDArray
     return np.array(ranks)
 
 
+def metrics(ranks: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return of each question whether a right passage is among the first k, and the reciprocal rank."""
+    return {**{f"at_{k}": (ranks <= k).astype(float) for k in (1, 3, 5)}, "mrr_10": 1 / ranks}
+
+
 def recall(ranks: NDArray[np.float64], weights: NDArray[np.int64]) -> dict[str, float]:
     """Return the share of questions with a right passage among the first k, and the mean reciprocal rank."""
-    shares = {f"at_{k}": float(np.average(ranks <= k, weights=weights)) for k in (1, 3, 5)}
-    shares["mrr_10"] = float(np.average(1 / ranks, weights=weights))
-    return {name: round(value, 3) for name, value in shares.items()}
+    return {
+        name: round(float(np.average(values, weights=weights)), 3) for name, values in metrics(ranks).items()
+    }
 
 
-def gain(ranks: Mapping[str, NDArray[np.float64]], weights: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the mean reciprocal rank of fused minus that of words or embeddings, whichever is better on this set.
+def gains(ranks: Mapping[str, NDArray[np.float64]], weights: NDArray[np.int64]) -> dict[str, Any]:
+    """Return each metric of fused minus that of words or embeddings, whichever is better in that metric on this set.
 
     `low` and `high` are the 95% interval by the paired bootstrap: each sample draws the questions anew, for both.
     """
-    better = max(("bm25", "embeddings"), key=lambda mode: np.average(1 / ranks[mode], weights=weights))
-    differences = 1 / ranks["fused"] - 1 / ranks[better]
     drawn = np.random.default_rng(0).integers(len(weights), size=(RESAMPLES, len(weights)))
-    means = np.sum(differences[drawn] * weights[drawn], axis=1) / np.sum(weights[drawn], axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    mean = float(np.average(differences, weights=weights))
-    return {"over": better, "mrr_10": round(mean, 3), "low": round(low, 3), "high": round(high, 3)}
+    found = {}
+    for name, fused in metrics(ranks["fused"]).items():
+        single = {mode: metrics(ranks[mode])[name] for mode in ("bm25", "embeddings")}
+        means = {mode: np.average(values, weights=weights) for mode, values in single.items()}
+        better = max(means, key=means.__getitem__)
+        apart = fused - single[better]
+        samples = np.sum(apart[drawn] * weights[drawn], axis=1) / np.sum(weights[drawn], axis=1)
+        low, high = np.percentile(samples, (2.5, 97.5)).tolist()
+        gain = float(np.average(apart, weights=weights))
+        found[name] = {"over": better, "gain": round(gain, 3), "low": round(low, 3), "high": round(high, 3)}
+    return found
 
 
 def names(passage: Passage) -> set[str]:
@@ -161,9 +189,14 @@ def names(passage: Passage) -> set[str]:
     return {file, f"{file} {passage.heading.rpartition(' > ')[2]}"}
 
 
-def share_of_nothing(base: KnowledgeBase, questions: list[str]) -> float:
-    """Return the share of questions for which `ask` finds nothing."""
-    return round(float(np.mean([not base.ask(question).passages for question in questions])), 3)
+def best_scores(base: KnowledgeBase, questions: Sequence[str]) -> NDArray[np.float64]:
+    """Return the score of the best passage for each question, 0 if there is none."""
+    return np.array([base.ask(question).best_score or 0.0 for question in questions])
+
+
+def share_below(scores: NDArray[np.float64], floor: float) -> float:
+    """Return the share of questions for which `ask` finds nothing, with `min_score` at `floor`."""
+    return round(float(np.mean(scores < floor)), 3)
 
 
 if __name__ == "__main__":
