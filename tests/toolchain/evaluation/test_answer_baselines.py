@@ -86,13 +86,13 @@ def test_a_chat_is_compared_with_the_most_frequent_and_the_nearest_answer(tmp_pa
         return {"messages": [{"role": role, "content": content} for role, content in turns]}
 
     train = [chat("hello", "hi"), chat("open the door", "no"), chat("open the window", "no")]
-    test = [chat("hello again", "hi"), chat("open a door", "no"), chat("who are you", "me")]
+    test = [chat("open a door", "no"), chat("open a window", "no"), chat("hello again", "hi")]
     found = baselines_of(
         tmp_path, "text-generation", "rouge", metric="exact_match", train=train, validation=train, test=test
     )
-    assert score(found["majority"], "exact_match") == pytest.approx(1 / 3)
+    assert score(found["majority"], "exact_match") == pytest.approx(2 / 3)
     assert found["majority"].trivial
-    assert score(found["nearest"], "exact_match") == pytest.approx(2 / 3)
+    assert score(found["nearest"], "exact_match") == 1
     assert {one.statistics().main for one in found.values()} == {"exact_match"}  # as of the model
 
 
@@ -100,10 +100,10 @@ def test_the_first_of_equally_near_texts_is_taken_and_the_order_of_queries_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ftool.training.baselines.tfidf._CELLS_AT_A_TIME", 4)  # a query at a time
-    corpus = ["天气很好", "red apple", "red apple", "blue sky"]
+    corpus = ["blue sky", "red apple", "red apple", "天气很好"]
     vectors = WordVectors(corpus)
     found = nearest(vectors(["sky", "red", "unknown", "天气", "!"]), vectors(corpus))
-    assert found.tolist() == [3, 1, 0, 0, 0]
+    assert found.tolist() == [0, 1, 0, 3, 0]
 
 
 def test_large_data_is_sampled_and_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -254,6 +254,19 @@ def test_the_verdict_says_plainly_whether_the_model_is_better(
         assert report.verdict().endswith("Next: add examples.")
 
 
+def test_the_same_answers_get_the_stored_verdict_and_others_no_difference() -> None:
+    report = compared([1] * 50, [0] + [1] * 49)
+    stored = json.loads(json.dumps(report.to_json()))
+    same, other = (
+        BaselineReport.from_json(
+            stored, averaged({"accuracy": np.array(right)}, main="accuracy", shares=("accuracy",))
+        )
+        for right in ([1] * 50, [0] * 2 + [1] * 48)
+    )
+    assert same.to_json() == stored
+    assert [one.advantage for one in other.baselines.values()] == [None]
+
+
 def test_the_difference_is_paired() -> None:
     """Examples that are hard for both do not widen the interval: 2 of 100 answers differ, both for the better."""
     hard = [0] * 49 + [1] * 49

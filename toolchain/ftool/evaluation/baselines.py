@@ -99,22 +99,24 @@ class BaselineReport:
     def from_json(cls, stored: Mapping[str, Any], statistics: Statistics) -> Self:
         """Return the stored report of another evaluation on the same examples, with this model's `statistics`.
 
-        The interval of the difference is left out, because the stored report does not hold the baselines' answers.
+        The differences are taken over if this model scores as the stored one did. Otherwise they are left out, because
+        their intervals need the baselines' answers, which the stored report does not hold.
         """
+        model = _estimate(statistics, stored["metric"])
+        same = model.to_json() == stored["model"]
         known = {
             name: Baseline(
                 title=one["title"],
-                score=Estimate(
-                    *(np.nan if one[end] is None else one[end] for end in ("value", "low", "high"))
-                ),
+                score=_stored(one),
                 learnt_from=one["learnt_from"],
                 trivial=one["trivial"],
+                advantage=_stored(one["advantage"]) if same and "advantage" in one else None,
             )
             for name, one in stored["models"].items()
         }
         return cls(
             metric=stored["metric"],
-            model=_estimate(statistics, stored["metric"]),
+            model=model,
             baselines=known,
             examples_sha256=stored["examples_sha256"],
             next_step=stored["next_step"],
@@ -198,6 +200,10 @@ def compare_with_baselines(
 
 def _estimate(statistics: Statistics, metric: str) -> Estimate:
     return every_estimate(statistics)[metric]
+
+
+def _stored(stored: Mapping[str, Any]) -> Estimate:
+    return Estimate(*(np.nan if stored[end] is None else stored[end] for end in ("value", "low", "high")))
 
 
 def _cells(score: Estimate) -> tuple[str, str]:
