@@ -107,9 +107,9 @@ def test_the_first_of_equally_near_texts_is_taken_and_the_order_of_queries_kept(
 
 
 def test_large_data_is_sampled_and_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ftool.training.baselines.simple_answers._MOST_CHARACTERS", 13)
+    monkeypatch.setattr("ftool.training.baselines.tfidf._MOST_CHARACTERS", 13)
     recipe = Recipe(task="translation", data=DataSettings(path=str(tmp_path)))
     data = read(tmp_path, recipe, train=MAPPED, validation=MAPPED[:1], test=MAPPED[:1])  # 34 characters
     found = BASELINES["nearest"](data, data.test.examples, lambda *_: 0.0, 0)
     assert found.learnt_from == 2
-    assert found.title.endswith(", of 2 of 3")
+    assert found.title.endswith(", of 2 of 3 texts")

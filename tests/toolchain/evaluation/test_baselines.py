@@ -175,6 +175,33 @@ def test_a_rare_word_counts_more_than_frequent_ones(tmp_path: Path) -> None:
     assert exact[0] == 1
 
 
+SEARCHES: dict[str, tuple[list[dict[str, Any]], float]] = {
+    "pairs": (
+        [
+            {"anchor": "who sells rice", "positive": "rice is sold here"},
+            {"anchor": "who plays the drum", "positive": "a drum in the hall"},
+            {"anchor": "is it cold", "positive": "snow falls"},  # shares no word, so its passage comes last
+        ],
+        (1 + 1 + 1 / 3) / 3,
+    ),
+    "scored": (
+        [
+            {"sentence1": "red apple", "sentence2": "red apple", "score": 5},
+            {"sentence1": "red apple", "sentence2": "red pear", "score": 3},
+            {"sentence1": "red apple", "sentence2": "blue sky", "score": 0},
+        ],
+        1.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_an_embedder_is_compared_with_the_cosine_of_tfidf(tmp_path: Path, kind: str) -> None:
+    rows, expected = SEARCHES[kind]
+    found = baselines_of(tmp_path, thirds(rows, rows, rows), task="feature-extraction")
+    assert {name: score(one) for name, one in found.items()} == pytest.approx({"tfidf_cosine": expected})
+
+
 @pytest.mark.parametrize(
     ("task", "name"), [("token-classification", "frequent_tags"), ("question-answering", "shared_words")]
 )
@@ -305,7 +332,12 @@ def test_a_training_stores_and_shows_baselines_and_evaluate_shows_them_again(
 
 
 @pytest.mark.parametrize(
-    ("task", "name"), [("question-answering", "shared_words"), ("translation", "nearest")]
+    ("task", "name"),
+    [
+        ("question-answering", "shared_words"),
+        ("translation", "nearest"),
+        ("feature-extraction", "tfidf_cosine"),
+    ],
 )
 def test_every_task_stores_and_shows_baselines(trained: TinyModels, task: str, name: str) -> None:
     stored = json.loads((trained[task] / "run" / "metrics.json").read_text())["baselines"]

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
 from ftool.data.dataset import Split
-from ftool.data.rows.similarity import SimilarPair
+from ftool.data.rows.similarity import SimilarityKind, SimilarPair
+from ftool.evaluation.confidence_intervals import metrics_of
 from ftool.evaluation.metrics.classification import correlations
 from ftool.evaluation.metrics.embeddings import (
     Search,
     best_of,
     embedding_metrics,
+    embedding_statistics,
     main_metric,
     search_metrics,
     search_of,
@@ -34,6 +37,29 @@ def test_every_anchor_is_asked_of_all_passages_and_may_find_several() -> None:
     assert (search.queries, search.corpus) == (["q1", "q2", "q3"], ["a", "b", "c"])
     assert search.relevant == [{0, 1}, {1}, {2}]
     assert texts_to_embed(PAIRS) == [("query", ["q1", "q2", "q3"]), ("passage", ["a", "b", "c"])]
+
+
+@pytest.mark.parametrize("kind", ["pairs", "triplets", "scored"])
+def test_sparse_vectors_have_the_metrics_of_dense_ones(kind: SimilarityKind) -> None:
+    draws = np.random.default_rng(0)
+    examples = [
+        SimilarPair(
+            f"q{i // 2}",
+            f"p{i}",
+            **({"negative": f"n{i}"} if kind == "triplets" else {"score": i} if kind == "scored" else {}),
+        )
+        for i in range(12)
+    ]
+    split = Split(examples, "", "")
+    dense = [
+        draws.binomial(1, 0.3, size=(len(texts), 30)).astype(np.float32) for _, texts in texts_to_embed(split)
+    ]
+    found, expected = (
+        metrics_of(embedding_statistics(split, vectors, "dot"), np.arange(12))
+        for vectors in ([csr_array(one) for one in dense], dense)
+    )
+    assert found == pytest.approx(expected)
+    assert len(found) > 1
 
 
 def test_search_metrics_of_a_case_worked_by_hand() -> None:

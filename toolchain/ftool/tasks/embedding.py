@@ -13,6 +13,7 @@ from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import Task, count_cut
 
 if TYPE_CHECKING:
+    from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -85,6 +86,27 @@ def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
         metrics=embedding_metrics(split, vectors, similarity),
         statistics=partial(embedding_statistics, split, vectors, similarity),
     )
+
+
+def _baselines(
+    data: Dataset[SimilarPair], fitted: Split[SimilarPair], recipe: Sections
+) -> "list[FittedBaseline]":
+    from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.metrics.embeddings import embedding_statistics, texts_to_embed
+    from ftool.training.baselines.tfidf import WordVectors, enough_texts, part_of
+
+    texts = list(dict.fromkeys(text for one in data.train.examples for text in one.texts))
+    known = enough_texts(texts, recipe.train.seed)
+    words = WordVectors([texts[place] for place in known])
+    vectors = [words(side) for _, side in texts_to_embed(fitted)]
+    return [
+        FittedBaseline(
+            name="tfidf_cosine",
+            title="the cosine of TF-IDF vectors" + part_of(len(known), len(texts)),
+            statistics=partial(embedding_statistics, fitted, vectors, "dot"),
+            learnt_from=len(known),
+        )
+    ]
 
 
 def _examples(loaded: Any, split: Split[SimilarPair], recipe: Sections) -> Any:
@@ -188,6 +210,7 @@ TASK = Task(
     answering=_answering,
     fit=_fit,
     measure=_measure,
+    baselines=_baselines,
     examples=_examples,
     samples=_samples,
     timed=_timed,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from ftool.data.dataset import Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, scores_of
@@ -81,7 +83,7 @@ def main_metric(kind: SimilarityKind, requested: str | None) -> str:
     return requested or ("spearman" if kind == "scored" else "mrr_at_10")
 
 
-def prepared(vectors: Vectors, similarity: str) -> Vectors:
+def prepared(vectors: Any, similarity: str) -> Any:
     """Return vectors, (texts, width), whose dot products are similarities.
 
     These are `vectors`, normalised to length 1 unless `similarity` is "dot".
@@ -92,18 +94,19 @@ def prepared(vectors: Vectors, similarity: str) -> Vectors:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
-def best_of(queries: Vectors, corpus: Vectors, count: int) -> NDArray[np.int64]:
+def best_of(queries: Any, corpus: Any, count: int) -> NDArray[np.int64]:
     """Return the positions of the `count` passages in `corpus` that are most similar to each query: (queries, count).
 
-    The most similar passage is first.
-
-    Passages of equal similarity are in the order of `corpus`.
+    `queries` and `corpus` are vectors, dense or sparse, whose dot products are similarities. The most similar passage
+    is first. Passages of equal similarity are in the order of `corpus`.
     """
-    count = min(count, len(corpus))
-    found = np.empty((len(queries), count), dtype=np.int64)
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+    count = min(count, corpus.shape[0])
+    found = np.empty((queries.shape[0], count), dtype=np.int64)
+    for start in range(0, queries.shape[0], _QUERIES_AT_ONCE):
         block = slice(start, start + _QUERIES_AT_ONCE)
         similarities = queries[block] @ corpus.T  # (queries, corpus)
+        if issparse(similarities):
+            similarities = similarities.toarray()
         found[block] = np.argsort(-similarities, axis=1, kind="stable")[:, :count]
     return found
 
@@ -121,12 +124,10 @@ def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
     return metrics | {"queries": len(search.queries), "passages": len(search.corpus)}
 
 
-def embedding_statistics(
-    split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str
-) -> Statistics:
+def embedding_statistics(split: Split[SimilarPair], vectors: Sequence[Any], similarity: str) -> Statistics:
     """Return statistics from which the metrics of any subset of the examples can be computed.
 
-    The arguments are the same as those of `embedding_metrics`.
+    The arguments are the same as those of `embedding_metrics`; if `similarity` is "dot", the vectors can be sparse.
 
     Every query searches the passages of all examples, also of those outside the subset. A query that several examples
     share counts once for each of these examples.
@@ -169,9 +170,7 @@ def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[n
     return values
 
 
-def _nearer(
-    split: Split[SimilarPair], search: Search, queries: Vectors, corpus: Vectors
-) -> NDArray[np.float64]:
+def _nearer(split: Split[SimilarPair], search: Search, queries: Any, corpus: Any) -> NDArray[np.float64]:
     """Return, for each triplet, 1 if the anchor is nearer to the positive than to the negative, else 0: (triplets,)."""
     query = _positions(search.queries)
     passage = _positions(search.corpus)

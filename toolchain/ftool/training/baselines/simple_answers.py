@@ -10,9 +10,8 @@ import numpy as np
 from ftool.data.dataset import Dataset
 from ftool.data.rows.generation import GenerationExample
 from ftool.evaluation.languages import sentences
-from ftool.training.baselines.tfidf import WordVectors, nearest, random_part
+from ftool.training.baselines.tfidf import WordVectors, enough_texts, nearest, part_of
 
-_MOST_CHARACTERS: Final = 20_000_000  # of the training inputs among which the most similar one is looked up
 _MOST_SENTENCES: Final = 5
 _TUNED_ON: Final = 200  # validation examples that decide on the number of sentences
 
@@ -57,13 +56,12 @@ def nearest_answer(
     """Answer with the answer of the training example whose input is most similar by TF-IDF of words."""
     del score
     inputs = [one.key for one in data.train.examples]
-    places = random_part(inputs, _MOST_CHARACTERS / max(sum(map(len, inputs)), 1), seed)
+    places = enough_texts(inputs, seed)
     known = [inputs[place] for place in places]
     vectors = WordVectors(known)
     found = nearest(vectors([one.key for one in examples]), vectors(known))
-    part = "" if len(places) == len(inputs) else f", of {len(places)} of {len(inputs)}"
     return SimpleAnswers(
-        title=f"the answer of the most similar training input{part}",
+        title="the answer of the most similar training input" + part_of(len(places), len(inputs)),
         texts=[data.train.examples[places[place]].targets[0] for place in found],
         learnt_from=len(places),
     )

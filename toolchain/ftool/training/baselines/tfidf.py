@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from ftool.evaluation.languages import units
 
 _LONGEST: Final = 2_000  # characters of a text that are read
+_MOST_CHARACTERS: Final = 20_000_000  # of all training texts: ten seconds of one core
 _CELLS_AT_A_TIME: Final = 10_000_000  # similarities in memory: 40 MB
 
 
@@ -38,6 +39,16 @@ def nearest(queries: csr_array, corpus: csr_array) -> NDArray[np.int64]:
         for start in range(0, queries.shape[0], step)
     ]
     return np.concatenate(blocks).astype(np.int64)
+
+
+def enough_texts(texts: Sequence[str], seed: int) -> list[int]:
+    """Return the positions of all texts, or of a random part of them if they have more than 20 million characters."""
+    return random_part(texts, _MOST_CHARACTERS / max(sum(map(len, texts)), 1), seed)
+
+
+def part_of(count: int, total: int) -> str:
+    """Return the end of a baseline's title: how much of the training data was used, or "" if all of the data was."""
+    return "" if count == total else f", of {count} of {total} texts"
 
 
 def random_part(texts: Sequence[Any], share: float, seed: int) -> list[int]:
