@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.helpers import votes_row
 from tests.helpers.cli import ftool
 
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
+from ftool.tasks import registry
 
 
 def refused(folder: Path, *options: object) -> str:
@@ -56,15 +58,21 @@ def test_an_option_label_is_refused_for_a_reader(folder_of: Callable[[str], Path
     assert "--option-label is for classifiers of pairs; this model does question-answering" in line
 
 
-@pytest.mark.parametrize("task", ["feature-extraction", "summarization", "translation", "text-generation"])
-def test_predictions_are_refused_for_tasks_that_have_none(
-    folder_of: Callable[[str], Path], task: str, tmp_path: Path
+def test_predictions_are_refused_for_a_task_that_has_none(
+    folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    line = refused(folder_of(task), "--predictions", tmp_path / "told.jsonl")
-    assert (
-        f"is for text-classification, token-classification and question-answering; the task of this model is {task}"
-        in line
-    )
+    registry.register(votes_row.TASK)
+    try:
+        line = refused(folder_of("vote-guessing"), "--predictions", tmp_path / "told.jsonl")
+    finally:
+        registry.unregister(votes_row.TASK)
+    assert "--predictions is for text-classification, token-classification, question-answering, " in line
+    assert "; the task of this model is vote-guessing" in line
+
+
+@pytest.mark.parametrize("task", registry.task_names())
+def test_every_task_of_ftool_writes_predictions(task: str) -> None:
+    assert registry.find_task(task).predicts
 
 
 def test_predictions_are_refused_for_a_suite(folder_of: Callable[[str], Path], tmp_path: Path) -> None:

@@ -153,6 +153,10 @@ def test_bare_texts_are_learnt_as_a_whole(documents: Path, tmp_path: Path) -> No
     report = train(made, tmp_path)
     assert set(report.test.metrics) == {"token_accuracy", "perplexity"}  # there is nothing to answer
     assert report.test.metrics["token_accuracy"] > 0.6
+    made.write(tmp_path / "recipe.toml")
+    refused = ftool("evaluate", str(tmp_path), "--predictions", str(tmp_path / "answers.jsonl"))
+    assert refused.exit_code == 2
+    assert "these examples have no answers to write" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,10 @@ def _write_predictions(report: Any, path: Path) -> None:
 
     from ftool_runtime.atomic import replacing
 
-    assert report.predictions is not None, "refused before anything was measured"
+    if report.predictions is None:
+        raise InputError(
+            f"--predictions {path}: these examples have no answers to write, as plain texts are continued; leave it out"
+        )
     try:
         with replacing(path) as file:
             file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in report.predictions())

@@ -77,7 +77,12 @@ def _fit(
 
 
 def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
-    from ftool.evaluation.metrics.embeddings import embedding_metrics, embedding_statistics, texts_to_embed
+    from ftool.evaluation.metrics.embeddings import (
+        embedding_metrics,
+        embedding_predictions,
+        embedding_statistics,
+        texts_to_embed,
+    )
     from ftool.evaluation.results import Measurements
 
     vectors = [model.model(texts, kind=kind) for kind, texts in texts_to_embed(split)]
@@ -85,6 +90,7 @@ def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
     return Measurements(
         metrics=embedding_metrics(split, vectors, similarity),
         statistics=partial(embedding_statistics, split, vectors, similarity),
+        predictions=partial(embedding_predictions, split, vectors, similarity),
     )
 
 
@@ -211,6 +217,7 @@ TASK = Task(
     fit=_fit,
     measure=_measure,
     baselines=_baselines,
+    predicts=True,
     examples=_examples,
     samples=_samples,
     timed=_timed,

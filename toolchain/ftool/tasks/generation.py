@@ -158,6 +158,7 @@ def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
     return Measurements(
         metrics=metrics,
         statistics=statistics if answers else None,
+        predictions=partial(_predictions, split, answers) if answers else None,
         intervals=partial(every_estimate, tokens),
         shown=shown,
     )
@@ -210,6 +211,14 @@ def _answers(model: "OpenModel", split: "GenerationSplit", prompts: Sequence[Seq
     if is_chat(split.examples):
         return [model.model.decode(answer.ids) for answer in model.model.generate(prompts)]
     return [answer.text for answer in model.model([one.source for one in split.examples], overflow="cut")]
+
+
+def _predictions(split: "GenerationSplit", answers: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row of predictions for each example: the input, the model's answer and the reference answers."""
+    return [
+        {"row": one.row, "input": one.input, "predicted": answer, "references": list(one.targets)}
+        for one, answer in zip(split.examples, answers, strict=True)
+    ]
 
 
 def _shown_input(example: GenerationExample) -> str:
@@ -331,6 +340,7 @@ TRANSLATION = Task(
     fit=partial(_fit, "bleu"),
     measure=_measure,
     baselines=partial(_baselines, ("copy", "nearest")),
+    predicts=True,
     examples=_examples,
     samples=_samples,
     timed=_timed,

@@ -19,6 +19,7 @@ from ftool_export.checkpoints.embedder_layout import Kind
 Vectors = NDArray[np.float32]  # (texts, width)
 
 _CUTS = (1, 5, 10)  # values of k for recall@k and hit@k
+_FOUND = 5  # passages of each query that are written as predictions
 _RANKED = 10  # value of k for MRR@k and NDCG@k
 _QUERIES_AT_ONCE = 1024  # a block of similarities to 100,000 passages takes 400 MB
 
@@ -148,6 +149,35 @@ def embedding_statistics(split: Split[SimilarPair], vectors: Sequence[Any], simi
         found["triplet_accuracy"] = _nearer(split, search, first, second)
     shares = [name for name in found if name.startswith("hit_at") or name == "triplet_accuracy"]
     return averaged(found, main=main, shares=shares)
+
+
+def embedding_predictions(
+    split: Split[SimilarPair], vectors: Sequence[Vectors], similarity: str
+) -> list[dict[str, Any]]:
+    """Return a row of predictions for each example; the arguments are those of `embedding_metrics`.
+
+    Of a scored pair: the score and, as "predicted", the similarity. Of a pair or triplet: the similarity and the rank,
+    from 1, of its passage among all passages, and under "found" the most similar passages, the best first.
+    """
+    first, second = (prepared(one, similarity) for one in vectors)
+    texts = [{"row": one.row, **one.named_texts} for one in split.examples]
+    if kind_of(split) == "scored":
+        similarities = (first * second).sum(axis=1)
+        return [
+            {**row, "score": score, "predicted": float(own)}
+            for row, score, own in zip(texts, scores_of(split), similarities, strict=True)
+        ]
+    search = search_of(split)
+    query, passage = _positions(search.queries), _positions(search.corpus)
+    best = best_of(first, second, _FOUND)
+    rows = []
+    for row, one in zip(texts, split.examples, strict=True):
+        asked, right = query[one.anchor], passage[one.positive]
+        every = second @ first[asked]  # (passages,)
+        before = np.count_nonzero(every > every[right]) + np.count_nonzero(every[:right] == every[right])
+        found = [{"text": search.corpus[n], "similarity": float(every[n])} for n in best[asked]]
+        rows.append({**row, "similarity": float(every[right]), "rank": int(before) + 1, "found": found})
+    return rows
 
 
 def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
