@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
-RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe
+RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe usearch numkong tqdm
 # Modules are compiled when they are first imported: most of torch's never are.
 PIP := pip install --quiet --no-compile --constraint constraints.txt
 # A worker for each core; tests/conftest.py says which files stay together and which go first. The rooms of the
@@ -37,7 +37,7 @@ test-all: $(INSTALLED)
 	$(PYTEST)
 	@$(MAKE) --no-print-directory test-runtime
 
-# tests/runtime in an environment made from the wheel that holds onnxruntime, numpy, tokenizers and, for chats, jinja2.
+# tests/runtime in an environment made from the wheel, which holds onnxruntime, numpy, tokenizers and what the extras need.
 test-runtime: $(INSTALLED)
 	rm -rf $(RUNTIME_VENV) && $(PYTHON) -m venv $(RUNTIME_VENV)
 	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime

@@ -19,7 +19,10 @@ from tests.helpers.paths import REPOSITORY
 
 PACKAGES = {"ftool": "toolchain", "ftool_export": "export", "ftool_runtime": "runtime"}
 FORBIDDEN = {"ftool": set(), "ftool_export": {"ftool"}, "ftool_runtime": {"ftool", "ftool_export"}}
-CHAT_TEMPLATE = "ftool_runtime/chat/template.py"  # the one file that needs the extra [chat]
+EXTRAS = {  # the libraries of the runtime's extras, each imported by one file and only when needed
+    "jinja2": "ftool_runtime/chat/template.py",
+    "usearch": "ftool_runtime/knowledge/approximate.py",
+}
 RUNTIME_MAY_IMPORT = {"ftool_runtime", "numpy", "onnxruntime", "tokenizers"} | sys.stdlib_module_names
 
 
@@ -72,16 +75,18 @@ def test_no_package_imports_from_above(package: str) -> None:
 
 def test_the_runtime_imports_only_its_three_packages_and_the_standard_library() -> None:
     def allowed(top: str, place: str) -> bool:
-        return top in RUNTIME_MAY_IMPORT or (place, top) == (CHAT_TEMPLATE, "jinja2")
+        return top in RUNTIME_MAY_IMPORT or EXTRAS.get(top) == place
 
     assert not _imports_outside("ftool_runtime", allowed)
 
 
-def test_jinja2_is_imported_only_when_a_chat_needs_it() -> None:
-    template = MODULES["ftool_runtime.chat.template"]
-    at_once = [node for node in template.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert "jinja2" not in {alias.name for node in at_once for alias in node.names}
-    assert any(module.partition(".")[0] == "jinja2" for _, module, _ in template.imports())
+@pytest.mark.parametrize(("library", "place"), EXTRAS.items())
+def test_the_library_of_an_extra_is_imported_only_when_it_is_needed(library: str, place: str) -> None:
+    module = MODULES[place.removesuffix(".py").replace("/", ".")]
+    at_once = {node for node in module.tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+    lines = {line for line, imported, _ in module.imports() if imported.partition(".")[0] == library}
+    assert lines
+    assert not lines & {node.lineno for node in at_once}
 
 
 def test_imports_are_absolute() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ftool_runtime.ask_defaults import MIN_SCORE, MODES
 from ftool_runtime.errors import InputError
+from ftool_runtime.knowledge.approximate import ApproximateIndex, read_covered
 from ftool_runtime.knowledge.connections import Connections
 from ftool_runtime.knowledge.documents import document_names, document_text, passages_of, sizes
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
@@ -46,6 +47,7 @@ class KnowledgeBase:
         reader: Reader | Path | str | None = RECORDED,
         busy_timeout_s: float = 10,
         vector_memory_mb: float = 160,
+        exact: bool = False,
         **loading: Any,
     ) -> Self:
         """Open the knowledge base in the file at `path` for reading.
@@ -59,6 +61,7 @@ class KnowledgeBase:
             busy_timeout_s: the time to wait, in seconds, if another program has locked the file.
             vector_memory_mb: the memory for vectors, in MiB. If all vectors fit, they stay in memory between
                 questions; otherwise they are read from the file, in blocks, for every question.
+            exact: whether to compare each question with all passages, even if the file has an approximate index.
             loading: arguments for `ftool_runtime.load`, which loads bundles: `device`, `threads` and `profile`.
 
         Raises:
@@ -74,7 +77,9 @@ class KnowledgeBase:
                 meta = read_meta(connection, path)
             models = _Models(path, meta, opened, loading)
             chosen = models.embedder(embedder), models.reader(reader)
-            return cls(path, meta, connections, *chosen, int(vector_memory_mb * 2**20), opened.pop_all())
+            approximate = None if exact else ApproximateIndex(meta.dimension, str(path))
+            vectors = VectorSearch(meta.dimension, int(vector_memory_mb * 2**20), approximate)
+            return cls(path, meta, connections, *chosen, vectors, opened.pop_all())
 
     def __init__(
         self,
@@ -83,7 +88,7 @@ class KnowledgeBase:
         connections: Connections,
         embedder: Embedder | None,
         reader: Reader | None,
-        vector_memory_bytes: int,
+        vectors: VectorSearch,
         opened: ExitStack,
     ) -> None:
         """For use by `KnowledgeBase.open` only: keep the connections and the loaded models until `close`."""
@@ -92,7 +97,7 @@ class KnowledgeBase:
         self._connections = connections
         self._embedder = embedder
         self._reader = reader
-        self._vectors = VectorSearch(meta.dimension, vector_memory_bytes)
+        self._vectors = vectors
         self._opened = opened
 
     @property
@@ -179,12 +184,16 @@ class KnowledgeBase:
     def info(self) -> dict[str, Any]:
         """Return the file's path, numbers of documents and passages, default ranking and metadata as JSON values.
 
+        `approximate` is the number of passages in the approximate index, 0 without one.
+
         Raises KnowledgeBaseError if the file is locked or damaged, and ClosedError after `close()`.
         """
         with self._reading() as (connection, meta):
             counts = sizes(connection)
+            covered = read_covered(connection)
         described = {name: getattr(meta, name) for name in Meta.__slots__}
-        return {"path": str(self._path), **counts, "mode": self.mode, **described}
+        approximate = covered.passages if covered is not None else 0
+        return {"path": str(self._path), **counts, "approximate": approximate, "mode": self.mode, **described}
 
     def close(self) -> None:
         """Release the file and the models that `open` loaded; later calls raise ClosedError."""

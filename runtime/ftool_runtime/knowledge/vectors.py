@@ -1,4 +1,4 @@
-"""Rank passages by embeddings, by an exact search in blocks of vectors."""
+"""Rank passages by embeddings: an exact search in blocks of vectors, or an approximate one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.knowledge.approximate import ApproximateIndex
 from ftool_runtime.knowledge.errors import damaged
 
 STORED: Final = np.dtype("<f2")  # half the size of float32 with the same results: see docs/search.md
@@ -25,13 +26,17 @@ class Block(NamedTuple):
 class VectorSearch:
     """Finds the vectors with the largest inner products with a question's vector. Thread-safe.
 
-    If all vectors take at most `memory_bytes`, they stay in memory between questions. Otherwise they are read from the
-    file for every question, a few thousand at a time.
+    All vectors are compared with the question's, except those in the approximate index, if there is one: of these, only
+    the candidates that the index names are. If all vectors to compare take at most `memory_bytes`, they stay in memory
+    between questions. Otherwise they are read from the file for every question, a few thousand at a time.
     """
 
-    def __init__(self, dimension: int, memory_bytes: int) -> None:
+    def __init__(
+        self, dimension: int, memory_bytes: int, approximate: ApproximateIndex | None = None
+    ) -> None:
         """Prepare to search vectors of length `dimension`, without reading any vectors yet."""
         self._dimension = dimension
+        self._approximate = approximate
         self._memory_bytes = memory_bytes
         self._kept: tuple[int, list[Block]] | None = None  # `changes` of the file when read, and its blocks
 
@@ -55,22 +60,32 @@ class VectorSearch:
         """
         all_ids: list[NDArray[np.int64]] = []
         products: list[NDArray[np.float32]] = []
+        covered = self._approximate.covered(connection) if self._approximate is not None else None
         with np.errstate(all="ignore"):  # damaged vectors may overflow; checked below
-            for ids, vectors in self._blocks(connection, changes):
+            for ids, vectors in self._blocks(connection, changes, covered.last if covered else 0):
                 all_ids.append(ids)
                 # einsum uses one thread; BLAS's threads wait for each other if the machine is busy
                 products.append(np.einsum("ij,j->i", vectors, query))
-        if not products:
+            total = sum(float(block.sum(dtype=np.float64)) for block in products)
+            passages = sum(map(len, products))
+            if covered is not None:
+                assert self._approximate is not None
+                ids, vectors = self._approximate.nearest(connection, covered, query, depth)
+                all_ids.append(ids)
+                products.append(np.einsum("ij,j->i", vectors, query))
+                total += float(covered.total @ query)
+                passages += covered.passages
+        scores = np.concatenate(products or [np.empty(0, np.float32)])
+        if not len(scores):
             return []
-        scores = np.concatenate(products)
-        if not np.isfinite(scores).all():
+        if not np.isfinite(scores).all() or not np.isfinite(total):
             raise damaged("a vector contains nan or infinity")
-        average = float(scores.sum(dtype=np.float64)) / (len(scores) + _PRIOR)
+        average = total / (passages + _PRIOR)
         best_ids, best = _best(np.concatenate(all_ids), scores, depth)
         scaled = (best.astype(np.float64) - average) / max(max(float(best[0]), 1.0) - average, 1e-6)
         return list(zip(best_ids.tolist(), scaled.tolist(), strict=True))
 
-    def _blocks(self, connection: sqlite3.Connection, changes: int) -> Iterator[Block]:
+    def _blocks(self, connection: sqlite3.Connection, changes: int, after: int) -> Iterator[Block]:
         kept = self._kept
         if kept is not None and kept[0] == changes:
             yield from kept[1]
@@ -78,7 +93,7 @@ class VectorSearch:
         keep: list[Block] = []
         room = self._memory_bytes
         self._kept = None  # free the outdated blocks before reading new ones
-        for block in read_blocks(connection, self._dimension):
+        for block in read_blocks(connection, self._dimension, after):
             room -= block.vectors.nbytes
             if room >= 0:
                 keep.append(block)
@@ -89,9 +104,9 @@ class VectorSearch:
             self._kept = (changes, keep)
 
 
-def read_blocks(connection: sqlite3.Connection, dimension: int) -> Iterator[Block]:
-    """Yield all vectors of a knowledge base, in order of ids, in blocks of a few thousand passages."""
-    rows = connection.execute("SELECT first, vectors FROM vectors ORDER BY first")
+def read_blocks(connection: sqlite3.Connection, dimension: int, after: int = 0) -> Iterator[Block]:
+    """Yield the vectors of all passages with ids above `after`, in order of ids, a few thousand at a time."""
+    rows = connection.execute("SELECT first, vectors FROM vectors WHERE first > ? ORDER BY first", (after,))
     waiting: list[tuple[int, bytes]] = []
     size = 0
     for first, vectors in rows:

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
               help="Most tokens in a passage, at least 16; 200 by default.")  # fmt: skip
 @click.option("--overlap", type=int, metavar="N",
               help="Most tokens shared by two neighbouring passages; a fifth of a passage by default.")  # fmt: skip
+@click.option("--approximate/--no-approximate", default=None,
+              help="Add or delete an index for a fast search of very many passages; it may miss some.")  # fmt: skip
 @click.option("--encoding", metavar="NAME", help="Encoding of all files; detected by default.")
 @click.option("--column", metavar="NAME", help="The key of the text in JSONL files.")
 @threads_option
@@ -60,12 +62,13 @@ def index(
     ftool index docs -o kb.db
     ftool index docs -o kb.db --sync --reader models/reader
     ftool index -o kb.db --delete docs/old.md
+    ftool index -o kb.db --approximate
     """
     from ftool.errors import DocumentError
     from ftool.search.build import IndexSettings, build_index
     from ftool.search.files import ReadSettings
 
-    if not documents and not deleted and not settings["reader"]:
+    if not documents and not deleted and not settings["reader"] and settings["approximate"] is None:
         raise click.UsageError("name the files or folders to index, or what to --delete")
     reading = ReadSettings(encoding=encoding, column=column)
     built = build_index(
@@ -92,6 +95,7 @@ def _values(built: "Built") -> dict[str, Any]:
         "embedder": meta.embedder or None,
         "fingerprint": meta.fingerprint or None,
         "reader": meta.reader or None,
+        "approximate": built.approximate.to_json() if built.approximate is not None else None,
         **built.report.to_json(),
     }
 
@@ -124,6 +128,12 @@ def _report_lines(path: Path, built: "Built") -> list[str]:
     if report.left_out:
         reasons = sorted(report.left_out.items(), key=lambda item: -item[1])
         lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons))
+    if built.approximate is not None:
+        index = built.approximate
+        lines.append(
+            f"approximate index: {_counted(index.passages, 'passage')}, {index.bytes / 2**20:.1f} MB, "
+            f"finds {index.recall:.3f} of the nearest passages, in {index.seconds:.1f} s"
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ftool.errors import DocumentError
+from ftool.search.build_approximate import ApproximateReport, prepare_approximate, update_approximate
 from ftool.search.chunks import CutSettings
 from ftool.search.embed import NONE, bundle_folder, embedder_bundle
 from ftool.search.files import ReadSettings, check_libraries, is_valid_unicode
@@ -36,6 +37,7 @@ class IndexSettings:
         tokens: longest passage in tokens; by default 200, or the embedder's limit if that is lower.
         overlap: most tokens that a passage repeats from the end of the previous one; by default a fifth of `tokens`.
         reading: settings for reading files.
+        approximate: whether to have an approximate index of the embeddings; None keeps it if there is one.
         threads: CPU threads for embedding; None: all physical cores.
     """
 
@@ -44,6 +46,7 @@ class IndexSettings:
     tokens: int | None = None
     overlap: int | None = None
     reading: ReadSettings = field(default_factory=ReadSettings)
+    approximate: bool | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -53,9 +56,13 @@ class IndexSettings:
 
 
 class Built(NamedTuple):
-    """The result of indexing: the report, and the knowledge base's metadata and numbers of documents and passages."""
+    """The result of indexing: reports, and the knowledge base's metadata and numbers of documents and passages.
+
+    `approximate` is the report on the approximate index, None if none was built.
+    """
 
     report: IndexReport
+    approximate: ApproximateReport | None
     meta: Meta
     documents: int
     passages: int
@@ -85,6 +92,7 @@ def build_index(
             extra [documents].
         KnowledgeBaseError: the file is not a knowledge base, is locked or damaged, or was made by another embedding
             model.
+        RuntimeMissingError: an approximate index is wanted and usearch is not installed.
         FtoolError: a bundle does not exist or can't be loaded.
     """
     missing = next((root for root in roots if not root.exists()), None)
@@ -101,6 +109,7 @@ def build_index(
         store = opened.enter_context(KnowledgeBaseWriter(path))
         embedding = _embedding(path, store.meta, settings, opened) if roots else _Embedding()
         new = store.meta is None
+        prepare_approximate(store, _dimension(store.meta, embedding.embedder), settings.approximate)
         meta = _create_or_update_meta(path, store, embedding, settings)
         cutting = CutSettings(tokens=meta.passage_tokens, overlap=meta.overlap_tokens)
         indexer = Indexer(store, embedding.counter, embedding.embedder, cutting, settings.reading)
@@ -108,7 +117,8 @@ def build_index(
         indexer.add(roots, sync=sync)
         if new:
             store.tidy()
-        return Built(indexer.report, meta, **store.sizes())
+        approximate = update_approximate(store, meta.dimension, settings.approximate, settings.threads)
+        return Built(indexer.report, approximate, meta, **store.sizes())
 
 
 class _Embedding(NamedTuple):
@@ -143,6 +153,12 @@ def _embedding(path: Path, meta: Meta | None, settings: IndexSettings, opened: E
     assert isinstance(embedding.embedder, BundledEmbedder)
     opened.callback(embedding.embedder.close)
     return embedding
+
+
+def _dimension(meta: Meta | None, embedder: Embedder | None) -> int:
+    if meta is not None:
+        return meta.dimension
+    return embedder.dimension if embedder is not None else 0
 
 
 def _check_model(path: Path, meta: Meta | None, found: str) -> None:

@@ -1,7 +1,8 @@
 """Write a knowledge base's file, with one transaction per document, so that no document is ever incomplete."""
 
+import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,10 +14,18 @@ from numpy.typing import NDArray
 
 from ftool.search.chunks import DocumentCutter
 from ftool.search.types import CutPassage, Document
+from ftool_runtime.knowledge.approximate import (
+    APPROXIMATE_TABLES,
+    PART_BYTES,
+    ApproximateIndexError,
+    Covered,
+    read_covered,
+    read_graph,
+)
 from ftool_runtime.knowledge.errors import KnowledgeBaseError, damage, file_errors
 from ftool_runtime.knowledge.schema import APPLICATION_ID, TABLES, VECTORS_A_ROW, Meta, read_meta
 from ftool_runtime.knowledge.terms import index_text
-from ftool_runtime.knowledge.vectors import STORED
+from ftool_runtime.knowledge.vectors import STORED, Block, read_blocks
 
 # Passages with their vectors, float32 (passages, dimension), or None if there is no embedder.
 Batch = tuple[Sequence[CutPassage], NDArray[np.float32] | None]
@@ -131,6 +140,8 @@ class KnowledgeBaseWriter:
                 row,
             ).lastrowid
             first = self._value("SELECT coalesce(max(id), 0) + 1 FROM passages")
+            if covered := read_covered(connection):
+                first = max(first, covered.last + 1)  # the index still knows the ids of deleted passages
             passage = first
             for passages, vectors in batches:
                 _write_passages(connection, identity, passage, passages)
@@ -153,6 +164,60 @@ class KnowledgeBaseWriter:
         """Return the numbers of `documents` and `passages` in the file."""
         with file_errors(self.path):
             return {name: self._value(f"SELECT count(*) FROM {name}") for name in ("documents", "passages")}
+
+    def covered(self) -> Covered | None:
+        """Return what the approximate index covers; None if there is none."""
+        with file_errors(self.path):
+            return read_covered(self._connection)
+
+    def has_whole_approximate(self, dimension: int) -> bool:
+        """Return whether there is an approximate index of vectors of length `dimension`, and it is not damaged."""
+        with file_errors(self.path):
+            try:
+                covered = read_covered(self._connection)
+                return covered is not None and bool(read_graph(self._connection, covered, dimension))
+            except ApproximateIndexError:
+                return False
+
+    def passages_after(self, last: int) -> int:
+        """Return the number of passages with ids above `last`."""
+        with file_errors(self.path):
+            (count,) = self._connection.execute(
+                "SELECT count(*) FROM passages WHERE id > ?", (last,)
+            ).fetchone()
+        return int(count)
+
+    def blocks(self, dimension: int) -> Iterator[Block]:
+        """Yield the vectors of all passages in blocks."""
+        with file_errors(self.path):
+            yield from read_blocks(self._connection, dimension)
+
+    def put_approximate(self, build: Callable[[], tuple[bytearray, NDArray[np.float64]]]) -> None:
+        """Replace the approximate index, in one transaction, by what `build` returns: the graph and the sum of vectors.
+
+        `build` is called in the transaction: until it has returned, other programs can read the file, but not write.
+        """
+        with self._transaction() as connection:
+            graph, total = build()
+            _drop_approximate(connection)
+            for statement in _statements(APPROXIMATE_TABLES):
+                connection.execute(statement)
+            last = self._value("SELECT coalesce(max(id), 0) FROM passages")
+            passages = self._value("SELECT count(*) FROM passages")
+            digest = hashlib.sha256(graph).hexdigest()
+            row = (digest, len(graph), last, passages, passages, total.astype(np.float64).tobytes())
+            connection.execute("INSERT INTO approximate VALUES (?, ?, ?, ?, ?, ?)", row)
+            for start in range(0, len(graph), PART_BYTES):
+                part = (memoryview(graph)[start : start + PART_BYTES],)
+                connection.execute("INSERT INTO approximate_parts (data) VALUES (?)", part)
+
+    def drop_approximate(self) -> None:
+        """Delete the approximate index, if there is one."""
+        with file_errors(self.path):
+            if not self._value("SELECT count(*) FROM sqlite_master WHERE name = 'approximate'"):
+                return
+        with self._transaction() as connection:
+            _drop_approximate(connection)
 
     def tidy(self) -> None:
         """Merge the segments of the full-text index, which makes searches faster."""
@@ -216,9 +281,32 @@ def _delete(connection: sqlite3.Connection, name: str) -> None:
     if row is None:
         return
     connection.execute(_UNINDEX, row)
+    _uncover(connection, row[0])
     for table in ("passages", "vectors"):
         connection.execute(f"DELETE FROM {table} WHERE document = ?", row)
     connection.execute("DELETE FROM documents WHERE id = ?", row)
+
+
+def _uncover(connection: sqlite3.Connection, document: int) -> None:
+    """Take the passages of `document` out of the counts and sums of the approximate index."""
+    covered = read_covered(connection)
+    if covered is None:
+        return
+    rows = connection.execute(
+        "SELECT vectors FROM vectors WHERE document = ? AND first <= ?", (document, covered.last)
+    )
+    gone = np.frombuffer(b"".join(vectors for (vectors,) in rows), STORED).reshape(-1, len(covered.total))
+    total = covered.total - gone.sum(
+        axis=0, dtype=np.float64
+    )  # exact: float16 values are multiples of 2**-24
+    connection.execute(
+        "UPDATE approximate SET passages = passages - ?, total = ?", (len(gone), total.tobytes())
+    )
+
+
+def _drop_approximate(connection: sqlite3.Connection) -> None:
+    for table in ("approximate", "approximate_parts"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def _write_passages(
