@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 from benchmarks.commands import DATA, ftool, write_result
 from benchmarks.policyqa import read_policyqa
 from ftool.terminal import format_table
-from ftool_runtime.knowledge import MIN_SCORE, MODES, KnowledgeBase, Passage
+from ftool_runtime.knowledge import MODES, KnowledgeBase, Passage
+from ftool_runtime.knowledge.fusion import least_score
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "documents"
 EACH = 10  # every tenth question of squad2_dev
 FOREIGN = 200  # questions about other documents
 HELP_QUESTIONS = EXAMPLES / "questions.jsonl"
 NEWS_QUESTIONS = Path(__file__).resolve().parent / "questions" / "wikinews.jsonl"
-FLOORS = (MIN_SCORE, 0.12, 0.15, 0.2)
+FLOORS = (0.1, 0.15, 0.2)  # beside the default
 RESAMPLES = 10_000  # bootstrap samples of the questions
 
 Questions = Mapping[
@@ -58,28 +59,31 @@ def main() -> None:
                 q for other, (_, asked) in sets.items() if other != name for q in sorted(asked)[:FOREIGN]
             ]
             with KnowledgeBase.open(file) as base:
+                passages = base.info()["passages"]
                 ranks = {mode: first_ranks(base, mode, questions) for mode in MODES}
                 own, foreign, everyday = (
                     best_scores(base, asked) for asked in (list(questions), others, everyday_questions())
                 )
             weights = np.array([weight for _, weight in questions.values()])
+            floors = {"default": least_score(passages), **{str(floor): floor for floor in FLOORS}}
             result[name] = {
+                "passages": passages,
                 "questions": len(questions),
                 **{mode: recall(ranks[mode], weights) for mode in MODES},
                 "fused_gain": gains(ranks, weights),
-                "own_lost": {str(floor): share_below(own, floor) for floor in FLOORS},
-                "foreign_told": {str(floor): share_below(foreign, floor) for floor in FLOORS},
-                "everyday_told": {str(floor): share_below(everyday, floor) for floor in FLOORS},
+                "own_lost": shares_below(own, floors),
+                "foreign_told": shares_below(foreign, floors),
+                "everyday_told": shares_below(everyday, floors),
             }
     write_result("search_quality", result)
     for name, one in result.items():
-        print(f"\n{name}, {one['questions']} questions")
+        print(f"\n{name}, {one['questions']} questions, {one['passages']} passages")
         print(format_table([["", *one["fused"]], *rows_of({mode: one[mode] for mode in MODES})]))
         print(
             format_table([["fused minus the better", "", "gain", "low", "high"], *rows_of(one["fused_gain"])])
         )
         shares = {kind: one[kind] for kind in ("own_lost", "foreign_told", "everyday_told")}
-        print(format_table([["finding nothing, by floor", *map(str, FLOORS)], *rows_of(shares)]))
+        print(format_table([["finding nothing, by floor", *one["own_lost"]], *rows_of(shares)]))
 
 
 def rows_of(table: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -194,9 +198,9 @@ def best_scores(base: KnowledgeBase, questions: Sequence[str]) -> NDArray[np.flo
     return np.array([base.ask(question).best_score or 0.0 for question in questions])
 
 
-def share_below(scores: NDArray[np.float64], floor: float) -> float:
-    """Return the share of questions for which `ask` finds nothing, with `min_score` at `floor`."""
-    return round(float(np.mean(scores < floor)), 3)
+def shares_below(scores: NDArray[np.float64], floors: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of questions for which `ask` finds nothing, for each value of `min_score` in `floors`."""
+    return {name: round(float(np.mean(scores < floor)), 3) for name, floor in floors.items()}
 
 
 if __name__ == "__main__":

@@ -3,5 +3,3 @@
 from typing import Final
 
 MODES: Final = ("bm25", "embeddings", "fused")
-# The lowest score of the best passage, in the mode "fused", with which `ask` answers: see docs/search.md.
-MIN_SCORE: Final = 0.1

@@ -8,14 +8,13 @@ with KnowledgeBase.open("kb.db") as knowledge_base:
     print(knowledge_base.ask("How long are messages kept?").text)
 """
 
-from ftool_runtime.ask_defaults import MIN_SCORE, MODES
+from ftool_runtime.ask_defaults import MODES
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
 from ftool_runtime.knowledge.knowledge_base import RECORDED, KnowledgeBase, Mode
 from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Kind, ReadAnswer, Reader
 from ftool_runtime.knowledge.results import FoundAnswer, Passage
 
 __all__ = [
-    "MIN_SCORE",
     "MODES",
     "RECORDED",
     "BundledEmbedder",

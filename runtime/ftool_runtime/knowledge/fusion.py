@@ -1,5 +1,6 @@
 """Merge the rankings by words and by embeddings into one, by a convex combination of their scores."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,6 +9,9 @@ from typing import Final
 MEANING_WEIGHT: Final = 0.55
 _WORDS_POWER: Final = (
     3  # a passage with half of a question's words is far from half as good as one with all of them
+)
+_NOISE: Final = (
+    0.038  # the largest factor of `least_score` that hides no right passage of these sets, rounded down
 )
 
 
@@ -33,6 +37,15 @@ def fuse(
 def combined(meaning: float, words: float) -> float:
     """Return the score in the mode "fused" of a passage with these scores by embeddings and by words."""
     return MEANING_WEIGHT * _limited(meaning) + (1 - MEANING_WEIGHT) * _limited(words) ** _WORDS_POWER
+
+
+def least_score(passages: int) -> float:
+    """Return the score in the mode "fused" that even the best of `passages` passages reaches by chance.
+
+    The more passages there are that do not fit a question, the higher the best of them scores: like the largest of n
+    normally distributed numbers, which is about sqrt(2 ln n) deviations above their mean.
+    """
+    return _NOISE * math.sqrt(2 * math.log(max(passages, 2)))
 
 
 def _limited(score: float) -> float:

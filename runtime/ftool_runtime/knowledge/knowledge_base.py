@@ -9,14 +9,14 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.ask_defaults import MIN_SCORE, MODES
+from ftool_runtime.ask_defaults import MODES
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge.approximate import ApproximateIndex, read_covered
 from ftool_runtime.knowledge.connections import Connections
 from ftool_runtime.knowledge.documents import document_names, document_text, passages_of, sizes
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
 from ftool_runtime.knowledge.full_text import rank_by_words
-from ftool_runtime.knowledge.fusion import MEANING_WEIGHT, fuse
+from ftool_runtime.knowledge.fusion import MEANING_WEIGHT, fuse, least_score
 from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Reader, found_path, load_reader
 from ftool_runtime.knowledge.reading import read_passages
 from ftool_runtime.knowledge.results import FoundAnswer, Passage, nothing_found
@@ -131,7 +131,7 @@ class KnowledgeBase:
             return passages_of(connection, ranked, words, near)
 
     def ask(
-        self, question: str, k: int = 5, *, mode: Mode | None = None, min_score: float = MIN_SCORE
+        self, question: str, k: int = 5, *, mode: Mode | None = None, min_score: float | None = None
     ) -> FoundAnswer:
         """Search for the best `k` passages, and return the answer that the reader finds in them, with the passages.
 
@@ -144,19 +144,18 @@ class KnowledgeBase:
             mode: as for `search`.
             min_score: the lowest score of the best passage in the mode "fused"; in "embeddings" it is divided by the
                 weight of embeddings in "fused", and in "bm25" it has no effect, because a passage without any word of
-                the question is never found. 0 to answer always.
+                the question is never found. None for what the best of so many passages reaches by chance, 0.1 for 30
+                and 0.15 for 2,000; 0 to answer always.
 
         Raises:
             InputError: `min_score` is not a number from 0 to 1; and the errors of `search` and of the reader.
         """
-        if isinstance(min_score, bool) or not isinstance(min_score, int | float | np.number):
+        if isinstance(min_score, bool) or not isinstance(min_score, int | float | np.number | None):
             raise InputError(f"min_score must be a number, got {min_score!r}")
-        if not 0 <= min_score <= 1:
+        if min_score is not None and not 0 <= min_score <= 1:
             raise InputError(f"min_score must be from 0 to 1, got {min_score}")
         passages = self.search(question, k, mode=mode)
-        least = {"fused": float(min_score), "embeddings": min_score / MEANING_WEIGHT}.get(
-            mode or self.mode, 0.0
-        )
+        least = self._least(min_score, mode or self.mode)
         if passages and least and passages[0].score < least:
             return nothing_found(question, passages[0].score, read=self._reader is not None)
         return read_passages(self._reader, question, passages)
@@ -235,6 +234,15 @@ class KnowledgeBase:
                 lacking = "embeddings, and the file has none"
             raise KnowledgeBaseError(f'{self._path}: mode "{mode}" needs {lacking}; use mode "bm25"')
         return mode
+
+    def _least(self, min_score: float | None, mode: Mode) -> float:
+        """Return the lowest score with which `ask` answers in a mode, for its argument `min_score`; 0 for always."""
+        if mode == "bm25":
+            return 0
+        if min_score is None:
+            with self._reading() as (connection, _):
+                min_score = least_score(sizes(connection)["passages"])
+        return float(min_score) if mode == "fused" else min_score / MEANING_WEIGHT
 
     def _embed(self, question: str) -> NDArray[np.float32]:
         assert self._embedder is not None

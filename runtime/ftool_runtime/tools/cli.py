@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ftool_runtime.ask_defaults import MIN_SCORE, MODES
+from ftool_runtime.ask_defaults import MODES
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
 from ftool_runtime.postprocessing.entities import AGGREGATIONS
@@ -311,7 +311,8 @@ def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
         "--min-score",
         type=float,
         metavar="S",
-        help=f"answer only if the best passage scores at least S (default {MIN_SCORE}; 0 to answer always)",
+        help="answer only if the best passage scores at least S (default: 0.05 for a few passages to 0.18 for 100,000; "
+        "0 to answer always)",
     )
     for model in ("embedder", "reader"):
         parser.add_argument(

@@ -185,8 +185,7 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
     with KnowledgeBase.open(
         options.knowledge_base, embedder=embedder, reader=chosen(options.reader), **loading
     ) as base:
-        chosen_score = {} if options.min_score is None else {"min_score": options.min_score}
-        return base.ask(options.question, options.k, mode=options.mode, **chosen_score)
+        return base.ask(options.question, options.k, mode=options.mode, min_score=options.min_score)
 
 
 def answer_lines(answer: "FoundAnswer") -> Iterator[str]:

@@ -15,7 +15,7 @@ from tests.helpers.word_embedder import WordEmbedder
 
 from ftool_runtime.errors import ClosedError, InputError, OtherProcessError
 from ftool_runtime.knowledge import KnowledgeBase, KnowledgeBaseError
-from ftool_runtime.knowledge.fusion import combined, fuse
+from ftool_runtime.knowledge.fusion import combined, fuse, least_score
 from ftool_runtime.knowledge.vectors import VectorSearch, read_blocks
 
 DOCUMENTS = {
@@ -166,12 +166,46 @@ def test_a_question_that_no_passage_fits_finds_nothing(write_base: Writer, embed
         assert base.ask("how long are messages kept", mode=mode, min_score=0.99).passages == ()
 
 
+def test_the_lowest_score_grows_with_the_number_of_passages() -> None:
+    assert [round(least_score(number), 3) for number in (0, 2, 30, 2_000, 100_000)] == [
+        *(0.045, 0.045, 0.099, 0.148, 0.182)
+    ]
+    # The lowest scores of right passages in `python -m benchmarks.search_quality`, by the number of passages.
+    lowest = {24: 0.110, 598: 0.142, 832: 0.151, 2_091: 0.231}
+    assert all(least_score(number) < score for number, score in lowest.items())
+
+
+class OneNear(WordEmbedder):
+    """Embeds "near" with a cosine of 0.2 to queries, and all other passages at right angles to them."""
+
+    dimension = 2
+
+    def __call__(self, texts: Sequence[str], *, kind: str) -> Any:
+        cosines = np.array([1.0 if kind == "query" else 0.2 * (text == "near") for text in texts], np.float32)
+        return np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
+
+
+@pytest.mark.parametrize(("mode", "score"), [("fused", 0.11), ("embeddings", 0.2)])
+def test_a_score_that_fits_among_few_passages_is_chance_among_many(
+    write_base: Writer, mode: Any, score: float
+) -> None:
+    found = []
+    for number in (10, 2_000):
+        passages = ["near", *(f"other {other}" for other in range(number))]
+        with KnowledgeBase.open(
+            write_base({"many": passages}, OneNear(), f"{number}.db"), embedder=OneNear()
+        ) as base:
+            assert base.search("zebra", 1, mode=mode)[0].score == pytest.approx(score, abs=0.01)
+            found.append(len(base.ask("zebra", 1, mode=mode).passages))
+            assert base.ask("zebra", 1, mode=mode, min_score=0).passages
+    assert found == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("min_score", "said"),
     [
         ("a", "min_score must be a number, got 'a'"),
         (True, "must be a number"),
-        (None, "must be a number"),
         (-0.1, "from 0 to 1, got -0.1"),
         (float("nan"), "from 0 to 1, got nan"),
     ],

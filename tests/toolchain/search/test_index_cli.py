@@ -1,6 +1,5 @@
 """`ftool index` and `ftool ask` on the command line."""
 
-import importlib
 import json
 import shutil
 import sqlite3
@@ -19,7 +18,7 @@ from ftool.search import build
 from ftool.search import embed as embedders
 from ftool.search.build import IndexSettings, build_index
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.knowledge import MIN_SCORE, KnowledgeBase
+from ftool_runtime.knowledge import KnowledgeBase
 
 pytestmark = pytest.mark.usefixtures("docs")
 
@@ -220,14 +219,6 @@ def test_the_example_answers_one_question_per_line() -> None:
         "Nearest:\n  docs/sharing.html: 'Addresses go to carriers.'\n"
         "Nearest:\n  docs/deep/note.txt: 'Nobody sells your data.'\n"
     )
-
-
-def test_the_lowest_score_has_one_default() -> None:
-    for module in ("ftool_runtime.ask_defaults", "ftool.cli.ask", "ftool_runtime.tools.cli"):
-        assert "0.1" not in Path(str(importlib.import_module(module).__file__)).read_text().replace(
-            "MIN_SCORE: Final = 0.1", ""
-        )
-    assert f"{MIN_SCORE} by default" in ftool("ask", "--help").output
 
 
 def test_a_question_that_nothing_fits_is_told(embedder_bundle: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftool.cli.options import device_option, echo_report, json_option, threads_option
-from ftool_runtime.ask_defaults import MIN_SCORE, MODES
+from ftool_runtime.ask_defaults import MODES
 
 if TYPE_CHECKING:
     from ftool_runtime.session.onnx_session import Device
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     "--reader", metavar="BUNDLE", help="The reader, instead of the one that KB.db names, if any; or none."
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), metavar="S",
-              help=f"Answer only if the best passage scores at least S; {MIN_SCORE} by default, "
-              "0 for always.")  # fmt: skip
+              help="Answer only if the best passage scores at least S; by default from 0.05 for a few passages "
+              "to 0.18 for 100,000; 0 for always.")  # fmt: skip
 @threads_option
 @device_option
 @json_option
