@@ -212,12 +212,14 @@ class KnowledgeBaseWriter:
                 connection.execute("INSERT INTO approximate_parts (data) VALUES (?)", part)
 
     def drop_approximate(self) -> None:
-        """Delete the approximate index, if there is one."""
+        """Delete the approximate index, if there is one, and give its space back to the file system."""
         with file_errors(self.path):
             if not self._value("SELECT count(*) FROM sqlite_master WHERE name = 'approximate'"):
                 return
         with self._transaction() as connection:
             _drop_approximate(connection)
+        with file_errors(self.path):
+            self._connection.execute("VACUUM")
 
     def tidy(self) -> None:
         """Merge the segments of the full-text index, which makes searches faster."""
