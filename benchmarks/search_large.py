@@ -36,14 +36,14 @@ from ftool.search.tokens import WordCounter
 from ftool.search.types import CutPassage, Document
 from ftool.terminal import format_table
 from ftool_runtime.knowledge import BundledEmbedder, KnowledgeBase
+from ftool_runtime.knowledge.vectors import widened
 
 Floats = NDArray[np.float32]
 
 NEAREST = 10
 PASSAGES = 100  # in a document
 EMBEDDED = 8192  # texts embedded in one call
-ROWS = 4096  # vectors in a block, as in the exact search
-NARROW_ROWS = {"float16": 512, "int8": 1024}  # vectors widened at once; the fastest of 64 to 4,096
+ROWS = 1024  # vectors in a block, as in the exact search
 RESCORED = 400  # candidates whose int8 products are made exact
 READ_ANEW = 10  # questions for which all vectors are read from the file
 ALONE = 60  # questions for the ways to keep vectors in memory
@@ -194,7 +194,7 @@ def _float32(vectors: NDArray[np.float16]) -> Callable[[Floats], NDArray[np.int6
 
 def _float16(vectors: NDArray[np.float16]) -> Callable[[Floats], NDArray[np.int64]]:
     kept = np.array(vectors)
-    return lambda question: _best(_widened(kept, question, NARROW_ROWS["float16"]))
+    return lambda question: _best(_products(kept, question, widened))
 
 
 def _int8(vectors: NDArray[np.float16]) -> Callable[[Floats], NDArray[np.int64]]:
@@ -208,7 +208,7 @@ def _int8(vectors: NDArray[np.float16]) -> Callable[[Floats], NDArray[np.int64]]
         rest[part] = np.rint((scaled - np.rint(scaled)) * 254)
 
     def best(question: Floats) -> NDArray[np.int64]:
-        rough = _widened(coarse, question, NARROW_ROWS["int8"]) * scales
+        rough = _products(coarse, question, lambda block: block.astype(np.float32)) * scales
         likely = np.argpartition(rough, -RESCORED)[-RESCORED:]
         exact = (coarse[likely] + rest[likely].astype(np.float32) / 254) @ question * scales[likely]
         return likely[_best(exact)]
@@ -216,14 +216,9 @@ def _int8(vectors: NDArray[np.float16]) -> Callable[[Floats], NDArray[np.int64]]
     return best
 
 
-def _widened(vectors: NDArray[Any], question: Floats, rows: int) -> Floats:
-    products = np.empty(len(vectors), np.float32)
-    wide = np.empty((rows, vectors.shape[1]), np.float32)
-    for start in range(0, len(vectors), rows):
-        part = vectors[start : start + rows]
-        np.copyto(wide[: len(part)], part)
-        np.vecdot(wide[: len(part)], question, out=products[start : start + rows])
-    return products
+def _products(vectors: NDArray[Any], question: Floats, wide: Callable[[NDArray[Any]], Floats]) -> Floats:
+    blocks = (vectors[start : start + ROWS] for start in range(0, len(vectors), ROWS))
+    return np.concatenate([np.vecdot(wide(block), question) for block in blocks])
 
 
 def _best(scores: Floats, depth: int = 100) -> NDArray[np.int64]:

@@ -12,7 +12,10 @@ from ftool_runtime.knowledge.errors import damaged
 
 STORED: Final = np.dtype("<f2")  # half the size of float32 with the same results: see docs/search.md
 
-_ROWS_AT_ONCE = 4096  # vectors in a block
+_ROWS_AT_ONCE = 1024  # vectors in a block: little enough for the processor's cache
+_SIZE = np.int16(0x7FFF)  # all bits of a float16 but the sign
+_LARGEST = 0x7BFF  # the bits of the largest finite float16
+_WITHOUT_COPIES = np.int32(-0x70002000)  # all bits of a float32 but copies of the sign, which shifting leaves
 _PRIOR = 10  # passages of score 0 that are added to the average, which says little if there are only a few passages
 
 
@@ -128,7 +131,23 @@ def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
     firsts = np.array([first for first, _ in rows], np.int64)
     before = np.cumsum(counts) - counts
     ids = np.repeat(firsts - before, counts) + np.arange(len(stored))
-    return Block(ids, stored.astype(np.float32))
+    return Block(ids, widened(stored))
+
+
+def widened(stored: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return float16 numbers as float32, by moving their bits, which is faster than numpy's own conversion.
+
+    Raises sqlite3.DatabaseError if a number is nan or infinity.
+    """
+    narrow = stored.view("<i2")
+    if stored.size and (narrow & _SIZE).max() > _LARGEST:
+        raise damaged("a vector contains nan or infinity")
+    bits = narrow.astype(np.int32)
+    bits <<= 13  # float32 has 13 more bits of mantissa, and its exponents count from 112 lower
+    bits &= _WITHOUT_COPIES
+    wide = bits.view(np.float32)
+    wide *= np.float32(2.0**112)
+    return wide
 
 
 def _best(

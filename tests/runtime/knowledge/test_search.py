@@ -88,6 +88,24 @@ def test_embeddings_are_searched_exactly(write_base: Writer, embedder: Any) -> N
                 assert [passage for passage, _ in search.rank(connection, query, 50, 1)] == expected
 
 
+def test_every_float16_is_read_as_it_is(write_base: Writer) -> None:
+    """All finite numbers: zeros of both signs, the tiniest without leading bit, the largest."""
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    numbers = halves[np.isfinite(halves)].reshape(-1, 64)
+
+    class AllNumbers:
+        dimension = 64
+        fingerprint = "all numbers"
+
+        def __call__(self, texts: Sequence[str], *, kind: str) -> Any:
+            return numbers
+
+    path = write_base({"many": ["a passage"] * len(numbers)}, AllNumbers())
+    with closing(sqlite3.connect(path)) as connection:
+        read = np.concatenate([block.vectors for block in read_blocks(connection, 64)])
+    np.testing.assert_array_equal(read.view(np.int32), numbers.astype(np.float32).view(np.int32))
+
+
 def _joined(connection: sqlite3.Connection, dimension: int) -> list[Any]:
     blocks = list(read_blocks(connection, dimension))
     assert len(blocks) > 1
