@@ -13,19 +13,24 @@ the questions of examples/documents without a document, such as "who is the king
 import argparse
 import csv
 import json
+import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import ftool_runtime as ft
 from benchmarks.commands import DATA, ftool, write_result
 from benchmarks.policyqa import read_policyqa
+from ftool.search.types import CutPassage
 from ftool.terminal import format_table
 from ftool_runtime.knowledge import MODES, KnowledgeBase, Passage
 from ftool_runtime.knowledge.fusion import least_score
+from ftool_runtime.knowledge.vectors import read_blocks
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "documents"
 EACH = 10  # every tenth question of squad2_dev
@@ -64,6 +69,7 @@ def main() -> None:
                 own, foreign, everyday = (
                     best_scores(base, asked) for asked in (list(questions), others, everyday_questions())
                 )
+                same = same_in_float32(file, base.info()["embedder"], list(questions))
             weights = np.array([weight for _, weight in questions.values()])
             floors = {"default": least_score(passages), **{str(floor): floor for floor in FLOORS}}
             result[name] = {
@@ -71,6 +77,7 @@ def main() -> None:
                 "questions": len(questions),
                 **{mode: recall(ranks[mode], weights) for mode in MODES},
                 "fused_gain": gains(ranks, weights),
+                "same_first_five_in_float32": same,
                 "own_lost": shares_below(own, floors),
                 "foreign_told": shares_below(foreign, floors),
                 "everyday_told": shares_below(everyday, floors),
@@ -83,6 +90,7 @@ def main() -> None:
             format_table([["fused minus the better", "", "gain", "low", "high"], *rows_of(one["fused_gain"])])
         )
         shares = {kind: one[kind] for kind in ("own_lost", "foreign_told", "everyday_told")}
+        print(f"the same first five by float32 vectors: {one['same_first_five_in_float32']}")
         print(format_table([["finding nothing, by floor", *one["own_lost"]], *rows_of(shares)]))
 
 
@@ -196,6 +204,18 @@ def names(passage: Passage) -> set[str]:
 def best_scores(base: KnowledgeBase, questions: Sequence[str]) -> NDArray[np.float64]:
     """Return the score of the best passage for each question, 0 if there is none."""
     return np.array([base.ask(question).best_score or 0.0 for question in questions])
+
+
+def same_in_float32(file: Path, bundle: str, questions: Sequence[str]) -> float:
+    """Return the share of questions with the same first five passages by stored (float16) and by float32 vectors."""
+    with closing(sqlite3.connect(file)) as connection, ft.Embedder.load(file.parent / bundle) as embedder:
+        rows = connection.execute("SELECT text, heading FROM passages ORDER BY id")
+        passages = [CutPassage(start=0, text=text, gap="", heading=heading) for text, heading in rows]
+        stored = np.concatenate([vectors for _, vectors in read_blocks(connection, embedder.dimension)])
+        exact = embedder([passage.embedded for passage in passages], kind="passage")
+        asked = embedder(questions, kind="query")
+    first = [np.argsort(-asked @ vectors.T, axis=1, kind="stable")[:, :5] for vectors in (stored, exact)]
+    return round(float(np.mean((first[0] == first[1]).all(axis=1))), 3)
 
 
 def shares_below(scores: NDArray[np.float64], floors: Mapping[str, float]) -> dict[str, float]:
