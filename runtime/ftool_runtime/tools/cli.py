@@ -314,6 +314,9 @@ def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
         help="answer only if the best passage scores at least S (default: 0.05 for a few passages to 0.18 for 100,000; "
         "0 to answer always)",
     )
+    parser.add_argument(
+        "--exact", action="store_true", help="compare with all passages, even if KB has an approximate index"
+    )
     for model in ("embedder", "reader"):
         parser.add_argument(
             f"--{model}",

@@ -183,7 +183,11 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
 
     embedder = None if options.mode == "bm25" else chosen(options.embedder)
     with KnowledgeBase.open(
-        options.knowledge_base, embedder=embedder, reader=chosen(options.reader), **loading
+        options.knowledge_base,
+        embedder=embedder,
+        reader=chosen(options.reader),
+        exact=options.exact,
+        **loading,
     ) as base:
         return base.ask(options.question, options.k, mode=options.mode, min_score=options.min_score)
 

@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.approximate import write_approximate
 
 from ftool_runtime.bundle.contracts import EmbeddingContract, InputContract
 from ftool_runtime.bundle.manifest import FileRecord, Manifest, Precision
@@ -142,6 +145,22 @@ def test_a_question_on_the_command_line(shipped: Path) -> None:
     answer = json.loads(ask(shipped, "lights off", "--json", "--mode", "bm25").stdout)
     assert answer["passages"][0]["text"] == "turn the lights off"
     assert (answer["text"], answer["read"]) == (None, False)
+
+
+def test_a_question_on_the_command_line_without_the_approximate_index(shipped: Path) -> None:
+    pytest.importorskip("usearch", reason="an approximate index needs usearch")
+    with KnowledgeBase.open(shipped) as base:
+        dimension = base.info()["dimension"]
+    write_approximate(shipped, dimension)
+    right = ask(shipped, "play music", "-k", "1")
+    with closing(sqlite3.connect(shipped)) as connection:
+        connection.execute("DELETE FROM approximate_parts")
+        connection.commit()
+    refused = ask(shipped, "play music")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "its approximate index is damaged" in refused.stderr
+    exact = ask(shipped, "play music", "-k", "1", "--exact")
+    assert (exact.returncode, exact.stdout) == (0, right.stdout)
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,23 @@ def test_the_command_line_builds_reports_and_deletes_an_index(searcher: Path) ->
 
 
 @pytest.mark.usefixtures("many")
+def test_the_command_line_refuses_a_damaged_index_or_goes_without_it(searcher: Path) -> None:
+    ftool("index", "many", "-o", "kb.db", "--embedder", searcher / "bundle", "--approximate")
+    with closing(sqlite3.connect("kb.db")) as connection:
+        connection.execute("DELETE FROM approximate_parts")
+        connection.commit()
+    asked = ftool("ask", "kb.db", "w1 w2")
+    assert asked.exit_code == 2
+    assert asked.stderr == (
+        "Error: kb.db: its approximate index is damaged (its bytes are not those that were written); build the index "
+        "again with `ftool index -o KB.db --approximate`\n"
+    )
+    assert ftool("ask", "kb.db", "w1 w2", "--exact").exit_code == 0
+    assert ftool("index", "-o", "kb.db", "--approximate").exit_code == 0
+    assert ftool("ask", "kb.db", "w1 w2").exit_code == 0
+
+
+@pytest.mark.usefixtures("many")
 def test_the_command_line_refuses_an_index_without_embeddings() -> None:
     done = ftool("index", "many", "-o", "kb.db", "--embedder", "none", "--approximate")
     assert done.exit_code == 2

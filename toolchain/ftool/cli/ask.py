@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--min-score", type=click.FloatRange(0, 1), metavar="S",
               help="Answer only if the best passage scores at least S; by default from 0.05 for a few passages "
               "to 0.18 for 100,000; 0 for always.")  # fmt: skip
+@click.option(
+    "--exact", is_flag=True, help="Compare with all passages, even if KB.db has an approximate index."
+)
 @threads_option
 @device_option
 @json_option
@@ -40,6 +43,7 @@ def ask(
     embedder: str | None,
     reader: str | None,
     min_score: float | None,
+    exact: bool,
     threads: int | None,
     device: "Device",
     as_json: bool,
@@ -66,6 +70,7 @@ def ask(
         embedder=model_bundle(embedder),
         reader=model_bundle(reader),
         min_score=min_score,
+        exact=exact,
     )
     answer = ask_base(flags, threads=threads, device=device)
     echo_report(answer.to_json, lambda: "\n".join(answer_lines(answer)), as_json=as_json)
