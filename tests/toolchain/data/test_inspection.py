@@ -69,6 +69,10 @@ CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str]] = {
         usual(train=[{"text": "same words", "label": "card"}, {"text": "same words", "label": "loan"}]),
         "1 text with different labels in different rows",
     ),
+    "copies": (
+        usual(test=rows(1, 72) * 3),
+        "texts that repeat others of their split: 3 of 15 test",
+    ),
     "a rare label": (
         usual(train=[{"text": "quite another thing", "label": "odd"}]),
         "labels with fewer than 10 training examples, 1 of 4: odd (1)",

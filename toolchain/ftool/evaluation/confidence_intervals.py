@@ -19,6 +19,7 @@ from ftool.evaluation.statistics import Floats, Statistics, SummedStatistics
 Positions = NDArray[np.int64]
 
 _CELLS_AT_A_TIME = 2_000_000  # weights (samples x examples) in memory: 16 MB
+_NO_WIDTH = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,11 @@ class ConfidenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A metric's value and confidence interval, `low` to `high`; all nan if the metric is undefined on the examples."""
+    """A metric's value and confidence interval, `low` to `high`.
+
+    All are nan if the metric is undefined on the examples. The ends are nan if the examples are too few or too alike to
+    estimate an interval: nearly all bootstrap samples have the same value.
+    """
 
     value: float
     low: float
@@ -193,7 +198,8 @@ def _bootstrap(
     """Return the bootstrap interval of metrics, as arrays of lower and upper ends, (metrics,) each.
 
     With one group of positions, the interval is that of the group's metrics. With two groups, it is that of the first
-    group's metrics minus the second group's. If a group has fewer than two examples, all ends are nan.
+    group's metrics minus the second group's. The ends are nan if a group has fewer than two examples, or if the
+    interval would have no width: the examples are too few or too alike to say how far the metric varies.
     """
     if min(map(len, groups)) < 2:
         nothing = np.full(len(names), np.nan)
@@ -205,14 +211,14 @@ def _bootstrap(
         return first - rest[0] if rest else first
 
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DegenerateDataWarning
-        )  # a constant metric has an interval of no width
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # a constant metric: nan below
         found = bootstrap(
             tuple(groups), statistic, vectorized=True, method="percentile", confidence_level=confidence.level,
             n_resamples=confidence.resamples, batch=_batch(len(statistics)), rng=confidence.seed,
         ).bootstrap_distribution  # fmt: skip
-        return _percentiles(found, confidence)
+        low, high = _percentiles(found, confidence)
+        known = high - low > _NO_WIDTH
+        return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
 def _percentiles(found: Floats, confidence: ConfidenceSettings) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ _SHOWN: Final = 3  # pairs, texts and so on of one kind in the report as text
 _SHOWN_IN_JSON: Final = 100
 _SHOWN_LABELS: Final = 5  # most and least frequent labels in the report as text
 _CHARACTERS: Final = 80  # of a text in the report as text
+_MANY: Final = 0.05  # share of a split's texts that repeat others
 _TIMES_LONGER: Final = 10  # a text this many times longer than the median is very long
 
 # Returns the number of tokens of each text; without special tokens.
@@ -161,7 +162,8 @@ class Inspection:
             f"{'this label' if len(names) == 1 else 'these labels'}"
             for split, names in self.unmeasured.items()
         ]
-        found += _repeat_lines(self.near)  # `warnings` has the texts that are equal
+        found += self._copy_lines()
+        found += _repeat_lines(self.near)  # `warnings` has equal texts of two splits or with different labels
         if self.limit is not None and any(self.too_long.values()):
             what = "are read in several windows" if self.limit.windows else "will be cut"
             counts = ", ".join(
@@ -179,6 +181,19 @@ class Inspection:
             )
             found.append(f"very long texts: {shown}{_more(self.long_texts)}")
         return found
+
+    def _copy_lines(self) -> list[str]:
+        counts = [
+            f"{count} of {self.examples[split]} {split}"
+            for split, count in self.exact.within.items()
+            if count >= _MANY * self.examples[split]
+        ]
+        if not counts:
+            return []
+        return [
+            f"texts that repeat others of their split: {', '.join(counts)}; the copies say nothing new, but count as "
+            "examples in training and in intervals"
+        ]
 
     def _rare_lines(self) -> list[str]:
         if not self.rare:
