@@ -111,8 +111,15 @@ def compute_outputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> Outputs:
     """Return the network's output for each row: float32 (width,), or (tokens, width) if the network is `per_token`."""
     if not loaded.model.per_token:
         return run_network(loaded, rows, loaded.model.forward, loaded.model.width)
+    return run_per_token(loaded, rows, loaded.model.forward)
+
+
+def run_per_token(
+    loaded: LoadedEncoder, rows: Sequence[Tokens], step: Callable[..., Tensor]
+) -> list[NDArray[np.float32]]:
+    """Run `step`, a method of the network, on all rows. Returns the outputs of each row, float32 (tokens, width)."""
     outputs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
-    for run, values in _batches(loaded, rows, loaded.model.forward):
+    for run, values in _batches(loaded, rows, step):
         for position, value in zip(run, values, strict=True):
             outputs[position] = value[: len(rows[position].ids)].copy()
     return outputs

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from ftool_export.checkpoints.tagger import LoadedTagger
 from ftool_export.examples.base import AnswerKind, WindowExamples
-from ftool_runtime.postprocessing.entities import Entity, TokenScores, find_entities, tags_of_words
+from ftool_runtime.postprocessing.entities import (
+    Entity,
+    TokenScores,
+    WordTags,
+    find_entities,
+    tag_words,
+)
 from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.words import CharRange
@@ -34,13 +40,28 @@ class TaggingExamples(WindowExamples):
 
     def tags(self, outputs: Outputs) -> list[list[str]]:
         """Return the tag of each word in `words`, in the IOB2 scheme."""
+        return [one.tags for one in self.answers(outputs)]
+
+    def answers(self, outputs: Outputs) -> list[WordTags]:
+        """Return the tag of each word in `words`, in the IOB2 scheme, with its probability."""
         assert self.words is not None, "these texts come without words"
-        found = self._found(outputs, self.words)
-        return [tags_of_words(words, entities) for words, entities in zip(self.words, found, strict=True)]
+        loaded = self.loaded
+        return [
+            tag_words(text, scores, loaded.labels, loaded.aggregation, words)
+            for text, scores, words in zip(
+                self.inputs, self._scores(outputs, self.words), self.words, strict=True
+            )
+        ]
 
     def entities(self, outputs: Outputs) -> list[list[Entity]]:
         """Return, for each text, the entities that the runtime decodes from the graph's `outputs`."""
-        return self._found(outputs, [None] * len(self.inputs))
+        loaded = self.loaded
+        return [
+            find_entities(text, scores, loaded.labels, loaded.aggregation)
+            for text, scores in zip(
+                self.inputs, self._scores(outputs, [None] * len(self.inputs)), strict=True
+            )
+        ]
 
     def score(self, outputs: Outputs) -> float:
         """Return the main metric of the words' tags that the runtime decodes from the graph's `outputs`."""
@@ -69,13 +90,6 @@ class TaggingExamples(WindowExamples):
         return np.array(
             [np.abs(first.probabilities - second.probabilities).max(initial=0.0) for first, second in both]
         )
-
-    def _found(self, outputs: Outputs, words: Sequence[Sequence[CharRange] | None]) -> list[list[Entity]]:
-        loaded = self.loaded
-        return [
-            find_entities(text, scores, loaded.labels, loaded.aggregation, places)
-            for text, scores, places in zip(self.inputs, self._scores(outputs, words), words, strict=True)
-        ]
 
     def _scores(self, outputs: Outputs, words: Sequence[Sequence[CharRange] | None]) -> list[TokenScores]:
         rows = iter(outputs)

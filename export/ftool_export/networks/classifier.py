@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from ftool_export.networks.encoder import EncoderNetwork, last_linear, pool
+from ftool_export.networks.encoder import EncoderNetwork, head_inputs, last_linear, pool
 
 Pooling = Literal["mean", "cls", "pooler"]
 
@@ -84,13 +84,7 @@ class SequenceClassifier(EncoderNetwork):
     def _features_of_own_head(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
     ) -> Tensor:
-        seen: list[Tensor] = []
-        hook = self.head.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[0]))
-        try:
-            self.encode(input_ids, attention_mask, token_type_ids)
-        finally:
-            hook.remove()
-        features = seen[-1]
+        features = head_inputs(self.head, lambda: self.encode(input_ids, attention_mask, token_type_ids))
         if features.dim() == 2:
             return features
         # Decoders compute logits at every position; the last token's are the answer.

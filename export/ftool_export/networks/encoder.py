@@ -2,6 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -74,6 +75,17 @@ class EncoderNetwork(nn.Module, ABC):
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
         return self.encoder(**inputs)
+
+
+def head_inputs(head: nn.Module, run: Callable[[], object]) -> Tensor:
+    """Call `run`, which runs a network, and return the input that the network's layer `head` had."""
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[0]))
+    try:
+        run()
+    finally:
+        hook.remove()
+    return seen[-1]
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ftool_export.networks.encoder import EncoderNetwork, last_linear
+from ftool_export.networks.encoder import EncoderNetwork, head_inputs, last_linear
 
 
 class TokenTagger(EncoderNetwork):
@@ -37,6 +37,12 @@ class TokenTagger(EncoderNetwork):
         """
         logits: Tensor = self.encode(input_ids, attention_mask, token_type_ids).logits
         return logits
+
+    def features(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Return the inputs of the head, float32 (batch, sequence, hidden); the arguments are as for `forward`."""
+        return head_inputs(self.head, lambda: self.encode(input_ids, attention_mask, token_type_ids))
 
 
 class SpanReader(EncoderNetwork):

@@ -12,8 +12,9 @@ from ftool_runtime.postprocessing.entities import (
     AGGREGATIONS,
     Aggregation,
     Entity,
+    WordTags,
     find_entities,
-    tags_of_words,
+    tag_words,
 )
 from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import EncoderEngine
@@ -115,10 +116,20 @@ class TokenTagger(WindowedModel[str, Entities]):
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
         """Return an IOB2 tag for each word of each text; `words` holds the character ranges of each text's words."""
+        return [one.tags for one in self.word_answers(texts, words)]
+
+    def word_answers(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[WordTags]:
+        """Return the tags of `word_tags` with their probabilities."""
         encoded = [self._encode(text, row, None) for row, text in enumerate(texts)]
         outputs = self._run(encoded, 0, None)
         return [
-            tags_of_words(places, self._entities(text, windows, found, self._aggregation, places))
+            tag_words(
+                text,
+                stitch(text, windows, found, self.labels, places),
+                self.labels,
+                self._aggregation,
+                places,
+            )
             for text, windows, found, places in zip(texts, encoded, outputs, words, strict=True)
         ]
 
@@ -131,18 +142,8 @@ class TokenTagger(WindowedModel[str, Entities]):
     def _decode(
         self, given: str, encoded: list[Window], outputs: WindowOutputs, options: Aggregation
     ) -> Entities:
-        return Entities(self._entities(given, encoded, outputs, options), given)
-
-    def _entities(
-        self,
-        text: str,
-        windows: Sequence[Window],
-        outputs: WindowOutputs,
-        aggregation: Aggregation,
-        places: Sequence[CharRange] | None = None,
-    ) -> list[Entity]:
-        scores = stitch(text, windows, outputs, self.labels, places)
-        return find_entities(text, scores, self.labels, aggregation, places)
+        scores = stitch(given, encoded, outputs, self.labels)
+        return Entities(find_entities(given, scores, self.labels, options), given)
 
 
 def _checked(aggregation: object) -> Aggregation:

@@ -54,6 +54,13 @@ class TokenScores(NamedTuple):
     probabilities: NDArray[np.float64]
 
 
+class WordTags(NamedTuple):
+    """An IOB2 tag for each word of a text, and the probabilities of these tags, float64 (words,)."""
+
+    tags: list[str]
+    certainties: NDArray[np.float64]
+
+
 class PlacedToken(NamedTuple):
     """A token's character range in the text, without white space at either end, and its index among the tokens."""
 
@@ -118,6 +125,24 @@ def tags_of_words(words: Sequence[CharRange], entities: Sequence[Entity]) -> lis
         tags.append(("I-" if begun == position else "B-") + entities[position].label)
         begun = position
     return tags
+
+
+def tag_words(
+    text: str,
+    tokens: TokenScores,
+    labels: Sequence[str],
+    aggregation: Aggregation,
+    words: Sequence[CharRange],
+) -> WordTags:
+    """Return the tags of words that `find_entities`, which has the same arguments, gives, with their probabilities.
+
+    The probability of a word is that of its first token's most probable tag; 1 for a word without a token of its own.
+    """
+    entities = find_entities(text, tokens, labels, aggregation, words)
+    best = tokens.probabilities.max(axis=1).tolist() if len(tokens.offsets) else []
+    found = first_tokens(text, tokens.offsets, words)
+    certainties = [1.0 if token is None else best[token] for token in found]
+    return WordTags(tags_of_words(words, entities), np.array(certainties, dtype=np.float64))
 
 
 def first_tokens(text: str, offsets: Sequence[CharRange], words: Sequence[CharRange]) -> list[int | None]:

@@ -171,7 +171,7 @@ def test_mistakes_are_refused_for_numbers(tiny_base: Path, tmp_path: Path) -> No
         (
             "summarization",
             (),
-            "--mistakes is for text-classification; the task of this model is summarization",
+            "--mistakes is for text-classification and token-classification; the task of this model is summarization",
         ),
         ("text-classification", ("--suite", "bbq"), "--mistakes can't be used with --suite bbq"),
     ],

@@ -6,12 +6,15 @@ added to the data, few of the other rows change their split.
 """
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
+
+import numpy as np
 
 from ftool.data.dataset import E, Split
 from ftool.data.table import Table
@@ -183,3 +186,11 @@ def _stratum(classes: Sequence[Sequence[str]], rows: Sequence[int], frequency: C
 
 def _draw(seed: int, text: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{same_text(text)}".encode()).digest()
+
+
+def random_part(texts: Sequence[object], share: float, seed: int) -> list[int]:
+    """Return the positions of all texts, in order, or of a random part of them if `share` is below 1."""
+    if share >= 1:
+        return list(range(len(texts)))
+    count = math.ceil(share * len(texts))
+    return sorted(np.random.default_rng(seed).permutation(len(texts))[:count].tolist())

@@ -11,12 +11,12 @@ from ftool.data.rows.labels import LabelledText
 from ftool.terminal import format_table
 from ftool_runtime.postprocessing.classification import probabilities, resolve_thresholds
 
-_MOST_CONFUSIONS: Final = 30  # confusions whose cost is computed
+MOST_CONFUSIONS: Final = 30  # confusions whose cost is computed
 _MOST_MISTAKES: Final = 100  # confident mistakes and label errors in JSON
 _SHOWN: Final = 10  # of each in the report as text
 _CHARACTERS: Final = 70  # of a text in the report as text
 _CERTAIN: Final = 20.0  # logit of an answer that was corrected
-_FEWEST: Final = 5  # a label with at most this many examples is too rare to be judged
+FEWEST: Final = 5  # a label with at most this many examples is too rare to be judged
 
 NOTHING: Final = (
     "(not given)"  # in place of a label of a multi-label model, which has been missed or is too much
@@ -84,11 +84,15 @@ class LabelErrors:
         checked: the number of examples that were checked.
         how: how the probabilities were made.
         found: the examples, with the answer that a model which never saw them gives instead.
+        counted: what `checked` counts.
+        not_judged: the kinds of entity whose labels were not judged, because the models find too few of them.
     """
 
     checked: int
     how: str
     found: Sequence[Doubt]
+    counted: str = "examples"
+    not_judged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,27 +104,31 @@ class Mistakes:
         confusions: the confusions, the costliest first.
         confident: the wrong answers, the most confident first.
         label_errors: labels of the data that are likely wrong; None if they were not looked for.
+        counted: what the confusions count.
     """
 
     metric: str
     confusions: Sequence[Confusion]
     confident: Sequence[Doubt]
     label_errors: LabelErrors | None = field(default=None)
+    counted: str = "examples"
 
     def to_json(self) -> dict[str, Any]:
         """Return the mistakes as plain JSON."""
         errors = self.label_errors
         return {
             "metric": self.metric,
+            "counted": self.counted,
             "confusions": [one.to_json() for one in self.confusions],
             "confident": [one.to_json() for one in self.confident[:_MOST_MISTAKES]],
             "wrong_answers": len(self.confident),
             "label_errors": None
             if errors is None
             else {
-                "examples_checked": errors.checked,
+                f"{errors.counted}_checked": errors.checked,
                 "how": errors.how,
                 "likely": len(errors.found),
+                "not_judged": list(errors.not_judged),
                 "shown": [one.to_json() for one in errors.found[:_MOST_MISTAKES]],
             },
         }
@@ -130,15 +138,16 @@ class Mistakes:
         if not self.confident:
             parts = ["no mistakes"]
         else:
-            rows = [["costliest confusions: label", "answer", "examples", f"cost in {metric_name}"]]
+            rows = [["costliest confusions: label", "answer", self.counted, f"cost in {metric_name}"]]
             rows += [
                 [one.truth, one.answer, str(one.count), f"{one.cost:.4f}"] for one in self.confusions[:_SHOWN]
             ]
             sure = [_line(one) for one in self.confident[:_SHOWN]]
             parts = [format_table(rows), "\n".join([f"surest of {len(self.confident)} mistakes:", *sure])]
         if (errors := self.label_errors) is not None:
-            title = f"labels that are likely wrong: {len(errors.found)} of {errors.checked} ({errors.how})"
-            parts.append("\n".join([title, *map(_line, errors.found[:_SHOWN])]))
+            checked = f"{errors.checked} {errors.counted}"
+            title = f"labels that are likely wrong: {len(errors.found)} of {checked} ({errors.how})"
+            parts.append("\n".join([title, *map(_line, errors.found[:_SHOWN]), *_not_judged(errors)]))
         return "\n\n".join(parts)
 
 
@@ -172,7 +181,7 @@ def find_mistakes(
     given = _given(scores, labels, thresholds, multi_label=multi_label)
     before = score(logits)
     confusions = []
-    for truth, answer, rows in _confused(wanted, given, multi_label=multi_label)[:_MOST_CONFUSIONS]:
+    for truth, answer, rows in _confused(wanted, given, multi_label=multi_label)[:MOST_CONFUSIONS]:
         label = slice(None) if not multi_label else answer if truth is None else truth
         corrected = logits.copy()
         corrected[rows, label] = np.where(wanted[rows, label], _CERTAIN, -_CERTAIN)
@@ -219,7 +228,7 @@ def find_label_errors(
     if multi_label:
         found = find_multi_label_issues([list(np.flatnonzero(row)) for row in targets], scores, **ranked)
     else:
-        found = find_label_issues(targets, scores, min_examples_per_class=_FEWEST, **ranked)
+        found = find_label_issues(targets, scores, min_examples_per_class=FEWEST, **ranked)
     wanted = targets > 0 if multi_label else targets[:, None] == np.arange(len(labels))
     given = _given(scores, labels, None, multi_label=multi_label)
     differing = [row for row in found if (wanted[row] != given[row]).any()]
@@ -284,6 +293,12 @@ def _sureness(scores: NDArray[np.float64], given: NDArray[np.bool_], wanted: NDA
     """Return the probability of the surest wrong label; if labels are only missing, 1 minus the lowest of theirs."""
     too_much = given & ~wanted
     return float(scores[too_much].max() if too_much.any() else (1 - scores[wanted & ~given]).max())
+
+
+def _not_judged(errors: LabelErrors) -> list[str]:
+    if not errors.not_judged:
+        return []
+    return [f"  not judged, because fewer than half are found: {', '.join(errors.not_judged)}"]
 
 
 def _line(one: Doubt) -> str:

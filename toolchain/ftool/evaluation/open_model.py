@@ -22,6 +22,7 @@ from ftool_export.examples.questions import QuestionExamples
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.postprocessing.classification import Classification, classify
+from ftool_runtime.postprocessing.entities import WordTags
 from ftool_runtime.postprocessing.spans import Spans
 from ftool_runtime.text.words import CharRange
 
@@ -122,10 +123,13 @@ class TorchTagger:
 
     loaded: LoadedTagger
 
-    def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:
-        """Return an IOB2 tag for each word of each text; `words` holds the character ranges of each text's words."""
+    def word_answers(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[WordTags]:
+        """Return an IOB2 tag, with its probability, for each word of each text.
+
+        `words` holds the character ranges of each text's words.
+        """
         examples = TaggingExamples(loaded=self.loaded, inputs=texts, words=words)
-        return examples.tags(compute_outputs(self.loaded, examples.rows))
+        return examples.answers(compute_outputs(self.loaded, examples.rows))
 
 
 @dataclass(frozen=True)

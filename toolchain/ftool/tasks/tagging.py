@@ -14,8 +14,10 @@ from ftool.tasks.base import Task, check_stride
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.mistakes import LabelErrors, Mistakes
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
+    from ftool_runtime.postprocessing.entities import WordTags
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +76,37 @@ def _measure(model: "OpenModel", split: Split[TaggedText]) -> "Measurements":
     from ftool.evaluation.metrics.entities import entity_metrics, entity_statistics
     from ftool.evaluation.results import Measurements
 
-    answers = model.model.word_tags(split.inputs, [one.words for one in split.examples])
+    found = model.model.word_answers(split.inputs, [one.words for one in split.examples])
+    answers = [one.tags for one in found]
     truth = [one.tags for one in split.examples]
     return Measurements(
         metrics=entity_metrics(truth, answers),
         statistics=partial(entity_statistics, truth, answers),
         predictions=partial(_predictions, split, answers),
+        mistakes=partial(_mistakes, split, found),
+    )
+
+
+def _mistakes(
+    split: Split[TaggedText], answers: "Sequence[WordTags]", name: str, metric: str | None
+) -> "Mistakes":
+    from ftool.evaluation.entity_mistakes import find_entity_mistakes
+
+    return find_entity_mistakes(split.examples, answers, split=name, metric=metric)
+
+
+def _label_errors(data: Dataset[TaggedText], recipe: Sections) -> "LabelErrors":
+    from ftool.evaluation.entity_mistakes import find_entity_label_errors
+    from ftool.training.head.out_of_fold import FOLDS, out_of_fold_tags
+
+    loaded = _create(recipe, data)
+    judged = out_of_fold_tags(loaded, data, seed=recipe.train.seed)
+    return find_entity_label_errors(
+        [(one.split, one.example) for one in judged],
+        [one.words for one in judged],
+        [one.logits for one in judged],
+        loaded.labels,
+        how=f"by {FOLDS} heads on frozen features, each trained without the texts it judges",
     )
 
 
@@ -166,6 +193,7 @@ TASK = Task(
     fit=_fit,
     measure=_measure,
     baselines=_baselines,
+    label_errors=_label_errors,
     predicts=True,
     examples=_examples,
     samples=_samples,

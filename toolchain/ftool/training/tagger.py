@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from torch.nn.utils.rnn import pad_sequence
@@ -19,6 +20,7 @@ from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import IGNORED, EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
 from ftool.training.loop import SCORE
+from ftool_export.checkpoints.encoder import run_per_token
 from ftool_export.checkpoints.tagger import LoadedTagger
 from ftool_export.examples.tagging import TaggingExamples
 from ftool_runtime.postprocessing.entities import first_tokens
@@ -27,6 +29,8 @@ from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 512  # texts whose features are in memory at a time
 
 
 class TaggerObjective(EncoderObjective):
@@ -138,6 +142,30 @@ def warn_of_entities(rows: TaggedRows, split: str) -> None:
             rows.tokenless_words,
             split,
         )
+
+
+def word_features(
+    loaded: LoadedTagger, examples: Sequence[TaggedText]
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """Yield for each text the positions of the words that have a token of their own, and the features of these words.
+
+    Features are the head's inputs at the first token of each word, in the first window that contains the token: float32
+    (words with a token, hidden).
+    """
+    none = np.empty((0, loaded.model.head.in_features), dtype=np.float32)
+    for first in range(0, len(examples), _AT_ONCE):
+        some = examples[first : first + _AT_ONCE]
+        cut = loaded.windows([one.input for one in some])
+        tokens = [window.tokens for windows in cut for window in windows]
+        rows = iter(run_per_token(loaded, tokens, loaded.model.features))
+        for windows, one in zip(cut, some, strict=True):
+            found: dict[int, NDArray[np.float32]] = {}
+            for window, row in zip(windows, rows, strict=False):
+                for word, token in enumerate(_tokens_of_words(window, one)):
+                    if token is not None:
+                        found.setdefault(word, row[token])
+            words = sorted(found)
+            yield words, np.stack([found[word] for word in words]) if words else none
 
 
 def _tokens_of_words(window: Window, one: TaggedText) -> list[int | None]:

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion
 from sklearn.svm import LinearSVC
 
-from ftool.training.baselines.tfidf import random_part
+from ftool.data.splits import random_part
 
 _MOST_WORK: Final = 100_000_000  # characters of all training texts x labels: half a minute of one core
 _MOST_CHARACTERS: Final = 5_000_000  # of all training texts: ten seconds of one core

@@ -1,14 +1,14 @@
 """TF-IDF vectors of texts by their words, and the nearest texts by these vectors."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from ftool.data.splits import random_part
 from ftool.evaluation.languages import units
 
 _LONGEST: Final = 2_000  # characters of a text that are read
@@ -49,14 +49,6 @@ def enough_texts(texts: Sequence[str], seed: int) -> list[int]:
 def part_of(count: int, total: int) -> str:
     """Return the end of a baseline's title: how much of the training data was used, or "" if all of the data was."""
     return "" if count == total else f", of {count} of {total} texts"
-
-
-def random_part(texts: Sequence[Any], share: float, seed: int) -> list[int]:
-    """Return the positions of all texts, in order, or of a random part of them if `share` is below 1."""
-    if share >= 1:
-        return list(range(len(texts)))
-    count = math.ceil(share * len(texts))
-    return sorted(np.random.default_rng(seed).permutation(len(texts))[:count].tolist())
 
 
 def _words(text: str) -> list[str]:
