@@ -111,7 +111,7 @@ def test_the_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval() -> None:
 
 
 def test_samples_without_a_value_leave_the_interval_to_the_others() -> None:
-    statistics = SummedStatistics({"hit": [1, 2, 0, 0]}, _inverse, main="inverse")
+    statistics = SummedStatistics({"hit": [1, 0, 0, 0]}, _inverse, main="inverse")
     found = estimates(statistics, np.arange(4), ConfidenceSettings(resamples=200))["inverse"]
     assert np.isfinite([found.low, found.high]).all()  # a third of the samples has no hit at all
 
@@ -128,7 +128,7 @@ def test_a_single_example_has_a_value_and_no_bootstrap() -> None:
 
 
 def _inverse(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
-    return {"inverse": totals["hit"][:, 0] / totals["hit"][:, 0]}
+    return {"inverse": totals["hit"][:, 0] / totals["hit"][:, 0] ** 2}
 
 
 # --- gaps
