@@ -24,8 +24,8 @@ def write_approximate(path: Path, dimension: int, part_bytes: int = 1000) -> Non
         connection.executescript(APPROXIMATE_TABLES)
         (last,) = connection.execute("SELECT max(id) FROM passages").fetchone()
         digest = hashlib.sha256(stored).hexdigest()
-        row = (digest, len(stored), last, len(graph), len(graph), total.tobytes())
-        connection.execute("INSERT INTO approximate VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (digest, len(stored), last, len(graph), len(graph), 0, total.tobytes())
+        connection.execute("INSERT INTO approximate VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for start in range(0, len(stored), part_bytes):
             part = (stored[start : start + part_bytes],)
             connection.execute("INSERT INTO approximate_parts (data) VALUES (?)", part)

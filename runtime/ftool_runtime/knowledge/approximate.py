@@ -1,9 +1,11 @@
 """The approximate index of a knowledge base: a graph of neighbouring vectors, which the library usearch searches.
 
-approximate        one row, if there is an index: the sha256 and the length of the graph as usearch writes it; `last`,
-                   the highest id of the passages when the index was built; `built`, their number; `passages`, the
-                   number of those that still exist; and `total`, the sum of their vectors: float64 (dimension,)
-approximate_parts  the graph, in parts
+approximate        one row, if there is an index: the sha256 and the length of its bytes; `last`, the highest id of the
+                   passages when the index was built; `built`, their number; `passages`, the number of those that still
+                   exist; `repeats`, the number of those whose vector is that of an earlier one, which alone is in the
+                   graph; and `total`, the sum of the vectors of passages that still exist: float64 (dimension,)
+approximate_parts  the bytes in parts: the graph as usearch writes it, and for each repeat the ids of the earlier
+                   passage and of the repeat, in this order: int64 (repeats, 2)
 
 Passages that were written later have ids above `last`, and are searched exactly. Deleted ones stay in the graph and are
 left out of the results.
@@ -15,6 +17,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,13 +28,14 @@ from ftool_runtime.errors import RuntimeMissingError
 APPROXIMATE_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS approximate (
     sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, last INTEGER NOT NULL, built INTEGER NOT NULL,
-    passages INTEGER NOT NULL, total BLOB NOT NULL
+    passages INTEGER NOT NULL, repeats INTEGER NOT NULL, total BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS approximate_parts (part INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 PART_BYTES: Final = 2**24
 REBUILD: Final = "build the index again with `ftool index -o KB.db --approximate`"
 
+_REPEAT: Final = np.dtype("<i8")
 _LINKS = 16  # neighbours of a vector in the graph; twice as many in its lowest layer
 _BUILD_DEPTH = 128  # vectors compared to find the neighbours of a new one
 _SEARCH_DEPTH = 400  # vectors kept during a search; docs/search.md has the recall with it
@@ -48,6 +52,7 @@ class Covered(NamedTuple):
     last: int
     built: int
     passages: int
+    repeats: int
     total: NDArray[np.float64]
 
 
@@ -58,14 +63,20 @@ def read_covered(connection: sqlite3.Connection) -> Covered | None:
     """
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'approximate'").fetchone():
         return None
-    row = connection.execute("SELECT sha256, bytes, last, built, passages, total FROM approximate").fetchone()
+    row = connection.execute(
+        "SELECT sha256, bytes, last, built, passages, repeats, total FROM approximate"
+    ).fetchone()
     if row is None:
         return None
-    sha256, size, last, built, passages, total = row
-    whole = all(isinstance(count, int) and count >= 0 for count in (size, last, built, passages))
-    if not whole or not isinstance(total, bytes) or len(total) % 8:
+    sha256, size, last, built, passages, repeats, total = row
+    counts = (size, last, built, passages, repeats)
+    if (
+        not all(isinstance(count, int) and count >= 0 for count in counts)
+        or not isinstance(total, bytes)
+        or len(total) % 8
+    ):
         raise ApproximateIndexError("its description is invalid")
-    return Covered(sha256, size, last, built, passages, np.frombuffer(total, np.float64))
+    return Covered(sha256, size, last, built, passages, repeats, np.frombuffer(total, np.float64))
 
 
 class ApproximateIndexError(sqlite3.DatabaseError):
@@ -76,10 +87,11 @@ class ApproximateIndexError(sqlite3.DatabaseError):
 
 
 class LoadedGraph(NamedTuple):
-    """A graph, a `usearch.index.Index`, that reads from the bytes `stored`, and their sha256."""
+    """A graph, a `usearch.index.Index`, that reads from the bytes `stored`, their sha256, and the repeats."""
 
     sha256: str
     graph: Any
+    repeats: NDArray[np.int64]
     stored: bytearray
 
 
@@ -119,24 +131,24 @@ class ApproximateIndex:
         Raises ApproximateIndexError if the index is damaged.
         """
         with self._lock:
-            graph = self._graph(connection, covered)
+            if self._loaded is None or self._loaded.sha256 != covered.sha256:
+                self._loaded = None  # free the outdated graph before reading the new one
+                self._loaded = read_graph(connection, covered, self._dimension)
+            graph = self._loaded.graph
             count = depth
             while True:
-                keys = graph.search(query, min(count, len(graph)), threads=1).keys
+                keys = graph.search(query, min(count, len(graph)), threads=1).keys.astype(np.int64)
+                passages = _with_repeats(keys, self._loaded.repeats)
                 if covered.passages < covered.built:
-                    keys = _existing(connection, keys, depth)
-                if len(keys) >= min(depth, covered.passages) or count >= len(graph):
+                    passages = (pair for pair in passages if _exists(connection, pair[0]))
+                found = list(islice(passages, depth))
+                if len(found) >= min(depth, covered.passages) or count >= len(graph):
                     break
                 count *= _WIDER
-            if not len(keys):
+            if not found:
                 return np.empty(0, np.int64), np.empty((0, self._dimension), np.float32)
-            return keys.astype(np.int64), np.stack(graph.get(keys)).astype(np.float32)
-
-    def _graph(self, connection: sqlite3.Connection, covered: Covered) -> Any:
-        if self._loaded is None or self._loaded.sha256 != covered.sha256:
-            self._loaded = None  # free the outdated graph before reading the new one
-            self._loaded = read_graph(connection, covered, self._dimension)
-        return self._loaded.graph
+            ids, keys = np.array(found, np.int64).T
+            return ids, np.stack(graph.get(keys.astype(np.uint64))).astype(np.float32)
 
     @cached_property
     def _installed(self) -> bool:
@@ -181,14 +193,16 @@ def read_graph(connection: sqlite3.Connection, covered: Covered, dimension: int)
         at += len(part)
     if digest.hexdigest() != covered.sha256 or at != covered.bytes:
         raise ApproximateIndexError("its bytes are not those that were written")
+    repeats = _REPEAT.itemsize * 2 * covered.repeats
     graph = new_graph(dimension)
     try:
         graph.view(stored)
     except (RuntimeError, ValueError) as error:  # another version's
         raise ApproximateIndexError(f"usearch can't read it: {error}") from error
-    if (graph.ndim, len(graph)) != (dimension, covered.built):
+    if (graph.ndim, len(graph) + covered.repeats) != (dimension, covered.built) or repeats > len(stored):
         raise ApproximateIndexError("it does not fit the file")
-    return LoadedGraph(covered.sha256, graph, stored)
+    pairs = np.frombuffer(stored, _REPEAT, offset=len(stored) - repeats).reshape(-1, 2)
+    return LoadedGraph(covered.sha256, graph, pairs, stored)
 
 
 def _parts(connection: sqlite3.Connection) -> Iterator[bytes]:
@@ -198,12 +212,14 @@ def _parts(connection: sqlite3.Connection) -> Iterator[bytes]:
         yield part
 
 
-def _existing(connection: sqlite3.Connection, keys: NDArray[np.uint64], most: int) -> NDArray[np.uint64]:
-    """Return the first `most` of the passages `keys` that have not been deleted."""
-    found = []
-    for key in keys.tolist():
-        if connection.execute("SELECT 1 FROM passages WHERE id = ?", (key,)).fetchone():
-            found.append(key)
-            if len(found) == most:
-                break
-    return np.array(found, np.uint64)
+def _with_repeats(keys: NDArray[np.int64], repeats: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield the passages with the vectors of the passages `keys`, as pairs of id and key: each key and its repeats."""
+    starts = np.searchsorted(repeats[:, 0], keys, "left")
+    ends = np.searchsorted(repeats[:, 0], keys, "right")
+    for key, start, end in zip(keys.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        yield key, key
+        yield from ((other, key) for other in repeats[start:end, 1].tolist())
+
+
+def _exists(connection: sqlite3.Connection, passage: int) -> bool:
+    return bool(connection.execute("SELECT 1 FROM passages WHERE id = ?", (passage,)).fetchone())

@@ -212,9 +212,10 @@ ONE_BYTE = "CAST(substr(data, 1, 500) || x'ff' || substr(data, 502) AS BLOB)"
         ),
         (lambda path: change(path, "UPDATE approximate SET last = 'x'"), "its description is invalid"),
         (_other_graph, "it does not fit the file"),
+        (lambda path: change(path, "UPDATE approximate SET repeats = 9"), "it does not fit the file"),
         (_not_a_graph, "usearch can't read it"),
     ],
-    ids=["a byte", "a part", "text", "total", "dimension", "last", "another graph", "no graph"],
+    ids=["a byte", "a part", "text", "total", "dimension", "last", "another graph", "repeats", "no graph"],
 )
 def test_a_damaged_index_is_refused_by_name(
     path: Path, embedder: WordEmbedder, damage: Callable[[Path], None], said: str

@@ -89,6 +89,25 @@ def test_an_index_is_added_to_a_file_and_deleted_from_it(index: Indexing, embedd
     check(embedder, 0)
 
 
+def test_copies_of_a_passage_hide_no_others(index: Indexing, embedder: WordEmbedder, many: Path) -> None:
+    for number in range(500):
+        (many / f"footer {number}.txt").write_text("page of the manual")
+    index("many", approximate=True)
+    check(embedder, 600)
+    with KnowledgeBase.open("kb.db", embedder=embedder) as base:
+        copies = base.search("page of the manual", 300, mode="embeddings")
+        assert len({passage.document for passage in copies if passage.text == "page of the manual"}) == 300
+    for name in sorted(many.glob("footer*"))[
+        :450
+    ]:  # the first of the copies, which is in the graph, among them
+        name.unlink()
+    index("many", sync=True)
+    check(embedder, 150)
+    with KnowledgeBase.open("kb.db", embedder=embedder) as base:
+        copies = base.search("page of the manual", 60, mode="embeddings")
+        assert sum(passage.text == "page of the manual" for passage in copies) == 50
+
+
 def test_updates_keep_the_index_right(index: Indexing, embedder: WordEmbedder, many: Path) -> None:
     index("many", approximate=True)
     (many / "003.txt").write_text("quite another text")

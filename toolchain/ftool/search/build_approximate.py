@@ -1,5 +1,6 @@
 """Build a knowledge base's approximate index, and build it anew after many changes."""
 
+import hashlib
 import logging
 import time
 from dataclasses import asdict, dataclass
@@ -8,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool.search.store import KnowledgeBaseWriter
+from ftool.search.store import BuiltGraph, KnowledgeBaseWriter
 from ftool.terminal import progress_bar
 from ftool_runtime.errors import InputError, RuntimeMissingError
 from ftool_runtime.knowledge.approximate import new_graph
@@ -94,24 +95,29 @@ def update_approximate(
 def _build(store: KnowledgeBaseWriter, dimension: int, threads: int | None) -> ApproximateReport:
     started = time.perf_counter()
     graph = new_graph(dimension)
-    ids: list[NDArray[np.int64]] = []
+    first: dict[bytes, int] = {}  # the first passage with a vector, by a hash of the vector
+    repeats: list[tuple[int, int]] = []
     size = 0
 
-    def build() -> tuple[bytearray, NDArray[np.float64]]:
+    def build() -> BuiltGraph:
         nonlocal size
         total = np.zeros(dimension)
         with progress_bar("approximate index", store.sizes()["passages"], "passages") as show:
-            for block in store.blocks(dimension):
-                graph.add(block.ids.astype(np.uint64), block.vectors, threads=threads or 0)
-                ids.append(block.ids)
-                total += block.vectors.sum(axis=0, dtype=np.float64)
-                show(len(graph))
-        written = graph.save()
-        size = len(written)
-        return written, total
+            for ids, vectors in store.blocks(dimension):
+                seen = zip(map(_hash, vectors), ids.tolist(), strict=True)
+                keys = np.array([first.setdefault(*one) for one in seen])
+                new = keys == ids
+                # Many copies of one vector, such as a footer on each page, would hide others from the graph.
+                graph.add(ids[new].astype(np.uint64), vectors[new], threads=threads or 0)
+                repeats.extend(zip(keys[~new].tolist(), ids[~new].tolist(), strict=True))
+                total += vectors.sum(axis=0, dtype=np.float64)
+                show(len(graph) + len(repeats))
+        written = BuiltGraph(graph.save(), np.array(sorted(repeats), np.int64).reshape(-1, 2), total)
+        size = len(written.graph) + written.repeats.nbytes
+        return written
 
     store.put_approximate(build)
-    recall = _recall(store, graph, np.concatenate(ids)) if ids else 1.0
+    recall = _recall(store, graph, np.array(list(first.values()))) if first else 1.0
     if recall < _LOW_RECALL:
         _log.warning(
             "%s: the approximate index finds %.2f of the nearest passages; --no-approximate deletes it",
@@ -119,22 +125,26 @@ def _build(store: KnowledgeBaseWriter, dimension: int, threads: int | None) -> A
             recall,
         )
     return ApproximateReport(
-        passages=len(graph), bytes=size, recall=recall, seconds=time.perf_counter() - started
+        passages=len(graph) + len(repeats), bytes=size, recall=recall, seconds=time.perf_counter() - started
     )
 
 
 def _recall(store: KnowledgeBaseWriter, graph: Any, ids: NDArray[np.int64]) -> float:
-    """Return the share of the NEAREST passages to each of SAMPLE of the passages `ids` that `graph` finds."""
+    """Return the share of the NEAREST vectors to each of SAMPLE of the vectors of `ids` that `graph` finds."""
     sample = ids[np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)]
     asked = np.stack(graph.get(sample.astype(np.uint64))).astype(np.float32)
     best = np.full((len(sample), 0), -np.inf, np.float32)
     for block in store.blocks(asked.shape[1]):
-        best = np.hstack([best, asked @ block.vectors.T])
+        best = np.hstack([best, asked @ block.vectors[np.isin(block.ids, ids)].T])
         best = -np.sort(-best, axis=1)[:, :NEAREST]
     found = [
         np.stack(graph.get(graph.search(one, best.shape[1], threads=1).keys)).astype(np.float32) @ one
         for one in asked
     ]
-    # Passages with the same text are equally near, whichever of them is found.
+    # Different vectors may be equally near, whichever of them is found.
     right = [np.sum(near >= least - _SAME) for near, least in zip(found, best[:, -1], strict=True)]
     return float(np.sum(right) / best.size)
+
+
+def _hash(vector: NDArray[np.float32]) -> bytes:
+    return hashlib.blake2b(vector.tobytes(), digest_size=16).digest()

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,15 @@ from ftool_runtime.knowledge.vectors import STORED, Block, read_blocks
 
 # Passages with their vectors, float32 (passages, dimension), or None if there is no embedder.
 Batch = tuple[Sequence[CutPassage], NDArray[np.float32] | None]
+
+
+class BuiltGraph(NamedTuple):
+    """An approximate index as it is stored: see ftool_runtime.knowledge.approximate."""
+
+    graph: bytearray
+    repeats: NDArray[np.int64]  # (repeats, 2)
+    total: NDArray[np.float64]  # (dimension,)
+
 
 _PASSAGE = """
 INSERT INTO passages (id, document, start, "end", heading, gap, text, heading_terms, terms)
@@ -192,21 +201,22 @@ class KnowledgeBaseWriter:
         with file_errors(self.path):
             yield from read_blocks(self._connection, dimension)
 
-    def put_approximate(self, build: Callable[[], tuple[bytearray, NDArray[np.float64]]]) -> None:
-        """Replace the approximate index, in one transaction, by what `build` returns: the graph and the sum of vectors.
+    def put_approximate(self, build: Callable[[], BuiltGraph]) -> None:
+        """Replace the approximate index, in one transaction, by what `build` returns.
 
         `build` is called in the transaction: until it has returned, other programs can read the file, but not write.
         """
         with self._transaction() as connection:
-            graph, total = build()
+            graph, repeats, total = build()
             _drop_approximate(connection)
             for statement in _statements(APPROXIMATE_TABLES):
                 connection.execute(statement)
             last = self._value("SELECT coalesce(max(id), 0) FROM passages")
             passages = self._value("SELECT count(*) FROM passages")
+            graph += repeats.tobytes()
             digest = hashlib.sha256(graph).hexdigest()
-            row = (digest, len(graph), last, passages, passages, total.astype(np.float64).tobytes())
-            connection.execute("INSERT INTO approximate VALUES (?, ?, ?, ?, ?, ?)", row)
+            row = (digest, len(graph), last, passages, passages, len(repeats), total.tobytes())
+            connection.execute("INSERT INTO approximate VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             for start in range(0, len(graph), PART_BYTES):
                 part = (memoryview(graph)[start : start + PART_BYTES],)
                 connection.execute("INSERT INTO approximate_parts (data) VALUES (?)", part)
