@@ -235,6 +235,23 @@ def _misfit(shop: Workshop) -> Path:
     return folder
 
 
+def _without_tokenizer(shop: Workshop) -> Path:
+    folder = shop.model()
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    return folder
+
+
+def _vocabulary_only(shop: Workshop) -> Path:
+    folder = shop.model()
+    numbers = AutoTokenizer.from_pretrained(folder).get_vocab()
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    words = [*sorted(numbers, key=numbers.__getitem__)[:-1], "[MASK]"]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return folder
+
+
 READ = (
     Kind(
         "a folder that `save_pretrained` wrote", "weights from safetensors files, in float32", Workshop.model
@@ -252,6 +269,12 @@ READ = (
         lambda shop: shop.weighted(
             lambda weights: {f"module._orig_mod.{n}": value for n, value in weights.items()}
         ),
+    ),
+    Kind(
+        "a tokenizer of vocab.txt only (BERT), or of vocab.json and merges.txt, or a sentencepiece model",
+        "converted, and compared with the file",
+        _vocabulary_only,
+        has={"known_ids": 23, "vocabulary": None},
     ),
     Kind(
         "a Trainer's output folder with a model in it",
@@ -409,6 +432,12 @@ REFUSED = (
         "fetch or write the checkpoint again",
         _damaged,
         says="model.safetensors could not be read",
+    ),
+    Kind(
+        "no tokenizer in the folder",
+        "every word would be unknown: copy the tokenizer's files of the model that this one was trained from",
+        _without_tokenizer,
+        says="no tokenizer in this folder (none of tokenizer.json, vocab.txt)",
     ),
     Kind(
         "quantised weights (GPTQ, AWQ, bitsandbytes, compressed-tensors, …)",

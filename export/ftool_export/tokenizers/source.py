@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
@@ -41,6 +41,17 @@ _SENTENCEPIECE = (
     "tokenizer.model",
     "sentencepiece.model",
 )
+# Files that hold a vocabulary. Without one of them, transformers makes up a tokenizer of special tokens.
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "bpe.codes",
+    "source.spm",
+    "tekken.json",
+    *_SENTENCEPIECE,
+)
 _TIKTOKEN = "tiktoken"
 # Settings of tokenizer_config.json that may contradict the normalisation in tokenizer.json.
 _SWITCHES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
@@ -54,7 +65,7 @@ def load_tokenizer(source: str) -> Any:
     Raises CheckpointError if the checkpoint has no tokenizer, or one that can only run as Python code, and if the
     converted tokenizer splits a text differently from the tokenizer that the files describe.
     """
-    tokenizer = _read(holder(source, "tokenizer.json", "tokenizer_config.json"))
+    tokenizer = _read(holder(source, *_VOCABULARIES))
     _keep_spaces(tokenizer.backend_tokenizer.post_processor)
     return tokenizer
 
@@ -75,6 +86,7 @@ def _keep_spaces(step: Any) -> None:
 
 def _read(source: str) -> Any:
     tokenizer = _load(source)
+    _require_vocabulary(source, tokenizer)
     tokenizer.model_max_length = _length_limit(tokenizer.model_max_length)
     _check_unknown_words(source, tokenizer)
     if not tokenizer.is_fast:
@@ -155,6 +167,26 @@ def _load(source: str) -> Any:
         raise CheckpointError(f"{source}: {_reason(source, error)}") from error
 
 
+def _require_vocabulary(source: str, tokenizer: Any) -> None:
+    """Raise CheckpointError if `tokenizer` was made without a file that holds its vocabulary."""
+    files = getattr(type(tokenizer), "vocab_files_names", {}).values()
+    own = [name for name in files if name != "tokenizer_config.json"]
+    if own and not _has_any(source, "tokenizer.json", *own, *_SENTENCEPIECE):
+        raise CheckpointError(f"{source}: {_without_vocabulary(own)}")
+
+
+def _has_any(source: str, *names: str) -> bool:
+    return any(find_file(source, name) is not None for name in names)
+
+
+def _without_vocabulary(wanted: Iterable[str]) -> str:
+    names = ", ".join(dict.fromkeys(["tokenizer.json", *wanted]))
+    return (
+        f"no tokenizer in this folder (none of {names}); copy there the tokenizer's files of the model that this one "
+        "was trained from: AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
+    )
+
+
 def _length_limit(written: object) -> int:
     """Return the limit in tokenizer_config.json as a number of tokens; 1e30, transformers' "no limit", if it is none.
 
@@ -173,6 +205,13 @@ def _reason(source: str, error: Exception) -> str:
         return (
             "its tokenizer is the checkpoint's own Python code (auto_map), which ftool does not run; "
             + _REMEDY
+        )
+    if not _has_any(source, *_VOCABULARIES):
+        return _without_vocabulary(["vocab.txt", "vocab.json", "tokenizer.model"])
+    if "`merges` must" in str(error):
+        lacking = next(name for name in ("merges.txt", "vocab.json") if find_file(source, name) is None)
+        return (
+            f"its tokenizer lacks {lacking}; copy vocab.json and merges.txt, or tokenizer.json, of one model"
         )
     if _TIKTOKEN in str(error):  # transformers tries this format last
         return (

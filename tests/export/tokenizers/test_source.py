@@ -5,6 +5,7 @@ t5-small are used. Small sentencepiece models are trained by the tests.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -317,3 +318,37 @@ def test_every_kind_of_tokenizer_runs_from_tokenizer_json_alone(kind: str, tmp_p
     cut = encoder.encode(TEXTS[1], 0)
     assert (len(cut.ids), cut.truncated) == (8, True)
     assert cut.ids == tokenizer(TEXTS[1], truncation=True, max_length=8)["input_ids"]
+
+
+WITHOUT = [
+    ("bert", {}, "none of tokenizer.json, vocab.txt)"),
+    ("distilbert", {"tokenizer_config.json": "{}"}, "none of tokenizer.json, vocab.txt)"),
+    ("bert", {"vocab.json": '{"a": 0}', "merges.txt": "#version: 0.2"}, "none of tokenizer.json, vocab.txt)"),
+    ("gpt2", {}, "none of tokenizer.json, vocab.json, merges.txt)"),
+    ("roberta", {"tokenizer_config.json": "{}"}, "none of tokenizer.json, vocab.json, merges.txt)"),
+    ("roberta", {"vocab.json": '{"<unk>": 0, "a": 1}'}, "lacks merges.txt"),
+    ("gpt2", {"merges.txt": "#version: 0.2\na b\n"}, "lacks vocab.json"),
+    ("t5", {}, "none of tokenizer.json, spiece.model)"),
+    ("t5", {"special_tokens_map.json": "{}"}, "none of tokenizer.json, spiece.model)"),
+    ("llama", {}, "none of tokenizer.json, "),
+    ("llama", {"tokenizer_config.json": '{"tokenizer_class": "LlamaTokenizer"}'}, "none of tokenizer.json, "),
+    ("gemma", {"chat_template.jinja": "{{ messages }}"}, "none of tokenizer.json)"),
+    ("xlm-roberta", {}, "none of tokenizer.json, sentencepiece.bpe.model)"),
+    ("marian", {"tokenizer_config.json": "{}"}, "none of tokenizer.json, "),
+]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "files", "told"), WITHOUT, ids=[f"{kind}-{'-'.join(files)}" for kind, files, _ in WITHOUT]
+)
+def test_no_tokenizer_is_made_up_where_the_vocabulary_is_missing(
+    write: Write, model_type: str, files: dict[str, str], told: str
+) -> None:
+    """transformers would make a tokenizer of a few special tokens, to which every word is unknown."""
+    source = write(model_type)
+    for name, content in files.items():
+        (Path(source) / name).write_text(content)
+    with pytest.raises(CheckpointError, match=re.escape(told)) as caught:
+        load_tokenizer(source)
+    assert source in str(caught.value)
+    assert "copy" in str(caught.value)
