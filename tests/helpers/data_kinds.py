@@ -442,6 +442,31 @@ READ = (
         QuestionReader,
         expected={("Where?", ("Rome",))},
     ),
+    Kind(
+        "a text that is a word for a missing one (`nan`, `NULL`)",
+        "read, with a warning that names the rows",
+        "d.csv",
+        CSV + "nan,b\n",
+        expected={*LABELS, ("nan", "b")},
+        says="row 4 with the text 'nan', which programs write for a missing text",
+    ),
+    Kind(
+        "a label `None`, `N/A` or `null`, with as few rows as no other label",
+        "a label, with a warning; beside `nan` a missing label",
+        "d.csv",
+        CSV + CSV.split("\n", 1)[1] + "six,None\n",
+        expected={*LABELS, ("six", "None")},
+        says="row 6 with the label 'None', which is read as a label like the others",
+    ),
+    Kind(
+        "several labels for each text, and a word for a missing label (`nan`)",
+        "no label, with a warning that names the rows",
+        "d.csv",
+        'text,label\nnine,"a,b"\nten,b\nsix,nan\n',
+        settings={"label_separator": ","},
+        expected={("nine", ("a", "b")), ("ten", ("b",)), ("six", ())},
+        says="row 4 with the label 'nan', which stands for a missing one: read as no label",
+    ),
 )
 
 REFUSED = (
@@ -562,6 +587,13 @@ REFUSED = (
         "d.tar.gz",
         gzip.compress(b"ustar"),
         says="unknown kind of file (.tar); known are .csv",
+    ),
+    Kind(
+        "labels that are words for a missing one (`nan`, `NaN`, `NULL`, `<NA>`)",
+        "the rows are named; a label with such a name needs another, or `data.none_label`",
+        "d.csv",
+        CSV + "six,NULL\nseven,None\n",
+        says="row 4 has no label: 'NULL' stands for a missing one",
     ),
 )
 

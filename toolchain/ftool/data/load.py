@@ -8,6 +8,7 @@ from typing import Any
 from ftool.data.cells import is_missing
 from ftool.data.dataset import Dataset, E, Split, fingerprint
 from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing, look_alikes
+from ftool.data.missing_words import doubtful_texts
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.sources.find import find_tables, only_table, read_data
 from ftool.data.sources.memory import tables_in_memory
@@ -136,6 +137,7 @@ def _read(
         known = None if model is None else reader.known_classes(model.labels)
         splits = fold_look_alikes(splits, first_of(splits), known)
     splits = reader.finish(splits)
+    reader.warnings += doubtful_texts(splits)
     if "train" in splits:
         reader.warnings += contradictions(splits["train"])
     if model is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.columns import LABEL, find_column
+from ftool.data.missing_words import missing_labels
 from ftool.data.rows.base import first_of
 from ftool.data.rows.label_names import LabelNames, listed_numbers, names_for, whole_number
 from ftool.data.table import Cell, Table
@@ -21,6 +22,8 @@ _MIN_FITTING = (
     0.5  # smallest share of lists of zeros and ones of one length; the other lists are then mistakes
 )
 
+_IF_A_LABEL = "; if it is a label, call it otherwise, or name it in data.none_label"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelCells:
@@ -33,6 +36,7 @@ class LabelCells:
         indicators: if cells are lists of zeros and ones, their length: a one says that the text has the label at this
             position of `names`; None if cells hold labels.
         floats: whether all labels are whole numbers, some of which are written as "1.0" and are called "1".
+        missing: the words that stand for a missing label, such as "nan": such a cell is read as if it were empty.
     """
 
     multi_label: bool
@@ -40,6 +44,7 @@ class LabelCells:
     names: LabelNames | None
     indicators: int | None = None
     floats: bool = False
+    missing: frozenset[str] = frozenset()
 
     @property
     def form(self) -> str:
@@ -71,13 +76,18 @@ class LabelCells:
         if len(labels) == 1:
             return (labels[0],)
         what = "no label" if not labels else f"{len(labels)} labels ({', '.join(labels)})"
+        if not labels and self.is_missing(cell):
+            raise DataError(
+                f"{where} has no label: {cell.strip()!r} stands for a missing one; correct or remove the row"
+                f"{_IF_A_LABEL}"
+            )
         raise DataError(
             f"{where} has {what}, but each text needs exactly one; correct it, or use --multi-label"
         )
 
     def parts(self, cell: Cell, where: str) -> list[Cell]:
         """Return the labels, label numbers, or zeros and ones in a cell. `where` names the cell in error messages."""
-        if cell is None:
+        if cell is None or self.is_missing(cell):
             return []
         value = _list_in(cell, where, self.separator)
         if isinstance(value, Mapping) and isinstance(
@@ -92,6 +102,10 @@ class LabelCells:
             pieces = value.split(self.separator) if self.separator is not None else [value]
             return [piece.strip() for piece in pieces if piece.strip()]
         return [value]
+
+    def is_missing(self, cell: Cell) -> bool:
+        """Whether a word that stands for a missing label is the whole cell."""
+        return isinstance(cell, str) and cell.strip() in self.missing
 
     def _indicated(self, parts: Sequence[Cell], where: str) -> list[str]:
         names = list((self.names or {}).values())
@@ -128,8 +142,10 @@ class LabelCells:
         )
 
 
-def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCells:
+def label_cells(settings: DataSettings, tables: Mapping[str, Table], known: Sequence[str] = ()) -> LabelCells:
     """Return the settings for reading the label cells. Settings that the user did not choose follow from the cells.
+
+    `known` are the labels of the model for which the data is read.
 
     By default, the data set is multi-label if a cell holds a list, the separator, or several numbers of labels whose
     names are known (`2,27`). Lists of zeros and ones, all of one length, say which labels a text has; without names,
@@ -152,7 +168,8 @@ def label_cells(settings: DataSettings, tables: Mapping[str, Table]) -> LabelCel
         separator = ","
     if multi is None:
         multi = any(_holds_several(cell, separator) for cell in cells)
-    read = LabelCells(multi, separator, names)
+    labels = {*known, *(names or {}).values(), *filter(None, [settings.none_label])}
+    read = LabelCells(multi, separator, names, missing=missing_labels(cells, labels))
     lists = [read.parts(cell, first.source) for cell in cells if not isinstance(cell, Mapping)]
     length = _indicator_length(lists, names)
     if length is None:

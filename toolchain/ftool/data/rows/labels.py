@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ftool.data.cells import BadRows, column_texts, refuse_constant
+from ftool.data.cells import BadRows, column_texts, listed_rows, refuse_constant
 from ftool.data.columns import LABEL, find_column, text_columns
 from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
+from ftool.data.missing_words import doubtful_labels
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
 from ftool.data.rows.label_columns import join_label_columns
@@ -93,6 +94,7 @@ class LabelReader(RowReader[LabelledText]):
         chosen = with_only_columns(settings, first_of(tables))
         self._only_columns = chosen is not settings
         settings = chosen
+        known = () if model is None else tuple(model.labels)
         if not settings.regression and (model is None or not {"-", "-1"} & set(model.labels)):
             tables = _labelled(tables, settings)
         super().__init__(tables, settings, model)
@@ -101,13 +103,33 @@ class LabelReader(RowReader[LabelledText]):
         self._numbers = (
             number_cells(settings, tables, model, self._label_columns) if settings.regression else None
         )
-        self._labels = None if settings.regression else label_cells(settings, tables)
+        self._labels = None if settings.regression else label_cells(settings, tables, known)
         if self._labels is not None:
             if self._labels.names is None and model is not None and _unnamed(model.labels):
                 self._labels = replace(self._labels, names=dict(enumerate(model.labels)))
             if model is not None and any(label.endswith(".0") for label in model.labels):
                 self._labels = replace(self._labels, floats=False)
             self.kept_together = "stratified by label"
+            if self._labels.multi_label:
+                self.warnings += self._missing_warnings()
+
+    def _missing_warnings(self) -> list[str]:
+        """Return a warning for each table of texts with several labels in which a word stands for a missing label."""
+        assert self._labels is not None
+        warnings = []
+        for table in self.tables.values():
+            cells = table.cells(find_column(table, LABEL, self.settings.label))
+            rows = {
+                number: cell
+                for number, cell in zip(table.numbers, cells, strict=True)
+                if self._labels.is_missing(cell)
+            }
+            if rows:
+                warnings.append(
+                    f"{table.source}: {listed_rows(list(rows))} with the label {next(iter(rows.values()))!r}, which "
+                    "stands for a missing one: read as no label"
+                )
+        return warnings
 
     def read(self, table: Table) -> Split[LabelledText]:
         """Return the texts of a table with their label names or regression targets."""
@@ -177,6 +199,9 @@ class LabelReader(RowReader[LabelledText]):
                 )
         if self._labels is not None and not self._labels.multi_label:
             self.warnings += _joined_labels(train)
+        if self._labels is not None and self.model is None:
+            names = [*(self._labels.names or {}).values(), self.settings.none_label]
+            self.warnings += doubtful_labels(train, filter(None, names))
         if self.model is not None and self.model.pairs and not _pairs(train):
             raise DataError(
                 f"{train.source}: the model takes two texts; name the column of the second with --pair-column NAME"
