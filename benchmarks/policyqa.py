@@ -108,14 +108,16 @@ def recall(
 ) -> dict[str, float]:
     """Return the share of questions with a paired context among the first k found, and the mean reciprocal rank.
 
-    `at_k` and `mrr_10` weight each question's text by how often it is asked; `texts_at_k` counts each text once.
+    `at_k` and `mrr_10` weight each question's text by how often it is asked; `texts_…` count each text once.
     """
     texts = sorted(pairs)
     firsts = np.array([first_rank(base, mode, text, pairs[text]) for text in texts])
     weights = np.array([asked[text] for text in texts])
     found = {f"at_{k}": float(np.average(firsts <= k, weights=weights)) for k in DEPTHS}
     found |= {f"texts_at_{k}": float(np.mean(firsts <= k)) for k in DEPTHS}
-    found["mrr_10"] = float(np.average(np.where(firsts <= 10, 1 / firsts, 0), weights=weights))
+    reciprocal = np.where(firsts <= 10, 1 / firsts, 0)
+    found["mrr_10"] = float(np.average(reciprocal, weights=weights))
+    found["texts_mrr_10"] = float(np.mean(reciprocal))
     return {name: round(value, 4) for name, value in found.items()}
 
 
