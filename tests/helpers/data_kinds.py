@@ -467,6 +467,22 @@ READ = (
         expected={("nine", ("a", "b")), ("ten", ("b",)), ("six", ())},
         says="row 4 with the label 'nan', which stands for a missing one: read as no label",
     ),
+    Kind(
+        "a column `split`, `set`, `subset` or `is_valid` that names the split of each row",
+        "these splits, if every row names one; otherwise a warning",
+        "d.csv",
+        "text,label,Set\nnine,a,TRAIN\nten,b,TRAIN\nsix,a,dev\nfive,b,test\n",
+        expected=LABELS,
+        says="splits from the column 'Set'",
+    ),
+    Kind(
+        "such a column in which some rows name no split",
+        "not used, and a warning names a row",
+        "d.csv",
+        "text,label,split\nnine,a,train\nten,b,extra\n",
+        expected=LABELS,
+        says="the column 'split' names splits, but 1 of 2 rows name none (row 3: 'extra'); the column is not used",
+    ),
 )
 
 REFUSED = (

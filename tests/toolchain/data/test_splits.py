@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ftool.data.dataset import Split
-from ftool.data.load import load_dataset, load_rows
+from ftool.data.load import load_dataset, load_rows, load_split
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.data.splits import cut_off, same_text
 from ftool.errors import DataError
@@ -177,3 +177,47 @@ def test_parts_that_are_no_splits_are_told_by_name(
 def test_a_version_beside_splits_is_told_and_the_splits_are_read(tmp_path: Path) -> None:
     data = in_json(tmp_path, {"version": "1.0", **PARTS})
     assert any("left out" in warning and "'version'" in warning for warning in data.warnings)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("split", ["train", "train", "val", "test"]),
+        ("Set", ["TRAIN", "Training", "VALID", "testing"]),
+        ("data_split", ["train", "train", "dev", "test"]),
+        ("subset", ["train", "train", "validation", "test"]),
+    ],
+)
+def test_a_column_names_the_split_of_each_row(tmp_path: Path, column: str, values: list[str]) -> None:
+    rows = [
+        {"text": f"{value} {row}", "label": "ab"[row % 2], column: value} for row, value in enumerate(values)
+    ]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for data in (
+        load_dataset(LabelReader, DataSettings(path=str(path))),
+        load_rows(LabelReader, rows),
+    ):
+        assert [[one.row for one in split.examples] for split in data.splits.values()] == [[1, 2], [3], [4]]
+    with_empty = tmp_path / "d.csv"
+    with_empty.write_text(
+        f"text,label,{column}\n,,\n"
+        + "".join(f"{row['text']},{row['label']},{row[column]}\n" for row in rows),
+        encoding="utf-8",
+    )
+    data = load_dataset(LabelReader, DataSettings(path=str(with_empty)))
+    assert [len(split) for split in data.splits.values()] == [2, 1, 1]
+
+
+def test_a_column_of_truth_values_names_the_validation_rows(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    rows = "".join(f"text {row},{'ab'[row % 2]},{row > 9}\n" for row in range(12))
+    path.write_text("Ticket text,queue,is_valid\n" + rows, encoding="utf-8")
+    data = load_dataset(LabelReader, DataSettings(path=str(path)))
+    assert [one.row for one in data.validation.examples] == [12, 13]
+
+
+def test_the_split_of_a_file_is_evaluated_by_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("text,label,split\nnine,a,train\nten,b,test\n", encoding="utf-8")
+    assert load_split(LabelReader, DataSettings(path=str(path)), "test").inputs == ["ten"]

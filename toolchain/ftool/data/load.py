@@ -105,7 +105,12 @@ def _dataset(
         [] if model is None else labels_missing(splits.values(), reader.known_classes(labels), settings.path)
     )
     warnings = [*reader.warnings, *missing, *shared_texts(splits)]
-    notes = [reader.note(), *cut_missing_splits(splits, settings, reader.groups, reader.kept_together)]
+    of_tables = [note for table in reader.tables.values() for note in table.notes]
+    notes = [
+        reader.note(),
+        *of_tables,
+        *cut_missing_splits(splits, settings, reader.groups, reader.kept_together),
+    ]
     splits = {name: reader.set_aside(splits[name]) for name in dict.fromkeys((*SPLITS, *splits))}
     for one in splits.values():
         _refuse_empty(one.source, len(one))

@@ -32,6 +32,7 @@ class Table:
         class_names: a dict from each column of class numbers to the class names in the order of their numbers; empty if
             the source stores no class names.
         warnings: one line for each problem of the source that a person should check.
+        notes: one line for each decision that was made about the source, such as which column names the splits.
     """
 
     source: str = ""
@@ -39,6 +40,7 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> list[int]:

@@ -21,6 +21,7 @@ from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
 from ftool.data.sources.plain_text import read_aligned, read_plain_text
 from ftool.data.sources.spreadsheets import SPREADSHEET_SUFFIXES, read_spreadsheet
+from ftool.data.split_column import divided
 from ftool.data.splits import is_shard, split_called, with_left_out_warning
 from ftool.data.table import Table
 from ftool.errors import DataError
@@ -68,9 +69,14 @@ def read_data(settings: DataSettings) -> dict[str, Table]:
 def read_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
     """Return a dict from split name to table for the data set `path`; the only key is "all" if no split is named.
 
-    `path` is a file, a folder, a hub id or `builtin:NAME`. `columns` names the columns of a file without a header;
-    `seed` is used only for generated data. Raises DataError if there is no such data set.
+    `path` is a file, a folder, a hub id or `builtin:NAME`. A column can name the split of each row. `columns` names the
+    columns of a file without a header; `seed` is used only for generated data. Raises DataError if there is no such
+    data set.
     """
+    return divided(_stored_tables(path, columns, seed))
+
+
+def _stored_tables(path: str, columns: Sequence[str] | None, seed: int) -> dict[str, Table]:
     if path.startswith(BUILTIN):
         name, _, size = path.removeprefix(BUILTIN).partition(":")
         if name in GENERATED:

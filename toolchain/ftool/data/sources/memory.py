@@ -8,6 +8,7 @@ from typing import Any
 from ftool.data.sources.arrow_files import arrow_table
 from ftool.data.sources.hub import dataset_table, dataset_tables
 from ftool.data.sources.json_files import records_table
+from ftool.data.split_column import divided
 from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
@@ -25,7 +26,7 @@ def tables_in_memory(rows: Any) -> dict[str, Table]:
     """
     kind = _kind(rows)
     if kind == "datasets.DatasetDict":
-        return dataset_tables("DatasetDict", rows)
+        return divided(dataset_tables("DatasetDict", rows))
     if isinstance(rows, Mapping):
         splits = {split_called(str(name)): name for name in rows}
         if "train" not in splits and "test" not in splits:
@@ -37,7 +38,7 @@ def tables_in_memory(rows: Any) -> dict[str, Table]:
         return with_left_out_warning(
             tables, "rows", (str(name) for name in rows if split_called(str(name)) is None)
         )
-    return {"all": _table(type(rows).__name__, rows)}
+    return divided({"all": _table(type(rows).__name__, rows)})
 
 
 def save_rows(rows: Any, folder: Path) -> DataSettings:
