@@ -24,6 +24,7 @@ from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
 from ftool.train import train
 from ftool.training.baselines.linear import TextTargets, constant_logits, fit_linear
+from ftool.training.baselines.linear_tags import LinearTags
 
 
 def baselines_of(
@@ -132,6 +133,30 @@ def test_a_tagger_is_compared_with_the_most_frequent_tag_of_each_word(tmp_path: 
     accuracy = found["frequent_tags"].statistics().metrics(np.ones((1, 3), dtype=np.int64))["accuracy"]
     assert accuracy[0] == pytest.approx(6 / 7)
     assert found["frequent_tags"].learnt_from == 3
+
+
+def test_a_tagger_is_compared_with_a_linear_model_on_words_and_neighbours(tmp_path: Path) -> None:
+    """A capitalised word behind "in" is a place and behind "by" a person; the names of the test are new."""
+    names = ["Abcd", "Efgh", "Ijkl", "Mnop", "Qrst", "Uvwx"]
+    train, test = (
+        [
+            tagged(f"song {word} {name} today", f"O O B-{kind} O")
+            for name in part
+            for word, kind in (("in", "place"), ("by", "person"))
+        ]
+        for part in (names[:3], names[3:])
+    )
+    found = baselines_of(tmp_path, thirds(train, train, test), task="token-classification")
+    assert score(found["linear_words"]) == 1
+    assert score(found["frequent_tags"]) == 0  # no word is known
+
+
+def test_a_linear_tagger_learns_from_a_part_of_large_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftool.training.baselines.linear_tags._MOST_WORK", 40)
+    texts = [TaggedText("in Paris", ((0, 2), (3, 8)), ("O", "B-place"))] * 20  # 40 words, two tags
+    assert LinearTags.fit(texts, seed=0).learnt_from == 10
+    alike = [TaggedText("in Paris", ((0, 2), (3, 8)), ("O", "O"))] * 3
+    assert LinearTags.fit(alike, seed=0).answer(alike[:1]) == [["O", "O"]]
 
 
 def asked(question: str, context: str, *answers: str) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def find_entity_label_errors(
         trusted = (truth is None or found_share[truth.kind] >= _TRUSTED) and (
             answer is None or right_share[answer.kind] >= _TRUSTED
         )
-        if trusted and truth != answer and mismatch not in doubts:
+        if trusted and truth != answer:
             sureness = float(answers[text].certainties[mismatch.words].mean())
             doubts[mismatch] = _doubt(split, one, truth, answer, sureness)
     return LabelErrors(

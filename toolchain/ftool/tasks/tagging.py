@@ -118,15 +118,20 @@ def _predictions(split: Split[TaggedText], answers: Sequence[Sequence[str]]) -> 
     ]
 
 
-def _baselines(data: Dataset[TaggedText], fitted: Split[TaggedText], _: Sections) -> "list[FittedBaseline]":
+def _baselines(
+    data: Dataset[TaggedText], fitted: Split[TaggedText], recipe: Sections
+) -> "list[FittedBaseline]":
     from ftool.data.rows.tag_schemes import OUTSIDE
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.metrics.entities import entity_statistics
     from ftool.training.baselines.frequent_tags import FrequentTags
+    from ftool.training.baselines.linear_tags import LinearTags
+    from ftool.training.baselines.tfidf import part_of
 
     truth = [one.tags for one in fitted.examples]
     outside = [[OUTSIDE] * len(tags) for tags in truth]
     answers = FrequentTags.fit(data.train.examples).answer(fitted.examples)
+    linear = LinearTags.fit(data.train.examples, recipe.train.seed)
     return [
         FittedBaseline(
             name="majority",
@@ -140,6 +145,13 @@ def _baselines(data: Dataset[TaggedText], fitted: Split[TaggedText], _: Sections
             title="the most frequent tag of each word",
             statistics=partial(entity_statistics, truth, answers),
             learnt_from=len(data.train),
+        ),
+        FittedBaseline(
+            name="linear_words",
+            title="a linear model on words and their neighbours"
+            + part_of(linear.learnt_from, len(data.train)),
+            statistics=partial(entity_statistics, truth, linear.answer(fitted.examples)),
+            learnt_from=linear.learnt_from,
         ),
     ]
 
