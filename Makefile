@@ -66,6 +66,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.embeddings
 	$(BIN)/python -m benchmarks.policyqa
 	$(BIN)/python -m benchmarks.search_scale
+	$(BIN)/python -m benchmarks.search_threads
+	$(BIN)/python -m benchmarks.search_quality $(if $(NEWS),--news $(NEWS))
 	$(BIN)/ftool demo
 	$(BIN)/python -m benchmarks.startup
 
