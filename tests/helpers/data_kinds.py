@@ -282,8 +282,9 @@ READ = (
         "columns without a name or with row numbers",
         "ignored, if the others are two",
         "d.csv",
-        "v1,v2,,\n" + "a,nine,,\nb,ten,,\n" * 2,
+        "id,v1,v2,,\n" + "1,a,nine,,\n2,b,ten,,\n" * 2,
         expected=LABELS,
+        says="texts from the column 'v2', labels from 'v1'; ignored: id, one without a name",
     ),
     Kind(
         "empty rows",
@@ -482,6 +483,22 @@ READ = (
         "text,label,split\nnine,a,train\nten,b,extra\n",
         expected=LABELS,
         says="the column 'split' names splits, but 1 of 2 rows name none (row 3: 'extra'); the column is not used",
+    ),
+    Kind(
+        "a text that runs on into columns without a name (Kaggle's spam)",
+        "these cells are ignored, and a warning lists the rows",
+        "d.csv",
+        "v1,v2,,\n" + "a,nine,,\nb,ten,more,\n" * 2,
+        expected=LABELS,
+        says="rows 3 and 5 with cells in columns without a name, such as 'more'",
+    ),
+    Kind(
+        "a row that repeats the header, as in files that were joined",
+        "skipped, and a warning names the row",
+        "d.csv",
+        CSV + "text,label\nsix,a\n",
+        expected={*LABELS, ("six", "a")},
+        says="row 4 repeats the header, and was skipped",
     ),
 )
 

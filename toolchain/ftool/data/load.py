@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ftool.data.cells import is_missing
+from ftool.data.cells import is_missing, listed_rows
 from ftool.data.dataset import Dataset, E, Split, fingerprint
 from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing, look_alikes
 from ftool.data.missing_words import doubtful_texts
@@ -14,6 +14,7 @@ from ftool.data.sources.find import find_tables, only_table, read_data
 from ftool.data.sources.memory import tables_in_memory
 from ftool.data.splits import SPLITS, contradictions, cut_missing_splits, shared_texts
 from ftool.data.table import Table
+from ftool.data.two_columns import nameless_cells
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
@@ -132,11 +133,12 @@ def _read(
     settings: DataSettings,
     model: ModelFacts | None,
 ) -> tuple[RowReader[E], dict[str, Split[E]]]:
-    tables = {name: _without_empty_rows(table) for name, table in tables.items()}
+    tables = {name: _without_headers(_without_empty_rows(table)) for name, table in tables.items()}
     for table in tables.values():
         _refuse_empty(table.source, len(table.rows))
     reader = kind(tables, settings, model)
     reader.warnings += [warning for table in reader.tables.values() for warning in table.warnings]
+    reader.warnings += [warning for table in tables.values() for warning in nameless_cells(table)]
     splits = {name: reader.read(table) for name, table in reader.tables.items()}
     if settings.fold_labels:
         known = None if model is None else reader.known_classes(model.labels)
@@ -171,6 +173,19 @@ def _without_empty_rows(table: Table) -> Table:
         return table
     skipped = f"{empty} empty row{'s' if empty > 1 else ''} {'were' if empty > 1 else 'was'} skipped"
     return replace(table, rows=kept, warnings=(*table.warnings, f"{table.source}: {skipped}"))
+
+
+def _without_headers(table: Table) -> Table:
+    """Return the table without the rows that repeat the names of the columns, and with a warning that lists them."""
+    if len(table.columns) < 2:
+        return table
+    repeated = [row.number for row in table.rows if row.cells == table.columns]
+    if not repeated:
+        return table
+    kept = [row for row in table.rows if row.cells != table.columns]
+    skipped = f"{listed_rows(repeated)} repeat{'' if repeated[1:] else 's'} the header, and"
+    warning = f"{table.source}: {skipped} {'were' if repeated[1:] else 'was'} skipped"
+    return replace(table, rows=kept, warnings=(*table.warnings, warning))
 
 
 def _refuse_empty(source: str, count: int) -> None:

@@ -4,13 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ftool.data.cells import is_missing, number_of
+from ftool.data.cells import is_missing, listed_rows, number_of
 from ftool.data.columns import LABEL, TEXT, optional_column
+from ftool.data.rows.label_names import whole_number
 from ftool.data.table import Cell, Table
 from ftool.recipe.data_settings import DataSettings
 
 # Columns that count rows, as pandas writes them: they are neither texts nor labels.
 INDEX = re.compile(r"\W*|unnamed\W*\d+(_level_\d+)?|(row)?\W*(id|index|idx)|__index_level_\d+__", re.I)
+_NAMELESS = re.compile(r"\W*|unnamed\W*\d+(_level_\d+)?", re.I)  # the latter is what pandas makes of ""
 _LARGEST_SHARE = 0.5  # of distinct labels among the rows; a column with more holds something else
 _WORDS_OF_A_NAME = 4  # a longer name of a column may be a text: the file then has no header
 
@@ -37,6 +39,35 @@ def with_only_columns(settings: DataSettings, table: Table) -> DataSettings:
         if fits_names and has_header and _are_texts_and_labels(table.cells(first), table.cells(second)):
             return replace(settings, text=first, label=second)
     return settings
+
+
+def ignored_columns(table: Table, used: Sequence[str | None]) -> str:
+    """Return a phrase for notes about the columns that are not `used`."""
+    others = [name or "one without a name" for name in table.columns if name not in used]
+    if not others:
+        return "there are no others"
+    return f"ignored: {', '.join(dict.fromkeys(others))}"
+
+
+def nameless_cells(table: Table) -> list[str]:
+    """Return a list with one warning if columns without a name hold anything but row numbers; else an empty list.
+
+    The text of a row with too many separators ends in such columns. The first column may hold row names.
+    """
+    places = [place for place, name in enumerate(table.columns) if place and _NAMELESS.fullmatch(name)]
+    filled = [
+        (row.number, row.cells[place])
+        for row in table.rows
+        for place in places
+        if not is_missing(row.cells[place]) and whole_number(row.cells[place]) is None
+    ]
+    if not filled:
+        return []
+    rows = list(dict.fromkeys(number for number, _ in filled))
+    return [
+        f"{table.source}: {listed_rows(rows)} with cells in columns without a name, such as "
+        f"{str(filled[0][1])[:40]!r}; they are ignored: name the columns, or put quotes around a text with separators"
+    ]
 
 
 def _are_texts_and_labels(first: Sequence[Cell], second: Sequence[Cell]) -> bool:

@@ -16,7 +16,7 @@ from ftool.data.rows.label_names import read_label_names
 from ftool.data.rows.number_cells import are_scores, are_shares, number_cells, several_in
 from ftool.data.rows.unlabelled import placeholder_of, without_placeholder
 from ftool.data.table import Cell, Table
-from ftool.data.two_columns import with_only_columns
+from ftool.data.two_columns import ignored_columns, with_only_columns
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import nearest
@@ -172,7 +172,8 @@ class LabelReader(RowReader[LabelledText]):
                 else f"the columns of zeros and ones, {columns}"
             )
         form = self._numbers_form() if self._labels is None else self._labels.form
-        only = "; there are no others" if self._only_columns else ""
+        used = (first, second, find_column(table, LABEL, self.settings.label))
+        only = f"; {ignored_columns(table, used)}" if self._only_columns else ""
         return f"{table.source}: texts from the {texts}, {what} from {label}{form}{only}"
 
     def _numbers_form(self) -> str:
