@@ -500,6 +500,30 @@ READ = (
         expected={*LABELS, ("six", "a")},
         says="row 4 repeats the header, and was skipped",
     ),
+    Kind(
+        "CSV whose header fits a comma and a semicolon (`Ticket, text;label`)",
+        "the separator that gives known names, or has no space after it",
+        "d.csv",
+        "Ticket, text;queue\nnine, or so;a\nten, or so;b\n" + "nine, or so;a\nten, or so;b\n",
+        expected={("nine, or so", "a"), ("ten, or so", "b")},
+        says="texts from the column 'Ticket, text', labels from 'queue'",
+    ),
+    Kind(
+        'CSV with a space after each comma (`a, "nine, or so"`)',
+        "the space is no part of the cell",
+        "d.csv",
+        'label, text\na, "nine, or so"\nb, ten\n',
+        expected={("nine, or so", "a"), ("ten", "b")},
+        says="texts from the column 'text', labels from 'label'",
+    ),
+    Kind(
+        "CSV with single quotation marks",
+        "as with double ones",
+        "d.csv",
+        "text,label\n'nine, or so','a'\n'ten, it''s said','b'\n",
+        expected={("nine, or so", "a"), ("ten, it's said", "b")},
+        says="texts from the column 'text', labels from 'label'",
+    ),
 )
 
 REFUSED = (
@@ -627,6 +651,13 @@ REFUSED = (
         "d.csv",
         CSV + "six,NULL\nseven,None\n",
         says="row 4 has no label: 'NULL' stands for a missing one",
+    ),
+    Kind(
+        "CSV with a backslash before quotation marks",
+        'write `""` instead of `\\"`',
+        "d.csv",
+        'text,label\n"he said \\"nine\\" twice",a\nten,b\n',
+        says="row 2 is not CSV: ',' expected after '\"'; quotation marks have a backslash before them: write \"\"",
     ),
 )
 

@@ -188,7 +188,8 @@ def _parsed(
     if suffix in _JSON_LINES:
         return _json_texts(lines, source, column, names)
     if suffix in (".csv", ".psv"):
-        rows = csv_rows(lines, columns=None if names is None else len(names))
+        wanted = {column} if isinstance(column, str) else set(column.values())
+        rows = csv_rows(lines, columns=None if names is None else len(names), known=wanted.__contains__)
         return _table_texts(rows, source, column, names)
     if suffix == ".tsv" or names is not None:
         return _table_texts(tsv_rows(lines), source, column, names)

@@ -7,12 +7,12 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from ftool_runtime.errors import InputError
+from ftool_runtime.text.csv_form import PEEKED, csv_form
 
-DELIMITERS: Final = (",", ";", "\t", "|")  # possible delimiters of CSV; earlier ones win ties
 _CARRIAGE_RETURN: Final = re.compile(r"(?<=\r)(?!\n)")  # the place after one that ends a line
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)  # a first line for Excel
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's default limit of 131,072 is too small for some texts
@@ -47,16 +47,20 @@ class RowError(InputError):
         return RowError, (self.number, self.problem)
 
 
-def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Row]:
+def csv_rows(
+    lines: Iterable[str], *, columns: int | None = None, known: Callable[[str], bool] | None = None
+) -> Iterator[Row]:
     """Yield the rows of a CSV file (RFC 4180), including the header; empty lines are left out.
 
     A carriage return outside quotation marks ends a row, as a line feed does. The delimiter may be a comma, a
-    semicolon, a tab or a vertical line: the first line decides. A first line such as "sep=;" names the delimiter.
+    semicolon, a tab or a vertical line, and cells may have single quotation marks or a space before them: the first
+    lines decide. A first line such as "sep=;" names the delimiter.
 
     Args:
         lines: the file's lines, with or without line ends.
         columns: the expected number of columns, which decides the delimiter; None to take the delimiter that gives the
             most columns.
+        known: whether a cell is the known name of a column, which decides between two possible delimiters.
 
     Raises RowError for a quotation mark that is not closed, or is inside a quoted cell.
     """
@@ -67,12 +71,26 @@ def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Ro
         for part in _CARRIAGE_RETURN.split(line if line.endswith(("\n", "\r")) else line + "\n")
         if part
     )
-    first = list(itertools.islice(lines, 1))
-    named = _NAMED_DELIMITER.fullmatch(first[0].rstrip("\r\n")) if first else None
+    first = list(itertools.islice(lines, PEEKED))
+    named = named_delimiter(first)
     if named:
-        first = []
-    delimiter = named[1] if named else _delimiter(first, columns)
-    reader = csv.reader(itertools.chain(first, lines), delimiter=delimiter, strict=True)
+        first = first[1:]
+    form = csv_form(first, columns, known, named)
+    read = ""
+
+    def noted(lines: Iterable[str]) -> Iterator[str]:
+        nonlocal read
+        for line in lines:
+            read = line
+            yield line
+
+    reader = csv.reader(
+        noted(itertools.chain(first, lines)),
+        delimiter=form.delimiter,
+        quotechar=form.quote,
+        skipinitialspace=form.spaced,
+        strict=True,
+    )
     while True:
         number = reader.line_num + (2 if named else 1)
         try:
@@ -80,9 +98,20 @@ def csv_rows(lines: Iterable[str], *, columns: int | None = None) -> Iterator[Ro
         except StopIteration:
             return
         except csv.Error as error:
-            raise RowError(number, f"is not CSV: {error}; look for a quote that does not close") from error
+            remedy = (
+                'quotation marks have a backslash before them: write "" instead of \\"'
+                if '\\"' in read
+                else "look for a quote that does not close"
+            )
+            raise RowError(number, f"is not CSV: {error}; {remedy}") from error
         if cells:
             yield Row(number, tuple(cells))
+
+
+def named_delimiter(lines: Sequence[str]) -> str | None:
+    """Return the delimiter that the first line names, as in "sep=;"; None if the first line names none."""
+    match = _NAMED_DELIMITER.fullmatch(lines[0].rstrip("\r\n")) if lines else None
+    return match[1] if match else None
 
 
 def tsv_rows(lines: Iterable[str]) -> Iterator[Row]:
@@ -124,14 +153,3 @@ def _json_value(line: str, number: int) -> Any:
         raise RowError(number, f"is not JSON: {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number that is too long, or lists nested too deeply
         raise RowError(number, f"is JSON that can't be read: {error}") from error
-
-
-def _delimiter(first: list[str], columns: int | None) -> str:
-    counts = {mark: _cells_of(first, mark) for mark in DELIMITERS}
-    if columns is not None:
-        return next((mark for mark in DELIMITERS if counts[mark] == columns), ",")
-    return max(DELIMITERS, key=lambda mark: counts[mark])
-
-
-def _cells_of(lines: list[str], delimiter: str) -> int:
-    return len(next(csv.reader(lines, delimiter=delimiter), ()))

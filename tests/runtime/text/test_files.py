@@ -257,3 +257,29 @@ def test_the_delimiter_of_csv_is_the_one_that_gives_the_expected_columns() -> No
 
 def test_quotation_marks_in_tsv_are_text() -> None:
     assert list(tsv_rows(['say "hi\t1', "  ", "\t"])) == [(1, ('say "hi', "1")), (3, ("", ""))]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        (["Ticket, text;queue", "a, b;c"], [("Ticket, text", "queue"), ("a, b", "c")]),
+        (["label, text", 'a, "b, c"'], [("label", "text"), ("a", "b, c")]),
+        (["label,text", 'a, "b, c"'], [("label", "text"), ("a", "b, c")]),
+        (["text,label", "'a, b','c'", "'d ''e''',f"], [("text", "label"), ("a, b", "c"), ("d 'e'", "f")]),
+        (["text,label", "'tis,c", "'a',d"], [("text", "label"), ("'tis", "c"), ("'a'", "d")]),
+        (["text,label", "it's, so 'tis", "x,y"], [("text", "label"), ("it's", " so 'tis"), ("x", "y")]),
+    ],
+)
+def test_the_first_lines_show_how_csv_is_written(lines: list[str], rows: list[tuple[str, ...]]) -> None:
+    assert [row.value for row in csv_rows(lines)] == rows
+
+
+def test_a_known_name_decides_between_two_delimiters() -> None:
+    lines = ["a,b;text", "x,y;z"]
+    assert next(csv_rows(lines, known={"text"}.__contains__)).value == ("a,b", "text")
+    assert next(csv_rows(lines)).value == ("a", "b;text")
+
+
+def test_backslashes_before_quotation_marks_are_named() -> None:
+    with pytest.raises(RowError, match="have a backslash before them"):
+        list(csv_rows(["text,label", '"say \\"a\\", b",c']))

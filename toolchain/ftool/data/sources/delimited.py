@@ -26,7 +26,7 @@ def read_csv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     each column.
     """
     lines = io.StringIO(file.text, newline="")
-    rows = csv_rows(lines, columns=None if columns is None else len(columns))
+    rows = csv_rows(lines, columns=None if columns is None else len(columns), known=is_usual)
     return _table(file.source, rows, columns, "put quotes around a text with commas or line breaks")
 
 
