@@ -380,3 +380,14 @@ def test_a_score_that_is_not_known_is_not_beaten() -> None:
         report.baselines["tfidf_linear"], score=Estimate(np.nan, np.nan, np.nan), advantage=None
     )
     assert unknown.beaten_by(report.model)
+
+
+def test_a_model_without_a_score_beats_no_baseline() -> None:
+    """A regressor that gives the same number to all texts has no correlation with the right ones."""
+    report = compared([1] * 50, [0] * 50)
+    none = Estimate(np.nan, np.nan, np.nan)
+    unknown = replace(report.baselines["tfidf_linear"], advantage=none)
+    constant = replace(unknown, score=none)
+    found = replace(report, model=none, baselines={"majority": constant, "tfidf_linear": unknown})
+    assert found.verdict() == "This model does not beat a linear model on TF-IDF. Next: add examples."
+    assert len(found.unbeaten) == 2

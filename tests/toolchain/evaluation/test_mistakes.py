@@ -1,6 +1,7 @@
 """`ftool evaluate --mistakes`: confusions with their cost, the surest mistakes, and labels that are likely wrong."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def test_flipped_labels_are_found(multi_label: bool) -> None:
     assert set(rows[:8]) <= set(flipped)
     assert len(set(flipped) & set(rows)) >= 8
     assert all(one.labels != one.answer for one in found.found)
+    assert found.agreement == pytest.approx(291 / 300, abs=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,7 @@ def test_the_command_lists_mistakes_and_likely_label_errors(mislabelled: Path) -
     result = ftool("evaluate", str(mislabelled), "--mistakes")
     assert result.exit_code == 0, result.stderr
     assert "labels that are likely wrong: " in result.stdout
+    assert re.search(r"each trained without the examples it judges; they agree with \d+%\)", result.stdout)
     told = json.loads(ftool("evaluate", str(mislabelled), "--mistakes", "--json").stdout)["mistakes"]
     assert told["metric"] == "accuracy"
     errors = told["label_errors"]
@@ -159,6 +162,7 @@ def test_mistakes_are_refused_for_numbers(tiny_base: Path, tmp_path: Path) -> No
     result = ftool("evaluate", str(tmp_path), "--mistakes")
     assert result.exit_code == 2
     assert "--mistakes needs a model that gives labels" in result.stderr
+    assert "--predictions FILE writes each number beside the right one" in result.stderr
     from ftool.evaluation.evaluate import evaluate
 
     with pytest.raises(InputError, match="answers with numbers"):
@@ -171,7 +175,8 @@ def test_mistakes_are_refused_for_numbers(tiny_base: Path, tmp_path: Path) -> No
         (
             "summarization",
             (),
-            "--mistakes is for text-classification and token-classification; the task of this model is summarization",
+            "--mistakes is for text-classification and token-classification; the task of this model is summarization; "
+            "--predictions FILE writes its answers one by one",
         ),
         ("text-classification", ("--suite", "bbq"), "--mistakes can't be used with --suite bbq"),
     ],

@@ -172,7 +172,8 @@ def _refuse_mistakes(folder: Path, suite: str | None) -> None:
     row = Recipe.read(ModelFolder(folder).recipe).row
     if row.label_errors is None:
         fitting = listed(tuple(name for name in task_names() if find_task(name).label_errors is not None))
-        raise InputError(f"--mistakes is for {fitting}; the task of this model is {row.name}")
+        other = "; --predictions FILE writes its answers one by one" if row.predicts else ""
+        raise InputError(f"--mistakes is for {fitting}; the task of this model is {row.name}{other}")
 
 
 def _write_predictions(report: Any, path: Path) -> None:

@@ -58,10 +58,16 @@ class Baseline:
     advantage: Estimate | None = None
 
     def beaten_by(self, model: Estimate) -> bool:
-        """Whether the model's score is higher, beyond chance if the interval of the difference is known."""
+        """Whether the model's score is higher, beyond chance if the interval of the difference is known.
+
+        A model without a score, such as one that gives the same number to all texts, beats none. A model with a score
+        beats a baseline without one.
+        """
+        if np.isnan(model.value):
+            return False
         if self.advantage is not None and np.isfinite(self.advantage.low):
             return self.advantage.low > 0
-        return not model.value <= self.score.value  # nan is no score to beat
+        return bool(np.isnan(self.score.value)) or model.value > self.score.value
 
     def to_json(self) -> dict[str, Any]:
         """Return the baseline as plain JSON."""

@@ -129,7 +129,10 @@ def measure_split(
 def _mistakes(recipe: Recipe, report: Evaluation, *, own: bool) -> Mistakes:
     """Return the mistakes of the report's model; `own` says whether the labels of the recipe's data are checked too."""
     if report.find_mistakes is None or recipe.row.label_errors is None:
-        raise InputError("--mistakes needs a model that gives labels; this one answers with numbers")
+        raise InputError(
+            "--mistakes needs a model that gives labels, such as a classifier or a tagger; this one answers with "
+            "numbers (--predictions FILE writes each number beside the right one)"
+        )
     found = report.find_mistakes()
     if not own:
         return found

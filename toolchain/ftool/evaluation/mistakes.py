@@ -85,6 +85,8 @@ class LabelErrors:
         how: how the probabilities were made.
         found: the examples, with the answer that a model which never saw them gives instead.
         counted: what `checked` counts.
+        agreement: the share of the examples that the models give exactly the labels of the data; the lower, the less
+            the models can judge. None if it was not measured.
         not_judged: the kinds of entity whose labels were not judged, because the models find too few of them.
     """
 
@@ -92,6 +94,7 @@ class LabelErrors:
     how: str
     found: Sequence[Doubt]
     counted: str = "examples"
+    agreement: float | None = None
     not_judged: tuple[str, ...] = ()
 
 
@@ -128,6 +131,7 @@ class Mistakes:
                 f"{errors.counted}_checked": errors.checked,
                 "how": errors.how,
                 "likely": len(errors.found),
+                "agreement": errors.agreement,
                 "not_judged": list(errors.not_judged),
                 "shown": [one.to_json() for one in errors.found[:_MOST_MISTAKES]],
             },
@@ -146,7 +150,12 @@ class Mistakes:
             parts = [format_table(rows), "\n".join([f"surest of {len(self.confident)} mistakes:", *sure])]
         if (errors := self.label_errors) is not None:
             checked = f"{errors.checked} {errors.counted}"
-            title = f"labels that are likely wrong: {len(errors.found)} of {checked} ({errors.how})"
+            how = (
+                errors.how
+                if errors.agreement is None
+                else f"{errors.how}; they agree with {errors.agreement:.0%}"
+            )
+            title = f"labels that are likely wrong: {len(errors.found)} of {checked} ({how})"
             parts.append("\n".join([title, *map(_line, errors.found[:_SHOWN]), *_not_judged(errors)]))
         return "\n\n".join(parts)
 
@@ -233,7 +242,10 @@ def find_label_errors(
     given = _given(scores, labels, None, multi_label=multi_label)
     differing = [row for row in found if (wanted[row] != given[row]).any()]
     return LabelErrors(
-        checked=len(examples), how=how, found=_doubts(differing, scores, given, wanted, labels, examples)
+        checked=len(examples),
+        how=how,
+        found=_doubts(differing, scores, given, wanted, labels, examples),
+        agreement=float((wanted == given).all(axis=1).mean()),
     )
 
 
